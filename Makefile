@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# ptd: one non-recursive makefile. `make help` lists the targets; fragments live in mk/.
+# B is the build folder: one for each flavour, so that flavours never mix.
+B ?= build
+CC ?= gcc
+PEERS ?= ../shared/peers
+PYTHON ?= /usr/bin/python3
+MAKEFLAGS += --no-builtin-rules
+.SUFFIXES:
+.DEFAULT_GOAL := all
+
+include mk/flags.mk
+include mk/lib.mk
+include mk/proto.mk
+include mk/daemon.mk
+include mk/client.mk
+include mk/test.mk
+include mk/bench.mk
+include mk/repo.mk

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* One stage-2 tree with its VMID, geometry, policy, quota and memslots. */
+#ifndef PT_CONTEXT_H
+#define PT_CONTEXT_H
+
+#include <pt/desc.h>
+#include <pt/machine.h>
+
+/* An IPA range backed by a PA range (KVM's memslot). Byte units, granule-aligned; ranges of a
+ * context do not overlap. */
+#define PT_SLOT_READ_ONLY 0x1u
+#define PT_SLOT_LOG_DIRTY 0x2u
+#define PT_SLOT_NO_EXEC	  0x4u /* an instruction fetch is PT_DENIED */
+#define PT_SLOT_FLAGS	  0x7u
+
+struct pt_slot {
+	uint64_t ipa, size, pa;
+	uint32_t id;
+	uint32_t flags;
+	uint8_t backing_shift; /* log2 of the backing page: the largest block a fault may install.
+				  >= granule_shift */
+};
+
+/* Sorted by ipa. Immutable once published; replaced as a whole. */
+struct pt_slots {
+	uint32_t count;
+	struct pt_slot slot[];
+};
+
+/* The slot that holds `ipa`, or NULL. Pure; inside the section that loaded `slots`. */
+const struct pt_slot *pt_slot_find(const struct pt_slots *slots, uint64_t ipa);
+
+enum pt_ctx_state { PT_CTX_LIVE, PT_CTX_DYING };
+
+struct pt_claim_range {
+	_Atomic uint64_t lo, hi;
+};
+
+/*
+ * Caller's memory. Fields are read through the functions below; only those marked "anyone" may be
+ * read directly.
+ */
+struct pt_ctx {
+	struct pt_geometry geo; /* anyone */
+	struct pt_machine *machine;
+	struct pt_pa root;  /* anyone */
+	uint16_t vmid;	    /* anyone */
+	uint8_t attrs;	    /* anyone: PT_ATTR_* */
+	uint8_t vtcr_flags; /* anyone: PT_VTCR_* */
+	_Atomic uint32_t state;
+	uint64_t scope; /* anyone: the owner's handle for failpoints and traces */
+
+	_Atomic uint32_t claims; /* bitmap of active entries of claim[] */
+	uint32_t shared;	 /* which of them are shared; under the machine's lock */
+	struct pt_claim_range claim[PT_CLAIMS_PER_CTX];
+
+	_Atomic(const struct pt_slots *) slots;
+	_Atomic uint64_t
+		generation; /* anyone: explicit changes, from 1 on; fault fills do not count */
+	_Atomic uint64_t table_pages; /* anyone: below the start tables, granule-sized */
+	_Atomic uint64_t quota_pages; /* anyone may set */
+};
+
+/*
+ * Makes an empty live context; takes its start tables from the agent's pool. PT_OK or PT_NO_MEMORY.
+ * `geo` was made by pt_geometry_init() with pa_bits <= machine->pa_bits. quota_pages counts table
+ * pages below the start tables; UINT64_MAX: no limit. VMIDs are the caller's (unique in the
+ * machine, V1).
+ */
+enum pt_outcome pt_ctx_init(struct pt_ctx *ctx, struct pt_agent *agent, struct pt_machine *machine,
+			    const struct pt_geometry *geo, unsigned attrs, unsigned vtcr_flags,
+			    uint16_t vmid, uint64_t quota_pages);
+
+uint64_t pt_ctx_vtcr(const struct pt_ctx *ctx);
+uint64_t pt_ctx_vttbr(const struct pt_ctx *ctx);
+
+/*
+ * Publishes another slot table (release); returns the old one, which the caller frees after a grace
+ * period. The caller holds an exclusive claim on every range whose slot disappears or changes, and
+ * unmaps it before release.
+ */
+const struct pt_slots *pt_ctx_set_slots(struct pt_ctx *ctx, const struct pt_slots *slots);
+
+static inline const struct pt_slots *pt_ctx_slots(struct pt_ctx *ctx)
+{
+	return atomic_load_explicit(&ctx->slots, memory_order_acquire);
+}
+
+/*
+ * Teardown: refuses all new work at once (PT_WRONG_STATE for others), then, in bounded steps, waits
+ * for claims, unmaps, flushes the VMID and gives back every table. Call pt_ctx_destroy_begin()
+ * once, then step until PT_OK; after that the memory of *ctx is the caller's again once all agents
+ * that may still hold it have ended their sections.
+ */
+struct pt_txn;
+enum pt_outcome pt_ctx_destroy_begin(struct pt_txn *txn, struct pt_ctx *ctx,
+				     void (*wake)(struct pt_waiter *));
+/* Then pt_txn_step() until PT_OK. */
+
+#endif

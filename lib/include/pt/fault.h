@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The stage-2 fault handler over memslots. */
+#ifndef PT_FAULT_H
+#define PT_FAULT_H
+
+#include <pt/context.h>
+
+enum pt_fault_type { PT_FAULT_TRANSLATION, PT_FAULT_ACCESS_FLAG, PT_FAULT_PERMISSION };
+
+struct pt_fault {
+	struct pt_ipa ipa; /* any byte of the page */
+	uint32_t vcpu;	   /* whose TLB holds the entry that faulted */
+	uint8_t access;	   /* enum pt_access: read, write or exec */
+	uint8_t type;	   /* enum pt_fault_type */
+	int8_t level;	   /* as reported by the walk */
+	bool s1ptw;	   /* on a stage-1 table walk: a write is the walker's AF or dirty update */
+};
+
+struct pt_fault_result {
+	int8_t level;	 /* of the leaf that now maps ipa, or the level the walk reached */
+	uint32_t prot;	 /* of that leaf */
+	struct pt_pa pa; /* of the byte at ipa, if mapped */
+	uint32_t tables_added;
+};
+
+/*
+ * Handles one stage-2 fault of a context, in a section, without a lock. Returns
+ *   PT_MAPPED          this call installed the leaf: the largest block that slot, alignment and
+ * backing page allow PT_ALREADY_MAPPED  another agent had installed it, or the right was granted
+ * already; the faulting vCPU's own TLB entry is invalidated PT_RELAXED         the missing right
+ * was added in place, without break-before-make; local invalidation done PT_MADE_YOUNG      the
+ * access flag was set PT_RACED           lost a race, or met an entry between break and make:
+ * re-enter the guest PT_PARKED          the address is claimed: pt_waiter_park(), then again
+ *   PT_NO_SLOT, PT_READ_ONLY, PT_DENIED  the VMM's business (KVM: an MMIO exit or an injected
+ * abort) PT_OUT_OF_RANGE    ipa beyond the context's IPA size PT_NO_MEMORY, PT_QUOTA  nothing
+ * changed PT_WRONG_STATE     the context is being torn down A fault never narrows a mapping: a late
+ * fault with fewer rights finds PT_ALREADY_MAPPED. Rights: R always, W when the slot is writable
+ * (and it is a write, if the slot logs dirty pages), X added by an instruction fetch unless the
+ * slot says PT_SLOT_NO_EXEC. (KVM: user_mem_abort, kvm_pgtable_stage2_relax_perms,
+ * handle_access_fault.)
+ */
+enum pt_outcome pt_fault_handle(struct pt_agent *agent, struct pt_ctx *ctx,
+				const struct pt_fault *fault, struct pt_fault_result *result);
+
+#endif

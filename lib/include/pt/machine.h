@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Agents, sections, claims and deferred free: who may be where at the same time. See
+ * docs/concurrency.md. */
+#ifndef PT_MACHINE_H
+#define PT_MACHINE_H
+
+#include <pt/pool.h>
+
+#define PT_MAX_AGENTS 64
+
+/*
+ * An agent runs lib: a loop of the daemon, a CPU at EL2, a test thread. A *section* is one bounded
+ * step of it. No pointer to a table, slot or context outlives a section, and nothing in it blocks.
+ * `section` is odd inside one; the full fence at its begin pairs with the one in pt_claim_step()
+ * after a claim is published: either the section sees the claim or the claimer sees the section.
+ */
+struct pt_agent {
+	_Atomic uint64_t section;
+	struct pt_world *world;
+	uint32_t id;
+	struct pt_magazine magazine[3]; /* 4K, 16K, 64K */
+
+	/* Deferred free, two groups: `waiting` has a snapshot of all agents, `fresh` collects
+	 * meanwhile. */
+	struct pt_pages waiting[3], fresh[3];
+	uint64_t waiting_for[PT_MAX_AGENTS];
+	bool waiting_busy;
+};
+
+/* All agents that can meet, and the pool that they share: one daemon, or one EL2. */
+struct pt_world {
+	struct pt_pool pool;
+	_Atomic uint32_t agents; /* slots ever used */
+	_Atomic(struct pt_agent *) agent[PT_MAX_AGENTS];
+};
+
+void pt_world_init(struct pt_world *world);
+
+/* Gives `agent` (caller's memory, zeroed) a free id. PT_OK, or PT_BUSY when PT_MAX_AGENTS are
+ * taken. Any thread. */
+enum pt_outcome pt_agent_join(struct pt_world *world, struct pt_agent *agent);
+/* The agent is outside a section and its retired pages are reclaimed; its magazines go back to the
+ * pool. */
+void pt_agent_leave(struct pt_agent *agent);
+
+void pt_section_begin(struct pt_agent *agent);
+void pt_section_end(struct pt_agent *agent);
+
+static inline bool pt_in_section(const struct pt_agent *agent)
+{
+	return atomic_load_explicit(&agent->section, memory_order_relaxed) & 1;
+}
+
+/*
+ * Retires table pages that were unlinked and flushed: zeroed and back in the pool once every other
+ * agent has ended the section it was in (rule A1). Inside or outside a section. With no other agent
+ * inside a section, at once.
+ */
+void pt_retire(struct pt_agent *agent, unsigned granule_shift, struct pt_pages *list);
+/* Reclaims what has become safe. Returns true while something still waits. Cheap when nothing does.
+ */
+bool pt_reclaim(struct pt_agent *agent);
+
+/* A snapshot of the sections that other agents are in, to be waited for as a continuation. */
+struct pt_grace {
+	uint64_t mask; /* agents still to end the section they were in */
+	uint64_t seen[PT_MAX_AGENTS];
+};
+
+struct pt_ctx;
+struct pt_waiter;
+
+/*
+ * One machine: contexts that share memory, vCPUs and TLBs. `agents` has a bit for each agent that
+ * has used the machine; a claim waits only for those. Caller's memory.
+ */
+struct pt_machine {
+	struct pt_world *world;
+	struct pt_port *port;
+	struct pt_port_mmu *mmu;
+	_Atomic uint64_t agents;
+	struct pt_port_lock lock; /* the wait queue and claim publication: short, never held across
+				     anything else */
+	struct pt_waiter *first, *last;
+	uint8_t pa_bits;
+};
+
+/* `port` names the world's table memory at this machine's PAs; both outlive the machine. */
+void pt_machine_init(struct pt_machine *machine, struct pt_world *world, struct pt_port *port,
+		     struct pt_port_mmu *mmu, unsigned pa_bits);
+
+/*
+ * Must be called in a section before the section's first use of `machine` by `agent`: notes the
+ * agent as a user (one atomic or with a full fence, the first time only).
+ */
+static inline void pt_machine_use(struct pt_machine *machine, struct pt_agent *agent)
+{
+	uint64_t bit = UINT64_C(1) << agent->id;
+
+	if (!(atomic_load_explicit(&machine->agents, memory_order_relaxed) & bit))
+		atomic_fetch_or(&machine->agents, bit);
+}
+
+/* Takes the snapshot: full fence, then the sections of all other agents that use the machine. */
+void pt_grace_begin(struct pt_grace *grace, struct pt_machine *machine,
+		    const struct pt_agent *self);
+/* True when all of them have ended. Called outside any promise to others: the caller holds no table
+ * pointer. */
+bool pt_grace_done(struct pt_grace *grace, const struct pt_machine *machine);
+
+/*
+ * Somebody who met a claim, or whose claim met another. Caller's memory; it stays untouched until
+ * `wake` was called or pt_waiter_cancel() returned true. `wake` is called outside all locks, in the
+ * releasing agent's section, once; it may only hand on a message. Order of arrival is kept; point
+ * operations that wait go before the next overlapping claim.
+ */
+struct pt_waiter {
+	struct pt_waiter *next, *prev;
+	struct pt_ctx *ctx;
+	uint64_t lo, hi;	/* inclusive IPAs */
+	struct pt_claim *claim; /* NULL: a point operation */
+	void (*wake)(struct pt_waiter *);
+	bool queued;
+};
+
+enum pt_claim_mode { PT_CLAIM_EXCLUSIVE, PT_CLAIM_SHARED };
+
+/*
+ * The right to be the only software writer of [lo, hi] of a context once drained. Shared claims
+ * (stable reads) admit each other. At most PT_CLAIMS_PER_CTX are active in a context; more wait as
+ * if they overlapped. A claim's memory outlives it by nothing: after release it may be reused.
+ */
+#define PT_CLAIMS_PER_CTX 8
+
+struct pt_claim {
+	struct pt_ctx *ctx;
+	uint64_t lo, hi;
+	enum pt_claim_mode mode;
+	int8_t slot; /* index in ctx->claim, -1 while queued */
+	struct pt_waiter waiter;
+};
+
+/*
+ * Claims [lo, hi] (inclusive; the caller has rounded it out). PT_OK: published, now wait with
+ * pt_grace_*. PT_PARKED: queued behind an overlapping claim; `wake` is called when it has been
+ * published. PT_WRONG_STATE: the context is dying (teardown itself passes `teardown`).
+ */
+enum pt_outcome pt_claim_acquire(struct pt_claim *claim, struct pt_ctx *ctx, uint64_t lo,
+				 uint64_t hi, enum pt_claim_mode mode, bool teardown,
+				 void (*wake)(struct pt_waiter *));
+/* Everything below `lo` is done with: the claim no longer covers it, and who waits there is woken.
+ */
+void pt_claim_shrink(struct pt_claim *claim, uint64_t lo);
+void pt_claim_release(struct pt_claim *claim);
+/* Leaves the queue before publication. True: it was queued and is out. False: it is published;
+ * release it instead. */
+bool pt_claim_cancel(struct pt_claim *claim);
+
+/*
+ * A point operation that met a claim at [lo, hi] queues itself. True: queued, `wake` will be
+ * called. False: the claim has passed meanwhile; try again at once.
+ */
+bool pt_waiter_park(struct pt_waiter *waiter, struct pt_ctx *ctx, uint64_t lo, uint64_t hi,
+		    void (*wake)(struct pt_waiter *));
+/* True: it was queued and is out. False: wake has been or is being called. */
+bool pt_waiter_cancel(struct pt_waiter *waiter, struct pt_machine *machine);
+
+#endif

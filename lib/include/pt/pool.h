@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Table pages: one pool for all contexts of a world, a magazine per agent, quotas per context. */
+#ifndef PT_POOL_H
+#define PT_POOL_H
+
+#include <pt/geometry.h>
+#include <pt/platform.h>
+
+struct pt_agent;
+
+/*
+ * The pool cuts one contiguous table memory into naturally aligned power-of-two pieces (a buddy
+ * allocator in units of 4 KiB, up to PT_POOL_MAX_ORDER), plus pieces below 4 KiB for small start
+ * tables. Metadata holds unit indexes, never pointers. A page in the pool, and a page handed out,
+ * is all zero (checker rule A2): who frees it has zeroed it.
+ */
+#define PT_POOL_UNIT_SHIFT 12
+#define PT_POOL_MAX_ORDER  8 /* 1 MiB: sixteen concatenated 64K tables */
+
+/*
+ * A page or start table as a byte offset into table memory: the same memory stands at another PA in
+ * each machine (the upper half of the machine's PA space, so that every PA size has room for it).
+ * port->table_pa + off is its PA there.
+ */
+struct pt_page {
+	uint64_t off;
+};
+
+static inline struct pt_pa pt_page_pa(const struct pt_port *port, struct pt_page page)
+{
+	return pt_pa(port->table_pa + page.off);
+}
+
+static inline struct pt_page pt_pa_page(const struct pt_port *port, struct pt_pa pa)
+{
+	return (struct pt_page){pa.v - port->table_pa};
+}
+
+/* One unit's metadata. Private to lib/pool. */
+struct pt_pool_unit {
+	uint32_t next, prev; /* indexes in a free list or a page list; 0 ends it (unit 0 is never
+				handed out) */
+	uint8_t order;
+	uint8_t state;
+	uint16_t small_class;
+	uint64_t small_used; /* bitmap when the unit is cut into small pieces */
+};
+
+struct pt_pool {
+	struct pt_port *port;
+	struct pt_pool_unit *unit; /* `units` of them, given by the caller, zeroed */
+	uint32_t units;
+	struct pt_port_lock lock;
+	uint32_t free_head[PT_POOL_MAX_ORDER + 1];
+	uint32_t small_head[6]; /* 64, 128 .. 2048 bytes */
+	uint32_t
+		untouched; /* units never handed out yet start here: fresh memory stays untouched */
+	_Atomic uint64_t used_bytes;
+	uint64_t total_bytes;
+};
+
+/*
+ * Prepares a pool over the first units * 4 KiB of the port's table memory. `unit` (units entries,
+ * zeroed) belongs to the caller and outlives the pool. The memory is zero. Single-threaded.
+ */
+void pt_pool_init(struct pt_pool *pool, struct pt_port *port, struct pt_pool_unit *unit,
+		  uint32_t units);
+
+/* A list of table pages of one granule, linked by their units' metadata. Owned by one operation. */
+struct pt_pages {
+	uint32_t head;
+	uint32_t count;
+};
+
+#define PT_MAGAZINE 64
+
+/* An agent's private stock, one for each granule: no lock on the way in or out while it is neither
+ * empty nor full. */
+struct pt_magazine {
+	uint32_t count;
+	uint32_t page[PT_MAGAZINE];
+};
+
+/*
+ * One zeroed table page of `granule_shift`. Only the agent itself calls this with its own `agent`.
+ * PT_OK and *page, or PT_NO_MEMORY.
+ */
+enum pt_outcome pt_pool_get(struct pt_agent *agent, unsigned granule_shift, struct pt_page *page);
+
+/* Gives back one page: zeroed, unreachable, past its grace period (or never linked). */
+void pt_pool_put(struct pt_agent *agent, unsigned granule_shift, struct pt_page page);
+
+/* Takes `count` pages onto *list, or none: PT_OK or PT_NO_MEMORY with *list unchanged. */
+enum pt_outcome pt_pool_take(struct pt_agent *agent, unsigned granule_shift, uint32_t count,
+			     struct pt_pages *list);
+
+/* One page off a list that has one. */
+struct pt_page pt_pages_pop(struct pt_pool *pool, struct pt_pages *list);
+void pt_pages_push(struct pt_pool *pool, struct pt_pages *list, struct pt_page page);
+
+/* Gives back a whole list (zeroed pages). */
+void pt_pool_give(struct pt_agent *agent, unsigned granule_shift, struct pt_pages *list);
+
+/* Start tables: `bytes` rounded up to a power of two of at least 64, aligned to that. PT_OK or
+ * PT_NO_MEMORY. */
+enum pt_outcome pt_pool_get_root(struct pt_agent *agent, uint32_t bytes, struct pt_page *page);
+void pt_pool_put_root(struct pt_agent *agent, uint32_t bytes, struct pt_page page);
+
+/* Moves an agent's magazines back to the pool: at the agent's end. */
+void pt_pool_flush_magazines(struct pt_agent *agent);
+
+#endif

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Map, unmap and protect: point operations on one entry, and the transaction object for ranges of
+ * any size. */
+#ifndef PT_TXN_H
+#define PT_TXN_H
+
+#include <pt/context.h>
+
+enum pt_item_kind { PT_ITEM_MAP = 1, PT_ITEM_UNMAP = 2, PT_ITEM_PROTECT = 3 };
+
+/* One range. Caller's memory; `outcome` is written when the item is done. */
+struct pt_item {
+	struct pt_ctx *ctx;
+	struct pt_ipa ipa;
+	uint64_t size;	 /* bytes */
+	struct pt_pa pa; /* MAP only */
+	uint32_t prot;	/* MAP: PT_PROT; PROTECT: the new rights (memory type field must be 0, it is
+			   kept) */
+	uint32_t flags; /* PT_MAP_* for MAP, else 0 */
+	uint32_t kind;	/* enum pt_item_kind */
+	uint32_t outcome;
+};
+
+/* What was done, in the units of ptd.v1.Effects. Added to, never reset, by the functions below. */
+struct pt_effects {
+	uint64_t leaves_written; /* leaf descriptors made valid, or rewritten with other rights */
+	uint64_t leaves_removed; /* leaf descriptors made invalid */
+	uint64_t already;	 /* leaves found as asked */
+	uint64_t holes;		 /* granules of an unmap or protect where nothing was mapped */
+	uint32_t blocks_split;
+	uint32_t tables_added;
+	uint32_t tables_freed;
+	uint32_t tlbis;
+};
+
+/* Where and why. index: the item; level: the level reached by the walk, or PT_TTL_UNKNOWN if none
+ * was made. */
+struct pt_error {
+	enum pt_outcome code;
+	uint32_t index;
+	struct pt_ipa ipa;
+	int8_t level;
+};
+
+/*
+ * Checks an item as every operation does first, without looking at tables: kind, flags, prot, range
+ * rules of design section "Range rules", output range. PT_OK or the error; nothing changed. Pure.
+ */
+enum pt_outcome pt_item_check(const struct pt_item *item);
+
+/*
+ * Tries an item as a point operation: one entry, published by one compare-and-swap, beside
+ * everything else. In a section. Returns a named outcome  done; effects added; on MAP of an invalid
+ * entry a missing chain of tables is built privately and linked by the same compare-and-swap
+ *   PT_MORE          not a point operation (more than one entry, a block to split, a table in the
+ * way): use a pt_txn PT_PARKED        the address is claimed: pt_waiter_park(), then again PT_RACED
+ * lost to another agent, or the entry is LOCKED: try again in a later section an error nothing
+ * changed; err filled An unmap has been flushed from every TLB when this returns, but accesses of
+ * agents that were inside a section may still be in flight: with more than one agent on the
+ * machine, reply only after pt_grace_done() (see pt_item_needs_grace()). The item has passed
+ * pt_item_check().
+ */
+enum pt_outcome pt_point(struct pt_agent *agent, struct pt_item *item, struct pt_effects *effects,
+			 struct pt_error *err);
+
+#define PT_LEDGER_RANGES 16
+
+/* Invalidations owed: (context, range) until discharged. Overflow widens the last range, and then
+ * the VMID as a whole. */
+struct pt_ledger {
+	struct pt_ctx *ctx;
+	uint32_t count;
+	bool whole;  /* the VMID */
+	bool tables; /* a table was unlinked: no level hint, not last-level */
+	struct {
+		uint64_t lo, hi; /* inclusive */
+		int8_t level;
+	} range[PT_LEDGER_RANGES];
+};
+
+void pt_ledger_init(struct pt_ledger *ledger, struct pt_ctx *ctx);
+void pt_ledger_add(struct pt_ledger *ledger, uint64_t lo, uint64_t hi, int level, bool table);
+/* Issues what is owed (range TLBIs, with level hints where one level is named); returns how many
+ * TLBIs. */
+uint32_t pt_ledger_discharge(struct pt_ledger *ledger);
+
+enum pt_txn_phase {
+	PT_TXN_CLAIM,
+	PT_TXN_DRAIN,
+	PT_TXN_PREPARE,
+	PT_TXN_COMMIT,
+	PT_TXN_FLUSH,
+	PT_TXN_RETIRE,
+	PT_TXN_DONE,
+};
+
+/*
+ * A transaction over `count` items of one machine: claim, prepare, commit point, commit, flush,
+ * release. Fields are private to lib; the size is public so that the caller can place it.
+ */
+struct pt_txn {
+	struct pt_agent *agent; /* set by each step */
+	struct pt_item *item;
+	uint32_t count, at;
+	enum pt_txn_phase phase;
+	bool committed, validate_only, teardown;
+	uint64_t cursor; /* next IPA of item[at] */
+	struct pt_claim claim;
+	struct pt_grace grace;
+	struct pt_pages reserved;
+	uint64_t need;		     /* pages counted so far */
+	uint64_t counted[PT_LEVELS]; /* per level, 1 + the last span counted: items that share a
+					table count it once */
+	struct pt_pages unlinked;    /* table pages to retire after flush */
+	uint64_t unlinked_tables[8]; /* roots of unlinked subtrees still to be taken apart: see
+					lib/txn */
+	uint32_t unlinked_count;
+	struct pt_ledger ledger;
+	struct pt_effects effects;
+	struct pt_error error;
+	uint64_t expected_generation, generation;
+	const struct pt_slots
+		*publish; /* set by the caller after init: the slot table of the commit point */
+	const struct pt_slots
+		*replaced; /* then: the one it replaced, to be freed after a grace period */
+	void (*wake)(struct pt_waiter *);
+};
+
+/*
+ * Prepares a transaction. Items belong to the caller until the end, are all of one context, have
+ * passed pt_item_check(), and are in ascending order of ipa without overlap (else PT_INVALID,
+ * err.index = the second of the two). expected_generation: 0, or what the context's generation must
+ * be at the commit point (PT_GENERATION_MISMATCH). validate_only: prepare, then give all back;
+ * outcomes and effects are those that a commit would have had.
+ */
+enum pt_outcome pt_txn_init(struct pt_txn *txn, struct pt_item *items, uint32_t count,
+			    uint64_t expected_generation, bool validate_only,
+			    void (*wake)(struct pt_waiter *));
+
+/*
+ * Runs until the end or for about `budget` descriptor visits. In a section that pt_section_end()
+ * ends before the next call. PT_MORE: call again in another section. PT_PARKED: call again after
+ * wake. PT_OK: done; effects, outcomes and generation are final, every stale translation is gone,
+ * no access that used one is in flight. An error: nothing changed, everything given back,
+ * txn->error filled.
+ */
+enum pt_outcome pt_txn_step(struct pt_txn *txn, struct pt_agent *agent, uint32_t budget);
+
+/* May the reply to a point unmap leave at once, or must pt_grace_done() be waited for first? */
+bool pt_item_needs_grace(const struct pt_machine *machine, const struct pt_agent *self);
+
+/* Gives up before the commit point: true, all given back (again steps are not allowed). False:
+ * committed, keep stepping. */
+bool pt_txn_abort(struct pt_txn *txn, struct pt_agent *agent);
+
+static inline bool pt_txn_committed(const struct pt_txn *txn)
+{
+	return txn->committed;
+}
+
+#endif

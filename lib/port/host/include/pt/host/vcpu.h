@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Host port: vCPUs with a TLB each, and the access loop: look up, walk, fault, handle, retry, move
+ * bytes. */
+#ifndef PT_HOST_VCPU_H
+#define PT_HOST_VCPU_H
+
+#include <pt/fault.h>
+#include <pt/host/hwwalk.h>
+#include <pt/host/memory.h>
+
+#define PT_HOST_TLB_ENTRIES 64 /* per vCPU, production mode */
+
+/*
+ * The TLBs of one machine. In production a TLB is a plain cache. In adversarial mode (tests) it
+ * never evicts, also prefetches under a seed, and keeps combined stage-1+2 entries that IPAS2E1
+ * alone does not remove.
+ *
+ * Fill protocol: read `generation`, walk, insert, fence, read it again; changed: drop the entry and
+ * walk again. A TLBI raises it first, then empties. Accesses already past their look-up end with
+ * their section: whoever needs "no old translation in use" waits for the sections (pt_grace_*).
+ */
+struct pt_host_vcpu;
+struct pt_port_mmu {
+	_Atomic uint64_t generation;
+	_Atomic uint64_t tlbis, local_tlbis, dropped; /* counters */
+	uint32_t vcpus;
+	struct pt_host_vcpu *vcpu; /* array, owned */
+};
+
+enum pt_host_tlb_mode { PT_HOST_TLB_CACHE, PT_HOST_TLB_ADVERSARIAL };
+
+enum pt_outcome pt_host_mmu_init(struct pt_port_mmu *mmu, uint32_t vcpus,
+				 enum pt_host_tlb_mode mode, uint64_t seed);
+void pt_host_mmu_destroy(struct pt_port_mmu *mmu);
+/* Valid entries in a vCPU's TLB, for tests and GetStats. */
+uint32_t pt_host_tlb_count(const struct pt_port_mmu *mmu, uint32_t vcpu);
+
+#define PT_HOST_MAX_EXITS 8
+
+struct pt_host_exit {
+	uint32_t outcome; /* enum pt_outcome of the handler */
+	uint8_t fault;	  /* enum hw_fault */
+	int8_t level;
+	bool hpfar_known;
+	uint64_t esr, far, hpfar;
+};
+
+/* One access by a vCPU through a context. Caller's memory. */
+struct pt_host_access {
+	uint32_t vcpu;
+	struct pt_ipa ipa;
+	uint8_t access; /* enum pt_access; PT_ACCESS_AT translates only */
+	bool s1ptw;
+	bool el0;
+	bool handle_faults; /* false: stop at the first fault (Translate) */
+	uint32_t length;    /* bytes; must not cross a granule; 0 is legal for AT and exec */
+	void *data;	    /* length bytes: read into, written from */
+	/* results */
+	uint32_t outcome; /* PT_OK: done; else the last exit's outcome */
+	struct pt_pa pa;
+	int8_t level;
+	uint32_t prot;
+	bool tlb_hit;
+	uint32_t exits; /* faults taken */
+	struct pt_host_exit exit[PT_HOST_MAX_EXITS];
+	uint32_t tables_added;
+};
+
+/*
+ * Runs an access in the caller's section. PT_OK: done, bytes moved. PT_PARKED: met a claim; park
+ * and call again with the same struct. PT_MORE: the vCPU is in use by another agent, or a race was
+ * lost too often: call again in a later section. PT_NO_SLOT, PT_READ_ONLY, PT_DENIED, PT_NOT_MAPPED
+ * (with handle_faults false): an exit, data unmoved. Errors as pt_fault_handle(); PT_OUT_OF_RANGE
+ * also for a leaf outside `ram`; PT_INVALID: bad vcpu, access, or crossing a granule.
+ */
+enum pt_outcome pt_host_access(struct pt_agent *agent, struct pt_ctx *ctx, struct pt_host_ram *ram,
+			       struct pt_host_access *access);
+
+/* An architectural walk of a context without TLB, fault handling or hardware updates: Translate and
+ * Explain. In a section. */
+void pt_host_translate(struct pt_ctx *ctx, struct pt_ipa ipa, enum pt_access access,
+		       struct hw_result *result);
+
+/* Failpoints, process-wide; the daemon arms them. */
+struct pt_host_failpoint {
+	uint64_t scope; /* 0: any */
+	uint32_t nth;	/* fail the nth hit (1: the first); 0: by probability */
+	uint32_t times; /* how many in a row; 0: without end */
+	uint32_t probability_ppm;
+	uint64_t seed;
+};
+void pt_host_failpoint_arm(enum pt_failpoint point, const struct pt_host_failpoint *how);
+void pt_host_failpoint_disarm(enum pt_failpoint point);
+/* Hits and failures since armed. */
+void pt_host_failpoint_counts(enum pt_failpoint point, uint64_t *hits, uint64_t *failures);
+
+#endif

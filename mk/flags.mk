@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Compiler flags of every flavour. SAN=address,undefined or SAN=thread picks a sanitizer flavour.
+VERSION := 0.1.0
+WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla \
+	-Wpointer-arith -Wcast-align -Wwrite-strings
+OPT ?= -O2 -g
+CFLAGS_ALL = -std=c11 $(WARN) $(OPT) $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -O1) \
+	-MMD -MP $(MUTANT_CFLAGS) $(CFLAGS)
+LDFLAGS_ALL = $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
+LIB_INC := -Ilib/include -Ilib/port/host/include
+# What the daemon, client and tests also need: POSIX and GNU names of libc.
+HOST_DEFS := -D_GNU_SOURCE
+
+ifeq ($(V),)
+Q := @
+say = @printf '  %-8s %s\n' $(1) $(2)
+else
+Q :=
+say = @:
+endif
