@@ -5,7 +5,7 @@ HOST_SRC := $(sort $(wildcard lib/port/host/*.c))
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
 HOST_OBJ := $(HOST_SRC:%.c=$(B)/%.o)
 # Only lib/port/host sees libc and liburcu; the rest is built as it would be for bare metal.
-$(LIB_OBJ): CFLAGS_ALL += -ffreestanding
+$(LIB_OBJ): CFLAGS_ALL += -ffreestanding -Ilib
 $(HOST_OBJ): CFLAGS_ALL += $(HOST_DEFS)
 
 $(B)/lib/%.o: lib/%.c

@@ -17,7 +17,7 @@ struct pt_host_tables {
 	int fd;
 };
 
-/* PT_OK, or PT_NO_MEMORY. */
+/* PT_OK, PT_NO_MEMORY, or PT_INVALID for a size that is no multiple of 2 MiB. */
 enum pt_outcome pt_host_tables_create(struct pt_host_tables *tables, uint64_t bytes);
 void pt_host_tables_destroy(struct pt_host_tables *tables);
 /* The same memory as a machine of `pa_bits` sees it. */
@@ -31,9 +31,11 @@ void pt_host_port_init(struct pt_port *port, const struct pt_host_tables *tables
 struct pt_host_ram {
 	unsigned char *base;
 	uint64_t bytes;
+	_Atomic uint64_t *touched; /* a bit for each page ever written: reads of others take none */
 	int fd;
 };
 
+/* PT_OK, PT_NO_MEMORY, or PT_INVALID for no bytes at all. */
 enum pt_outcome pt_host_ram_create(struct pt_host_ram *ram, uint64_t bytes);
 void pt_host_ram_destroy(struct pt_host_ram *ram);
 /* PT_OUT_OF_RANGE if [pa, pa + size) leaves the memory. */

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Bit fields and checked address arithmetic, for lib only. */
+#ifndef BASE_BITS_H
+#define BASE_BITS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* A mask of the low `n` bits; n from 0 to 64. */
+static inline uint64_t pt__low_mask(unsigned n)
+{
+	return n >= 64 ? UINT64_MAX : (UINT64_C(1) << n) - 1;
+}
+
+/* Bits [hi:lo] of `v`, as the Arm ARM counts them. */
+static inline uint64_t pt__field(uint64_t v, unsigned hi, unsigned lo)
+{
+	return v >> lo & pt__low_mask(hi - lo + 1);
+}
+
+/* `v` placed at [hi:lo]; what does not fit is cut off. */
+static inline uint64_t pt__place(uint64_t v, unsigned hi, unsigned lo)
+{
+	return (v & pt__low_mask(hi - lo + 1)) << lo;
+}
+
+static inline bool pt__aligned(uint64_t v, unsigned shift)
+{
+	return !(v & pt__low_mask(shift));
+}
+
+/* Does [start, start + size) leave the space of `bits` bits? Nothing may wrap (B23). */
+static inline bool pt__beyond(uint64_t start, uint64_t size, unsigned bits)
+{
+	uint64_t limit = UINT64_C(1) << bits;
+
+	return start >= limit || size > limit - start;
+}
+
+#endif

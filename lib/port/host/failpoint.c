@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Host port: failpoints. One bit a point says whether it is armed; all else is looked at only then.
+ *
+ * Whether a hit fails is a function of the plan and of the number of hits before it in scope, so
+ * that a single-threaded run repeats exactly. Everything is atomic, since any thread may hit.
+ */
+#include <assert.h>
+
+#include <pt/host/vcpu.h>
+
+struct plan {
+	_Atomic uint64_t scope, seed;
+	_Atomic uint32_t nth, times, probability_ppm;
+	_Atomic uint64_t hits, failures;
+};
+
+_Atomic uint32_t pt_host_failpoints_armed;
+
+static struct plan plans[PT_FP_COUNT];
+
+static_assert(PT_FP_COUNT <= 32, "one bit a point");
+
+/* splitmix64's output function. */
+static uint64_t mix(uint64_t x)
+{
+	x += UINT64_C(0x9e3779b97f4a7c15);
+	x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
+	return x ^ x >> 31;
+}
+
+void pt_host_failpoint_arm(enum pt_failpoint point, const struct pt_host_failpoint *how)
+{
+	struct plan *p = &plans[point];
+
+	pt_host_failpoint_disarm(point);
+	p->scope = how->scope;
+	p->seed = how->seed;
+	p->nth = how->nth;
+	p->times = how->times;
+	p->probability_ppm = how->probability_ppm;
+	p->hits = 0;
+	p->failures = 0;
+	atomic_fetch_or(&pt_host_failpoints_armed, UINT32_C(1) << point);
+}
+
+void pt_host_failpoint_disarm(enum pt_failpoint point)
+{
+	atomic_fetch_and(&pt_host_failpoints_armed, ~(UINT32_C(1) << point));
+}
+
+void pt_host_failpoint_counts(enum pt_failpoint point, uint64_t *hits, uint64_t *failures)
+{
+	*hits = plans[point].hits;
+	*failures = plans[point].failures;
+}
+
+/* `hit` counts from 1. */
+static bool drawn(struct plan *p, uint64_t hit)
+{
+	if (p->nth)
+		return hit >= p->nth && (!p->times || hit - p->nth < p->times);
+	return mix(p->seed + hit) % 1000000 < p->probability_ppm;
+}
+
+/* By probability, `times` bounds the failures in all: taken one by one, so that threads share it.
+ */
+static bool take_failure(struct plan *p)
+{
+	uint64_t done = p->failures;
+
+	do {
+		if (!p->nth && p->times && done >= p->times)
+			return false;
+	} while (!atomic_compare_exchange_weak(&p->failures, &done, done + 1));
+	return true;
+}
+
+bool pt_host_failpoint_hit(unsigned point, uint64_t scope)
+{
+	struct plan *p = &plans[point];
+
+	if (p->scope && p->scope != scope)
+		return false;
+	return drawn(p, atomic_fetch_add(&p->hits, 1) + 1) && take_failure(p);
+}
