@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Machine memory: sparse, zero, byte-exact; and the failpoints' plans. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <pt/host/memory.h>
+#include <pt/host/vcpu.h>
+
+#define GIB (UINT64_C(1) << 30)
+
+static struct pt_host_ram make_ram(uint64_t bytes)
+{
+	struct pt_host_ram ram;
+
+	assert_int_equal(pt_host_ram_create(&ram, bytes), PT_OK);
+	return ram;
+}
+
+static void memory_reads_as_zero_and_takes_pages_on_write(void **state)
+{
+	struct pt_host_ram ram = make_ram(1024 * GIB);
+	unsigned char data[8192];
+
+	(void)state;
+	for (uint64_t pa = 0; pa < ram.bytes; pa += 64 * GIB) {
+		memset(data, 0xff, sizeof(data));
+		assert_int_equal(pt_host_ram_read(&ram, pa, data, sizeof(data)), PT_OK);
+		for (size_t i = 0; i < sizeof(data); i++)
+			assert_int_equal(data[i], 0);
+	}
+	assert_int_equal(pt_host_ram_resident(&ram), 0);
+	assert_int_equal(pt_host_ram_write(&ram, 512 * GIB + 4094, "abcd", 4), PT_OK);
+	assert_int_equal(pt_host_ram_resident(&ram), 8192);
+	assert_int_equal(pt_host_ram_read(&ram, 512 * GIB + 4093, data, 6), PT_OK);
+	assert_memory_equal(data, "\0abcd\0", 6);
+	pt_host_ram_destroy(&ram);
+}
+
+static void every_small_copy_is_byte_exact(void **state)
+{
+	struct pt_host_ram ram = make_ram(16384);
+	unsigned char shadow[16384] = {0}, data[64], seen[16384];
+
+	(void)state;
+	for (unsigned at = 4096 - 40; at < 4096 + 8; at++)
+		for (unsigned size = 0; size <= 40; size++) {
+			for (unsigned i = 0; i < size; i++)
+				data[i] = (unsigned char)(at * 7 + size * 13 + i + 1);
+			memcpy(shadow + at, data, size);
+			assert_int_equal(pt_host_ram_write(&ram, at, data, size), PT_OK);
+			assert_int_equal(pt_host_ram_read(&ram, 0, seen, sizeof(seen)), PT_OK);
+			assert_memory_equal(seen, shadow, sizeof(seen));
+			memset(data, 0, sizeof(data));
+			assert_int_equal(pt_host_ram_read(&ram, at, data, size), PT_OK);
+			assert_memory_equal(data, shadow + at, size);
+		}
+	pt_host_ram_destroy(&ram);
+}
+
+static void nothing_outside_is_touched(void **state)
+{
+	static const struct {
+		uint64_t pa, size;
+		enum pt_outcome o;
+	} rows[] = {
+		{0, 12288, PT_OK},
+		{12288, 0, PT_OK},
+		{12287, 1, PT_OK},
+		{12287, 2, PT_OUT_OF_RANGE},
+		{12288, 1, PT_OUT_OF_RANGE},
+		{0, 12289, PT_OUT_OF_RANGE},
+		{UINT64_MAX, 1, PT_OUT_OF_RANGE},
+		{UINT64_MAX, 2, PT_OUT_OF_RANGE},
+		{1, UINT64_MAX, PT_OUT_OF_RANGE},
+	};
+	struct pt_host_ram ram = make_ram(12288);
+	unsigned char data[12289];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		memset(data, 0x5a, sizeof(data));
+		assert_int_equal(pt_host_ram_read(&ram, rows[i].pa, data, rows[i].size), rows[i].o);
+		if (rows[i].o != PT_OK)
+			assert_int_equal(data[0], 0x5a);
+		assert_int_equal(pt_host_ram_write(&ram, rows[i].pa, data, rows[i].size),
+				 rows[i].o);
+	}
+	assert_int_equal(pt_host_ram_create(&ram, 0), PT_INVALID);
+	assert_int_equal(pt_host_ram_create(&ram, UINT64_MAX - 4095), PT_NO_MEMORY);
+}
+
+static void plan_of_hits(const struct pt_host_failpoint *how, uint64_t scope, unsigned n, char *out)
+{
+	pt_host_failpoint_arm(PT_FP_POOL_RESERVE, how);
+	for (unsigned i = 0; i < n; i++)
+		out[i] = pt_port_failpoint(PT_FP_POOL_RESERVE, scope) ? 'x' : '.';
+	out[n] = 0;
+	pt_host_failpoint_disarm(PT_FP_POOL_RESERVE);
+}
+
+static void failpoints_fail_the_hits_their_plan_names(void **state)
+{
+	static const struct {
+		struct pt_host_failpoint how;
+		uint64_t scope;
+		const char *want;
+		uint64_t hits, failures;
+	} rows[] = {
+		{{.nth = 1, .times = 1}, 7, "x.......", 8, 1},
+		{{.nth = 3, .times = 1}, 7, "..x.....", 8, 1},
+		{{.nth = 3, .times = 2}, 7, "..xx....", 8, 2},
+		{{.nth = 3}, 7, "..xxxxxx", 8, 6},
+		{{.nth = 9}, 7, "........", 8, 0},
+		{{.nth = 2, .scope = 7}, 7, ".xxxxxxx", 8, 7},
+		{{.nth = 2, .scope = 8}, 7, "........", 0, 0},
+		{{.probability_ppm = 1000000}, 7, "xxxxxxxx", 8, 8},
+		{{.probability_ppm = 1000000, .times = 3}, 7, "xxx.....", 8, 3},
+		{{.probability_ppm = 0}, 7, "........", 8, 0},
+	};
+	char got[16];
+	uint64_t hits, failures;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		plan_of_hits(&rows[i].how, rows[i].scope, 8, got);
+		assert_string_equal(got, rows[i].want);
+		pt_host_failpoint_counts(PT_FP_POOL_RESERVE, &hits, &failures);
+		assert_int_equal(hits, rows[i].hits);
+		assert_int_equal(failures, rows[i].failures);
+	}
+	assert_int_equal(pt_host_failpoints_armed, 0);
+	assert_false(pt_port_failpoint(PT_FP_POOL_RESERVE, 7));
+}
+
+static void a_seed_repeats_and_other_points_stay_quiet(void **state)
+{
+	const char *env = getenv("PTD_SEED");
+	struct pt_host_failpoint how = {.probability_ppm = 250000,
+					.seed = env ? strtoull(env, NULL, 0) : 1};
+	char first[1001], again[1001];
+	unsigned failed = 0;
+
+	(void)state;
+	print_message("PTD_SEED=%llu\n", (unsigned long long)how.seed);
+	plan_of_hits(&how, 0, 1000, first);
+	plan_of_hits(&how, 0, 1000, again);
+	assert_string_equal(first, again);
+	for (unsigned i = 0; i < 1000; i++)
+		failed += first[i] == 'x';
+	assert_in_range(failed, 150, 350);
+	how.seed++;
+	plan_of_hits(&how, 0, 1000, again);
+	assert_string_not_equal(first, again);
+	pt_host_failpoint_arm(PT_FP_TLBI_DROP, &(struct pt_host_failpoint){.nth = 1});
+	assert_false(pt_port_failpoint(PT_FP_POOL_RESERVE, 0));
+	assert_true(pt_port_failpoint(PT_FP_TLBI_DROP, 0));
+	pt_host_failpoint_disarm(PT_FP_TLBI_DROP);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(memory_reads_as_zero_and_takes_pages_on_write),
+		cmocka_unit_test(every_small_copy_is_byte_exact),
+		cmocka_unit_test(nothing_outside_is_touched),
+		cmocka_unit_test(failpoints_fail_the_hits_their_plan_names),
+		cmocka_unit_test(a_seed_repeats_and_other_points_stay_quiet),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
