@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Numbers as people write them: 4096, 0x8000_0000, 4K, 2MiB, pfn:0x80000. */
+#ifndef CLIENT_NUMBER_H
+#define CLIENT_NUMBER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * Reads all `length` bytes of `text`: decimal, 0x and hexadecimal digits ('_' may separate digits
+ * of both), a decimal number with a binary unit (K M G T P, each also with iB), or pfn: and a
+ * number of 4 KiB frames. NULL: done; else why not, for a person, and *value is untouched.
+ */
+const char *number_parse(const char *text, size_t length, uint64_t *value);
+
+/* `value` in the largest unit that divides it: "2M", "4097". `to` holds 24 bytes; returns it. */
+char *number_size(uint64_t value, char to[24]);
+
+#endif
