@@ -1,1 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
+# Speed and memory: `make bench` times core and daemon beside their peers and prints one table.
+# PEERS is the folder of the peers; without it the table has no ratios. PASSES: how often each side runs.
+$(B)/tests/bench/core: tests/bench/core.c $(B)/libpt.a
+	$(call say,CCLD,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(HOST_DEFS) $(LIB_INC) -o $@ $< $(B)/libpt.a $(LDFLAGS_ALL) $(LIBPT_LIBS)
+
+bench: $(B)/tests/bench/core $(B)/ptd $(B)/python/.stamp
+	$(Q)PYTHON="$(PYTHON)" tests/bench/run.sh "$(B)" "$(PEERS)"
+.PHONY: bench
+-include $(B)/tests/bench/core.d

@@ -1,0 +1,146 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Sets the results of run.sh beside their peers: a table on stdout, bench.jsonl and bench.svg in the build folder.
+
+Usage: table.py RAW OUT   Fails when a memory limit is not kept; a slow row is shown, not failed, since machines differ.
+"""
+import json
+import math
+import os
+import sys
+
+NS, RATE, US, MIB, BYTES = 'ns', 'ops/s', 'us', 'MiB', 'B'
+OPS_PER_CALL = {'unary_4x32': 1, 'batch512_2x4': 512}
+
+# name, unit, target of the design: at most, or for rates at least
+ROWS = [
+    ('map_range', NS, 0.9), ('unmap_range', NS, 0.9), ('wrprotect_range', NS, 0.7), ('get_leaf_random', NS, 5),
+    ('relax_random', NS, 9), ('fault_map_random', NS, 13), ('unmap_random', NS, 11), ('map_unmap_1g_block', NS, 14),
+    ('unary_4x32', RATE, 450e3), ('batch512_2x4', RATE, 25e6), ('unary_lone', US, 12), ('unary_lone_unix', US, 10),
+    ('idle_daemon_rss', MIB, 16), ('empty_context_40bit', BYTES, 4096), ('start_tables_40bit', BYTES, 8192),
+    ('empty_context_32bit', BYTES, 4096), ('start_tables_32bit', BYTES, 64),
+]
+LIMITS = {'idle_daemon_rss', 'empty_context_40bit', 'empty_context_32bit', 'start_tables_40bit', 'start_tables_32bit'}
+
+
+def better(name, a, b):
+    """The better of two results; for every number but a rate, less is better."""
+    return b if a is None else max(a, b) if name in OPS_PER_CALL else min(a, b)
+
+
+def in_unit(name, value):
+    """h2load counts calls a second; a lone call is told as its time."""
+    if name.startswith('unary_lone'):
+        return 1e6 / value
+    return value * OPS_PER_CALL.get(name, 1)
+
+
+def read_best(raw, *files):
+    """name -> best value over all passes."""
+    best = {}
+    for file in files:
+        path = os.path.join(raw, file)
+        if not os.path.exists(path):
+            continue
+        with open(path) as lines:
+            for line in lines:
+                name, value = line.split()[:2]
+                best[name] = better(name, best.get(name), in_unit(name, float(value)))
+    return best
+
+
+def rows_of(own, peers):
+    known = [(n, u, t) for n, u, t in ROWS if n in own]
+    named = {n for n, _, _ in ROWS}
+    others = [(n, NS, None) for n in own if n not in named]
+    for name, unit, target in known + others:
+        value, peer = own[name], peers.get(name)
+        ratio = None if peer is None else value / peer if unit == RATE else peer / value
+        yield {'name': name, 'unit': unit, 'value': value, 'peer': peer, 'ratio': ratio, 'target': target}
+
+
+def number(value):
+    if value is None:
+        return '-'
+    if value >= 1e6:
+        return f'{value / 1e6:.2f} M'
+    return f'{value / 1e3:.1f} k' if value >= 1e4 else f'{value:.2f}' if value < 1000 else f'{value:.0f}'
+
+
+def kept(row):
+    if row['target'] is None:
+        return ''
+    ahead = row['value'] >= row['target'] if row['unit'] == RATE else row['value'] <= row['target']
+    return 'met' if ahead else 'not met'
+
+
+def print_table(rows):
+    form = '{:<28} {:<6} {:>10} {:>10} {:>7}  {:<12} {}'
+    print(form.format('name', 'unit', 'value', 'peer', 'ratio', 'target', '').rstrip())
+    for row in rows:
+        target = '' if row['target'] is None else ('>= ' if row['unit'] == RATE else '<= ') + number(row['target'])
+        ratio = '-' if row['ratio'] is None else f'{row["ratio"]:.2f}'
+        print(form.format(row['name'], row['unit'], number(row['value']), number(row['peer']), ratio, target,
+                          kept(row)).rstrip())
+
+
+def write_jsonl(rows, path):
+    with open(path, 'w') as file:
+        for row in rows:
+            line = {key: row[key] for key in ('name', 'unit', 'value', 'peer', 'ratio')}
+            file.write(json.dumps({k: round(v, 4) if isinstance(v, float) else v for k, v in line.items()}) + '\n')
+
+
+def svg(rows):
+    """Horizontal bars of the ratio on a logarithmic scale; bars behind the peer are hatched, the line at 1 is heavy."""
+    bars = [r for r in rows if r['ratio'] is not None]
+    top, step, left, width = 64, 26, 190, 460
+    low = min([0.5] + [r['ratio'] for r in bars]) / 1.05
+    high = max([4.0] + [r['ratio'] for r in bars]) * 1.05
+    at = lambda v: left + width * (math.log(v) - math.log(low)) / (math.log(high) - math.log(low))
+    bottom = top + step * max(len(bars), 1)
+    out = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + width + 90}" height="{bottom + 44}" '
+           'font-family="sans-serif" font-size="13" fill="black">',
+           '<defs><pattern id="behind" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
+           '<rect width="6" height="6" fill="white"/><rect width="2" height="6" fill="black"/></pattern></defs>',
+           '<rect width="100%" height="100%" fill="white"/>',
+           '<text x="12" y="24" font-size="16" font-weight="bold">ptd against its peers, measured in one run</text>',
+           '<text x="12" y="44">ratio, logarithmic; right of 1: ptd is faster; hatched: slower</text>']
+    ticks = [t for t in (0.1, 0.125, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64) if low <= t <= high]
+    for tick in ticks:
+        line = 'stroke="black" stroke-width="2"' if tick == 1 else 'stroke="#999" stroke-dasharray="2 3"'
+        out.append(f'<line x1="{at(tick):.1f}" y1="{top - 8}" x2="{at(tick):.1f}" y2="{bottom}" {line}/>')
+        out.append(f'<text x="{at(tick):.1f}" y="{bottom + 18}" text-anchor="middle">{tick:g}</text>')
+    for i, row in enumerate(bars):
+        y, end, one = top + i * step, at(row['ratio']), at(1)
+        fill = '#444' if row['ratio'] >= 1 else 'url(#behind)'
+        out.append(f'<text x="{left - 8}" y="{y + 14}" text-anchor="end">{row["name"]}</text>')
+        out.append(f'<rect x="{min(end, one):.1f}" y="{y + 2}" width="{abs(end - one):.1f}" height="{step - 8}" '
+                   f'fill="{fill}" stroke="black"/>')
+        out.append(f'<text x="{max(end, one) + 5:.1f}" y="{y + 15}" stroke="white" stroke-width="3" '
+                   f'paint-order="stroke">{row["ratio"]:.2f}</text>')
+    if not bars:
+        out.append(f'<text x="12" y="{top + 14}">no peer was there to measure against</text>')
+    out.append(f'<text x="12" y="{bottom + 36}" font-size="11">core rows: KVM\'s own page-table code in user space; '
+               'daemon rows: the C++ gRPC server doing nothing</text></svg>')
+    return '\n'.join(out) + '\n'
+
+
+def main(raw, out):
+    rows = list(rows_of(read_best(raw, 'core.txt', 'rpc.txt', 'memory.txt'), read_best(raw, 'kvm.txt', 'grpc.txt')))
+    print_table(rows)
+    with open(os.path.join(raw, 'absent')) as file:
+        for line in sorted(set(file)):
+            print('peer ' + line.rstrip())
+    behind = [r['name'] for r in rows if r['ratio'] is not None and r['ratio'] < 1]
+    print('slower than the peer:', ', '.join(behind) or 'none')
+    write_jsonl(rows, os.path.join(out, 'bench.jsonl'))
+    with open(os.path.join(out, 'bench.svg'), 'w') as file:
+        file.write(svg(rows))
+    broken = [r['name'] for r in rows if r['name'] in LIMITS and kept(r) != 'met']
+    if broken:
+        sys.exit('bench: over its memory limit: ' + ', '.join(broken))
+
+
+if __name__ == '__main__':
+    main(*sys.argv[1:])
