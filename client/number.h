@@ -1,27 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Numbers, sizes, rights and hexadecimal bytes as ptctl reads and prints them. */
-#ifndef PTCTL_NUMBER_H
-#define PTCTL_NUMBER_H
+/* Numbers as people write them: 4096, 0x8000_0000, 4K, 2MiB, pfn:0x80000. */
+#ifndef CLIENT_NUMBER_H
+#define CLIENT_NUMBER_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/* What a number may look like, for hints. */
-#define NUMBER_ACCEPTED "decimal, 0x… (with _ between digits), or with K M G T or KiB MiB GiB TiB"
-#define PROT_ACCEPTED	"letters r w p u (x: p and u), '-' for none, then :nc or :device"
+/*
+ * Reads all `length` bytes of `text`: decimal, 0x and hexadecimal digits ('_' may separate digits
+ * of both), a decimal number with a binary unit (K M G T P, each also with iB), or pfn: and a
+ * number of 4 KiB frames. NULL: done; else why not, for a person, and *value is untouched.
+ */
+const char *number_parse(const char *text, size_t length, uint64_t *value);
 
-/* True and *number, or false: not one, or beyond 64 bits. */
-bool number_parse(const char *text, uint64_t *number);
-bool prot_parse(const char *text, uint32_t *prot);
-/* Pairs of digits, _ and spaces between them allowed. *length bytes into `bytes` of capacity
- * strlen(text) / 2. */
-bool hex_parse(const char *text, uint8_t *bytes, size_t *length);
-
-#define NUMBER_MAX 32
-/* Each writes at most NUMBER_MAX bytes and returns `text`. */
-char *size_format(char text[NUMBER_MAX], uint64_t bytes);		      /* 2M, 1G, 4097 */
-char *address_format(char text[NUMBER_MAX], uint64_t address, unsigned bits); /* bits 0: as it is */
-char *prot_format(char text[NUMBER_MAX], uint32_t prot);		      /* rw--, r-pu:nc */
+/* `value` in the largest unit that divides it: "2M", "4097". `to` holds 24 bytes; returns it. */
+char *number_size(uint64_t value, char to[24]);
 
 #endif

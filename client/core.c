@@ -1,0 +1,615 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * An nghttp2 client session and the calls on it, without I/O.
+ *
+ * A call is on one list at a time: live (from start to its end), ended (to be handed over), or free
+ * (recycled, with its buffers). nghttp2's stream user data points to a live call, and to nothing
+ * once the call has ended here: a stream may outlive its call, never the other way round.
+ */
+#include "core.h"
+#include "status.h"
+
+#include <nghttp2/nghttp2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PREFIX		  5u
+#define OUTPUT_BATCH	  (64u << 10)
+#define OUTPUT_ROOM	  (OUTPUT_BATCH + (32u << 10)) /* one frame more than a batch fits */
+#define STREAM_WINDOW	  (4 << 20)
+#define CONNECTION_WINDOW (64 << 20)
+#define RECEIVE_DEFAULT	  (4u << 20)
+/* The daemon hears the deadline and answers with what it knows; the client gives up a little later.
+ */
+#define DEADLINE_GRACE_NS UINT64_C(100000000)
+
+struct core {
+	nghttp2_session *session;
+	struct call_list live, ended, free;
+	uint64_t next_deadline; /* not later than the first deadline of a live call */
+	uint32_t max_receive;
+	bool broken;	     /* the session gave a fatal error */
+	const uint8_t *rest; /* a frame that did not fit into output[] yet; nghttp2's memory */
+	size_t rest_length;
+	size_t output_start, output_end;
+	uint8_t output[OUTPUT_ROOM];
+};
+
+void call_list_append(struct call_list *list, struct ptd_call *call)
+{
+	call->next = NULL;
+	call->prev = list->last;
+	if (list->last)
+		list->last->next = call;
+	else
+		list->first = call;
+	list->last = call;
+	list->count++;
+}
+
+void call_list_remove(struct call_list *list, struct ptd_call *call)
+{
+	*(call->prev ? &call->prev->next : &list->first) = call->next;
+	*(call->next ? &call->next->prev : &list->last) = call->prev;
+	list->count--;
+}
+
+/* The end of a live call. Its stream, if any is left, no longer knows it. */
+static void end(struct core *core, struct ptd_call *call, bool ok)
+{
+	call->end = ok ? &status_ok : &call->status;
+	call_list_remove(&core->live, call);
+	call_list_append(&core->ended, call);
+}
+
+static void end_locally(struct core *core, struct ptd_call *call, enum ptd_where where, int grpc,
+			const char *text)
+{
+	/* What never left as a whole cannot have been executed. */
+	status_local(&call->status, call->sent ? PTD_STATE_UNKNOWN : PTD_STATE_FAILED,
+		     where == PTD_WHERE_LOST && !call->sent ? PTD_WHERE_CONNECT : where, grpc, "%s",
+		     text);
+	end(core, call, false);
+}
+
+static void forget_stream(struct core *core, struct ptd_call *call, uint32_t error)
+{
+	nghttp2_session_set_stream_user_data(core->session, call->stream_id, NULL);
+	nghttp2_submit_rst_stream(core->session, NGHTTP2_FLAG_NONE, call->stream_id, error);
+}
+
+/* gRPC's mapping of HTTP status codes for answers that are not gRPC. */
+static int grpc_of_http(int http)
+{
+	switch (http) {
+	case 400: return 13;
+	case 401: return 16;
+	case 403: return 7;
+	case 404: return 12;
+	case 429:
+	case 502:
+	case 503:
+	case 504: return 14;
+	default: return 2;
+	}
+}
+
+static void end_by_reset(struct core *core, struct ptd_call *call, uint32_t error)
+{
+	struct ptd_status *status = &call->status;
+
+	switch (error) {
+	case NGHTTP2_REFUSED_STREAM: /* RFC 9113 8.7: not processed in any way */
+		status_local(status, PTD_STATE_FAILED, PTD_WHERE_DAEMON, 14,
+			     "the daemon takes no new calls on this connection");
+		break;
+	case NGHTTP2_ENHANCE_YOUR_CALM:
+		status_local(status, PTD_STATE_UNKNOWN, PTD_WHERE_DAEMON, 8,
+			     "the daemon limits this client's rate");
+		break;
+	case NGHTTP2_CANCEL:
+		status_local(status, PTD_STATE_UNKNOWN, PTD_WHERE_DAEMON, 1,
+			     "the daemon cancelled the call");
+		break;
+	case NGHTTP2_NO_ERROR:
+		status_local(status, PTD_STATE_UNKNOWN, PTD_WHERE_DAEMON, 13,
+			     "the answer ended without a status");
+		break;
+	default:
+		status_local(status, PTD_STATE_UNKNOWN, PTD_WHERE_DAEMON, 13,
+			     "the daemon reset the call: %s", nghttp2_http2_strerror(error));
+		break;
+	}
+	end(core, call, false);
+}
+
+/* Codes that say nothing of whether the call was executed, when no detail of ptd comes along. */
+static bool is_unclear(const struct ptd_status *status)
+{
+	return !status->code && (status->grpc == 1 || status->grpc == 2 || status->grpc == 4);
+}
+
+static void end_by_trailers(struct core *core, struct ptd_call *call)
+{
+	struct ptd_status *status = &call->status;
+
+	if (call->grpc == 0) {
+		if (call->message || (call->messages == 1 && !call->prefix_length)) {
+			end(core, call, true);
+			return;
+		}
+		status_local(status, PTD_STATE_UNKNOWN, PTD_WHERE_DAEMON, 13,
+			     "the answer has %u messages, not 1", call->messages);
+	} else {
+		status->grpc = call->grpc;
+		status->state = is_unclear(status) ? PTD_STATE_UNKNOWN : PTD_STATE_FAILED;
+	}
+	end(core, call, false);
+}
+
+static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t error, void *user)
+{
+	struct core *core = user;
+	struct ptd_call *call = nghttp2_session_get_stream_user_data(session, stream_id);
+
+	if (!call)
+		return 0;
+	if (call->grpc >= 0) {
+		end_by_trailers(core, call);
+	} else if (call->http && call->http != 200) {
+		status_local(&call->status, PTD_STATE_FAILED, PTD_WHERE_DAEMON,
+			     grpc_of_http(call->http), "HTTP status %d", call->http);
+		end(core, call, false);
+	} else {
+		end_by_reset(core, call, error);
+	}
+	return 0;
+}
+
+/* A request that could not leave: the daemon has said goodbye (GOAWAY), or stream ids are used up.
+ */
+static int on_frame_not_send(nghttp2_session *session, const nghttp2_frame *frame, int error,
+			     void *user)
+{
+	struct core *core = user;
+
+	(void)session;
+	if (frame->hd.type != NGHTTP2_HEADERS)
+		return 0;
+	for (struct ptd_call *call = core->live.first; call; call = call->next) {
+		if (call->stream_id != frame->hd.stream_id)
+			continue;
+		end_locally(core, call, PTD_WHERE_CONNECT, 14, nghttp2_strerror(error));
+		break;
+	}
+	return 0;
+}
+
+static bool name_is(const uint8_t *name, size_t length, const char *expected)
+{
+	return length == strlen(expected) && !memcmp(name, expected, length);
+}
+
+static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
+		     size_t name_length, const uint8_t *value, size_t length, uint8_t flags,
+		     void *user)
+{
+	struct ptd_call *call = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+
+	(void)flags;
+	(void)user;
+	if (!call)
+		return 0;
+	if (name_is(name, name_length, ":status")) {
+		/* nghttp2 has checked that these are three digits. */
+		call->http = (value[0] - '0') * 100 + (value[1] - '0') * 10 + (value[2] - '0');
+	} else if (name_is(name, name_length, "grpc-status")) {
+		call->grpc = status_number(value, length);
+	} else if (name_is(name, name_length, "grpc-message")) {
+		call->trailed = true;
+		status_message(&call->status, value, length);
+	} else if (name_is(name, name_length, "grpc-status-details-bin")) {
+		call->trailed = true;
+		status_details(&call->status, value, length);
+	}
+	return 0;
+}
+
+/* Memory for a buffer that keeps its size between calls. */
+static bool reserve(uint8_t **buffer, size_t *capacity, size_t length)
+{
+	size_t larger = *capacity ? *capacity : 256;
+	uint8_t *moved;
+
+	if (length <= *capacity)
+		return true;
+	while (larger < length)
+		larger *= 2;
+	moved = realloc(*buffer, larger);
+	if (!moved)
+		return false;
+	*buffer = moved;
+	*capacity = larger;
+	return true;
+}
+
+static void refuse_answer(struct core *core, struct ptd_call *call, const char *text)
+{
+	forget_stream(core, call, NGHTTP2_CANCEL);
+	status_local(&call->status, PTD_STATE_UNKNOWN, PTD_WHERE_ARGUMENT, 8, "%s", text);
+	end(core, call, false);
+}
+
+/* The prefix is complete: false when the call has ended for it. */
+static bool begin_message(struct core *core, struct ptd_call *call)
+{
+	const uint8_t *prefix = call->prefix;
+
+	call->wanted = (uint32_t)prefix[1] << 24 | (uint32_t)prefix[2] << 16 |
+		       (uint32_t)prefix[3] << 8 | prefix[4];
+	call->response_length = 0;
+	if (prefix[0])
+		refuse_answer(core, call, "the answer is compressed, which was not offered");
+	else if (call->wanted > core->max_receive)
+		refuse_answer(core, call, "the answer is larger than this client accepts");
+	else if (!call->message && call->messages)
+		refuse_answer(core, call, "the answer has more than one message");
+	else if (!reserve(&call->response, &call->response_capacity, call->wanted))
+		refuse_answer(core, call, "no memory for the answer");
+	else
+		return true;
+	return false;
+}
+
+/* The message is complete: false when the call has ended by the caller's wish. */
+static bool end_message(struct core *core, struct ptd_call *call)
+{
+	bool go_on;
+
+	call->prefix_length = 0;
+	call->messages++;
+	if (!call->message)
+		return true;
+	go_on = call->message(call->arg, call->response, call->response_length);
+	/* The callback may have cancelled the call itself; its memory stays until it is delivered.
+	 */
+	if (!go_on && call->stream_id)
+		core_cancel(core, call, PTD_WHERE_CANCEL);
+	return call->stream_id != 0;
+}
+
+static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, const uint8_t *data,
+		   size_t length, void *user)
+{
+	struct core *core = user;
+	struct ptd_call *call = nghttp2_session_get_stream_user_data(session, stream_id);
+
+	(void)flags;
+	while (call && length) {
+		size_t part;
+
+		if (call->prefix_length < PREFIX) {
+			call->prefix[call->prefix_length++] = *data++;
+			length--;
+			if (call->prefix_length == PREFIX && !begin_message(core, call))
+				break;
+		} else {
+			part = call->wanted - call->response_length;
+			part = part < length ? part : length;
+			memcpy(call->response + call->response_length, data, part);
+			call->response_length += part;
+			data += part;
+			length -= part;
+		}
+		if (call->prefix_length == PREFIX && call->response_length == call->wanted &&
+		    !end_message(core, call))
+			break;
+	}
+	return 0;
+}
+
+static nghttp2_session_callbacks *callbacks(void)
+{
+	nghttp2_session_callbacks *table;
+
+	if (nghttp2_session_callbacks_new(&table))
+		return NULL;
+	nghttp2_session_callbacks_set_on_header_callback(table, on_header);
+	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(table, on_data);
+	nghttp2_session_callbacks_set_on_stream_close_callback(table, on_stream_close);
+	nghttp2_session_callbacks_set_on_frame_not_send_callback(table, on_frame_not_send);
+	return table;
+}
+
+static bool open_session(struct core *core)
+{
+	const nghttp2_settings_entry settings[] = {
+		{NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
+		{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, STREAM_WINDOW},
+	};
+	nghttp2_session_callbacks *table = callbacks();
+	bool made = table && !nghttp2_session_client_new(&core->session, table, core);
+
+	if (table)
+		nghttp2_session_callbacks_del(table);
+	return made && !nghttp2_submit_settings(core->session, NGHTTP2_FLAG_NONE, settings, 2) &&
+	       !nghttp2_session_set_local_window_size(core->session, NGHTTP2_FLAG_NONE, 0,
+						      CONNECTION_WINDOW);
+}
+
+struct core *core_create(uint32_t max_receive_bytes)
+{
+	struct core *core = calloc(1, sizeof(*core));
+
+	if (!core)
+		return NULL;
+	core->max_receive = max_receive_bytes ? max_receive_bytes : RECEIVE_DEFAULT;
+	core->next_deadline = CORE_NEVER;
+	if (!open_session(core)) {
+		core_destroy(core);
+		return NULL;
+	}
+	return core;
+}
+
+static void free_calls(struct call_list *list)
+{
+	struct ptd_call *next;
+
+	for (struct ptd_call *call = list->first; call; call = next) {
+		next = call->next;
+		free(call->request);
+		free(call->response);
+		free(call);
+	}
+}
+
+void core_destroy(struct core *core)
+{
+	nghttp2_session_del(core->session);
+	free_calls(&core->live);
+	free_calls(&core->ended);
+	free_calls(&core->free);
+	free(core);
+}
+
+static ssize_t read_request(nghttp2_session *session, int32_t stream_id, uint8_t *bytes,
+			    size_t length, uint32_t *flags, nghttp2_data_source *source, void *user)
+{
+	struct ptd_call *call = nghttp2_session_get_stream_user_data(session, stream_id);
+	size_t left;
+
+	(void)source;
+	(void)user;
+	if (!call)
+		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+	left = call->request_length - call->request_sent;
+	left = left < length ? left : length;
+	memcpy(bytes, call->request + call->request_sent, left);
+	call->request_sent += left;
+	if (call->request_sent == call->request_length) {
+		*flags |= NGHTTP2_DATA_FLAG_EOF;
+		call->sent = true;
+	}
+	return (ssize_t)left;
+}
+
+static struct ptd_call *take_free(struct core *core)
+{
+	struct ptd_call *call = core->free.last;
+
+	if (call)
+		call_list_remove(&core->free, call);
+	else
+		call = calloc(1, sizeof(*call));
+	return call;
+}
+
+/* Everything but the buffers, which are kept. The status is large: cleared only if it was used. */
+static void reset_call(struct ptd_call *call, const struct core_request *request)
+{
+	if (call->end != &status_ok || call->trailed)
+		status_clear(&call->status);
+	call->method = request->method;
+	call->request_sent = call->response_length = 0;
+	call->deadline_ns = CORE_NEVER;
+	call->wanted = call->messages = 0;
+	call->prefix_length = 0;
+	call->sent = call->solo = call->over = call->trailed = false;
+	call->stream_id = 0;
+	call->http = 0;
+	call->grpc = -1;
+	call->message = request->message;
+	call->done = request->done;
+	call->arg = request->arg;
+	call->end = &status_ok;
+}
+
+static bool frame_request(struct ptd_call *call, const struct core_request *request)
+{
+	uint32_t n = (uint32_t)request->length;
+	const uint8_t prefix[PREFIX] = {0, (uint8_t)(n >> 24), (uint8_t)(n >> 16),
+					(uint8_t)(n >> 8), (uint8_t)n};
+
+	if (request->length > UINT32_MAX - PREFIX ||
+	    !reserve(&call->request, &call->request_capacity, request->length + PREFIX))
+		return false;
+	memcpy(call->request, prefix, PREFIX);
+	if (request->length)
+		memcpy(call->request + PREFIX, request->data, request->length);
+	call->request_length = request->length + PREFIX;
+	return true;
+}
+
+#define NV(n, v, l)                                                                                \
+	{                                                                                          \
+		(uint8_t *)(uintptr_t)(n), (uint8_t *)(uintptr_t)(v), sizeof(n) - 1, (l),          \
+			NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE               \
+	}
+#define NV_CONST(n, v) NV(n, v, sizeof(v) - 1)
+
+static int submit(struct core *core, struct ptd_call *call, uint32_t timeout_ms)
+{
+	const nghttp2_data_provider body = {.read_callback = read_request};
+	char timeout[16] = "";
+	nghttp2_nv headers[] = {
+		NV_CONST(":method", "POST"),
+		NV_CONST(":scheme", "http"),
+		NV(":path", call->method, strlen(call->method)),
+		NV_CONST(":authority", "localhost"),
+		NV_CONST("te", "trailers"),
+		NV_CONST("content-type", "application/grpc"),
+		NV_CONST("user-agent", "libptd/" PTD_VERSION),
+		NV("grpc-timeout", timeout, 0),
+	};
+	size_t count = sizeof(headers) / sizeof(headers[0]);
+
+	if (timeout_ms) {
+		int length = timeout_ms <= 99999999
+				     ? snprintf(timeout, sizeof(timeout), "%um", timeout_ms)
+				     : snprintf(timeout, sizeof(timeout), "%uS", timeout_ms / 1000);
+
+		headers[count - 1].valuelen = (size_t)length;
+		headers[count - 1].flags = NGHTTP2_NV_FLAG_NO_COPY_NAME;
+	} else {
+		count--;
+	}
+	return nghttp2_submit_request(core->session, NULL, headers, count, &body, call);
+}
+
+struct ptd_call *core_start(struct core *core, const struct core_request *request, uint64_t now_ns,
+			    struct ptd_status *why)
+{
+	struct ptd_call *call = take_free(core);
+
+	if (!call) {
+		status_local(why, PTD_STATE_FAILED, PTD_WHERE_ARGUMENT, 8, "no memory");
+		return NULL;
+	}
+	reset_call(call, request);
+	if (frame_request(call, request))
+		call->stream_id = submit(core, call, request->timeout_ms);
+	if (call->stream_id <= 0) {
+		call_list_append(&core->free, call);
+		status_local(why, PTD_STATE_FAILED, PTD_WHERE_CONNECT, 14, "%s",
+			     call->stream_id ? nghttp2_strerror(call->stream_id) : "no memory");
+		return NULL;
+	}
+	if (request->timeout_ms) {
+		call->deadline_ns =
+			now_ns + request->timeout_ms * UINT64_C(1000000) + DEADLINE_GRACE_NS;
+		if (call->deadline_ns < core->next_deadline)
+			core->next_deadline = call->deadline_ns;
+	}
+	call_list_append(&core->live, call);
+	return call;
+}
+
+void core_cancel(struct core *core, struct ptd_call *call, enum ptd_where where)
+{
+	forget_stream(core, call, NGHTTP2_CANCEL);
+	if (where == PTD_WHERE_DEADLINE)
+		end_locally(core, call, where, 4, "the deadline passed without an answer");
+	else
+		end_locally(core, call, where, 1, "cancelled here");
+	call->stream_id = 0;
+}
+
+static void fail(struct core *core)
+{
+	core->broken = true;
+	core->rest_length = 0;
+}
+
+size_t core_output(struct core *core, const uint8_t **bytes)
+{
+	*bytes = core->output + core->output_start;
+	if (core->output_end > core->output_start)
+		return core->output_end - core->output_start;
+	core->output_start = core->output_end = 0;
+	while (!core->broken && core->output_end < OUTPUT_BATCH) {
+		size_t part;
+
+		if (!core->rest_length) {
+			ssize_t got = nghttp2_session_mem_send(core->session, &core->rest);
+
+			if (got < 0)
+				fail(core);
+			if (got <= 0)
+				break;
+			core->rest_length = (size_t)got;
+		}
+		part = OUTPUT_ROOM - core->output_end;
+		part = core->rest_length < part ? core->rest_length : part;
+		memcpy(core->output + core->output_end, core->rest, part);
+		core->output_end += part;
+		core->rest += part;
+		core->rest_length -= part;
+	}
+	*bytes = core->output;
+	return core->output_end;
+}
+
+void core_wrote(struct core *core, size_t length)
+{
+	core->output_start += length;
+}
+
+bool core_wants_write(const struct core *core)
+{
+	return core->output_end > core->output_start || core->rest_length ||
+	       (!core->broken && nghttp2_session_want_write(core->session));
+}
+
+bool core_input(struct core *core, const uint8_t *bytes, size_t length)
+{
+	if (!core->broken && nghttp2_session_mem_recv(core->session, bytes, length) < 0)
+		fail(core);
+	/* After an error nghttp2 has a GOAWAY to send and wants no more input. */
+	return !core->broken && nghttp2_session_want_read(core->session);
+}
+
+void core_lost(struct core *core)
+{
+	while (core->live.first)
+		end_locally(core, core->live.first, PTD_WHERE_LOST, 14, "the connection was lost");
+	fail(core);
+	core->output_start = core->output_end = 0;
+}
+
+uint64_t core_expire(struct core *core, uint64_t now_ns)
+{
+	struct ptd_call *next;
+
+	if (now_ns < core->next_deadline)
+		return core->next_deadline;
+	core->next_deadline = CORE_NEVER;
+	for (struct ptd_call *call = core->live.first; call; call = next) {
+		next = call->next;
+		if (call->deadline_ns <= now_ns)
+			core_cancel(core, call, PTD_WHERE_DEADLINE);
+		else if (call->deadline_ns < core->next_deadline)
+			core->next_deadline = call->deadline_ns;
+	}
+	return core->next_deadline;
+}
+
+struct ptd_call *core_ended(struct core *core)
+{
+	struct ptd_call *call = core->ended.first;
+
+	if (call)
+		call_list_remove(&core->ended, call);
+	return call;
+}
+
+void core_recycle(struct core *core, struct ptd_call *call)
+{
+	call_list_append(&core->free, call);
+}
+
+size_t core_outstanding(const struct core *core)
+{
+	return core->live.count + core->ended.count;
+}
