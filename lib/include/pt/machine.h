@@ -97,8 +97,10 @@ static inline void pt_machine_use(struct pt_machine *machine, struct pt_agent *a
 {
 	uint64_t bit = UINT64_C(1) << agent->id;
 
-	if (!(atomic_load_explicit(&machine->agents, memory_order_relaxed) & bit))
+	if (!(atomic_load_explicit(&machine->agents, memory_order_relaxed) & bit)) {
 		atomic_fetch_or(&machine->agents, bit);
+		pt_port_fence_full();
+	}
 }
 
 /* Takes the snapshot: full fence, then the sections of all other agents that use the machine. */

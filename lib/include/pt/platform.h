@@ -74,6 +74,8 @@ enum pt_failpoint {
  * private table or a frame void    pt_port_dcache_clean_inval_poc(struct pt_port *, struct pt_pa,
  * uint64_t size) void    pt_port_icache_inval_pou(struct pt_port *, struct pt_pa, uint64_t size)
  *   void    pt_port_lock(struct pt_port_lock *), pt_port_unlock(struct pt_port_lock *)
+ *   pt_pte  pt_pte_private(const pt_pte *)                 a plain load from a table that nobody else
+ * can reach
  *   bool    pt_port_failpoint(enum pt_failpoint, uint64_t scope)  true: fail now. scope: the
  * context's handle, 0 if none void    pt_port_relax(void)                            a spin-wait
  * hint

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The host's half of the platform seam: C11 atomics over a mapped memory. Contracts: <pt/platform.h>. */
+/* The host's half of the platform seam: C11 atomics over a mapped memory. Contracts:
+ * <pt/platform.h>. */
 #ifndef PT_PORT_H
 #define PT_PORT_H
 
@@ -28,20 +29,37 @@ static inline pt_pte pt_pte_load(const pt_pte *slot)
 	return __atomic_load_n(slot, __ATOMIC_ACQUIRE);
 }
 
+/* The checked build shows each write to a live descriptor to lib/check: see <pt/check.h>. */
+#ifdef PT_CHECKED
+#define PT_CHECKED_OLD(slot) __atomic_load_n(slot, __ATOMIC_RELAXED)
+void pt_host_checked_write(const pt_pte *slot, pt_pte old, pt_pte entry, unsigned how);
+#else
+#define PT_CHECKED_OLD(slot) 0
+static inline void pt_host_checked_write(const pt_pte *slot, pt_pte old, pt_pte entry, unsigned how)
+{
+	(void)slot, (void)old, (void)entry, (void)how;
+}
+#endif
+
 static inline void pt_pte_store(pt_pte *slot, pt_pte entry)
 {
+	pt_host_checked_write(slot, PT_CHECKED_OLD(slot), entry, 0);
 	__atomic_store_n(slot, entry, __ATOMIC_RELAXED);
 }
 
 static inline void pt_pte_store_release(pt_pte *slot, pt_pte entry)
 {
+	pt_host_checked_write(slot, PT_CHECKED_OLD(slot), entry, 1);
 	__atomic_store_n(slot, entry, __ATOMIC_RELEASE);
 }
 
 static inline bool pt_pte_cas(pt_pte *slot, pt_pte *old, pt_pte entry)
 {
-	return __atomic_compare_exchange_n(slot, old, entry, false, __ATOMIC_ACQ_REL,
-					   __ATOMIC_ACQUIRE);
+	if (!__atomic_compare_exchange_n(slot, old, entry, false, __ATOMIC_ACQ_REL,
+					 __ATOMIC_ACQUIRE))
+		return false;
+	pt_host_checked_write(slot, *old, entry, 2);
+	return true;
 }
 
 static inline void pt_pte_init(pt_pte *slot, pt_pte entry)
@@ -49,14 +67,37 @@ static inline void pt_pte_init(pt_pte *slot, pt_pte entry)
 	*slot = entry;
 }
 
+static inline pt_pte pt_pte_private(const pt_pte *slot)
+{
+	return *slot;
+}
+
+/* TSan does not model fences: there, an exchange on a local orders the CPU, and every publication
+ * is a release or an exchange by itself. */
+#if defined(__SANITIZE_THREAD__)
+#define PT_PORT_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define PT_PORT_TSAN 1
+#endif
+#endif
+
 static inline void pt_port_fence_store(void)
 {
+#ifndef PT_PORT_TSAN
 	atomic_thread_fence(memory_order_release);
+#endif
 }
 
 static inline void pt_port_fence_full(void)
 {
+#ifdef PT_PORT_TSAN
+	atomic_uint here = 0;
+
+	atomic_fetch_add(&here, 1);
+#else
 	atomic_thread_fence(memory_order_seq_cst);
+#endif
 }
 
 static inline void pt_port_relax(void)
@@ -80,7 +121,8 @@ static inline void pt_port_unlock(struct pt_port_lock *lock)
 void pt_port_zero(void *at, size_t bytes);
 void pt_port_tlbi(struct pt_port_mmu *mmu, const struct pt_tlbi *tlbi);
 
-/* The host's memory is coherent and its caches are not modelled: nothing to do, counted in a checked build. */
+/* The host's memory is coherent and its caches are not modelled: nothing to do, counted in a
+ * checked build. */
 static inline void pt_port_dcache_clean_inval_poc(struct pt_port *port, struct pt_pa pa,
 						  uint64_t size)
 {
@@ -94,6 +136,8 @@ static inline void pt_port_icache_inval_pou(struct pt_port *port, struct pt_pa p
 
 /* Bit n: failpoint n is armed. Zero nearly always: one predicted branch. */
 extern _Atomic uint32_t pt_host_failpoints_armed;
+/* Writes seen by the checker since the start; 0 in a build without it. */
+uint64_t pt_host_checked_events(void);
 bool pt_host_failpoint_hit(unsigned point, uint64_t scope);
 
 static inline bool pt_port_failpoint(unsigned point, uint64_t scope)

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Table pages: magazines of each agent in front of the buddy allocator, page lists, start tables.
+ */
+#include "buddy.h"
+
+/* Pages moved under one hold of the pool's lock. */
+#define BATCH 32u
+
+static unsigned order_of(unsigned granule_shift)
+{
+	return granule_shift - PT_POOL_UNIT_SHIFT;
+}
+
+static struct pt_magazine *magazine_of(struct pt_agent *agent, unsigned granule_shift)
+{
+	return &agent->magazine[(granule_shift - 12) / 2];
+}
+
+static void account(struct pt_pool *pool, uint64_t bytes)
+{
+	atomic_fetch_add_explicit(&pool->used_bytes, bytes, memory_order_relaxed);
+}
+
+static struct pt_page page_of(uint32_t unit)
+{
+	return (struct pt_page){(uint64_t)unit << PT_POOL_UNIT_SHIFT};
+}
+
+static uint32_t unit_of(struct pt_page page)
+{
+	return (uint32_t)(page.off >> PT_POOL_UNIT_SHIFT);
+}
+
+void pt_pool_init(struct pt_pool *pool, struct pt_port *port, struct pt_pool_unit *unit,
+		  uint32_t units)
+{
+	pool->port = port;
+	pool->unit = unit;
+	pool->units = units;
+	pool->untouched = 1; /* index 0 ends lists */
+	pool->total_bytes = (uint64_t)(units ? units - 1 : 0) << PT_POOL_UNIT_SHIFT;
+	atomic_store_explicit(&pool->used_bytes, 0, memory_order_relaxed);
+	for (unsigned i = 0; i <= PT_POOL_MAX_ORDER; i++)
+		pool->free_head[i] = 0;
+	for (unsigned i = 0; i < 6; i++)
+		pool->small_head[i] = 0;
+}
+
+static void refill(struct pt_pool *pool, struct pt_magazine *magazine, unsigned order)
+{
+	pt_port_lock(&pool->lock);
+	while (magazine->count < BATCH) {
+		uint32_t unit = pt__buddy_get(pool, order);
+
+		if (!unit)
+			break;
+		magazine->page[magazine->count++] = unit;
+	}
+	pt_port_unlock(&pool->lock);
+}
+
+static void drain(struct pt_pool *pool, struct pt_magazine *magazine, unsigned order, uint32_t keep)
+{
+	pt_port_lock(&pool->lock);
+	while (magazine->count > keep)
+		pt__buddy_put(pool, magazine->page[--magazine->count], order);
+	pt_port_unlock(&pool->lock);
+}
+
+enum pt_outcome pt_pool_get(struct pt_agent *agent, unsigned granule_shift, struct pt_page *page)
+{
+	struct pt_magazine *magazine = magazine_of(agent, granule_shift);
+	struct pt_pool *pool = &agent->world->pool;
+
+	if (!magazine->count)
+		refill(pool, magazine, order_of(granule_shift));
+	if (!magazine->count)
+		return PT_NO_MEMORY;
+	*page = page_of(magazine->page[--magazine->count]);
+	account(pool, UINT64_C(1) << granule_shift);
+	return PT_OK;
+}
+
+void pt_pool_put(struct pt_agent *agent, unsigned granule_shift, struct pt_page page)
+{
+	struct pt_magazine *magazine = magazine_of(agent, granule_shift);
+	struct pt_pool *pool = &agent->world->pool;
+
+	if (magazine->count == PT_MAGAZINE)
+		drain(pool, magazine, order_of(granule_shift), BATCH);
+	magazine->page[magazine->count++] = unit_of(page);
+	account(pool, -(UINT64_C(1) << granule_shift));
+}
+
+struct pt_page pt_pages_pop(struct pt_pool *pool, struct pt_pages *list)
+{
+	uint32_t unit = list->head;
+
+	list->head = pool->unit[unit].next;
+	list->count--;
+	return page_of(unit);
+}
+
+void pt_pages_push(struct pt_pool *pool, struct pt_pages *list, struct pt_page page)
+{
+	uint32_t unit = unit_of(page);
+
+	pool->unit[unit].next = list->head;
+	list->head = unit;
+	list->count++;
+}
+
+/* Takes up to `count` pages under one hold of the lock; returns how many. */
+static uint32_t take_batch(struct pt_pool *pool, unsigned order, uint32_t count,
+			   struct pt_pages *list)
+{
+	uint32_t taken = 0;
+
+	pt_port_lock(&pool->lock);
+	for (; taken < count; taken++) {
+		uint32_t unit = pt__buddy_get(pool, order);
+
+		if (!unit)
+			break;
+		pt_pages_push(pool, list, page_of(unit));
+	}
+	pt_port_unlock(&pool->lock);
+	return taken;
+}
+
+enum pt_outcome pt_pool_take(struct pt_agent *agent, unsigned granule_shift, uint32_t count,
+			     struct pt_pages *list)
+{
+	struct pt_magazine *magazine = magazine_of(agent, granule_shift);
+	struct pt_pool *pool = &agent->world->pool;
+	struct pt_pages got = {0, 0};
+
+	while (got.count < count && magazine->count)
+		pt_pages_push(pool, &got, page_of(magazine->page[--magazine->count]));
+	while (got.count < count) {
+		uint32_t want = count - got.count < BATCH ? count - got.count : BATCH;
+
+		if (take_batch(pool, order_of(granule_shift), want, &got) < want)
+			break;
+	}
+	account(pool, (uint64_t)got.count << granule_shift);
+	if (got.count < count) {
+		pt_pool_give(agent, granule_shift, &got);
+		return PT_NO_MEMORY;
+	}
+	while (got.count)
+		pt_pages_push(pool, list, pt_pages_pop(pool, &got));
+	return PT_OK;
+}
+
+void pt_pool_give(struct pt_agent *agent, unsigned granule_shift, struct pt_pages *list)
+{
+	struct pt_pool *pool = &agent->world->pool;
+
+	account(pool, -((uint64_t)list->count << granule_shift));
+	while (list->count) {
+		pt_port_lock(&pool->lock);
+		for (uint32_t i = 0; i < BATCH && list->count; i++)
+			pt__buddy_put(pool, unit_of(pt_pages_pop(pool, list)),
+				      order_of(granule_shift));
+		pt_port_unlock(&pool->lock);
+	}
+}
+
+/* log2 of the piece that holds a start table of `bytes`: at least 64 bytes. */
+static unsigned root_shift(uint32_t bytes)
+{
+	return bytes <= 64 ? 6 : 32 - (unsigned)__builtin_clz(bytes - 1);
+}
+
+enum pt_outcome pt_pool_get_root(struct pt_agent *agent, uint32_t bytes, struct pt_page *page)
+{
+	struct pt_pool *pool = &agent->world->pool;
+	unsigned shift = root_shift(bytes);
+	uint64_t off;
+
+	if (shift > PT_POOL_UNIT_SHIFT + PT_POOL_MAX_ORDER)
+		return PT_NO_MEMORY;
+	pt_port_lock(&pool->lock);
+	if (shift < PT_POOL_UNIT_SHIFT)
+		off = pt__small_get(pool, shift - 6);
+	else
+		off = page_of(pt__buddy_get(pool, shift - PT_POOL_UNIT_SHIFT)).off;
+	pt_port_unlock(&pool->lock);
+	if (!off)
+		return PT_NO_MEMORY;
+	account(pool, UINT64_C(1) << shift);
+	page->off = off;
+	return PT_OK;
+}
+
+void pt_pool_put_root(struct pt_agent *agent, uint32_t bytes, struct pt_page page)
+{
+	struct pt_pool *pool = &agent->world->pool;
+	unsigned shift = root_shift(bytes);
+
+	pt_port_lock(&pool->lock);
+	if (shift < PT_POOL_UNIT_SHIFT)
+		pt__small_put(pool, page.off, shift - 6);
+	else
+		pt__buddy_put(pool, unit_of(page), shift - PT_POOL_UNIT_SHIFT);
+	pt_port_unlock(&pool->lock);
+	account(pool, -(UINT64_C(1) << shift));
+}
+
+void pt_pool_flush_magazines(struct pt_agent *agent)
+{
+	for (unsigned i = 0; i < 3; i++)
+		drain(&agent->world->pool, &agent->magazine[i], 2 * i, 0);
+}

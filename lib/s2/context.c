@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Contexts: creation, register values, memslots. */
+#include "../txn/internal.h"
+
+enum pt_outcome pt_ctx_init(struct pt_ctx *ctx, struct pt_agent *agent, struct pt_machine *machine,
+			    const struct pt_geometry *geo, unsigned attrs, unsigned vtcr_flags,
+			    uint16_t vmid, uint64_t quota_pages)
+{
+	struct pt_page root;
+	enum pt_outcome outcome = pt_pool_get_root(agent, geo->start_bytes, &root);
+
+	if (outcome != PT_OK)
+		return outcome;
+	if (!pt__page_in_window(machine, root, geo->start_bytes)) {
+		pt_pool_put_root(agent, geo->start_bytes, root);
+		return PT_NO_MEMORY;
+	}
+	*ctx = (struct pt_ctx){.geo = *geo,
+			       .machine = machine,
+			       .root = pt_page_pa(machine->port, root),
+			       .vmid = vmid,
+			       .attrs = (uint8_t)attrs,
+			       .vtcr_flags = (uint8_t)vtcr_flags};
+	ctx->fault_attrs = pt_leaf_attrs(geo, PT_PROT_R, attrs);
+	atomic_store_explicit(&ctx->generation, 1, memory_order_relaxed);
+	atomic_store_explicit(&ctx->quota_pages, quota_pages, memory_order_relaxed);
+	return PT_OK;
+}
+
+uint64_t pt_ctx_vtcr(const struct pt_ctx *ctx)
+{
+	return pt_geometry_vtcr(&ctx->geo, ctx->vtcr_flags);
+}
+
+uint64_t pt_ctx_vttbr(const struct pt_ctx *ctx)
+{
+	return pt_geometry_vttbr(&ctx->geo, ctx->root, ctx->vmid);
+}
+
+const struct pt_slots *pt_ctx_set_slots(struct pt_ctx *ctx, const struct pt_slots *slots)
+{
+	return atomic_exchange(&ctx->slots, slots);
+}
+
+const struct pt_slot *pt_slot_find(const struct pt_slots *slots, uint64_t ipa)
+{
+	uint32_t lo = 0, hi = slots ? slots->count : 0;
+
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+		const struct pt_slot *slot = &slots->slot[mid];
+
+		if (ipa < slot->ipa)
+			hi = mid;
+		else if (ipa - slot->ipa >= slot->size)
+			lo = mid + 1;
+		else
+			return slot;
+	}
+	return NULL;
+}

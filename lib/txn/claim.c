@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Claims: publication, the queue of those who met one, and waking. */
+#include "internal.h"
+
+/*
+ * ctx->claims and ctx->claim[] are read by point operations without a lock and written under the
+ * machine's lock. A slot that is reused while a point operation compares ranges may give it a
+ * mixture of two claims. Too much: it parks, and pt_waiter_park() looks again under the lock. Too
+ * little: its section began before the later claim was published, and that claim's owner waits for
+ * the section.
+ *
+ * The queue is one FIFO for the machine. Points leave it as soon as no active claim covers them;
+ * claims when they meet neither an active claim nor anybody earlier in the queue. Points are woken
+ * first.
+ */
+
+static bool meets(uint64_t lo, uint64_t hi, uint64_t lo2, uint64_t hi2)
+{
+	return lo <= hi2 && lo2 <= hi;
+}
+
+static bool covered(struct pt_ctx *ctx, uint32_t claims, uint64_t lo, uint64_t hi)
+{
+	for (; claims; claims &= claims - 1) {
+		struct pt_claim_range *range = &ctx->claim[__builtin_ctz(claims)];
+
+		if (meets(lo, hi, atomic_load_explicit(&range->lo, memory_order_acquire),
+			  atomic_load_explicit(&range->hi, memory_order_relaxed)))
+			return true;
+	}
+	return false;
+}
+
+static bool dying(struct pt_ctx *ctx)
+{
+	return atomic_load_explicit(&ctx->state, memory_order_relaxed) == PT_CTX_DYING;
+}
+
+enum pt_outcome pt__admit_slow(struct pt_ctx *ctx, uint32_t claims, uint64_t lo, uint64_t hi)
+{
+	if (dying(ctx))
+		return PT_WRONG_STATE;
+	return covered(ctx, claims, lo, hi) ? PT_PARKED : PT_OK;
+}
+
+static uint32_t active(struct pt_ctx *ctx)
+{
+	return atomic_load_explicit(&ctx->claims, memory_order_relaxed);
+}
+
+static bool conflicts(const struct pt_waiter *a, const struct pt_waiter *b)
+{
+	if (a->ctx != b->ctx || !meets(a->lo, a->hi, b->lo, b->hi))
+		return false;
+	if (!a->claim && !b->claim)
+		return false;
+	return !(a->claim && b->claim && a->claim->mode == PT_CLAIM_SHARED &&
+		 b->claim->mode == PT_CLAIM_SHARED);
+}
+
+/* Must this one stay in the queue, or go into it? `before` ends the part of the queue that counts.
+ */
+static bool blocked(const struct pt_machine *machine, const struct pt_waiter *who,
+		    const struct pt_waiter *before)
+{
+	struct pt_ctx *ctx = who->ctx;
+	uint32_t claims = active(ctx);
+
+	if (!who->claim)
+		return !dying(ctx) && covered(ctx, claims, who->lo, who->hi);
+	if (claims == (1u << PT_CLAIMS_PER_CTX) - 1)
+		return true;
+	if (who->claim->mode == PT_CLAIM_SHARED)
+		claims &= ~ctx->shared;
+	if (covered(ctx, claims, who->lo, who->hi))
+		return true;
+	for (const struct pt_waiter *w = machine->first; w && w != before; w = w->next)
+		if (conflicts(w, who))
+			return true;
+	return false;
+}
+
+static void enqueue(struct pt_machine *machine, struct pt_waiter *waiter)
+{
+	waiter->next = NULL;
+	waiter->prev = machine->last;
+	if (machine->last)
+		machine->last->next = waiter;
+	else
+		machine->first = waiter;
+	machine->last = waiter;
+	waiter->queued = true;
+}
+
+static void dequeue(struct pt_machine *machine, struct pt_waiter *waiter)
+{
+	if (waiter->prev)
+		waiter->prev->next = waiter->next;
+	else
+		machine->first = waiter->next;
+	if (waiter->next)
+		waiter->next->prev = waiter->prev;
+	else
+		machine->last = waiter->prev;
+	waiter->queued = false;
+}
+
+/* Under the lock, with a free slot. The caller then takes a pt_grace snapshot (a full fence). */
+static void publish(struct pt_claim *claim)
+{
+	struct pt_ctx *ctx = claim->ctx;
+	uint32_t claims = active(ctx);
+	unsigned slot = (unsigned)__builtin_ctz(~claims);
+
+	atomic_store_explicit(&ctx->claim[slot].lo, claim->lo, memory_order_relaxed);
+	atomic_store_explicit(&ctx->claim[slot].hi, claim->hi, memory_order_relaxed);
+	if (claim->mode == PT_CLAIM_SHARED)
+		ctx->shared |= 1u << slot;
+	else
+		ctx->shared &= ~(1u << slot);
+	claim->slot = (int8_t)slot;
+	atomic_store_explicit(&ctx->claims, claims | 1u << slot, memory_order_release);
+}
+
+/* Takes those out of the queue that may go: points or claims. Returns them in order, linked by
+ * next. */
+static struct pt_waiter *take_ready(struct pt_machine *machine, bool claims)
+{
+	struct pt_waiter *ready = NULL, **end = &ready, *next;
+
+	pt_port_lock(&machine->lock);
+	for (struct pt_waiter *w = machine->first; w; w = next) {
+		next = w->next;
+		if ((w->claim != NULL) != claims || blocked(machine, w, w))
+			continue;
+		dequeue(machine, w);
+		if (w->claim)
+			publish(w->claim);
+		w->next = NULL;
+		*end = w;
+		end = &w->next;
+	}
+	pt_port_unlock(&machine->lock);
+	return ready;
+}
+
+static void wake(struct pt_waiter *ready)
+{
+	while (ready) {
+		struct pt_waiter *next = ready->next; /* its memory is gone once it was woken */
+
+		if (ready->wake)
+			ready->wake(ready);
+		ready = next;
+	}
+}
+
+static void advance(struct pt_machine *machine)
+{
+	wake(take_ready(machine, false));
+	wake(take_ready(machine, true));
+}
+
+void pt__claims_wake(struct pt_machine *machine)
+{
+	advance(machine);
+}
+
+enum pt_outcome pt_claim_acquire(struct pt_claim *claim, struct pt_ctx *ctx, uint64_t lo,
+				 uint64_t hi, enum pt_claim_mode mode, bool teardown,
+				 void (*wake_fn)(struct pt_waiter *))
+{
+	struct pt_machine *machine = ctx->machine;
+	enum pt_outcome outcome = PT_OK;
+
+	*claim = (struct pt_claim){.ctx = ctx, .lo = lo, .hi = hi, .mode = mode, .slot = -1};
+	claim->waiter =
+		(struct pt_waiter){.ctx = ctx, .lo = lo, .hi = hi, .claim = claim, .wake = wake_fn};
+	pt_port_lock(&machine->lock);
+	if (dying(ctx) && !teardown) {
+		outcome = PT_WRONG_STATE;
+	} else if (blocked(machine, &claim->waiter, NULL)) {
+		enqueue(machine, &claim->waiter);
+		outcome = PT_PARKED;
+	} else {
+		publish(claim);
+	}
+	pt_port_unlock(&machine->lock);
+	return outcome;
+}
+
+bool pt__claim_active(struct pt_claim *claim)
+{
+	struct pt_machine *machine = claim->ctx->machine;
+	bool is;
+
+	pt_port_lock(&machine->lock);
+	is = claim->slot >= 0;
+	pt_port_unlock(&machine->lock);
+	return is;
+}
+
+/* A release store under the lock, and then whoever may go. */
+void pt_claim_shrink(struct pt_claim *claim, uint64_t lo)
+{
+	struct pt_ctx *ctx = claim->ctx;
+	struct pt_machine *machine = ctx->machine;
+	bool waiting;
+
+	if (lo <= claim->lo || lo > claim->hi)
+		return;
+	pt_port_lock(&machine->lock);
+	claim->lo = lo;
+	atomic_store_explicit(&ctx->claim[claim->slot].lo, lo, memory_order_release);
+	waiting = machine->first != NULL;
+	pt_port_unlock(&machine->lock);
+	if (waiting)
+		advance(machine);
+}
+
+void pt_claim_release(struct pt_claim *claim)
+{
+	struct pt_ctx *ctx = claim->ctx;
+	struct pt_machine *machine = ctx->machine;
+	bool waiting;
+
+	pt_port_lock(&machine->lock);
+	atomic_store_explicit(&ctx->claims, active(ctx) & ~(1u << claim->slot),
+			      memory_order_release);
+	claim->slot = -1;
+	waiting = machine->first != NULL;
+	pt_port_unlock(&machine->lock);
+	if (waiting)
+		advance(machine);
+}
+
+bool pt_claim_cancel(struct pt_claim *claim)
+{
+	struct pt_machine *machine = claim->ctx->machine;
+	bool was;
+
+	pt_port_lock(&machine->lock);
+	was = claim->waiter.queued;
+	if (was)
+		dequeue(machine, &claim->waiter);
+	pt_port_unlock(&machine->lock);
+	if (was)
+		advance(machine); /* others may have waited only for their turn */
+	return was;
+}
+
+bool pt_waiter_park(struct pt_waiter *waiter, struct pt_ctx *ctx, uint64_t lo, uint64_t hi,
+		    void (*wake_fn)(struct pt_waiter *))
+{
+	struct pt_machine *machine = ctx->machine;
+	bool park;
+
+	*waiter = (struct pt_waiter){.ctx = ctx, .lo = lo, .hi = hi, .wake = wake_fn};
+	pt_port_lock(&machine->lock);
+	park = blocked(machine, waiter, NULL);
+	if (park)
+		enqueue(machine, waiter);
+	pt_port_unlock(&machine->lock);
+	return park;
+}
+
+bool pt_waiter_cancel(struct pt_waiter *waiter, struct pt_machine *machine)
+{
+	bool was;
+
+	pt_port_lock(&machine->lock);
+	was = waiter->queued;
+	if (was)
+		dequeue(machine, waiter);
+	pt_port_unlock(&machine->lock);
+	if (was)
+		advance(machine);
+	return was;
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Commit: carries out what prepare reserved for, in bounded steps that leave no stale translation
+ * behind. */
+#include "range.h"
+
+void pt__rewind(struct pt_txn *txn)
+{
+	txn->at = 0;
+	txn->cursor = txn->item[0].ipa.v;
+	txn->effects = txn->before = (struct pt_effects){0};
+	txn->met_rights = txn->tightened = false;
+}
+
+void pt__finish_item(struct pt_txn *txn)
+{
+	struct pt_item *item = &txn->item[txn->at];
+	const struct pt_effects *now = &txn->effects, *then = &txn->before;
+	bool written = now->leaves_written != then->leaves_written;
+
+	if (item->kind == PT_ITEM_UNMAP)
+		item->outcome = now->leaves_removed != then->leaves_removed ? PT_UNMAPPED : PT_HOLE;
+	else if (item->kind == PT_ITEM_MAP)
+		item->outcome = txn->met_rights ? PT_PERMISSION_ONLY
+				: written	? PT_MAPPED
+						: PT_ALREADY_MAPPED;
+	else if (written)
+		item->outcome = txn->tightened ? PT_PROTECTED : PT_RELAXED;
+	else
+		item->outcome = now->already != then->already ? PT_ALREADY_MAPPED : PT_HOLE;
+}
+
+void pt__flush(struct pt_txn *txn)
+{
+	uint32_t tlbis;
+
+	if (txn->teardown && txn->ledger.count)
+		txn->ledger.whole = true;
+	tlbis = pt_ledger_discharge(&txn->ledger);
+	txn->effects.tlbis += tlbis;
+	txn->flushed |= tlbis != 0;
+}
+
+/*
+ * Everything below the cursor is final, once it is flushed. A block that the next part cuts is
+ * still to be written as a whole: the claim keeps its first byte.
+ */
+static void shrink(struct pt_txn *txn)
+{
+	struct pt_ctx *ctx = txn->claim.ctx;
+	uint64_t lo = txn->cursor;
+	struct pt__at at;
+
+	if (lo > txn->claim.hi)
+		return;
+	pt__descend(ctx, lo, PT_LEVEL_LAST, ctx->geo.granule_shift, &at);
+	if (pt_pte_valid(at.entry))
+		lo &= ~((UINT64_C(1) << at.shift) - 1);
+	pt_claim_shrink(&txn->claim, lo);
+}
+
+bool pt__settle(struct pt_txn *txn, int64_t *left)
+{
+	struct pt_ctx *ctx = txn->claim.ctx;
+
+	pt__flush(txn);
+	pt__apart(txn, left);
+	if (txn->unlinked.count) {
+		atomic_fetch_sub_explicit(&ctx->table_pages, txn->unlinked.count,
+					  memory_order_relaxed);
+		pt_retire(txn->agent, ctx->geo.granule_shift, &txn->unlinked);
+	}
+	return txn->unlinked_count == 0;
+}
+
+enum pt_outcome pt__commit(struct pt_txn *txn, int64_t *left)
+{
+	while (txn->at < txn->count) {
+		struct pt__range r;
+
+		pt__range_of(&r, &txn->item[txn->at]);
+		while (txn->cursor <= r.last && *left > 0) {
+			if (txn->unlinked_count >= PT__UNLINKED_MAX && !pt__settle(txn, left))
+				break;
+			if (r.item->kind == PT_ITEM_MAP)
+				pt__commit_map(txn, &r, left);
+			else
+				pt__commit_clear(txn, &r, left);
+		}
+		if (txn->cursor <= r.last || (txn->unlinked_count && !pt__settle(txn, left))) {
+			pt__settle(txn, left);
+			shrink(txn);
+			return PT_MORE;
+		}
+		pt__finish_item(txn);
+		txn->before = txn->effects;
+		txn->met_rights = txn->tightened = false;
+		if (++txn->at < txn->count)
+			txn->cursor = txn->item[txn->at].ipa.v;
+	}
+	return PT_OK;
+}
+
+void pt__split(struct pt_txn *txn, const struct pt__range *r, const struct pt__at *at)
+{
+	const struct pt_geometry *g = &r->ctx->geo;
+	struct pt_pa pa = pt_page_pa(r->ctx->machine->port,
+				     pt_pages_pop(&txn->agent->world->pool, &txn->reserved));
+	pt_pte *child = pt__table(r->ctx, pa.v);
+	int level = at->level + 1;
+	uint64_t size = pt_level_size(g, level), base = txn->cursor & ~pt__mask(r, at->level);
+	uint64_t oa = pt_pte_to_oa(g, at->entry).v;
+	/* Rights, memory type, access flag and software bits go on (B13); block-only bits do not.
+	 */
+	pt_pte attrs = at->entry & ~(pt_oa_mask(g) | PT_PTE_CONTIGUOUS | PT_PTE_NT | PT_PTE_TYPE);
+
+	for (unsigned i = 0; i < pt_table_entries(g); i++)
+		pt_pte_init(child + i, pt_leaf(g, pt_pa(oa + i * size), attrs, level));
+	pt_pte_store(at->slot, PT_PTE_LOCKED);
+	pt_ledger_add(&txn->ledger, base, base | pt__mask(r, at->level), at->level, false);
+	pt__flush(txn);
+	pt_pte_store_release(at->slot, pt_table_desc(g, pa));
+	txn->effects.blocks_split++;
+	txn->effects.tables_added++;
+	txn->effects.leaves_removed++;
+	txn->effects.leaves_written += pt_table_entries(g);
+}

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Commit of a MAP item. */
+#include "range.h"
+
+/* Descriptor of the next leaf of a run. */
+PT__INLINE void fill(const struct pt__range *r, pt_pte *slot, uint64_t at, uint64_t n, int level,
+		     bool live)
+{
+	uint64_t size = UINT64_C(1) << pt__shift(r, level);
+	pt_pte leaf = pt__want(r, at, level);
+	bool wide = pt__wide(&r->ctx->geo);
+
+	for (uint64_t i = 0; i < n; i++) {
+		if (live)
+			pt_pte_store(slot + i, leaf);
+		else
+			pt_pte_init(slot + i, leaf);
+		if (wide)
+			leaf = pt__want(r, at + (i + 1) * size, level);
+		else
+			leaf += size;
+	}
+}
+
+static void advance(struct pt_txn *txn, const struct pt__range *r, int level, uint64_t n,
+		    int64_t *left)
+{
+	uint64_t base = txn->cursor & ~pt__mask(r, level);
+	uint64_t end = base + (n << pt__shift(r, level)) - 1;
+
+	txn->cursor = (end < r->last ? end : r->last) + 1;
+	*left -= (int64_t)n;
+}
+
+/* Links a table below an invalid entry; where the entry reaches out of the claim, others may do so
+ * too. */
+static bool link_table(struct pt_txn *txn, const struct pt__range *r, const struct pt__at *at,
+		       pt_pte desc)
+{
+	uint64_t base = txn->cursor & ~pt__mask(r, at->level);
+	pt_pte old = at->entry;
+
+	if (!pt__in_claim(txn, r, base, at->level))
+		return pt_pte_cas(at->slot, &old, desc);
+	pt_pte_store_release(at->slot, desc);
+	return true;
+}
+
+/* A new table; its leaves are written before it is linked, if it begins with leaves. */
+static void add_table(struct pt_txn *txn, const struct pt__range *r, const struct pt__at *at,
+		      int64_t *left)
+{
+	struct pt_pool *pool = &txn->agent->world->pool;
+	struct pt_page page = pt_pages_pop(pool, &txn->reserved);
+	struct pt_pa pa = pt_page_pa(r->ctx->machine->port, page);
+	int level = at->level + 1;
+	pt_pte *slot =
+		pt__table(r->ctx, pa.v) + pt_level_index(&r->ctx->geo, pt_ipa(txn->cursor), level);
+	uint64_t n = 0;
+
+	if (pt__leafable(r, txn->cursor, level)) {
+		n = pt__run(r, txn->cursor, level, at->level);
+		pt__clean_for(r->ctx, r->item->prot, txn->cursor + r->delta,
+			      n << pt__shift(r, level));
+		fill(r, slot, txn->cursor, n, level, false);
+	}
+	if (!link_table(txn, r, at, pt_table_desc(&r->ctx->geo, pa))) {
+		pt_port_zero(slot, n * sizeof(*slot)); /* zero again (A2); then look again */
+		pt_pages_push(pool, &txn->reserved, page);
+		--*left;
+		return;
+	}
+	txn->effects.tables_added++;
+	txn->effects.leaves_written += n;
+	if (n)
+		advance(txn, r, level, n, left);
+	--*left;
+}
+
+/* Leaves into invalid entries of a live table, up to the first entry that is not. */
+static void fill_live(struct pt_txn *txn, const struct pt__range *r, const struct pt__at *at,
+		      int64_t *left)
+{
+	uint64_t most = (r->last - txn->cursor + 1) >> at->shift, n = 1;
+	uint64_t room = (at->level == r->ctx->geo.start_level ? r->ctx->geo.start_entries
+							      : pt_table_entries(&r->ctx->geo)) -
+			at->index;
+
+	if (most > room)
+		most = room;
+	while (n < most && !pt_pte_load(at->slot + n))
+		n++;
+	pt__clean_for(r->ctx, r->item->prot, txn->cursor + r->delta, n << at->shift);
+	fill(r, at->slot, txn->cursor, n, at->level, true);
+	txn->effects.leaves_written += n;
+	advance(txn, r, at->level, n, left);
+}
+
+/*
+ * REPLACE over a run of leaves: first break all that map elsewhere, then one invalidation for them,
+ * then make. The marker keeps the entries apart from those that only change rights, which is done
+ * in place.
+ */
+static void replace_run(struct pt_txn *txn, const struct pt__range *r, const struct pt__at *at,
+			int64_t *left)
+{
+	uint64_t size = UINT64_C(1) << at->shift,
+		 most = pt__run(r, txn->cursor, at->level, at->level - 1);
+	uint64_t n = 0, broken = 0;
+
+	if (at->level == r->ctx->geo.start_level)
+		most = 1;
+	for (; n < most && (n == 0 || broken); n++) {
+		pt_pte e = pt_pte_load(at->slot + n);
+
+		if (!pt_pte_valid(e) || pt_pte_is_table(e, at->level) ||
+		    pt__match(e, pt__want(r, txn->cursor + n * size, at->level)) != PT__OTHER)
+			break;
+		pt_pte_store(at->slot + n, PT_PTE_LOCKED);
+		broken++;
+	}
+	pt_ledger_add(&txn->ledger, txn->cursor, txn->cursor + n * size - 1, at->level, false);
+	pt__flush(txn);
+	pt__clean_for(r->ctx, r->item->prot, txn->cursor + r->delta, n * size);
+	for (uint64_t i = 0; i < n; i++)
+		pt_pte_store_release(at->slot + i, pt__want(r, txn->cursor + i * size, at->level));
+	txn->effects.leaves_removed += n;
+	txn->effects.leaves_written += n;
+	advance(txn, r, at->level, n, left);
+}
+
+static void set_rights(struct pt_txn *txn, const struct pt__range *r, const struct pt__at *at,
+		       int64_t *left)
+{
+	pt_pte new = (at->entry & ~PT_PTE_PERM) | (r->attrs & PT_PTE_PERM);
+
+	if (pt__adds_exec(at->entry, new))
+		pt_port_icache_inval_pou(r->ctx->machine->port, pt_pa(txn->cursor + r->delta),
+					 UINT64_C(1) << at->shift);
+	pt_pte_store(at->slot, new);
+	if (pt__tightens(at->entry, new))
+		pt_ledger_add(&txn->ledger, txn->cursor,
+			      txn->cursor + (UINT64_C(1) << at->shift) - 1, at->level, false);
+	txn->effects.leaves_written++;
+	advance(txn, r, at->level, 1, left);
+}
+
+static void map_leaf(struct pt_txn *txn, const struct pt__range *r, const struct pt__at *at,
+		     int64_t *left)
+{
+	uint64_t base = txn->cursor & ~pt__mask(r, at->level);
+	enum pt__match match = pt__match(at->entry, pt__want(r, base, at->level));
+
+	if (match == PT__SAME || !(r->item->flags & PT_MAP_REPLACE)) {
+		if (match == PT__SAME)
+			txn->effects.already++;
+		else
+			txn->met_rights = true; /* prepare has excluded another address */
+		advance(txn, r, at->level, 1, left);
+	} else if (match == PT__RIGHTS ? pt__whole(r, txn->cursor, at->level)
+				       : pt__leafable(r, txn->cursor, at->level)) {
+		if (match == PT__RIGHTS)
+			set_rights(txn, r, at, left);
+		else
+			replace_run(txn, r, at, left);
+	} else {
+		pt__split(txn, r, at);
+		--*left;
+	}
+}
+
+/* A block in the place of a table: break, invalidate, make; the table is taken apart afterwards. */
+static void replace_table(struct pt_txn *txn, const struct pt__range *r, const struct pt__at *at,
+			  int64_t *left)
+{
+	uint64_t last = txn->cursor | pt__mask(r, at->level);
+
+	pt_pte_store(at->slot, PT_PTE_LOCKED);
+	pt_ledger_add(&txn->ledger, txn->cursor, last, at->level, true);
+	pt__flush(txn);
+	pt__clean_for(r->ctx, r->item->prot, txn->cursor + r->delta, last - txn->cursor + 1);
+	pt_pte_store_release(at->slot, pt__want(r, txn->cursor, at->level));
+	pt__unlink(txn, r, at->entry, at->level + 1, false);
+	txn->effects.leaves_written++;
+	advance(txn, r, at->level, 1, left);
+}
+
+void pt__commit_map(struct pt_txn *txn, const struct pt__range *r, int64_t *left)
+{
+	struct pt__at at;
+	bool replace;
+
+	pt__descend_map(r, txn->cursor, &at, &replace);
+	if (replace)
+		replace_table(txn, r, &at, left);
+	else if (pt_pte_valid(at.entry))
+		map_leaf(txn, r, &at, left);
+	else if (pt__leafable(r, txn->cursor, at.level))
+		fill_live(txn, r, &at, left);
+	else
+		add_table(txn, r, &at, left);
+}

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Prepare: checks every item against the frozen structure and reserves the table pages that commit
+ * uses. */
+#include "range.h"
+
+/*
+ * Prepare changes nothing, so it meets what items before it in the batch will have changed by then:
+ * a table that an earlier item makes (for missing entries, or by splitting a block) is remembered
+ * in txn->counted[level], the last span at each level; items ascend, so the last is enough.
+ * Everything else that an item changes lies in its own range, where no other item looks. That is
+ * why prepare counts exactly what commit does.
+ *
+ * Where entries are missing or a block is to be split, the loop works on entries that are not there
+ * yet: a run of `n` entries of some level below the one that the walk met.
+ */
+
+static enum pt_outcome fail(struct pt_txn *txn, enum pt_outcome code, int level)
+{
+	txn->error = (struct pt_error){code, txn->at, pt_ipa(txn->cursor), (int8_t)level};
+	return code;
+}
+
+static bool is_counted(const struct pt_txn *txn, const struct pt__range *r, int level)
+{
+	return txn->counted[level + 1] == (txn->cursor >> pt__shift(r, level)) + 1;
+}
+
+/* Counts the table below the entry of `level` around the cursor, once. False: the claim does not
+ * cover a block that is to be split. */
+static bool count_table(struct pt_txn *txn, const struct pt__range *r, int level, bool split)
+{
+	uint64_t span = txn->cursor >> pt__shift(r, level);
+
+	if (is_counted(txn, r, level))
+		return true;
+	if (split && !pt__in_claim(txn, r, span << pt__shift(r, level), level))
+		return false;
+	txn->counted[level + 1] = span + 1;
+	txn->need++;
+	txn->effects.tables_added++;
+	if (split) {
+		txn->effects.blocks_split++;
+		txn->effects.leaves_removed++;
+		txn->effects.leaves_written += pt_table_entries(&r->ctx->geo);
+	}
+	return true;
+}
+
+/* The level at which a block met at `level` will stand after the splits already counted. */
+static int level_now(const struct pt_txn *txn, const struct pt__range *r, int level)
+{
+	while (level < PT_LEVEL_LAST && is_counted(txn, r, level))
+		level++;
+	return level;
+}
+
+/* How many entries of `level` there are from the cursor on below the entry met at `met`; 1 for that
+ * entry itself, or for one that the item cuts. */
+static uint64_t run(const struct pt_txn *txn, const struct pt__range *r, int level, int met)
+{
+	if (level == met || !pt__whole(r, txn->cursor, level))
+		return 1;
+	return pt__run(r, txn->cursor, level, level - 1);
+}
+
+/* Moves the cursor past n entries of `level`, and not past the item. */
+static void pass(struct pt_txn *txn, const struct pt__range *r, int level, uint64_t n)
+{
+	uint64_t base = txn->cursor & ~pt__mask(r, level);
+	uint64_t end = base + (n << pt__shift(r, level)) - 1;
+
+	txn->cursor = (end < r->last ? end : r->last) + 1;
+}
+
+/* Splits down from *level until an entry may be changed as a whole. */
+static bool split_to(struct pt_txn *txn, const struct pt__range *r, int *level, int top)
+{
+	while (*level < top || !pt__whole(r, txn->cursor, *level)) {
+		if (!count_table(txn, r, *level, true))
+			return false;
+		++*level;
+	}
+	return true;
+}
+
+static enum pt_outcome map_leaf(struct pt_txn *txn, const struct pt__range *r,
+				const struct pt__at *at)
+{
+	uint64_t base = txn->cursor & ~pt__mask(r, at->level);
+	enum pt__match match = pt__match(at->entry, pt__want(r, base, at->level));
+	int level = level_now(txn, r, at->level);
+	uint64_t n;
+
+	if (match != PT__SAME && r->item->flags & PT_MAP_REPLACE) {
+		int top = match == PT__OTHER ? r->top : PT_LEVEL_FIRST;
+
+		if (!split_to(txn, r, &level, top))
+			return PT_PARKED;
+		n = run(txn, r, level, at->level);
+		txn->effects.leaves_written += n;
+		txn->effects.leaves_removed += match == PT__OTHER ? n : 0;
+	} else if (match == PT__OTHER) {
+		return fail(txn, PT_OVERLAP, at->level);
+	} else {
+		n = run(txn, r, level, at->level);
+		if (match == PT__SAME)
+			txn->effects.already += n;
+		else
+			txn->met_rights = true;
+	}
+	pass(txn, r, level, n);
+	return PT_OK;
+}
+
+static enum pt_outcome map_missing(struct pt_txn *txn, const struct pt__range *r,
+				   const struct pt__at *at, int64_t *left)
+{
+	int level = at->level;
+	uint64_t n = 1;
+
+	if (at->entry && (!(r->item->flags & PT_MAP_REPLACE) || !pt__whole(r, txn->cursor, level)))
+		return fail(txn, PT_OVERLAP, level);
+	while (!pt__leafable(r, txn->cursor, level)) {
+		count_table(txn, r, level, false);
+		level++;
+	}
+	if (level != at->level) {
+		n = pt__run(r, txn->cursor, level, level - 1);
+	} else {
+		uint64_t most = level == r->ctx->geo.start_level
+					? r->ctx->geo.start_entries - at->index
+					: pt__run(r, txn->cursor, level, level - 1);
+
+		while (n < most && pt__leafable(r, txn->cursor + (n << at->shift), level) &&
+		       !pt_pte_load(at->slot + n))
+			n++;
+		*left -= (int64_t)n;
+	}
+	txn->effects.leaves_written += n;
+	pass(txn, r, level, n);
+	return PT_OK;
+}
+
+static enum pt_outcome plan_map(struct pt_txn *txn, const struct pt__range *r, int64_t *left)
+{
+	struct pt__at at;
+	bool replace;
+
+	pt__descend_map(r, txn->cursor, &at, &replace);
+	--*left;
+	if (replace) {
+		if (txn->validate_only)
+			pt__count_subtree(r, at.entry, at.level, &txn->effects);
+		txn->effects.leaves_written++;
+		pass(txn, r, at.level, 1);
+		return PT_OK;
+	}
+	if (pt_pte_valid(at.entry))
+		return map_leaf(txn, r, &at);
+	return map_missing(txn, r, &at, left);
+}
+
+/* Unmap and protect, every entry: for validate_only, and to refuse execute on what is not Normal
+ * memory. */
+static enum pt_outcome plan_clear(struct pt_txn *txn, const struct pt__range *r)
+{
+	bool protect = r->item->kind == PT_ITEM_PROTECT;
+	struct pt__at at;
+	pt_pte new;
+	uint64_t n;
+	int level;
+
+	pt__descend(r->ctx, txn->cursor, PT_LEVEL_LAST, r->gs, &at);
+	for (level = r->ctx->geo.start_level; !protect && level < at.level; level++)
+		txn->effects.tables_freed += pt__whole(r, txn->cursor, level);
+	if (!pt_pte_valid(at.entry)) {
+		uint64_t from = txn->cursor;
+
+		pass(txn, r, at.level, 1);
+		txn->effects.holes += (txn->cursor - from) >> r->gs;
+		return PT_OK;
+	}
+	if (protect && r->item->prot & PT_PROT_X && !pt__may_exec(r->ctx, at.entry))
+		return fail(txn, PT_INVALID, at.level);
+	level = level_now(txn, r, at.level);
+	new = (at.entry & ~PT_PTE_PERM) | r->attrs;
+	if (protect && new == at.entry) {
+		n = run(txn, r, level, at.level);
+		txn->effects.already += n;
+	} else {
+		if (!split_to(txn, r, &level, PT_LEVEL_FIRST))
+			return PT_PARKED;
+		n = run(txn, r, level, at.level);
+		*(protect ? &txn->effects.leaves_written : &txn->effects.leaves_removed) += n;
+		txn->tightened |= protect && pt__tightens(at.entry, new);
+	}
+	pass(txn, r, level, n);
+	return PT_OK;
+}
+
+/* Is the block around the cursor cut by the item's edge? Then its splits are counted. */
+static bool plan_edge(struct pt_txn *txn, const struct pt__range *r)
+{
+	struct pt__at at;
+	int level;
+
+	pt__descend(r->ctx, txn->cursor, PT_LEVEL_LAST, r->gs, &at);
+	if (!pt_pte_valid(at.entry))
+		return true;
+	if (r->item->kind == PT_ITEM_PROTECT && ((at.entry & ~PT_PTE_PERM) | r->attrs) == at.entry)
+		return true;
+	for (level = at.level;; level++) {
+		uint64_t mask = pt__mask(r, level), base = txn->cursor & ~mask;
+
+		if (base >= r->start && (base | mask) <= r->last)
+			return true;
+		if (!count_table(txn, r, level, true))
+			return false;
+	}
+}
+
+/* An unmap or protect needs pages only where its two edges cut a block. */
+static enum pt_outcome plan_edges(struct pt_txn *txn, const struct pt__range *r)
+{
+	if (!plan_edge(txn, r))
+		return PT_PARKED;
+	txn->cursor = r->last & ~pt__mask(r, PT_LEVEL_LAST);
+	if (!plan_edge(txn, r))
+		return PT_PARKED;
+	txn->cursor = r->last + 1;
+	return PT_OK;
+}
+
+static enum pt_outcome reserve(struct pt_txn *txn)
+{
+	struct pt_ctx *ctx = txn->item[txn->at].ctx;
+	uint64_t want = txn->need - txn->reserved.count;
+	enum pt_outcome outcome = PT_OK;
+
+	if (txn->need <= txn->reserved.count)
+		return PT_OK;
+	if (want > UINT32_MAX)
+		outcome = PT_NO_MEMORY;
+	else
+		outcome = pt__pages_take(txn->agent, ctx, (uint32_t)want, &txn->reserved);
+	return outcome == PT_OK ? PT_OK : fail(txn, outcome, PT_TTL_UNKNOWN);
+}
+
+static enum pt_outcome plan_item(struct pt_txn *txn, const struct pt__range *r, int64_t *left)
+{
+	bool every = txn->validate_only ||
+		     (r->item->kind == PT_ITEM_PROTECT && r->item->prot & PT_PROT_X);
+	enum pt_outcome outcome = PT_OK;
+
+	while (txn->cursor <= r->last && *left > 0 && outcome == PT_OK) {
+		if (r->item->kind == PT_ITEM_MAP) {
+			outcome = plan_map(txn, r, left);
+			continue;
+		}
+		--*left;
+		outcome = every ? plan_clear(txn, r) : plan_edges(txn, r);
+	}
+	return outcome;
+}
+
+enum pt_outcome pt__plan(struct pt_txn *txn, int64_t *left)
+{
+	while (txn->at < txn->count) {
+		struct pt__range r;
+		enum pt_outcome outcome;
+
+		pt__range_of(&r, &txn->item[txn->at]);
+		outcome = plan_item(txn, &r, left);
+		if (outcome == PT_OK)
+			outcome = reserve(txn);
+		if (outcome != PT_OK)
+			return outcome;
+		if (txn->cursor <= r.last)
+			return PT_MORE;
+		if (txn->validate_only)
+			pt__finish_item(txn);
+		if (++txn->at < txn->count)
+			txn->cursor = txn->item[txn->at].ipa.v;
+		txn->before = txn->effects;
+		txn->met_rights = txn->tightened = false;
+	}
+	return PT_OK;
+}

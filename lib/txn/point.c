@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Point operations: one entry, published by one compare-and-swap beside everything else. */
+#include "compare.h"
+#include "internal.h"
+
+/*
+ * Happy path of a map: descend to the level whose span is the item's size, find it invalid, CAS the
+ * leaf in. With tables missing, a private chain is linked by the same CAS into the entry where the
+ * descent ended. LOCKED is an entry of somebody else between break and make (RACED). Whatever needs
+ * more than one entry is PT_MORE.
+ */
+struct point {
+	struct pt_agent *agent;
+	struct pt_item *item;
+	struct pt_effects *effects;
+	struct pt_error *err;
+	struct pt_ctx *ctx;
+};
+
+static enum pt_outcome fail(const struct point *p, enum pt_outcome code, int level)
+{
+	if (p->err) {
+		p->err->code = code;
+		p->err->ipa = p->item->ipa;
+		p->err->level = (int8_t)level;
+	}
+	return code;
+}
+
+/* The level whose entries span exactly the item, aligned, or PT_TTL_UNKNOWN. */
+PT__INLINE int item_level(const struct pt_geometry *g, const struct pt_item *item, uint64_t align,
+			  unsigned gs)
+{
+	int top = g->min_block_level > g->start_level ? g->min_block_level : g->start_level;
+	unsigned shift = gs;
+
+	if (PT__LIKELY(item->size == UINT64_C(1) << gs))
+		return PT_LEVEL_LAST;
+	for (int level = PT_LEVEL_LAST - 1; level >= top; level--) {
+		shift += gs - 3;
+		if (item->size == UINT64_C(1) << shift)
+			return align & (item->size - 1) ? PT_TTL_UNKNOWN : level;
+	}
+	return PT_TTL_UNKNOWN;
+}
+
+/* The leaf that the item wants for the block or page of `shift` around its address. */
+PT__INLINE pt_pte wanted(const struct point *p, pt_pte attrs, unsigned shift)
+{
+	uint64_t offset = p->item->ipa.v & ((UINT64_C(1) << shift) - 1);
+
+	return attrs | pt__oa_pte(&p->ctx->geo, p->item->pa.v - offset);
+}
+
+static __attribute__((noinline)) enum pt_outcome
+map_with_tables(const struct point *p, const struct pt__at *at, int level, pt_pte leaf)
+{
+	struct pt__chain chain;
+	pt_pte old = 0;
+	unsigned count;
+	enum pt_outcome outcome =
+		pt__chain_build(p->agent, p->ctx, p->item->ipa.v, at->level, level, leaf, &chain);
+
+	if (outcome != PT_OK)
+		return fail(p, outcome, at->level);
+	count = chain.count;
+	if (!pt_pte_cas(at->slot, &old, chain.head)) {
+		pt__chain_drop(p->agent, p->ctx, &chain);
+		return PT_RACED;
+	}
+	p->effects->tables_added += count;
+	p->effects->leaves_written++;
+	return PT_MAPPED;
+}
+
+/* Break-before-make of one entry (kvm-stage2.md 2.5): the marker keeps everybody else off between
+ * the two. */
+static __attribute__((noinline)) enum pt_outcome replace_leaf(const struct point *p,
+							      const struct pt__at *at, pt_pte leaf)
+{
+	pt_pte old = at->entry;
+
+	if (!pt_pte_cas(at->slot, &old, PT_PTE_LOCKED))
+		return PT_RACED;
+	if (pt_pte_valid(old)) {
+		pt__tlbi_leaf(p->ctx, p->item->ipa.v, at->level);
+		p->effects->tlbis++;
+		p->effects->leaves_removed++;
+	}
+	pt__clean_for(p->ctx, p->item->prot, p->item->pa.v, p->item->size);
+	pt_pte_store_release(at->slot, leaf);
+	p->effects->leaves_written++;
+	return PT_MAPPED;
+}
+
+/* Sets the rights of one leaf in place; what is taken away is flushed before the return. */
+static enum pt_outcome set_rights(const struct point *p, const struct pt__at *at, pt_pte new)
+{
+	pt_pte old = at->entry;
+	bool tightens = pt__tightens(old, new);
+
+	if (pt__adds_exec(old, new))
+		pt_port_icache_inval_pou(p->ctx->machine->port, pt_pte_to_oa(&p->ctx->geo, old),
+					 p->item->size);
+	if (!pt_pte_cas(at->slot, &old, new))
+		return PT_RACED;
+	p->effects->leaves_written++;
+	if (!tightens)
+		return PT_RELAXED;
+	pt__tlbi_leaf(p->ctx, p->item->ipa.v, at->level);
+	p->effects->tlbis++;
+	return PT_PROTECTED;
+}
+
+/* A map that meets a valid leaf, at its own level or above. */
+static __attribute__((noinline)) enum pt_outcome
+map_over(const struct point *p, const struct pt__at *at, int level, pt_pte attrs)
+{
+	pt_pte want = wanted(p, attrs, at->shift);
+	enum pt__match match = pt__match(at->entry, want);
+
+	if (match == PT__SAME) {
+		p->effects->already++;
+		return PT_ALREADY_MAPPED;
+	}
+	if (!(p->item->flags & PT_MAP_REPLACE))
+		return match == PT__RIGHTS ? PT_PERMISSION_ONLY : fail(p, PT_OVERLAP, at->level);
+	if (at->level != level)
+		return PT_MORE; /* part of a block: split first */
+	if (match == PT__OTHER)
+		return replace_leaf(p, at, want | (level == PT_LEVEL_LAST ? PT_PTE_TYPE : 0));
+	if (set_rights(p, at, (at->entry & ~PT_PTE_PERM) | (want & PT_PTE_PERM)) == PT_RACED)
+		return PT_RACED;
+	return PT_MAPPED;
+}
+
+PT__INLINE enum pt_outcome map(const struct point *p, unsigned gs)
+{
+	const struct pt_geometry *g = &p->ctx->geo;
+	const struct pt_item *item = p->item;
+	int level = item_level(g, item, item->ipa.v | item->pa.v, gs);
+	struct pt__at at;
+	pt_pte attrs, leaf, old = 0;
+
+	if (level == PT_TTL_UNKNOWN || (item->flags & PT_MAP_FORCE_PAGES && level != PT_LEVEL_LAST))
+		return PT_MORE;
+	pt__descend(p->ctx, item->ipa.v, level, gs, &at);
+	if (pt_pte_is_table(at.entry, at.level))
+		return PT_MORE;
+	attrs = pt_leaf_attrs(g, item->prot, p->ctx->attrs);
+	if (pt_pte_valid(at.entry))
+		return map_over(p, &at, level, attrs);
+	leaf = attrs | pt__oa_pte(g, item->pa.v) | (level == PT_LEVEL_LAST ? PT_PTE_TYPE : 0);
+	if (PT__UNLIKELY(at.entry)) {
+		if (pt_pte_locked(at.entry))
+			return PT_RACED;
+		if (!(item->flags & PT_MAP_REPLACE))
+			return fail(p, PT_OVERLAP, at.level);
+		return at.level == level ? replace_leaf(p, &at, leaf) : PT_MORE;
+	}
+	pt__clean_for(p->ctx, item->prot, item->pa.v, item->size);
+	if (PT__UNLIKELY(at.level != level))
+		return map_with_tables(p, &at, level, leaf);
+	if (!pt_pte_cas(at.slot, &old, leaf))
+		return PT_RACED;
+	p->effects->leaves_written++;
+	return PT_MAPPED;
+}
+
+PT__INLINE enum pt_outcome hole(const struct point *p, unsigned gs)
+{
+	p->effects->holes += p->item->size >> gs;
+	return PT_HOLE;
+}
+
+PT__INLINE enum pt_outcome unmap(const struct point *p, unsigned gs)
+{
+	int level = item_level(&p->ctx->geo, p->item, p->item->ipa.v, gs);
+	struct pt__at at;
+
+	if (level == PT_TTL_UNKNOWN)
+		return PT_MORE;
+	pt__descend(p->ctx, p->item->ipa.v, level, gs, &at);
+	if (pt_pte_is_table(at.entry, at.level))
+		return PT_MORE;
+	if (!pt_pte_valid(at.entry)) {
+		if (pt_pte_locked(at.entry))
+			return PT_RACED;
+		/* A counted invalid entry goes too (B8). */
+		if (at.entry && at.level == level && !pt_pte_cas(at.slot, &at.entry, 0))
+			return PT_RACED;
+		return hole(p, gs);
+	}
+	if (at.level != level)
+		return PT_MORE;
+	if (!pt_pte_cas(at.slot, &at.entry, PT_PTE_LOCKED))
+		return PT_RACED;
+	pt__tlbi_leaf(p->ctx, p->item->ipa.v, level);
+	p->effects->tlbis++;
+	pt_pte_store_release(at.slot, 0);
+	p->effects->leaves_removed++;
+	return PT_UNMAPPED;
+}
+
+PT__INLINE enum pt_outcome protect(const struct point *p, unsigned gs)
+{
+	int level = item_level(&p->ctx->geo, p->item, p->item->ipa.v, gs);
+	struct pt__at at;
+	pt_pte new;
+
+	if (level == PT_TTL_UNKNOWN)
+		return PT_MORE;
+	pt__descend(p->ctx, p->item->ipa.v, level, gs, &at);
+	if (pt_pte_is_table(at.entry, at.level))
+		return PT_MORE;
+	if (!pt_pte_valid(at.entry))
+		return pt_pte_locked(at.entry) ? PT_RACED : hole(p, gs);
+	new = (at.entry & ~PT_PTE_PERM) | pt_perm_attrs(p->item->prot, p->ctx->attrs);
+	if (new == at.entry) {
+		p->effects->already++;
+		return PT_ALREADY_MAPPED;
+	}
+	if (p->item->prot & PT_PROT_X && !pt__may_exec(p->ctx, at.entry))
+		return fail(p, PT_INVALID, at.level);
+	return at.level == level ? set_rights(p, &at, new) : PT_MORE;
+}
+
+PT__INLINE enum pt_outcome point(const struct point *p, unsigned gs)
+{
+	switch (p->item->kind) {
+	case PT_ITEM_MAP: return map(p, gs);
+	case PT_ITEM_UNMAP: return unmap(p, gs);
+	default: return protect(p, gs);
+	}
+}
+
+enum pt_outcome pt_point(struct pt_agent *agent, struct pt_item *item, struct pt_effects *effects,
+			 struct pt_error *err)
+{
+	struct pt_ctx *ctx = item->ctx;
+	struct point p = {agent, item, effects, err, ctx};
+	enum pt_outcome outcome;
+
+	pt_machine_use(ctx->machine, agent);
+	outcome = pt__admit(ctx, item->ipa.v, item->ipa.v + item->size - 1);
+	if (PT__UNLIKELY(outcome != PT_OK))
+		return outcome == PT_PARKED ? outcome : fail(&p, outcome, PT_TTL_UNKNOWN);
+	outcome = PT__BY_GRANULE(&ctx->geo, point(&p, 12), point(&p, 14), point(&p, 16));
+	item->outcome = outcome;
+	return outcome;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Helpers that prepare and commit of a transaction share. */
+#include "range.h"
+
+static int map_top(const struct pt__range *r)
+{
+	const struct pt_geometry *g = &r->ctx->geo;
+	int level = g->min_block_level;
+
+	if (r->item->flags & PT_MAP_FORCE_PAGES)
+		return PT_LEVEL_LAST;
+	while (level < PT_LEVEL_LAST && (r->delta & pt__mask(r, level)))
+		level++;
+	return level;
+}
+
+void pt__range_of(struct pt__range *r, struct pt_item *item)
+{
+	*r = (struct pt__range){.ctx = item->ctx,
+				.item = item,
+				.start = item->ipa.v,
+				.last = item->ipa.v + item->size - 1,
+				.delta = item->pa.v - item->ipa.v,
+				.gs = item->ctx->geo.granule_shift};
+	if (item->kind == PT_ITEM_MAP) {
+		r->attrs = pt_leaf_attrs(&r->ctx->geo, item->prot, r->ctx->attrs);
+		r->top = map_top(r);
+	} else if (item->kind == PT_ITEM_PROTECT) {
+		r->attrs = pt_perm_attrs(item->prot, r->ctx->attrs);
+	}
+}
+
+static bool table_empty(const struct pt__range *r, pt_pte entry)
+{
+	const pt_pte *slot = pt__table(r->ctx, pt__oa(&r->ctx->geo, entry, r->gs));
+	unsigned entries = pt_table_entries(&r->ctx->geo);
+
+	for (unsigned i = 0; i < entries; i++)
+		if (pt_pte_load(slot + i))
+			return false;
+	return true;
+}
+
+void pt__descend_map(const struct pt__range *r, uint64_t ipa, struct pt__at *at, bool *replace)
+{
+	*replace = false;
+	for (int level = r->ctx->geo.start_level;; level++) {
+		pt__descend(r->ctx, ipa, level, r->gs, at);
+		if (!pt_pte_is_table(at->entry, at->level))
+			return;
+		if (!pt__leafable(r, ipa, at->level))
+			continue;
+		*replace = r->item->flags & PT_MAP_REPLACE || table_empty(r, at->entry);
+		if (*replace)
+			return;
+	}
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What prepare and commit of a transaction share; private to lib/txn. */
+#ifndef PT_TXN_RANGE_H
+#define PT_TXN_RANGE_H
+
+#include "compare.h"
+#include "internal.h"
+
+/* The item at hand, computed once a step. */
+struct pt__range {
+	struct pt_ctx *ctx;
+	struct pt_item *item;
+	uint64_t start, last; /* inclusive */
+	uint64_t delta;	      /* MAP: output address minus IPA, modulo 2^64 */
+	pt_pte attrs;	      /* MAP: of a new leaf; PROTECT: the new permission bits */
+	int top;	      /* MAP: the smallest level number at which a leaf may stand here */
+	unsigned gs;
+};
+
+void pt__range_of(struct pt__range *r, struct pt_item *item);
+
+PT__INLINE unsigned pt__shift(const struct pt__range *r, int level)
+{
+	return pt_level_shift(&r->ctx->geo, level);
+}
+
+PT__INLINE uint64_t pt__mask(const struct pt__range *r, int level)
+{
+	return (UINT64_C(1) << pt__shift(r, level)) - 1;
+}
+
+/* Does an entry of `level` begin at `at` and end inside the item? */
+PT__INLINE bool pt__whole(const struct pt__range *r, uint64_t at, int level)
+{
+	uint64_t mask = pt__mask(r, level);
+
+	return !(at & mask) && r->last - at >= mask;
+}
+
+/* May the item have a leaf of `level` at `at`? */
+PT__INLINE bool pt__leafable(const struct pt__range *r, uint64_t at, int level)
+{
+	return level >= r->top && pt__whole(r, at, level);
+}
+
+/* How many whole entries of `level` from `at` on lie in the item and below one entry of `above`. */
+PT__INLINE uint64_t pt__run(const struct pt__range *r, uint64_t at, int level, int above)
+{
+	uint64_t end = at | pt__mask(r, above);
+
+	if (end > r->last)
+		end = r->last;
+	return (end - at + 1) >> pt__shift(r, level);
+}
+
+/* The leaf that a MAP wants for an entry of `level` that begins at `base`. */
+PT__INLINE pt_pte pt__want(const struct pt__range *r, uint64_t base, int level)
+{
+	return r->attrs | pt__oa_pte(&r->ctx->geo, base + r->delta) |
+	       (level == PT_LEVEL_LAST ? PT_PTE_TYPE : 0);
+}
+
+/*
+ * Descends to the entry for `at` that a MAP has to act on: no table, or a table in whose place a
+ * block goes
+ * (*replace): one without any entry, or any with PT_MAP_REPLACE.
+ */
+void pt__descend_map(const struct pt__range *r, uint64_t ipa, struct pt__at *at, bool *replace);
+
+/* Is [base, base + span of `level`) inside the transaction's claim? */
+PT__INLINE bool pt__in_claim(const struct pt_txn *txn, const struct pt__range *r, uint64_t base,
+			     int level)
+{
+	return base >= txn->claim.lo && (base | pt__mask(r, level)) <= txn->claim.hi;
+}
+
+/* plan.c: prepares up to *left visits. PT_OK: all items; PT_MORE; PT_PARKED: the claim is too
+ * narrow; or an error in txn->error. */
+enum pt_outcome pt__plan(struct pt_txn *txn, int64_t *left);
+
+/* commit.c: the same for the commit. PT_OK or PT_MORE. */
+enum pt_outcome pt__commit(struct pt_txn *txn, int64_t *left);
+/* Discharges, takes apart and retires what is owed, within *left; true when nothing is left over.
+ */
+bool pt__settle(struct pt_txn *txn, int64_t *left);
+void pt__flush(struct pt_txn *txn);
+/* Writes the item's outcome from what was counted since it began. */
+void pt__finish_item(struct pt_txn *txn);
+/* Sets the transaction to its first item. */
+void pt__rewind(struct pt_txn *txn);
+
+/* commit_map.c, commit_clear.c: act on the entry or run at txn->cursor. */
+void pt__commit_map(struct pt_txn *txn, const struct pt__range *r, int64_t *left);
+void pt__commit_clear(struct pt_txn *txn, const struct pt__range *r, int64_t *left);
+/* Replaces a block by a table of the same mappings, by break-before-make. */
+void pt__split(struct pt_txn *txn, const struct pt__range *r, const struct pt__at *at);
+
+/* apart.c: unlinked subtrees. `holes`: count their empty entries as holes. */
+#define PT__UNLINKED_MAX 3 /* plus one path of five tables below the last: sizeof unlinked_tables  \
+			    */
+void pt__unlink(struct pt_txn *txn, const struct pt__range *r, pt_pte entry, int level, bool holes);
+void pt__apart(struct pt_txn *txn, int64_t *left);
+/* Counts a linked subtree without changing it (validate_only). */
+void pt__count_subtree(const struct pt__range *r, pt_pte entry, int level,
+		       struct pt_effects *effects);
+
+#endif

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Reads of one address: get-leaf and explain. */
+#include <pt/walk.h>
+
+#include "inline.h"
+
+PT__INLINE enum pt_outcome get_leaf(const struct pt_ctx *ctx, uint64_t ipa, pt_pte *entry,
+				    int *level, unsigned gs)
+{
+	struct pt__at at;
+
+	pt__descend(ctx, ipa, PT_LEVEL_LAST, gs, &at);
+	*entry = at.entry;
+	*level = at.level;
+	return PT_OK;
+}
+
+enum pt_outcome pt_get_leaf(struct pt_ctx *ctx, struct pt_ipa ipa, pt_pte *entry, int *level)
+{
+	if (PT__UNLIKELY(ipa.v >> ctx->geo.ipa_bits)) /* B9 */
+		return PT_OUT_OF_RANGE;
+	return PT__BY_GRANULE(&ctx->geo, get_leaf(ctx, ipa.v, entry, level, 12),
+			      get_leaf(ctx, ipa.v, entry, level, 14),
+			      get_leaf(ctx, ipa.v, entry, level, 16));
+}
+
+unsigned pt_walk_explain(struct pt_ctx *ctx, struct pt_ipa ipa, struct pt_walk_step step[PT_LEVELS])
+{
+	unsigned steps = 0;
+	int stop = ctx->geo.start_level;
+
+	if (ipa.v >> ctx->geo.ipa_bits)
+		return 0;
+	for (;;) {
+		struct pt__at at;
+
+		pt__descend(ctx, ipa.v, stop, ctx->geo.granule_shift, &at);
+		if (at.level < stop) /* changed since the last step: this is where it ends now */
+			return steps;
+		step[steps++] = (struct pt_walk_step){pt_pa(at.table), at.index, (int8_t)at.level,
+						      at.entry};
+		if (!pt_pte_is_table(at.entry, at.level))
+			return steps;
+		stop++;
+	}
+}
