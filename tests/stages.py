@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The tiers of tests: which stages each has, and how many seconds a stage may take."""
+import dataclasses
+import os
+
+CORES = min(os.cpu_count() or 2, 4)
+
+
+@dataclasses.dataclass
+class Make:
+    """A make run: one test, that it succeeds. `flavour` is added to the build folder's name."""
+    name: str
+    targets: tuple
+    flavour: str = ""
+    variables: tuple = ()
+    timeout: int = 600
+
+    def arguments(self, build):
+        return [f"B={build}{self.flavour}", *self.variables, *self.targets]
+
+
+@dataclasses.dataclass
+class Tests:
+    """Programs that print TAP. A pattern in .c names the source; what was built from it is run."""
+    patterns: tuple
+    flavour: str = ""
+    env: dict = dataclasses.field(default_factory=dict)
+    timeout: int = 120
+    jobs: int = CORES
+    without: tuple = ()
+
+    def build(self, build):
+        return build + self.flavour
+
+
+@dataclasses.dataclass
+class Stage:
+    name: str
+    budget: int
+    steps: list
+
+
+UNIT = ("tests/unit/test_*.c",)
+# What threads do is shown where threads meet: claims, sections, deferred free, the daemon's loops.
+THREADED = tuple(f"tests/unit/test_{name}.c" for name in (
+    "rcu", "claim*", "section*", "reclaim*", "concurr*", "torture*", "*_threads", "vcpu*", "domain*"))
+E2E = ("tests/conform/test_*.py", "tests/conform/*.bats", "tests/e2e/test_*.py", "tests/e2e/*.bats",
+       "tests/scenarios/*.bats", "tests/scenarios/test_*.py")
+# Needs a build of its own flavour, or times something.
+SLOW = ("test_tsan",)
+ASAN = ("SAN=address,undefined", "CC=clang")
+TSAN = ("SAN=thread", "CC=clang")
+
+BUILD = Stage("build", 180, [
+    Make("gcc", ("all", "tests")),
+    Make("clang", ("all", "tests"), "-clang", ("CC=clang",)),
+])
+LAYERS = Stage("layers", 30, [Tests(("tests/layers/test_*.py", "tests/layers/test_*.sh"))])
+UNITS = Stage("unit", 60, [Make("unit", ("tests",)), Tests(UNIT)])
+END_TO_END = Stage("e2e", 90, [Make("programs", ("all",)), Tests(E2E, without=SLOW)])
+ADDRESS = Stage("asan+ubsan", 120, [
+    Make("asan", ("all", "tests"), "-asan", ASAN),
+    Tests(UNIT, "-asan"),
+    Tests(("tests/e2e/test_smoke.py", "tests/e2e/test_fields.py", "tests/conform/test_*.py"), "-asan"),
+])
+THREADS = Stage("tsan", 60, [
+    Make("tsan", ("all", "tests"), "-tsan", TSAN),
+    Tests(THREADED, "-tsan"),
+    Tests(("tests/e2e/test_tsan*.py",), "-tsan", timeout=60),
+])
+QUICK_MUTANTS = Stage("mutants", 60, [Tests(("tests/mutants/run",), timeout=180)])
+ALL_MUTANTS = Stage("mutants", 900, [Tests(("tests/mutants/run",), env={"MUTANTS": "all"}, timeout=1800)])
+REPO = Stage("repository", 120, [Tests(("tests/repo/test_*.py", "tests/repo/test_*.sh"), timeout=300, jobs=1)])
+
+TIERS = {
+    "test": [
+        Stage("build", 60, [Make("gcc", ("all", "tests"))]),
+        LAYERS,
+        Stage("unit", 30, [Tests(UNIT)]),
+        Stage("e2e", 60, [Tests(E2E, without=SLOW)]),
+    ],
+    "check": [BUILD, LAYERS, UNITS, END_TO_END, ADDRESS, THREADS, QUICK_MUTANTS, REPO],
+    "check-long": [BUILD, LAYERS, UNITS, END_TO_END, ADDRESS, THREADS, ALL_MUTANTS, REPO],
+    "unit": [UNITS],
+    "layers": [LAYERS],
+    "e2e": [END_TO_END],
+    "asan": [ADDRESS],
+    "tsan": [THREADS],
+    "mutants": [ALL_MUTANTS],
+    "repo": [REPO],
+}
