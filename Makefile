@@ -16,4 +16,5 @@ include mk/daemon.mk
 include mk/client.mk
 include mk/test.mk
 include mk/bench.mk
+include mk/demo.mk
 include mk/repo.mk

@@ -73,7 +73,7 @@ const char *number_parse(const char *text, size_t length, uint64_t *value)
 	bool hex =
 		length - at > 2 && text[at] == '0' && (text[at + 1] == 'x' || text[at + 1] == 'X');
 	const char *why;
-	uint64_t v;
+	uint64_t v = 0;
 
 	at += hex ? 2 : 0;
 	why = digits(text, length, &at, hex ? 16 : 10, &v);

@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Scenario text to records: lines, plain operations by the table, the finished scenario. */
+#include "scenario_parse.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* More room for one thing in an array that doubles; NULL: no memory. */
+static void *grown(void *array, uint32_t count, uint32_t *room, size_t size)
+{
+	uint32_t more = *room ? *room * 2 : 64;
+	void *bigger;
+
+	if (count < *room)
+		return array;
+	bigger = realloc(array, more * size);
+	if (bigger)
+		*room = more;
+	return bigger;
+}
+
+uint32_t scn_string(struct scn_compiler *c, const struct scn_span *s)
+{
+	uint32_t at = c->string_bytes;
+
+	if (!s->length)
+		return 0;
+	while (at + s->length + 1 > c->string_room) {
+		char *bigger = grown(c->strings, c->string_room, &c->string_room, 1);
+
+		if (!bigger)
+			return 0;
+		c->strings = bigger;
+	}
+	memcpy(c->strings + at, s->at, s->length);
+	c->strings[at + s->length] = 0;
+	c->string_bytes += (uint32_t)s->length + 1;
+	return at;
+}
+
+static bool group_is_par(const struct scn_compiler *c)
+{
+	return c->group != UINT32_MAX && c->records[c->group].op == SCN_PAR;
+}
+
+struct scn_record *scn_new_record(struct scn_compiler *c, unsigned op)
+{
+	struct scn_record *bigger = NULL, *r;
+
+	if (c->record_count < SCN_MAX_RECORDS)
+		bigger = grown(c->records, c->record_count, &c->record_room, sizeof(*r));
+	if (!bigger) {
+		scn_error(c, NULL, "more than %u operations, or no memory", SCN_MAX_RECORDS);
+		return NULL;
+	}
+	c->records = bigger;
+	r = &c->records[c->record_count++];
+	memset(r, 0, sizeof(*r));
+	r->op = (uint16_t)op;
+	r->object = SCN_NONE;
+	r->line = c->line_number;
+	r->column = c->words ? (uint16_t)(c->word[0].all.at - c->line + 1) : 1;
+	if (c->group != UINT32_MAX) {
+		r->flags = group_is_par(c) ? SCN_F_PAR : SCN_F_BATCH;
+		c->records[c->group].body.group.records++;
+	}
+	return r;
+}
+
+static bool where_ok(struct scn_compiler *c, const struct scn_verb *v)
+{
+	bool par = group_is_par(c);
+
+	if (c->group == UINT32_MAX || v->where & (par ? SCN_W_PAR : SCN_W_BATCH))
+		return true;
+	return scn_error(c, NULL, "%s may not stand inside %s (line %u)", v->name,
+			 par ? "par" : "batch", c->group_line);
+}
+
+static bool new_name(struct scn_compiler *c, const struct scn_span *s, struct scn_names *names,
+		     const char *what, struct scn_record *r)
+{
+	uint32_t index;
+
+	if (!scn_name_ok(c, s))
+		return false;
+	if (scn_find(names, s) != UINT32_MAX)
+		return scn_error(c, s, "there is a %s '%.*s' already", what, (int)s->length, s->at);
+	index = scn_add_name(names, s);
+	if (index == UINT32_MAX)
+		return scn_error(c, s, "more than %u %ss", names->limit, what);
+	r->object = (uint16_t)index;
+	r->name = scn_string(c, s);
+	return true;
+}
+
+static bool keep_digest(struct scn_compiler *c, const struct scn_span *s, struct scn_record *r)
+{
+	uint32_t index = scn_find(&c->digests, s);
+
+	if (!scn_name_ok(c, s))
+		return false;
+	if (index == UINT32_MAX)
+		index = scn_add_name(&c->digests, s);
+	if (index == UINT32_MAX)
+		return scn_error(c, s, "more than %u digests", c->digests.limit);
+	r->body.digest.slot = index;
+	r->name = scn_string(c, s);
+	return true;
+}
+
+static bool lane_count(struct scn_compiler *c, const struct scn_span *s, struct scn_record *r)
+{
+	uint64_t lanes;
+
+	if (!scn_number(c, s, &lanes))
+		return false;
+	r->body.group.lanes = lanes > UINT32_MAX ? UINT32_MAX : (uint32_t)lanes;
+	return true;
+}
+
+/* The word after the operation that is no key=value. */
+static bool first_word(struct scn_compiler *c, const struct scn_verb *v, struct scn_record *r)
+{
+	const struct scn_span *s = &c->word[1].all;
+
+	if (c->words < 2 || c->word[1].value.at)
+		return scn_error(c, NULL, "%s needs a %s", v->name,
+				 v->first == SCN_FIRST_NUMBER ? "number" : "name");
+	switch (v->first) {
+	case SCN_FIRST_MACHINE: return new_name(c, s, &c->machines, "machine", r);
+	case SCN_FIRST_CONTEXT:
+		if (!new_name(c, s, &c->contexts, "context", r))
+			return false;
+		c->context = r->object;
+		return true;
+	case SCN_FIRST_DIGEST: return keep_digest(c, s, r);
+	case SCN_FIRST_NUMBER: return lane_count(c, s, r);
+	default: r->name = scn_string(c, s); return scn_name_ok(c, s);
+	}
+}
+
+static bool unknown_key(struct scn_compiler *c, const struct scn_verb *v, const struct scn_word *w)
+{
+	const char *near;
+	size_t n = 0;
+
+	while (v->keys[n].name)
+		n++;
+	near = scn_nearest(&w->key, v->keys, n, sizeof(v->keys[0]));
+	if (near)
+		return scn_error(c, &w->key, "%s has no key '%.*s'; did you mean '%s'?", v->name,
+				 (int)w->key.length, w->key.at, near);
+	return scn_error(c, &w->key, "%s has no key '%.*s'", v->name, (int)w->key.length,
+			 w->key.at);
+}
+
+static bool store(struct scn_compiler *c, const struct scn_word *w, const struct scn_key *k,
+		  struct scn_record *r)
+{
+	unsigned char *field = (unsigned char *)r + k->offset;
+	uint64_t value, most = k->width == 8 ? UINT64_MAX : (UINT64_C(1) << 8 * k->width) - 1;
+	uint64_t old = 0;
+
+	if (!scn_value(c, w, k->type, &value))
+		return false;
+	if (value > most)
+		return scn_error(c, &w->value, "%s is at most %llu", k->name,
+				 (unsigned long long)most);
+	memcpy(&old, field, k->width);
+	if (k->type == SCN_T_FLAG)
+		value = old | k->bit;
+	else if (k->type == SCN_T_PROT || k->type == SCN_T_MEMORY)
+		value |= old; /* rights and memory type share a field */
+	memcpy(field, &value, k->width);
+	return true;
+}
+
+static bool one_key(struct scn_compiler *c, const struct scn_verb *v, const struct scn_word *w,
+		    struct scn_record *r, uint64_t *given)
+{
+	unsigned i = 0;
+
+	while (v->keys[i].name && !scn_span_is(&w->key, v->keys[i].name))
+		i++;
+	if (!v->keys[i].name)
+		return unknown_key(c, v, w);
+	if (*given >> i & 1)
+		return scn_error(c, &w->key, "%s is given twice", v->keys[i].name);
+	if (v->keys[i].type == SCN_T_FLAG && w->value.at)
+		return scn_error(c, &w->value, "%s takes no value", v->keys[i].name);
+	if (v->keys[i].type != SCN_T_FLAG && (!w->value.at || w->compare != SCN_EQ))
+		return scn_error(c, &w->all, "%s needs a value: %s=...", v->keys[i].name,
+				 v->keys[i].name);
+	*given |= UINT64_C(1) << i;
+	return store(c, w, &v->keys[i], r);
+}
+
+static bool keys(struct scn_compiler *c, const struct scn_verb *v, struct scn_record *r,
+		 uint64_t *given)
+{
+	for (size_t i = v->first ? 2 : 1; i < c->words; i++) {
+		const struct scn_word *w = &c->word[i];
+		uint64_t context;
+
+		if (v->where & SCN_W_CONTEXT && scn_span_is(&w->key, "context")) {
+			if (!w->value.at || !scn_value(c, w, SCN_T_CONTEXT, &context))
+				return w->value.at ? false
+						   : scn_error(c, &w->all, "context needs a name");
+			r->object = (uint16_t)context;
+		} else if (!one_key(c, v, w, r, given)) {
+			return false;
+		}
+	}
+	for (unsigned i = 0; v->keys[i].name; i++)
+		if (v->keys[i].required && !(*given >> i & 1))
+			return scn_error(c, NULL, "%s needs %s= (%s)", v->name, v->keys[i].name,
+					 v->keys[i].help);
+	return true;
+}
+
+static bool context_ok(struct scn_compiler *c, const struct scn_verb *v, struct scn_record *r)
+{
+	if (!(v->where & SCN_W_CONTEXT) || r->op == SCN_DELETE_MACHINE)
+		return true;
+	if (r->object == SCN_NONE)
+		return scn_error(c, NULL, "a context line must come first");
+	if (r->flags & SCN_F_BATCH && r->object != c->records[c->group].object)
+		return scn_error(c, NULL, "the lines of a batch work on the batch's context");
+	return true;
+}
+
+bool scn_line_verb(struct scn_compiler *c, const struct scn_verb *v, struct scn_record **record)
+{
+	struct scn_record *r;
+	uint64_t given = 0;
+
+	if (!where_ok(c, v))
+		return false;
+	r = scn_new_record(c, v->op);
+	if (!r)
+		return false;
+	if (v->where & SCN_W_CONTEXT)
+		r->object =
+			r->flags & SCN_F_BATCH ? c->records[c->group].object : (uint16_t)c->context;
+	*record = r;
+	return (!v->first || first_word(c, v, r)) && keys(c, v, r, &given) &&
+	       (!v->finish || v->finish(c, r, given)) && context_ok(c, v, r);
+}
+
+static const struct special {
+	const char *name;
+	scn_special *run;
+} specials[] = {
+	{"let", scn_line_let}, {"use", scn_line_use},		{"expect", scn_line_expect},
+	{"end", scn_line_end}, {"endbatch", scn_line_endbatch}, {"touch", scn_line_touch},
+};
+#define SPECIALS (sizeof(specials) / sizeof(specials[0]))
+
+static bool unknown_verb(struct scn_compiler *c)
+{
+	const struct scn_span *s = &c->word[0].key;
+	const char *near;
+	const char *names[64];
+	size_t n = 0;
+
+	for (; n < SPECIALS; n++)
+		names[n] = specials[n].name;
+	for (const struct scn_verb *v = scn_verb_table; v->name && n < 64; v++)
+		names[n++] = v->name;
+	near = scn_nearest(s, names, n, sizeof(names[0]));
+	if (near)
+		return scn_error(c, s, "unknown operation '%.*s'; did you mean '%s'?",
+				 (int)s->length, s->at, near);
+	return scn_error(c, s, "unknown operation '%.*s'", (int)s->length, s->at);
+}
+
+/* What comes after a plain operation is known to be right. */
+static void note(struct scn_compiler *c, struct scn_record *r)
+{
+	uint32_t index = (uint32_t)(r - c->records);
+
+	if (r->op == SCN_STAGE) {
+		c->stages++;
+		c->par_seen = false;
+	}
+	if (r->op == SCN_STAGE || r->op == SCN_PAR || r->op == SCN_DIGEST)
+		c->last = UINT32_MAX;
+	else if (!(r->flags & SCN_F_BATCH))
+		c->last = index;
+}
+
+static bool line(struct scn_compiler *c)
+{
+	const struct scn_verb *v;
+	struct scn_record *r;
+
+	if (!scn_split(c))
+		return false;
+	if (!c->words)
+		return true;
+	for (size_t i = 0; i < SPECIALS; i++)
+		if (scn_span_is(&c->word[0].all, specials[i].name))
+			return specials[i].run(c);
+	v = scn_verb(&c->word[0].all);
+	if (!v)
+		return unknown_verb(c);
+	if (c->stages == SCN_MAX_STAGES && v->op == SCN_STAGE)
+		return scn_error(c, NULL, "more than %u stages", SCN_MAX_STAGES);
+	if (!scn_line_verb(c, v, &r))
+		return false;
+	note(c, r);
+	return true;
+}
+
+static void lines(struct scn_compiler *c, const char *text, size_t length)
+{
+	const char *end = text + length;
+
+	while (text < end && c->error_count < SCN_ERRORS_MAX) {
+		const char *stop = memchr(text, '\n', (size_t)(end - text));
+
+		if (!stop)
+			stop = end;
+		c->line = text;
+		c->line_length = (size_t)(stop - text);
+		c->line_number++;
+		line(c);
+		text = stop + 1;
+	}
+	if (c->group != UINT32_MAX && c->error_count < SCN_ERRORS_MAX) {
+		bool par = group_is_par(c);
+
+		c->line = c->group_text.at;
+		c->line_length = c->group_text.length;
+		c->line_number = c->group_line;
+		scn_split(c);
+		scn_error(c, NULL, "%s has no %s", par ? "par" : "batch", par ? "end" : "endbatch");
+	}
+}
+
+static void finish(struct scn_compiler *c, struct scenario *s, uint32_t source)
+{
+	s->header = (struct scn_header){.magic = SCN_MAGIC,
+					.version = SCN_VERSION,
+					.header_bytes = sizeof(struct scn_header),
+					.record_bytes = sizeof(struct scn_record),
+					.records = c->record_count,
+					.string_bytes = c->string_bytes,
+					.machines = c->machines.count,
+					.contexts = c->contexts.count,
+					.digests = c->digests.count,
+					.stages = c->stages,
+					.source = source};
+	s->header.total_bytes = sizeof(s->header) +
+				(uint64_t)c->record_count * sizeof(struct scn_record) +
+				c->string_bytes;
+	s->records = c->records;
+	s->strings = c->strings;
+}
+
+static bool names_init(struct scn_names *names, uint32_t limit)
+{
+	names->limit = limit;
+	names->name = calloc(limit, sizeof(names->name[0]));
+	return names->name;
+}
+
+static void set_lets(struct scn_compiler *c, const struct scn_set *sets, size_t count)
+{
+	for (size_t i = 0; i < count && c->lets < SCN_LETS_MAX; i++) {
+		struct scn_let *let = &c->let[c->lets++];
+
+		snprintf(let->name, sizeof(let->name), "%s", sets[i].name);
+		let->value = sets[i].value;
+		let->fixed = true;
+	}
+}
+
+bool scenario_compile(struct scenario *scenario, const char *name, const char *text, size_t length,
+		      const struct scn_set *sets, size_t set_count, FILE *errors)
+{
+	struct scn_compiler *c = calloc(1, sizeof(*c));
+	uint32_t source;
+	bool ok;
+
+	*scenario = (struct scenario){0};
+	if (!c)
+		return false;
+	*c = (struct scn_compiler){.file = name,
+				   .errors = errors,
+				   .stages = 1,
+				   .context = SCN_NONE,
+				   .group = UINT32_MAX,
+				   .last = UINT32_MAX};
+	ok = names_init(&c->machines, SCN_MAX_MACHINES) &&
+	     names_init(&c->contexts, SCN_MAX_CONTEXTS) &&
+	     names_init(&c->digests, SCN_MAX_DIGESTS) &&
+	     (c->strings = calloc(1, c->string_room = 64)) != NULL;
+	if (ok) {
+		c->string_bytes = 1; /* offset 0: the empty string */
+		source = scn_string(c, &(struct scn_span){name, strlen(name)});
+		set_lets(c, sets, set_count);
+		lines(c, text, length);
+		ok = !c->error_count;
+	}
+	if (ok) {
+		finish(c, scenario, source);
+	} else {
+		free(c->records);
+		free(c->strings);
+	}
+	free(c->machines.name);
+	free(c->contexts.name);
+	free(c->digests.name);
+	free(c);
+	return ok;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Scenarios: the facts that an expect line can speak of. */
+#include "scenario.h"
+
+const struct scn_fact_info scn_fact_table[] = {
+#define SCN_X(name, number, scope, kind) {#name, number, SCN_SCOPE_##scope, SCN_KIND_##kind},
+	SCN_FACTS(SCN_X)
+#undef SCN_X
+		{0}};
+
+const struct scn_fact_info *scn_fact_info(unsigned fact)
+{
+	for (const struct scn_fact_info *f = scn_fact_table; f->name; f++)
+		if (f->fact == fact)
+			return f;
+	return NULL;
+}
+
+const char *scn_compare_name(unsigned compare)
+{
+	static const char *const name[] = {"=", "!=", "<", "<=", ">", ">="};
+
+	return compare < sizeof(name) / sizeof(name[0]) ? name[compare] : NULL;
+}
+
+const char *scn_op_name(unsigned op)
+{
+	static const char *const name[SCN_OPS] = {[SCN_MACHINE] = "machine",
+						  [SCN_CONTEXT] = "context",
+						  [SCN_SLOT] = "slot",
+						  [SCN_DELETE_SLOT] = "delete slot",
+						  [SCN_QUOTA] = "quota",
+						  [SCN_MAP] = "map",
+						  [SCN_UNMAP] = "unmap",
+						  [SCN_PROTECT] = "protect",
+						  [SCN_BATCH] = "batch",
+						  [SCN_ACCESS] = "access",
+						  [SCN_FAULT] = "fault",
+						  [SCN_TRANSLATE] = "translate",
+						  [SCN_DIGEST] = "digest",
+						  [SCN_STAGE] = "stage",
+						  [SCN_EXPECT] = "expect",
+						  [SCN_FAILPOINT] = "failpoint",
+						  [SCN_DISARM] = "disarm",
+						  [SCN_PAR] = "par",
+						  [SCN_DELETE_MACHINE] = "delete machine",
+						  [SCN_DELETE_CONTEXT] = "delete context"};
+
+	return op < SCN_OPS ? name[op] : NULL;
+}

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Compiled scenarios: save, load, and check everything that a runner relies on. */
+#include "scenario.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+uint64_t scenario_hash(uint64_t hash, const void *bytes, size_t length)
+{
+	const unsigned char *at = bytes;
+
+	for (size_t i = 0; i < length; i++)
+		hash = (hash ^ at[i]) * UINT64_C(0x100000001b3);
+	return hash;
+}
+
+static uint64_t checksum(const struct scn_header *header, const void *rest, size_t length)
+{
+	struct scn_header h = *header;
+
+	h.checksum = 0;
+	return scenario_hash(scenario_hash(SCN_HASH_START, &h, sizeof(h)), rest, length);
+}
+
+bool scenario_is_compiled(const void *bytes, size_t length)
+{
+	const uint64_t magic = SCN_MAGIC;
+
+	return length >= sizeof(magic) && !memcmp(bytes, &magic, sizeof(magic));
+}
+
+bool scenario_save(const struct scenario *scenario, FILE *to)
+{
+	struct scn_header h = scenario->header;
+	size_t records = h.records * sizeof(struct scn_record);
+	uint64_t sum = scenario_hash(SCN_HASH_START, (h.checksum = 0, &h), sizeof(h));
+
+	sum = scenario_hash(sum, scenario->records, records);
+	h.checksum = scenario_hash(sum, scenario->strings, h.string_bytes);
+	return fwrite(&h, sizeof(h), 1, to) == 1 &&
+	       fwrite(scenario->records, 1, records, to) == records &&
+	       fwrite(scenario->strings, 1, h.string_bytes, to) == h.string_bytes && !fflush(to);
+}
+
+void scenario_free(struct scenario *scenario)
+{
+	free(scenario->records);
+	free(scenario->strings);
+	*scenario = (struct scenario){0};
+}
+
+static const char *check_header(const struct scn_header *h, size_t length, char why[160])
+{
+	uint64_t total =
+		sizeof(*h) + (uint64_t)h->records * sizeof(struct scn_record) + h->string_bytes;
+
+	if (h->magic != SCN_MAGIC)
+		return "is no compiled scenario: the magic number is missing";
+	if (h->version != SCN_VERSION) {
+		snprintf(why, 160, "has format version %u; this program reads version %u",
+			 h->version, SCN_VERSION);
+		return why;
+	}
+	if (h->header_bytes != sizeof(*h) || h->record_bytes != sizeof(struct scn_record))
+		return "has records of another size";
+	if (h->records > SCN_MAX_RECORDS || h->string_bytes > SCN_MAX_STRINGS ||
+	    h->machines > SCN_MAX_MACHINES || h->contexts > SCN_MAX_CONTEXTS ||
+	    h->digests > SCN_MAX_DIGESTS || h->stages > SCN_MAX_STAGES)
+		return "has a count above its limit";
+	if (h->total_bytes != total)
+		return "contradicts itself: its parts are not as long as its total";
+	if (length != total) {
+		snprintf(why, 160, "%s: %zu bytes, where its header says %" PRIu64,
+			 length < total ? "is truncated" : "has bytes behind its end", length,
+			 total);
+		return why;
+	}
+	return NULL;
+}
+
+/* What each operation's record must keep to; NULL: fine. */
+static const char *check_body(const struct scn_header *h, const struct scn_record *r)
+{
+	const union scn_body *b = &r->body;
+
+	switch (r->op) {
+	case SCN_CONTEXT: return b->context.machine < h->machines ? NULL : "names no machine";
+	case SCN_MAP:
+	case SCN_UNMAP:
+	case SCN_PROTECT: return b->map.count ? NULL : "does nothing";
+	case SCN_ACCESS:
+		if (!b->access.kind || b->access.kind > 4 || b->access.select > SCN_ONE)
+			return "has an unknown kind of access";
+		if (b->access.size && !b->access.step)
+			return "sweeps without a step";
+		return b->access.length <= 8 ? NULL : "is longer than 8 bytes";
+	case SCN_DIGEST: return b->digest.slot < h->digests ? NULL : "names no digest";
+	case SCN_EXPECT:
+		if (!scn_fact_info(b->expect.fact) || b->expect.compare > SCN_GE ||
+		    b->expect.terms > SCN_MAX_TERMS)
+			return "has an unknown fact or comparison";
+		for (unsigned i = 0; i < b->expect.terms; i++)
+			if (!scn_fact_info(b->expect.term[i]))
+				return "has an unknown fact";
+		if (b->expect.fact == SCN_FACT_digest && b->expect.constant >= h->digests)
+			return "names no digest";
+		return NULL;
+	default: return NULL;
+	}
+}
+
+static bool has_context(unsigned op)
+{
+	return op != SCN_MACHINE && op != SCN_DELETE_MACHINE && op != SCN_STAGE &&
+	       op != SCN_DISARM && op != SCN_PAR && op != SCN_FAILPOINT && op != SCN_EXPECT;
+}
+
+static const char *check_record(const struct scn_header *h, const struct scn_record *r)
+{
+	if (!scn_op_name(r->op))
+		return "is an unknown operation";
+	if (r->flags & ~SCN_F_FLAGS)
+		return "has unknown flags";
+	if (r->name >= h->string_bytes)
+		return "has a name outside the strings";
+	if ((r->op == SCN_MACHINE || r->op == SCN_DELETE_MACHINE) && r->object >= h->machines)
+		return "names no machine";
+	if (r->object >= h->contexts && (has_context(r->op) || r->object != SCN_NONE) &&
+	    r->op != SCN_MACHINE && r->op != SCN_DELETE_MACHINE)
+		return "names no context";
+	return check_body(h, r);
+}
+
+static bool in_par(unsigned op)
+{
+	return (op >= SCN_MAP && op <= SCN_PROTECT) || op == SCN_ACCESS || op == SCN_FAULT ||
+	       op == SCN_TRANSLATE || op == SCN_EXPECT;
+}
+
+/* A group ends inside the file, holds only what it may, and its members are marked so. */
+static const char *check_group(const struct scn_header *h, const struct scn_record *r, uint32_t i)
+{
+	uint32_t n = r[i].body.group.records;
+	bool par = r[i].op == SCN_PAR;
+
+	if (n >= h->records - i)
+		return "ends behind the last record";
+	if (par && (!r[i].body.group.lanes || r[i].body.group.lanes > SCN_MAX_LANES))
+		return "has no vCPUs, or too many";
+	if (!par && (!n || n > SCN_MAX_BATCH || !r[i].body.group.mode || r[i].body.group.mode > 3))
+		return "has no items, too many, or no mode";
+	for (uint32_t k = i + 1; k <= i + n; k++)
+		if (par ? !in_par(r[k].op) || !(r[k].flags & SCN_F_PAR)
+			: r[k].op < SCN_MAP || r[k].op > SCN_PROTECT || r[k].object != r[i].object)
+			return "holds an operation that may not stand there";
+	return NULL;
+}
+
+static bool check_records(const struct scenario *s, char why[160])
+{
+	for (uint32_t i = 0; i < s->header.records; i += scenario_extent(&s->records[i])) {
+		const struct scn_record *r = &s->records[i];
+		const char *wrong = NULL;
+		uint32_t k = i;
+
+		if (r->op == SCN_BATCH || r->op == SCN_PAR)
+			wrong = check_group(&s->header, s->records, i);
+		while (!wrong && k < i + scenario_extent(r)) {
+			wrong = check_record(&s->header, &s->records[k]);
+			k += !wrong;
+		}
+		if (wrong) {
+			snprintf(why, 160, "record %u (line %u) %s", k, s->records[k].line, wrong);
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool copy_in(struct scenario *s, const unsigned char *bytes)
+{
+	size_t records = s->header.records * sizeof(struct scn_record);
+
+	s->records = malloc(records + !records);
+	s->strings = malloc(s->header.string_bytes);
+	if (!s->records || !s->strings)
+		return false;
+	memcpy(s->records, bytes + sizeof(s->header), records);
+	memcpy(s->strings, bytes + sizeof(s->header) + records, s->header.string_bytes);
+	return true;
+}
+
+static bool refuse(struct scenario *s, char why[160], const char *text)
+{
+	if (text != why)
+		snprintf(why, 160, "%s", text);
+	scenario_free(s);
+	return false;
+}
+
+bool scenario_load(struct scenario *scenario, const void *bytes, size_t length, char why[160])
+{
+	struct scenario s = {0};
+	const char *wrong;
+
+	*scenario = s;
+	if (length < sizeof(s.header))
+		return refuse(&s, why,
+			      scenario_is_compiled(bytes, length)
+				      ? "is truncated: shorter than a header"
+				      : "is no compiled scenario: the magic number is missing");
+	memcpy(&s.header, bytes, sizeof(s.header));
+	wrong = check_header(&s.header, length, why);
+	if (wrong)
+		return refuse(&s, why, wrong);
+	if (checksum(&s.header, (const char *)bytes + sizeof(s.header),
+		     length - sizeof(s.header)) != s.header.checksum)
+		return refuse(&s, why, "is damaged: the checksum does not match");
+	if (!s.header.string_bytes || ((const char *)bytes)[length - 1])
+		return refuse(&s, why, "has strings without an end");
+	if (s.header.source >= s.header.string_bytes)
+		return refuse(&s, why, "has a name outside the strings");
+	if (!copy_in(&s, bytes))
+		return refuse(&s, why, "does not fit into memory");
+	if (!check_records(&s, why))
+		return refuse(&s, why, why);
+	*scenario = s;
+	return true;
+}
