@@ -18,7 +18,7 @@ struct fault {
 	struct pt_fault_result *out;
 };
 
-static bool is_write(const struct fault *f)
+PT__INLINE bool is_write(const struct fault *f)
 {
 	return f->in->access == PT_ACCESS_WRITE;
 }
@@ -72,14 +72,14 @@ PT__INLINE int choose_level(const struct fault *f, int level, unsigned gs)
 	return level;
 }
 
-static void report(const struct fault *f, pt_pte e, int level)
+PT__INLINE void report(const struct fault *f, pt_pte e, const struct pt__at *at, unsigned gs)
 {
 	const struct pt_geometry *g = &f->ctx->geo;
-	uint64_t mask = pt_level_size(g, level) - 1;
+	uint64_t mask = (UINT64_C(1) << at->shift) - 1;
 
-	f->out->level = (int8_t)level;
+	f->out->level = (int8_t)at->level;
 	f->out->prot = pt_leaf_prot(g, e, f->ctx->attrs);
-	f->out->pa = pt_pa((pt_pte_to_oa(g, e).v & ~mask) | (f->in->ipa.v & mask));
+	f->out->pa = pt_pa((pt__oa(g, e, gs) & ~mask) | (f->in->ipa.v & mask));
 }
 
 static __attribute__((noinline)) enum pt_outcome
@@ -133,7 +133,7 @@ PT__INLINE enum pt_outcome install(const struct fault *f, const struct pt__at *a
  * break-before-make). The slot is the policy only for its own memory: a leaf that was mapped
  * elsewhere, or as another type, keeps its rights.
  */
-static enum pt_outcome relax(const struct fault *f, const struct pt__at *at)
+PT__INLINE enum pt_outcome relax(const struct fault *f, const struct pt__at *at, unsigned gs)
 {
 	struct pt_ctx *ctx = f->ctx;
 	const struct pt_geometry *g = &ctx->geo;
@@ -144,7 +144,7 @@ static enum pt_outcome relax(const struct fault *f, const struct pt__at *at)
 	enum pt_outcome outcome = PT_ALREADY_MAPPED;
 
 	if (lacking) {
-		uint64_t pa = (pt_pte_to_oa(g, old).v & ~(size - 1)) | (f->in->ipa.v & (size - 1));
+		uint64_t pa = (pt__oa(g, old, gs) & ~(size - 1)) | (f->in->ipa.v & (size - 1));
 
 		if (pa != slot_pa(f, f->in->ipa.v) || ((old ^ ctx->fault_attrs) & PT_PTE_MEMATTR))
 			return PT_DENIED;
@@ -161,7 +161,7 @@ static enum pt_outcome relax(const struct fault *f, const struct pt__at *at)
 	 */
 	pt__tlbi_local(ctx, f->in->vcpu, f->in->ipa.v, at->level);
 	if (outcome != PT_RACED)
-		report(f, new, at->level);
+		report(f, new, at, gs);
 	return outcome;
 }
 
@@ -174,7 +174,7 @@ PT__INLINE enum pt_outcome handle(const struct fault *f, unsigned gs)
 	if (PT__LIKELY(!at.entry))
 		return install(f, &at, gs);
 	if (pt_pte_valid(at.entry))
-		return relax(f, &at);
+		return relax(f, &at, gs);
 	return pt_pte_locked(at.entry) ? PT_RACED : PT_WRONG_OWNER;
 }
 

@@ -2,36 +2,38 @@
 /* The invalidation ledger: what is owed to the TLBs, and its discharge in range TLBIs. */
 #include "internal.h"
 
-static void issue(const struct pt_ctx *ctx, struct pt_tlbi tlbi)
+/* By address: a copy made of single fields stalls on its way through the store buffer. */
+PT__INLINE void issue(const struct pt_ctx *ctx, const struct pt_tlbi *tlbi)
 {
-	tlbi.vmid = ctx->vmid;
 	if (pt_port_failpoint(PT_FP_TLBI_DROP, ctx->scope))
 		return;
 	if (ctx->machine->mmu)
-		pt_port_tlbi(ctx->machine->mmu, &tlbi);
+		pt_port_tlbi(ctx->machine->mmu, tlbi);
 }
 
 void pt__tlbi_leaf(const struct pt_ctx *ctx, uint64_t ipa, int level)
 {
 	uint64_t size = pt_level_size(&ctx->geo, level);
 
-	issue(ctx, (struct pt_tlbi){.kind = PT_TLBI_IPA,
-				    .level = (int8_t)level,
-				    .last_level = true,
-				    .ipa = pt_ipa(ipa & ~(size - 1)),
-				    .size = size});
+	issue(ctx, &(struct pt_tlbi){.vmid = ctx->vmid,
+				     .kind = PT_TLBI_IPA,
+				     .level = (int8_t)level,
+				     .last_level = true,
+				     .ipa = pt_ipa(ipa & ~(size - 1)),
+				     .size = size});
 }
 
 void pt__tlbi_local(const struct pt_ctx *ctx, uint32_t vcpu, uint64_t ipa, int level)
 {
 	uint64_t size = pt_level_size(&ctx->geo, level);
 
-	issue(ctx, (struct pt_tlbi){.kind = PT_TLBI_LOCAL,
-				    .level = (int8_t)level,
-				    .last_level = true,
-				    .vcpu = vcpu,
-				    .ipa = pt_ipa(ipa & ~(size - 1)),
-				    .size = size});
+	issue(ctx, &(struct pt_tlbi){.vmid = ctx->vmid,
+				     .kind = PT_TLBI_LOCAL,
+				     .level = (int8_t)level,
+				     .last_level = true,
+				     .vcpu = vcpu,
+				     .ipa = pt_ipa(ipa & ~(size - 1)),
+				     .size = size});
 }
 
 void pt_ledger_init(struct pt_ledger *ledger, struct pt_ctx *ctx)
@@ -81,11 +83,12 @@ static void issue_range(const struct pt_ledger *ledger, unsigned i)
 	uint64_t size = ledger->range[i].hi - ledger->range[i].lo + 1;
 	bool one = level != PT_TTL_UNKNOWN && size == pt_level_size(&ctx->geo, level);
 
-	issue(ctx, (struct pt_tlbi){.kind = one ? PT_TLBI_IPA : PT_TLBI_RANGE,
-				    .level = (int8_t)level,
-				    .last_level = !ledger->tables,
-				    .ipa = pt_ipa(ledger->range[i].lo),
-				    .size = size});
+	issue(ctx, &(struct pt_tlbi){.vmid = ctx->vmid,
+				     .kind = one ? PT_TLBI_IPA : PT_TLBI_RANGE,
+				     .level = (int8_t)level,
+				     .last_level = !ledger->tables,
+				     .ipa = pt_ipa(ledger->range[i].lo),
+				     .size = size});
 }
 
 uint32_t pt_ledger_discharge(struct pt_ledger *ledger)
@@ -93,7 +96,9 @@ uint32_t pt_ledger_discharge(struct pt_ledger *ledger)
 	uint32_t count = ledger->count;
 
 	if (ledger->whole) {
-		issue(ledger->ctx, (struct pt_tlbi){.kind = PT_TLBI_VMID, .level = PT_TTL_UNKNOWN});
+		issue(ledger->ctx, &(struct pt_tlbi){.vmid = ledger->ctx->vmid,
+						     .kind = PT_TLBI_VMID,
+						     .level = PT_TTL_UNKNOWN});
 		count = 1;
 	} else {
 		for (unsigned i = 0; i < count; i++)
