@@ -2,11 +2,14 @@
 # ptd: one non-recursive makefile. `make help` lists the targets; fragments live in mk/.
 # B is the build folder: one for each flavour, so that flavours never mix.
 B ?= build
-CC ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
 PEERS ?= ../shared/peers
 PYTHON ?= /usr/bin/python3
 MAKEFLAGS += --no-builtin-rules
 .SUFFIXES:
+.DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
 
 include mk/flags.mk
@@ -17,4 +20,6 @@ include mk/client.mk
 include mk/test.mk
 include mk/bench.mk
 include mk/demo.mk
+include mk/fuzz.mk
 include mk/repo.mk
+include mk/install.mk

@@ -4,8 +4,8 @@ VERSION := 0.1.0
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla \
 	-Wpointer-arith -Wcast-align -Wwrite-strings
 OPT ?= -O2 -g
-CFLAGS_ALL = -std=c11 $(WARN) $(OPT) $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -O1) \
-	-MMD -MP $(MUTANT_CFLAGS) $(CFLAGS)
+SANITIZE = $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer -O1)
+CFLAGS_ALL = -std=c11 $(WARN) $(OPT) $(SANITIZE) -MMD -MP $(MUTANT_CFLAGS) $(CFLAGS)
 LDFLAGS_ALL = $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
 LIB_INC := -Ilib/include -Ilib/port/host/include
 # What the daemon, client and tests also need: POSIX and GNU names of libc.
