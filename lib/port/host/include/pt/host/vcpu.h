@@ -21,19 +21,30 @@
  */
 struct pt_host_vcpu;
 struct pt_port_mmu {
-	_Atomic uint64_t generation;
-	_Atomic uint64_t tlbis, local_tlbis, dropped; /* counters */
+	union {
+		_Atomic uint64_t generation; /* raised by each TLBI but the local ones, so also: */
+		_Atomic uint64_t tlbis;	     /* how many there were */
+	};
+	_Atomic uint64_t local_tlbis;
 	uint32_t vcpus;
 	struct pt_host_vcpu *vcpu; /* array, owned */
 };
 
 enum pt_host_tlb_mode { PT_HOST_TLB_CACHE, PT_HOST_TLB_ADVERSARIAL };
 
+/* PT_OK or PT_NO_MEMORY. No vCPUs is legal: nothing is cached then. */
 enum pt_outcome pt_host_mmu_init(struct pt_port_mmu *mmu, uint32_t vcpus,
 				 enum pt_host_tlb_mode mode, uint64_t seed);
 void pt_host_mmu_destroy(struct pt_port_mmu *mmu);
 /* Valid entries in a vCPU's TLB, for tests and GetStats. */
 uint32_t pt_host_tlb_count(const struct pt_port_mmu *mmu, uint32_t vcpu);
+
+/* Adversarial mode, all vCPUs together: distinct translations kept, look-ups answered by the store,
+ * those of them whose answer was not what the tables said, and translations removed. */
+struct pt_host_tlb_stats {
+	uint64_t kept, served, stale, invalidated;
+};
+void pt_host_tlb_stats(const struct pt_port_mmu *mmu, struct pt_host_tlb_stats *stats);
 
 #define PT_HOST_MAX_EXITS 8
 

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Host port, for tests: a TLB that keeps every translation it ever saw until an invalidation that
+ * must remove it, and answers with the oldest it has.
+ *
+ * It stands for any hardware: what one CPU may keep, this one keeps. Invalidations remove no more
+ * than they must:
+ *   IPA    entries of the VMID that translate exactly that IPA, at the hinted level if a hint is
+ * given RANGE  entries of the VMID that reach into the range, the same hint LOCAL  as IPA, for one
+ * vCPU VMID, ALL  by VMID, everything Each fill also makes a combined stage-1+2 entry, kept apart.
+ * Stage-2 invalidations by IPA leave those alone; the VMALLE1 half that each kind above ends with
+ * removes all of the VMID.
+ *
+ * One mutex a vCPU: tests want certainty here, not speed.
+ */
+#include "tlb.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BUCKETS 1024
+
+struct kept {
+	struct tlb_pair pair;
+	uint64_t born; /* order of arrival */
+};
+
+/* In order of arrival. */
+struct bucket {
+	struct kept *kept;
+	uint32_t count, room;
+};
+
+struct store {
+	struct bucket bucket[BUCKETS];
+	uint32_t codes; /* size codes ever filled */
+	uint32_t count;
+	uint64_t births;
+};
+
+struct adversary {
+	pthread_mutex_t lock;
+	struct store stage2, combined;
+	uint64_t rng;
+	struct pt_host_tlb_stats stats;
+};
+
+struct adversary *adversary_create(uint64_t seed)
+{
+	struct adversary *a = calloc(1, sizeof(*a));
+
+	if (!a)
+		return NULL;
+	pthread_mutex_init(&a->lock, NULL);
+	a->rng = seed * UINT64_C(0x9e3779b97f4a7c15) | 1;
+	return a;
+}
+
+static void store_free(struct store *s)
+{
+	for (unsigned i = 0; i < BUCKETS; i++)
+		free(s->bucket[i].kept);
+}
+
+void adversary_destroy(struct adversary *a)
+{
+	store_free(&a->stage2);
+	store_free(&a->combined);
+	pthread_mutex_destroy(&a->lock);
+	free(a);
+}
+
+static struct bucket *bucket_of(struct store *s, uint64_t tag)
+{
+	return &s->bucket[(tag * UINT64_C(0x9e3779b97f4a7c15)) >> 54];
+}
+
+static_assert(BUCKETS == 1 << 10, "bucket_of takes the top ten bits");
+
+/* The oldest entry of this size for the address, if it is older than `*best`. */
+static void find_older(struct store *s, uint64_t tag, const struct kept **best)
+{
+	const struct bucket *b = bucket_of(s, tag);
+
+	for (uint32_t i = 0; i < b->count; i++)
+		if (b->kept[i].pair.tag == tag) {
+			if (!*best || b->kept[i].born < (*best)->born)
+				*best = &b->kept[i];
+			return;
+		}
+}
+
+static bool store_find(struct store *s, uint64_t ipa, uint16_t vmid, struct tlb_pair *found)
+{
+	const struct kept *best = NULL;
+
+	for (unsigned code = 1; code <= TLB_CODES; code++)
+		if (s->codes >> code & 1)
+			find_older(s, tlb_tag(ipa, vmid, code), &best);
+	if (best)
+		*found = best->pair;
+	return best;
+}
+
+/* False: known already, or no memory (then a CPU that kept one translation less: legal too). */
+static bool store_add(struct store *s, const struct tlb_pair *pair)
+{
+	struct bucket *b = bucket_of(s, pair->tag);
+
+	for (uint32_t i = 0; i < b->count; i++)
+		if (b->kept[i].pair.tag == pair->tag && b->kept[i].pair.data == pair->data)
+			return false;
+	if (b->count == b->room) {
+		uint32_t room = b->room ? 2 * b->room : 4;
+		void *more = realloc(b->kept, room * sizeof(*b->kept));
+
+		if (!more)
+			return false;
+		b->kept = more;
+		b->room = room;
+	}
+	b->kept[b->count++] = (struct kept){*pair, s->births++};
+	s->codes |= UINT32_C(1) << tlb_tag_code(pair->tag);
+	s->count++;
+	return true;
+}
+
+bool adversary_lookup(struct adversary *a, uint64_t ipa, uint16_t vmid, struct tlb_pair *found)
+{
+	bool hit;
+
+	pthread_mutex_lock(&a->lock);
+	hit = store_find(&a->combined, ipa, vmid, found) ||
+	      store_find(&a->stage2, ipa, vmid, found);
+	a->stats.served += hit;
+	pthread_mutex_unlock(&a->lock);
+	return hit;
+}
+
+/* Under the lock an invalidation is before or after as a whole: no entry need be taken out again.
+ */
+bool adversary_fill(struct pt_port_mmu *mmu, struct adversary *a, const struct tlb_pair *pair,
+		    uint64_t generation)
+{
+	bool current;
+
+	pthread_mutex_lock(&a->lock);
+	current = atomic_load(&mmu->generation) == generation;
+	if (current) {
+		a->stats.kept += store_add(&a->stage2, pair);
+		store_add(&a->combined, pair);
+	}
+	pthread_mutex_unlock(&a->lock);
+	return current;
+}
+
+static int level_of(const struct tlb_pair *pair)
+{
+	return (int)(pair->data >> 7 & 7) - 1;
+}
+
+/* Must the stage-2 half of `tlbi` remove this entry? */
+static bool must_go(const struct tlb_pair *pair, const struct pt_tlbi *tlbi)
+{
+	struct pt_tlbi one = *tlbi;
+
+	if (tlbi->kind == PT_TLBI_ALL)
+		return true;
+	if (tlbi->kind == PT_TLBI_VMID)
+		return tlb_tag_vmid(pair->tag) == tlbi->vmid;
+	if (tlbi->level != PT_TTL_UNKNOWN && tlbi->level != level_of(pair))
+		return false;
+	if (tlbi->kind != PT_TLBI_RANGE)
+		one.size = 1;
+	return tlb_meets(pair->tag, &one);
+}
+
+static uint64_t store_sweep(struct store *s, const struct pt_tlbi *tlbi)
+{
+	uint64_t removed = 0;
+
+	for (unsigned i = 0; i < BUCKETS; i++) {
+		struct bucket *b = &s->bucket[i];
+		uint32_t left = 0;
+
+		for (uint32_t j = 0; j < b->count; j++)
+			if (!must_go(&b->kept[j].pair, tlbi))
+				b->kept[left++] = b->kept[j];
+		removed += b->count - left;
+		b->count = left;
+	}
+	s->count -= (uint32_t)removed;
+	return removed;
+}
+
+/* VMALLE1: what every kind by address does after its stage-2 half. */
+static struct pt_tlbi stage1_half(const struct pt_tlbi *tlbi)
+{
+	struct pt_tlbi all = *tlbi;
+
+	if (tlbi->kind != PT_TLBI_ALL)
+		all.kind = PT_TLBI_VMID;
+	return all;
+}
+
+void adversary_invalidate(struct adversary *a, const struct pt_tlbi *tlbi)
+{
+	struct pt_tlbi all = stage1_half(tlbi);
+
+	pthread_mutex_lock(&a->lock);
+	if (a->stage2.count)
+		a->stats.invalidated += store_sweep(&a->stage2, tlbi);
+	if (a->combined.count)
+		store_sweep(&a->combined, &all);
+	pthread_mutex_unlock(&a->lock);
+}
+
+uint32_t adversary_count(struct adversary *a)
+{
+	uint32_t n;
+
+	pthread_mutex_lock(&a->lock);
+	n = a->stage2.count;
+	pthread_mutex_unlock(&a->lock);
+	return n;
+}
+
+static uint64_t draw(struct adversary *a)
+{
+	a->rng ^= a->rng << 13;
+	a->rng ^= a->rng >> 7;
+	a->rng ^= a->rng << 17;
+	return a->rng;
+}
+
+bool adversary_prefetch(struct adversary *a, uint64_t ipa, unsigned granule_shift, uint64_t *near)
+{
+	uint64_t r;
+
+	pthread_mutex_lock(&a->lock);
+	r = draw(a);
+	pthread_mutex_unlock(&a->lock);
+	/* One of the eight pages on either side, every second time. */
+	*near = ipa + ((r >> 8 & 15) << granule_shift) - (UINT64_C(8) << granule_shift);
+	return r & 1;
+}
+
+void adversary_note_stale(struct adversary *a)
+{
+	pthread_mutex_lock(&a->lock);
+	a->stats.stale++;
+	pthread_mutex_unlock(&a->lock);
+}
+
+void adversary_stats(struct adversary *a, struct pt_host_tlb_stats *stats)
+{
+	pthread_mutex_lock(&a->lock);
+	stats->kept += a->stats.kept;
+	stats->served += a->stats.served;
+	stats->stale += a->stats.stale;
+	stats->invalidated += a->stats.invalidated;
+	pthread_mutex_unlock(&a->lock);
+}

@@ -1,0 +1,849 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The vCPU's TLB and the access loop, over hand-made tables and a scripted fault handler. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <pthread.h>
+
+#include <pt/host/vcpu.h>
+
+#include "../../lib/port/host/tlb.h"
+
+#define PAGE	 UINT64_C(0x1000)
+#define TABLE_PA UINT64_C(0x8000000000)
+#define L2	 0x4000 /* offsets in table memory; the two start tables are at 0 */
+#define L3	 0x5000
+#define RAM	 (UINT64_C(64) << 20)
+#define BLOCK	 (UINT64_C(2) << 20) /* IPA and PA of a 2M block; pages lie below it */
+
+struct fixture {
+	struct pt_port port;
+	struct pt_port_mmu mmu;
+	struct pt_machine machine;
+	struct pt_world world;
+	struct pt_agent agent;
+	struct pt_host_ram ram;
+	struct pt_ctx ctx, other; /* the same tables under two VMIDs */
+	_Alignas(8192) unsigned char tables[0x8000];
+};
+
+/* A scripted handler in lib/s2's place: what it was told, and what it answers. */
+static struct {
+	enum pt_outcome answer[16];
+	unsigned calls;
+	struct pt_fault last;
+	void (*fix)(struct fixture *f);
+	struct fixture *f;
+} script;
+
+enum pt_outcome pt_fault_handle(struct pt_agent *agent, struct pt_ctx *ctx,
+				const struct pt_fault *fault, struct pt_fault_result *result)
+{
+	(void)agent, (void)ctx;
+	script.last = *fault;
+	result->tables_added = 1;
+	if (script.fix)
+		script.fix(script.f);
+	return script.answer[script.calls++];
+}
+
+uint64_t pt_ctx_vtcr(const struct pt_ctx *ctx)
+{
+	return pt_geometry_vtcr(&ctx->geo, ctx->vtcr_flags);
+}
+
+uint64_t pt_ctx_vttbr(const struct pt_ctx *ctx)
+{
+	return pt_geometry_vttbr(&ctx->geo, ctx->root, ctx->vmid);
+}
+
+static pt_pte *slot(struct fixture *f, uint64_t off)
+{
+	return (pt_pte *)(void *)(f->tables + off);
+}
+
+static void set_page(struct fixture *f, uint64_t ipa, uint64_t pa, uint32_t rights)
+{
+	pt_pte attrs = pt_leaf_attrs(&f->ctx.geo, rights, f->ctx.attrs);
+
+	pt_pte_store(slot(f, L3 + ipa / PAGE * 8), pt_leaf(&f->ctx.geo, pt_pa(pa), attrs, 3));
+}
+
+static void make_contexts(struct fixture *f)
+{
+	struct pt_geometry_args a = {.granule_shift = 12, .ipa_bits = 40, .pa_bits = 40};
+
+	assert_int_equal(pt_geometry_init(&f->ctx.geo, &a), PT_OK);
+	f->ctx.machine = &f->machine;
+	f->ctx.root = pt_pa(TABLE_PA);
+	f->ctx.vmid = 5;
+	f->ctx.attrs = PT_ATTR_XNX;
+	f->other.geo = f->ctx.geo;
+	f->other.machine = f->ctx.machine;
+	f->other.root = f->ctx.root;
+	f->other.attrs = f->ctx.attrs;
+	f->other.vmid = 6;
+}
+
+static struct fixture *set_up(enum pt_host_tlb_mode mode, uint32_t vcpus)
+{
+	struct fixture *f = aligned_alloc(_Alignof(struct fixture), sizeof(*f));
+	const char *env = getenv("PTD_SEED");
+	uint64_t page;
+
+	assert_non_null(f);
+	memset(f, 0, sizeof(*f));
+	memset(&script, 0, sizeof(script));
+	script.f = f;
+	f->port = (struct pt_port){
+		.table_va = f->tables, .table_pa = TABLE_PA, .table_bytes = sizeof(f->tables)};
+	assert_int_equal(pt_host_mmu_init(&f->mmu, vcpus, mode, env ? strtoull(env, NULL, 0) : 9),
+			 PT_OK);
+	f->machine.port = &f->port;
+	f->machine.mmu = &f->mmu;
+	f->agent.world = &f->world;
+	assert_int_equal(pt_host_ram_create(&f->ram, RAM), PT_OK);
+	make_contexts(f);
+	*slot(f, 0) = (TABLE_PA + L2) | 3;
+	*slot(f, L2) = (TABLE_PA + L3) | 3;
+	*slot(f, L2 + 8) = BLOCK | 0x7fd;
+	/* each page of memory holds its own number */
+	for (page = 0; page < 1024; page++)
+		assert_int_equal(pt_host_ram_write(&f->ram, page * PAGE, &page, 8), PT_OK);
+	for (page = 0; page < 512; page++)
+		set_page(f, page * PAGE, page * PAGE, PT_PROT_RWX);
+	return f;
+}
+
+static void tear_down(struct fixture *f)
+{
+	pt_host_mmu_destroy(&f->mmu);
+	pt_host_ram_destroy(&f->ram);
+	free(f);
+}
+
+static struct pt_host_access read_access(uint64_t ipa, uint64_t *data)
+{
+	return (struct pt_host_access){.ipa = pt_ipa(ipa),
+				       .access = PT_ACCESS_READ,
+				       .handle_faults = true,
+				       .length = 8,
+				       .data = data};
+}
+
+/* Reads the number of the page behind an address. */
+static uint64_t page_behind(struct fixture *f, struct pt_ctx *ctx, uint32_t vcpu, uint64_t ipa,
+			    bool *hit)
+{
+	uint64_t data = UINT64_MAX;
+	struct pt_host_access a = read_access(ipa, &data);
+
+	a.vcpu = vcpu;
+	assert_int_equal(pt_host_access(&f->agent, ctx, &f->ram, &a), PT_OK);
+	if (hit)
+		*hit = a.tlb_hit;
+	return data;
+}
+
+static void flush(struct fixture *f, enum pt_tlbi_kind kind, uint16_t vmid, uint64_t ipa,
+		  uint64_t size, int level)
+{
+	pt_port_tlbi(&f->mmu, &(struct pt_tlbi){.kind = kind,
+						.vmid = vmid,
+						.ipa = pt_ipa(ipa),
+						.size = size,
+						.level = (int8_t)level,
+						.last_level = true});
+}
+
+static void a_filled_entry_is_hit_until_invalidated(void **state)
+{
+	struct fixture *f = set_up(PT_HOST_TLB_CACHE, 2);
+	bool hit;
+
+	(void)state;
+	assert_int_equal(page_behind(f, &f->ctx, 0, 3 * PAGE, &hit), 3);
+	assert_false(hit);
+	assert_int_equal(page_behind(f, &f->ctx, 0, 3 * PAGE, &hit), 3);
+	assert_true(hit);
+	set_page(f, 3 * PAGE, 8 * PAGE, PT_PROT_RWX);
+	assert_int_equal(page_behind(f, &f->ctx, 0, 3 * PAGE, &hit), 3); /* stale, as hardware */
+	assert_true(hit);
+	assert_int_equal(page_behind(f, &f->ctx, 1, 3 * PAGE, &hit), 8); /* its own TLB */
+	assert_false(hit);
+	flush(f, PT_TLBI_IPA, 5, 3 * PAGE, PAGE, 3);
+	assert_int_equal(page_behind(f, &f->ctx, 0, 3 * PAGE, &hit), 8);
+	assert_false(hit);
+	assert_int_equal(f->mmu.tlbis, 1);
+	tear_down(f);
+}
+
+/* Fills pages 1, 2, 65 and the block for VMID 5 and page 1 for VMID 6; then what is still hit? */
+static void invalidations_remove_what_they_name(void **state)
+{
+	static const struct {
+		const char *what;
+		enum pt_tlbi_kind kind;
+		uint16_t vmid;
+		uint64_t ipa, size;
+		int level;
+		const char
+			*left; /* of page 1, 2, 3, block, page 1 of VMID 6 on vCPU 0; 1 on vCPU 1 */
+	} rows[] = {
+		{"one page", PT_TLBI_IPA, 5, 2 * PAGE, PAGE, 3, "x.xxxx"},
+		{"one page, no hint", PT_TLBI_IPA, 5, 2 * PAGE, PAGE, PT_TTL_UNKNOWN, "x.xxxx"},
+		{"all vCPUs", PT_TLBI_IPA, 5, PAGE, PAGE, 3, ".xxxx."},
+		{"a VMID of nobody", PT_TLBI_IPA, 7, PAGE, PAGE, 3, "xxxxxx"},
+		{"the block", PT_TLBI_IPA, 5, BLOCK, BLOCK, 2, "xxx.xx"},
+		{"a range inside the block", PT_TLBI_RANGE, 5, BLOCK + 8 * PAGE, PAGE, 3, "xxx.xx"},
+		{"a range", PT_TLBI_RANGE, 5, PAGE, 2 * PAGE, PT_TTL_UNKNOWN, "..xxx."},
+		{"a range over everything", PT_TLBI_RANGE, 5, 0, UINT64_C(1) << 40, PT_TTL_UNKNOWN,
+		 "....x."},
+		{"a range beside all", PT_TLBI_RANGE, 5, 4 * BLOCK, BLOCK, PT_TTL_UNKNOWN,
+		 "xxxxxx"},
+		{"a VMID", PT_TLBI_VMID, 5, 0, 0, PT_TTL_UNKNOWN, "....x."},
+		{"all VMIDs", PT_TLBI_ALL, 0, 0, 0, PT_TTL_UNKNOWN, "......"},
+		{"one vCPU's own", PT_TLBI_LOCAL, 5, PAGE, PAGE, 3, ".xxxxx"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct fixture *f = set_up(PT_HOST_TLB_CACHE, 3);
+		struct pt_ctx *ctx[] = {&f->ctx, &f->ctx, &f->ctx, &f->ctx, &f->other, &f->ctx};
+		uint64_t ipa[] = {PAGE, 2 * PAGE, 3 * PAGE, BLOCK + 7 * PAGE, PAGE, PAGE};
+		char left[7] = "xxxxxx";
+		bool hit;
+
+		for (int k = 0; k < 6; k++)
+			page_behind(f, ctx[k], k == 5, ipa[k], NULL);
+		assert_int_equal(pt_host_tlb_count(&f->mmu, 0), 5);
+		assert_int_equal(pt_host_tlb_count(&f->mmu, 1), 1);
+		assert_int_equal(pt_host_tlb_count(&f->mmu, 2), 0);
+		flush(f, rows[i].kind, rows[i].vmid, rows[i].ipa, rows[i].size, rows[i].level);
+		for (int k = 0; k < 6; k++) {
+			page_behind(f, ctx[k], k == 5, ipa[k], &hit);
+			if (!hit)
+				left[k] = '.';
+		}
+		if (strcmp(left, rows[i].left))
+			print_error("%s\n", rows[i].what);
+		assert_string_equal(left, rows[i].left);
+		tear_down(f);
+	}
+}
+
+/* A vCPU that holds nothing is skipped, and is not skipped once it holds something again. */
+static void an_emptied_vcpu_fills_and_empties_again(void **state)
+{
+	struct fixture *f = set_up(PT_HOST_TLB_CACHE, 2);
+	bool hit;
+
+	(void)state;
+	page_behind(f, &f->ctx, 0, PAGE, NULL);
+	assert_int_not_equal(f->mmu.vcpu[0].codes, 0);
+	flush(f, PT_TLBI_VMID, 6, 0, 0, PT_TTL_UNKNOWN);
+	assert_int_not_equal(f->mmu.vcpu[0].codes, 0);
+	flush(f, PT_TLBI_VMID, 5, 0, 0, PT_TTL_UNKNOWN);
+	assert_int_equal(f->mmu.vcpu[0].codes, 0);
+	page_behind(f, &f->ctx, 0, PAGE, NULL);
+	flush(f, PT_TLBI_IPA, 5, PAGE, PAGE, 3);
+	page_behind(f, &f->ctx, 0, PAGE, &hit);
+	assert_false(hit);
+	tear_down(f);
+}
+
+/* While the vCPU is in use, what it may be about to fill must stay visible to the next TLBI. */
+static void a_busy_vcpu_is_never_marked_empty(void **state)
+{
+	struct fixture *f = set_up(PT_HOST_TLB_CACHE, 1);
+	struct pt_host_access a = {.access = PT_ACCESS_AT};
+
+	(void)state;
+	page_behind(f, &f->ctx, 0, PAGE, NULL);
+	f->mmu.vcpu[0].busy = 1;
+	flush(f, PT_TLBI_ALL, 0, 0, 0, PT_TTL_UNKNOWN);
+	assert_int_equal(pt_host_tlb_count(&f->mmu, 0), 0);
+	assert_int_not_equal(f->mmu.vcpu[0].codes, 0);
+	assert_int_equal(pt_host_access(&f->agent, &f->ctx, &f->ram, &a), PT_MORE);
+	f->mmu.vcpu[0].busy = 0;
+	assert_int_equal(pt_host_access(&f->agent, &f->ctx, &f->ram, &a), PT_OK);
+	tear_down(f);
+}
+
+static void a_fill_that_an_invalidation_overtook_is_dropped(void **state)
+{
+	struct tlb_pair pair = {.tag = tlb_tag(PAGE, 5, 1), .data = 0x1003};
+	int mode;
+
+	(void)state;
+	for (mode = PT_HOST_TLB_CACHE; mode <= PT_HOST_TLB_ADVERSARIAL; mode++) {
+		struct fixture *f = set_up((enum pt_host_tlb_mode)mode, 1);
+		struct pt_host_vcpu *v = &f->mmu.vcpu[0];
+		uint64_t before = f->mmu.generation;
+
+		flush(f, PT_TLBI_IPA, 5, 77 * PAGE, PAGE, 3);
+		assert_false(v->adversary ? adversary_fill(&f->mmu, v->adversary, &pair, before)
+					  : tlb_fill(&f->mmu, v, &pair, before));
+		assert_int_equal(pt_host_tlb_count(&f->mmu, 0), 0);
+		assert_true(v->adversary ? adversary_fill(&f->mmu, v->adversary, &pair, before + 1)
+					 : tlb_fill(&f->mmu, v, &pair, before + 1));
+		assert_int_equal(pt_host_tlb_count(&f->mmu, 0), 1);
+		tear_down(f);
+	}
+}
+
+static void bytes_move_and_results_are_told(void **state)
+{
+	struct fixture *f = set_up(PT_HOST_TLB_CACHE, 1);
+	unsigned char data[16] = "0123456789abcde";
+	struct pt_host_access a = {.ipa = pt_ipa(BLOCK + 3 * PAGE + 4081),
+				   .access = PT_ACCESS_WRITE,
+				   .length = 15,
+				   .data = data};
+	uint64_t got = 0;
+
+	(void)state;
+	assert_int_equal(pt_host_access(&f->agent, &f->ctx, &f->ram, &a), PT_OK);
+	assert_int_equal(a.outcome, PT_OK);
+	assert_int_equal(a.pa.v, BLOCK + 3 * PAGE + 4081);
+	assert_int_equal(a.level, 2);
+	assert_int_equal(a.prot, PT_PROT_RWX);
+	assert_int_equal(a.exits, 0);
+	assert_int_equal(pt_host_ram_read(&f->ram, a.pa.v, &got, 8), PT_OK);
+	assert_memory_equal(&got, "01234567", 8);
+	a.access = PT_ACCESS_EXEC;
+	memset(data, 0, sizeof(data));
+	assert_int_equal(pt_host_access(&f->agent, &f->ctx, &f->ram, &a), PT_OK);
+	assert_true(a.tlb_hit);
+	assert_memory_equal(data, "0123456789abcde", 15);
+	assert_true(f->machine.agents & 1);
+	tear_down(f);
+}
+
+static void bad_accesses_are_refused(void **state)
+{
+	uint64_t data = 0;
+	const struct {
+		struct pt_host_access a;
+		enum pt_outcome o;
+	} rows[] = {
+		{{.access = 0, .length = 8, .data = &data}, PT_INVALID},
+		{{.access = 5, .length = 8, .data = &data}, PT_INVALID},
+		{{.access = PT_ACCESS_READ, .length = 0, .data = &data}, PT_INVALID},
+		{{.access = PT_ACCESS_WRITE, .length = 0, .data = &data}, PT_INVALID},
+		{{.access = PT_ACCESS_EXEC, .length = 0}, PT_OK},
+		{{.access = PT_ACCESS_AT, .length = 0}, PT_OK},
+		{{.access = PT_ACCESS_READ, .length = 8}, PT_INVALID},
+		{{.access = PT_ACCESS_READ, .length = 8, .data = &data, .vcpu = 2}, PT_INVALID},
+		{{.access = PT_ACCESS_READ, .length = 8, .data = &data, .ipa = {4089}}, PT_INVALID},
+		{{.access = PT_ACCESS_READ, .length = 8, .data = &data, .ipa = {4088}}, PT_OK},
+		{{.access = PT_ACCESS_AT, .length = 4097}, PT_INVALID},
+		{{.access = PT_ACCESS_AT, .length = UINT32_MAX, .ipa = {4095}}, PT_INVALID},
+	};
+	struct fixture *f = set_up(PT_HOST_TLB_CACHE, 2);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct pt_host_access a = rows[i].a;
+
+		assert_int_equal(pt_host_access(&f->agent, &f->ctx, &f->ram, &a), rows[i].o);
+	}
+	f->machine.mmu = NULL;
+	pt_port_tlbi(NULL, &(struct pt_tlbi){.kind = PT_TLBI_ALL});
+	assert_int_equal(pt_host_access(&f->agent, &f->ctx, &f->ram,
+					&(struct pt_host_access){.access = PT_ACCESS_AT}),
+			 PT_INVALID);
+	tear_down(f);
+}
+
+static void a_leaf_outside_memory_moves_nothing(void **state)
+{
+	struct fixture *f = set_up(PT_HOST_TLB_CACHE, 1);
+	uint64_t data = 0x1234;
+	struct pt_host_access a = read_access(PAGE, &data);
+
+	(void)state;
+	set_page(f, PAGE, RAM, PT_PROT_RWX);
+	assert_int_equal(pt_host_access(&f->agent, &f->ctx, &f->ram, &a), PT_OUT_OF_RANGE);
+	assert_int_equal(data, 0x1234);
+	tear_down(f);
+}
+
+static void unhandled_faults_are_exits(void **state)
+{
+	static const struct {
+		uint64_t off, entry, ipa;
+		uint8_t access;
+		enum pt_outcome o;
+		enum hw_fault fault;
+		int level;
+	} rows[] = {
+		{L3, 0, 0x10, PT_ACCESS_READ, PT_NOT_MAPPED, HW_TRANSLATION, 3},
+		{L2, 0, 0x10, PT_ACCESS_WRITE, PT_NOT_MAPPED, HW_TRANSLATION, 2},
+		{L3, 0x77f, 0x10, PT_ACCESS_WRITE, PT_DENIED, HW_PERMISSION, 3},
+		{L3, 0x3ff, 0x10, PT_ACCESS_READ, PT_NOT_MAPPED, HW_ACCESS_FLAG, 3},
+		{L3, UINT64_C(1) << 40 | 0x7ff, 0x10, PT_ACCESS_READ, PT_OUT_OF_RANGE,
+		 HW_ADDRESS_SIZE, 3},
+		{L2, 0x4003, 0x10, PT_ACCESS_READ, PT_INTERNAL, HW_EXTERNAL, 3},
+		{L3, 0, UINT64_C(1) << 40, PT_ACCESS_READ, PT_NOT_MAPPED, HW_TRANSLATION, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct fixture *f = set_up(PT_HOST_TLB_CACHE, 1);
+		uint64_t data = 1;
+		struct pt_host_access a = read_access(rows[i].ipa, &data);
+		struct hw_result r;
+
+		a.handle_faults = false;
+		a.access = rows[i].access;
+		*slot(f, rows[i].off) = rows[i].entry;
+		assert_int_equal(pt_host_access(&f->agent, &f->ctx, &f->ram, &a), rows[i].o);
+		assert_int_equal(script.calls, 0);
+		assert_int_equal(a.exits, 1);
+		assert_int_equal(a.exit[0].outcome, rows[i].o);
+		assert_int_equal(a.exit[0].fault, rows[i].fault);
+		assert_int_equal(a.exit[0].level, rows[i].level);
+		pt_host_translate(&f->ctx, a.ipa, (enum pt_access)a.access, &r);
+		assert_int_equal(r.fault, rows[i].fault);
+		assert_int_equal(r.level, rows[i].level);
+		assert_int_equal(pt_host_tlb_count(&f->mmu, 0), 0);
+		tear_down(f);
+	}
+}
+
+static void map_page_1(struct fixture *f)
+{
+	set_page(f, PAGE, 9 * PAGE, PT_PROT_RW);
+}
+
+static void a_handled_fault_is_retried(void **state)
+{
+	struct fixture *f = set_up(PT_HOST_TLB_CACHE, 4);
+	uint64_t data = 0;
+	struct pt_host_access a = read_access(PAGE + 8, &data);
+
+	(void)state;
+	*slot(f, L3 + 8) = 0;
+	a.vcpu = 3;
+	a.ipa = pt_ipa(PAGE);
+	script.answer[0] = PT_RACED;
+	script.answer[1] = PT_MAPPED;
+	script.fix = NULL;
+	assert_int_equal(pt_host_access(&f->agent, &f->ctx, &f->ram,
+					&(struct pt_host_access){.access = PT_ACCESS_AT}),
+			 PT_OK);
+	script.fix = map_page_1;
+	assert_int_equal(pt_host_access(&f->agent, &f->ctx, &f->ram, &a), PT_OK);
+	assert_int_equal(a.exits, 1);
+	assert_int_equal(a.exit[0].outcome, PT_RACED);
+	assert_int_equal(a.exit[0].esr, 0x93c08007);
+	assert_int_equal(a.exit[0].far, PAGE);
+	assert_int_equal(a.exit[0].hpfar, 0x10);
+	assert_true(a.exit[0].hpfar_known);
+	assert_int_equal(a.tables_added, 1);
+	assert_int_equal(data, 9);
+	assert_int_equal(a.pa.v, 9 * PAGE);
+	assert_int_equal(a.prot, PT_PROT_RW);
+	assert_int_equal(script.last.vcpu, 3);
+	assert_int_equal(script.last.type, PT_FAULT_TRANSLATION);
+	assert_int_equal(script.last.level, 3);
+	assert_int_equal(script.last.access, PT_ACCESS_READ);
+	tear_down(f);
+}
+
+static void an_exit_to_the_vmm_ends_the_access(void **state)
+{
+	static const enum pt_outcome rows[] = {PT_NO_SLOT,	PT_READ_ONLY, PT_DENIED,
+					       PT_OUT_OF_RANGE, PT_NO_MEMORY, PT_QUOTA,
+					       PT_WRONG_STATE};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct fixture *f = set_up(PT_HOST_TLB_CACHE, 1);
+		uint64_t data = 77;
+		struct pt_host_access a = read_access(PAGE, &data);
+
+		*slot(f, L3 + 8) = 0;
+		script.answer[0] = rows[i];
+		assert_int_equal(pt_host_access(&f->agent, &f->ctx, &f->ram, &a), rows[i]);
+		assert_int_equal(a.outcome, rows[i]);
+		assert_int_equal(a.exits, 1);
+		assert_int_equal(data, 77);
+		assert_int_equal(f->mmu.vcpu[0].busy, 0);
+		tear_down(f);
+	}
+}
+
+static void a_parked_access_goes_on_with_its_exits(void **state)
+{
+	struct fixture *f = set_up(PT_HOST_TLB_CACHE, 1);
+	uint64_t data = 0;
+	struct pt_host_access a = read_access(PAGE, &data);
+
+	(void)state;
+	*slot(f, L3 + 8) = 0;
+	script.answer[0] = PT_RACED;
+	script.answer[1] = PT_PARKED;
+	script.answer[2] = PT_PARKED;
+	script.answer[3] = PT_MAPPED;
+	assert_int_equal(pt_host_access(&f->agent, &f->ctx, &f->ram, &a), PT_PARKED);
+	assert_int_equal(a.exits, 1);
+	assert_int_equal(pt_host_access(&f->agent, &f->ctx, &f->ram, &a), PT_PARKED);
+	assert_int_equal(a.exits, 1);
+	script.fix = map_page_1;
+	assert_int_equal(pt_host_access(&f->agent, &f->ctx, &f->ram, &a), PT_OK);
+	assert_int_equal(a.exits, 2);
+	assert_int_equal(a.exit[1].outcome, PT_MAPPED);
+	/* used again for another access, the record starts anew */
+	assert_int_equal(pt_host_access(&f->agent, &f->ctx, &f->ram, &a), PT_OK);
+	assert_int_equal(a.exits, 0);
+	tear_down(f);
+}
+
+static void too_many_exits_end_the_section(void **state)
+{
+	struct fixture *f = set_up(PT_HOST_TLB_CACHE, 1);
+	uint64_t data = 0;
+	struct pt_host_access a = read_access(PAGE, &data);
+
+	(void)state;
+	*slot(f, L3 + 8) = 0;
+	for (int i = 0; i < 16; i++)
+		script.answer[i] = PT_RACED;
+	assert_int_equal(pt_host_access(&f->agent, &f->ctx, &f->ram, &a), PT_MORE);
+	assert_int_equal(a.exits, PT_HOST_MAX_EXITS);
+	assert_int_equal(script.calls, PT_HOST_MAX_EXITS);
+	script.fix = map_page_1;
+	assert_int_equal(pt_host_access(&f->agent, &f->ctx, &f->ram, &a), PT_OK);
+	assert_int_equal(a.exits, 1);
+	tear_down(f);
+}
+
+static void flush_own_entry(struct fixture *f)
+{
+	pt_port_tlbi(&f->mmu, &(struct pt_tlbi){.kind = PT_TLBI_LOCAL,
+						.vmid = 5,
+						.vcpu = 0,
+						.ipa = pt_ipa(PAGE),
+						.size = PAGE,
+						.level = 3});
+}
+
+/* The right was granted meanwhile, but the vCPU's own entry does not know: it faults from the
+ * entry. */
+static void a_stale_right_faults_until_the_local_invalidation(void **state)
+{
+	struct fixture *f = set_up(PT_HOST_TLB_CACHE, 1);
+	uint64_t data = 0;
+	struct pt_host_access a = read_access(PAGE, &data);
+
+	(void)state;
+	set_page(f, PAGE, PAGE, PT_PROT_R);
+	page_behind(f, &f->ctx, 0, PAGE, NULL);
+	set_page(f, PAGE, PAGE, PT_PROT_RW);
+	a.access = PT_ACCESS_WRITE;
+	a.handle_faults = false;
+	assert_int_equal(pt_host_access(&f->agent, &f->ctx, &f->ram, &a), PT_DENIED);
+	a.handle_faults = true;
+	script.answer[0] = PT_ALREADY_MAPPED;
+	script.fix = flush_own_entry;
+	assert_int_equal(pt_host_access(&f->agent, &f->ctx, &f->ram, &a), PT_OK);
+	assert_int_equal(a.exits, 1);
+	assert_int_equal(a.exit[0].fault, HW_PERMISSION);
+	assert_false(a.exit[0].hpfar_known);
+	assert_int_equal(script.last.type, PT_FAULT_PERMISSION);
+	assert_int_equal(f->mmu.local_tlbis, 1);
+	assert_int_equal(f->mmu.tlbis, 0);
+	tear_down(f);
+}
+
+static void rights_follow_access_kind_and_exception_level(void **state)
+{
+	static const struct {
+		uint32_t rights;
+		uint8_t access;
+		bool el0, s1ptw, granted;
+	} rows[] = {
+		{PT_PROT_R, PT_ACCESS_READ, false, false, true},
+		{PT_PROT_R, PT_ACCESS_AT, false, false, true},
+		{PT_PROT_R, PT_ACCESS_WRITE, false, false, false},
+		{PT_PROT_R, PT_ACCESS_EXEC, false, false, false},
+		{PT_PROT_R, PT_ACCESS_EXEC, false, true, true}, /* a walk only reads */
+		{PT_PROT_W, PT_ACCESS_READ, false, false, false},
+		{PT_PROT_R | PT_PROT_PX, PT_ACCESS_EXEC, false, false, true},
+		{PT_PROT_R | PT_PROT_PX, PT_ACCESS_EXEC, true, false, false},
+		{PT_PROT_R | PT_PROT_UX, PT_ACCESS_EXEC, true, false, true},
+		{PT_PROT_R | PT_PROT_UX, PT_ACCESS_EXEC, false, false, false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct fixture *f = set_up(PT_HOST_TLB_CACHE, 1);
+		uint64_t data = 0;
+		struct pt_host_access a = read_access(PAGE, &data);
+
+		a.handle_faults = false;
+		a.access = rows[i].access;
+		a.el0 = rows[i].el0;
+		a.s1ptw = rows[i].s1ptw;
+		set_page(f, PAGE, PAGE, rows[i].rights);
+		/* by the walk, and by the entry that a walk for another access leaves */
+		assert_int_equal(pt_host_access(&f->agent, &f->ctx, &f->ram, &a),
+				 rows[i].granted ? PT_OK : PT_DENIED);
+		a.access = PT_ACCESS_AT;
+		if (rows[i].rights & PT_PROT_R)
+			assert_int_equal(pt_host_access(&f->agent, &f->ctx, &f->ram, &a), PT_OK);
+		a.access = rows[i].access;
+		assert_int_equal(pt_host_access(&f->agent, &f->ctx, &f->ram, &a),
+				 rows[i].granted ? PT_OK : PT_DENIED);
+		assert_int_equal(a.tlb_hit, !!(rows[i].rights & PT_PROT_R));
+		tear_down(f);
+	}
+}
+
+static void hardware_access_flag_and_dirty_state(void **state)
+{
+	struct fixture *f = set_up(PT_HOST_TLB_CACHE, 1);
+	uint64_t data = 0;
+	struct pt_host_access a = read_access(PAGE, &data);
+	pt_pte *e = slot(f, L3 + 8);
+
+	(void)state;
+	f->ctx.vtcr_flags = PT_VTCR_HA | PT_VTCR_HD;
+	*e = 0x137f | PT_PTE_DBM; /* AF clear, writable clean */
+	a.access = PT_ACCESS_AT;
+	assert_int_equal(pt_host_access(&f->agent, &f->ctx, &f->ram, &a), PT_OK);
+	assert_int_equal(*e, 0x137f | PT_PTE_DBM);
+	assert_int_equal(pt_host_tlb_count(&f->mmu, 0), 0); /* AF clear: not kept */
+	a.access = PT_ACCESS_READ;
+	assert_int_equal(pt_host_access(&f->agent, &f->ctx, &f->ram, &a), PT_OK);
+	assert_int_equal(*e, 0x177f | PT_PTE_DBM);
+	assert_int_equal(pt_host_tlb_count(&f->mmu, 0), 1);
+	a.access = PT_ACCESS_WRITE;
+	assert_int_equal(pt_host_access(&f->agent, &f->ctx, &f->ram, &a), PT_OK);
+	assert_false(a.tlb_hit); /* a clean entry walks, to make the leaf dirty */
+	assert_int_equal(*e, 0x17ff | PT_PTE_DBM);
+	assert_int_equal(pt_host_access(&f->agent, &f->ctx, &f->ram, &a), PT_OK);
+	assert_true(a.tlb_hit);
+	assert_int_equal(script.calls, 0);
+	tear_down(f);
+}
+
+/* B9: an address beyond the space must not look like another VMID's or page's entry. */
+static void ipa_beyond_limit(void **state)
+{
+	struct fixture *f = set_up(PT_HOST_TLB_CACHE, 1);
+	uint64_t data = 0;
+
+	(void)state;
+	for (unsigned bit = 40; bit < 64; bit++) {
+		struct pt_host_access a = read_access(PAGE | UINT64_C(1) << bit, &data);
+
+		page_behind(f, &f->ctx, 0, PAGE, NULL);
+		page_behind(f, &f->other, 0, PAGE, NULL);
+		a.handle_faults = false;
+		assert_int_equal(pt_host_access(&f->agent, &f->ctx, &f->ram, &a), PT_NOT_MAPPED);
+		assert_int_equal(a.exit[0].level, 0);
+	}
+	tear_down(f);
+}
+
+static void the_adversary_keeps_until_a_matching_invalidation(void **state)
+{
+	static const struct {
+		enum pt_tlbi_kind kind;
+		uint16_t vmid;
+		uint64_t ipa, size;
+		int level;
+		uint64_t page;	/* what page 2 reads as afterwards: 2 is stale, 40 is new */
+		uint64_t block; /* what the block's page 7 reads as: 519 is stale, 42 is new */
+	} rows[] = {
+		{PT_TLBI_IPA, 5, 3 * PAGE, PAGE, 3, 2, 519},
+		{PT_TLBI_IPA, 6, 2 * PAGE, PAGE, 3, 2, 519},
+		{PT_TLBI_IPA, 5, 2 * PAGE, PAGE, 3, 40, 519},
+		{PT_TLBI_IPA, 5, 2 * PAGE, PAGE, 2, 2, 519}, /* a wrong hint removes nothing */
+		{PT_TLBI_IPA, 5, BLOCK + 7 * PAGE, PAGE, 3, 2, 519},
+		{PT_TLBI_IPA, 5, BLOCK + 9 * PAGE, PAGE, PT_TTL_UNKNOWN, 2, 42},
+		{PT_TLBI_IPA, 5, BLOCK, BLOCK, 2, 2, 42},
+		{PT_TLBI_RANGE, 5, 0, 2 * PAGE, PT_TTL_UNKNOWN, 2, 519},
+		{PT_TLBI_RANGE, 5, PAGE, 2 * PAGE, PT_TTL_UNKNOWN, 40, 519},
+		{PT_TLBI_RANGE, 5, 0, 2 * BLOCK, PT_TTL_UNKNOWN, 40, 42},
+		{PT_TLBI_RANGE, 5, 0, 2 * BLOCK, 3, 40, 519},
+		{PT_TLBI_VMID, 6, 0, 0, PT_TTL_UNKNOWN, 2, 519},
+		{PT_TLBI_VMID, 5, 0, 0, PT_TTL_UNKNOWN, 40, 42},
+		{PT_TLBI_ALL, 0, 0, 0, PT_TTL_UNKNOWN, 40, 42},
+		{PT_TLBI_LOCAL, 5, 2 * PAGE, PAGE, 3, 40, 519},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct fixture *f = set_up(PT_HOST_TLB_ADVERSARIAL, 1);
+		struct pt_host_tlb_stats stats;
+
+		assert_int_equal(page_behind(f, &f->ctx, 0, 2 * PAGE, NULL), 2);
+		assert_int_equal(page_behind(f, &f->ctx, 0, BLOCK + 7 * PAGE, NULL), 519);
+		/* far more entries than a cache has never push one out */
+		for (uint64_t p = 100; p < 400; p++)
+			page_behind(f, &f->ctx, 0, p * PAGE, NULL);
+		set_page(f, 2 * PAGE, 40 * PAGE, PT_PROT_RWX);
+		*slot(f, L2 + 8) = (TABLE_PA + 0x6000) | 3;
+		*slot(f, 0x6000 + 7 * 8) = 42 * PAGE | 0x7ff;
+		flush(f, rows[i].kind, rows[i].vmid, rows[i].ipa, rows[i].size, rows[i].level);
+		assert_int_equal(page_behind(f, &f->ctx, 0, 2 * PAGE, NULL), rows[i].page);
+		assert_int_equal(page_behind(f, &f->ctx, 0, BLOCK + 7 * PAGE, NULL), rows[i].block);
+		pt_host_tlb_stats(&f->mmu, &stats);
+		assert_int_equal(stats.stale, (rows[i].page == 2) + (rows[i].block == 519));
+		assert_true(stats.kept >= 302);
+		assert_true(stats.served >= stats.stale);
+		tear_down(f);
+	}
+}
+
+/* A stage-2 invalidation alone leaves the combined entry: here it has its stage-1 half removed. */
+static void combined_entries_need_the_stage_1_half(void **state)
+{
+	struct fixture *f = set_up(PT_HOST_TLB_ADVERSARIAL, 1);
+	struct adversary *a = f->mmu.vcpu[0].adversary;
+	struct tlb_pair old = {.tag = tlb_tag(PAGE, 5, 1), .data = 0x1203}, got;
+	struct pt_tlbi elsewhere = {
+		.kind = PT_TLBI_IPA, .vmid = 5, .ipa = {9 * PAGE}, .size = PAGE, .level = 3};
+
+	(void)state;
+	assert_true(adversary_fill(&f->mmu, a, &old, 0));
+	assert_int_equal(adversary_count(a), 1);
+	/* VMALLE1 after any IPAS2E1 empties the combined store of the VMID, not the stage-2 one */
+	adversary_invalidate(a, &elsewhere);
+	assert_true(adversary_lookup(a, PAGE, 5, &got));
+	assert_int_equal(got.data, 0x1203);
+	assert_false(adversary_lookup(a, PAGE, 6, &got));
+	elsewhere.ipa = pt_ipa(PAGE);
+	adversary_invalidate(a, &elsewhere);
+	assert_false(adversary_lookup(a, PAGE, 5, &got));
+	tear_down(f);
+}
+
+/* The oldest of several answers, whatever their sizes. */
+static void the_adversary_answers_with_the_oldest(void **state)
+{
+	struct fixture *f = set_up(PT_HOST_TLB_ADVERSARIAL, 1);
+	struct adversary *a = f->mmu.vcpu[0].adversary;
+	struct tlb_pair block = {.tag = tlb_tag(BLOCK, 5, 4), .data = 0x200003};
+	struct tlb_pair page = {.tag = tlb_tag(BLOCK, 5, 1), .data = 0x300003}, got;
+
+	(void)state;
+	assert_true(adversary_fill(&f->mmu, a, &block, 0));
+	assert_true(adversary_fill(&f->mmu, a, &page, 0));
+	assert_true(adversary_lookup(a, BLOCK, 5, &got));
+	assert_int_equal(got.data, block.data);
+	tear_down(f);
+}
+
+static void the_adversary_prefetches_under_its_seed(void **state)
+{
+	uint32_t kept[2];
+
+	(void)state;
+	for (int run = 0; run < 2; run++) {
+		struct fixture *f = set_up(PT_HOST_TLB_ADVERSARIAL, 1);
+
+		for (uint64_t p = 100; p < 150; p++)
+			page_behind(f, &f->ctx, 0, p * PAGE, NULL);
+		kept[run] = pt_host_tlb_count(&f->mmu, 0);
+		tear_down(f);
+	}
+	assert_int_equal(kept[0], kept[1]);
+	assert_true(kept[0] > 50);
+}
+
+#define VERSIONS 30000
+
+struct race {
+	struct fixture *f;
+	_Atomic uint64_t published, done;
+	uint64_t bad, hits;
+};
+
+/* Whoever has heard of a version must not read an older one. */
+static void *reader(void *arg)
+{
+	struct race *r = arg;
+	struct fixture *f = r->f;
+	struct pt_agent agent = {.world = &f->world, .id = 1};
+
+	while (!r->done) {
+		uint64_t data = 0, heard = atomic_load(&r->published);
+		struct pt_host_access a = read_access(PAGE, &data);
+
+		a.handle_faults = false;
+		if (pt_host_access(&agent, &f->ctx, &f->ram, &a) != PT_OK || data < heard)
+			r->bad++;
+		r->hits += a.tlb_hit;
+	}
+	return NULL;
+}
+
+static void run_race(enum pt_host_tlb_mode mode, uint64_t versions)
+{
+	struct fixture *f = set_up(mode, 8);
+	struct race r = {.f = f};
+	pthread_t thread;
+
+	/* page v of memory holds v + base, so that data tells the version of the leaf */
+	set_page(f, PAGE, 0, PT_PROT_RWX);
+	assert_int_equal(pthread_create(&thread, NULL, reader, &r), 0);
+	for (uint64_t v = 1; v < versions; v++) {
+		uint64_t pa = (1024 + v % 8192) * PAGE;
+
+		assert_int_equal(pt_host_ram_write(&f->ram, pa, &v, 8), PT_OK);
+		pt_pte_store_release(slot(f, L3 + 8), pa | 0x7ff);
+		flush(f, PT_TLBI_IPA, 5, PAGE, PAGE, 3);
+		atomic_store(&r.published, v);
+	}
+	r.done = 1;
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(r.bad, 0);
+	tear_down(f);
+}
+
+static void no_reader_sees_an_older_version_than_it_heard_of(void **state)
+{
+	(void)state;
+	run_race(PT_HOST_TLB_CACHE, VERSIONS);
+	run_race(PT_HOST_TLB_ADVERSARIAL, VERSIONS / 10);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_filled_entry_is_hit_until_invalidated),
+		cmocka_unit_test(invalidations_remove_what_they_name),
+		cmocka_unit_test(an_emptied_vcpu_fills_and_empties_again),
+		cmocka_unit_test(a_busy_vcpu_is_never_marked_empty),
+		cmocka_unit_test(a_fill_that_an_invalidation_overtook_is_dropped),
+		cmocka_unit_test(bytes_move_and_results_are_told),
+		cmocka_unit_test(bad_accesses_are_refused),
+		cmocka_unit_test(a_leaf_outside_memory_moves_nothing),
+		cmocka_unit_test(unhandled_faults_are_exits),
+		cmocka_unit_test(a_handled_fault_is_retried),
+		cmocka_unit_test(an_exit_to_the_vmm_ends_the_access),
+		cmocka_unit_test(a_parked_access_goes_on_with_its_exits),
+		cmocka_unit_test(too_many_exits_end_the_section),
+		cmocka_unit_test(a_stale_right_faults_until_the_local_invalidation),
+		cmocka_unit_test(rights_follow_access_kind_and_exception_level),
+		cmocka_unit_test(hardware_access_flag_and_dirty_state),
+		cmocka_unit_test(ipa_beyond_limit),
+		cmocka_unit_test(the_adversary_keeps_until_a_matching_invalidation),
+		cmocka_unit_test(combined_entries_need_the_stage_1_half),
+		cmocka_unit_test(the_adversary_answers_with_the_oldest),
+		cmocka_unit_test(the_adversary_prefetches_under_its_seed),
+		cmocka_unit_test(no_reader_sees_an_older_version_than_it_heard_of),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
