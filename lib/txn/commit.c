@@ -111,7 +111,7 @@ void pt__split(struct pt_txn *txn, const struct pt__range *r, const struct pt__a
 	uint64_t oa = pt_pte_to_oa(g, at->entry).v;
 	/* Rights, memory type, access flag and software bits go on (B13); block-only bits do not.
 	 */
-	pt_pte attrs = at->entry & ~(pt_oa_mask(g) | PT_PTE_CONTIGUOUS | PT_PTE_NT | PT_PTE_TYPE);
+	pt_pte attrs = at->entry & ~(pt_oa_mask(g) | PT_PTE_CONTIGUOUS | PT_PTE_TYPE);
 
 	for (unsigned i = 0; i < pt_table_entries(g); i++)
 		pt_pte_init(child + i, pt_leaf(g, pt_pa(oa + i * size), attrs, level));

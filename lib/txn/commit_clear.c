@@ -2,18 +2,6 @@
 /* Commit of UNMAP and PROTECT items. */
 #include "range.h"
 
-/* How many entries from `at` on are wholly in the item, in this table. */
-static uint64_t entries_in(const struct pt_txn *txn, const struct pt__range *r,
-			   const struct pt__at *at)
-{
-	const struct pt_geometry *g = &r->ctx->geo;
-	uint64_t most = (r->last - txn->cursor + 1) >> at->shift;
-	uint64_t room =
-		(at->level == g->start_level ? g->start_entries : pt_table_entries(g)) - at->index;
-
-	return most < room ? most : room;
-}
-
 static void owe(struct pt_txn *txn, const struct pt__at *at, uint64_t first, uint64_t end)
 {
 	pt_ledger_add(&txn->ledger, txn->cursor + (first << at->shift),
@@ -23,7 +11,7 @@ static void owe(struct pt_txn *txn, const struct pt__at *at, uint64_t first, uin
 /* Clears a run of leaves, holes and counted invalid entries (B8), up to the next table. */
 static uint64_t clear_run(struct pt_txn *txn, const struct pt__range *r, const struct pt__at *at)
 {
-	uint64_t most = entries_in(txn, r, at), n = 0, removed = 0, first = 0, end = 0;
+	uint64_t most = pt__entries_in(r, txn->cursor, at), n = 0, removed = 0, first = 0, end = 0;
 
 	for (; n < most; n++) {
 		pt_pte e = pt_pte_load(at->slot + n);
@@ -48,7 +36,8 @@ static uint64_t clear_run(struct pt_txn *txn, const struct pt__range *r, const s
 
 static uint64_t protect_run(struct pt_txn *txn, const struct pt__range *r, const struct pt__at *at)
 {
-	uint64_t most = entries_in(txn, r, at), n = 0, first = 0, end = 0, holes = 0, written = 0;
+	uint64_t most = pt__entries_in(r, txn->cursor, at), n = 0, first = 0, end = 0, holes = 0,
+		 written = 0;
 
 	for (; n < most; n++) {
 		pt_pte e = pt_pte_load(at->slot + n), new = (e & ~PT_PTE_PERM) | r->attrs;
@@ -82,10 +71,7 @@ static uint64_t protect_run(struct pt_txn *txn, const struct pt__range *r, const
 static void advance(struct pt_txn *txn, const struct pt__range *r, int level, uint64_t n,
 		    int64_t *left)
 {
-	uint64_t base = txn->cursor & ~pt__mask(r, level);
-	uint64_t end = base + (n << pt__shift(r, level)) - 1;
-
-	txn->cursor = (end < r->last ? end : r->last) + 1;
+	pt__pass(txn, r, level, n);
 	*left -= (int64_t)n;
 }
 

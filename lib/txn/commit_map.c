@@ -25,10 +25,7 @@ PT__INLINE void fill(const struct pt__range *r, pt_pte *slot, uint64_t at, uint6
 static void advance(struct pt_txn *txn, const struct pt__range *r, int level, uint64_t n,
 		    int64_t *left)
 {
-	uint64_t base = txn->cursor & ~pt__mask(r, level);
-	uint64_t end = base + (n << pt__shift(r, level)) - 1;
-
-	txn->cursor = (end < r->last ? end : r->last) + 1;
+	pt__pass(txn, r, level, n);
 	*left -= (int64_t)n;
 }
 
@@ -81,13 +78,8 @@ static void add_table(struct pt_txn *txn, const struct pt__range *r, const struc
 static void fill_live(struct pt_txn *txn, const struct pt__range *r, const struct pt__at *at,
 		      int64_t *left)
 {
-	uint64_t most = (r->last - txn->cursor + 1) >> at->shift, n = 1;
-	uint64_t room = (at->level == r->ctx->geo.start_level ? r->ctx->geo.start_entries
-							      : pt_table_entries(&r->ctx->geo)) -
-			at->index;
+	uint64_t most = pt__entries_in(r, txn->cursor, at), n = 1;
 
-	if (most > room)
-		most = room;
 	while (n < most && !pt_pte_load(at->slot + n))
 		n++;
 	pt__clean_for(r->ctx, r->item->prot, txn->cursor + r->delta, n << at->shift);
@@ -104,20 +96,16 @@ static void fill_live(struct pt_txn *txn, const struct pt__range *r, const struc
 static void replace_run(struct pt_txn *txn, const struct pt__range *r, const struct pt__at *at,
 			int64_t *left)
 {
-	uint64_t size = UINT64_C(1) << at->shift,
-		 most = pt__run(r, txn->cursor, at->level, at->level - 1);
-	uint64_t n = 0, broken = 0;
+	uint64_t size = UINT64_C(1) << at->shift, most = pt__entries_in(r, txn->cursor, at);
+	uint64_t n = 0;
 
-	if (at->level == r->ctx->geo.start_level)
-		most = 1;
-	for (; n < most && (n == 0 || broken); n++) {
+	for (; n < most; n++) {
 		pt_pte e = pt_pte_load(at->slot + n);
 
 		if (!pt_pte_valid(e) || pt_pte_is_table(e, at->level) ||
 		    pt__match(e, pt__want(r, txn->cursor + n * size, at->level)) != PT__OTHER)
 			break;
 		pt_pte_store(at->slot + n, PT_PTE_LOCKED);
-		broken++;
 	}
 	pt_ledger_add(&txn->ledger, txn->cursor, txn->cursor + n * size - 1, at->level, false);
 	pt__flush(txn);

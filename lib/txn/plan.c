@@ -63,15 +63,6 @@ static uint64_t run(const struct pt_txn *txn, const struct pt__range *r, int lev
 	return pt__run(r, txn->cursor, level, level - 1);
 }
 
-/* Moves the cursor past n entries of `level`, and not past the item. */
-static void pass(struct pt_txn *txn, const struct pt__range *r, int level, uint64_t n)
-{
-	uint64_t base = txn->cursor & ~pt__mask(r, level);
-	uint64_t end = base + (n << pt__shift(r, level)) - 1;
-
-	txn->cursor = (end < r->last ? end : r->last) + 1;
-}
-
 /* Splits down from *level until an entry may be changed as a whole. */
 static bool split_to(struct pt_txn *txn, const struct pt__range *r, int *level, int top)
 {
@@ -108,7 +99,7 @@ static enum pt_outcome map_leaf(struct pt_txn *txn, const struct pt__range *r,
 		else
 			txn->met_rights = true;
 	}
-	pass(txn, r, level, n);
+	pt__pass(txn, r, level, n);
 	return PT_OK;
 }
 
@@ -127,17 +118,14 @@ static enum pt_outcome map_missing(struct pt_txn *txn, const struct pt__range *r
 	if (level != at->level) {
 		n = pt__run(r, txn->cursor, level, level - 1);
 	} else {
-		uint64_t most = level == r->ctx->geo.start_level
-					? r->ctx->geo.start_entries - at->index
-					: pt__run(r, txn->cursor, level, level - 1);
+		uint64_t most = pt__entries_in(r, txn->cursor, at);
 
-		while (n < most && pt__leafable(r, txn->cursor + (n << at->shift), level) &&
-		       !pt_pte_load(at->slot + n))
+		while (n < most && !pt_pte_load(at->slot + n))
 			n++;
 		*left -= (int64_t)n;
 	}
 	txn->effects.leaves_written += n;
-	pass(txn, r, level, n);
+	pt__pass(txn, r, level, n);
 	return PT_OK;
 }
 
@@ -152,7 +140,7 @@ static enum pt_outcome plan_map(struct pt_txn *txn, const struct pt__range *r, i
 		if (txn->validate_only)
 			pt__count_subtree(r, at.entry, at.level, &txn->effects);
 		txn->effects.leaves_written++;
-		pass(txn, r, at.level, 1);
+		pt__pass(txn, r, at.level, 1);
 		return PT_OK;
 	}
 	if (pt_pte_valid(at.entry))
@@ -176,7 +164,7 @@ static enum pt_outcome plan_clear(struct pt_txn *txn, const struct pt__range *r)
 	if (!pt_pte_valid(at.entry)) {
 		uint64_t from = txn->cursor;
 
-		pass(txn, r, at.level, 1);
+		pt__pass(txn, r, at.level, 1);
 		txn->effects.holes += (txn->cursor - from) >> r->gs;
 		return PT_OK;
 	}
@@ -194,7 +182,7 @@ static enum pt_outcome plan_clear(struct pt_txn *txn, const struct pt__range *r)
 		*(protect ? &txn->effects.leaves_written : &txn->effects.leaves_removed) += n;
 		txn->tightened |= protect && pt__tightens(at.entry, new);
 	}
-	pass(txn, r, level, n);
+	pt__pass(txn, r, level, n);
 	return PT_OK;
 }
 

@@ -53,6 +53,19 @@ PT__INLINE uint64_t pt__run(const struct pt__range *r, uint64_t at, int level, i
 	return (end - at + 1) >> pt__shift(r, level);
 }
 
+/* How many entries from `at` on are wholly in the item and in this table (all start tables are
+ * one). */
+PT__INLINE uint64_t pt__entries_in(const struct pt__range *r, uint64_t cursor,
+				   const struct pt__at *at)
+{
+	const struct pt_geometry *g = &r->ctx->geo;
+	uint64_t most = (r->last - cursor + 1) >> at->shift;
+	uint64_t room =
+		(at->level == g->start_level ? g->start_entries : pt_table_entries(g)) - at->index;
+
+	return most < room ? most : room;
+}
+
 /* The leaf that a MAP wants for an entry of `level` that begins at `base`. */
 PT__INLINE pt_pte pt__want(const struct pt__range *r, uint64_t base, int level)
 {
@@ -66,6 +79,15 @@ PT__INLINE pt_pte pt__want(const struct pt__range *r, uint64_t base, int level)
  * (*replace): one without any entry, or any with PT_MAP_REPLACE.
  */
 void pt__descend_map(const struct pt__range *r, uint64_t ipa, struct pt__at *at, bool *replace);
+
+/* Moves the transaction past n entries of `level`, and not past the item. */
+PT__INLINE void pt__pass(struct pt_txn *txn, const struct pt__range *r, int level, uint64_t n)
+{
+	uint64_t base = txn->cursor & ~pt__mask(r, level);
+	uint64_t end = base + (n << pt__shift(r, level)) - 1;
+
+	txn->cursor = (end < r->last ? end : r->last) + 1;
+}
 
 /* Is [base, base + span of `level`) inside the transaction's claim? */
 PT__INLINE bool pt__in_claim(const struct pt_txn *txn, const struct pt__range *r, uint64_t base,
@@ -96,8 +118,9 @@ void pt__commit_clear(struct pt_txn *txn, const struct pt__range *r, int64_t *le
 void pt__split(struct pt_txn *txn, const struct pt__range *r, const struct pt__at *at);
 
 /* apart.c: unlinked subtrees. `holes`: count their empty entries as holes. */
-#define PT__UNLINKED_MAX 3 /* plus one path of five tables below the last: sizeof unlinked_tables  \
-			    */
+#define PT__UNLINKED_MAX                                                                           \
+	3 /* plus one path of five tables below the last: sizeof unlinked_tables                   \
+	   */
 void pt__unlink(struct pt_txn *txn, const struct pt__range *r, pt_pte entry, int level, bool holes);
 void pt__apart(struct pt_txn *txn, int64_t *left);
 /* Counts a linked subtree without changing it (validate_only). */
