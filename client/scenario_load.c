@@ -79,6 +79,25 @@ static const char *check_header(const struct scn_header *h, size_t length, char 
 	return NULL;
 }
 
+static const char *check_expect(const struct scn_header *h, const struct scn_record *r)
+{
+	const struct scn_expect_body *e = &r->body.expect;
+
+	if (e->compare > SCN_GE || e->terms > SCN_MAX_TERMS)
+		return "has an unknown comparison";
+	for (unsigned i = 0; i <= e->terms; i++) {
+		const struct scn_fact_info *f = scn_fact_info(i ? e->term[i - 1] : e->fact);
+
+		if (!f)
+			return "has an unknown fact";
+		if (f->scope == SCN_SCOPE_STATE && r->object >= h->contexts)
+			return "names no context";
+		if (f->scope != SCN_SCOPE_REPLY && r->flags & SCN_F_PAR)
+			return "has a fact that may not stand inside par";
+	}
+	return e->fact != SCN_FACT_digest || e->constant < h->digests ? NULL : "names no digest";
+}
+
 /* What each operation's record must keep to; NULL: fine. */
 static const char *check_body(const struct scn_header *h, const struct scn_record *r)
 {
@@ -96,16 +115,7 @@ static const char *check_body(const struct scn_header *h, const struct scn_recor
 			return "sweeps without a step";
 		return b->access.length <= 8 ? NULL : "is longer than 8 bytes";
 	case SCN_DIGEST: return b->digest.slot < h->digests ? NULL : "names no digest";
-	case SCN_EXPECT:
-		if (!scn_fact_info(b->expect.fact) || b->expect.compare > SCN_GE ||
-		    b->expect.terms > SCN_MAX_TERMS)
-			return "has an unknown fact or comparison";
-		for (unsigned i = 0; i < b->expect.terms; i++)
-			if (!scn_fact_info(b->expect.term[i]))
-				return "has an unknown fact";
-		if (b->expect.fact == SCN_FACT_digest && b->expect.constant >= h->digests)
-			return "names no digest";
-		return NULL;
+	case SCN_EXPECT: return check_expect(h, r);
 	default: return NULL;
 	}
 }
@@ -159,11 +169,14 @@ static const char *check_group(const struct scn_header *h, const struct scn_reco
 
 static bool check_records(const struct scenario *s, char why[160])
 {
+	uint32_t stages = 1;
+
 	for (uint32_t i = 0; i < s->header.records; i += scenario_extent(&s->records[i])) {
 		const struct scn_record *r = &s->records[i];
 		const char *wrong = NULL;
 		uint32_t k = i;
 
+		stages += r->op == SCN_STAGE;
 		if (r->op == SCN_BATCH || r->op == SCN_PAR)
 			wrong = check_group(&s->header, s->records, i);
 		while (!wrong && k < i + scenario_extent(r)) {
@@ -175,7 +188,10 @@ static bool check_records(const struct scenario *s, char why[160])
 			return false;
 		}
 	}
-	return true;
+	if (stages != s->header.stages)
+		snprintf(why, 160, "has %u stages, where its header says %u", stages,
+			 s->header.stages);
+	return stages == s->header.stages;
 }
 
 static bool copy_in(struct scenario *s, const unsigned char *bytes)

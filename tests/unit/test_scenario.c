@@ -417,7 +417,9 @@ static void a_forged_file_is_refused(void **state)
 	FORGE(r[6].op, SCN_PAR, "may not stand there");
 	FORGE(r[6].body.map.count, 0, "does nothing");
 	FORGE(r[7].body.expect.fact, 999, "unknown fact");
-	FORGE(r[7].body.expect.terms, 9, "unknown fact or comparison");
+	FORGE(r[7].body.expect.terms, 9, "unknown comparison");
+	FORGE(r[7].body.expect.fact, SCN_FACT_digest, "names no digest");
+	FORGE(scenario.header.stages, 1, "has 2 stages, where its header says 1");
 	FORGE(scenario.header.machines, 65, "above its limit");
 	FORGE(scenario.header.source, 5000, "outside the strings");
 }
