@@ -17,7 +17,6 @@ status other than 0 after SIGTERM, and a daemon that does not stop all fail the 
 """
 import importlib
 import os
-import random
 import re
 import shutil
 import signal
@@ -25,23 +24,17 @@ import subprocess
 import sys
 import tempfile
 import threading
-import traceback
 
-TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-BUILD = os.path.join(TREE, os.environ.get("PTD_BUILD", "build"))
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from tap import BUILD, SEED, TREE, Skip, equal, main, test, true  # noqa: E402, F401
+
 READY_SECONDS = 30
 STOP_SECONDS = 30
-SEED = int(os.environ["PTD_SEED"], 0) if os.environ.get("PTD_SEED") \
-    else random.SystemRandom().randrange(1 << 32)
 REPORT = re.compile(r"ERROR: (Address|Leak)Sanitizer|WARNING: ThreadSanitizer|: runtime error: ")
 
 sys.path.insert(0, os.path.join(BUILD, "python"))
-sys.dont_write_bytecode = True
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-
-
-class Skip(Exception):
-    """Raised by a test that cannot run here; its text is the reason."""
 
 
 def sanitizer_env():
@@ -246,16 +239,6 @@ PAGE = 4096
 R, W, PX, UX = 1, 2, 4, 8
 
 
-def equal(seen, wanted, what=""):
-    if seen != wanted:
-        raise AssertionError(f"{what or 'value'}: {seen!r}, expected {wanted!r}")
-
-
-def true(fact, what=""):
-    if not fact:
-        raise AssertionError(what or "not true")
-
-
 def error_code(error):
     """Number in the outcome table of a failed call, from grpc-status-details-bin."""
     for key, value in error.trailing_metadata() or ():
@@ -326,34 +309,3 @@ def refused(name, call, *args, **kwargs):
             raise AssertionError(f"error {code} ({error.code()}: {error.details()}), expected {name}") from None
         return error
     raise AssertionError(f"no error, but {reply!r}; expected {name}")
-
-
-_TESTS = []
-
-
-def test(sentence):
-    """Registers a test; the sentence is its name."""
-    def register(function):
-        _TESTS.append((sentence, function))
-        return function
-    return register
-
-
-def main():
-    """Runs the registered tests in order, prints TAP, exits 1 when one failed. Arguments pick by substring."""
-    picked = [t for t in _TESTS if not sys.argv[1:] or any(a in t[0] for a in sys.argv[1:])]
-    print(f"1..{len(picked)}", flush=True)
-    print(f"# PTD_SEED={SEED}", flush=True)
-    failed = 0
-    for number, (sentence, function) in enumerate(picked, 1):
-        try:
-            function()
-            print(f"ok {number} - {sentence}", flush=True)
-        except Skip as why:
-            print(f"ok {number} - {sentence} # SKIP {why}", flush=True)
-        except Exception:  # a test may fail in any way; the report says which
-            failed += 1
-            for line in traceback.format_exc().splitlines():
-                print(f"# {line}")
-            print(f"not ok {number} - {sentence}", flush=True)
-    sys.exit(1 if failed else 0)
