@@ -161,6 +161,16 @@ static void flush(struct fixture *f, enum pt_tlbi_kind kind, uint16_t vmid, uint
 						.last_level = true});
 }
 
+static void flush_vcpu(struct fixture *f, uint32_t vcpu)
+{
+	pt_port_tlbi(&f->mmu, &(struct pt_tlbi){.kind = PT_TLBI_LOCAL,
+						.vmid = 5,
+						.vcpu = vcpu,
+						.ipa = pt_ipa(PAGE),
+						.size = PAGE,
+						.level = 3});
+}
+
 static void a_filled_entry_is_hit_until_invalidated(void **state)
 {
 	struct fixture *f = set_up(PT_HOST_TLB_CACHE, 2);
@@ -237,41 +247,65 @@ static void invalidations_remove_what_they_name(void **state)
 	}
 }
 
-/* A vCPU that holds nothing is skipped, and is not skipped once it holds something again. */
 static void an_emptied_vcpu_fills_and_empties_again(void **state)
 {
 	struct fixture *f = set_up(PT_HOST_TLB_CACHE, 2);
 	bool hit;
 
 	(void)state;
-	page_behind(f, &f->ctx, 0, PAGE, NULL);
-	assert_int_not_equal(f->mmu.vcpu[0].codes, 0);
-	flush(f, PT_TLBI_VMID, 6, 0, 0, PT_TTL_UNKNOWN);
-	assert_int_not_equal(f->mmu.vcpu[0].codes, 0);
-	flush(f, PT_TLBI_VMID, 5, 0, 0, PT_TTL_UNKNOWN);
-	assert_int_equal(f->mmu.vcpu[0].codes, 0);
-	page_behind(f, &f->ctx, 0, PAGE, NULL);
-	flush(f, PT_TLBI_IPA, 5, PAGE, PAGE, 3);
-	page_behind(f, &f->ctx, 0, PAGE, &hit);
-	assert_false(hit);
+	flush(f, PT_TLBI_IPA, 5, PAGE, PAGE, 3); /* nobody holds anything yet */
+	for (int i = 0; i < 3; i++) {
+		page_behind(f, &f->ctx, 0, PAGE, &hit);
+		assert_false(hit);
+		flush(f, PT_TLBI_VMID, 6, 0, 0, PT_TTL_UNKNOWN);
+		page_behind(f, &f->ctx, 0, PAGE, &hit);
+		assert_true(hit);
+		flush(f, PT_TLBI_VMID, 5, 0, 0, PT_TTL_UNKNOWN);
+		assert_int_equal(pt_host_tlb_count(&f->mmu, 0), 0);
+		page_behind(f, &f->ctx, 0, PAGE, NULL);
+		flush(f, PT_TLBI_IPA, 5, PAGE, PAGE, 3);
+		assert_int_equal(pt_host_tlb_count(&f->mmu, 0), 0);
+	}
 	tear_down(f);
 }
 
-/* While the vCPU is in use, what it may be about to fill must stay visible to the next TLBI. */
-static void a_busy_vcpu_is_never_marked_empty(void **state)
+static void a_busy_vcpu_is_told_so_and_still_emptied(void **state)
 {
 	struct fixture *f = set_up(PT_HOST_TLB_CACHE, 1);
-	struct pt_host_access a = {.access = PT_ACCESS_AT};
+	struct pt_host_access a = {.access = PT_ACCESS_AT, .outcome = PT_PARKED, .exits = 3};
 
 	(void)state;
 	page_behind(f, &f->ctx, 0, PAGE, NULL);
 	f->mmu.vcpu[0].busy = 1;
 	flush(f, PT_TLBI_ALL, 0, 0, 0, PT_TTL_UNKNOWN);
 	assert_int_equal(pt_host_tlb_count(&f->mmu, 0), 0);
-	assert_int_not_equal(f->mmu.vcpu[0].codes, 0);
 	assert_int_equal(pt_host_access(&f->agent, &f->ctx, &f->ram, &a), PT_MORE);
+	assert_int_equal(a.outcome, PT_PARKED); /* untouched: it is still the parked access */
+	assert_int_equal(a.exits, 3);
 	f->mmu.vcpu[0].busy = 0;
 	assert_int_equal(pt_host_access(&f->agent, &f->ctx, &f->ram, &a), PT_OK);
+	tear_down(f);
+}
+
+/* More vCPUs than a line of tags holds: each has a column of its own. */
+static void many_vcpus_do_not_share_entries(void **state)
+{
+	struct fixture *f = set_up(PT_HOST_TLB_CACHE, 19);
+	bool hit;
+
+	(void)state;
+	for (uint32_t v = 0; v < 19; v++) {
+		page_behind(f, &f->ctx, v, PAGE, &hit);
+		assert_false(hit);
+	}
+	flush_vcpu(f, 18);
+	for (uint32_t v = 0; v < 19; v++) {
+		page_behind(f, &f->ctx, v, PAGE, &hit);
+		assert_int_equal(hit, v != 18);
+	}
+	flush(f, PT_TLBI_IPA, 5, PAGE, PAGE, 3);
+	for (uint32_t v = 0; v < 19; v++)
+		assert_int_equal(pt_host_tlb_count(&f->mmu, v), 0);
 	tear_down(f);
 }
 
@@ -527,12 +561,7 @@ static void too_many_exits_end_the_section(void **state)
 
 static void flush_own_entry(struct fixture *f)
 {
-	pt_port_tlbi(&f->mmu, &(struct pt_tlbi){.kind = PT_TLBI_LOCAL,
-						.vmid = 5,
-						.vcpu = 0,
-						.ipa = pt_ipa(PAGE),
-						.size = PAGE,
-						.level = 3});
+	flush_vcpu(f, 0);
 }
 
 /* The right was granted meanwhile, but the vCPU's own entry does not know: it faults from the
@@ -824,7 +853,8 @@ int main(void)
 		cmocka_unit_test(a_filled_entry_is_hit_until_invalidated),
 		cmocka_unit_test(invalidations_remove_what_they_name),
 		cmocka_unit_test(an_emptied_vcpu_fills_and_empties_again),
-		cmocka_unit_test(a_busy_vcpu_is_never_marked_empty),
+		cmocka_unit_test(a_busy_vcpu_is_told_so_and_still_emptied),
+		cmocka_unit_test(many_vcpus_do_not_share_entries),
 		cmocka_unit_test(a_fill_that_an_invalidation_overtook_is_dropped),
 		cmocka_unit_test(bytes_move_and_results_are_told),
 		cmocka_unit_test(bad_accesses_are_refused),

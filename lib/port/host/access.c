@@ -114,7 +114,7 @@ static bool look_up(struct run *run, struct tlb_pair *pair)
 	if (run->vcpu->adversary)
 		hit = adversary_lookup(run->vcpu->adversary, ipa, vmid, pair);
 	else
-		hit = tlb_lookup(run->vcpu, ipa, vmid, pair);
+		hit = tlb_lookup(run->mmu, run->vcpu, ipa, vmid, pair);
 	return hit && !(run->kind == HW_WRITE && pair->data & TLB_DATA_CLEAN);
 }
 

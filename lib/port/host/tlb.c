@@ -8,8 +8,8 @@
  * and empties it, or the filler sees the new generation, drops the entry and walks again; that walk
  * sees the tables as they were before the invalidation, since the raise is a release.
  *
- * `codes` follows the same rule: it is set before the entry is stored, and cleared only while the
- * vCPU is held, so a skipped vCPU has no entry, or one whose filler will see the new generation.
+ * `codes` follows the same rule: a bit is set before the first entry of its size is stored, so an
+ * invalidation that does not see it has raised the generation before the filler looks again.
  */
 #include "tlb.h"
 
@@ -32,113 +32,120 @@ static unsigned next_code(uint32_t *codes)
 	return code;
 }
 
-bool tlb_lookup(struct pt_host_vcpu *vcpu, uint64_t ipa, uint16_t vmid, struct tlb_pair *found)
+static _Atomic uint64_t *row(const struct pt_port_mmu *mmu, unsigned index)
 {
-	uint32_t codes = atomic_load_explicit(&vcpu->codes, memory_order_relaxed);
+	return mmu->tags + (size_t)index * mmu->stride;
+}
+
+bool tlb_lookup(struct pt_port_mmu *mmu, struct pt_host_vcpu *vcpu, uint64_t ipa, uint16_t vmid,
+		struct tlb_pair *found)
+{
+	uint32_t codes = atomic_load_explicit(&mmu->codes, memory_order_relaxed);
 
 	while (codes) {
-		unsigned code = next_code(&codes);
-		struct tlb_entry *e = &vcpu->entry[index_of(ipa, vmid, code)];
+		unsigned code = next_code(&codes), index = index_of(ipa, vmid, code);
 
-		found->tag = atomic_load_explicit(&e->tag, memory_order_acquire);
+		found->tag = atomic_load_explicit(&row(mmu, index)[vcpu->id], memory_order_acquire);
 		if (found->tag != tlb_tag(ipa, vmid, code))
 			continue;
-		found->data = atomic_load_explicit(&e->data, memory_order_relaxed);
+		found->data = atomic_load_explicit(&vcpu->data[index], memory_order_relaxed);
 		return true;
 	}
 	return false;
-}
-
-static void note_code(struct pt_host_vcpu *vcpu, unsigned code)
-{
-	uint32_t bit = UINT32_C(1) << code;
-
-	if (!(atomic_load(&vcpu->codes) & bit))
-		atomic_fetch_or(&vcpu->codes, bit);
 }
 
 bool tlb_fill(struct pt_port_mmu *mmu, struct pt_host_vcpu *vcpu, const struct tlb_pair *pair,
 	      uint64_t generation)
 {
 	unsigned code = tlb_tag_code(pair->tag);
-	uint16_t vmid = tlb_tag_vmid(pair->tag);
-	struct tlb_entry *e = &vcpu->entry[index_of(tlb_tag_ipa(pair->tag), vmid, code)];
+	unsigned index = index_of(tlb_tag_ipa(pair->tag), tlb_tag_vmid(pair->tag), code);
+	_Atomic uint64_t *tag = &row(mmu, index)[vcpu->id];
 
-	note_code(vcpu, code);
-	atomic_store_explicit(&e->tag, 0, memory_order_relaxed);
-	atomic_store_explicit(&e->data, pair->data, memory_order_release);
-	atomic_store(&e->tag, pair->tag);
+	if (!(atomic_load(&mmu->codes) >> code & 1))
+		atomic_fetch_or(&mmu->codes, UINT32_C(1) << code);
+	/* Only this agent reads the data, so a tag and its data never mix. */
+	atomic_store_explicit(&vcpu->data[index], pair->data, memory_order_relaxed);
+	atomic_store(tag, pair->tag);
 	if (atomic_load(&mmu->generation) == generation)
 		return true;
-	atomic_store(&e->tag, 0);
+	atomic_store(tag, 0);
 	return false;
 }
 
-/* Empties what `tlbi` names at one place. */
-static void probe(struct tlb_entry *e, const struct pt_tlbi *tlbi)
+static void drop(_Atomic uint64_t *at, uint64_t tag)
 {
-	uint64_t tag = atomic_load(&e->tag);
-
-	if (tag && tlb_meets(tag, tlbi))
-		atomic_compare_exchange_strong(&e->tag, &tag, 0);
+	atomic_compare_exchange_strong(at, &tag, 0);
 }
 
-/* Every place where an entry of this size in the range can stand; all of them if there are many. */
-static void probe_code(struct pt_host_vcpu *vcpu, const struct pt_tlbi *tlbi, unsigned code)
-{
-	uint64_t first = tlbi->ipa.v >> tlb_shift[code], last = tlb_last(tlbi) >> tlb_shift[code];
+/* The vCPUs that an invalidation concerns: one, or all. */
+struct scope {
+	uint32_t first, end;
+};
 
-	if (last - first >= PT_HOST_TLB_ENTRIES)
-		last = first + PT_HOST_TLB_ENTRIES - 1;
-	for (uint64_t page = first; page <= last; page++)
-		probe(&vcpu->entry[index_of(page << tlb_shift[code], tlbi->vmid, code)], tlbi);
+static void probe_page(struct pt_port_mmu *mmu, struct scope who, uint64_t ipa, uint16_t vmid,
+		       unsigned code)
+{
+	_Atomic uint64_t *tags = row(mmu, index_of(ipa, vmid, code));
+	uint64_t want = tlb_tag(ipa, vmid, code);
+
+	for (uint32_t i = who.first; i < who.end; i++)
+		if (atomic_load(&tags[i]) == want)
+			drop(&tags[i], want);
 }
 
-static void empty_range(struct pt_host_vcpu *vcpu, const struct pt_tlbi *tlbi)
+static bool names(const struct pt_tlbi *tlbi, uint64_t tag)
 {
-	uint32_t codes = atomic_load(&vcpu->codes);
-
-	while (codes)
-		probe_code(vcpu, tlbi, next_code(&codes));
+	if (tlbi->kind == PT_TLBI_ALL)
+		return true;
+	if (tlbi->kind == PT_TLBI_VMID)
+		return tlb_tag_vmid(tag) == tlbi->vmid;
+	return tlb_meets(tag, tlbi);
 }
 
-/* True: no entry is left. */
-static bool empty_all(struct pt_host_vcpu *vcpu, const struct pt_tlbi *tlbi)
+static void sweep(struct pt_port_mmu *mmu, struct scope who, const struct pt_tlbi *tlbi)
 {
-	bool none = true;
+	for (unsigned index = 0; index < PT_HOST_TLB_ENTRIES; index++)
+		for (uint32_t i = who.first; i < who.end; i++) {
+			_Atomic uint64_t *at = &row(mmu, index)[i];
+			uint64_t tag = atomic_load(at);
 
-	for (unsigned i = 0; i < PT_HOST_TLB_ENTRIES; i++) {
-		struct tlb_entry *e = &vcpu->entry[i];
-		uint64_t tag = atomic_load(&e->tag);
+			if (tag && names(tlbi, tag))
+				drop(at, tag);
+		}
+}
 
-		if (tag && tlbi->kind == PT_TLBI_VMID && tlb_tag_vmid(tag) != tlbi->vmid)
-			none = false;
-		else if (tag)
-			atomic_compare_exchange_strong(&e->tag, &tag, 0);
+/*
+ * By address: every entry of a size in use that reaches into the range, page by page while that is
+ * less than a sweep. The level hint saves nothing here, and is not relied on.
+ */
+static void empty_range(struct pt_port_mmu *mmu, struct scope who, const struct pt_tlbi *tlbi)
+{
+	uint32_t codes = atomic_load(&mmu->codes);
+
+	while (codes) {
+		unsigned code = next_code(&codes), shift = tlb_shift[code];
+		uint64_t page = tlbi->ipa.v >> shift, last = tlb_last(tlbi) >> shift;
+
+		if (last - page >= PT_HOST_TLB_ENTRIES) {
+			sweep(mmu, who, tlbi);
+			return;
+		}
+		for (; page <= last; page++)
+			probe_page(mmu, who, page << shift, tlbi->vmid, code);
 	}
-	return none;
 }
 
-static void empty_whole(struct pt_host_vcpu *vcpu, const struct pt_tlbi *tlbi)
+static void invalidate(struct pt_port_mmu *mmu, struct scope who, const struct pt_tlbi *tlbi)
 {
-	bool held = !atomic_exchange(&vcpu->busy, 1);
-
-	if (empty_all(vcpu, tlbi) && held)
-		atomic_store(&vcpu->codes, 0);
-	if (held)
-		atomic_store_explicit(&vcpu->busy, 0, memory_order_release);
-}
-
-static void invalidate(struct pt_host_vcpu *vcpu, const struct pt_tlbi *tlbi)
-{
-	if (vcpu->adversary)
-		adversary_invalidate(vcpu->adversary, tlbi);
-	else if (!atomic_load(&vcpu->codes))
+	if (mmu->vcpus && mmu->vcpu[0].adversary) {
+		for (uint32_t i = who.first; i < who.end; i++)
+			adversary_invalidate(mmu->vcpu[i].adversary, tlbi);
 		return;
-	else if (tlbi->kind == PT_TLBI_VMID || tlbi->kind == PT_TLBI_ALL)
-		empty_whole(vcpu, tlbi);
+	}
+	if (tlbi->kind == PT_TLBI_VMID || tlbi->kind == PT_TLBI_ALL)
+		sweep(mmu, who, tlbi);
 	else
-		empty_range(vcpu, tlbi);
+		empty_range(mmu, who, tlbi);
 }
 
 void pt_port_tlbi(struct pt_port_mmu *mmu, const struct pt_tlbi *tlbi)
@@ -150,56 +157,70 @@ void pt_port_tlbi(struct pt_port_mmu *mmu, const struct pt_tlbi *tlbi)
 		 */
 		atomic_fetch_add_explicit(&mmu->local_tlbis, 1, memory_order_relaxed);
 		if (tlbi->vcpu < mmu->vcpus)
-			invalidate(&mmu->vcpu[tlbi->vcpu], tlbi);
+			invalidate(mmu, (struct scope){tlbi->vcpu, tlbi->vcpu + 1}, tlbi);
 		return;
 	}
 	atomic_fetch_add(&mmu->generation, 1);
-	for (uint32_t i = 0; i < mmu->vcpus; i++)
-		invalidate(&mmu->vcpu[i], tlbi);
+	invalidate(mmu, (struct scope){0, mmu->vcpus}, tlbi);
+}
+
+/* Zeroed memory on cache lines of its own; NULL: none left. */
+static void *lines(size_t bytes)
+{
+	size_t whole = (bytes + 63) / 64 * 64;
+	void *at = aligned_alloc(64, whole);
+
+	return at ? memset(at, 0, whole) : NULL;
+}
+
+static bool make_vcpus(struct pt_port_mmu *mmu, enum pt_host_tlb_mode mode, uint64_t seed)
+{
+	mmu->tags = lines(sizeof(*mmu->tags) * PT_HOST_TLB_ENTRIES * mmu->stride);
+	mmu->vcpu = lines(sizeof(*mmu->vcpu) * mmu->vcpus);
+	if (!mmu->tags || !mmu->vcpu)
+		return false;
+	for (uint32_t i = 0; i < mmu->vcpus; i++) {
+		struct pt_host_vcpu *v = &mmu->vcpu[i];
+
+		v->id = i;
+		if (mode == PT_HOST_TLB_ADVERSARIAL)
+			v->adversary = adversary_create(seed + i);
+		if (mode == PT_HOST_TLB_ADVERSARIAL && !v->adversary)
+			return false;
+	}
+	return true;
 }
 
 enum pt_outcome pt_host_mmu_init(struct pt_port_mmu *mmu, uint32_t vcpus,
 				 enum pt_host_tlb_mode mode, uint64_t seed)
 {
-	size_t bytes = vcpus * sizeof(struct pt_host_vcpu);
-
 	memset(mmu, 0, sizeof(*mmu));
-	if (!vcpus)
-		return PT_OK;
-	mmu->vcpu = aligned_alloc(_Alignof(struct pt_host_vcpu), bytes);
-	if (!mmu->vcpu)
-		return PT_NO_MEMORY;
-	memset(mmu->vcpu, 0, bytes);
 	mmu->vcpus = vcpus;
-	for (uint32_t i = 0; mode == PT_HOST_TLB_ADVERSARIAL && i < vcpus; i++) {
-		mmu->vcpu[i].adversary = adversary_create(seed + i);
-		if (!mmu->vcpu[i].adversary) {
-			pt_host_mmu_destroy(mmu);
-			return PT_NO_MEMORY;
-		}
-	}
-	return PT_OK;
+	mmu->stride = (vcpus + 7) / 8 * 8;
+	if (!vcpus || make_vcpus(mmu, mode, seed))
+		return PT_OK;
+	pt_host_mmu_destroy(mmu);
+	return PT_NO_MEMORY;
 }
 
 void pt_host_mmu_destroy(struct pt_port_mmu *mmu)
 {
-	for (uint32_t i = 0; i < mmu->vcpus; i++)
+	for (uint32_t i = 0; mmu->vcpu && i < mmu->vcpus; i++)
 		if (mmu->vcpu[i].adversary)
 			adversary_destroy(mmu->vcpu[i].adversary);
 	free(mmu->vcpu);
-	mmu->vcpu = NULL;
-	mmu->vcpus = 0;
+	free((void *)mmu->tags);
+	memset(mmu, 0, sizeof(*mmu));
 }
 
 uint32_t pt_host_tlb_count(const struct pt_port_mmu *mmu, uint32_t vcpu)
 {
-	struct pt_host_vcpu *v = &mmu->vcpu[vcpu];
 	uint32_t n = 0;
 
-	if (v->adversary)
-		return adversary_count(v->adversary);
+	if (mmu->vcpu[vcpu].adversary)
+		return adversary_count(mmu->vcpu[vcpu].adversary);
 	for (unsigned i = 0; i < PT_HOST_TLB_ENTRIES; i++)
-		n += atomic_load_explicit(&v->entry[i].tag, memory_order_relaxed) != 0;
+		n += atomic_load_explicit(&row(mmu, i)[vcpu], memory_order_relaxed) != 0;
 	return n;
 }
 

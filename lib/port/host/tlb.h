@@ -25,22 +25,18 @@ struct tlb_pair {
 #define TLB_CODES 10
 extern const uint8_t tlb_shift[TLB_CODES + 1];
 
-struct tlb_entry {
-	_Atomic uint64_t tag, data;
-};
-
 struct adversary;
 
 /*
- * `busy` makes a vCPU the agent's that uses it. Only that agent fills; anyone empties. `codes` has
- * a bit for each size code filled since the TLB was last seen empty: what an invalidation need
- * probe.
+ * `busy` makes a vCPU the agent's that uses it. Only that agent fills; anyone empties. The tags of
+ * all vCPUs that may stand at one index lie side by side in mmu->tags, so that an invalidation of
+ * one page looks at one cache line for eight vCPUs; the data is the vCPU's own.
  */
 struct pt_host_vcpu {
-	_Alignas(64) _Atomic uint32_t codes;
-	_Atomic uint32_t busy;
+	_Alignas(64) _Atomic uint32_t busy;
+	uint32_t id;
 	struct adversary *adversary; /* NULL: production */
-	_Alignas(64) struct tlb_entry entry[PT_HOST_TLB_ENTRIES];
+	_Alignas(64) _Atomic uint64_t data[PT_HOST_TLB_ENTRIES];
 };
 
 static inline unsigned tlb_code_of(unsigned shift)
@@ -86,7 +82,8 @@ static inline bool tlb_meets(uint64_t tag, const struct pt_tlbi *tlbi)
 	return tlb_tag_vmid(tag) == tlbi->vmid && lo <= tlb_last(tlbi) && lo + span > tlbi->ipa.v;
 }
 
-bool tlb_lookup(struct pt_host_vcpu *vcpu, uint64_t ipa, uint16_t vmid, struct tlb_pair *found);
+bool tlb_lookup(struct pt_port_mmu *mmu, struct pt_host_vcpu *vcpu, uint64_t ipa, uint16_t vmid,
+		struct tlb_pair *found);
 /* False: an invalidation came since `generation` was read; the entry is out again, and one walks
  * again. */
 bool tlb_fill(struct pt_port_mmu *mmu, struct pt_host_vcpu *vcpu, const struct tlb_pair *pair,

@@ -26,6 +26,9 @@ struct pt_port_mmu {
 		_Atomic uint64_t tlbis;	     /* how many there were */
 	};
 	_Atomic uint64_t local_tlbis;
+	_Atomic uint32_t codes; /* leaf sizes ever filled: what an invalidation need look for */
+	uint32_t stride;	/* vCPUs, rounded up to a cache line of tags */
+	_Atomic uint64_t *tags; /* PT_HOST_TLB_ENTRIES rows of `stride`, owned */
 	uint32_t vcpus;
 	struct pt_host_vcpu *vcpu; /* array, owned */
 };
