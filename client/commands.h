@@ -26,17 +26,18 @@ enum exit_code {
 };
 
 enum value_type {
-	VALUE_FLAG,    /* an option without a value: number is 1 */
-	VALUE_TEXT,    /* text as it stands */
-	VALUE_NUMBER,  /* 4096, 0x1000, 0x8000_0000, 4K, 1GiB */
-	VALUE_ADDRESS, /* the same */
-	VALUE_SIZE,    /* the same, in bytes */
-	VALUE_PROT,    /* rw, r-x, rwpu:nc: number is the wire's prot */
-	VALUE_HEX,     /* pairs of hexadecimal digits, or @FILE: bytes and length */
-	VALUE_CHOICE,  /* one of `choices`: number is its place + 1 */
-	VALUE_MACHINE, /* "m0" or a handle */
-	VALUE_CONTEXT, /* "m0/g0" or a handle */
-	VALUE_CODE,    /* PTD-E0068, 68 or OVERLAP */
+	VALUE_FLAG,	/* an option without a value: number is 1 */
+	VALUE_TEXT,	/* text as it stands */
+	VALUE_NUMBER,	/* 4096, 0x1000, 0x8000_0000, 4K, 1GiB */
+	VALUE_ADDRESS,	/* the same */
+	VALUE_SIZE,	/* the same, in bytes */
+	VALUE_PROT,	/* rw, r-x, rwpu:nc: number is the wire's prot */
+	VALUE_HEX,	/* pairs of hexadecimal digits, or @FILE: bytes and length */
+	VALUE_CHOICE,	/* one of `choices`: number is its place + 1 */
+	VALUE_MACHINE,	/* "m0" or a handle */
+	VALUE_CONTEXT,	/* "m0/g0" or a handle */
+	VALUE_CODE,	/* PTD-E0068, 68 or OVERLAP */
+	VALUE_DURATION, /* 500ms, 10s, 2min: number is milliseconds */
 	VALUE_TYPES
 };
 
@@ -89,7 +90,8 @@ struct ptctl {
 	const char *endpoint;
 	uint32_t timeout_ms;
 	struct ptd_client *client; /* after ptctl_connect() */
-	const char *about;	   /* "m0/g0": what errors are about; may be NULL */
+	bool wants_help;
+	const char *about; /* "m0/g0": what errors are about; may be NULL */
 };
 
 /* The value of an argument or option of this command; one that it does not have is a defect. */
@@ -109,6 +111,8 @@ int ptctl_show(struct ptctl *ctl, const char *method, const ProtobufCMessage *re
 /* A handle from the value `name` (VALUE_MACHINE or VALUE_CONTEXT), asking the daemon for names.
  * Contexts also set out.ipa_bits when their name was looked up. */
 int ptctl_handle(struct ptctl *ctl, const char *name, uint64_t *handle);
+/* The machine of this name. */
+int ptctl_find_machine(struct ptctl *ctl, const char *name, uint64_t *handle);
 /* Of a --request-id option: 16 bytes, or none. */
 int ptctl_request_id(struct ptctl *ctl, ProtobufCBinaryData *id);
 

@@ -45,6 +45,9 @@ void output_event(struct output *out, const ProtobufCMessage *message, const str
 void output_pages(struct output *out, ProtobufCMessage *const *pages, size_t count,
 		  const struct view *view);
 
+/* Does `type` have all these columns (as in view.columns)? For the test of the command table. */
+bool output_columns_exist(const ProtobufCMessageDescriptor *type, const char *columns);
+
 /* Data that is no message. */
 enum cell_kind {
 	CELL_TEXT,

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* ptctl context and ptctl slot. */
+#include "commands.h"
+#include "number.h"
+#include "pages.h"
+
+#include "ptd/v1/context.pb-c.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* "m0/g0", "0x10001/g0": the machine's handle, and what follows the '/'. */
+static int split_name(struct ptctl *ctl, Ptd__V1__CreateContextRequest *request)
+{
+	const char *name = ptctl_text(ctl, "name");
+	const char *slash = strchr(name, '/');
+	size_t length = slash ? (size_t)(slash - name) : 0;
+	char *machine;
+	int result = EXIT_DONE;
+
+	if (!length || !slash[1])
+		return ptctl_usage(ctl, "NAME: '%s' is not MACHINE/NAME\n  hint: accepted: m0/g0",
+				   name);
+	ctl->about = name;
+	request->name = (char *)(uintptr_t)(slash + 1);
+	if (length > 2 && !memcmp(name, "0x", 2) && !number_parse(name, length, &request->machine))
+		return EXIT_DONE;
+	machine = ptctl_alloc(length + 1);
+	memcpy(machine, name, length);
+	machine[length] = '\0';
+	result = ptctl_find_machine(ctl, machine, &request->machine);
+	free(machine);
+	return result;
+}
+
+static void fill_options(const struct ptctl *ctl, Ptd__V1__ContextOptions *options)
+{
+	options->fwb = ptctl_given(ctl, "fwb");
+	options->xnx = ptctl_given(ctl, "xnx");
+	options->ha = ptctl_given(ctl, "ha");
+	options->hd = ptctl_given(ctl, "hd");
+	options->bbm = (uint32_t)ptctl_number(ctl, "bbm");
+	options->durable = ptctl_given(ctl, "durable");
+	options->identity = ptctl_given(ctl, "identity");
+}
+
+/* Without any wish: 4K pages and 40 bits, KVM's default. */
+static void fill_geometry(const struct ptctl *ctl, Ptd__V1__Geometry *geometry)
+{
+	static const uint32_t shifts[] = {12, 12, 14, 16};
+	const struct value *level = ptctl_value(ctl, "start-level");
+
+	geometry->granule_shift = shifts[ptctl_number(ctl, "granule")];
+	geometry->ipa_bits =
+		ptctl_given(ctl, "ipa-bits") ? (uint32_t)ptctl_number(ctl, "ipa-bits") : 40;
+	geometry->pa_bits = (uint32_t)ptctl_number(ctl, "pa-bits");
+	geometry->ds = ptctl_given(ctl, "ds");
+	/* Choices -1, 0, 1, 2, 3 are numbered from 1 on: just the wire's level + 2. */
+	geometry->start_level_plus_2 = (uint32_t)level->number;
+}
+
+static int check_vtcr(const struct ptctl *ctl)
+{
+	static const char *const others[] = {"granule", "ipa-bits", "pa-bits", "ds", "start-level"};
+
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		if (ptctl_given(ctl, "vtcr") && ptctl_given(ctl, others[i]))
+			return ptctl_usage(ctl, "--vtcr says the whole geometry; --%s is too much",
+					   others[i]);
+	return EXIT_DONE;
+}
+
+int cmd_context_create(struct ptctl *ctl)
+{
+	Ptd__V1__CreateContextRequest request = PTD__V1__CREATE_CONTEXT_REQUEST__INIT;
+	Ptd__V1__Geometry geometry = PTD__V1__GEOMETRY__INIT;
+	Ptd__V1__ContextOptions options = PTD__V1__CONTEXT_OPTIONS__INIT;
+	int result = check_vtcr(ctl);
+
+	if (!result)
+		result = ptctl_request_id(ctl, &request.request_id);
+	if (!result)
+		result = split_name(ctl, &request);
+	if (result)
+		return result;
+	fill_geometry(ctl, &geometry);
+	fill_options(ctl, &options);
+	request.kind = ptctl_number(ctl, "kind") == 2 ? PTD__V1__CONTEXT_KIND__CONTEXT_KIND_HOST
+						      : PTD__V1__CONTEXT_KIND__CONTEXT_KIND_GUEST;
+	request.options = &options;
+	request.vtcr = ptctl_number(ctl, "vtcr");
+	if (!ptctl_given(ctl, "vtcr"))
+		request.geometry = &geometry;
+	request.quota_pages = ptctl_number(ctl, "quota");
+	return ptctl_show(ctl, "/ptd.v1.ContextService/CreateContext", &request.base,
+			  &ptd__v1__create_context_response__descriptor);
+}
+
+static const char *next_page(ProtobufCMessage *request, const ProtobufCMessage *response)
+{
+	Ptd__V1__ListContextsRequest *list = (Ptd__V1__ListContextsRequest *)request;
+
+	list->page_token = ((const Ptd__V1__ListContextsResponse *)response)->next_page_token;
+	return list->page_token;
+}
+
+int cmd_context_list(struct ptctl *ctl)
+{
+	Ptd__V1__ListContextsRequest request = PTD__V1__LIST_CONTEXTS_REQUEST__INIT;
+	int result = ptctl_handle(ctl, "machine", &request.machine);
+
+	return result ? result
+		      : pages_show(ctl, "/ptd.v1.ContextService/ListContexts", &request.base,
+				   &ptd__v1__list_contexts_response__descriptor, next_page);
+}
+
+/* GetContext by what the user gave, a name or a handle. */
+static int get_context(struct ptctl *ctl, ProtobufCMessage **message)
+{
+	Ptd__V1__GetContextRequest request = PTD__V1__GET_CONTEXT_REQUEST__INIT;
+	const struct value *context = ptctl_value(ctl, "context");
+	const Ptd__V1__GetContextResponse *response;
+	int result;
+
+	ctl->about = context->text;
+	request.handle = context->number;
+	if (!context->number)
+		request.name = (char *)(uintptr_t)context->text;
+	result = ptctl_call(ctl, "/ptd.v1.ContextService/GetContext", &request.base,
+			    &ptd__v1__get_context_response__descriptor, message);
+	if (result)
+		return result;
+	response = (const Ptd__V1__GetContextResponse *)*message;
+	if (response->context && response->context->geometry)
+		ctl->out.ipa_bits = response->context->geometry->ipa_bits;
+	return EXIT_DONE;
+}
+
+int cmd_context_show(struct ptctl *ctl)
+{
+	ProtobufCMessage *message;
+	int result = get_context(ctl, &message);
+
+	if (result)
+		return result;
+	output_message(&ctl->out, message, &ctl->command->view);
+	protobuf_c_message_free_unpacked(message, NULL);
+	return EXIT_DONE;
+}
+
+int cmd_context_delete(struct ptctl *ctl)
+{
+	Ptd__V1__DeleteContextRequest request = PTD__V1__DELETE_CONTEXT_REQUEST__INIT;
+	int result = ptctl_request_id(ctl, &request.request_id);
+
+	if (!result)
+		result = ptctl_handle(ctl, "context", &request.handle);
+	return result ? result
+		      : ptctl_show(ctl, "/ptd.v1.ContextService/DeleteContext", &request.base,
+				   &ptd__v1__delete_context_response__descriptor);
+}
+
+int cmd_context_quota(struct ptctl *ctl)
+{
+	Ptd__V1__SetQuotaRequest request = PTD__V1__SET_QUOTA_REQUEST__INIT;
+	int result = ptctl_handle(ctl, "context", &request.context);
+
+	request.quota_pages = ptctl_number(ctl, "pages");
+	return result ? result
+		      : ptctl_show(ctl, "/ptd.v1.ContextService/SetQuota", &request.base,
+				   &ptd__v1__set_quota_response__descriptor);
+}
+
+int cmd_context_digest(struct ptctl *ctl)
+{
+	Ptd__V1__GetDigestRequest request = PTD__V1__GET_DIGEST_REQUEST__INIT;
+	int result = ptctl_handle(ctl, "context", &request.context);
+
+	request.stable = ptctl_given(ctl, "stable");
+	return result ? result
+		      : ptctl_show(ctl, "/ptd.v1.ContextService/GetDigest", &request.base,
+				   &ptd__v1__get_digest_response__descriptor);
+}
+
+int cmd_slot_list(struct ptctl *ctl)
+{
+	Ptd__V1__GetContextResponse *response;
+	ProtobufCMessage *message;
+	int result = get_context(ctl, &message);
+
+	if (result)
+		return result;
+	response = (Ptd__V1__GetContextResponse *)message;
+	if (response->context)
+		output_message(&ctl->out, &response->context->base, &ctl->command->view);
+	protobuf_c_message_free_unpacked(message, NULL);
+	return EXIT_DONE;
+}
+
+int cmd_slot_set(struct ptctl *ctl)
+{
+	Ptd__V1__SetSlotRequest request = PTD__V1__SET_SLOT_REQUEST__INIT;
+	Ptd__V1__Slot slot = PTD__V1__SLOT__INIT;
+	int result = ptctl_request_id(ctl, &request.request_id);
+
+	if (!result)
+		result = ptctl_handle(ctl, "context", &request.context);
+	if (result)
+		return result;
+	slot.id = (uint32_t)ptctl_number(ctl, "id");
+	slot.ipa = ptctl_number(ctl, "ipa");
+	slot.size = ptctl_number(ctl, "size");
+	slot.pa = ptctl_number(ctl, "pa");
+	slot.flags = (ptctl_given(ctl, "read-only") ? 1u : 0) |
+		     (ptctl_given(ctl, "log-dirty") ? 2u : 0) |
+		     (ptctl_given(ctl, "no-exec") ? 4u : 0);
+	slot.backing = ptctl_number(ctl, "backing");
+	request.slot = &slot;
+	request.expected_generation = ptctl_number(ctl, "if-generation");
+	return ptctl_show(ctl, "/ptd.v1.ContextService/SetSlot", &request.base,
+			  &ptd__v1__set_slot_response__descriptor);
+}
+
+int cmd_slot_delete(struct ptctl *ctl)
+{
+	Ptd__V1__DeleteSlotRequest request = PTD__V1__DELETE_SLOT_REQUEST__INIT;
+	int result = ptctl_request_id(ctl, &request.request_id);
+
+	if (!result)
+		result = ptctl_handle(ctl, "context", &request.context);
+	request.id = (uint32_t)ptctl_number(ctl, "id");
+	request.expected_generation = ptctl_number(ctl, "if-generation");
+	return result ? result
+		      : ptctl_show(ctl, "/ptd.v1.ContextService/DeleteSlot", &request.base,
+				   &ptd__v1__delete_slot_response__descriptor);
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* ptctl access, fault and translate: what a vCPU does, and what the tables say. */
+#include "commands.h"
+
+#include "ptd/v1/fault.pb-c.h"
+
+#include <pt/outcome.h>
+#include <string.h>
+
+/* A fault that stays one, an exit to the VMM in KVM's terms, is exit code 7. */
+static int exit_code(uint32_t outcome)
+{
+	const struct pt_outcome_info *info = pt_outcome_info(outcome);
+	bool faults = outcome == PT_NO_SLOT || outcome == PT_READ_ONLY || outcome == PT_DENIED ||
+		      !info || info->class == PT_CLASS_ERROR;
+
+	return faults ? EXIT_FAULT : EXIT_DONE;
+}
+
+static int show(struct ptctl *ctl, ProtobufCMessage *message, uint32_t outcome)
+{
+	output_message(&ctl->out, message, &ctl->command->view);
+	protobuf_c_message_free_unpacked(message, NULL);
+	return exit_code(outcome);
+}
+
+/* One handler for the four verbs of access: the verb is the kind. */
+int cmd_access(struct ptctl *ctl)
+{
+	static const char *const verbs[] = {"read", "write", "exec", "at"};
+	Ptd__V1__AccessRequest request = PTD__V1__ACCESS_REQUEST__INIT;
+	ProtobufCMessage *message;
+	const struct value *data;
+	int result = ptctl_handle(ctl, "context", &request.context);
+
+	if (result)
+		return result;
+	for (unsigned i = 0; i < 4; i++)
+		if (!strcmp(ctl->command->verb, verbs[i]))
+			request.access = (Ptd__V1__AccessKind)(i + 1);
+	request.ipa = ptctl_number(ctl, "ipa");
+	request.vcpu = (uint32_t)ptctl_number(ctl, "vcpu");
+	request.s1ptw = ptctl_given(ctl, "s1ptw");
+	request.el0 = ptctl_given(ctl, "el0");
+	if (request.access == PTD__V1__ACCESS_KIND__ACCESS_KIND_WRITE) {
+		data = ptctl_value(ctl, "data");
+		request.data = (ProtobufCBinaryData){.len = data->length, .data = data->bytes};
+	} else if (request.access == PTD__V1__ACCESS_KIND__ACCESS_KIND_READ) {
+		request.length =
+			ptctl_given(ctl, "length") ? (uint32_t)ptctl_number(ctl, "length") : 8;
+	} else if (request.access == PTD__V1__ACCESS_KIND__ACCESS_KIND_EXEC) {
+		request.length = 4; /* one A64 instruction */
+	}
+	result = ptctl_call(ctl, "/ptd.v1.FaultService/Access", &request.base,
+			    &ptd__v1__access_response__descriptor, &message);
+	return result ? result : show(ctl, message, ((Ptd__V1__AccessResponse *)message)->outcome);
+}
+
+int cmd_fault(struct ptctl *ctl)
+{
+	Ptd__V1__HandleFaultRequest request = PTD__V1__HANDLE_FAULT_REQUEST__INIT;
+	bool raw = ptctl_given(ctl, "esr");
+	ProtobufCMessage *message;
+	int result;
+
+	if (raw == ptctl_given(ctl, "ipa"))
+		return ptctl_usage(ctl, "a fault is given by --esr, --far and --hpfar, or by --ipa "
+					"and --access");
+	if (!raw && (ptctl_given(ctl, "far") || ptctl_given(ctl, "hpfar")))
+		return ptctl_usage(ctl, "--far and --hpfar belong to --esr");
+	if (raw && ptctl_given(ctl, "access"))
+		return ptctl_usage(ctl, "--access belongs to --ipa");
+	result = ptctl_handle(ctl, "context", &request.context);
+	if (result)
+		return result;
+	request.vcpu = (uint32_t)ptctl_number(ctl, "vcpu");
+	request.esr = ptctl_number(ctl, "esr");
+	request.far = ptctl_number(ctl, "far");
+	request.hpfar = ptctl_number(ctl, "hpfar");
+	request.ipa = ptctl_number(ctl, "ipa");
+	if (!raw)
+		request.access = (Ptd__V1__AccessKind)(ptctl_given(ctl, "access")
+							       ? ptctl_number(ctl, "access")
+							       : 1);
+	result = ptctl_call(ctl, "/ptd.v1.FaultService/HandleFault", &request.base,
+			    &ptd__v1__handle_fault_response__descriptor, &message);
+	return result ? result
+		      : show(ctl, message, ((Ptd__V1__HandleFaultResponse *)message)->outcome);
+}
+
+#define EXPLAIN_COLUMNS                                                                            \
+	"result.outcome result.pa result.level result.prot result.span result.par vtcr vttbr "     \
+	"exit.fault exit.level exit.esr exit.far exit.hpfar exit.outcome slot_found slot_id"
+
+static int explain(struct ptctl *ctl, const Ptd__V1__TranslateRequest *what)
+{
+	/* The steps are the rows; JSON has everything, a table the result below. */
+	static const struct view steps = {.rows = "steps"};
+	static const struct view rest = {.columns = EXPLAIN_COLUMNS};
+	Ptd__V1__ExplainRequest request = PTD__V1__EXPLAIN_REQUEST__INIT;
+	Ptd__V1__ExplainResponse *response;
+	ProtobufCMessage *message;
+	uint32_t outcome;
+	int result;
+
+	request.context = what->context;
+	request.ipa = what->ipa;
+	request.access = what->access;
+	request.vcpu = what->vcpu;
+	request.el0 = what->el0;
+	result = ptctl_call(ctl, "/ptd.v1.FaultService/Explain", &request.base,
+			    &ptd__v1__explain_response__descriptor, &message);
+	if (result)
+		return result;
+	response = (Ptd__V1__ExplainResponse *)message;
+	outcome = response->result ? response->result->outcome : (uint32_t)PT_OK;
+	output_message(&ctl->out, message, &steps);
+	if (ctl->out.format == FORMAT_TABLE && !ctl->out.quiet) {
+		fputc('\n', ctl->out.file);
+		output_message(&ctl->out, message, &rest);
+	}
+	protobuf_c_message_free_unpacked(message, NULL);
+	return exit_code(outcome);
+}
+
+int cmd_translate(struct ptctl *ctl)
+{
+	Ptd__V1__TranslateRequest request = PTD__V1__TRANSLATE_REQUEST__INIT;
+	ProtobufCMessage *message;
+	int result = ptctl_handle(ctl, "context", &request.context);
+
+	if (result)
+		return result;
+	request.ipa = ptctl_number(ctl, "ipa");
+	request.access =
+		(Ptd__V1__AccessKind)(ptctl_given(ctl, "access") ? ptctl_number(ctl, "access") : 1);
+	request.vcpu = (uint32_t)ptctl_number(ctl, "vcpu");
+	request.el0 = ptctl_given(ctl, "el0");
+	if (ptctl_given(ctl, "explain"))
+		return explain(ctl, &request);
+	result = ptctl_call(ctl, "/ptd.v1.FaultService/Translate", &request.base,
+			    &ptd__v1__translate_response__descriptor, &message);
+	return result ? result
+		      : show(ctl, message, ((Ptd__V1__TranslateResponse *)message)->outcome);
+}

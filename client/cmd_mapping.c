@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* ptctl map, unmap and protect. */
+#include "commands.h"
+
+#include "ptd/v1/mapping.pb-c.h"
+
+static uint32_t flags_of(const struct ptctl *ctl)
+{
+	return (ptctl_given(ctl, "replace") ? PTD_MAP_REPLACE : 0) |
+	       (ptctl_given(ctl, "pages") ? PTD_MAP_PAGES : 0);
+}
+
+int cmd_map(struct ptctl *ctl)
+{
+	Ptd__V1__MapRequest request = PTD__V1__MAP_REQUEST__INIT;
+	int result = ptctl_request_id(ctl, &request.request_id);
+
+	if (!result)
+		result = ptctl_handle(ctl, "context", &request.context);
+	if (result)
+		return result;
+	request.ipa = ptctl_number(ctl, "ipa");
+	request.size = ptctl_number(ctl, "size");
+	request.pa = ptctl_number(ctl, "pa");
+	request.prot = (uint32_t)ptctl_number(ctl, "prot");
+	request.flags = flags_of(ctl);
+	request.expected_generation = ptctl_number(ctl, "if-generation");
+	request.validate_only = ptctl_given(ctl, "dry-run");
+	return ptctl_show(ctl, "/ptd.v1.MappingService/Map", &request.base,
+			  &ptd__v1__map_response__descriptor);
+}
+
+int cmd_unmap(struct ptctl *ctl)
+{
+	Ptd__V1__UnmapRequest request = PTD__V1__UNMAP_REQUEST__INIT;
+	int result = ptctl_request_id(ctl, &request.request_id);
+
+	if (!result)
+		result = ptctl_handle(ctl, "context", &request.context);
+	if (result)
+		return result;
+	request.ipa = ptctl_number(ctl, "ipa");
+	request.size = ptctl_number(ctl, "size");
+	request.expected_generation = ptctl_number(ctl, "if-generation");
+	request.validate_only = ptctl_given(ctl, "dry-run");
+	return ptctl_show(ctl, "/ptd.v1.MappingService/Unmap", &request.base,
+			  &ptd__v1__unmap_response__descriptor);
+}
+
+int cmd_protect(struct ptctl *ctl)
+{
+	Ptd__V1__ProtectRequest request = PTD__V1__PROTECT_REQUEST__INIT;
+	int result = ptctl_request_id(ctl, &request.request_id);
+
+	if (!result)
+		result = ptctl_handle(ctl, "context", &request.context);
+	if (result)
+		return result;
+	request.ipa = ptctl_number(ctl, "ipa");
+	request.size = ptctl_number(ctl, "size");
+	request.prot = (uint32_t)ptctl_number(ctl, "prot");
+	request.expected_generation = ptctl_number(ctl, "if-generation");
+	request.validate_only = ptctl_given(ctl, "dry-run");
+	return ptctl_show(ctl, "/ptd.v1.MappingService/Protect", &request.base,
+			  &ptd__v1__protect_response__descriptor);
+}

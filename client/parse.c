@@ -1,0 +1,473 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Reads command lines: words choose a row of the command table, getopt_long the options of it. */
+#include "parse.h"
+#include "fields.h"
+#include "help.h"
+#include "number.h"
+#include "text.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <getopt.h>
+#include <pt/outcome.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define OPTIONS_MAX   48
+#define OPTION_FIRST  256 /* getopt values of long options; short ones are characters */
+#define FILE_DATA_MAX (16u << 20)
+
+const struct param global_options[] = {
+	{.name = "endpoint",
+	 .type = VALUE_TEXT,
+	 .help = "unix:PATH or tcp:HOST:PORT; otherwise PTD_ENDPOINT, or the daemon's own socket"},
+	{.name = "timeout",
+	 .type = VALUE_DURATION,
+	 .help = "deadline of each call: 500ms, 10s, 2min; 0: none; 30s if not given"},
+	{.name = "output", .type = VALUE_TEXT, .help = "-o: table, json or tsv"},
+	{.name = "no-legend", .type = VALUE_FLAG, .help = "no header lines"},
+	{.name = "quiet", .type = VALUE_FLAG, .help = "-q: no data; the exit code tells"},
+	{.name = "help", .type = VALUE_FLAG, .help = "-h: help on the command"},
+	{.name = "version", .type = VALUE_FLAG, .help = "-V: version of ptctl"},
+	{0},
+};
+
+const struct command *command_find(const char *noun, const char *verb)
+{
+	for (const struct command *row = command_table; row->noun; row++)
+		if (!strcmp(row->noun, noun) &&
+		    (row->verb ? verb && !strcmp(row->verb, verb) : !verb))
+			return row;
+	return NULL;
+}
+
+bool noun_exists(const char *noun)
+{
+	for (const struct command *row = command_table; row->noun; row++)
+		if (!strcmp(row->noun, noun))
+			return true;
+	return false;
+}
+
+/* --- values -------------------------------------------------------------------------------- */
+
+static char *parse_number(struct value *value, const char *text)
+{
+	const char *why = number_parse(text, strlen(text), &value->number);
+
+	if (why)
+		return text_new("'%s' %s\n  hint: " NUMBER_ACCEPTED, text, why);
+	if (value->param->limit && value->number > value->param->limit)
+		return text_new("%s is more than %llu", text,
+				(unsigned long long)value->param->limit);
+	return NULL;
+}
+
+static char *parse_prot(struct value *value, const char *text)
+{
+	uint32_t prot;
+
+	if (!prot_parse(text, &prot))
+		return text_new("'%s' is not a set of rights\n  hint: " PROT_ACCEPTED, text);
+	value->number = prot;
+	return NULL;
+}
+
+static char *read_file(struct value *value, const char *name)
+{
+	FILE *file = strcmp(name, "-") ? fopen(name, "rbe") : stdin;
+	char *why = NULL;
+
+	if (!file)
+		return text_new("%s: %s", name, strerror(errno));
+	value->bytes = ptctl_alloc(FILE_DATA_MAX + 1);
+	value->length = fread(value->bytes, 1, FILE_DATA_MAX + 1, file);
+	if (ferror(file))
+		why = text_new("%s: %s", name, strerror(errno));
+	else if (value->length > FILE_DATA_MAX)
+		why = text_new("%s: more than 16M", name);
+	if (file != stdin)
+		fclose(file);
+	return why;
+}
+
+static char *parse_hex(struct value *value, const char *text)
+{
+	if (*text == '@')
+		return read_file(value, text + 1);
+	value->bytes = ptctl_alloc(strlen(text) / 2 + 1);
+	if (hex_parse(text, value->bytes, &value->length))
+		return NULL;
+	return text_new("'%s' is not bytes\n  hint: accepted: pairs of hexadecimal digits (first "
+			"byte first, '_' between pairs), @FILE or @-",
+			text);
+}
+
+static char *parse_choice(struct value *value, const char *text)
+{
+	const char *at = value->param->choices;
+
+	for (value->number = 1; at; value->number++) {
+		size_t length = strcspn(at, "|");
+
+		if (strlen(text) == length && !memcmp(at, text, length))
+			return NULL;
+		at = at[length] ? at + length + 1 : NULL;
+	}
+	return text_new("'%s' is not one of %s", text, value->param->choices);
+}
+
+static char *parse_duration(struct value *value, const char *text)
+{
+	static const struct {
+		const char *unit;
+		uint64_t ms;
+	} units[] = {{"", 1000}, {"ms", 1}, {"s", 1000}, {"min", 60000}};
+	size_t digits = strspn(text, "0123456789");
+
+	for (size_t i = 0; digits && digits < 8 && i < sizeof(units) / sizeof(units[0]); i++) {
+		if (strcmp(text + digits, units[i].unit))
+			continue;
+		value->number = strtoull(text, NULL, 10) * units[i].ms;
+		if (value->number <= UINT32_MAX)
+			return NULL;
+	}
+	return text_new("'%s' is not a time\n  hint: accepted: 500ms, 10s, 2min", text);
+}
+
+/* A name, or a handle in hexadecimal. */
+static char *parse_object(struct value *value, const char *text)
+{
+	bool context = value->param->type == VALUE_CONTEXT;
+	const char *slash = strchr(text, '/');
+
+	if (!strncmp(text, "0x", 2) && !number_parse(text, strlen(text), &value->number) &&
+	    value->number)
+		return NULL;
+	value->number = 0;
+	if (!*text || strlen(text) > 255)
+		return text_new("'%.40s' is not a name", text);
+	if (!context && slash)
+		return text_new("'%s' is not a machine\n  hint: accepted: a name like m0, or a "
+				"handle like 0x10001",
+				text);
+	if (context && (!slash || slash == text || !slash[1]))
+		return text_new("'%s' is not a context\n  hint: accepted: MACHINE/NAME like m0/g0, "
+				"or a handle like 0x10001",
+				text);
+	return NULL;
+}
+
+static char *parse_code(struct value *value, const char *text)
+{
+	const char *digits = strncasecmp(text, "PTD-E", 5) ? text : text + 5;
+
+	value->number = UINT64_MAX;
+	if (*digits && digits[strspn(digits, "0123456789")] == '\0' && strlen(digits) < 8)
+		value->number = strtoull(digits, NULL, 10);
+	for (unsigned code = 0; code < 256 && value->number == UINT64_MAX; code++)
+		if (pt_outcome_info(code) && !strcasecmp(pt_outcome_info(code)->name, text))
+			value->number = code;
+	if (value->number != UINT64_MAX && pt_outcome_info((unsigned)value->number))
+		return NULL;
+	return text_new("'%s' is no outcome or error\n  hint: accepted: PTD-E0068, 68 or OVERLAP; "
+			"without an argument all are listed",
+			text);
+}
+
+char *parse_value(struct value *value, const struct param *param, const char *text)
+{
+	value->param = param;
+	value->given = true;
+	value->text = text;
+	switch (param->type) {
+	case VALUE_FLAG: value->number = 1; return NULL;
+	case VALUE_NUMBER:
+	case VALUE_ADDRESS:
+	case VALUE_SIZE: return parse_number(value, text);
+	case VALUE_PROT: return parse_prot(value, text);
+	case VALUE_HEX: return parse_hex(value, text);
+	case VALUE_CHOICE: return parse_choice(value, text);
+	case VALUE_MACHINE:
+	case VALUE_CONTEXT: return parse_object(value, text);
+	case VALUE_CODE: return parse_code(value, text);
+	case VALUE_DURATION: return parse_duration(value, text);
+	default: return NULL;
+	}
+}
+
+/* --- options ------------------------------------------------------------------------------- */
+
+struct options {
+	struct option option[OPTIONS_MAX];
+	const struct param *param[OPTIONS_MAX];
+	int count;
+};
+
+static void add_options(struct options *options, const struct param *params)
+{
+	for (; params && params->name; params++) {
+		if (options->count == OPTIONS_MAX - 1)
+			abort(); /* the table is checked by a test */
+		options->param[options->count] = params;
+		options->option[options->count] = (struct option){
+			.name = params->name,
+			.has_arg = params->type == VALUE_FLAG ? no_argument : required_argument,
+			.val = OPTION_FIRST + options->count};
+		options->count++;
+	}
+}
+
+static int index_of(const struct options *options, int got)
+{
+	static const char *const shorts[][2] = {{"e", "endpoint"}, {"t", "timeout"},
+						{"o", "output"},   {"q", "quiet"},
+						{"h", "help"},	   {"V", "version"}};
+
+	if (got >= OPTION_FIRST)
+		return got - OPTION_FIRST;
+	for (size_t i = 0; i < sizeof(shorts) / sizeof(shorts[0]); i++)
+		for (int k = 0; *shorts[i][0] == got && k < options->count; k++)
+			if (!strcmp(options->param[k]->name, shorts[i][1]))
+				return k;
+	return -1;
+}
+
+static bool in_list(const char *list, const char *word)
+{
+	while (list) {
+		size_t length = strcspn(list, "|");
+
+		if (strlen(word) == length && !memcmp(list, word, length))
+			return true;
+		list = list[length] ? list + length + 1 : NULL;
+	}
+	return false;
+}
+
+static int set_format(struct ptctl *ctl, const char *name)
+{
+	static const char *const names[] = {"table", "json", "tsv"};
+
+	ctl->out.name = name;
+	ctl->out.format = FORMAT_OTHER;
+	for (unsigned i = 0; i < 3; i++)
+		if (!strcmp(name, names[i]))
+			ctl->out.format = (enum format)i;
+	return 0;
+}
+
+/* After the command is known: does it have that format? */
+static int check_format(const struct ptctl *ctl)
+{
+	const char *own = ctl->command->formats;
+
+	if (ctl->out.format != FORMAT_OTHER || in_list(own, ctl->out.name))
+		return PARSE_RUN;
+	return ptctl_usage(ctl,
+			   "there is no output format '%s'\n  hint: accepted: table, json, "
+			   "tsv%s%s",
+			   ctl->out.name, own ? "|" : "", own ? own : "");
+}
+
+static int set_global(struct ptctl *ctl, const struct value *value)
+{
+	const char *name = value->param->name;
+
+	if (!strcmp(name, "endpoint"))
+		ctl->endpoint = value->text;
+	else if (!strcmp(name, "timeout"))
+		ctl->timeout_ms = (uint32_t)value->number;
+	else if (!strcmp(name, "output"))
+		set_format(ctl, value->text);
+	else if (!strcmp(name, "no-legend"))
+		ctl->out.legend = false;
+	else if (!strcmp(name, "quiet"))
+		ctl->out.quiet = true;
+	else if (!strcmp(name, "help"))
+		ctl->wants_help = true;
+	else
+		return help_version();
+	return PARSE_RUN;
+}
+
+static bool is_global(const struct param *param)
+{
+	return param >= global_options &&
+	       param < global_options + sizeof(global_options) / sizeof(global_options[0]);
+}
+
+static int set_option(struct ptctl *ctl, const struct param *param, const char *text)
+{
+	struct value local = {0}, *value = &local;
+	char *why;
+	int result;
+
+	for (size_t i = 0; i < ctl->value_count; i++)
+		if (ctl->values[i].param == param)
+			value = ctl->values + i;
+	free(value->bytes);
+	value->bytes = NULL;
+	why = parse_value(value, param, text);
+	if (!why)
+		return is_global(param) ? set_global(ctl, value) : PARSE_RUN;
+	result = ptctl_usage(ctl, "--%s: %s", param->name, why);
+	free(why);
+	return result;
+}
+
+static int bad_option(struct ptctl *ctl, const struct options *options, int got, char **argv)
+{
+	const char *given = argv[optind - 1];
+	const char *nearest = NULL;
+	unsigned best = 3;
+
+	if (got == ':')
+		return ptctl_usage(ctl, "%s needs a value", given);
+	if (strncmp(given, "--", 2))
+		return ptctl_usage(ctl, "there is no option -%c", optopt);
+	/* A flag that was given a value, "--replace=1", has optopt set. */
+	if (optopt >= OPTION_FIRST)
+		return ptctl_usage(ctl, "--%s takes no value",
+				   options->option[optopt - OPTION_FIRST].name);
+	for (int i = 0; i < options->count; i++) {
+		unsigned distance = edit_distance(given + 2, options->option[i].name);
+
+		if (distance < best) {
+			best = distance;
+			nearest = options->option[i].name;
+		}
+	}
+	if (nearest)
+		return ptctl_usage(ctl, "there is no option %s\n  hint: did you mean --%s?", given,
+				   nearest);
+	return ptctl_usage(ctl, "there is no option %s", given);
+}
+
+/* Options from *argv on; "+" stops at the first word, "" takes words and options in any order. */
+static int take_options(struct ptctl *ctl, const struct param *own, int argc, char **argv,
+			const char *shorts)
+{
+	struct options options = {.count = 0};
+	int got;
+
+	add_options(&options, global_options);
+	add_options(&options, own);
+	opterr = 0;
+	optind = 0; /* glibc: start afresh */
+	while ((got = getopt_long(argc, argv, shorts, options.option, NULL)) != -1) {
+		int index = got == '?' || got == ':' ? -1 : index_of(&options, got);
+		int result;
+
+		if (index < 0)
+			return bad_option(ctl, &options, got, argv);
+		result = set_option(ctl, options.param[index], optarg);
+		if (result != PARSE_RUN)
+			return result;
+	}
+	return PARSE_RUN;
+}
+
+/* --- words --------------------------------------------------------------------------------- */
+
+static void add_values(struct ptctl *ctl, const struct param *params)
+{
+	for (; params && params->name; params++) {
+		if (ctl->value_count == PTCTL_VALUES_MAX)
+			abort(); /* the table is checked by a test */
+		ctl->values[ctl->value_count++] = (struct value){.param = params};
+	}
+}
+
+static int take_words(struct ptctl *ctl, int count, char **words)
+{
+	const struct param *param = ctl->command->args;
+	int i = 0;
+
+	for (; param && param->name; param++, i++) {
+		char *why;
+		int result;
+
+		if (i >= count) {
+			if (param->optional)
+				break;
+			return ptctl_usage(ctl, "%s is missing: %s", param->name, param->help);
+		}
+		why = parse_value(ctl->values + i, param, words[i]);
+		if (!why)
+			continue;
+		result = ptctl_usage(ctl, "%s: %s", param->name, why);
+		free(why);
+		return result;
+	}
+	if (i < count)
+		return ptctl_usage(ctl, "'%s' is one word too many", words[i]);
+	return PARSE_RUN;
+}
+
+/* The command of the words at *argc, *argv, which are moved past it. */
+static int find_command(struct ptctl *ctl, int *argc, char ***argv)
+{
+	const char *noun = (*argv)[0];
+	const char *verb = *argc > 1 ? (*argv)[1] : NULL;
+
+	if (!noun_exists(noun))
+		return help_unknown(ctl, NULL, noun);
+	ctl->command = command_find(noun, NULL);
+	if (ctl->command) {
+		*argc -= 1;
+		*argv += 1;
+		return PARSE_RUN;
+	}
+	if (!verb || *verb == '-') {
+		bool asked = verb && (!strcmp(verb, "--help") || !strcmp(verb, "-h"));
+
+		return asked || ctl->wants_help ? help_noun(stdout, noun)
+						: help_missing_verb(ctl, noun);
+	}
+	ctl->command = command_find(noun, verb);
+	if (!ctl->command)
+		return help_unknown(ctl, noun, verb);
+	*argc -= 2;
+	*argv += 2;
+	return PARSE_RUN;
+}
+
+int parse_line(struct ptctl *ctl, int argc, char **argv)
+{
+	int result = take_options(ctl, NULL, argc, argv, "+:e:t:o:qhV");
+
+	if (result != PARSE_RUN)
+		return result;
+	argc -= optind;
+	argv += optind;
+	if (argc && !strcmp(argv[0], "help")) {
+		ctl->wants_help = true;
+		argc--;
+		argv++;
+	}
+	if (!argc)
+		return ctl->wants_help ? help_all(stdout) : help_missing_noun(ctl);
+	result = find_command(ctl, &argc, &argv);
+	if (result != PARSE_RUN)
+		return result;
+	add_values(ctl, ctl->command->args);
+	add_values(ctl, ctl->command->options);
+	/* getopt skips argv[0]: the word before is the command's. */
+	result = take_options(ctl, ctl->command->options, argc + 1, argv - 1, ":e:t:o:qhV");
+	if (result != PARSE_RUN)
+		return result;
+	if (ctl->wants_help)
+		return help_command(stdout, ctl->command);
+	result = check_format(ctl);
+	if (result != PARSE_RUN)
+		return result;
+	return take_words(ctl, argc + 1 - optind, argv - 1 + optind);
+}
+
+void parse_free(struct ptctl *ctl)
+{
+	for (size_t i = 0; i < ctl->value_count; i++)
+		free(ctl->values[i].bytes);
+}

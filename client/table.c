@@ -1,0 +1,627 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The command table: parsing, help, completion and the tests read nothing else. */
+#include "commands.h"
+
+#define NAMES "letters, digits, '-', '_' and '.'"
+
+#define ARG_MACHINE                                                                                \
+	{                                                                                          \
+		.name = "machine", .type = VALUE_MACHINE, .help = "name or handle"                 \
+	}
+#define ARG_CONTEXT                                                                                \
+	{                                                                                          \
+		.name = "context", .type = VALUE_CONTEXT, .help = "MACHINE/NAME or handle"         \
+	}
+#define ARG_IPA                                                                                    \
+	{                                                                                          \
+		.name = "ipa", .type = VALUE_ADDRESS, .help = "intermediate physical address"      \
+	}
+#define ARG_SIZE                                                                                   \
+	{                                                                                          \
+		.name = "size", .type = VALUE_SIZE, .help = "bytes, as in 2M"                      \
+	}
+#define ARG_PA                                                                                     \
+	{                                                                                          \
+		.name = "pa", .type = VALUE_ADDRESS, .help = "physical address"                    \
+	}
+#define ARG_PROT                                                                                   \
+	{                                                                                          \
+		.name = "prot", .type = VALUE_PROT,                                                \
+		.help = "rights, as in rw, rwx, r-pu:nc, rw:device"                                \
+	}
+
+#define OPTION_REQUEST_ID                                                                          \
+	{                                                                                          \
+		.name = "request-id", .type = VALUE_HEX,                                           \
+		.help = "32 hexadecimal digits: sent again, it is done once"                       \
+	}
+#define OPTION_GENERATION                                                                          \
+	{                                                                                          \
+		.name = "if-generation", .type = VALUE_NUMBER,                                     \
+		.help = "only if the context's generation is still this"                           \
+	}
+#define OPTION_DRY_RUN                                                                             \
+	{                                                                                          \
+		.name = "dry-run", .type = VALUE_FLAG, .help = "report, change nothing"            \
+	}
+#define OPTION_VCPU                                                                                \
+	{                                                                                          \
+		.name = "vcpu", .type = VALUE_NUMBER, .limit = UINT32_MAX,                         \
+		.help = "number of the vCPU; 0 if not given"                                       \
+	}
+#define OPTION_EL0                                                                                 \
+	{                                                                                          \
+		.name = "el0", .type = VALUE_FLAG, .help = "from EL0 (matters with --xnx)"         \
+	}
+#define END                                                                                        \
+	{                                                                                          \
+		.name = NULL                                                                       \
+	}
+
+#define PARAMS static const struct param
+
+/* --- machines ------------------------------------------------------------------------------ */
+
+PARAMS machine_arg[] = {ARG_MACHINE, END};
+PARAMS machine_create_args[] = {{.name = "name", .type = VALUE_TEXT, .help = NAMES}, END};
+PARAMS machine_create_options[] = {
+	{.name = "memory", .type = VALUE_SIZE, .help = "of the guest; 1G if not given"},
+	{.name = "vcpus", .type = VALUE_NUMBER, .limit = UINT32_MAX, .help = "1 if not given"},
+	{.name = "pa-bits", .type = VALUE_NUMBER, .limit = 64, .help = "48 if not given"},
+	{.name = "vmid-bits",
+	 .type = VALUE_NUMBER,
+	 .limit = 64,
+	 .help = "8 or 16; 16 if not given"},
+	OPTION_REQUEST_ID,
+	END};
+PARAMS machine_delete_options[] = {
+	{.name = "force", .type = VALUE_FLAG, .help = "with its contexts"}, OPTION_REQUEST_ID, END};
+PARAMS machine_read_args[] = {
+	ARG_MACHINE,
+	{.name = "address", .type = VALUE_ADDRESS, .help = "PA, or with --context an IPA"},
+	{.name = "length", .type = VALUE_SIZE, .limit = UINT32_MAX, .help = "bytes"},
+	END};
+PARAMS machine_write_args[] = {
+	ARG_MACHINE,
+	{.name = "address", .type = VALUE_ADDRESS, .help = "PA, or with --context an IPA"},
+	{.name = "data", .type = VALUE_HEX, .help = "hexadecimal digits, @FILE or @-"},
+	END};
+#define OPTION_AS_CONTEXT                                                                          \
+	{                                                                                          \
+		.name = "context", .type = VALUE_CONTEXT,                                          \
+		.help = "through this context's stage 2; raw if not given"                         \
+	}
+PARAMS machine_read_options[] = {OPTION_AS_CONTEXT, END};
+PARAMS machine_write_options[] = {OPTION_AS_CONTEXT, OPTION_REQUEST_ID, END};
+
+#define MACHINE_COLUMNS "name handle memory_bytes vcpus pa_bits vmid_bits contexts resident_bytes"
+
+/* --- contexts ------------------------------------------------------------------------------ */
+
+PARAMS context_arg[] = {ARG_CONTEXT, END};
+PARAMS context_create_args[] = {{.name = "name", .type = VALUE_TEXT, .help = "MACHINE/NAME"}, END};
+PARAMS context_create_options[] = {
+	{.name = "kind",
+	 .type = VALUE_CHOICE,
+	 .choices = "guest|host",
+	 .help = "guest if not given"},
+	{.name = "granule",
+	 .type = VALUE_CHOICE,
+	 .choices = "4K|16K|64K",
+	 .help = "4K if not given"},
+	{.name = "ipa-bits",
+	 .type = VALUE_NUMBER,
+	 .limit = 64,
+	 .help = "32 to 52; 40 if not given"},
+	{.name = "pa-bits",
+	 .type = VALUE_NUMBER,
+	 .limit = 64,
+	 .help = "the machine's if not given"},
+	{.name = "ds", .type = VALUE_FLAG, .help = "FEAT_LPA2 descriptors (4K and 16K)"},
+	{.name = "start-level",
+	 .type = VALUE_CHOICE,
+	 .choices = "-1|0|1|2|3",
+	 .help = "the one with the fewest tables if not given"},
+	{.name = "vtcr", .type = VALUE_NUMBER, .help = "a VTCR_EL2 value instead of all these"},
+	{.name = "fwb", .type = VALUE_FLAG, .help = "memory types as FEAT_S2FWB has them"},
+	{.name = "xnx", .type = VALUE_FLAG, .help = "FEAT_XNX: execute at EL1 and EL0 apart"},
+	{.name = "ha", .type = VALUE_FLAG, .help = "hardware sets the access flag"},
+	{.name = "hd", .type = VALUE_FLAG, .help = "hardware keeps dirty state"},
+	{.name = "bbm",
+	 .type = VALUE_NUMBER,
+	 .limit = UINT32_MAX,
+	 .help = "FEAT_BBM level: 0, 1 or 2"},
+	{.name = "durable", .type = VALUE_FLAG, .help = "tables survive a restart"},
+	{.name = "identity", .type = VALUE_FLAG, .help = "every mapping must have IPA = PA"},
+	{.name = "quota", .type = VALUE_NUMBER, .help = "table pages; no limit if not given"},
+	OPTION_REQUEST_ID,
+	END};
+PARAMS request_options[] = {OPTION_REQUEST_ID, END};
+#define OPTION_OF_MACHINE                                                                          \
+	{                                                                                          \
+		.name = "machine", .type = VALUE_MACHINE, .help = "only of this one"               \
+	}
+PARAMS context_list_options[] = {OPTION_OF_MACHINE, END};
+PARAMS quota_args[] = {ARG_CONTEXT,
+		       {.name = "pages", .type = VALUE_NUMBER, .help = "table pages; 0: no limit"},
+		       END};
+#define OPTION_STABLE                                                                              \
+	{                                                                                          \
+		.name = "stable", .type = VALUE_FLAG, .help = "of one moment"                      \
+	}
+PARAMS digest_options[] = {OPTION_STABLE, END};
+PARAMS watch_options[] = {
+	OPTION_OF_MACHINE,
+	{.name = "count", .type = VALUE_NUMBER, .help = "end after so many events"},
+	{.name = "until-synced", .type = VALUE_FLAG, .help = "end when all that existed was sent"},
+	END};
+
+#define CONTEXT_COLUMNS                                                                            \
+	"name handle kind geometry.granule_shift geometry.ipa_bits geometry.pa_bits vmid "         \
+	"generation table_pages quota_pages"
+
+/* --- slots --------------------------------------------------------------------------------- */
+
+#define ARG_SLOT                                                                                   \
+	{                                                                                          \
+		.name = "id", .type = VALUE_NUMBER, .limit = UINT32_MAX,                           \
+		.help = "number of the memslot"                                                    \
+	}
+PARAMS slot_set_args[] = {ARG_CONTEXT, ARG_SLOT, ARG_IPA, ARG_SIZE, ARG_PA, END};
+PARAMS slot_set_options[] = {
+	{.name = "read-only", .type = VALUE_FLAG, .help = "writes go to the VMM"},
+	{.name = "log-dirty", .type = VALUE_FLAG, .help = "writable only after a write"},
+	{.name = "no-exec", .type = VALUE_FLAG, .help = "no instruction fetch"},
+	{.name = "backing",
+	 .type = VALUE_SIZE,
+	 .help = "size of the backing pages: the largest block of a fault; the granule if not given"},
+	OPTION_GENERATION,
+	OPTION_REQUEST_ID,
+	END};
+PARAMS slot_delete_args[] = {ARG_CONTEXT, ARG_SLOT, END};
+PARAMS slot_delete_options[] = {OPTION_GENERATION, OPTION_REQUEST_ID, END};
+
+/* --- mappings ------------------------------------------------------------------------------ */
+
+PARAMS map_args[] = {ARG_CONTEXT, ARG_IPA, ARG_SIZE, ARG_PA, ARG_PROT, END};
+PARAMS map_options[] = {
+	{.name = "replace", .type = VALUE_FLAG, .help = "overwrite what is mapped elsewhere"},
+	{.name = "pages", .type = VALUE_FLAG, .help = "last-level pages only, no blocks"},
+	OPTION_GENERATION,
+	OPTION_DRY_RUN,
+	OPTION_REQUEST_ID,
+	END};
+PARAMS unmap_args[] = {ARG_CONTEXT, ARG_IPA, ARG_SIZE, END};
+PARAMS change_options[] = {OPTION_GENERATION, OPTION_DRY_RUN, OPTION_REQUEST_ID, END};
+PARAMS protect_args[] = {ARG_CONTEXT, ARG_IPA, ARG_SIZE, ARG_PROT, END};
+
+/* --- vCPUs --------------------------------------------------------------------------------- */
+
+PARAMS at_args[] = {ARG_CONTEXT, ARG_IPA, END};
+PARAMS write_args[] = {
+	ARG_CONTEXT,
+	ARG_IPA,
+	{.name = "data", .type = VALUE_HEX, .help = "hexadecimal digits, @FILE or @-"},
+	END};
+#define OPTION_S1PTW                                                                               \
+	{                                                                                          \
+		.name = "s1ptw", .type = VALUE_FLAG, .help = "as a stage-1 table walk does"        \
+	}
+PARAMS access_options[] = {OPTION_VCPU, OPTION_EL0, OPTION_S1PTW, END};
+PARAMS read_options[] = {{.name = "length",
+			  .type = VALUE_SIZE,
+			  .limit = UINT32_MAX,
+			  .help = "bytes; 8 if not given"},
+			 OPTION_VCPU,
+			 OPTION_EL0,
+			 OPTION_S1PTW,
+			 END};
+PARAMS fault_options[] = {
+	{.name = "esr", .type = VALUE_NUMBER, .help = "ESR_EL2 as hardware has it"},
+	{.name = "far", .type = VALUE_NUMBER, .help = "FAR_EL2"},
+	{.name = "hpfar", .type = VALUE_NUMBER, .help = "HPFAR_EL2"},
+	{.name = "ipa", .type = VALUE_ADDRESS, .help = "instead of registers"},
+	{.name = "access",
+	 .type = VALUE_CHOICE,
+	 .choices = "read|write|exec",
+	 .help = "with --ipa; read if not given"},
+	OPTION_VCPU,
+	END};
+PARAMS translate_options[] = {
+	{.name = "access",
+	 .type = VALUE_CHOICE,
+	 .choices = "read|write|exec",
+	 .help = "read if not given"},
+	{.name = "explain", .type = VALUE_FLAG, .help = "every step of the walk"},
+	OPTION_VCPU,
+	OPTION_EL0,
+	END};
+
+/* --- failpoints ---------------------------------------------------------------------------- */
+
+PARAMS arm_args[] = {
+	{.name = "name", .type = VALUE_TEXT, .help = "pool.reserve, tlbi.drop or rpc.reply"}, END};
+PARAMS arm_options[] = {
+	{.name = "action",
+	 .type = VALUE_CHOICE,
+	 .choices = "error|drop|delay",
+	 .help = "what happens"},
+	{.name = "context", .type = VALUE_CONTEXT, .help = "only in this one"},
+	{.name = "nth", .type = VALUE_NUMBER, .limit = UINT32_MAX, .help = "first hit that fails"},
+	{.name = "times",
+	 .type = VALUE_NUMBER,
+	 .limit = UINT32_MAX,
+	 .help = "hits in a row that fail; 0: without end"},
+	{.name = "ppm",
+	 .type = VALUE_NUMBER,
+	 .limit = 1000000,
+	 .help = "instead of --nth: probability in millionths"},
+	{.name = "seed", .type = VALUE_NUMBER, .help = "of --ppm"},
+	{.name = "ttl", .type = VALUE_DURATION, .help = "disarms itself then; 60s if not given"},
+	{.name = "delay", .type = VALUE_DURATION, .help = "of action delay"},
+	{.name = "grpc-status",
+	 .type = VALUE_NUMBER,
+	 .limit = 16,
+	 .help = "of errors at rpc.reply"},
+	END};
+PARAMS disarm_args[] = {{.name = "id",
+			 .type = VALUE_NUMBER,
+			 .optional = true,
+			 .help = "as arm printed it; all if not given"},
+			END};
+#define FAILPOINT_COLUMNS                                                                          \
+	"id name action context nth times probability_ppm hits failures time_to_live_ms"
+
+/* --- no daemon needed ---------------------------------------------------------------------- */
+
+PARAMS health_args[] = {{.name = "service",
+			 .type = VALUE_TEXT,
+			 .optional = true,
+			 .help = "full name; all if not given"},
+			END};
+PARAMS code_args[] = {
+	{.name = "code", .type = VALUE_CODE, .optional = true, .help = "all if not given"}, END};
+
+const struct command command_table[] = {
+	{"server",
+	 "info",
+	 "version, epoch, features and limits",
+	 "ptctl server info -o json",
+	 NULL,
+	 NULL,
+	 cmd_server_info,
+	 {0},
+	 NULL,
+	 0},
+	{"server",
+	 "stats",
+	 "counters of each loop since the start",
+	 "ptctl server stats -o tsv",
+	 NULL,
+	 NULL,
+	 cmd_server_stats,
+	 {.rows = "loops"},
+	 NULL,
+	 0},
+	{"server",
+	 "drain",
+	 "take no new calls, end the running ones, stop",
+	 "ptctl server drain",
+	 NULL,
+	 NULL,
+	 cmd_server_drain,
+	 {0},
+	 NULL,
+	 0},
+	{"health",
+	 NULL,
+	 "is it serving? exit code 8 if not",
+	 "ptctl health ptd.v1.MappingService",
+	 health_args,
+	 NULL,
+	 cmd_health,
+	 {0},
+	 NULL,
+	 0},
+	{"machine",
+	 "create",
+	 "make a machine with memory and vCPUs",
+	 "ptctl machine create m0 --memory 4G --vcpus 8",
+	 machine_create_args,
+	 machine_create_options,
+	 cmd_machine_create,
+	 {0},
+	 NULL,
+	 0},
+	{"machine",
+	 "list",
+	 "all machines",
+	 "ptctl machine list",
+	 NULL,
+	 NULL,
+	 cmd_machine_list,
+	 {.rows = "machines", .columns = MACHINE_COLUMNS},
+	 NULL,
+	 0},
+	{"machine",
+	 "show",
+	 "one machine",
+	 "ptctl machine show m0",
+	 machine_arg,
+	 NULL,
+	 cmd_machine_show,
+	 {0},
+	 NULL,
+	 0},
+	{"machine",
+	 "delete",
+	 "delete a machine",
+	 "ptctl machine delete m0 --force",
+	 machine_arg,
+	 machine_delete_options,
+	 cmd_machine_delete,
+	 {0},
+	 NULL,
+	 0},
+	{"machine",
+	 "read",
+	 "bytes of its memory",
+	 "ptctl machine read m0 0x8000_0000 16",
+	 machine_read_args,
+	 machine_read_options,
+	 cmd_machine_read,
+	 {0},
+	 NULL,
+	 0},
+	{"machine",
+	 "write",
+	 "set bytes of its memory",
+	 "ptctl machine write m0 0x1000 00112233 --context m0/g0",
+	 machine_write_args,
+	 machine_write_options,
+	 cmd_machine_write,
+	 {0},
+	 NULL,
+	 0},
+	{"context",
+	 "create",
+	 "make an empty stage-2 context",
+	 "ptctl context create m0/g0 --granule 4K --ipa-bits 40 --fwb",
+	 context_create_args,
+	 context_create_options,
+	 cmd_context_create,
+	 {0},
+	 NULL,
+	 0},
+	{"context",
+	 "list",
+	 "all contexts",
+	 "ptctl context list --machine m0",
+	 NULL,
+	 context_list_options,
+	 cmd_context_list,
+	 {.rows = "contexts", .columns = CONTEXT_COLUMNS},
+	 NULL,
+	 0},
+	{"context",
+	 "show",
+	 "one context, with its memslots",
+	 "ptctl context show m0/g0 -o json",
+	 context_arg,
+	 NULL,
+	 cmd_context_show,
+	 {0},
+	 NULL,
+	 0},
+	{"context",
+	 "delete",
+	 "unmap all and delete a context",
+	 "ptctl context delete m0/g0",
+	 context_arg,
+	 request_options,
+	 cmd_context_delete,
+	 {0},
+	 NULL,
+	 0},
+	{"context",
+	 "quota",
+	 "limit its table pages",
+	 "ptctl context quota m0/g0 4096",
+	 quota_args,
+	 NULL,
+	 cmd_context_quota,
+	 {0},
+	 NULL,
+	 0},
+	{"context",
+	 "digest",
+	 "digest of its tables, leaves by level from -1 on",
+	 "ptctl context digest m0/g0 --stable",
+	 context_arg,
+	 digest_options,
+	 cmd_context_digest,
+	 {0},
+	 NULL,
+	 0},
+	{"context",
+	 "watch",
+	 "contexts as they are, then every change",
+	 "ptctl context watch -o json",
+	 NULL,
+	 watch_options,
+	 cmd_context_watch,
+	 {.columns = "seq kind context.name context.generation context.table_pages"},
+	 NULL,
+	 0},
+	{"slot",
+	 "set",
+	 "back an IPA range with a PA range",
+	 "ptctl slot set m0/g0 0 0x4000_0000 1G 0 --backing 2M",
+	 slot_set_args,
+	 slot_set_options,
+	 cmd_slot_set,
+	 {0},
+	 NULL,
+	 0},
+	{"slot",
+	 "delete",
+	 "delete a memslot and unmap its range",
+	 "ptctl slot delete m0/g0 0",
+	 slot_delete_args,
+	 slot_delete_options,
+	 cmd_slot_delete,
+	 {0},
+	 NULL,
+	 0},
+	{"slot",
+	 "list",
+	 "memslots of a context",
+	 "ptctl slot list m0/g0",
+	 context_arg,
+	 NULL,
+	 cmd_slot_list,
+	 {.rows = "slots"},
+	 NULL,
+	 0},
+	{"map",
+	 NULL,
+	 "map a range",
+	 "ptctl map m0/g0 0x4000_0000 2M 0x8000_0000 rwx",
+	 map_args,
+	 map_options,
+	 cmd_map,
+	 {0},
+	 NULL,
+	 0},
+	{"unmap",
+	 NULL,
+	 "unmap a range",
+	 "ptctl unmap m0/g0 0x4000_0000 2M",
+	 unmap_args,
+	 change_options,
+	 cmd_unmap,
+	 {0},
+	 NULL,
+	 0},
+	{"protect",
+	 NULL,
+	 "change the rights of a range",
+	 "ptctl protect m0/g0 0x4000_0000 4K r",
+	 protect_args,
+	 change_options,
+	 cmd_protect,
+	 {0},
+	 NULL,
+	 0},
+	{"access",
+	 "read",
+	 "read as a vCPU does; exit code 7 on a fault",
+	 "ptctl access read m0/g0 0x4000_0000 --length 16",
+	 at_args,
+	 read_options,
+	 cmd_access,
+	 {0},
+	 NULL,
+	 0},
+	{"access",
+	 "write",
+	 "write as a vCPU does; exit code 7 on a fault",
+	 "ptctl access write m0/g0 0x4000_0000 cafe --vcpu 1",
+	 write_args,
+	 access_options,
+	 cmd_access,
+	 {0},
+	 NULL,
+	 0},
+	{"access",
+	 "exec",
+	 "fetch an instruction as a vCPU does; exit code 7 on a fault",
+	 "ptctl access exec m0/g0 0x4000_0000",
+	 at_args,
+	 access_options,
+	 cmd_access,
+	 {0},
+	 NULL,
+	 0},
+	{"access",
+	 "at",
+	 "an address translation instruction; exit code 7 on a fault",
+	 "ptctl access at m0/g0 0x4000_0000",
+	 at_args,
+	 access_options,
+	 cmd_access,
+	 {0},
+	 NULL,
+	 0},
+	{"fault",
+	 NULL,
+	 "handle one stage-2 fault; exit code 7 if it goes to the VMM",
+	 "ptctl fault m0/g0 --ipa 0x4000_0000 --access write",
+	 context_arg,
+	 fault_options,
+	 cmd_fault,
+	 {0},
+	 NULL,
+	 0},
+	{"translate",
+	 NULL,
+	 "walk the tables; exit code 7 on a fault",
+	 "ptctl translate m0/g0 0x4000_0000 --explain",
+	 at_args,
+	 translate_options,
+	 cmd_translate,
+	 {0},
+	 NULL,
+	 0},
+	{"failpoint",
+	 "arm",
+	 "inject a failure",
+	 "ptctl failpoint arm pool.reserve --action error --nth 3 --times 1",
+	 arm_args,
+	 arm_options,
+	 cmd_failpoint_arm,
+	 {0},
+	 NULL,
+	 0},
+	{"failpoint",
+	 "disarm",
+	 "take one or all back",
+	 "ptctl failpoint disarm",
+	 disarm_args,
+	 NULL,
+	 cmd_failpoint_disarm,
+	 {0},
+	 NULL,
+	 0},
+	{"failpoint",
+	 "list",
+	 "what is armed",
+	 "ptctl failpoint list",
+	 NULL,
+	 NULL,
+	 cmd_failpoint_list,
+	 {.rows = "failpoints", .columns = FAILPOINT_COLUMNS},
+	 NULL,
+	 0},
+	{"explain",
+	 NULL,
+	 "what an outcome or error means",
+	 "ptctl explain PTD-E0068",
+	 code_args,
+	 NULL,
+	 cmd_explain,
+	 {0},
+	 NULL,
+	 COMMAND_LOCAL},
+	{"completion",
+	 "bash",
+	 "completion for bash",
+	 "source <(ptctl completion bash)",
+	 NULL,
+	 NULL,
+	 cmd_completion,
+	 {0},
+	 NULL,
+	 COMMAND_LOCAL},
+	{.noun = NULL},
+};
