@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Sections, claims and their queue, stepping several agents by hand on one thread. */
+#include "core.h"
+
+static char woken[64];
+static struct pt_waiter *who[8];
+
+static void wake(struct pt_waiter *waiter)
+{
+	size_t used = strlen(woken);
+
+	for (unsigned i = 0; i < 8; i++)
+		if (who[i] == waiter)
+			snprintf(woken + used, sizeof(woken) - used, "%u", i);
+}
+
+static void open_quiet(struct core *c)
+{
+	core_open(c, &shapes[0]);
+	memset(woken, 0, sizeof(woken));
+	memset(who, 0, sizeof(who));
+}
+
+static enum pt_outcome claim(struct core *c, struct pt_claim *claim, unsigned id, uint64_t lo,
+			     uint64_t hi, enum pt_claim_mode mode)
+{
+	who[id] = &claim->waiter;
+	return pt_claim_acquire(claim, &c->ctx, lo, hi, mode, false, wake);
+}
+
+static void overlapping_claims_go_in_order_of_arrival(void **state)
+{
+	struct pt_claim a, b, d, e;
+	struct core c;
+
+	(void)state;
+	open_quiet(&c);
+	ASSERT_OUTCOME(PT_OK, claim(&c, &a, 0, 0, 0xfff, PT_CLAIM_EXCLUSIVE));
+	ASSERT_OUTCOME(PT_PARKED, claim(&c, &b, 1, 0, 0x1fff, PT_CLAIM_EXCLUSIVE));
+	/* overlaps only the one that waits: behind it */
+	ASSERT_OUTCOME(PT_PARKED, claim(&c, &d, 2, 0x1000, 0x1fff, PT_CLAIM_EXCLUSIVE));
+	ASSERT_OUTCOME(PT_OK, claim(&c, &e, 3, 0x2000, 0x2fff, PT_CLAIM_EXCLUSIVE));
+	pt_claim_release(&a);
+	assert_string_equal("1", woken);
+	assert_true(b.slot >= 0);
+	assert_int_equal(-1, d.slot);
+	pt_claim_release(&b);
+	assert_string_equal("12", woken);
+	pt_claim_release(&d);
+	pt_claim_release(&e);
+	core_close(&c);
+}
+
+static void shared_claims_admit_each_other(void **state)
+{
+	struct pt_claim a, b, d, e;
+	struct core c;
+
+	(void)state;
+	open_quiet(&c);
+	ASSERT_OUTCOME(PT_OK, claim(&c, &a, 0, 0, 0xfff, PT_CLAIM_SHARED));
+	ASSERT_OUTCOME(PT_OK, claim(&c, &b, 1, 0, 0xfff, PT_CLAIM_SHARED));
+	ASSERT_OUTCOME(PT_PARKED, claim(&c, &d, 2, 0, 0xfff, PT_CLAIM_EXCLUSIVE));
+	ASSERT_OUTCOME(PT_PARKED, claim(&c, &e, 3, 0, 0xfff, PT_CLAIM_SHARED)); /* not past it */
+	pt_claim_release(&a);
+	assert_string_equal("", woken);
+	pt_claim_release(&b);
+	assert_string_equal("2", woken);
+	pt_claim_release(&d);
+	assert_string_equal("23", woken);
+	pt_claim_release(&e);
+	core_close(&c);
+}
+
+static void a_cancelled_claim_lets_the_next_one_go(void **state)
+{
+	struct pt_claim a, b, d;
+	struct core c;
+
+	(void)state;
+	open_quiet(&c);
+	ASSERT_OUTCOME(PT_OK, claim(&c, &a, 0, 0, 0xfff, PT_CLAIM_EXCLUSIVE));
+	ASSERT_OUTCOME(PT_PARKED, claim(&c, &b, 1, 0, 0x1fff, PT_CLAIM_EXCLUSIVE));
+	ASSERT_OUTCOME(PT_PARKED, claim(&c, &d, 2, 0x1000, 0x1fff, PT_CLAIM_EXCLUSIVE));
+	assert_true(pt_claim_cancel(&b));
+	assert_string_equal("2", woken);
+	assert_false(pt_claim_cancel(&d));
+	pt_claim_release(&d);
+	pt_claim_release(&a);
+	core_close(&c);
+}
+
+static void more_claims_than_slots_wait(void **state)
+{
+	struct pt_claim claims[PT_CLAIMS_PER_CTX + 1];
+	struct core c;
+
+	(void)state;
+	open_quiet(&c);
+	for (unsigned i = 0; i < PT_CLAIMS_PER_CTX; i++)
+		ASSERT_OUTCOME(PT_OK, claim(&c, &claims[i], i < 7 ? i : 6, i * 0x1000ull,
+					    i * 0x1000ull + 0xfff, PT_CLAIM_EXCLUSIVE));
+	ASSERT_OUTCOME(PT_PARKED, claim(&c, &claims[PT_CLAIMS_PER_CTX], 7, 0x100000, 0x100fff,
+					PT_CLAIM_EXCLUSIVE));
+	pt_claim_release(&claims[3]);
+	assert_string_equal("7", woken);
+	for (unsigned i = 0; i <= PT_CLAIMS_PER_CTX; i++)
+		if (i != 3)
+			pt_claim_release(&claims[i]);
+	core_close(&c);
+}
+
+static enum pt_outcome map_point(struct core *c, uint64_t ipa)
+{
+	return core_point(c, core_item(c, PT_ITEM_MAP, ipa, 0x1000, 0, PT_PROT_R, 0), NULL, NULL);
+}
+
+static void a_point_operation_parks_until_the_claim_has_passed(void **state)
+{
+	struct pt_waiter low = {0}, high = {0};
+	struct pt_claim a;
+	struct core c;
+
+	(void)state;
+	open_quiet(&c);
+	who[1] = &low;
+	who[2] = &high;
+	ASSERT_OUTCOME(PT_OK, claim(&c, &a, 0, 0x1000, 0x4fff, PT_CLAIM_EXCLUSIVE));
+	ASSERT_OUTCOME(PT_PARKED, map_point(&c, 0x1000));
+	ASSERT_OUTCOME(PT_PARKED, map_point(&c, 0x4000));
+	ASSERT_OUTCOME(PT_MAPPED, map_point(&c, 0x0000));
+	ASSERT_OUTCOME(PT_MAPPED, map_point(&c, 0x5000));
+	assert_true(pt_waiter_park(&high, &c.ctx, 0x4000, 0x4fff, wake));
+	assert_true(pt_waiter_park(&low, &c.ctx, 0x1000, 0x1fff, wake));
+	pt_claim_shrink(&a, 0x3000);
+	assert_string_equal("1", woken);
+	ASSERT_OUTCOME(PT_MAPPED, map_point(&c, 0x1000));
+	ASSERT_OUTCOME(PT_PARKED, map_point(&c, 0x3000));
+	assert_false(pt_waiter_park(&low, &c.ctx, 0x2000, 0x2fff, wake)); /* passed meanwhile */
+	assert_true(pt_waiter_park(&low, &c.ctx, 0x3000, 0x3fff, wake));
+	assert_true(pt_waiter_cancel(&low, &c.machine));
+	pt_claim_release(&a);
+	assert_string_equal("12", woken);
+	assert_false(pt_waiter_cancel(&high, &c.machine));
+	core_close(&c);
+}
+
+static struct pt_claim *next_claim;
+static int slot_at_wake;
+
+static void look_at_next(struct pt_waiter *waiter)
+{
+	(void)waiter;
+	slot_at_wake = next_claim->slot;
+}
+
+static void parked_points_are_woken_before_the_next_claim_is_published(void **state)
+{
+	struct pt_claim a, b;
+	struct pt_waiter point;
+	struct core c;
+
+	(void)state;
+	open_quiet(&c);
+	next_claim = &b;
+	slot_at_wake = 99;
+	ASSERT_OUTCOME(PT_OK, claim(&c, &a, 0, 0, 0xfff, PT_CLAIM_EXCLUSIVE));
+	ASSERT_OUTCOME(PT_PARKED, claim(&c, &b, 1, 0, 0xfff, PT_CLAIM_EXCLUSIVE));
+	assert_true(pt_waiter_park(&point, &c.ctx, 0, 0xfff, look_at_next));
+	pt_claim_release(&a);
+	assert_int_equal(-1, slot_at_wake);
+	assert_true(b.slot >= 0);
+	pt_claim_release(&b);
+	core_close(&c);
+}
+
+/* ---- waiting for other agents ---- */
+
+/* Agent B is past the claim check of a point operation; then A's claim is published. */
+static void a_transaction_drains_the_sections_that_began_before_its_claim(void **state)
+{
+	struct pt_agent b = {0};
+	struct pt_item item;
+	struct pt_txn txn;
+	struct core c;
+
+	(void)state;
+	open_quiet(&c);
+	ASSERT_OUTCOME(PT_OK, pt_agent_join(&c.tables.world, &b));
+	pt_section_begin(&b);
+	pt_machine_use(&c.machine, &b);
+	assert_int_equal(0, atomic_load(&c.ctx.claims)); /* B's check: no claim */
+
+	item = core_item(&c, PT_ITEM_UNMAP, 0, PT_SZ_2M, 0, 0, 0);
+	ASSERT_OUTCOME(PT_OK, pt_txn_init(&txn, &item, 1, 0, false, wake));
+	for (unsigned i = 0; i < 5; i++) {
+		pt_section_begin(&c.agent);
+		ASSERT_OUTCOME(PT_MORE, pt_txn_step(&txn, &c.agent, 1000));
+		pt_section_end(&c.agent);
+		assert_int_equal(PT_TXN_DRAIN, txn.phase);
+		assert_false(pt_txn_committed(&txn));
+	}
+	/* What B writes now is seen by the transaction. */
+	{
+		struct pt_item late = core_item(&c, PT_ITEM_MAP, 0x3000, 0x1000, 0, PT_PROT_R, 0);
+		uint32_t claims = atomic_exchange(&c.ctx.claims, 0);
+		struct pt_effects fx = {0};
+
+		ASSERT_OUTCOME(PT_MAPPED, pt_point(&b, &late, &fx, NULL));
+		atomic_store(&c.ctx.claims, claims);
+	}
+	pt_section_end(&b);
+	ASSERT_OUTCOME(PT_OK, core_run(&txn, &c.agent, 1000));
+	ASSERT_OUTCOME(PT_UNMAPPED, (enum pt_outcome)item.outcome);
+	assert_int_equal(1, txn.effects.leaves_removed);
+	pt_agent_leave(&b);
+	core_close(&c);
+}
+
+static void a_section_that_began_after_the_claim_is_not_waited_for(void **state)
+{
+	struct pt_agent b = {0};
+	struct pt_grace grace;
+	struct core c;
+
+	(void)state;
+	open_quiet(&c);
+	ASSERT_OUTCOME(PT_OK, pt_agent_join(&c.tables.world, &b));
+	pt_section_begin(&b);
+	pt_grace_begin(&grace, &c.machine, &c.agent);
+	assert_true(pt_grace_done(&grace, &c.machine)); /* B has not used this machine */
+	pt_machine_use(&c.machine, &b);
+	pt_grace_begin(&grace, &c.machine, &c.agent);
+	assert_false(pt_grace_done(&grace, &c.machine));
+	pt_section_end(&b);
+	pt_section_begin(&b);
+	assert_true(pt_grace_done(&grace, &c.machine));
+	pt_section_end(&b);
+	pt_agent_leave(&b);
+	core_close(&c);
+}
+
+/* B4: an unlinked table is neither zeroed nor handed out while another agent may be reading it. */
+static void quarantine_before_reuse(void **state)
+{
+	struct pt_walk_step step[PT_LEVELS];
+	struct pt_agent b = {0};
+	struct pt_item item;
+	struct pt_txn txn;
+	struct core c;
+	uint64_t used;
+	pt_pte *table;
+
+	(void)state;
+	open_quiet(&c);
+	ASSERT_OUTCOME(PT_OK, pt_agent_join(&c.tables.world, &b));
+	ASSERT_OUTCOME(PT_MAPPED, core_map(&c, 0, PT_SZ_2M, 0x1000, PT_PROT_R, 0));
+	used = atomic_load(&c.tables.world.pool.used_bytes);
+	item = core_item(&c, PT_ITEM_UNMAP, 0, PT_SZ_2M, 0, 0, 0);
+	ASSERT_OUTCOME(PT_OK, pt_txn_init(&txn, &item, 1, 0, false, wake));
+	/* B's section uses another machine only, so the claim does not wait for it; the table does.
+	 */
+	pt_section_begin(&b);
+	assert_int_equal(3, pt_walk_explain(&c.ctx, pt_ipa(0), step));
+	table = pt_port_table(&c.port, step[2].table);
+	ASSERT_OUTCOME(PT_OK, core_run(&txn, &c.agent, 1000));
+	assert_int_equal(1, txn.effects.tables_freed);
+	assert_true(pt_pte_valid(table[5]));
+	assert_int_equal(used, atomic_load(&c.tables.world.pool.used_bytes));
+	for (unsigned i = 0; i < 200; i++) {
+		struct pt_page page;
+
+		ASSERT_OUTCOME(PT_OK, pt_pool_get(&c.agent, 12, &page));
+		assert_int_not_equal(step[2].table.v, pt_page_pa(&c.port, page).v);
+	}
+	assert_true(pt_reclaim(&c.agent));
+	pt_section_end(&b);
+	assert_false(pt_reclaim(&c.agent));
+	assert_int_equal(0, table[5]);
+	assert_int_equal(used + 199 * PT_SZ_4K, atomic_load(&c.tables.world.pool.used_bytes));
+	c.empty_bytes += 200 * PT_SZ_4K;
+	pt_agent_leave(&b);
+	core_close(&c);
+}
+
+static void the_reply_waits_for_accesses_in_flight(void **state)
+{
+	struct pt_agent b = {0};
+	struct pt_item item;
+	struct pt_txn txn;
+	struct core c;
+
+	(void)state;
+	open_quiet(&c);
+	ASSERT_OUTCOME(PT_OK, pt_agent_join(&c.tables.world, &b));
+	ASSERT_OUTCOME(PT_MAPPED, core_map(&c, 0, 0x4000, 0x1000, PT_PROT_R, 0));
+	item = core_item(&c, PT_ITEM_UNMAP, 0, 0x4000, 0, 0, 0);
+	ASSERT_OUTCOME(PT_OK, pt_txn_init(&txn, &item, 1, 0, false, wake));
+	assert_false(pt_item_needs_grace(&c.machine, &c.agent));
+	pt_section_begin(&c.agent);
+	ASSERT_OUTCOME(PT_MORE, pt_txn_step(&txn, &c.agent, 1)); /* claimed, prepared */
+	pt_section_end(&c.agent);
+	pt_section_begin(&b);
+	pt_machine_use(&c.machine, &b);
+	assert_true(pt_item_needs_grace(&c.machine, &c.agent));
+	for (unsigned i = 0; i < 5; i++) {
+		pt_section_begin(&c.agent);
+		ASSERT_OUTCOME(PT_MORE, pt_txn_step(&txn, &c.agent, 1000));
+		pt_section_end(&c.agent);
+	}
+	assert_int_equal(PT_TXN_RETIRE, txn.phase);
+	assert_true(txn.effects.tlbis >= 1);
+	pt_section_end(&b);
+	ASSERT_OUTCOME(PT_OK, core_run(&txn, &c.agent, 1000));
+	pt_agent_leave(&b);
+	core_close(&c);
+}
+
+static void agents_have_ids_of_their_own(void **state)
+{
+	static struct pt_agent many[PT_MAX_AGENTS];
+	struct pt_agent late = {0};
+	struct core c;
+
+	(void)state;
+	open_quiet(&c);
+	for (unsigned i = 1; i < PT_MAX_AGENTS; i++) {
+		ASSERT_OUTCOME(PT_OK, pt_agent_join(&c.tables.world, &many[i]));
+		assert_int_equal(i, many[i].id);
+	}
+	ASSERT_OUTCOME(PT_BUSY, pt_agent_join(&c.tables.world, &late));
+	pt_agent_leave(&many[17]);
+	ASSERT_OUTCOME(PT_OK, pt_agent_join(&c.tables.world, &late));
+	assert_int_equal(17, late.id);
+	core_close(&c);
+}
+
+/* ---- the end of a context ---- */
+
+static void map_after_retire(void **state) /* B16 */
+{
+	struct pt_item item;
+	struct pt_txn destroy, again, txn;
+	struct pt_fault fault = {.access = PT_ACCESS_READ};
+	struct pt_fault_result result;
+	struct pt_claim a;
+	struct core c;
+
+	(void)state;
+	open_quiet(&c);
+	ASSERT_OUTCOME(PT_MAPPED, map_point(&c, 0));
+	ASSERT_OUTCOME(PT_OK, claim(&c, &a, 0, 0, 0xfff, PT_CLAIM_EXCLUSIVE));
+	ASSERT_OUTCOME(PT_OK, pt_ctx_destroy_begin(&destroy, &c.ctx, wake));
+	pt_section_begin(&c.agent);
+	ASSERT_OUTCOME(PT_PARKED, pt_txn_step(&destroy, &c.agent, 100));
+	pt_section_end(&c.agent);
+	for (unsigned round = 0; round < 2; round++) {
+		ASSERT_OUTCOME(PT_WRONG_STATE, map_point(&c, 0x5000));
+		ASSERT_OUTCOME(PT_WRONG_STATE, pt_fault_handle(&c.agent, &c.ctx, &fault, &result));
+		item = core_item(&c, PT_ITEM_MAP, 0x8000, 0x4000, 0, PT_PROT_R, 0);
+		ASSERT_OUTCOME(PT_OK, pt_txn_init(&txn, &item, 1, 0, false, wake));
+		ASSERT_OUTCOME(PT_WRONG_STATE, core_run(&txn, &c.agent, 100));
+		ASSERT_OUTCOME(PT_WRONG_STATE, pt_ctx_destroy_begin(&again, &c.ctx, wake));
+		if (round)
+			break;
+		pt_claim_release(&a);
+		ASSERT_OUTCOME(PT_OK, core_run(&destroy, &c.agent, 100));
+		assert_int_equal(c.empty_bytes, atomic_load(&c.tables.world.pool.used_bytes));
+	}
+	c.ctx.machine = NULL;
+	core_close(&c);
+}
+
+static void teardown_bounded_steps(void **state) /* B17 */
+{
+	unsigned steps = 0;
+	struct pt_txn txn;
+	struct core c;
+	enum pt_outcome outcome;
+
+	(void)state;
+	open_quiet(&c);
+	for (unsigned i = 0; i < 64; i++)
+		ASSERT_OUTCOME(PT_MAPPED, map_point(&c, i * PT_SZ_1G));
+	ASSERT_OUTCOME(PT_OK, pt_ctx_destroy_begin(&txn, &c.ctx, wake));
+	do {
+		uint64_t freed = txn.effects.tables_freed;
+
+		pt_section_begin(&c.agent);
+		outcome = pt_txn_step(&txn, &c.agent, 600);
+		pt_section_end(&c.agent);
+		assert_true(txn.effects.tables_freed - freed <= 8);
+		steps++;
+	} while (outcome == PT_MORE);
+	ASSERT_OUTCOME(PT_OK, outcome);
+	assert_int_equal(128, txn.effects.tables_freed);
+	assert_true(steps >= 64);
+	assert_int_equal(c.empty_bytes, atomic_load(&c.tables.world.pool.used_bytes));
+	c.ctx.machine = NULL;
+	core_close(&c);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(overlapping_claims_go_in_order_of_arrival),
+		cmocka_unit_test(shared_claims_admit_each_other),
+		cmocka_unit_test(a_cancelled_claim_lets_the_next_one_go),
+		cmocka_unit_test(more_claims_than_slots_wait),
+		cmocka_unit_test(a_point_operation_parks_until_the_claim_has_passed),
+		cmocka_unit_test(parked_points_are_woken_before_the_next_claim_is_published),
+		cmocka_unit_test(a_transaction_drains_the_sections_that_began_before_its_claim),
+		cmocka_unit_test(a_section_that_began_after_the_claim_is_not_waited_for),
+		cmocka_unit_test(quarantine_before_reuse),
+		cmocka_unit_test(the_reply_waits_for_accesses_in_flight),
+		cmocka_unit_test(agents_have_ids_of_their_own),
+		cmocka_unit_test(map_after_retire),
+		cmocka_unit_test(teardown_bounded_steps),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
