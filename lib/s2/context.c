@@ -37,11 +37,6 @@ uint64_t pt_ctx_vttbr(const struct pt_ctx *ctx)
 	return pt_geometry_vttbr(&ctx->geo, ctx->root, ctx->vmid);
 }
 
-const struct pt_slots *pt_ctx_set_slots(struct pt_ctx *ctx, const struct pt_slots *slots)
-{
-	return atomic_exchange(&ctx->slots, slots);
-}
-
 const struct pt_slot *pt_slot_find(const struct pt_slots *slots, uint64_t ipa)
 {
 	uint32_t lo = 0, hi = slots ? slots->count : 0;

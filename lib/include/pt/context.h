@@ -80,7 +80,11 @@ uint64_t pt_ctx_vttbr(const struct pt_ctx *ctx);
  * period. The caller holds an exclusive claim on every range whose slot disappears or changes, and
  * unmaps it before release.
  */
-const struct pt_slots *pt_ctx_set_slots(struct pt_ctx *ctx, const struct pt_slots *slots);
+static inline const struct pt_slots *pt_ctx_set_slots(struct pt_ctx *ctx,
+						      const struct pt_slots *slots)
+{
+	return atomic_exchange(&ctx->slots, slots);
+}
 
 static inline const struct pt_slots *pt_ctx_slots(struct pt_ctx *ctx)
 {

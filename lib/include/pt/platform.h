@@ -23,8 +23,6 @@
 
 /* What a TLB invalidation names. `level` is the TTL hint: the level of the leaf that was there, or
  * PT_TTL_UNKNOWN. */
-#define PT_TTL_UNKNOWN 127
-
 enum pt_tlbi_kind {
 	PT_TLBI_IPA,   /* IPAS2E1IS for [ipa, ipa + size), one leaf, then VMALLE1IS */
 	PT_TLBI_RANGE, /* RIPAS2E1IS over [ipa, ipa + size), then VMALLE1IS */

@@ -32,6 +32,7 @@ typedef uint64_t pt_pte;
 /* Lookup levels are signed as in the Arm ARM: -1 (LPA2 only) to 3. */
 #define PT_LEVEL_FIRST (-1)
 #define PT_LEVEL_LAST  3
+#define PT_TTL_UNKNOWN 127 /* no level: no walk was made, or tables went, too */
 #define PT_LEVELS      5
 
 /* Access rights and memory type of a mapping: rights in 7:0, enum pt_memtype in 15:8. */

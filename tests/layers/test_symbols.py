@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What objects ask for: nm over lib for the host and for bare metal, and over daemon/core."""
+import glob
+import os
+import subprocess
+import sys
+import tempfile
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import rules  # noqa: E402
+from tap import BUILD, TREE, equal, main, test, true  # noqa: E402
+
+os.chdir(TREE)
+CROSS = ["aarch64-linux-gnu-gcc", "-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-ffreestanding", "-nostdlib",
+         "-mgeneral-regs-only", "-mstrict-align", "-mno-outline-atomics", "-Itests/layers/port/include",
+         "-Ilib/include", "-Ilib"]
+SOURCES = sorted(p for p in glob.glob("lib/*/*.c") if rules.module_of(p) in rules.SEES)
+
+
+def symbols(paths, nm="nm"):
+    """(undefined, defined globals) of objects."""
+    text = subprocess.run([nm, "-P", "-g", *paths], capture_output=True, text=True, check=True).stdout
+    undefined, defined = set(), set()
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) < 2 or words[0].endswith(":"):
+            continue
+        (undefined if words[1] in "Uwv" else defined).add(words[0])
+    return undefined, defined
+
+
+def host_objects(module="*"):
+    paths = [os.path.join(BUILD, p[:-2] + ".o") for p in SOURCES if module in ("*", rules.module_of(p))]
+    missing = [p for p in paths if not os.path.exists(p)]
+    true(not missing, f"not built: {missing}")
+    return paths
+
+
+def none(found):
+    true(not found, "\n".join(found))
+
+
+@test("lib's host objects ask only for each other and the seam")
+def _():
+    undefined, defined = symbols(host_objects())
+    none(rules.check_undefined(undefined, defined, rules.HOST_SYMBOL, "host"))
+
+
+@test("lib compiles for bare metal aarch64 and asks only for the seam and mem*")
+def _():
+    with tempfile.TemporaryDirectory() as folder:
+        objects = []
+        for number, source in enumerate(SOURCES):
+            objects.append(os.path.join(folder, f"{number}.o"))
+            done = subprocess.run([*CROSS, "-c", "-o", objects[-1], source], capture_output=True, text=True)
+            true(done.returncode == 0, f"{source}:\n{done.stderr}")
+        undefined, defined = symbols(objects, "aarch64-linux-gnu-nm")
+        none(rules.check_undefined(undefined, defined, rules.BARE_SYMBOL, "aarch64"))
+
+
+@test("clang compiles lib for bare metal aarch64, too")
+def _():
+    for source in SOURCES:
+        done = subprocess.run(["clang", "--target=aarch64-none-elf", *[f for f in CROSS[1:] if f != "-mstrict-align"],
+                               "-fsyntax-only", source], capture_output=True, text=True)
+        true(done.returncode == 0, f"{source}:\n{done.stderr}")
+
+
+@test("no module of lib calls into a module above it")
+def _():
+    modules = sorted({rules.module_of(p) for p in SOURCES})
+    home, asks = {}, {}
+    for module in modules:
+        undefined, defined = symbols(host_objects(module))
+        asks[module] = undefined - defined
+        home.update(dict.fromkeys(defined, module))
+    none([c for module in modules for c in rules.check_calls(module, asks[module], home)])
+
+
+@test("global names of lib begin with pt_")
+def _():
+    none([c for path in host_objects() for c in rules.check_exported(path, symbols([path])[1])])
+
+
+@test("daemon/core asks for nothing that touches the world")
+def _():
+    paths = [os.path.join(BUILD, p[:-2] + ".o") for p in sorted(glob.glob("daemon/core/*.c"))]
+    true(paths, "no sources of daemon/core")
+    missing = [p for p in paths if not os.path.exists(p)]
+    true(not missing, f"not built: {missing}")
+    undefined, defined = symbols(paths)
+    none(rules.check_core_symbols(undefined, defined))
+
+
+@test("libptd exports only names that begin with ptd_")
+def _():
+    library = os.path.join(BUILD, "libptd.so")
+    text = subprocess.run(["nm", "-D", "--defined-only", "-P", library], capture_output=True, text=True,
+                          check=True).stdout
+    names = {line.split()[0].split("@")[0] for line in text.splitlines()}
+    extra = sorted(n for n in names if not n.startswith("ptd_") and not n.startswith("LIBPTD"))
+    equal(extra, [])
+    true(any(n.startswith("ptd_") for n in names), "libptd exports nothing")
+
+
+def compiled(text, *flags):
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "bad.o")
+        subprocess.run(["gcc", "-x", "c", "-O0", "-w", *flags, "-c", "-o", path, "-"], input=text, text=True, check=True)
+        return symbols([path])
+
+
+@test("the checks see bad examples")
+def _():
+    undefined, defined = compiled("void pt_bad(void) { printf(\"x\"); malloc(3); }")
+    equal(len(rules.check_undefined(undefined, defined, rules.HOST_SYMBOL, "bad")), 2)
+    equal(len(rules.check_undefined(undefined, defined, rules.BARE_SYMBOL, "bad")), 2)
+    undefined, defined = compiled("void bad(void) { uv_now(0); clock_gettime(0, 0); pthread_self(); open(\"x\", 0);"
+                                  " getrandom(0, 0, 0); nanosleep(0, 0); socket(0, 0, 0); }")
+    equal(len(rules.check_core_symbols(undefined, defined)), 7)
+    equal(len(rules.check_exported("bad.o", defined)), 1)
+    true(rules.check_calls("walk", {"pt_txn_step"}, {"pt_txn_step": "txn"}))
+    true(rules.check_calls("check", {"pt_walk"}, {"pt_walk": "walk"}))
+    equal(rules.check_calls("txn", {"pt_walk"}, {"pt_walk": "walk"}), [])
+
+
+main()
