@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Operands of stage-2 TLB invalidations, and the exact cover of a range by them. Pure functions. */
+#ifndef PT_TLBI_H
+#define PT_TLBI_H
+
+#include <pt/geometry.h>
+
+/* One instruction: IPAS2E1 / IPAS2LE1 (an address), or RIPAS2E1 / RIPAS2LE1 (a range). */
+struct pt_tlbi_op {
+	bool range;
+	struct pt_ipa ipa;
+	uint64_t size;	/* bytes that it covers: a granule, or (NUM + 1) << (5 * SCALE + 1) granules
+			 */
+	uint64_t value; /* of the register operand */
+};
+
+/*
+ * Operand of IPAS2E1: IPA[51:12] in 39:0, TTL in 47:44, NS 0. `level` is the level of the leaf that
+ * was there, or PT_TTL_UNKNOWN; a level that TTL cannot say for this granule gives no hint.
+ */
+uint64_t pt_tlbi_ipa_operand(const struct pt_geometry *g, struct pt_ipa ipa, int level);
+
+/*
+ * Operand of RIPAS2E1: BaseADDR in 36:0 (in granules; in 64 KiB with DS), TTL in 38:37, NUM in
+ * 43:39, SCALE in 45:44, TG in 47:46. `ipa` is aligned to the granule, with DS to 64 KiB.
+ */
+uint64_t pt_tlbi_range_operand(const struct pt_geometry *g, struct pt_ipa ipa, unsigned num,
+			       unsigned scale, int level);
+
+/* What an operand names, read back. False: a reserved TG, or a granule other than the geometry's.
+ */
+bool pt_tlbi_decode(const struct pt_geometry *g, uint64_t value, bool range, struct pt_tlbi_op *op,
+		    int *level);
+
+/* The longest range that one cover call should be asked for; beyond it, invalidate the VMID. */
+#define PT_TLBI_MAX_GRANULES (UINT64_C(1) << 21)
+
+/*
+ * Takes the next operation off [*ipa, *ipa + *size) and advances both; false when nothing is left.
+ * The operations together cover the range exactly: no overshoot, no gap, no overlap (checker rule
+ * T4). At most 5 for PT_TLBI_MAX_GRANULES and a base aligned to 64 KiB; with DS, up to 15 more
+ * single ones before that alignment is reached. Both are multiples of the granule.
+ */
+bool pt_tlbi_cover_next(const struct pt_geometry *g, struct pt_ipa *ipa, uint64_t *size, int level,
+			struct pt_tlbi_op *op);
+
+#endif
