@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Scenarios over RPC: the target, blocking calls, objects and state. */
+#include "scenario_rpc.h"
+
+#include "ptd/v1/context.pb-c.h"
+#include "ptd/v1/failpoint.pb-c.h"
+#include "ptd/v1/machine.pb-c.h"
+
+#include <inttypes.h>
+#include <pt/outcome.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* An answer without a number of the outcome table: what comes nearest. */
+static unsigned code_of(const struct ptd_status *status)
+{
+	if (status->code)
+		return status->code;
+	if (status->where == PTD_WHERE_DEADLINE || status->grpc == PT_GRPC_DEADLINE_EXCEEDED)
+		return PT_DEADLINE;
+	if (status->grpc == PT_GRPC_CANCELLED)
+		return PT_CANCELLED;
+	return status->grpc == PT_GRPC_UNIMPLEMENTED ? PT_UNSUPPORTED : PT_INTERNAL;
+}
+
+void scn_fail_reply(struct scn_reply *reply, const struct ptd_status *status)
+{
+	unsigned code = code_of(status);
+	const struct pt_outcome_info *info = pt_outcome_info(code);
+
+	scn_set_fact(reply, SCN_FACT_outcome, code);
+	scn_set_fact(reply, SCN_FACT_errors, 1);
+	scn_set_fact(reply, SCN_FACT_error_index, status->index);
+	scn_set_fact(reply, SCN_FACT_error_ipa, status->ipa);
+	scn_set_fact(reply, SCN_FACT_level, (uint64_t)(int64_t)status->level);
+	scn_set_fact(reply, SCN_FACT_nearest_below, status->nearest_below);
+	scn_set_fact(reply, SCN_FACT_nearest_above, status->nearest_above);
+	snprintf(reply->text, sizeof(reply->text), "%s: %s", info ? info->name : "error",
+		 status->message);
+}
+
+bool scn_rpc_call(struct scn_rpc *rpc, const char *method, const ProtobufCMessage *request,
+		  const ProtobufCMessageDescriptor *type, ProtobufCMessage **response,
+		  struct scn_reply *reply)
+{
+	size_t length = protobuf_c_message_get_packed_size(request);
+	uint8_t *bytes = malloc(length + !length);
+	ProtobufCMessage *message = NULL;
+	struct ptd_reply answer;
+
+	if (!bytes)
+		return false;
+	protobuf_c_message_pack(request, bytes);
+	if (ptd_unary(rpc->control, method, bytes, length, 0, &answer) == PTD_STATE_OK)
+		message = protobuf_c_message_unpack(type, NULL, answer.length, answer.data);
+	else
+		scn_fail_reply(reply, answer.status);
+	free(bytes);
+	if (!message && answer.status->state == PTD_STATE_OK) {
+		scn_set_fact(reply, SCN_FACT_outcome, PT_INTERNAL);
+		snprintf(reply->text, sizeof(reply->text), "the daemon's answer cannot be read");
+	}
+	if (response)
+		*response = message;
+	else
+		protobuf_c_message_free_unpacked(message, NULL);
+	return message;
+}
+
+bool scn_rpc_open(struct scn_rpc *rpc, const char *endpoint, uint32_t timeout_ms,
+		  struct ptd_status *status)
+{
+	const struct ptd_options options = {.size = sizeof(options), .timeout_ms = timeout_ms};
+
+	memset(rpc, 0, sizeof(*rpc));
+	rpc->endpoint = endpoint;
+	rpc->timeout_ms = timeout_ms;
+	rpc->control = ptd_open(endpoint, &options, status);
+	return rpc->control;
+}
+
+static bool delete_machine(struct scn_rpc *rpc, uint32_t index, struct scn_reply *reply)
+{
+	Ptd__V1__DeleteMachineRequest m = PTD__V1__DELETE_MACHINE_REQUEST__INIT;
+
+	m.handle = rpc->machine[index];
+	m.force = true;
+	return scn_rpc_call(rpc, "/ptd.v1.MachineService/DeleteMachine", &m.base,
+			    &ptd__v1__delete_machine_response__descriptor, NULL, reply);
+}
+
+void scn_rpc_close(struct scn_rpc *rpc, bool keep)
+{
+	struct scn_reply ignored;
+
+	for (uint32_t i = 0; i < SCN_MAX_MACHINES && !keep; i++)
+		if (rpc->machine[i])
+			delete_machine(rpc, i, &ignored);
+	ptd_close(rpc->control);
+	rpc->control = NULL;
+}
+
+static void create_machine(struct scn_rpc *rpc, const struct scenario *s,
+			   const struct scn_record *r, struct scn_reply *reply)
+{
+	Ptd__V1__CreateMachineRequest m = PTD__V1__CREATE_MACHINE_REQUEST__INIT;
+	ProtobufCMessage *answer;
+	const Ptd__V1__CreateMachineResponse *made;
+
+	m.name = (char *)scenario_string(s, r->name);
+	m.memory_bytes = r->body.machine.memory_bytes;
+	m.vcpus = r->body.machine.vcpus;
+	m.pa_bits = r->body.machine.pa_bits;
+	m.vmid_bits = r->body.machine.vmid_bits;
+	if (!scn_rpc_call(rpc, "/ptd.v1.MachineService/CreateMachine", &m.base,
+			  &ptd__v1__create_machine_response__descriptor, &answer, reply))
+		return;
+	made = (const void *)answer;
+	rpc->machine[r->object] = made->machine ? made->machine->handle : 0;
+	protobuf_c_message_free_unpacked(answer, NULL);
+}
+
+static void create_context(struct scn_rpc *rpc, const struct scenario *s,
+			   const struct scn_record *r, struct scn_reply *reply)
+{
+	const struct scn_context_body *b = &r->body.context;
+	Ptd__V1__CreateContextRequest m = PTD__V1__CREATE_CONTEXT_REQUEST__INIT;
+	Ptd__V1__ContextOptions options = PTD__V1__CONTEXT_OPTIONS__INIT;
+	Ptd__V1__Geometry geometry = PTD__V1__GEOMETRY__INIT;
+	ProtobufCMessage *answer;
+	const Ptd__V1__CreateContextResponse *made;
+
+	geometry.granule_shift = b->granule_shift;
+	geometry.ipa_bits = b->ipa_bits;
+	geometry.pa_bits = b->pa_bits;
+	geometry.ds = (b->flags & SCN_CTX_DS) != 0;
+	geometry.start_level_plus_2 = b->start_plus_2;
+	options.fwb = (b->flags & SCN_CTX_FWB) != 0;
+	options.xnx = (b->flags & SCN_CTX_XNX) != 0;
+	options.ha = (b->flags & SCN_CTX_HA) != 0;
+	options.hd = (b->flags & SCN_CTX_HD) != 0;
+	options.identity = (b->flags & SCN_CTX_IDENTITY) != 0;
+	m.machine = rpc->machine[b->machine];
+	m.name = (char *)scenario_string(s, r->name);
+	m.kind = (Ptd__V1__ContextKind)b->kind;
+	m.geometry = b->vtcr ? NULL : &geometry;
+	m.vtcr = b->vtcr;
+	m.options = &options;
+	m.quota_pages = b->quota_pages;
+	if (!scn_rpc_call(rpc, "/ptd.v1.ContextService/CreateContext", &m.base,
+			  &ptd__v1__create_context_response__descriptor, &answer, reply))
+		return;
+	made = (const void *)answer;
+	rpc->context[r->object] = made->context ? made->context->handle : 0;
+	protobuf_c_message_free_unpacked(answer, NULL);
+}
+
+static void take_effects(const Ptd__V1__Effects *e, struct scn_reply *reply)
+{
+	if (!e)
+		return;
+	scn_set_fact(reply, SCN_FACT_leaves_removed, e->leaves_removed);
+	scn_set_fact(reply, SCN_FACT_tables_freed, e->tables_freed);
+	scn_set_fact(reply, SCN_FACT_tlbis, e->tlbis);
+}
+
+static void set_slot(struct scn_rpc *rpc, const struct scn_record *r, struct scn_reply *reply)
+{
+	const struct scn_slot_body *b = &r->body.slot;
+	Ptd__V1__SetSlotRequest m = PTD__V1__SET_SLOT_REQUEST__INIT;
+	Ptd__V1__Slot slot = PTD__V1__SLOT__INIT;
+	ProtobufCMessage *answer;
+
+	slot.id = b->id;
+	slot.ipa = b->ipa;
+	slot.size = b->size;
+	slot.pa = b->pa;
+	slot.flags = b->flags;
+	slot.backing = b->backing;
+	m.context = rpc->context[r->object];
+	m.slot = &slot;
+	if (!scn_rpc_call(rpc, "/ptd.v1.ContextService/SetSlot", &m.base,
+			  &ptd__v1__set_slot_response__descriptor, &answer, reply))
+		return;
+	take_effects(((const Ptd__V1__SetSlotResponse *)(const void *)answer)->effects, reply);
+	protobuf_c_message_free_unpacked(answer, NULL);
+}
+
+static void delete_slot(struct scn_rpc *rpc, const struct scn_record *r, struct scn_reply *reply)
+{
+	Ptd__V1__DeleteSlotRequest m = PTD__V1__DELETE_SLOT_REQUEST__INIT;
+	ProtobufCMessage *answer;
+
+	m.context = rpc->context[r->object];
+	m.id = r->body.slot.id;
+	if (!scn_rpc_call(rpc, "/ptd.v1.ContextService/DeleteSlot", &m.base,
+			  &ptd__v1__delete_slot_response__descriptor, &answer, reply))
+		return;
+	take_effects(((const Ptd__V1__DeleteSlotResponse *)(const void *)answer)->effects, reply);
+	protobuf_c_message_free_unpacked(answer, NULL);
+}
+
+static void set_quota(struct scn_rpc *rpc, const struct scn_record *r, struct scn_reply *reply)
+{
+	Ptd__V1__SetQuotaRequest m = PTD__V1__SET_QUOTA_REQUEST__INIT;
+
+	m.context = rpc->context[r->object];
+	m.quota_pages = r->body.quota.pages;
+	scn_rpc_call(rpc, "/ptd.v1.ContextService/SetQuota", &m.base,
+		     &ptd__v1__set_quota_response__descriptor, NULL, reply);
+}
+
+static void delete_context(struct scn_rpc *rpc, const struct scn_record *r, struct scn_reply *reply)
+{
+	Ptd__V1__DeleteContextRequest m = PTD__V1__DELETE_CONTEXT_REQUEST__INIT;
+	ProtobufCMessage *answer;
+
+	m.handle = rpc->context[r->object];
+	if (!scn_rpc_call(rpc, "/ptd.v1.ContextService/DeleteContext", &m.base,
+			  &ptd__v1__delete_context_response__descriptor, &answer, reply))
+		return;
+	take_effects(((const Ptd__V1__DeleteContextResponse *)(const void *)answer)->effects,
+		     reply);
+	protobuf_c_message_free_unpacked(answer, NULL);
+}
+
+static void arm(struct scn_rpc *rpc, const struct scenario *s, const struct scn_record *r,
+		struct scn_reply *reply)
+{
+	const struct scn_failpoint_body *b = &r->body.failpoint;
+	Ptd__V1__ArmFailpointRequest m = PTD__V1__ARM_FAILPOINT_REQUEST__INIT;
+	Ptd__V1__Failpoint f = PTD__V1__FAILPOINT__INIT;
+
+	f.name = (char *)scenario_string(s, r->name);
+	f.action = (Ptd__V1__FailpointAction)b->action;
+	f.context = b->scoped ? rpc->context[r->object] : 0;
+	f.nth = b->nth;
+	f.times = b->times;
+	f.probability_ppm = b->probability_ppm;
+	f.seed = b->seed;
+	f.time_to_live_ms = b->ttl_ms;
+	f.delay_ms = b->delay_ms;
+	f.grpc_status = b->grpc_status;
+	m.failpoint = &f;
+	scn_rpc_call(rpc, "/ptd.v1.FailpointService/ArmFailpoint", &m.base,
+		     &ptd__v1__arm_failpoint_response__descriptor, NULL, reply);
+}
+
+static void disarm(struct scn_rpc *rpc, struct scn_reply *reply)
+{
+	Ptd__V1__DisarmFailpointsRequest m = PTD__V1__DISARM_FAILPOINTS_REQUEST__INIT;
+
+	scn_rpc_call(rpc, "/ptd.v1.FailpointService/DisarmFailpoints", &m.base,
+		     &ptd__v1__disarm_failpoints_response__descriptor, NULL, reply);
+}
+
+void scn_rpc_object(struct scn_rpc *rpc, const struct scenario *s, const struct scn_record *r,
+		    struct scn_reply *reply)
+{
+	switch (r->op) {
+	case SCN_MACHINE: create_machine(rpc, s, r, reply); break;
+	case SCN_CONTEXT: create_context(rpc, s, r, reply); break;
+	case SCN_SLOT: set_slot(rpc, r, reply); break;
+	case SCN_DELETE_SLOT: delete_slot(rpc, r, reply); break;
+	case SCN_QUOTA: set_quota(rpc, r, reply); break;
+	case SCN_FAILPOINT: arm(rpc, s, r, reply); break;
+	case SCN_DISARM: disarm(rpc, reply); break;
+	case SCN_DELETE_CONTEXT: delete_context(rpc, r, reply); break;
+	default:
+		if (delete_machine(rpc, r->object, reply))
+			rpc->machine[r->object] = 0;
+	}
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static bool connected(const struct scn_rpc *rpc, struct scn_reply *reply)
+{
+	const struct ptd_status *status = ptd_connection(rpc->control);
+
+	if (status->state == PTD_STATE_OK)
+		return true;
+	snprintf(reply->text, sizeof(reply->text), "%s", status->message);
+	return false;
+}
+
+/* Operations that come in numbers, on the control connection. */
+static bool run_hot(struct scn_rpc *rpc, const struct scenario *s, uint32_t record,
+		    struct scn_reply *reply, struct scn_sums *sums)
+{
+	struct scn_lane *lane = malloc(sizeof(*lane));
+
+	if (!lane)
+		return false;
+	scn_lane_init(lane, rpc, s, rpc->control);
+	scn_lane_run(lane, record);
+	*reply = lane->reply;
+	reply->mismatch.record = UINT32_MAX;
+	scn_add_sums(sums, &lane->sums);
+	free(lane);
+	return true;
+}
+
+static bool is_hot(unsigned op)
+{
+	return (op >= SCN_MAP && op <= SCN_PROTECT) || op == SCN_ACCESS || op == SCN_FAULT ||
+	       op == SCN_TRANSLATE;
+}
+
+static bool run(void *self, const struct scenario *s, uint32_t record, struct scn_reply *reply,
+		struct scn_sums *sums)
+{
+	struct scn_rpc *rpc = self;
+	const struct scn_record *r = &s->records[record];
+	uint64_t t = now_ns();
+
+	if (r->op == SCN_PAR)
+		return scn_rpc_par(rpc, s, record, reply, sums);
+	if (is_hot(r->op)) {
+		run_hot(rpc, s, record, reply, sums);
+	} else {
+		scn_count(sums, SCN_FACT_calls, 1);
+		if (r->op == SCN_BATCH)
+			scn_rpc_batch(rpc, s, record, reply, sums);
+		else
+			scn_rpc_object(rpc, s, r, reply);
+		if (scn_is_failure((unsigned)reply->fact[SCN_FACT_outcome]))
+			scn_count(sums, SCN_FACT_failed, 1);
+	}
+	reply->ns = now_ns() - t;
+	return connected(rpc, reply);
+}
+
+static void set_state(struct scn_state *state, enum scn_fact fact, uint64_t value)
+{
+	state->fact[fact - SCN_STATE_FIRST] = value;
+}
+
+static bool digest(struct scn_rpc *rpc, uint64_t context, struct scn_state *state)
+{
+	Ptd__V1__GetDigestRequest m = PTD__V1__GET_DIGEST_REQUEST__INIT;
+	const Ptd__V1__GetDigestResponse *got;
+	ProtobufCMessage *answer;
+	struct scn_reply ignored;
+	uint64_t all = 0;
+
+	m.context = context;
+	m.stable = true;
+	if (!scn_rpc_call(rpc, "/ptd.v1.ContextService/GetDigest", &m.base,
+			  &ptd__v1__get_digest_response__descriptor, &answer, &ignored))
+		return false;
+	got = (const void *)answer;
+	state->digest[0] = got->digest_low;
+	state->digest[1] = got->digest_high;
+	set_state(state, SCN_FACT_tables, got->tables);
+	set_state(state, SCN_FACT_generation, got->generation);
+	for (size_t i = 0; i < got->n_leaves && i < 5; i++) {
+		set_state(state, (enum scn_fact)(SCN_FACT_leaves_minus1 + i), got->leaves[i]);
+		all += got->leaves[i];
+	}
+	set_state(state, SCN_FACT_leaves, all);
+	protobuf_c_message_free_unpacked(answer, NULL);
+	return true;
+}
+
+static bool get_state(void *self, const struct scenario *s, uint32_t context,
+		      struct scn_state *state)
+{
+	struct scn_rpc *rpc = self;
+	Ptd__V1__GetContextRequest m = PTD__V1__GET_CONTEXT_REQUEST__INIT;
+	const Ptd__V1__GetContextResponse *got;
+	ProtobufCMessage *answer;
+	struct scn_reply ignored;
+
+	(void)s;
+	m.handle = rpc->context[context];
+	if (!digest(rpc, m.handle, state) ||
+	    !scn_rpc_call(rpc, "/ptd.v1.ContextService/GetContext", &m.base,
+			  &ptd__v1__get_context_response__descriptor, &answer, &ignored))
+		return false;
+	got = (const void *)answer;
+	if (got->context)
+		set_state(state, SCN_FACT_table_pages, got->context->table_pages);
+	protobuf_c_message_free_unpacked(answer, NULL);
+	return true;
+}
+
+struct scn_target scn_rpc_target(struct scn_rpc *rpc)
+{
+	return (struct scn_target){rpc, run, get_state};
+}

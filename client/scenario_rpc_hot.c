@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Scenarios over RPC: requests and answers of the operations that come in numbers. */
+#include "scenario_rpc.h"
+
+#include "ptd/v1/fault.pb-c.h"
+#include "ptd/v1/mapping.pb-c.h"
+
+#include <inttypes.h>
+#include <pt/outcome.h>
+#include <stdlib.h>
+#include <string.h>
+
+static size_t packed(const void *message, uint8_t *bytes)
+{
+	const ProtobufCMessage *m = message;
+
+	return protobuf_c_message_get_packed_size(m) <= SCN_REQUEST_MAX
+		       ? protobuf_c_message_pack(m, bytes)
+		       : 0;
+}
+
+static size_t pack_access(const struct scn_lane *lane, const struct scn_record *r, uint64_t context,
+			  uint64_t ipa, uint8_t *bytes)
+{
+	const struct scn_access_body *b = &r->body.access;
+	Ptd__V1__AccessRequest m = PTD__V1__ACCESS_REQUEST__INIT;
+	uint64_t data = b->data; /* little-endian, as the format is */
+
+	m.context = context;
+	m.vcpu = lane->par ? lane->index : b->vcpu;
+	m.ipa = ipa;
+	m.access = (Ptd__V1__AccessKind)b->kind;
+	m.length = b->length;
+	if (b->kind == PTD__V1__ACCESS_KIND__ACCESS_KIND_WRITE)
+		m.data = (ProtobufCBinaryData){b->length, (uint8_t *)&data};
+	m.s1ptw = b->flags & SCN_ACCESS_S1PTW;
+	m.el0 = (b->flags & SCN_ACCESS_EL0) != 0;
+	return packed(&m, bytes);
+}
+
+static size_t pack_fault(const struct scn_lane *lane, const struct scn_record *r, uint64_t context,
+			 uint8_t *bytes)
+{
+	const struct scn_fault_body *b = &r->body.fault;
+	Ptd__V1__HandleFaultRequest m = PTD__V1__HANDLE_FAULT_REQUEST__INIT;
+
+	m.context = context;
+	m.vcpu = lane->par ? lane->index : b->vcpu;
+	m.ipa = b->ipa;
+	m.esr = b->esr;
+	m.far = b->far;
+	m.hpfar = b->hpfar;
+	m.access = (Ptd__V1__AccessKind)b->kind;
+	return packed(&m, bytes);
+}
+
+static size_t pack_translate(const struct scn_record *r, uint64_t context, uint8_t *bytes)
+{
+	const struct scn_fault_body *b = &r->body.fault;
+	Ptd__V1__TranslateRequest m = PTD__V1__TRANSLATE_REQUEST__INIT;
+
+	m.context = context;
+	m.ipa = b->ipa;
+	m.access = (Ptd__V1__AccessKind)b->kind;
+	m.vcpu = b->vcpu;
+	m.el0 = (b->flags & SCN_ACCESS_EL0) != 0;
+	return packed(&m, bytes);
+}
+
+static size_t pack_map(const struct scn_map_body *b, uint64_t context, uint64_t ipa, uint64_t pa,
+		       uint8_t *bytes)
+{
+	Ptd__V1__MapRequest m = PTD__V1__MAP_REQUEST__INIT;
+
+	m.context = context;
+	m.ipa = ipa;
+	m.size = b->size;
+	m.pa = pa;
+	m.prot = b->prot;
+	m.flags = b->flags & ~SCN_MAP_VALIDATE;
+	m.validate_only = (b->flags & SCN_MAP_VALIDATE) != 0;
+	return packed(&m, bytes);
+}
+
+static size_t pack_unmap(const struct scn_map_body *b, uint64_t context, uint64_t ipa,
+			 uint8_t *bytes)
+{
+	Ptd__V1__UnmapRequest m = PTD__V1__UNMAP_REQUEST__INIT;
+
+	m.context = context;
+	m.ipa = ipa;
+	m.size = b->size;
+	m.validate_only = (b->flags & SCN_MAP_VALIDATE) != 0;
+	return packed(&m, bytes);
+}
+
+static size_t pack_protect(const struct scn_map_body *b, uint64_t context, uint64_t ipa,
+			   uint8_t *bytes)
+{
+	Ptd__V1__ProtectRequest m = PTD__V1__PROTECT_REQUEST__INIT;
+
+	m.context = context;
+	m.ipa = ipa;
+	m.size = b->size;
+	m.prot = b->prot;
+	m.validate_only = (b->flags & SCN_MAP_VALIDATE) != 0;
+	return packed(&m, bytes);
+}
+
+size_t scn_pack(const struct scn_lane *lane, const struct scn_record *r, uint64_t ipa, uint64_t i,
+		uint8_t *bytes, const char **method)
+{
+	const struct scn_map_body *b = &r->body.map;
+	uint64_t context = lane->rpc->context[r->object];
+
+	switch (r->op) {
+	case SCN_ACCESS:
+		*method = "/ptd.v1.FaultService/Access";
+		return pack_access(lane, r, context, ipa, bytes);
+	case SCN_FAULT:
+		*method = "/ptd.v1.FaultService/HandleFault";
+		return pack_fault(lane, r, context, bytes);
+	case SCN_TRANSLATE:
+		*method = "/ptd.v1.FaultService/Translate";
+		return pack_translate(r, context, bytes);
+	case SCN_MAP:
+		*method = "/ptd.v1.MappingService/Map";
+		return pack_map(b, context, ipa, b->pa + i * b->stride + lane->index * b->lane_step,
+				bytes);
+	case SCN_UNMAP:
+		*method = "/ptd.v1.MappingService/Unmap";
+		return pack_unmap(b, context, ipa, bytes);
+	default:
+		*method = "/ptd.v1.MappingService/Protect";
+		return pack_protect(b, context, ipa, bytes);
+	}
+}
+
+static void take_effects(const Ptd__V1__Effects *e, struct scn_reply *reply, struct scn_sums *sums)
+{
+	if (!e)
+		return;
+	scn_set_fact(reply, SCN_FACT_leaves_written, e->leaves_written);
+	scn_set_fact(reply, SCN_FACT_leaves_removed, e->leaves_removed);
+	scn_set_fact(reply, SCN_FACT_already, e->already);
+	scn_set_fact(reply, SCN_FACT_holes, e->holes);
+	scn_set_fact(reply, SCN_FACT_blocks_split, e->blocks_split);
+	scn_set_fact(reply, SCN_FACT_tables_added, e->tables_added);
+	scn_set_fact(reply, SCN_FACT_tables_freed, e->tables_freed);
+	scn_set_fact(reply, SCN_FACT_tlbis, e->tlbis);
+	scn_count(sums, SCN_FACT_written, e->leaves_written);
+	scn_count(sums, SCN_FACT_removed, e->leaves_removed);
+}
+
+static uint64_t little_endian(const ProtobufCBinaryData *data)
+{
+	uint64_t v = 0;
+
+	memcpy(&v, data->data, data->len < sizeof(v) ? data->len : sizeof(v));
+	return v;
+}
+
+static void take_access(const Ptd__V1__AccessResponse *m, struct scn_reply *reply,
+			struct scn_sums *sums)
+{
+	uint64_t *most = &sums->fact[SCN_FACT_max_exits - SCN_STAGE_FIRST];
+
+	scn_set_fact(reply, SCN_FACT_outcome, m->outcome);
+	scn_set_fact(reply, SCN_FACT_pa, m->pa);
+	scn_set_fact(reply, SCN_FACT_level, (uint64_t)(int64_t)m->level);
+	scn_set_fact(reply, SCN_FACT_prot, m->prot & 0xff);
+	scn_set_fact(reply, SCN_FACT_exits, m->n_exits);
+	scn_set_fact(reply, SCN_FACT_tables_added, m->tables_added);
+	if (m->data.data)
+		scn_set_fact(reply, SCN_FACT_data, little_endian(&m->data));
+	scn_count(sums, SCN_FACT_accesses, 1);
+	for (size_t i = 0; i < m->n_exits; i++)
+		scn_count_exit(sums, m->exits[i]->outcome);
+	if (m->n_exits)
+		scn_set_fact(reply, SCN_FACT_fault, m->exits[m->n_exits - 1]->fault);
+	if (m->n_exits > *most)
+		*most = m->n_exits;
+}
+
+static void take_fault(const Ptd__V1__HandleFaultResponse *m, struct scn_reply *reply,
+		       struct scn_sums *sums)
+{
+	scn_set_fact(reply, SCN_FACT_outcome, m->outcome);
+	scn_set_fact(reply, SCN_FACT_pa, m->pa);
+	scn_set_fact(reply, SCN_FACT_level, (uint64_t)(int64_t)m->level);
+	scn_set_fact(reply, SCN_FACT_prot, m->prot & 0xff);
+	scn_set_fact(reply, SCN_FACT_tables_added, m->tables_added);
+	scn_count_exit(sums, m->outcome);
+}
+
+static void take_translation(const Ptd__V1__TranslateResponse *m, struct scn_reply *reply)
+{
+	scn_set_fact(reply, SCN_FACT_outcome, m->outcome);
+	scn_set_fact(reply, SCN_FACT_pa, m->pa);
+	scn_set_fact(reply, SCN_FACT_level, (uint64_t)(int64_t)m->level);
+	scn_set_fact(reply, SCN_FACT_prot, m->prot & 0xff);
+	scn_set_fact(reply, SCN_FACT_par, m->par);
+	scn_set_fact(reply, SCN_FACT_fault, m->fault);
+	scn_set_fact(reply, SCN_FACT_span, m->span);
+}
+
+static const ProtobufCMessageDescriptor *answer_type(unsigned op)
+{
+	switch (op) {
+	case SCN_ACCESS: return &ptd__v1__access_response__descriptor;
+	case SCN_FAULT: return &ptd__v1__handle_fault_response__descriptor;
+	case SCN_TRANSLATE: return &ptd__v1__translate_response__descriptor;
+	case SCN_MAP: return &ptd__v1__map_response__descriptor;
+	case SCN_UNMAP: return &ptd__v1__unmap_response__descriptor;
+	default: return &ptd__v1__protect_response__descriptor;
+	}
+}
+
+/* Map, Unmap and Protect answer alike, in types of their own. */
+static void take_change(unsigned op, const ProtobufCMessage *message, struct scn_reply *reply,
+			struct scn_sums *sums)
+{
+	const void *m = message;
+	const Ptd__V1__MapResponse *map = m;
+	const Ptd__V1__UnmapResponse *unmap = m;
+	const Ptd__V1__ProtectResponse *protect = m;
+
+	if (op == SCN_MAP) {
+		scn_set_fact(reply, SCN_FACT_outcome, map->outcome);
+		take_effects(map->effects, reply, sums);
+	} else if (op == SCN_UNMAP) {
+		scn_set_fact(reply, SCN_FACT_outcome, unmap->outcome);
+		take_effects(unmap->effects, reply, sums);
+	} else {
+		scn_set_fact(reply, SCN_FACT_outcome, protect->outcome);
+		take_effects(protect->effects, reply, sums);
+	}
+}
+
+bool scn_unpack(const struct scn_record *r, const struct ptd_reply *answer,
+		ProtobufCAllocator *allocator, struct scn_reply *reply, struct scn_sums *sums)
+{
+	ProtobufCMessage *m = protobuf_c_message_unpack(answer_type(r->op), allocator,
+							answer->length, answer->data);
+	const void *typed = m;
+
+	if (!m)
+		return false;
+	if (r->op == SCN_ACCESS)
+		take_access(typed, reply, sums);
+	else if (r->op == SCN_FAULT)
+		take_fault(typed, reply, sums);
+	else if (r->op == SCN_TRANSLATE)
+		take_translation(typed, reply);
+	else
+		take_change(r->op, m, reply, sums);
+	protobuf_c_message_free_unpacked(m, allocator);
+	return true;
+}
+
+/* The columns of an Apply, and how many rows they have. */
+struct columns {
+	uint64_t *ipa, *size, *pa;
+	uint32_t *kind, *prot, *flags;
+	size_t n;
+	bool maps;
+};
+
+static size_t count_items(const struct scn_record *r, uint32_t records)
+{
+	size_t n = 0;
+
+	for (uint32_t i = 0; i < records; i++)
+		n += r[i].body.map.count;
+	return n;
+}
+
+static void add_items(struct columns *c, const struct scn_record *r)
+{
+	const struct scn_map_body *b = &r->body.map;
+
+	for (uint32_t i = 0; i < b->count; i++, c->n++) {
+		c->ipa[c->n] = b->ipa + i * b->stride;
+		c->size[c->n] = b->size;
+		c->pa[c->n] = r->op == SCN_MAP ? b->pa + i * b->stride : 0;
+		c->kind[c->n] = r->op - SCN_MAP + 1u;
+		c->prot[c->n] = b->prot;
+		c->flags[c->n] = b->flags & ~SCN_MAP_VALIDATE;
+	}
+	c->maps |= r->op == SCN_MAP;
+}
+
+static bool columns_init(struct columns *c, size_t n)
+{
+	*c = (struct columns){.ipa = calloc(n, 8),
+			      .size = calloc(n, 8),
+			      .pa = calloc(n, 8),
+			      .kind = calloc(n, 4),
+			      .prot = calloc(n, 4),
+			      .flags = calloc(n, 4)};
+	return c->ipa && c->size && c->pa && c->kind && c->prot && c->flags;
+}
+
+static void columns_free(struct columns *c)
+{
+	free(c->ipa);
+	free(c->size);
+	free(c->pa);
+	free(c->kind);
+	free(c->prot);
+	free(c->flags);
+}
+
+static void take_apply(const Ptd__V1__ApplyResponse *m, struct scn_reply *reply,
+		       struct scn_sums *sums)
+{
+	take_effects(m->effects, reply, sums);
+	scn_set_fact(reply, SCN_FACT_applied, m->applied);
+	scn_set_fact(reply, SCN_FACT_errors, m->errors_total);
+	if (!m->errors_total || !m->n_errors)
+		return;
+	scn_set_fact(reply, SCN_FACT_outcome, m->errors[0]->code);
+	scn_set_fact(reply, SCN_FACT_error_index, m->errors[0]->index);
+	scn_set_fact(reply, SCN_FACT_error_ipa, m->errors[0]->ipa);
+	snprintf(reply->text, sizeof(reply->text), "%u of its items failed; item %u at 0x%" PRIx64,
+		 m->errors_total, m->errors[0]->index, m->errors[0]->ipa);
+}
+
+static Ptd__V1__Ops ops_of(struct columns *c)
+{
+	Ptd__V1__Ops ops = PTD__V1__OPS__INIT;
+
+	ops.n_ipa = ops.n_size = ops.n_kind = ops.n_prot = ops.n_flags = c->n;
+	ops.n_pa = c->maps ? c->n : 0;
+	ops.ipa = c->ipa;
+	ops.size = c->size;
+	ops.pa = c->pa;
+	ops.kind = c->kind;
+	ops.prot = c->prot;
+	ops.flags = c->flags;
+	return ops;
+}
+
+bool scn_rpc_batch(struct scn_rpc *rpc, const struct scenario *scenario, uint32_t record,
+		   struct scn_reply *reply, struct scn_sums *sums)
+{
+	const struct scn_record *r = &scenario->records[record];
+	const struct scn_group_body *b = &r->body.group;
+	Ptd__V1__ApplyRequest m = PTD__V1__APPLY_REQUEST__INIT;
+	ProtobufCMessage *answer = NULL;
+	struct columns columns;
+	Ptd__V1__Ops ops;
+	bool ok = columns_init(&columns, count_items(r + 1, b->records));
+
+	if (ok) {
+		for (uint32_t i = 0; i < b->records; i++)
+			add_items(&columns, r + 1 + i);
+		ops = ops_of(&columns);
+		m.context = rpc->context[r->object];
+		m.mode = (Ptd__V1__BatchMode)b->mode;
+		m.ops = &ops;
+		m.validate_only = (b->flags & SCN_MAP_VALIDATE) != 0;
+		ok = scn_rpc_call(rpc, "/ptd.v1.MappingService/Apply", &m.base,
+				  &ptd__v1__apply_response__descriptor, &answer, reply);
+	}
+	if (answer)
+		take_apply((const void *)answer, reply, sums);
+	protobuf_c_message_free_unpacked(answer, NULL);
+	columns_free(&columns);
+	return ok;
+}

@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Scenarios over RPC: pipelines. A lane is a connection with up to SCN_WINDOW calls under way; par
+ * gives each vCPU a lane and a thread, and all begin at one barrier.
+ *
+ * Lines of a lane follow each other: the next begins when the last call of the one before has its
+ * answer. Calls of one sweep overlap.
+ */
+#include "scenario_rpc.h"
+
+#include <pt/outcome.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+void scn_lane_init(struct scn_lane *lane, struct scn_rpc *rpc, const struct scenario *scenario,
+		   struct ptd_client *client)
+{
+	memset(lane, 0, sizeof(*lane));
+	lane->rpc = rpc;
+	lane->scenario = scenario;
+	lane->client = client;
+	lane->mismatch.record = UINT32_MAX;
+	for (unsigned i = 0; i < SCN_WINDOW; i++) {
+		lane->pending[i].lane = lane;
+		lane->pending[i].next_free = lane->free;
+		lane->free = &lane->pending[i];
+	}
+}
+
+static void *arena_alloc(void *data, size_t size)
+{
+	struct scn_lane *lane = data;
+	void *at = lane->arena + lane->arena_used;
+
+	size = (size + 15) & ~(size_t)15;
+	if (size > sizeof(lane->arena) - lane->arena_used)
+		return NULL;
+	lane->arena_used += size;
+	return at;
+}
+
+static void arena_free(void *data, void *pointer)
+{
+	(void)data, (void)pointer;
+}
+
+/* Facts of one answer into those of its operation: the first failure stays, effects add up. */
+static void merge(struct scn_reply *all, const struct scn_reply *one)
+{
+	static const uint16_t added[] = {SCN_FACT_leaves_written, SCN_FACT_leaves_removed,
+					 SCN_FACT_already,	  SCN_FACT_holes,
+					 SCN_FACT_blocks_split,	  SCN_FACT_tables_added,
+					 SCN_FACT_tables_freed,	  SCN_FACT_tlbis};
+	uint64_t sum[sizeof(added) / sizeof(added[0])];
+	uint64_t exits = all->fact[SCN_FACT_exits];
+
+	for (unsigned i = 0; i < sizeof(added) / sizeof(added[0]); i++)
+		sum[i] = all->fact[added[i]] + one->fact[added[i]];
+	if (!scn_is_failure((unsigned)all->fact[SCN_FACT_outcome]))
+		*all = *one;
+	for (unsigned i = 0; i < sizeof(added) / sizeof(added[0]); i++)
+		all->fact[added[i]] = sum[i];
+	if (exits > all->fact[SCN_FACT_exits])
+		all->fact[SCN_FACT_exits] = exits;
+}
+
+static void describe(struct scn_lane *lane, const struct scn_pending *p, struct scn_reply *one)
+{
+	const struct pt_outcome_info *info = pt_outcome_info((unsigned)one->fact[SCN_FACT_outcome]);
+	char text[sizeof(one->text)];
+
+	if (!one->text[0] && info)
+		snprintf(one->text, sizeof(one->text), "%s: %s", info->name, info->text);
+	snprintf(text, sizeof(text), "%.200s (IPA 0x%llx", one->text, (unsigned long long)p->ipa);
+	snprintf(one->text, sizeof(one->text), lane->par ? "%s, vCPU %u)" : "%s)", text,
+		 lane->index);
+}
+
+/* The expectations that follow an operation of par. */
+static void check_inner(struct scn_lane *lane, uint32_t record, const struct scn_reply *one)
+{
+	const struct scn_record *r = lane->scenario->records;
+	struct scn_mismatch m;
+
+	for (uint32_t i = record + 1; i < lane->scenario->header.records; i++) {
+		if (r[i].op != SCN_EXPECT || !(r[i].flags & SCN_F_PAR))
+			break;
+		m.record = i;
+		if (!scn_check_reply(&r[i], one, &m) && lane->mismatch.record == UINT32_MAX)
+			lane->mismatch = m;
+	}
+}
+
+static void done(void *arg, const struct ptd_reply *answer)
+{
+	struct scn_pending *p = arg;
+	struct scn_lane *lane = p->lane;
+	const struct scn_record *r = &lane->scenario->records[p->record];
+	ProtobufCAllocator arena = {arena_alloc, arena_free, lane};
+	struct scn_reply one = {.mismatch = {.record = UINT32_MAX}};
+	bool failed;
+
+	lane->arena_used = 0;
+	scn_count(&lane->sums, SCN_FACT_calls, 1);
+	if (answer->status->state != PTD_STATE_OK) {
+		scn_fail_reply(&one, answer->status);
+		lane->lost |= answer->status->where != PTD_WHERE_DAEMON &&
+			      answer->status->where != PTD_WHERE_DEADLINE;
+	} else if (!scn_unpack(r, answer, &arena, &one, &lane->sums)) {
+		scn_set_fact(&one, SCN_FACT_outcome, PT_INTERNAL);
+		snprintf(one.text, sizeof(one.text), "the daemon's answer cannot be read");
+	}
+	failed = scn_is_failure((unsigned)one.fact[SCN_FACT_outcome]);
+	if (failed) {
+		scn_count(&lane->sums, SCN_FACT_failed, 1);
+		describe(lane, p, &one);
+	}
+	if (failed && !lane->failed && !(r->flags & SCN_F_OUTCOME)) {
+		lane->failed = true;
+		lane->failure = one;
+	}
+	if (lane->par)
+		check_inner(lane, p->record, &one);
+	merge(&lane->reply, &one);
+	p->next_free = lane->free;
+	lane->free = p;
+}
+
+static bool start(struct scn_lane *lane, uint32_t record, uint64_t ipa, uint64_t i)
+{
+	const struct scn_record *r = &lane->scenario->records[record];
+	uint8_t bytes[SCN_REQUEST_MAX];
+	struct scn_pending *p;
+	const char *method;
+	size_t length;
+
+	if (lane->lost || !ptd_wait(lane->client, SCN_WINDOW - 1) || !lane->free) {
+		lane->lost = true;
+		return false;
+	}
+	length = scn_pack(lane, r, ipa, i, bytes, &method);
+	p = lane->free;
+	lane->free = p->next_free;
+	p->record = record;
+	p->ipa = ipa;
+	if (ptd_start(lane->client, method, bytes, length, 0, done, p))
+		return true;
+	p->next_free = lane->free;
+	lane->free = p;
+	lane->lost = true;
+	return false;
+}
+
+static void sweep(struct scn_lane *lane, uint32_t record)
+{
+	const struct scn_access_body *b = &lane->scenario->records[record].body.access;
+	uint64_t base = b->ipa + lane->index * b->lane_step;
+	uint64_t at = 0, i = 0;
+
+	do {
+		if (!start(lane, record, base + at, i++))
+			return;
+	} while (!__builtin_add_overflow(at, b->step, &at) && at < b->size);
+}
+
+static void series(struct scn_lane *lane, uint32_t record)
+{
+	const struct scn_map_body *b = &lane->scenario->records[record].body.map;
+
+	for (uint64_t i = 0; i < b->count; i++)
+		if (!start(lane, record, b->ipa + lane->index * b->lane_step + i * b->stride, i))
+			return;
+}
+
+void scn_lane_run(struct scn_lane *lane, uint32_t record)
+{
+	const struct scn_record *r = &lane->scenario->records[record];
+
+	memset(&lane->reply, 0, sizeof(lane->reply));
+	lane->reply.mismatch.record = UINT32_MAX;
+	if (r->op == SCN_ACCESS)
+		sweep(lane, record);
+	else if (r->op == SCN_FAULT || r->op == SCN_TRANSLATE)
+		start(lane, record, r->body.fault.ipa, 0);
+	else
+		series(lane, record);
+	if (!ptd_wait(lane->client, 0))
+		lane->lost = true;
+}
+
+/* A par at work. */
+struct par {
+	struct scn_rpc *rpc;
+	const struct scenario *scenario;
+	uint32_t record, lanes;
+	pthread_barrier_t start;
+	struct worker {
+		struct par *par;
+		struct scn_lane *lane;
+		pthread_t thread;
+		struct ptd_status status;
+	} worker[SCN_MAX_LANES];
+};
+
+static bool takes_part(const struct scn_record *r, uint32_t lane)
+{
+	if (r->op == SCN_EXPECT)
+		return false;
+	if (r->op != SCN_ACCESS)
+		return true;
+	switch (r->body.access.select) {
+	case SCN_EVEN: return lane % 2 == 0;
+	case SCN_ODD: return lane % 2 == 1;
+	case SCN_ONE: return lane == r->body.access.vcpu;
+	default: return true;
+	}
+}
+
+static void *work(void *arg)
+{
+	struct worker *w = arg;
+	const struct scn_record *r = w->par->scenario->records;
+	uint32_t first = w->par->record + 1, n = r[w->par->record].body.group.records;
+
+	pthread_barrier_wait(&w->par->start);
+	for (uint32_t i = first; i < first + n && !w->lane->lost; i++)
+		if (takes_part(&r[i], w->lane->index))
+			scn_lane_run(w->lane, i);
+	return NULL;
+}
+
+static bool open_worker(struct par *par, uint32_t i)
+{
+	const struct ptd_options options = {.size = sizeof(options),
+					    .timeout_ms = par->rpc->timeout_ms};
+	struct worker *w = &par->worker[i];
+	struct ptd_client *client = ptd_open(par->rpc->endpoint, &options, &w->status);
+
+	w->par = par;
+	w->lane = malloc(sizeof(*w->lane));
+	if (!client || !w->lane) {
+		ptd_close(client);
+		free(w->lane);
+		w->lane = NULL;
+		return false;
+	}
+	scn_lane_init(w->lane, par->rpc, par->scenario, client);
+	w->lane->par = true;
+	w->lane->index = i;
+	return true;
+}
+
+static void close_worker(struct worker *w)
+{
+	if (!w->lane)
+		return;
+	ptd_close(w->lane->client);
+	free(w->lane);
+}
+
+static bool gather(struct par *par, struct scn_reply *reply, struct scn_sums *sums)
+{
+	for (uint32_t i = 0; i < par->lanes; i++) {
+		const struct scn_lane *lane = par->worker[i].lane;
+		uint64_t ns = reply->ns;
+
+		scn_add_sums(sums, &lane->sums);
+		if (lane->lost) {
+			snprintf(reply->text, sizeof(reply->text), "vCPU %u: %s", i,
+				 ptd_connection(lane->client)->message);
+			return false;
+		}
+		if (lane->failed && !scn_is_failure((unsigned)reply->fact[SCN_FACT_outcome])) {
+			*reply = lane->failure;
+			reply->mismatch.record = UINT32_MAX;
+			reply->ns = ns;
+		}
+	}
+	for (uint32_t i = 0; i < par->lanes; i++)
+		if (par->worker[i].lane->mismatch.record != UINT32_MAX) {
+			reply->mismatch = par->worker[i].lane->mismatch;
+			break;
+		}
+	return true;
+}
+
+static uint64_t run_workers(struct par *par)
+{
+	uint32_t started = 0;
+	uint64_t t;
+
+	pthread_barrier_init(&par->start, NULL, par->lanes + 1);
+	while (started < par->lanes &&
+	       !pthread_create(&par->worker[started].thread, NULL, work, &par->worker[started]))
+		started++;
+	if (started < par->lanes)
+		abort(); /* the others wait for a thread that the system refuses */
+	t = now_ns();
+	pthread_barrier_wait(&par->start);
+	for (uint32_t i = 0; i < par->lanes; i++)
+		pthread_join(par->worker[i].thread, NULL);
+	t = now_ns() - t;
+	pthread_barrier_destroy(&par->start);
+	return t;
+}
+
+bool scn_rpc_par(struct scn_rpc *rpc, const struct scenario *scenario, uint32_t record,
+		 struct scn_reply *reply, struct scn_sums *sums)
+{
+	struct par *par = calloc(1, sizeof(*par));
+	uint32_t opened = 0;
+	bool ok = false;
+
+	if (!par)
+		return false;
+	par->rpc = rpc;
+	par->scenario = scenario;
+	par->record = record;
+	par->lanes = scenario->records[record].body.group.lanes;
+	while (opened < par->lanes && open_worker(par, opened))
+		opened++;
+	if (opened == par->lanes) {
+		reply->ns = run_workers(par);
+		ok = gather(par, reply, sums);
+	} else {
+		snprintf(reply->text, sizeof(reply->text), "vCPU %u: %s", opened,
+			 par->worker[opened].status.message);
+	}
+	for (uint32_t i = 0; i < opened; i++)
+		close_worker(&par->worker[i]);
+	free(par);
+	return ok;
+}
