@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The fault handler over memslots: block sizes, races, relaxation, and what it leaves to the VMM.
+ */
+#include "core.h"
+
+struct slots {
+	struct pt_slots head;
+	struct pt_slot space[4];
+};
+
+static struct slots *one_slot(struct core *c, struct pt_slot slot)
+{
+	struct slots *slots = calloc(1, sizeof(*slots));
+
+	assert_non_null(slots);
+	slots->head.count = 1;
+	memcpy(slots->head.slot, &slot, sizeof(slot));
+	pt_ctx_set_slots(&c->ctx, &slots->head);
+	return slots;
+}
+
+static enum pt_outcome fault(struct core *c, uint64_t ipa, enum pt_access access,
+			     struct pt_fault_result *result)
+{
+	struct pt_fault in = {.ipa = {ipa}, .access = (uint8_t)access};
+	struct pt_fault_result ignored;
+	enum pt_outcome outcome;
+
+	pt_section_begin(&c->agent);
+	outcome = pt_fault_handle(&c->agent, &c->ctx, &in, result ? result : &ignored);
+	pt_section_end(&c->agent);
+	return outcome;
+}
+
+static void a_fault_installs_the_largest_block_that_fits(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < SHAPES; i++) {
+		struct core c;
+		struct pt_fault_result r;
+		struct slots *slots;
+		uint64_t page, block;
+
+		core_open(&c, &shapes[i]);
+		page = core_size(&c, 3);
+		block = core_size(&c, 2);
+		/* The slot begins and ends inside a block: pages there, a block in between. */
+		slots = one_slot(&c, (struct pt_slot){.ipa = block - page,
+						      .size = block + 2 * page,
+						      .pa = 3 * block - page,
+						      .backing_shift = 40});
+		ASSERT_OUTCOME(PT_MAPPED, fault(&c, block - 1, PT_ACCESS_READ, &r));
+		assert_int_equal(3, r.level);
+		assert_int_equal(3 * block - 1, r.pa.v);
+		ASSERT_OUTCOME(PT_MAPPED, fault(&c, block + 5 * page + 8, PT_ACCESS_WRITE, &r));
+		assert_int_equal(2, r.level);
+		assert_int_equal(3 * block + 5 * page + 8, r.pa.v);
+		assert_int_equal(PT_PROT_RW, r.prot);
+		assert_int_equal(r.pa.v, core_walk(&c, block + 5 * page + 8, HW_WRITE).pa);
+		ASSERT_OUTCOME(PT_MAPPED, fault(&c, 2 * block, PT_ACCESS_READ, &r));
+		assert_int_equal(3, r.level);
+		ASSERT_OUTCOME(PT_NO_SLOT, fault(&c, 2 * block + page, PT_ACCESS_READ, NULL));
+		ASSERT_OUTCOME(PT_NO_SLOT, fault(&c, block - page - 1, PT_ACCESS_READ, NULL));
+		core_close(&c);
+		free(slots);
+	}
+}
+
+static void backing_page_and_alignment_limit_the_block(void **state)
+{
+	static const struct {
+		uint64_t pa;
+		unsigned backing;
+		int level;
+	} rows[] = {{PT_SZ_1G, 12, 3},
+		    {PT_SZ_1G, 20, 3},
+		    {PT_SZ_1G, 21, 2},
+		    {PT_SZ_1G, 30, 1},
+		    {0, 40, 1},
+		    {PT_SZ_2M, 30, 2},
+		    {PT_SZ_1G + PT_SZ_4K, 30, 3},
+		    {4096, 12, 3}};
+	(void)state;
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct pt_fault_result r;
+		struct core c;
+		struct slots *slots;
+
+		core_open(&c, &shapes[0]);
+		slots = one_slot(&c, (struct pt_slot){.ipa = PT_SZ_1G,
+						      .size = PT_SZ_1G,
+						      .pa = rows[i].pa,
+						      .backing_shift = (uint8_t)rows[i].backing});
+		ASSERT_OUTCOME(PT_MAPPED, fault(&c, PT_SZ_1G + 0x123456, PT_ACCESS_READ, &r));
+		assert_int_equal(rows[i].level, r.level);
+		assert_int_equal(rows[i].level - 1, r.tables_added);
+		assert_int_equal(rows[i].pa + 0x123456, r.pa.v);
+		core_close(&c);
+		free(slots);
+	}
+}
+
+static void a_fault_stays_below_an_existing_table_and_a_claim(void **state)
+{
+	struct pt_fault_result r;
+	struct pt_claim claim;
+	struct slots *slots;
+	struct core c;
+
+	(void)state;
+	core_open(&c, &shapes[0]);
+	slots = one_slot(&c, (struct pt_slot){.size = 4 * PT_SZ_1G, .backing_shift = 30});
+	ASSERT_OUTCOME(PT_MAPPED, core_map(&c, 0x5000, 0x1000, 0x5000, PT_PROT_R, 0));
+	ASSERT_OUTCOME(PT_MAPPED, fault(&c, PT_SZ_2M, PT_ACCESS_READ, &r));
+	assert_int_equal(2, r.level);
+	ASSERT_OUTCOME(PT_MAPPED, fault(&c, 0x9000, PT_ACCESS_READ, &r));
+	assert_int_equal(3, r.level);
+	ASSERT_OUTCOME(PT_OK, pt_claim_acquire(&claim, &c.ctx, PT_SZ_1G, PT_SZ_1G + PT_SZ_4K - 1,
+					       PT_CLAIM_EXCLUSIVE, false, NULL));
+	ASSERT_OUTCOME(PT_PARKED, fault(&c, PT_SZ_1G, PT_ACCESS_READ, NULL));
+	ASSERT_OUTCOME(PT_MAPPED, fault(&c, PT_SZ_1G + PT_SZ_4K, PT_ACCESS_READ, &r));
+	assert_int_equal(3, r.level); /* no block over the claim */
+	ASSERT_OUTCOME(PT_MAPPED, fault(&c, PT_SZ_1G + PT_SZ_2M, PT_ACCESS_READ, &r));
+	assert_int_equal(2, r.level);
+	pt_claim_release(&claim);
+	ASSERT_OUTCOME(PT_MAPPED, fault(&c, PT_SZ_1G, PT_ACCESS_READ, &r));
+	core_close(&c);
+	free(slots);
+}
+
+static void two_vcpus_same_fault(void **state) /* B27 */
+{
+	struct pt_fault_result r;
+	struct slots *slots;
+	struct core c;
+
+	(void)state;
+	core_open(&c, &shapes[0]);
+	slots = one_slot(&c, (struct pt_slot){.size = PT_SZ_1G, .backing_shift = 12});
+	ASSERT_OUTCOME(PT_MAPPED, fault(&c, 0x1000, PT_ACCESS_WRITE, &r));
+	ASSERT_OUTCOME(PT_ALREADY_MAPPED, fault(&c, 0x1000, PT_ACCESS_WRITE, &r));
+	/* A late fault with fewer rights narrows nothing. */
+	ASSERT_OUTCOME(PT_ALREADY_MAPPED, fault(&c, 0x1fff, PT_ACCESS_READ, &r));
+	assert_int_equal(PT_PROT_RW, r.prot);
+	assert_true(core_walk(&c, 0x1000, HW_READ).write);
+	ASSERT_OUTCOME(PT_RELAXED, fault(&c, 0x1000, PT_ACCESS_EXEC, &r));
+	assert_int_equal(PT_PROT_RWX, r.prot);
+	ASSERT_OUTCOME(PT_ALREADY_MAPPED, fault(&c, 0x1000, PT_ACCESS_EXEC, &r));
+	assert_int_equal(1, atomic_load(&c.ctx.generation)); /* fault fills do not count */
+	core_close(&c);
+	free(slots);
+}
+
+static void slot_flags_decide(void **state)
+{
+	struct pt_fault_result r;
+	struct slots *slots;
+	struct core c;
+
+	(void)state;
+	core_open(&c, &shapes[0]);
+	slots = one_slot(&c, (struct pt_slot){.size = PT_SZ_1G,
+					      .flags = PT_SLOT_READ_ONLY | PT_SLOT_NO_EXEC,
+					      .backing_shift = 30});
+	ASSERT_OUTCOME(PT_READ_ONLY, fault(&c, 0, PT_ACCESS_WRITE, NULL));
+	ASSERT_OUTCOME(PT_DENIED, fault(&c, 0, PT_ACCESS_EXEC, NULL));
+	ASSERT_OUTCOME(PT_MAPPED, fault(&c, 0, PT_ACCESS_READ, &r));
+	assert_int_equal(PT_PROT_R, r.prot);
+	free(slots);
+	slots = one_slot(&c, (struct pt_slot){.ipa = PT_SZ_1G,
+					      .size = PT_SZ_1G,
+					      .flags = PT_SLOT_LOG_DIRTY,
+					      .backing_shift = 30});
+	ASSERT_OUTCOME(PT_MAPPED, fault(&c, PT_SZ_1G, PT_ACCESS_READ, &r));
+	assert_int_equal(3, r.level);
+	assert_int_equal(PT_PROT_R, r.prot);
+	ASSERT_OUTCOME(PT_RELAXED, fault(&c, PT_SZ_1G, PT_ACCESS_WRITE, &r));
+	assert_int_equal(PT_PROT_RW, r.prot);
+	core_close(&c);
+	free(slots);
+}
+
+static void a_slot_grants_rights_only_on_its_own_memory(void **state)
+{
+	struct slots *slots;
+	struct core c;
+
+	(void)state;
+	core_open(&c, &shapes[0]);
+	slots = one_slot(&c, (struct pt_slot){.size = PT_SZ_1G, .backing_shift = 12});
+	ASSERT_OUTCOME(PT_MAPPED, core_map(&c, 0x1000, 0x1000, 0x9000, PT_PROT_R, 0));
+	ASSERT_OUTCOME(PT_DENIED, fault(&c, 0x1000, PT_ACCESS_WRITE, NULL));
+	ASSERT_OUTCOME(PT_MAPPED,
+		       core_map(&c, 0x2000, 0x1000, 0x2000, PT_PROT(PT_PROT_R, PT_MEM_DEVICE), 0));
+	ASSERT_OUTCOME(PT_DENIED, fault(&c, 0x2000, PT_ACCESS_EXEC, NULL));
+	ASSERT_OUTCOME(PT_MAPPED, core_map(&c, 0x3000, 0x1000, 0x3000, PT_PROT_R, 0));
+	ASSERT_OUTCOME(PT_RELAXED, fault(&c, 0x3000, PT_ACCESS_WRITE, NULL));
+	core_close(&c);
+	free(slots);
+}
+
+static pt_pte *slot_of(struct core *c, uint64_t ipa)
+{
+	struct pt_walk_step step[PT_LEVELS];
+	unsigned steps = pt_walk_explain(&c->ctx, pt_ipa(ipa), step);
+
+	return pt_port_table(&c->port, step[steps - 1].table) + step[steps - 1].index;
+}
+
+static void an_entry_between_break_and_make_is_a_retry(void **state)
+{
+	struct slots *slots;
+	struct core c;
+	pt_pte *entry, leaf;
+
+	(void)state;
+	core_open(&c, &shapes[0]);
+	slots = one_slot(&c, (struct pt_slot){.size = PT_SZ_1G, .backing_shift = 12});
+	ASSERT_OUTCOME(PT_MAPPED, fault(&c, 0x1000, PT_ACCESS_READ, NULL));
+	entry = slot_of(&c, 0x1000);
+	leaf = *entry;
+	*entry = PT_PTE_LOCKED;
+	ASSERT_OUTCOME(PT_RACED, fault(&c, 0x1000, PT_ACCESS_READ, NULL));
+	ASSERT_OUTCOME(PT_RACED, core_point(&c,
+					    core_item(&c, PT_ITEM_MAP, 0x1000, 0x1000, 0, PT_PROT_R,
+						      PT_MAP_REPLACE),
+					    NULL, NULL));
+	ASSERT_OUTCOME(
+		PT_RACED,
+		core_point(&c, core_item(&c, PT_ITEM_UNMAP, 0x1000, 0x1000, 0, 0, 0), NULL, NULL));
+	ASSERT_OUTCOME(PT_RACED,
+		       core_point(&c,
+				  core_item(&c, PT_ITEM_PROTECT, 0x1000, 0x1000, 0, PT_PROT_R, 0),
+				  NULL, NULL));
+	assert_int_equal(PT_PTE_LOCKED, *entry);
+	*entry = leaf & ~PT_PTE_AF;
+	ASSERT_OUTCOME(PT_MADE_YOUNG, fault(&c, 0x1000, PT_ACCESS_READ, NULL));
+	assert_int_equal(leaf, *entry);
+	core_close(&c);
+	free(slots);
+}
+
+static void out_of_pages_changes_nothing(void **state)
+{
+	struct pt_host_failpoint second = {.scope = 77, .nth = 2, .times = 1};
+	struct pt_digest before;
+	struct slots *slots;
+	struct core c;
+	uint64_t used;
+
+	(void)state;
+	core_open(&c, &shapes[0]);
+	c.ctx.scope = 77;
+	slots = one_slot(&c, (struct pt_slot){.size = PT_SZ_1G, .backing_shift = 12});
+	before = core_digest_of(&c);
+	used = atomic_load(&c.tables.world.pool.used_bytes);
+	pt_host_failpoint_arm(PT_FP_POOL_RESERVE, &second);
+	ASSERT_OUTCOME(PT_NO_MEMORY, fault(&c, 0x1000, PT_ACCESS_READ, NULL));
+	pt_host_failpoint_disarm(PT_FP_POOL_RESERVE);
+	assert_int_equal(before.state[0], core_digest_of(&c).state[0]);
+	assert_int_equal(used, atomic_load(&c.tables.world.pool.used_bytes));
+	atomic_store(&c.ctx.quota_pages, 1);
+	ASSERT_OUTCOME(PT_QUOTA, fault(&c, 0x1000, PT_ACCESS_READ, NULL));
+	assert_int_equal(0, atomic_load(&c.ctx.table_pages));
+	atomic_store(&c.ctx.quota_pages, 2);
+	ASSERT_OUTCOME(PT_MAPPED, fault(&c, 0x1000, PT_ACCESS_READ, NULL));
+	ASSERT_OUTCOME(PT_MAPPED, fault(&c, 0x2000, PT_ACCESS_READ, NULL));
+	ASSERT_OUTCOME(PT_QUOTA, fault(&c, PT_SZ_2M, PT_ACCESS_READ, NULL));
+	core_close(&c);
+	free(slots);
+}
+
+/* ---- with TLBs ---- */
+
+static enum pt_outcome access_at(struct core *c, struct pt_host_ram *ram, uint32_t vcpu,
+				 uint64_t ipa, enum pt_access access, bool handle, uint32_t *exits)
+{
+	uint64_t word = 0;
+	struct pt_host_access a = {.vcpu = vcpu,
+				   .ipa = {ipa},
+				   .access = (uint8_t)access,
+				   .handle_faults = handle,
+				   .length = 8,
+				   .data = &word};
+	enum pt_outcome outcome;
+
+	pt_section_begin(&c->agent);
+	outcome = pt_host_access(&c->agent, &c->ctx, ram, &a);
+	pt_section_end(&c->agent);
+	if (exits)
+		*exits = a.exits;
+	return outcome;
+}
+
+static void a_reader_and_a_writer_take_at_most_two_exits(void **state)
+{
+	struct pt_host_ram ram;
+	struct slots *slots;
+	struct core c;
+	uint32_t exits;
+
+	(void)state;
+	core_open_bytes(&c, &shapes[0], UINT64_C(64) << 20, true);
+	ASSERT_OUTCOME(PT_OK, pt_host_ram_create(&ram, PT_SZ_2M));
+	slots = one_slot(&c, (struct pt_slot){.size = PT_SZ_2M,
+					      .flags = PT_SLOT_LOG_DIRTY,
+					      .backing_shift = 12});
+	for (uint64_t ipa = 0; ipa < 16 * PT_SZ_4K; ipa += PT_SZ_4K) {
+		ASSERT_OUTCOME(PT_OK, access_at(&c, &ram, 0, ipa, PT_ACCESS_READ, true, &exits));
+		assert_int_equal(1, exits);
+		ASSERT_OUTCOME(PT_OK, access_at(&c, &ram, 1, ipa, PT_ACCESS_READ, true, &exits));
+		assert_int_equal(0, exits);
+		ASSERT_OUTCOME(PT_OK, access_at(&c, &ram, 1, ipa, PT_ACCESS_WRITE, true, &exits));
+		assert_int_equal(1, exits);
+		/* vCPU 0 still holds the read-only entry: told so, and its entry goes. */
+		ASSERT_OUTCOME(PT_OK, access_at(&c, &ram, 0, ipa, PT_ACCESS_WRITE, true, &exits));
+		assert_true(exits <= 2);
+		ASSERT_OUTCOME(PT_OK, access_at(&c, &ram, 0, ipa, PT_ACCESS_WRITE, true, &exits));
+		assert_int_equal(0, exits);
+	}
+	core_close(&c);
+	pt_host_ram_destroy(&ram);
+	free(slots);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_fault_installs_the_largest_block_that_fits),
+		cmocka_unit_test(backing_page_and_alignment_limit_the_block),
+		cmocka_unit_test(a_fault_stays_below_an_existing_table_and_a_claim),
+		cmocka_unit_test(two_vcpus_same_fault),
+		cmocka_unit_test(slot_flags_decide),
+		cmocka_unit_test(a_slot_grants_rights_only_on_its_own_memory),
+		cmocka_unit_test(an_entry_between_break_and_make_is_a_retry),
+		cmocka_unit_test(out_of_pages_changes_nothing),
+		cmocka_unit_test(a_reader_and_a_writer_take_at_most_two_exits),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
