@@ -151,6 +151,8 @@ static void flush(struct ptd_client *client)
 			break;
 		core_wrote(client->core, (size_t)moved);
 	}
+	if (!client->gone && core_over(client->core))
+		lose(client, 0);
 }
 
 /* Reads what is there, a few batches at most. True: something came. */
@@ -160,8 +162,6 @@ static bool take_input(struct ptd_client *client)
 
 	for (int i = 0; i < READS_PER_ROUND && !client->gone; i++) {
 		long length = socket_read(client->fd, client->input, INPUT_BATCH);
-		bool fine;
-
 		if (length < 0)
 			lose(client, errno);
 		if (length <= 0)
@@ -169,12 +169,8 @@ static bool take_input(struct ptd_client *client)
 		any = true;
 		/* Callbacks of streams run in here; they must not start another round. */
 		client->delivering = true;
-		fine = core_input(client->core, client->input, (size_t)length);
+		core_input(client->core, client->input, (size_t)length);
 		client->delivering = false;
-		if (!fine) {
-			flush(client); /* a GOAWAY that says why */
-			lose(client, 0);
-		}
 		if ((size_t)length < INPUT_BATCH)
 			break;
 	}

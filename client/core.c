@@ -562,12 +562,17 @@ bool core_wants_write(const struct core *core)
 	       (!core->broken && nghttp2_session_want_write(core->session));
 }
 
-bool core_input(struct core *core, const uint8_t *bytes, size_t length)
+void core_input(struct core *core, const uint8_t *bytes, size_t length)
 {
 	if (!core->broken && nghttp2_session_mem_recv(core->session, bytes, length) < 0)
 		fail(core);
-	/* After an error nghttp2 has a GOAWAY to send and wants no more input. */
-	return !core->broken && nghttp2_session_want_read(core->session);
+}
+
+/* After a protocol error nghttp2 still has a GOAWAY to send that says which. */
+bool core_over(const struct core *core)
+{
+	return core->broken ||
+	       (!core_wants_write(core) && !nghttp2_session_want_read(core->session));
 }
 
 void core_lost(struct core *core)

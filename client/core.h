@@ -68,9 +68,12 @@ size_t core_output(struct core *core, const uint8_t **bytes);
 void core_wrote(struct core *core, size_t length);
 bool core_wants_write(const struct core *core);
 
-/* Bytes that came. False: the peer breaks the protocol; write what core_output() still has, then
- * core_lost(). */
-bool core_input(struct core *core, const uint8_t *bytes, size_t length);
+/* Bytes that came. */
+void core_input(struct core *core, const uint8_t *bytes, size_t length);
+
+/* Nothing more can come of this connection: the peer broke the protocol, or said goodbye and its
+ * calls have ended. Close it, then core_lost(). */
+bool core_over(const struct core *core);
 
 /* The connection is gone: ends all calls. */
 void core_lost(struct core *core);

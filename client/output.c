@@ -162,12 +162,19 @@ static void print_vertical(const struct output *out, const struct cells *cells)
 {
 	struct cells *turned = cells_new(cells->columns, 2);
 
+	turned->rows = 0;
 	turned->title[0] = text_new("name");
 	turned->title[1] = text_new("value");
 	turned->right[0] = turned->right[1] = false;
 	for (size_t c = 0; c < cells->columns; c++) {
-		turned->text[2 * c] = text_new("%s", cells->title[c]);
-		turned->text[2 * c + 1] = text_new("%s", cells->text[c]);
+		char **text = turned->text + 2 * turned->rows;
+
+		/* What is not there, a whole sub-message for one, needs no line. */
+		if (!*cells->text[c])
+			continue;
+		text[0] = text_new("%s", cells->title[c]);
+		text[1] = text_new("%s", cells->text[c]);
+		turned->rows++;
 	}
 	print_table(out, turned, false, 0);
 	cells_free(turned);
@@ -282,6 +289,21 @@ static bool is_number(const ProtobufCFieldDescriptor *field)
 	       (shown == SHOWN_NUMBER || shown == SHOWN_SIGNED || shown == SHOWN_SIZE);
 }
 
+/* The field's name; with the way to it where the name alone is taken by a column before. */
+static char *title_of(const struct path *path, const struct cells *cells, size_t before)
+{
+	const char *name = path->step[path->depth - 1]->name;
+	char *title = text_new("%s", name);
+
+	for (size_t c = 0; c < before && path->depth > 1; c++) {
+		if (strcmp(cells->title[c], name))
+			continue;
+		free(title);
+		return text_new("%s.%s", path->step[path->depth - 2]->name, name);
+	}
+	return title;
+}
+
 static struct cells *cells_of(const struct grid *grid, const struct output *out,
 			      const ProtobufCMessage *const *rows, size_t count)
 {
@@ -290,7 +312,7 @@ static struct cells *cells_of(const struct grid *grid, const struct output *out,
 	for (size_t c = 0; c < grid->count; c++) {
 		const ProtobufCFieldDescriptor *leaf = grid->path[c].step[grid->path[c].depth - 1];
 
-		cells->title[c] = text_new("%s", leaf->name);
+		cells->title[c] = title_of(grid->path + c, cells, c);
 		cells->right[c] = is_number(leaf);
 		for (size_t i = 0; i < count; i++)
 			cells->text[i * grid->count + c] = path_text(rows[i], grid->path + c, out);
