@@ -95,6 +95,38 @@ static void nothing_outside_is_touched(void **state)
 	assert_int_equal(pt_host_ram_create(&ram, UINT64_MAX - 4095), PT_NO_MEMORY);
 }
 
+/* One memory, at an address of its own in each machine; sparse, and zero where pages are handed
+ * out. */
+static void table_memory_stands_in_the_upper_half_of_each_machine(void **state)
+{
+	struct pt_host_tables *tables = calloc(1, sizeof(*tables));
+	struct pt_agent *agent = calloc(1, sizeof(*agent));
+	struct pt_port small, large;
+	struct pt_page page;
+
+	(void)state;
+	assert_int_equal(pt_host_tables_create(tables, 0), PT_INVALID);
+	assert_int_equal(pt_host_tables_create(tables, (2 << 20) + 4096), PT_INVALID);
+	assert_int_equal(pt_host_tables_create(tables, 8 * GIB), PT_OK);
+	pt_host_port_init(&small, tables, 40);
+	pt_host_port_init(&large, tables, 52);
+	assert_int_equal(small.table_pa, UINT64_C(1) << 39);
+	assert_int_equal(large.table_pa, UINT64_C(1) << 51);
+	assert_int_equal(small.table_bytes, 8 * GIB);
+	assert_int_equal(pt_agent_join(&tables->world, agent), PT_OK);
+	assert_int_equal(pt_pool_get(agent, 16, &page), PT_OK);
+	assert_int_equal(page.off % 65536, 0);
+	pt_pte_init(pt_port_table(&small, pt_page_pa(&small, page)), 0x1234);
+	assert_int_equal(pt_pte_load(pt_port_table(&large, pt_page_pa(&large, page))), 0x1234);
+	assert_int_equal(pt_pa_page(&large, pt_page_pa(&large, page)).off, page.off);
+	pt_pte_init(pt_port_table(&small, pt_page_pa(&small, page)), 0);
+	pt_pool_put(agent, 16, page);
+	pt_agent_leave(agent);
+	pt_host_tables_destroy(tables);
+	free(tables);
+	free(agent);
+}
+
 static void plan_of_hits(const struct pt_host_failpoint *how, uint64_t scope, unsigned n, char *out)
 {
 	pt_host_failpoint_arm(PT_FP_POOL_RESERVE, how);
@@ -169,6 +201,7 @@ int main(void)
 		cmocka_unit_test(memory_reads_as_zero_and_takes_pages_on_write),
 		cmocka_unit_test(every_small_copy_is_byte_exact),
 		cmocka_unit_test(nothing_outside_is_touched),
+		cmocka_unit_test(table_memory_stands_in_the_upper_half_of_each_machine),
 		cmocka_unit_test(failpoints_fail_the_hits_their_plan_names),
 		cmocka_unit_test(a_seed_repeats_and_other_points_stay_quiet),
 	};
