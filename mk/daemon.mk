@@ -1,1 +1,50 @@
 # SPDX-License-Identifier: BSD-2-Clause
+# build/ptd, and build/ptd-checked: the same sources of lib and daemon with -DPT_CHECKED in a folder of their own.
+CORE_SRC := $(sort $(wildcard daemon/core/*.c))
+DRIVER_SRC := $(sort $(wildcard daemon/driver/*.c))
+CORE_OBJ := $(CORE_SRC:%.c=$(B)/%.o)
+DRIVER_OBJ := $(DRIVER_SRC:%.c=$(B)/%.o)
+FDS_OBJ := $(B)/gen/ptd_fds.o
+CHECKED_LIB_OBJ := $(LIB_SRC:%.c=$(B)/checked/%.o)
+CHECKED_OBJ := $(CHECKED_LIB_OBJ) $(HOST_SRC:%.c=$(B)/checked/%.o) $(CORE_SRC:%.c=$(B)/checked/%.o) \
+	$(DRIVER_SRC:%.c=$(B)/checked/%.o)
+DAEMON_INC := $(LIB_INC) -Idaemon/core -I$(B)/gen
+CORE_LIBS := -lnghttp2 -lprotobuf-c $(LIBPT_LIBS)
+DAEMON_LIBS := -luv -linih $(CORE_LIBS)
+
+# The descriptor set that reflection serves, as an array.
+$(B)/gen/ptd_fds.c: $(B)/gen/ptd.fds
+	$(call say,EMBED,$@)
+	$(Q){ echo '#include "descset.h"'; echo 'const unsigned char ptd_fds[] = {'; \
+		od -An -v -tx1 $< | sed 's/ \([0-9a-f][0-9a-f]\)/0x\1,/g'; \
+		echo '};'; echo 'const size_t ptd_fds_length = sizeof(ptd_fds);'; } > $@.tmp && mv $@.tmp $@
+$(FDS_OBJ): $(B)/gen/ptd_fds.c
+	$(call say,CC,$@)
+	$(Q)$(CC) $(CFLAGS_ALL) $(DAEMON_INC) -c -o $@ $<
+
+$(B)/daemon/%.o: daemon/%.c $(B)/gen/.stamp
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(HOST_DEFS) -DPTD_VERSION='"$(VERSION)"' $(DAEMON_INC) -c -o $@ $<
+
+$(CHECKED_LIB_OBJ): CFLAGS_ALL += -ffreestanding -Ilib
+$(B)/checked/%.o: %.c $(B)/gen/.stamp
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(if $(filter lib/port/%,$<)$(filter daemon/%,$<),$(HOST_DEFS)) \
+		-DPT_CHECKED -DPTD_VERSION='"$(VERSION)"' $(DAEMON_INC) -c -o $@ $<
+
+# The core without a driver: what the simulation and the unit tests link.
+$(B)/libcore.a: $(CORE_OBJ) $(FDS_OBJ)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcD $@ $^
+
+$(B)/ptd: $(DRIVER_OBJ) $(B)/libcore.a $(B)/libproto.a $(B)/libpt.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS_ALL) -o $@ $^ $(LDFLAGS_ALL) $(DAEMON_LIBS)
+
+$(B)/ptd-checked: $(CHECKED_OBJ) $(FDS_OBJ) $(B)/libproto.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS_ALL) -o $@ $^ $(LDFLAGS_ALL) $(DAEMON_LIBS)
+
+daemon: $(B)/ptd $(B)/ptd-checked
+.PHONY: daemon
+-include $(CORE_OBJ:.o=.d) $(DRIVER_OBJ:.o=.d) $(CHECKED_OBJ:.o=.d)

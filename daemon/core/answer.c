@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Answers: response headers with the first message, DATA, and trailers from inside the data
+ * callback, so that a blocked window can never let the trailers overtake the body. */
+#include "message.h"
+#include "status.h"
+#include "wire_limits.h"
+
+#include <string.h>
+
+static const nghttp2_nv response_fields[] = {
+	STATIC_NV(":status", "200"),
+	STATIC_NV("content-type", "application/grpc"),
+};
+static const nghttp2_nv trailers_ok[] = {STATIC_NV("grpc-status", "0")};
+static const nghttp2_nv accept_encoding = STATIC_NV("grpc-accept-encoding", "identity");
+
+/* From inside the data callback, with its EOF. */
+static int submit_trailers(struct stream *stream)
+{
+	nghttp2_session *session = stream->conn->session;
+	struct status_wire wire;
+
+	stream->trailers = true;
+	if (stream->call.status.code == PT_OK && !stream->call.status.grpc)
+		return nghttp2_submit_trailer(session, stream->id, trailers_ok, 1);
+	status_encode(&wire, &stream->call.status);
+	return nghttp2_submit_trailer(session, stream->id, wire.field, wire.fields);
+}
+
+static void free_message(struct stream *stream, struct outmsg *message)
+{
+	if (!message->in_arena)
+		slab_free(&stream->conn->shard->slab, message);
+}
+
+/* Copies what is waiting; takes whole messages off the queue. */
+static size_t take_output(struct stream *stream, uint8_t *out, size_t room)
+{
+	size_t n = 0;
+
+	while (stream->out_first && n < room) {
+		struct outmsg *message = stream->out_first;
+		size_t part = message->length - message->sent;
+
+		if (part > room - n)
+			part = room - n;
+		memcpy(out + n, (uint8_t *)(message + 1) + message->sent, part);
+		message->sent += (uint32_t)part;
+		n += part;
+		if (message->sent < message->length)
+			break;
+		stream->out_first = message->next;
+		if (!message->next)
+			stream->out_last = NULL;
+		free_message(stream, message);
+	}
+	stream->out_bytes -= n;
+	stream->conn->queued -= n;
+	return n;
+}
+
+static ssize_t read_output(nghttp2_session *session, int32_t id, uint8_t *out, size_t room,
+			   uint32_t *flags, nghttp2_data_source *source, void *user)
+{
+	struct stream *stream = source->ptr;
+	size_t n = take_output(stream, out, room);
+
+	(void)session, (void)id, (void)user;
+	if (n)
+		stream->progress_ns = stream->conn->shard->now_ns;
+	if (stream->blocked && stream->out_bytes < WIRE_STREAM_QUEUE / 2) {
+		stream->blocked = false;
+		shard_queue(stream->conn->shard, stream);
+	}
+	if (stream->out_first)
+		return (ssize_t)n;
+	if (stream->answered) {
+		*flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
+		return submit_trailers(stream) ? NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE : (ssize_t)n;
+	}
+	if (n)
+		return (ssize_t)n;
+	stream->deferred = true;
+	return NGHTTP2_ERR_DEFERRED;
+}
+
+/* Something was queued, or the status was decided. */
+static void push(struct stream *stream)
+{
+	struct conn *conn = stream->conn;
+	nghttp2_data_provider provider = {{.ptr = stream}, read_output};
+
+	if (stream->gone || !conn->session)
+		return;
+	if (!stream->responded) {
+		stream->responded = true;
+		nghttp2_submit_response(conn->session, stream->id, response_fields, 2, &provider);
+	} else if (stream->deferred) {
+		stream->deferred = false;
+		nghttp2_session_resume_data(conn->session, stream->id);
+	}
+	conn_dirty(conn);
+}
+
+/* One HEADERS frame with END_STREAM: nothing was sent before. */
+static void trailers_only(struct stream *stream)
+{
+	nghttp2_nv field[2 + STATUS_FIELDS + 1];
+	struct status_wire wire;
+	size_t n = 2;
+
+	status_encode(&wire, &stream->call.status);
+	memcpy(field, response_fields, sizeof(response_fields));
+	for (size_t i = 0; i < wire.fields; i++)
+		field[n++] = wire.field[i];
+	if (stream->bad_encoding)
+		field[n++] = accept_encoding;
+	stream->responded = stream->trailers = true;
+	nghttp2_submit_response(stream->conn->session, stream->id, field, n, NULL);
+	conn_dirty(stream->conn);
+}
+
+static void append(struct stream *stream, struct outmsg *message)
+{
+	if (stream->out_last)
+		stream->out_last->next = message;
+	else
+		stream->out_first = message;
+	stream->out_last = message;
+	stream->out_bytes += message->length;
+	stream->conn->queued += message->length;
+}
+
+static struct outmsg *pack(struct stream *stream, const ProtobufCMessage *message, bool in_arena)
+{
+	size_t size = protobuf_c_message_get_packed_size(message);
+	size_t whole = sizeof(struct outmsg) + FRAME_PREFIX + size;
+	struct outmsg *out;
+	uint8_t *at;
+
+	if (size > LIMIT_SEND_BYTES)
+		return NULL;
+	if (in_arena)
+		stream->arena.cap = SIZE_MAX; /* the size was checked above */
+	out = in_arena ? arena_alloc(&stream->arena, whole)
+		       : slab_alloc(&stream->conn->shard->slab, whole);
+	if (!out)
+		return NULL;
+	*out = (struct outmsg){.length = (uint32_t)(FRAME_PREFIX + size), .in_arena = in_arena};
+	at = (uint8_t *)(out + 1);
+	at[0] = 0;
+	at[1] = (uint8_t)(size >> 24);
+	at[2] = (uint8_t)(size >> 16);
+	at[3] = (uint8_t)(size >> 8);
+	at[4] = (uint8_t)size;
+	protobuf_c_message_pack(message, at + FRAME_PREFIX);
+	return out;
+}
+
+bool stream_queue_message(struct stream *stream, const ProtobufCMessage *message)
+{
+	struct outmsg *out = pack(stream, message, false);
+
+	if (!out)
+		return false;
+	append(stream, out);
+	push(stream);
+	return true;
+}
+
+void stream_drop_output(struct stream *stream)
+{
+	while (stream->out_first) {
+		struct outmsg *message = stream->out_first;
+
+		stream->out_first = message->next;
+		free_message(stream, message);
+	}
+	stream->out_last = NULL;
+	stream->conn->queued -= stream->out_bytes;
+	stream->out_bytes = 0;
+}
+
+/* The response of a unary call, packed; failing that, the call fails. */
+static void add_response(struct stream *stream)
+{
+	struct outmsg *out;
+
+	if (stream->call.status.code != PT_OK || stream->route->method.server_streaming)
+		return;
+	out = stream->call.response ? pack(stream, stream->call.response, true) : NULL;
+	if (out)
+		append(stream, out);
+	else if (stream->call.response)
+		call_fail(&stream->call, PT_TOO_LARGE, "the answer is larger than max_send_bytes");
+	else
+		call_fail(&stream->call, PT_INTERNAL, "the handler gave no response");
+}
+
+void stream_send_answer(struct stream *stream)
+{
+	struct loop_counters *counters = stream->conn->shard->counters;
+
+	if (stream->gone) {
+		stream_release(stream);
+		return;
+	}
+	if (!stream->responded)
+		add_response(stream);
+	count(stream->call.status.code == PT_OK && !stream->call.status.grpc
+		      ? &counters->calls_ok
+		      : &counters->calls_failed,
+	      1);
+	if (stream->responded || stream->out_first ||
+	    (stream->call.status.code == PT_OK && !stream->call.status.grpc))
+		push(stream);
+	else
+		trailers_only(stream);
+}
+
+/* The rpc.reply failpoint. True: the answer does not leave now. */
+static bool reply_fails(struct stream *stream)
+{
+	struct reply_failure failure = domain_reply_fate(&stream->call);
+	struct shard *shard = stream->conn->shard;
+
+	switch (failure.fate) {
+	case REPLY_SEND: return false;
+	case REPLY_DROP: stream->lost = true; return true;
+	case REPLY_DELAY:
+		stream->delayed = timer_arm(&shard->timers, &stream->timer,
+					    shard->now_ns + failure.delay_ms * SECOND / 1000);
+		return stream->delayed;
+	case REPLY_ERROR:
+		call_fail(&stream->call, PT_INJECTED, NULL);
+		stream->call.status.grpc = failure.grpc_status;
+		return false;
+	}
+	return false;
+}
+
+void stream_answer(struct stream *stream)
+{
+	if (stream->answered)
+		return;
+	stream->answered = true;
+	if (stream->timer.slot)
+		timer_stop(&stream->conn->shard->timers, &stream->timer);
+	if (stream->route && stream->route->domain && stream->started && !stream->gone &&
+	    reply_fails(stream))
+		return;
+	stream_send_answer(stream);
+}
+
+void stream_fail(struct stream *stream, enum pt_outcome code, enum pt_grpc grpc, const char *text)
+{
+	if (stream->answered)
+		return;
+	call_fail(&stream->call, code, text ? "%s" : NULL, text);
+	stream->call.status.grpc = grpc;
+	stream->answered = true;
+	stream_send_answer(stream);
+}
+
+void stream_reset(struct stream *stream, uint32_t code)
+{
+	stream->answered = true;
+	if (!stream->gone && stream->conn->session) {
+		nghttp2_submit_rst_stream(stream->conn->session, NGHTTP2_FLAG_NONE, stream->id,
+					  code);
+		conn_dirty(stream->conn);
+	}
+}
+
+void stream_trailers_sent(struct stream *stream)
+{
+	if (!stream->half_closed && !stream->gone)
+		stream_reset(stream, NGHTTP2_NO_ERROR);
+}

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One step: settle what the driver did, take the event, the mail and the due timers, run each
+ * queued call once, flush each connection that has output. The section spans all of it.
+ */
+#include "stream.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+_Thread_local struct shard *shard_running;
+
+struct action *shard_act(struct shard *shard, enum action_kind kind)
+{
+	struct action *action;
+
+	if (shard->actions_count == shard->actions_room) {
+		size_t room = shard->actions_room ? shard->actions_room * 2 : 64;
+		struct action *bigger = realloc(shard->actions, room * sizeof(*bigger));
+
+		if (!bigger)
+			abort(); /* an action that is lost would leave a peer without an end */
+		shard->actions = bigger;
+		shard->actions_room = room;
+	}
+	action = &shard->actions[shard->actions_count++];
+	*action = (struct action){.kind = kind};
+	return action;
+}
+
+struct action *shard_actions(struct shard *shard, size_t *n)
+{
+	*n = shard->actions_count;
+	return shard->actions;
+}
+
+void shard_queue(struct shard *shard, struct stream *stream)
+{
+	if (stream->queued)
+		return;
+	stream->queued = true;
+	stream->next_run = NULL;
+	if (shard->run_last)
+		shard->run_last->next_run = stream;
+	else
+		shard->run_first = stream;
+	shard->run_last = stream;
+}
+
+static void digest_bytes(struct shard *shard, const void *data, size_t length)
+{
+	const uint8_t *at = data;
+
+	for (size_t i = 0; i < length; i++)
+		shard->digest = (shard->digest ^ at[i]) * UINT64_C(0x100000001b3);
+}
+
+static void digest_item(struct shard *shard, uint32_t kind, const struct peer *peer,
+			const uint8_t *data, size_t length, uint64_t number)
+{
+	uint64_t head[4] = {kind, peer && peer->conn ? peer->conn->number : 0, length, number};
+
+	digest_bytes(shard, head, sizeof(head));
+	digest_bytes(shard, data, length);
+}
+
+static void digest_actions(struct shard *shard)
+{
+	for (size_t i = 0; i < shard->actions_count; i++) {
+		const struct action *a = &shard->actions[i];
+
+		digest_item(shard, 100 + a->kind, a->peer, a->data, a->length, a->at_ns + a->shard);
+	}
+}
+
+/* Writes that the driver finished on the spot. */
+static void settle(struct shard *shard)
+{
+	for (size_t i = 0; i < shard->actions_count; i++)
+		if (shard->actions[i].kind == ACTION_WRITE && shard->actions[i].done)
+			conn_written(shard->actions[i].owner);
+	shard->actions_count = 0;
+}
+
+static void take_event(struct shard *shard, const struct event *event)
+{
+	struct conn *conn = event->peer ? event->peer->conn : NULL;
+
+	switch (event->kind) {
+	case EVENT_ACCEPTED: conn_accept(shard, event); break;
+	case EVENT_BYTES:
+		if (conn)
+			conn_bytes(conn, event->data, event->length);
+		break;
+	case EVENT_WRITABLE:
+		if (conn)
+			conn_writable(conn);
+		break;
+	case EVENT_CLOSED:
+		if (conn)
+			conn_closed(conn);
+		break;
+	case EVENT_TIMER: shard->timer_armed = UINT64_MAX; break;
+	case EVENT_MAIL:
+	case EVENT_DURABLE:
+	case EVENT_RECLAIMED:
+	case EVENT_SIGNAL: break; /* mail, timers and the drain are looked at in each step */
+	}
+}
+
+static void take_mail(struct shard *shard)
+{
+	struct mail *mail = mailbox_take(&shard->mailbox);
+
+	while (mail) {
+		struct stream *stream = container_of_(mail, struct stream, mail);
+
+		mail = mail->next;
+		atomic_store_explicit(&stream->mailed, false, memory_order_release);
+		shard_queue(shard, stream);
+	}
+}
+
+static void fire_timers(struct shard *shard)
+{
+	struct timer *timer;
+
+	while ((timer = timers_due(&shard->timers, shard->now_ns)))
+		timer->fire(timer, shard->now_ns);
+}
+
+static void begin_drain(struct shard *shard)
+{
+	shard->draining = true;
+	for (struct conn *conn = shard->conns; conn; conn = conn->next) {
+		for (struct stream *stream = conn->streams; stream; stream = stream->next)
+			stream_look_again(stream);
+		conn_drain(conn);
+	}
+	for (uint32_t i = 0; i < shard->shards; i++)
+		if (i != shard->index)
+			shard_act(shard, ACTION_NOTIFY)->shard = i;
+}
+
+/* Each call once: one that says MORE waits for the next step, so that a step is bounded. */
+static void run_calls(struct shard *shard)
+{
+	struct stream *stream = shard->run_first;
+
+	shard->run_first = shard->run_last = NULL;
+	while (stream) {
+		struct stream *next = stream->next_run;
+
+		stream->queued = false;
+		stream_run(stream);
+		stream = next;
+	}
+}
+
+static void flush_all(struct shard *shard)
+{
+	while (shard->dirty) {
+		struct conn *conn = shard->dirty;
+
+		shard->dirty = conn->next_dirty;
+		conn_flush(conn);
+		conn_stream_gone(conn);
+	}
+}
+
+static void ask_driver(struct shard *shard)
+{
+	uint64_t next = timers_next(&shard->timers);
+
+	if (shard->run_first)
+		shard_act(shard, ACTION_MAIL);
+	if (next < shard->timer_armed) {
+		shard->timer_armed = next;
+		shard_act(shard, ACTION_ARM)->at_ns = next;
+	}
+	if (shard->draining && !shard->conns_count && !shard->drained) {
+		shard->drained = true;
+		shard_act(shard, ACTION_DRAINED);
+	}
+}
+
+void shard_step(struct shard *shard, const struct event *event)
+{
+	shard_running = shard;
+	domain_section_begin(shard->loop);
+	settle(shard);
+	shard->now_ns = event->now_ns;
+	if (shard->tracing)
+		digest_item(shard, event->kind, event->peer, event->data, event->length,
+			    event->now_ns);
+	take_event(shard, event);
+	take_mail(shard);
+	if (timers_next(&shard->timers) <= shard->now_ns)
+		fire_timers(shard);
+	run_calls(shard);
+	if (!shard->draining && domain_draining(shard->domain))
+		begin_drain(shard);
+	flush_all(shard);
+	ask_driver(shard);
+	if (domain_section_end(shard->loop))
+		shard_act(shard, ACTION_RECLAIM);
+	if (shard->tracing)
+		digest_actions(shard);
+	shard_running = NULL;
+}
+
+struct shard *shard_create(const struct shard_config *config)
+{
+	struct shard *shard = calloc(1, sizeof(*shard));
+
+	if (!shard)
+		return NULL;
+	shard->domain = config->domain;
+	shard->routes = config->routes;
+	shard->index = config->index;
+	shard->shards = config->shards;
+	shard->timer_armed = UINT64_MAX;
+	slab_init(&shard->slab);
+	if (session_setup(shard))
+		shard->loop = domain_loop_enter(config->domain, config->index);
+	if (!shard->loop) {
+		session_teardown(shard);
+		free(shard);
+		return NULL;
+	}
+	shard->counters = domain_loop_counters(shard->loop);
+	return shard;
+}
+
+void shard_meet(struct shard *shard, struct shard *const *all)
+{
+	shard->all = all;
+}
+
+void shard_destroy(struct shard *shard)
+{
+	domain_loop_leave(shard->loop);
+	session_teardown(shard);
+	timers_fini(&shard->timers);
+	outbufs_free(shard);
+	slab_fini(&shard->slab);
+	free(shard->actions);
+	free(shard);
+}
+
+void shard_idle(struct shard *shard)
+{
+	domain_loop_idle(shard->loop);
+}
+
+void shard_busy(struct shard *shard)
+{
+	domain_loop_busy(shard->loop);
+}
+
+void shard_trace(struct shard *shard, bool on)
+{
+	shard->tracing = on;
+	shard->digest = on ? UINT64_C(0xcbf29ce484222325) : 0;
+}
+
+uint64_t shard_digest(const struct shard *shard)
+{
+	return shard->digest;
+}

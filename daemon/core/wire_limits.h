@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Limits and timers of the wire, with reasons in docs/protocol.md. Times in nanoseconds. */
+#ifndef PTD_WIRE_LIMITS_H
+#define PTD_WIRE_LIMITS_H
+
+#include "domain_limits.h"
+
+#define SECOND UINT64_C(1000000000)
+
+#define WIRE_STREAM_WINDOW     (1u << 20)
+#define WIRE_CONNECTION_WINDOW (8u << 20)
+#define WIRE_MAX_HEADERS       100u
+#define WIRE_HEADER_ABUSE      (4u * LIMIT_HEADER_LIST_BYTES) /* of one block: the connection ends */
+#define WIRE_MAX_CONTINUATIONS 8u
+#define WIRE_HEADER_BLOCK      (64u << 10) /* bytes on the wire of one block */
+#define WIRE_OUTBOUND_ITEMS    2000u
+#define WIRE_HIGH_WATER	       (1u << 20)
+#define WIRE_LOW_WATER	       (256u << 10)
+#define WIRE_STREAM_QUEUE      (256u << 10) /* answers that a stream may have waiting */
+#define WIRE_BODY_BUDGET       (32u << 20)  /* unfinished messages of a connection */
+#define WIRE_LIVE_CALLS	       1024u	    /* of a connection, also those whose stream is gone */
+#define WIRE_SESSION_MEMORY    (16u << 20)  /* nghttp2's own, of a connection */
+#define WIRE_ARENA_FACTOR      16u	    /* unpacked bytes for a byte on the wire */
+#define WIRE_ARENA_SLACK       (4u << 10)
+#define WIRE_ARENA_WORK	       (32u << 20) /* what a handler may use beside the request */
+#define WIRE_TRAILER_BYTES     (6u << 10)
+#define WIRE_DETAIL_BYTES      (4u << 10)
+#define WIRE_MESSAGE_TEXT      1024u
+
+/* Budgets: a bucket of tokens that refills with time and with useful work. */
+#define WIRE_IDLE_FRAMES      2000u /* PING, SETTINGS, PRIORITY, WINDOW_UPDATE, empty, unknown */
+#define WIRE_IDLE_FRAMES_RATE 200u
+#define WIRE_RESETS_IN	      2000u
+#define WIRE_RESETS_IN_RATE   200u
+#define WIRE_RESETS_OUT	      500u
+#define WIRE_RESETS_OUT_RATE  50u
+
+#define WIRE_PREFACE_TIME      (5 * SECOND)
+#define WIRE_HEADERS_TIME      (5 * SECOND)
+#define WIRE_SETTINGS_ACK_TIME (10 * SECOND)
+#define WIRE_STALL_TIME	       (30 * SECOND)
+#define WIRE_TICK	       (5 * SECOND)
+#define WIRE_NOTICE_TIME       (1 * SECOND) /* from the shutdown notice to the final GOAWAY */
+#define WIRE_GRACE_TIME	       (30 * SECOND)
+
+#endif

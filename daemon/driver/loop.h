@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The inside of one loop: libuv handles around a shard. */
+#ifndef PTD_LOOP_H
+#define PTD_LOOP_H
+
+#include "event.h"
+#include "server.h"
+
+#define READ_BUFFER (64u << 10)
+
+/* An accepted socket on its way to its loop. */
+struct arrival {
+	struct arrival *next;
+	int fd;
+	bool tcp;
+	struct principal principal;
+};
+
+/* A connection. Freed when its handle is closed and the shard has been told. */
+struct link {
+	struct peer peer; /* first */
+	struct loop *loop;
+	struct link *next_writable, *next_linger;
+	union {
+		uv_stream_t stream;
+		uv_handle_t handle;
+		uv_pipe_t pipe;
+		uv_tcp_t tcp;
+	};
+	uv_write_t write;
+	uv_shutdown_t shutdown;
+	bool closing;	/* the shard wants it closed: what arrives is thrown away */
+	bool writable;	/* in the list of writes to be reported */
+	bool lingering; /* waits for the peer's end */
+	bool linger_over;
+};
+
+struct acceptor {
+	uv_poll_t poll;
+	struct loop *loop;
+	int fd;
+	bool tcp, open;
+};
+
+struct loop {
+	struct server *server;
+	struct shard *shard;
+	uint32_t index;
+	uv_loop_t uv;
+	uv_async_t async;
+	uv_timer_t timer, linger;
+	uv_prepare_t prepare;
+	uv_check_t check;
+	uv_idle_t again; /* keeps the loop from waiting while the shard has work */
+	uv_signal_t term, interrupt;
+	struct acceptor acceptor[OPTIONS_LISTEN];
+	struct link *writable, *lingering;
+	bool mail, reclaim, drained;
+	int spare_fd; /* given up when descriptors run out, to refuse politely */
+	uv_mutex_t lock;
+	struct arrival *arrivals; /* lock */
+	char buffer[READ_BUFFER];
+};
+
+/* Runs one event, carries out its actions, and reports the writes that ended with them. */
+void loop_step(struct loop *loop, struct event *event);
+/* A socket that has arrived at its loop. */
+void link_open(struct loop *loop, const struct arrival *arrival);
+void link_write(struct link *link, struct action *action);
+void link_pause(struct link *link);
+void link_resume(struct link *link);
+void link_close(struct link *link);
+void link_abort(struct link *link);
+/* Closes what has lingered since the last call. */
+void links_sweep(struct loop *loop);
+void acceptors_open(struct loop *loop);
+void acceptors_close(struct loop *loop);
+
+#endif
