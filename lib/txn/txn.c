@@ -133,7 +133,9 @@ static enum pt_outcome commit_point(struct pt_txn *txn)
 	struct pt_ctx *ctx = txn->item[0].ctx;
 	uint64_t generation = txn->expected_generation;
 
-	if (!generation) {
+	if (!generation && txn->quiet) {
+		generation = atomic_load(&ctx->generation) - 1;
+	} else if (!generation) {
 		generation = atomic_fetch_add(&ctx->generation, 1);
 	} else if (!atomic_compare_exchange_strong(&ctx->generation, &generation, generation + 1)) {
 		txn->error = (struct pt_error){PT_GENERATION_MISMATCH, 0, txn->item[0].ipa,

@@ -10,7 +10,7 @@
 #include <pt/host/vcpu.h>
 
 struct plan {
-	_Atomic uint64_t scope, seed;
+	_Atomic uint64_t scope, seed, connection;
 	_Atomic uint32_t nth, times, probability_ppm;
 	_Atomic uint64_t hits, failures;
 };
@@ -18,6 +18,7 @@ struct plan {
 _Atomic uint32_t pt_host_failpoints_armed;
 
 static struct plan plans[PT_FP_COUNT];
+static _Thread_local uint64_t caller;
 
 static_assert(PT_FP_COUNT <= 32, "one bit a point");
 
@@ -37,6 +38,7 @@ void pt_host_failpoint_arm(enum pt_failpoint point, const struct pt_host_failpoi
 	pt_host_failpoint_disarm(point);
 	p->scope = how->scope;
 	p->seed = how->seed;
+	p->connection = how->connection;
 	p->nth = how->nth;
 	p->times = how->times;
 	p->probability_ppm = how->probability_ppm;
@@ -48,6 +50,11 @@ void pt_host_failpoint_arm(enum pt_failpoint point, const struct pt_host_failpoi
 void pt_host_failpoint_disarm(enum pt_failpoint point)
 {
 	atomic_fetch_and(&pt_host_failpoints_armed, ~(UINT32_C(1) << point));
+}
+
+void pt_host_failpoint_caller(uint64_t connection)
+{
+	caller = connection;
 }
 
 void pt_host_failpoint_counts(enum pt_failpoint point, uint64_t *hits, uint64_t *failures)
@@ -82,6 +89,8 @@ bool pt_host_failpoint_hit(unsigned point, uint64_t scope)
 	struct plan *p = &plans[point];
 
 	if (p->scope && p->scope != scope)
+		return false;
+	if (p->connection && p->connection != caller)
 		return false;
 	return drawn(p, atomic_fetch_add(&p->hits, 1) + 1) && take_failure(p);
 }

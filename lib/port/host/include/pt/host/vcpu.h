@@ -102,9 +102,12 @@ struct pt_host_failpoint {
 	uint32_t times; /* how many in a row; 0: without end */
 	uint32_t probability_ppm;
 	uint64_t seed;
+	uint64_t connection; /* only for calls of this caller (see below); 0: any */
 };
 void pt_host_failpoint_arm(enum pt_failpoint point, const struct pt_host_failpoint *how);
 void pt_host_failpoint_disarm(enum pt_failpoint point);
+/* Whose work this thread does from now on: compared with `connection`. */
+void pt_host_failpoint_caller(uint64_t connection);
 /* Hits and failures since armed. */
 void pt_host_failpoint_counts(enum pt_failpoint point, uint64_t *hits, uint64_t *failures);
 

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The life of a context: made whole, registered, torn down by a transaction, retired. */
+#include "context.h"
+
+#include "machine.h"
+#include "registry.h"
+#include "slots.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static uint64_t quota_of(uint64_t pages)
+{
+	return pages ? pages : UINT64_MAX;
+}
+
+static void full_name(struct context *c, const char *name)
+{
+	size_t n = strlen(c->machine->by_name.name);
+
+	memcpy(c->by_name.name, c->machine->by_name.name, n);
+	c->by_name.name[n] = '/';
+	strncpy(c->by_name.name + n + 1, name, NAME_BYTES);
+}
+
+/* Nobody has seen it: its start tables are empty and its VMID was never loaded. */
+static void unmake(struct call *call, struct context *c)
+{
+	struct pt_page root = pt_pa_page(&c->machine->port, c->pt.root);
+
+	pt_pool_put_root(call_agent(call), c->pt.geo.start_bytes, root);
+	machine_vmid_give(c->machine, c->pt.vmid);
+	free(c);
+}
+
+enum pt_outcome context_create(struct call *call, struct machine *m,
+			       const struct context_args *args, struct context **made)
+{
+	unsigned vmid_bits = args->vtcr_flags & PT_VTCR_VS ? 16 : 8;
+	struct context *c = calloc(1, sizeof(*c));
+	enum pt_outcome o;
+	uint16_t vmid;
+
+	if (!c)
+		return PT_NO_MEMORY;
+	c->machine = m;
+	c->kind = args->kind;
+	full_name(c, args->name);
+	vmid = machine_vmid_take(m, vmid_bits);
+	if (!vmid) {
+		free(c);
+		return PT_BUSY;
+	}
+	o = pt_ctx_init(&c->pt, call_agent(call), &m->pt, &args->geometry, args->attrs,
+			args->vtcr_flags, vmid, quota_of(args->quota_pages));
+	if (o != PT_OK) {
+		machine_vmid_give(m, vmid);
+		free(c);
+		return o;
+	}
+	o = registry_add_context(call->domain, c);
+	if (o != PT_OK)
+		unmake(call, c);
+	else
+		*made = c;
+	return o;
+}
+
+static void free_context(struct pt_rcu_head *head)
+{
+	struct context *c = container_of(head, struct context, rcu);
+
+	slots_free(pt_ctx_slots(&c->pt));
+	free(c);
+}
+
+void context_retire(struct context *c)
+{
+	machine_vmid_give(c->machine, c->pt.vmid);
+	registry_remove_context(c->machine->domain, c);
+	slot_turns_end(c->machine->domain, c);
+	pt_rcu_call(&c->rcu, free_context);
+}
+
+uint64_t context_changed(struct domain *domain, struct context *c)
+{
+	uint64_t generation =
+		atomic_fetch_add_explicit(&c->pt.generation, 1, memory_order_acq_rel) + 1;
+
+	watch_note(domain, c, PTD__V1__WATCH_KIND__WATCH_KIND_CHANGED);
+	return generation;
+}
+
+/* A context's message; then its slots' pointers, then its slots. */
+struct message {
+	Ptd__V1__Context context;
+	Ptd__V1__Geometry geometry;
+	Ptd__V1__ContextOptions options;
+	char name[FULL_NAME];
+};
+
+static void fill_geometry(Ptd__V1__Geometry *to, const struct pt_geometry *g)
+{
+	ptd__v1__geometry__init(to);
+	to->granule_shift = g->granule_shift;
+	to->ipa_bits = g->ipa_bits;
+	to->pa_bits = g->pa_bits;
+	to->ds = g->ds;
+	to->start_level_plus_2 = (uint32_t)(g->start_level + 2);
+}
+
+static void fill_options(Ptd__V1__ContextOptions *to, const struct pt_ctx *ctx)
+{
+	ptd__v1__context_options__init(to);
+	to->fwb = ctx->attrs & PT_ATTR_FWB;
+	to->xnx = (ctx->attrs & PT_ATTR_XNX) != 0;
+	to->ha = (ctx->vtcr_flags & PT_VTCR_HA) != 0;
+	to->hd = (ctx->vtcr_flags & PT_VTCR_HD) != 0;
+}
+
+static void fill_slot(Ptd__V1__Slot *to, const struct pt_slot *slot)
+{
+	ptd__v1__slot__init(to);
+	to->id = slot->id;
+	to->ipa = slot->ipa;
+	to->size = slot->size;
+	to->pa = slot->pa;
+	to->flags = slot->flags;
+	to->backing = UINT64_C(1) << slot->backing_shift;
+}
+
+static void fill_slots(Ptd__V1__Context *to, const struct pt_slots *slots, void *room)
+{
+	uint32_t n = slots ? slots->count : 0;
+	Ptd__V1__Slot **pointer = room;
+	Ptd__V1__Slot *slot = (void *)(pointer + n);
+
+	to->n_slots = n;
+	to->slots = n ? pointer : NULL;
+	for (uint32_t i = 0; i < n; i++) {
+		pointer[i] = &slot[i];
+		fill_slot(&slot[i], &slots->slot[i]);
+	}
+}
+
+static void fill(struct message *m, struct context *c, const struct pt_slots *slots)
+{
+	uint64_t quota = atomic_load_explicit(&c->pt.quota_pages, memory_order_relaxed);
+	Ptd__V1__Context *to = &m->context;
+
+	ptd__v1__context__init(to);
+	memcpy(m->name, c->by_name.name, sizeof(m->name));
+	to->name = m->name;
+	to->handle = c->handle;
+	to->machine = c->machine->handle;
+	to->kind = (Ptd__V1__ContextKind)c->kind;
+	to->geometry = &m->geometry;
+	fill_geometry(&m->geometry, &c->pt.geo);
+	to->options = &m->options;
+	fill_options(&m->options, &c->pt);
+	to->vmid = c->pt.vmid;
+	to->vtcr = pt_ctx_vtcr(&c->pt);
+	to->vttbr = pt_ctx_vttbr(&c->pt);
+	to->generation = atomic_load_explicit(&c->pt.generation, memory_order_acquire);
+	to->table_pages = atomic_load_explicit(&c->pt.table_pages, memory_order_relaxed);
+	to->quota_pages = quota == UINT64_MAX ? 0 : quota;
+	fill_slots(to, slots, m + 1);
+}
+
+Ptd__V1__Context *context_message(struct context *c, void *(*alloc)(void *arg, size_t bytes),
+				  void *arg)
+{
+	const struct pt_slots *slots =
+		pt_ctx_slots(&c->pt); /* once: it may be replaced meanwhile */
+	size_t n = slots ? slots->count : 0;
+	struct message *m =
+		alloc(arg, sizeof(*m) + n * (sizeof(Ptd__V1__Slot) + sizeof(Ptd__V1__Slot *)));
+
+	if (!m)
+		return NULL;
+	fill(m, c, slots);
+	return &m->context;
+}
+
+static void *from_call(void *arg, size_t bytes)
+{
+	return call_alloc(arg, bytes);
+}
+
+Ptd__V1__Context *context_message_in_call(struct call *call, struct context *c)
+{
+	return context_message(c, from_call, call);
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The life of a context, and what a client sees of it. */
+#ifndef PTD_CONTEXT_H
+#define PTD_CONTEXT_H
+
+#include "domain_types.h"
+
+#include "ptd/v1/context.pb-c.h"
+
+struct context_args {
+	const char *name; /* without the machine's part */
+	uint32_t kind;
+	struct pt_geometry geometry;
+	unsigned attrs, vtcr_flags;
+	uint64_t quota_pages; /* 0: no limit */
+};
+
+/* Makes and registers an empty context. PT_OK, or why not (PT_BUSY: no VMID is left). */
+enum pt_outcome context_create(struct call *call, struct machine *machine,
+			       const struct context_args *args, struct context **made);
+
+/* Its teardown transaction has ended, or the domain ends: out of the registry, its VMID free again,
+ * its memory gone after a grace period. */
+void context_retire(struct context *context);
+
+/* After an explicit change: the next generation, told to watchers. */
+uint64_t context_changed(struct domain *domain, struct context *context);
+
+/*
+ * The context as a message, in one piece of memory from alloc(arg, bytes). NULL: there was none.
+ */
+Ptd__V1__Context *context_message(struct context *context, void *(*alloc)(void *arg, size_t bytes),
+				  void *arg);
+/* In the call's arena; NULL: its cap is reached. */
+Ptd__V1__Context *context_message_in_call(struct call *call, struct context *context);
+
+#endif

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Every limit of the domain in one place; GetInfo and docs/limits.md state them. */
+#ifndef PTD_DOMAIN_LIMITS_H
+#define PTD_DOMAIN_LIMITS_H
+
+#define LIMIT_NAME_BYTES	 63u
+#define LIMIT_VCPUS		 256u
+#define LIMIT_SLOTS		 1024u
+#define LIMIT_MACHINES		 4096u
+#define LIMIT_CONTEXTS		 262144u
+#define LIMIT_MACHINE_BYTES	 (UINT64_C(1) << 44)
+#define LIMIT_ACCESS_BYTES	 (1u << 20)
+#define LIMIT_PAGE_SIZE		 1000u
+#define DEFAULT_PAGE_SIZE	 100u
+#define LIMIT_PAGE_BYTES	 (1u << 20) /* a page of a list ends early beyond it */
+#define LIMIT_DUMP_ROWS		 65536u
+#define DEFAULT_DUMP_ROWS	 4096u
+#define LIMIT_BATCH_ITEMS	 65536u
+#define LIMIT_ERRORS		 16u
+#define LIMIT_BACKING_SHIFT	 39u /* 512 GiB */
+#define LIMIT_WATCH_EVENTS	 256u
+#define LIMIT_FAILPOINTS	 64u
+#define LIMIT_REQUEST_IDS	 65536u
+#define LIMIT_REQUEST_ID_BYTES	 (16u << 20)
+#define REQUEST_ID_TTL_NS	 (UINT64_C(600) * 1000000000)
+#define FAILPOINT_TTL_MS	 60000u
+#define LIMIT_FAILPOINT_TTL_MS	 3600000u
+#define LIMIT_FAILPOINT_DELAY_MS 60000u
+
+/* Of the wire; stated here because GetInfo is answered by the domain. */
+#define LIMIT_RECEIVE_BYTES	 (4u << 20)
+#define LIMIT_SEND_BYTES	 ((4u << 20) - (64u << 10)) /* clients refuse 4 MiB and more */
+#define LIMIT_CONCURRENT_STREAMS 512u
+#define LIMIT_HEADER_LIST_BYTES	 (16u << 10)
+#define DEFAULT_MAX_CONNECTIONS	 1024u
+#define DEFAULT_TABLE_BYTES	 (UINT64_C(8) << 30)
+
+/* Work of one step: descriptor visits of a range operation, items of a batch of points. */
+#define STEP_VISITS 20000u
+#define STEP_ITEMS  512u
+
+#endif

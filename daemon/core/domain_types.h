@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The domain's objects, private to the domain's own files.
+ *
+ * Who may touch what: an object found in a section lives to the end of that section, and longer
+ * only while a claim or transaction on it is held (teardown waits for those). Fields marked "lock"
+ * are under domain->lock, a spin lock held for a few list operations and never across a call into
+ * lib. Everything else is written before the object is published and read by anyone.
+ */
+#ifndef PTD_DOMAIN_TYPES_H
+#define PTD_DOMAIN_TYPES_H
+
+#include "domain.h"
+#include "domain_failpoints.h"
+#include "domain_order.h"
+#include "domain_watch.h"
+#include "names.h"
+#include "request_ids.h"
+
+#include <pt/host/rcu.h>
+#include <pt/host/vcpu.h>
+#include <pt/txn.h>
+
+#define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+#define likely(x)			__builtin_expect(!!(x), 1)
+#define unlikely(x)			__builtin_expect(!!(x), 0)
+
+struct domain_loop {
+	struct pt_agent agent;
+	struct domain *domain;
+	uint32_t index;
+	bool entered;
+	struct loop_counters counters;
+};
+
+struct machine {
+	struct pt_machine pt;
+	struct pt_port port;
+	struct pt_port_mmu mmu;
+	struct pt_host_ram ram;
+	struct domain *domain;
+	struct pt_rcu_node node;
+	struct pt_rcu_head rcu;
+	struct name_node by_name; /* lock */
+	uint64_t handle;
+	uint32_t vcpus, vmid_bits;
+	bool dying;		 /* lock: takes no new contexts */
+	struct ordered contexts; /* lock */
+	uint64_t *vmids;	 /* lock: bitmap of those in use */
+};
+
+/* A call that waits for its turn to change a context's memslots. Lives in the call's arena. */
+struct slot_turn {
+	struct slot_turn *next;
+	struct call *call;
+	bool queued, mine; /* lock */
+	bool waits;	   /* lock: parked until it is its turn */
+};
+
+struct context {
+	struct pt_ctx pt;
+	struct machine *machine;
+	struct pt_rcu_node node;
+	struct pt_rcu_head rcu;
+	struct name_node by_name; /* lock: "machine/context" */
+	uint64_t handle;
+	uint32_t kind;		 /* Ptd__V1__ContextKind */
+	bool doomed;		 /* lock: one call deletes it */
+	struct slot_turn *turns; /* lock: the first has the turn */
+};
+
+struct domain {
+	struct domain_config config;
+	struct pt_host_tables tables;
+	struct pt_rcu_table *machines, *contexts; /* by handle */
+	struct pt_port_lock lock;
+	struct name_table machine_names, context_names; /* lock */
+	struct ordered machine_list, context_list;	/* lock: by handle, so in order of birth */
+	uint64_t last_handle;				/* lock: the counter of the newest object */
+	struct watch_list watchers;
+	struct failpoints failpoints;
+	struct request_ids request_ids;
+	_Atomic bool draining;
+	_Atomic(struct domain_loop *) loop[PT_MAX_AGENTS];
+};
+
+static inline struct pt_agent *call_agent(const struct call *call)
+{
+	return &call->loop->agent;
+}
+
+/* Counters have one writer: a plain add that readers may see at any moment. */
+static inline void count_add(_Atomic uint64_t *counter, uint64_t n)
+{
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
+			      memory_order_relaxed);
+}
+
+static inline void count_effects(struct call *call, const struct pt_effects *effects)
+{
+	count_add(&call->loop->counters.leaves_written, effects->leaves_written);
+	count_add(&call->loop->counters.leaves_removed, effects->leaves_removed);
+}
+
+#endif

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What a call keeps of lib across its steps: a transaction, a place in a wait queue, or a grace
+ * period that its reply waits for. One at a time.
+ */
+#ifndef PTD_DOMAIN_WORK_H
+#define PTD_DOMAIN_WORK_H
+
+#include "domain_types.h"
+
+enum work_holds { WORK_NOTHING, WORK_TXN, WORK_PARKED_POINT, WORK_PARKED_TXN, WORK_GRACE };
+
+struct work {
+	struct call *call;
+	enum work_holds holds;
+	bool last_wake; /* abandoned, and only its wake is still to come */
+	struct pt_txn txn;
+	struct pt_waiter waiter;
+	struct pt_grace grace;
+};
+
+/* *slot, made in the call's arena at first. NULL: its cap is reached. */
+struct work *work_get(struct call *call, struct work **slot);
+
+/* For pt_txn_init(). The transaction is txn of a struct work. */
+void work_wake_txn(struct pt_waiter *waiter);
+
+/* Steps the transaction. CALL_DONE: it has ended with *outcome. */
+enum call_result work_step(struct work *work, uint32_t visits, enum pt_outcome *outcome);
+
+/* After PT_PARKED of a point operation at [ipa, ipa + size): what the handler returns now. */
+enum call_result work_park(struct call *call, struct work *work, struct context *context,
+			   uint64_t ipa, uint64_t size);
+
+/* At the start of a handler's step: it runs again, so its wake has come. */
+static inline void work_resume(struct work *work)
+{
+	if (work && work->holds == WORK_PARKED_POINT)
+		work->holds = WORK_NOTHING;
+}
+
+/*
+ * No access of another loop that began before now may still be in flight when the reply leaves.
+ * CALL_DONE: so it is; CALL_MORE: not yet, call work_grace_step() in the next step. With one loop
+ * on the machine always CALL_DONE, at the cost of one load.
+ */
+enum call_result work_grace(struct call *call, struct work **slot, struct context *context);
+enum call_result work_grace_step(struct work *work);
+
+/*
+ * The call was abandoned. CALL_DONE: nothing is held any more, and *committed tells whether the
+ * transaction was past its commit point and ended well. CALL_MORE, CALL_PARKED: call again.
+ */
+enum call_result work_abandon(struct work *work, bool *committed);
+
+#endif

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* ContextService: create, get, list, delete, quota. */
+#include "handlers.h"
+
+#include "context.h"
+#include "domain_fail.h"
+#include "domain_work.h"
+#include "registry.h"
+
+#include <string.h>
+
+#define DEFAULT_GRANULE	 12
+#define DEFAULT_IPA_BITS 40
+
+/* VTCR_EL2 fields that pt_geometry_from_vtcr() leaves to us. */
+#define VTCR_VS (UINT64_C(1) << 19)
+#define VTCR_HA (UINT64_C(1) << 21)
+#define VTCR_HD (UINT64_C(1) << 22)
+
+static enum call_result check_options(struct call *call, const Ptd__V1__ContextOptions *o)
+{
+	if (o->bbm > 2)
+		return call_fail(call, PT_INVALID, "options.bbm: %u is not 0, 1 or 2", o->bbm);
+	if (o->bbm)
+		return call_fail(call, PT_UNSUPPORTED, "options.bbm: only level 0 is offered");
+	if (o->durable)
+		return call_fail(call, PT_UNSUPPORTED, "options.durable: not offered");
+	if (o->identity)
+		return call_fail(call, PT_UNSUPPORTED, "options.identity: not offered");
+	return CALL_MORE;
+}
+
+static enum call_result check_kind(struct call *call, uint32_t kind)
+{
+	if (kind == PTD__V1__CONTEXT_KIND__CONTEXT_KIND_SHADOW)
+		return call_fail(call, PT_UNSUPPORTED, "kind: SHADOW contexts are not offered");
+	if (kind != PTD__V1__CONTEXT_KIND__CONTEXT_KIND_GUEST &&
+	    kind != PTD__V1__CONTEXT_KIND__CONTEXT_KIND_HOST)
+		return call_fail(call, PT_INVALID, "kind: %u is not GUEST or HOST", kind);
+	return CALL_MORE;
+}
+
+static enum call_result fields_geometry(struct call *call, const struct machine *m,
+					const Ptd__V1__Geometry *g, struct pt_geometry *to)
+{
+	struct pt_geometry_args a = {.granule_shift = DEFAULT_GRANULE,
+				     .pa_bits = m->pt.pa_bits,
+				     .ipa_bits = DEFAULT_IPA_BITS};
+
+	if (g) {
+		a.granule_shift = g->granule_shift ? g->granule_shift : DEFAULT_GRANULE;
+		a.ipa_bits = g->ipa_bits;
+		a.pa_bits = g->pa_bits ? g->pa_bits : m->pt.pa_bits;
+		a.ds = g->ds;
+		a.start_level_given = g->start_level_plus_2 != 0;
+		a.start_level = (int)g->start_level_plus_2 - 2;
+	}
+	if (g && g->start_level_plus_2 > 5)
+		return call_fail(call, PT_INVALID, "geometry.start_level_plus_2: %u is above 5",
+				 g->start_level_plus_2);
+	if (!g || !g->ipa_bits)
+		a.ipa_bits = a.pa_bits < DEFAULT_IPA_BITS ? a.pa_bits : DEFAULT_IPA_BITS;
+	if (a.pa_bits > m->pt.pa_bits)
+		return call_fail(call, PT_INVALID, "geometry.pa_bits: %u is above the machine's %u",
+				 a.pa_bits, m->pt.pa_bits);
+	if (pt_geometry_init(to, &a) != PT_OK)
+		return call_fail(
+			call, PT_INVALID,
+			"geometry: granule 2^%u, %u-bit IPA, %u-bit PA, ds %d, start level "
+			"%d: the architecture refuses it",
+			a.granule_shift, a.ipa_bits, a.pa_bits, a.ds,
+			a.start_level_given ? a.start_level : 127);
+	return CALL_MORE;
+}
+
+static enum call_result vtcr_geometry(struct call *call, const struct machine *m, uint64_t vtcr,
+				      struct context_args *args)
+{
+	if (pt_geometry_from_vtcr(&args->geometry, vtcr) != PT_OK)
+		return call_fail(call, PT_INVALID, "vtcr: 0x%llx: the architecture refuses it",
+				 (unsigned long long)vtcr);
+	if (args->geometry.pa_bits > m->pt.pa_bits)
+		return call_fail(call, PT_INVALID, "vtcr: PS says %u bits, the machine has %u",
+				 args->geometry.pa_bits, m->pt.pa_bits);
+	if (vtcr & VTCR_VS && m->vmid_bits == 8)
+		return call_fail(call, PT_INVALID, "vtcr: VS is set, the machine has 8-bit VMIDs");
+	args->vtcr_flags = (vtcr & VTCR_HA ? PT_VTCR_HA : 0) | (vtcr & VTCR_HD ? PT_VTCR_HD : 0) |
+			   (vtcr & VTCR_VS ? PT_VTCR_VS : 0);
+	return CALL_MORE;
+}
+
+static enum call_result geometry(struct call *call, const struct machine *m,
+				 const Ptd__V1__CreateContextRequest *q, struct context_args *args)
+{
+	if (q->vtcr && q->geometry)
+		return call_fail(call, PT_INVALID, "vtcr: give it or geometry, not both");
+	if (q->vtcr)
+		return vtcr_geometry(call, m, q->vtcr, args);
+	args->vtcr_flags = m->vmid_bits == 16 ? PT_VTCR_VS : 0;
+	return fields_geometry(call, m, q->geometry, &args->geometry);
+}
+
+static enum call_result options(struct call *call, const Ptd__V1__ContextOptions *o,
+				struct context_args *args)
+{
+	if (o && check_options(call, o) != CALL_MORE)
+		return CALL_DONE;
+	if (o) {
+		args->attrs = (o->fwb ? PT_ATTR_FWB : 0) | (o->xnx ? PT_ATTR_XNX : 0);
+		args->vtcr_flags |= (o->ha ? PT_VTCR_HA : 0) | (o->hd ? PT_VTCR_HD : 0);
+	}
+	if (args->vtcr_flags & PT_VTCR_HD && !(args->vtcr_flags & PT_VTCR_HA))
+		return call_fail(call, PT_INVALID, "options.hd: it needs options.ha");
+	return CALL_MORE;
+}
+
+static enum call_result fail_create(struct call *call, enum pt_outcome o)
+{
+	switch (o) {
+	case PT_ALREADY_EXISTS:
+		return call_fail(call, o, "name: a context of this name exists in the machine");
+	case PT_BUSY: return call_fail(call, o, "machine: no VMID is free");
+	case PT_TOO_LARGE: return call_fail(call, o, "max_contexts contexts exist");
+	case PT_WRONG_STATE: return call_fail(call, o, "machine: it is being deleted");
+	default: return call_fail(call, o, "no memory for the start tables");
+	}
+}
+
+static enum call_result create(struct call *call)
+{
+	const Ptd__V1__CreateContextRequest *q = (const void *)call->request;
+	struct context_args args = {
+		.name = q->name, .kind = q->kind, .quota_pages = q->quota_pages};
+	Ptd__V1__CreateContextResponse *r;
+	struct context *c = NULL;
+	struct machine *m;
+	enum pt_outcome o;
+
+	m = find_machine(call, q->machine, "machine");
+	if (!m)
+		return CALL_DONE;
+	if (!name_is_legal(q->name))
+		return call_fail(call, PT_INVALID,
+				 "name: 1 to %u of letters, digits, '.', '_', '-'",
+				 LIMIT_NAME_BYTES);
+	if (check_kind(call, q->kind) != CALL_MORE || geometry(call, m, q, &args) != CALL_MORE ||
+	    options(call, q->options, &args) != CALL_MORE)
+		return CALL_DONE;
+	r = new_response(call, &ptd__v1__create_context_response__descriptor);
+	if (!r)
+		return CALL_DONE;
+	o = context_create(call, m, &args, &c);
+	if (o != PT_OK)
+		return fail_create(call, o);
+	r->context = context_message_in_call(call, c);
+	if (!r->context)
+		return fail_arena(call);
+	call->response = &r->base;
+	return CALL_DONE;
+}
+
+enum call_result context_create_call(struct call *call)
+{
+	const Ptd__V1__CreateContextRequest *q = (const void *)call->request;
+
+	return call_once(call, &q->request_id, create);
+}
+
+enum call_result context_get(struct call *call)
+{
+	const Ptd__V1__GetContextRequest *q = (const void *)call->request;
+	Ptd__V1__GetContextResponse *r;
+	struct context *c;
+
+	if (q->handle && q->name[0])
+		return call_fail(call, PT_INVALID, "name: give it or handle, not both");
+	c = !q->handle && q->name[0] ? find_context_named(call, q->name)
+				     : find_context(call, q->handle, "handle");
+	if (!c)
+		return CALL_DONE;
+	r = new_response(call, &ptd__v1__get_context_response__descriptor);
+	if (!r)
+		return CALL_DONE;
+	r->context = context_message_in_call(call, c);
+	if (!r->context)
+		return fail_arena(call);
+	call->response = &r->base;
+	return CALL_DONE;
+}
+
+/* Fills a page: at most `limit` contexts and about LIMIT_PAGE_BYTES. Returns the last handle. */
+static uint64_t fill_page(struct call *call, struct machine *m, uint64_t after, uint32_t limit,
+			  Ptd__V1__ListContextsResponse *r)
+{
+	size_t bytes = 0;
+	struct context *c;
+
+	while (r->n_contexts < limit && bytes < LIMIT_PAGE_BYTES &&
+	       (c = registry_next_context(call->domain, m, after))) {
+		Ptd__V1__Context *to = context_message_in_call(call, c);
+
+		if (!to)
+			break;
+		bytes += protobuf_c_message_get_packed_size(&to->base);
+		r->contexts[r->n_contexts++] = to;
+		after = c->handle;
+	}
+	return after;
+}
+
+enum call_result context_list(struct call *call)
+{
+	const Ptd__V1__ListContextsRequest *q = (const void *)call->request;
+	struct machine *m = q->machine ? find_machine(call, q->machine, "machine") : NULL;
+	uint32_t limit = page_limit(q->page_size);
+	Ptd__V1__ListContextsResponse *r;
+	uint64_t after;
+
+	if (q->machine && !m)
+		return CALL_DONE;
+	if (!page_token_read(call, q->machine, q->page_token, &after))
+		return CALL_DONE;
+	r = new_response(call, &ptd__v1__list_contexts_response__descriptor);
+	if (!r)
+		return CALL_DONE;
+	r->contexts = call_alloc(call, limit * sizeof(*r->contexts));
+	r->next_page_token = call_alloc(call, PAGE_TOKEN_BYTES);
+	if (!r->contexts || !r->next_page_token)
+		return fail_arena(call);
+	after = fill_page(call, m, after, limit, r);
+	if (registry_next_context(call->domain, m, after)) {
+		if (!r->n_contexts)
+			return fail_arena(call);
+		page_token_make(call, q->machine, after, r->next_page_token);
+	}
+	call->response = &r->base;
+	return CALL_DONE;
+}
+
+/* A deletion under way: the context stays until its teardown, by this call, has ended. */
+struct deletion {
+	Ptd__V1__DeleteContextResponse *response;
+	struct work *work;
+	struct context *context;
+};
+
+static bool doom(struct domain *d, struct context *c)
+{
+	bool first;
+
+	pt_port_lock(&d->lock);
+	first = !c->doomed;
+	c->doomed = true;
+	pt_port_unlock(&d->lock);
+	return first;
+}
+
+static enum call_result delete_on(struct call *call, struct deletion *s)
+{
+	enum call_result result;
+	enum pt_outcome o;
+	Ptd__V1__Effects *e;
+
+	result = work_step(s->work, STEP_VISITS, &o);
+	if (result != CALL_DONE)
+		return result;
+	count_effects(call, &s->work->txn.effects);
+	context_retire(s->context);
+	e = effects_message(call, &s->work->txn.effects);
+	s->response->effects = e;
+	call->response = e ? &s->response->base : NULL;
+	return CALL_DONE;
+}
+
+static enum call_result delete_begin(struct call *call)
+{
+	const Ptd__V1__DeleteContextRequest *q = (const void *)call->request;
+	struct context *c = find_context(call, q->handle, "handle");
+	struct deletion *s = c ? call_alloc(call, sizeof(*s)) : NULL;
+
+	if (!c)
+		return CALL_DONE;
+	if (!s || !work_get(call, &s->work))
+		return fail_arena(call);
+	s->response = new_response(call, &ptd__v1__delete_context_response__descriptor);
+	if (!s->response)
+		return CALL_DONE;
+	if (call->abandoned)
+		return fail_abandoned(call);
+	if (!doom(call->domain, c))
+		return call_fail(call, PT_WRONG_STATE, "handle: the context is being deleted");
+	s->context = c;
+	pt_ctx_destroy_begin(&s->work->txn, &c->pt, work_wake_txn);
+	call->state = s;
+	return delete_on(call, s);
+}
+
+static enum call_result delete_step(struct call *call)
+{
+	return call->state ? delete_on(call, call->state) : delete_begin(call);
+}
+
+enum call_result context_delete(struct call *call)
+{
+	const Ptd__V1__DeleteContextRequest *q = (const void *)call->request;
+
+	return call_once(call, &q->request_id, delete_step);
+}
+
+/* Once begun it runs to its end, whoever still listens. */
+static enum call_result delete_anyway(struct call *call)
+{
+	return call->state ? delete_on(call, call->state) : CALL_DONE;
+}
+
+enum call_result context_delete_abandon(struct call *call)
+{
+	const Ptd__V1__DeleteContextRequest *q = (const void *)call->request;
+
+	return call_once_abandon(call, &q->request_id, delete_anyway);
+}
+
+enum call_result context_set_quota(struct call *call)
+{
+	const Ptd__V1__SetQuotaRequest *q = (const void *)call->request;
+	struct context *c = find_context(call, q->context, "context");
+	Ptd__V1__SetQuotaResponse *r;
+
+	if (!c)
+		return CALL_DONE;
+	r = new_response(call, &ptd__v1__set_quota_response__descriptor);
+	if (!r)
+		return CALL_DONE;
+	atomic_store_explicit(&c->pt.quota_pages, q->quota_pages ? q->quota_pages : UINT64_MAX,
+			      memory_order_relaxed);
+	r->quota_pages = q->quota_pages;
+	r->table_pages = atomic_load_explicit(&c->pt.table_pages, memory_order_relaxed);
+	watch_note(call->domain, c, PTD__V1__WATCH_KIND__WATCH_KIND_CHANGED);
+	call->response = &r->base;
+	return CALL_DONE;
+}

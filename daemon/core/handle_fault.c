@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* FaultService: Access and HandleFault. */
+#include "handlers.h"
+
+#include "domain_fail.h"
+#include "domain_work.h"
+#include "registry.h"
+
+#include "ptd/v1/fault.pb-c.h"
+
+struct access {
+	struct pt_host_access a;
+	struct work *work;
+	Ptd__V1__AccessResponse *r;
+};
+
+static enum call_result check_kind(struct call *call, uint32_t kind, uint32_t last)
+{
+	if (kind >= PT_ACCESS_READ && kind <= last)
+		return CALL_MORE;
+	return call_fail(call, PT_INVALID, "access: %u is not a kind of access that fits", kind);
+}
+
+static enum call_result check_vcpu(struct call *call, const struct context *c, uint32_t vcpu)
+{
+	if (vcpu < c->machine->vcpus)
+		return CALL_MORE;
+	return call_fail(call, PT_INVALID, "vcpu: %u; the machine has %u", vcpu, c->machine->vcpus);
+}
+
+static enum call_result check_length(struct call *call, const struct context *c,
+				     const Ptd__V1__AccessRequest *q, uint32_t *length)
+{
+	uint64_t granule = UINT64_C(1) << c->pt.geo.granule_shift;
+	bool write = q->access == PTD__V1__ACCESS_KIND__ACCESS_KIND_WRITE;
+	bool empty_ok = q->access == PTD__V1__ACCESS_KIND__ACCESS_KIND_AT ||
+			q->access == PTD__V1__ACCESS_KIND__ACCESS_KIND_EXEC;
+
+	if (!write && q->data.len)
+		return call_fail(call, PT_INVALID, "data: only a write brings some");
+	if (write && q->length && q->length != q->data.len)
+		return call_fail(call, PT_INVALID, "length: %u, but data has %zu bytes", q->length,
+				 q->data.len);
+	if (q->access == PTD__V1__ACCESS_KIND__ACCESS_KIND_AT && q->length)
+		return call_fail(call, PT_INVALID, "length: an address translation moves nothing");
+	*length = write ? (uint32_t)q->data.len : q->length;
+	if (!*length && !empty_ok)
+		return call_fail(call, PT_INVALID, "length: there are no bytes to move");
+	if (*length && (q->ipa & (granule - 1)) + *length > granule)
+		return call_fail(call, PT_INVALID, "length: the access crosses a granule");
+	return CALL_MORE;
+}
+
+static enum call_result begin_access(struct call *call, struct context *c)
+{
+	const Ptd__V1__AccessRequest *q = (const void *)call->request;
+	struct access *s;
+	uint32_t length = 0;
+
+	if (check_kind(call, q->access, PT_ACCESS_AT) != CALL_MORE ||
+	    check_vcpu(call, c, q->vcpu) != CALL_MORE ||
+	    check_length(call, c, q, &length) != CALL_MORE)
+		return CALL_DONE;
+	s = call_alloc(call, sizeof(*s));
+	if (!s)
+		return fail_arena(call);
+	s->r = new_response(call, &ptd__v1__access_response__descriptor);
+	if (!s->r)
+		return CALL_DONE;
+	s->a = (struct pt_host_access){.vcpu = q->vcpu,
+				       .ipa = pt_ipa(q->ipa),
+				       .access = (uint8_t)q->access,
+				       .s1ptw = q->s1ptw,
+				       .el0 = q->el0,
+				       .handle_faults = true,
+				       .length = length};
+	s->a.data = q->data.len ? q->data.data : call_alloc(call, length + 1);
+	if (!s->a.data)
+		return fail_arena(call);
+	call->state = s;
+	return CALL_MORE;
+}
+
+static bool add_exits(struct call *call, struct access *s)
+{
+	uint32_t n = s->a.exits < PT_HOST_MAX_EXITS ? s->a.exits : PT_HOST_MAX_EXITS;
+
+	s->r->exits = call_alloc(call, (n + 1) * sizeof(*s->r->exits));
+	if (!s->r->exits)
+		return false;
+	for (uint32_t i = 0; i < n; i++) {
+		const struct pt_host_exit *e = &s->a.exit[i];
+		Ptd__V1__Exit *to = new_response(call, &ptd__v1__exit__descriptor);
+
+		if (!to)
+			return false;
+		to->fault = (Ptd__V1__FaultKind)e->fault;
+		to->level = e->level;
+		to->esr = e->esr;
+		to->far = e->far;
+		to->hpfar = e->hpfar;
+		to->hpfar_known = e->hpfar_known;
+		to->outcome = e->outcome;
+		s->r->exits[s->r->n_exits++] = to;
+	}
+	return true;
+}
+
+/* A fill installs one leaf; so does a relaxation, in the counters' sense. */
+static void count_exits(struct call *call, const struct pt_host_access *a)
+{
+	uint64_t leaves = 0;
+
+	for (uint32_t i = 0; i < a->exits && i < PT_HOST_MAX_EXITS; i++)
+		leaves += a->exit[i].outcome == PT_MAPPED || a->exit[i].outcome == PT_RELAXED;
+	count_add(&call->loop->counters.faults, a->exits);
+	count_add(&call->loop->counters.leaves_written, leaves);
+}
+
+static enum call_result answer_access(struct call *call, struct access *s, enum pt_outcome o)
+{
+	Ptd__V1__AccessResponse *r = s->r;
+	bool reads = s->a.access == PT_ACCESS_READ || s->a.access == PT_ACCESS_EXEC;
+
+	count_exits(call, &s->a);
+	if (!add_exits(call, s))
+		return fail_arena(call);
+	r->outcome = o;
+	r->level = s->a.level;
+	r->tlb_hit = s->a.tlb_hit;
+	r->tables_added = s->a.tables_added;
+	if (o == PT_OK) {
+		r->pa = s->a.pa.v;
+		r->prot = s->a.prot;
+		if (reads) {
+			r->data.data = s->a.data;
+			r->data.len = s->a.length;
+		}
+	}
+	call->response = &r->base;
+	return CALL_DONE;
+}
+
+static enum call_result fail_access(struct call *call, enum pt_outcome o, uint64_t ipa, int level)
+{
+	if (o == PT_INVALID)
+		call_fail(call, o, "access: not possible with this vcpu and length");
+	else if (o == PT_OUT_OF_RANGE)
+		call_fail(call, o, "ipa: it, or what it maps to, is outside");
+	else
+		call_fail(call, o, NULL);
+	call->status.ipa = ipa;
+	call->status.level = (int8_t)level;
+	return CALL_DONE;
+}
+
+static enum call_result park(struct call *call, struct work **slot, struct context *c, uint64_t ipa)
+{
+	uint64_t granule = UINT64_C(1) << c->pt.geo.granule_shift;
+	struct work *w = work_get(call, slot);
+
+	if (!w)
+		return fail_arena(call);
+	return work_park(call, w, c, ipa & ~(granule - 1), granule);
+}
+
+enum call_result fault_access(struct call *call)
+{
+	const Ptd__V1__AccessRequest *q = (const void *)call->request;
+	struct context *c = find_context(call, q->context, "context");
+	struct access *s = call->state;
+	enum pt_outcome o;
+
+	if (s)
+		work_resume(s->work);
+	if (!c || (!s && begin_access(call, c) != CALL_MORE))
+		return CALL_DONE;
+	s = call->state;
+	o = pt_host_access(call_agent(call), &c->pt, &c->machine->ram, &s->a);
+	if (o == PT_PARKED)
+		return park(call, &s->work, c, q->ipa);
+	if (o == PT_MORE || o == PT_RACED)
+		return CALL_MORE;
+	if (pt_is_error(o) && o != PT_NOT_MAPPED) {
+		count_exits(call, &s->a);
+		return fail_access(call, o, q->ipa, s->a.exits ? s->a.level : PT_TTL_UNKNOWN);
+	}
+	return answer_access(call, s, o);
+}
+
+enum call_result fault_access_abandon(struct call *call)
+{
+	struct access *s = call->state;
+	bool committed;
+
+	return s ? work_abandon(s->work, &committed) : CALL_DONE;
+}
+
+struct handling {
+	struct pt_fault fault;
+	struct work *work;
+	Ptd__V1__HandleFaultResponse *r;
+};
+
+/* HPFAR_EL2.FIPA, bits 47:4, is IPA[55:12]. */
+static uint64_t hpfar_ipa(uint64_t hpfar)
+{
+	return (hpfar & UINT64_C(0x0000fffffffffff0)) << 8;
+}
+
+static bool fault_type(enum hw_fault fault, uint8_t *type)
+{
+	switch (fault) {
+	case HW_TRANSLATION: *type = PT_FAULT_TRANSLATION; return true;
+	case HW_ACCESS_FLAG: *type = PT_FAULT_ACCESS_FLAG; return true;
+	case HW_PERMISSION: *type = PT_FAULT_PERMISSION; return true;
+	default: return false;
+	}
+}
+
+/*
+ * HPFAR_EL2 is UNKNOWN for a permission fault unless it was on a stage-1 walk (Arm ARM, HPFAR_EL2);
+ * then KVM walks stage 1 by hand. Here stage 1 is off: FAR is the IPA.
+ */
+static enum call_result raw_fault(struct call *call, const Ptd__V1__HandleFaultRequest *q,
+				  struct pt_fault *f)
+{
+	struct hw_abort abort;
+
+	if (q->ipa || q->access)
+		return call_fail(call, PT_INVALID,
+				 "ipa: give esr, far and hpfar, or ipa and access");
+	if (!hw_decode_abort(q->esr, &abort) || !fault_type(abort.fault, &f->type))
+		return call_fail(call, PT_INVALID,
+				 "esr: 0x%llx is no stage-2 translation, access flag or permission "
+				 "fault",
+				 (unsigned long long)q->esr);
+	f->level = abort.level;
+	f->access = (uint8_t)abort.access;
+	f->s1ptw = abort.s1ptw;
+	if (abort.fault == HW_PERMISSION && !abort.s1ptw)
+		f->ipa = pt_ipa(q->far);
+	else
+		f->ipa = pt_ipa(hpfar_ipa(q->hpfar) | (abort.s1ptw ? 0 : q->far & 0xfff));
+	return CALL_MORE;
+}
+
+/* From an address and an access: what an architectural walk would raise now. */
+static enum call_result plain_fault(struct call *call, const Ptd__V1__HandleFaultRequest *q,
+				    struct context *c, struct pt_fault *f)
+{
+	struct hw_result walk;
+
+	if (q->far || q->hpfar)
+		return call_fail(call, PT_INVALID, "esr: 0, but far or hpfar is given");
+	if (check_kind(call, q->access, PT_ACCESS_EXEC) != CALL_MORE)
+		return CALL_DONE;
+	f->ipa = pt_ipa(q->ipa);
+	f->access = (uint8_t)q->access;
+	if (q->ipa >> c->pt.geo.ipa_bits)
+		return fail_access(call, PT_OUT_OF_RANGE, q->ipa, PT_TTL_UNKNOWN);
+	pt_host_translate(&c->pt, f->ipa, (enum pt_access)f->access, &walk);
+	f->level = walk.level;
+	if (walk.fault == HW_NO_FAULT || !fault_type(walk.fault, &f->type))
+		f->type = PT_FAULT_TRANSLATION; /* finds out that there is nothing to do */
+	return CALL_MORE;
+}
+
+static enum call_result begin_handling(struct call *call, struct context *c)
+{
+	const Ptd__V1__HandleFaultRequest *q = (const void *)call->request;
+	struct handling *s = call_alloc(call, sizeof(*s));
+
+	if (!s)
+		return fail_arena(call);
+	if (check_vcpu(call, c, q->vcpu) != CALL_MORE)
+		return CALL_DONE;
+	s->fault.vcpu = q->vcpu;
+	if ((q->esr ? raw_fault(call, q, &s->fault) : plain_fault(call, q, c, &s->fault)) !=
+	    CALL_MORE)
+		return CALL_DONE;
+	s->r = new_response(call, &ptd__v1__handle_fault_response__descriptor);
+	if (!s->r)
+		return CALL_DONE;
+	call->state = s;
+	return CALL_MORE;
+}
+
+enum call_result fault_handle(struct call *call)
+{
+	const Ptd__V1__HandleFaultRequest *q = (const void *)call->request;
+	struct context *c = find_context(call, q->context, "context");
+	struct handling *s = call->state;
+	struct pt_fault_result result = {.level = PT_TTL_UNKNOWN};
+	enum pt_outcome o;
+
+	if (s)
+		work_resume(s->work);
+	if (!c || (!s && begin_handling(call, c) != CALL_MORE))
+		return CALL_DONE;
+	s = call->state;
+	o = pt_fault_handle(call_agent(call), &c->pt, &s->fault, &result);
+	if (o == PT_PARKED)
+		return park(call, &s->work, c, s->fault.ipa.v);
+	if (o == PT_MORE)
+		return CALL_MORE;
+	count_add(&call->loop->counters.faults, 1);
+	if (pt_is_error(o))
+		return fail_access(call, o, s->fault.ipa.v, result.level);
+	count_add(&call->loop->counters.leaves_written, o == PT_MAPPED || o == PT_RELAXED);
+	s->r->outcome = o;
+	s->r->level = result.level;
+	s->r->pa = result.pa.v;
+	s->r->prot = result.prot;
+	s->r->ipa = s->fault.ipa.v;
+	s->r->tables_added = result.tables_added;
+	call->response = &s->r->base;
+	return CALL_DONE;
+}
+
+enum call_result fault_handle_abandon(struct call *call)
+{
+	struct handling *s = call->state;
+	bool committed;
+
+	return s ? work_abandon(s->work, &committed) : CALL_DONE;
+}

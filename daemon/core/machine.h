@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The life of a machine: its memory, TLBs and VMIDs. */
+#ifndef PTD_MACHINE_H
+#define PTD_MACHINE_H
+
+#include "domain_types.h"
+
+struct machine_args {
+	const char *name;
+	uint64_t memory_bytes;
+	uint32_t vcpus, pa_bits, vmid_bits;
+};
+
+/* Makes and registers a machine. PT_OK, or why not. */
+enum pt_outcome machine_create(struct domain *domain, const struct machine_args *args,
+			       struct machine **made);
+/* Out of the registry and, once all steps that may still see it have ended, gone. It has no
+ * contexts. */
+void machine_retire(struct machine *machine);
+/* At the end of the domain: at once. */
+void machine_destroy(struct machine *machine);
+
+/* The lowest free VMID from 1 to 2^bits - 1, or 0: none is left. Takes domain->lock. */
+uint16_t machine_vmid_take(struct machine *machine, unsigned bits);
+void machine_vmid_give(struct machine *machine, uint16_t vmid);
+
+#endif

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Request ids.
+ *
+ * An entry is running (the call that owns it is at work; retries queue in `waiters`) or finished
+ * (it holds the packed answer). A call that fails, or is abandoned before it changed anything,
+ * takes its entry away, and the first retry that waited becomes the new owner. Finished entries
+ * leave after ten minutes, or when there are too many, oldest first; running ones stay.
+ */
+#include "domain_types.h"
+
+#include "domain_fail.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#define BUCKETS (LIMIT_REQUEST_IDS / 8) /* 64 KiB, taken with the first id */
+
+/* A retry that waits for the first. In its call's arena. */
+struct retry_waiter {
+	struct retry_waiter *next;
+	struct call *call;
+	bool queued; /* under the table's lock */
+};
+
+struct request_id_entry {
+	struct request_id_entry *chain, *older, *newer;
+	const ProtobufCMessageDescriptor *method;      /* a request type belongs to one method */
+	const ProtobufCMessageDescriptor *answer_type; /* NULL: running */
+	struct retry_waiter *waiters;
+	uint8_t *answer; /* packed */
+	size_t length;
+	uint64_t done_ns, hash;
+	XXH128_hash_t body;
+	uint8_t id[16];
+	char principal[PRINCIPAL_MAX];
+};
+
+/* What a call with a request id keeps around its handler's own state. */
+struct once {
+	struct request_id_entry *owned; /* the running entry of this call */
+	void *inner;
+	struct retry_waiter waiter;
+	bool waits, last_wake;
+};
+
+static uint64_t hash_of(const struct call *call, const uint8_t *id)
+{
+	const char *who = call->principal->name;
+
+	return XXH3_64bits_withSeed(id, 16, XXH3_64bits(who, strlen(who)));
+}
+
+static bool same_key(const struct request_id_entry *e, const struct call *call, const uint8_t *id)
+{
+	return !memcmp(e->id, id, 16) && e->method == call->request->descriptor &&
+	       !strcmp(e->principal, call->principal->name);
+}
+
+static struct request_id_entry **place(const struct request_ids *ids, uint64_t hash)
+{
+	return &ids->bucket[hash & (BUCKETS - 1)];
+}
+
+static struct request_id_entry *find(struct request_ids *ids, const struct call *call,
+				     const uint8_t *id)
+{
+	for (struct request_id_entry *e = *place(ids, hash_of(call, id)); e; e = e->chain)
+		if (same_key(e, call, id))
+			return e;
+	return NULL;
+}
+
+static void unchain(struct request_ids *ids, struct request_id_entry *entry)
+{
+	struct request_id_entry **at = place(ids, entry->hash);
+
+	while (*at != entry)
+		at = &(*at)->chain;
+	*at = entry->chain;
+	ids->count--;
+}
+
+static struct request_id_entry *add(struct request_ids *ids, const struct call *call,
+				    const uint8_t *id, XXH128_hash_t body)
+{
+	struct request_id_entry **at, *e = calloc(1, sizeof(*e));
+
+	if (!e)
+		return NULL;
+	e->method = call->request->descriptor;
+	e->body = body;
+	e->hash = hash_of(call, id);
+	memcpy(e->id, id, 16);
+	memcpy(e->principal, call->principal->name, sizeof(e->principal));
+	at = place(ids, e->hash);
+	e->chain = *at;
+	*at = e;
+	ids->count++;
+	return e;
+}
+
+static void drop_oldest(struct request_ids *ids)
+{
+	struct request_id_entry *e = ids->oldest;
+
+	ids->oldest = e->newer;
+	if (e->newer)
+		e->newer->older = NULL;
+	else
+		ids->newest = NULL;
+	ids->bytes -= sizeof(*e) + e->length;
+	unchain(ids, e);
+	free(e->answer);
+	free(e);
+}
+
+static void expire(struct request_ids *ids, uint64_t now_ns)
+{
+	while (ids->oldest &&
+	       (now_ns - ids->oldest->done_ns >= REQUEST_ID_TTL_NS ||
+		ids->count >= LIMIT_REQUEST_IDS || ids->bytes > LIMIT_REQUEST_ID_BYTES))
+		drop_oldest(ids);
+}
+
+static void wake_waiters(struct request_id_entry *e)
+{
+	while (e->waiters) {
+		struct retry_waiter *w = e->waiters;
+
+		e->waiters = w->next;
+		w->queued = false;
+		call_wake(w->call);
+	}
+}
+
+static void wait_for(struct request_id_entry *e, struct once *once, struct call *call)
+{
+	struct retry_waiter **at = &e->waiters;
+
+	once->waiter = (struct retry_waiter){.call = call, .queued = true};
+	while (*at)
+		at = &(*at)->next;
+	*at = &once->waiter;
+	once->waits = true;
+}
+
+static void unqueue(struct request_ids *ids, struct retry_waiter *waiter)
+{
+	for (uint32_t i = 0; i < BUCKETS; i++)
+		for (struct request_id_entry *e = ids->bucket[i]; e; e = e->chain)
+			for (struct retry_waiter **at = &e->waiters; *at; at = &(*at)->next)
+				if (*at == waiter) {
+					*at = waiter->next;
+					return;
+				}
+}
+
+/* What a call finds when it asks for its id. */
+enum found { FOUND_NEW, FOUND_RUNNING, FOUND_ANSWER, FOUND_OTHER_BODY, FOUND_NO_MEMORY };
+
+struct answer {
+	const ProtobufCMessageDescriptor *type;
+	uint8_t *bytes;
+	size_t length;
+};
+
+static enum found copy_answer(struct call *call, const struct request_id_entry *e,
+			      struct answer *answer)
+{
+	*answer = (struct answer){e->answer_type, call_alloc(call, e->length + 1), e->length};
+	if (!answer->bytes)
+		return FOUND_NO_MEMORY;
+	memcpy(answer->bytes, e->answer, e->length);
+	return FOUND_ANSWER;
+}
+
+static enum found ask_locked(struct request_ids *ids, struct call *call, struct once *once,
+			     const uint8_t *id, struct answer *answer)
+{
+	XXH128_hash_t body = XXH3_128bits(call->request_bytes, call->request_length);
+	struct request_id_entry *e;
+
+	if (!ids->bucket)
+		ids->bucket = calloc(BUCKETS, sizeof(*ids->bucket));
+	if (!ids->bucket)
+		return FOUND_NO_MEMORY;
+	expire(ids, call->now_ns);
+	e = find(ids, call, id);
+	if (!e) {
+		if (ids->count < LIMIT_REQUEST_IDS)
+			once->owned = add(ids, call, id, body);
+		return once->owned ? FOUND_NEW : FOUND_NO_MEMORY;
+	}
+	if (!XXH128_isEqual(e->body, body))
+		return FOUND_OTHER_BODY;
+	if (e->answer_type)
+		return copy_answer(call, e, answer);
+	wait_for(e, once, call);
+	return FOUND_RUNNING;
+}
+
+/* CALL_MORE: the call owns the id now and may run. */
+static enum call_result ask(struct call *call, struct once *once, const uint8_t *id)
+{
+	struct request_ids *ids = &call->domain->request_ids;
+	struct answer answer = {0};
+	enum found found;
+
+	once->waits = false;
+	pt_port_lock(&ids->lock);
+	found = ask_locked(ids, call, once, id, &answer);
+	pt_port_unlock(&ids->lock);
+	switch (found) {
+	case FOUND_NEW: return CALL_MORE;
+	case FOUND_RUNNING: return CALL_PARKED;
+	case FOUND_OTHER_BODY:
+		return call_fail(call, PT_REQUEST_ID_REUSED,
+				 "request_id: it came with another body before");
+	case FOUND_ANSWER:
+		call->response = protobuf_c_message_unpack(answer.type, call->arena, answer.length,
+							   answer.bytes);
+		return call->response ? CALL_DONE : fail_arena(call);
+	default: return call_fail(call, PT_NO_MEMORY, "request_id: no room to remember it");
+	}
+}
+
+/* Stores the answer, if there is one worth keeping, and lets the retries go on. */
+static void finish(struct call *call, struct once *once)
+{
+	struct request_ids *ids = &call->domain->request_ids;
+	struct request_id_entry *e = once->owned;
+	bool keep = call->response && call->status.code == PT_OK;
+	size_t length = keep ? protobuf_c_message_get_packed_size(call->response) : 0;
+	uint8_t *packed = keep ? malloc(length + 1) : NULL;
+
+	if (packed)
+		protobuf_c_message_pack(call->response, packed);
+	pt_port_lock(&ids->lock);
+	wake_waiters(e);
+	if (packed) {
+		e->answer = packed;
+		e->length = length;
+		e->answer_type = call->response->descriptor;
+		e->done_ns = call->now_ns;
+		e->older = ids->newest;
+		if (ids->newest)
+			ids->newest->newer = e;
+		else
+			ids->oldest = e;
+		ids->newest = e;
+		ids->bytes += sizeof(*e) + length;
+	} else {
+		unchain(ids, e);
+		free(e);
+	}
+	pt_port_unlock(&ids->lock);
+	once->owned = NULL;
+}
+
+static enum call_result run_inner(struct call *call, struct once *once, call_handler *body)
+{
+	enum call_result result;
+
+	call->state = once->inner;
+	result = body(call);
+	once->inner = call->state;
+	call->state = once;
+	if (result == CALL_DONE)
+		finish(call, once);
+	return result;
+}
+
+enum call_result call_once(struct call *call, const ProtobufCBinaryData *id, call_handler *body)
+{
+	struct once *once = call->state;
+	enum call_result result;
+
+	if (likely(!id->len))
+		return body(call);
+	if (!request_id_ok(call, id))
+		return CALL_DONE;
+	if (!once) {
+		once = call->state = call_alloc(call, sizeof(*once));
+		if (!once)
+			return fail_arena(call);
+	}
+	if (!once->owned) {
+		result = ask(call, once, id->data);
+		if (result != CALL_MORE)
+			return result;
+	}
+	return run_inner(call, once, body);
+}
+
+/* A retry that waits leaves the queue. If its wake is on its way, it stays until that has come. */
+static enum call_result stop_waiting(struct call *call, struct once *once)
+{
+	struct request_ids *ids = &call->domain->request_ids;
+	bool queued;
+
+	if (!once->waits || once->last_wake)
+		return CALL_DONE;
+	pt_port_lock(&ids->lock);
+	queued = once->waiter.queued;
+	if (queued)
+		unqueue(ids, &once->waiter);
+	pt_port_unlock(&ids->lock);
+	once->last_wake = !queued;
+	return queued ? CALL_DONE : CALL_PARKED;
+}
+
+static enum call_result nothing_to_undo(struct call *call)
+{
+	(void)call;
+	return CALL_DONE;
+}
+
+enum call_result call_once_abandon(struct call *call, const ProtobufCBinaryData *id,
+				   call_handler *abandon)
+{
+	struct once *once = call->state;
+
+	if (!abandon)
+		abandon = nothing_to_undo;
+	if (!id->len)
+		return abandon(call);
+	if (!once)
+		return CALL_DONE;
+	if (!once->owned)
+		return stop_waiting(call, once);
+	return run_inner(call, once, abandon);
+}
+
+void request_ids_free(struct request_ids *ids)
+{
+	while (ids->oldest)
+		drop_oldest(ids);
+	free(ids->bucket);
+	ids->bucket = NULL;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Request ids: the promise that a retry of a finished call gets the stored answer. Kept per
+ * principal, across connections and loops.
+ */
+#ifndef PTD_REQUEST_IDS_H
+#define PTD_REQUEST_IDS_H
+
+#include "call.h"
+
+#include <pt/platform.h>
+
+struct request_id_entry;
+
+struct request_ids {
+	struct pt_port_lock lock;
+	struct request_id_entry **bucket; /* from the first id on */
+	uint32_t count;
+	uint64_t bytes;				  /* of finished entries */
+	struct request_id_entry *oldest, *newest; /* finished ones, in order of finishing */
+};
+
+void request_ids_free(struct request_ids *ids);
+
+/*
+ * Runs `body` as a handler whose request has the id `id`: at most once for all calls of the
+ * principal that bring the same id. Empty: just `body`. The body's `state` is its own.
+ */
+enum call_result call_once(struct call *call, const ProtobufCBinaryData *id, call_handler *body);
+/* The matching abandon; `abandon` may be NULL. */
+enum call_result call_once_abandon(struct call *call, const ProtobufCBinaryData *id,
+				   call_handler *abandon);
+
+#endif
