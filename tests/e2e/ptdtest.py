@@ -255,7 +255,7 @@ def error_detail(error):
     return None
 
 
-def _fields(data):
+def wire_fields(data):
     """(number, value) of one protobuf message: varints and length-delimited fields are enough here."""
     at = 0
 
@@ -284,10 +284,10 @@ def _fields(data):
 
 def _detail(status):
     """google.rpc.Status { code 1, message 2, repeated Any details 3 }; Any { type_url 1, value 2 }."""
-    for number, value in _fields(status):
+    for number, value in wire_fields(status):
         if number != 3:
             continue
-        item = dict(_fields(value))
+        item = dict(wire_fields(value))
         if item.get(1, b"").endswith(b"/ptd.v1.ErrorDetail"):
             return Daemon.pb("common").ErrorDetail.FromString(item.get(2, b""))
     return None
