@@ -73,7 +73,7 @@ struct command {
 	const struct param *options; /* the same */
 	command_handler *run;
 	struct view view;
-	const char *formats; /* besides table|json|tsv: "kernel|tree"; NULL: none */
+	const char *formats; /* besides table|json|tsv: "kernel|tree"; "*": any; NULL: none */
 	unsigned flags;
 };
 

@@ -73,8 +73,11 @@ int help_command(FILE *file, const struct command *command)
 	}
 	print_options(file, "options", command->options);
 	print_options(file, "options of all commands", global_options);
-	fprintf(file, "\noutput: -o table|json|tsv%s%s\n", command->formats ? "|" : "",
-		command->formats ? command->formats : "");
+	if (command->formats && !strcmp(command->formats, "*"))
+		fputs("\noutput: -o FILE\n", file);
+	else
+		fprintf(file, "\noutput: -o table|json|tsv%s%s\n", command->formats ? "|" : "",
+			command->formats ? command->formats : "");
 	fprintf(file, "example: %s\n", command->example);
 	return EXIT_DONE;
 }

@@ -263,7 +263,8 @@ static int check_format(const struct ptctl *ctl)
 {
 	const char *own = ctl->command->formats;
 
-	if (ctl->out.format != FORMAT_OTHER || in_list(own, ctl->out.name))
+	if (ctl->out.format != FORMAT_OTHER || in_list(own, ctl->out.name) ||
+	    (own && !strcmp(own, "*")))
 		return PARSE_RUN;
 	return ptctl_usage(ctl,
 			   "there is no output format '%s'\n  hint: accepted: table, json, "
