@@ -305,6 +305,28 @@ PARAMS decode_options[] = {
 	{.name = "fwb", .type = VALUE_FLAG, .help = "memory types as FEAT_S2FWB has them"},
 	{.name = "xnx", .type = VALUE_FLAG, .help = "FEAT_XNX: execute at EL1 and EL0 apart"},
 	END};
+PARAMS dump_options[] = {
+	{.name = "ipa", .type = VALUE_ADDRESS, .help = "from here on; 0 if not given"},
+	{.name = "size", .type = VALUE_SIZE, .help = "bytes; to the end if not given"},
+	{.name = "tables", .type = VALUE_FLAG, .help = "also table descriptors"},
+	{.name = "holes", .type = VALUE_FLAG, .help = "also runs of empty entries"},
+	{.name = "stable", .type = VALUE_FLAG, .help = "the state of one moment"},
+	END};
+#define OPTION_SET                                                                                 \
+	{                                                                                          \
+		.name = "set", .type = VALUE_TEXT,                                                 \
+		.help = "NAME=VALUE,...: in place of the file's let lines"                         \
+	}
+PARAMS scenario_args[] = {
+	{.name = "file", .type = VALUE_TEXT, .help = "scenario, text or compiled; - for stdin"},
+	END};
+PARAMS compile_options[] = {OPTION_SET, END};
+PARAMS run_options[] = {
+	OPTION_SET,
+	{.name = "keep", .type = VALUE_FLAG, .help = "leave its machines in the daemon"},
+	{.name = "check", .type = VALUE_FLAG, .help = "read and check it, run nothing"},
+	END};
+
 const struct command command_table[] = {
 	{"server",
 	 "info",
@@ -626,6 +648,16 @@ const struct command command_table[] = {
 	 {.rows = "failpoints", .columns = FAILPOINT_COLUMNS},
 	 NULL,
 	 0},
+	{"dump",
+	 NULL,
+	 "the tables of a context, as rows or drawn",
+	 "ptctl dump m0/g0 -o tree",
+	 context_arg,
+	 dump_options,
+	 cmd_dump,
+	 {0},
+	 "kernel|tree|strip",
+	 0},
 	{"decode",
 	 NULL,
 	 "a descriptor or register, field by field",
@@ -636,6 +668,26 @@ const struct command command_table[] = {
 	 {0},
 	 NULL,
 	 COMMAND_LOCAL},
+	{"compile",
+	 NULL,
+	 "turn a scenario into records that ptctl run and EL2 read",
+	 "ptctl compile tests/scenarios/range_rules.ptd -o range_rules.scn",
+	 scenario_args,
+	 compile_options,
+	 cmd_compile,
+	 {0},
+	 "*",
+	 COMMAND_LOCAL},
+	{"run",
+	 NULL,
+	 "run a scenario: one line a stage, exit code 1 if an expectation fails",
+	 "ptctl run tests/scenarios/range_rules.ptd --set size=64M",
+	 scenario_args,
+	 run_options,
+	 cmd_run,
+	 {0},
+	 NULL,
+	 0},
 	{"explain",
 	 NULL,
 	 "what an outcome or error means",
