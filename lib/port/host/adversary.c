@@ -177,20 +177,54 @@ static bool must_go(const struct tlb_pair *pair, const struct pt_tlbi *tlbi)
 	return tlb_meets(pair->tag, &one);
 }
 
+static uint32_t bucket_sweep(struct bucket *b, const struct pt_tlbi *tlbi)
+{
+	uint32_t left = 0, removed;
+
+	for (uint32_t i = 0; i < b->count; i++)
+		if (!must_go(&b->kept[i].pair, tlbi))
+			b->kept[left++] = b->kept[i];
+	removed = b->count - left;
+	b->count = left;
+	return removed;
+}
+
+static uint64_t whole_sweep(struct store *s, const struct pt_tlbi *tlbi)
+{
+	uint64_t removed = 0;
+
+	for (unsigned i = 0; i < BUCKETS; i++)
+		removed += bucket_sweep(&s->bucket[i], tlbi);
+	return removed;
+}
+
+/* Entries of one size: where each page of the range hashes to, or everywhere when that is less
+ * work. */
+static uint64_t size_sweep(struct store *s, const struct pt_tlbi *tlbi, unsigned code)
+{
+	unsigned shift = tlb_shift[code];
+	uint64_t page = tlbi->ipa.v >> shift, last = tlb_last(tlbi) >> shift, removed = 0;
+
+	if (last - page >= BUCKETS)
+		return whole_sweep(s, tlbi);
+	for (; page <= last; page++)
+		removed +=
+			bucket_sweep(bucket_of(s, tlb_tag(page << shift, tlbi->vmid, code)), tlbi);
+	return removed;
+}
+
 static uint64_t store_sweep(struct store *s, const struct pt_tlbi *tlbi)
 {
 	uint64_t removed = 0;
 
-	for (unsigned i = 0; i < BUCKETS; i++) {
-		struct bucket *b = &s->bucket[i];
-		uint32_t left = 0;
-
-		for (uint32_t j = 0; j < b->count; j++)
-			if (!must_go(&b->kept[j].pair, tlbi))
-				b->kept[left++] = b->kept[j];
-		removed += b->count - left;
-		b->count = left;
-	}
+	if (!s->count)
+		return 0;
+	if (tlbi->kind == PT_TLBI_VMID || tlbi->kind == PT_TLBI_ALL)
+		removed = whole_sweep(s, tlbi);
+	else
+		for (unsigned code = 1; code <= TLB_CODES; code++)
+			if (s->codes >> code & 1)
+				removed += size_sweep(s, tlbi, code);
 	s->count -= (uint32_t)removed;
 	return removed;
 }
@@ -210,10 +244,8 @@ void adversary_invalidate(struct adversary *a, const struct pt_tlbi *tlbi)
 	struct pt_tlbi all = stage1_half(tlbi);
 
 	pthread_mutex_lock(&a->lock);
-	if (a->stage2.count)
-		a->stats.invalidated += store_sweep(&a->stage2, tlbi);
-	if (a->combined.count)
-		store_sweep(&a->combined, &all);
+	a->stats.invalidated += store_sweep(&a->stage2, tlbi);
+	store_sweep(&a->combined, &all);
 	pthread_mutex_unlock(&a->lock);
 }
 
