@@ -3,7 +3,6 @@
 #include "loop.h"
 
 #include <fcntl.h>
-#include <pt/host/rcu.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -252,7 +251,6 @@ static bool enter(struct loop *loop)
 				      .index = loop->index,
 				      .shards = server->loops};
 
-	pt_rcu_register();
 	loop->shard = server->shard[loop->index] = shard_create(&config);
 	if (!loop->shard)
 		atomic_store(&server->failed, true);
@@ -261,7 +259,6 @@ static bool enter(struct loop *loop)
 		return true;
 	if (loop->shard)
 		shard_destroy(loop->shard);
-	pt_rcu_unregister();
 	return false;
 }
 
@@ -279,7 +276,6 @@ void loop_run(struct loop *loop)
 	uv_check_stop(&loop->check);
 	uv_run(&loop->uv, UV_RUN_DEFAULT);
 	shard_destroy(loop->shard);
-	pt_rcu_unregister();
 }
 
 void loop_destroy(struct loop *loop)
