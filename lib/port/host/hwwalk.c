@@ -9,6 +9,7 @@
  */
 #include <pt/host/hwwalk.h>
 
+#include <stddef.h>
 #include <string.h>
 
 #define BIT(n) (UINT64_C(1) << (n))
@@ -283,7 +284,7 @@ void hw_walk(const struct hw_regs *regs, const struct hw_bus *bus, uint64_t ipa,
 
 	/* A failed update means that another agent has changed the entry: the system moved on. */
 	do {
-		memset(r, 0, sizeof(*r));
+		memset(r, 0, offsetof(struct hw_result, step));
 		if (!decode_params(regs->vtcr, &p) || ipa >> p.iasize) {
 			set_fault(r, HW_TRANSLATION, 0);
 			return;

@@ -59,7 +59,7 @@ struct hw_result {
 	uint8_t memattr; /* descriptor bits 5:2 */
 	bool af_set;	 /* the walk set AF in memory (VTCR.HA) */
 	unsigned steps;
-	struct hw_step step[HW_MAX_STEPS];
+	struct hw_step step[HW_MAX_STEPS]; /* the first `steps` of them are set */
 };
 
 /* One walk. `access` decides the permission check; el0 for instruction fetches under XNX. Pure but
