@@ -189,8 +189,8 @@ void completion_bash(FILE *file)
 {
 	fputs("# bash completion of ptctl; made by: ptctl completion bash\n"
 	      "_ptctl()\n{\n"
-	      "\tlocal cur=${COMP_WORDS[COMP_CWORD]} words\n"
-	      "\tcase \"$COMP_CWORD ${COMP_WORDS[1]} ${COMP_WORDS[2]}\" in\n"
+	      "\tlocal cur=${COMP_WORDS[COMP_CWORD]} words=\n"
+	      "\tcase \"$COMP_CWORD ${COMP_WORDS[1]} ${COMP_WORDS[2]-}\" in\n"
 	      "\t1\\ *) words=\"help",
 	      file);
 	for (const struct command *row = command_table; row->noun; row++)
