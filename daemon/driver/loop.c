@@ -48,6 +48,18 @@ static void one_step(struct loop *loop, struct event *event)
 	carry_out(loop);
 }
 
+/* All loops are through: each of them ends. */
+static void note_drained(struct loop *loop)
+{
+	struct server *server = loop->server;
+
+	loop->drained = false;
+	if (atomic_fetch_add(&server->drained, 1) + 1 < server->loops)
+		return;
+	for (uint32_t i = 0; i < server->loops; i++)
+		loop_wake(server->loop[i]);
+}
+
 void loop_step(struct loop *loop, struct event *event)
 {
 	one_step(loop, event);
@@ -61,6 +73,8 @@ void loop_step(struct loop *loop, struct event *event)
 	}
 	if ((loop->mail || loop->reclaim) && !uv_is_active((uv_handle_t *)&loop->again))
 		uv_idle_start(&loop->again, keep_going);
+	if (loop->drained)
+		note_drained(loop);
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -91,18 +105,6 @@ static void on_prepare(uv_prepare_t *prepare)
 	shard_idle(loop->shard);
 }
 
-/* All loops are through: each of them ends. */
-static void note_drained(struct loop *loop)
-{
-	struct server *server = loop->server;
-
-	loop->drained = false;
-	if (atomic_fetch_add(&server->drained, 1) + 1 < server->loops)
-		return;
-	for (uint32_t i = 0; i < server->loops; i++)
-		loop_wake(server->loop[i]);
-}
-
 static void on_check(uv_check_t *check)
 {
 	struct loop *loop = check->data;
@@ -116,8 +118,6 @@ static void on_check(uv_check_t *check)
 	}
 	if (domain_draining(loop->server->domain))
 		acceptors_close(loop);
-	if (loop->drained)
-		note_drained(loop);
 }
 
 static void take_arrivals(struct loop *loop)
