@@ -107,7 +107,7 @@ static bool free_of_order(struct scn_compiler *c, const struct scn_word *w,
 static bool varies(uint16_t fact)
 {
 	return fact == SCN_FACT_faults || fact == SCN_FACT_already_mapped ||
-	       fact == SCN_FACT_raced || fact == SCN_FACT_relaxed || fact == SCN_FACT_max_exits;
+	       fact == SCN_FACT_raced || fact == SCN_FACT_max_exits;
 }
 
 static bool order_ok(struct scn_compiler *c, const struct scn_word *w,
@@ -120,8 +120,7 @@ static bool order_ok(struct scn_compiler *c, const struct scn_word *w,
 	if (f->scope == SCN_SCOPE_REPLY && c->last == UINT32_MAX)
 		return scn_error(c, &w->all, "%s is of one operation, and none stands before",
 				 f->name);
-	if (f->scope == SCN_SCOPE_STAGE && c->par_seen && varies(f->fact) && exact && !e->terms &&
-	    (f->fact != SCN_FACT_relaxed || e->constant))
+	if (f->scope == SCN_SCOPE_STAGE && c->par_seen && varies(f->fact) && exact && !e->terms)
 		return scn_error(c, &w->all,
 				 "%s depends on the order in which vCPUs ran: use <= or a sum of "
 				 "facts",
