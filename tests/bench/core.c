@@ -382,6 +382,7 @@ static void bench_open(struct bench *b, unsigned granule_shift, uint32_t vcpus)
 	b->order = shuffled(b->pages);
 	check_eq("pt_geometry_init", pt_geometry_init(&geo, &args), PT_OK);
 	check_eq("pt_host_tables_create", pt_host_tables_create(&b->tables, TABLE_BYTES), PT_OK);
+	memset(b->tables.port.table_va, 0, TABLE_BYTES); /* touched before, as the peer's memory */
 	check_eq("pt_host_mmu_init", pt_host_mmu_init(&b->mmu, vcpus, PT_HOST_TLB_CACHE, 0), PT_OK);
 	check_eq("pt_agent_join", pt_agent_join(&b->tables.world, &b->agent), PT_OK);
 	pt_host_port_init(&b->port, &b->tables, args.pa_bits);

@@ -39,7 +39,8 @@ def make_machine(channel, name):
 def context_request(machine, name, ipa_bits):
     from ptd.v1 import common_pb2, context_pb2
     return context_pb2.CreateContextRequest(machine=machine, name=name, kind=context_pb2.CONTEXT_KIND_GUEST,
-                                            geometry=common_pb2.Geometry(granule_shift=12, ipa_bits=ipa_bits))
+                                            geometry=common_pb2.Geometry(granule_shift=12, ipa_bits=ipa_bits,
+                                                                           start_level_plus_2=3))
 
 
 def body(context, pages):
