@@ -155,7 +155,11 @@ PT__INLINE enum pt_outcome relax(const struct fault *f, const struct pt__at *at,
 	} else if (!(old & PT_PTE_AF)) {
 		outcome = PT_MADE_YOUNG;
 	}
-	if (new != old && !pt_pte_cas(at->slot, &old, new))
+	/* A block may reach into a claim that does not cover the page: its owner counts on what it
+	 * read. */
+	if (new != old &&
+	    (pt__admit(ctx, f->in->ipa.v & ~(size - 1), f->in->ipa.v | (size - 1)) != PT_OK ||
+	     !pt_pte_cas(at->slot, &old, new)))
 		outcome = PT_RACED;
 	/* Also for those who had the right already or lost the race: the vCPU's own entry is stale.
 	 */

@@ -103,8 +103,7 @@ enum pt_outcome pt__commit(struct pt_txn *txn, int64_t *left)
 void pt__split(struct pt_txn *txn, const struct pt__range *r, const struct pt__at *at)
 {
 	const struct pt_geometry *g = &r->ctx->geo;
-	struct pt_pa pa = pt_page_pa(r->ctx->machine->port,
-				     pt_pages_pop(&txn->agent->world->pool, &txn->reserved));
+	struct pt_pa pa = pt_page_pa(r->ctx->machine->port, pt__reserved(txn));
 	pt_pte *child = pt__table(r->ctx, pa.v);
 	int level = at->level + 1;
 	uint64_t size = pt_level_size(g, level), base = txn->cursor & ~pt__mask(r, at->level);

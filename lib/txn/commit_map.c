@@ -48,7 +48,7 @@ static void add_table(struct pt_txn *txn, const struct pt__range *r, const struc
 		      int64_t *left)
 {
 	struct pt_pool *pool = &txn->agent->world->pool;
-	struct pt_page page = pt_pages_pop(pool, &txn->reserved);
+	struct pt_page page = pt__reserved(txn);
 	struct pt_pa pa = pt_page_pa(r->ctx->machine->port, page);
 	int level = at->level + 1;
 	pt_pte *slot =

@@ -89,6 +89,15 @@ PT__INLINE void pt__pass(struct pt_txn *txn, const struct pt__range *r, int leve
 	txn->cursor = (end < r->last ? end : r->last) + 1;
 }
 
+/* A page that prepare has reserved. It reserves what commit uses (A4); going on without would
+ * corrupt. */
+PT__INLINE struct pt_page pt__reserved(struct pt_txn *txn)
+{
+	if (PT__UNLIKELY(!txn->reserved.count))
+		__builtin_trap();
+	return pt_pages_pop(&txn->agent->world->pool, &txn->reserved);
+}
+
 /* Is [base, base + span of `level`) inside the transaction's claim? */
 PT__INLINE bool pt__in_claim(const struct pt_txn *txn, const struct pt__range *r, uint64_t base,
 			     int level)

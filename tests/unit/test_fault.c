@@ -128,6 +128,27 @@ static void a_fault_stays_below_an_existing_table_and_a_claim(void **state)
 	free(slots);
 }
 
+static void a_block_that_reaches_into_a_claim_is_left_alone(void **state)
+{
+	struct pt_claim claim;
+	struct slots *slots;
+	struct core c;
+
+	(void)state;
+	core_open(&c, &shapes[0]);
+	slots = one_slot(&c, (struct pt_slot){.size = PT_SZ_1G, .backing_shift = 30});
+	ASSERT_OUTCOME(PT_MAPPED, core_map(&c, 0, PT_SZ_2M, 0, PT_PROT_R, 0));
+	ASSERT_OUTCOME(PT_OK, pt_claim_acquire(&claim, &c.ctx, 0x1000, 0x1fff, PT_CLAIM_EXCLUSIVE,
+					       false, NULL));
+	ASSERT_OUTCOME(PT_RACED, fault(&c, 0x3000, PT_ACCESS_WRITE, NULL));
+	assert_false(core_walk(&c, 0x3000, HW_READ).write);
+	ASSERT_OUTCOME(PT_ALREADY_MAPPED, fault(&c, 0x3000, PT_ACCESS_READ, NULL));
+	pt_claim_release(&claim);
+	ASSERT_OUTCOME(PT_RELAXED, fault(&c, 0x3000, PT_ACCESS_WRITE, NULL));
+	core_close(&c);
+	free(slots);
+}
+
 static void two_vcpus_same_fault(void **state) /* B27 */
 {
 	struct pt_fault_result r;
@@ -329,6 +350,7 @@ int main(void)
 		cmocka_unit_test(a_fault_installs_the_largest_block_that_fits),
 		cmocka_unit_test(backing_page_and_alignment_limit_the_block),
 		cmocka_unit_test(a_fault_stays_below_an_existing_table_and_a_claim),
+		cmocka_unit_test(a_block_that_reaches_into_a_claim_is_left_alone),
 		cmocka_unit_test(two_vcpus_same_fault),
 		cmocka_unit_test(slot_flags_decide),
 		cmocka_unit_test(a_slot_grants_rights_only_on_its_own_memory),
