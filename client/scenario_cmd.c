@@ -146,6 +146,7 @@ static void report(struct ptctl *ctl, const struct scn_result *result)
 	}
 	output_rows(&ctl->out, "stages", rows, false);
 	rows_free(rows);
+	fflush(ctl->out.file); /* before the verdict, which goes to stderr */
 }
 
 static int run(struct ptctl *ctl, const struct scenario *scenario)
@@ -167,8 +168,9 @@ static int run(struct ptctl *ctl, const struct scenario *scenario)
 		       : result->verdict == SCN_LOST ? EXIT_CONNECT
 						     : EXIT_REFUSED;
 		if (!ctl->out.quiet)
-			fprintf(stderr, "%s: %u expectations, %u failed\n",
-				code ? "FAILED" : "passed", result->checks, result->mismatches);
+			fprintf(stderr, "%s: %u expectations, %u failed%s\n",
+				code ? "FAILED" : "passed", result->checks, result->mismatches,
+				code && !result->mismatches ? "; an operation failed" : "");
 	}
 	free(rpc);
 	free(result);

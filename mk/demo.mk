@@ -10,3 +10,8 @@ $(SCENARIO_TEST): $(B)/tests/unit/%: tests/unit/%.c $(SCENARIO_OBJ) $(B)/libpt.a
 	$(call say,CCLD,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(HOST_DEFS) -Iclient -Ilib/include -Itests -o $@ $< \
 		$(SCENARIO_OBJ) $(B)/libpt.a $(LDFLAGS_ALL) -lcmocka
+
+# Called by `make demo`, which installs what is missing first.
+demo-tour: $(B)/ptd $(B)/ptctl
+	$(Q)client/demo.sh '$(B)'
+.PHONY: demo-tour
