@@ -48,3 +48,9 @@ $(B)/ptd-checked: $(CHECKED_OBJ) $(FDS_OBJ) $(B)/libproto.a
 daemon: $(B)/ptd $(B)/ptd-checked
 .PHONY: daemon
 -include $(CORE_OBJ:.o=.d) $(DRIVER_OBJ:.o=.d) $(CHECKED_OBJ:.o=.d)
+
+# Tests of the domain's handlers: called directly, with doubles of the call's functions in place of the wire.
+$(B)/tests/unit/test_domain_%: tests/unit/test_domain_%.c $(B)/libcore.a $(B)/libproto.a $(B)/libpt.a
+	$(call say,CCLD,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(HOST_DEFS) $(DAEMON_INC) -Itests -o $@ $^ \
+		$(LDFLAGS_ALL) -lcmocka $(CORE_LIBS)

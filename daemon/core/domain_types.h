@@ -54,7 +54,6 @@ struct slot_turn {
 	struct slot_turn *next;
 	struct call *call;
 	bool queued, mine; /* lock */
-	bool waits;	   /* lock: parked until it is its turn */
 };
 
 struct context {
@@ -66,6 +65,7 @@ struct context {
 	uint64_t handle;
 	uint32_t kind;		 /* Ptd__V1__ContextKind */
 	bool doomed;		 /* lock: one call deletes it */
+	_Atomic uint32_t pins;	 /* transactions that step on it: it is not retired before */
 	struct slot_turn *turns; /* lock: the first has the turn */
 };
 

@@ -2,10 +2,13 @@
 /*
  * What a call keeps of lib across its steps.
  *
- * A wake may be on its way when a call is abandoned: the memory that it names must stay. So a call
- * that is parked and finds itself out of the queue already waits for that one wake (`last_wake`).
+ * A wake may be on its way when a call is abandoned, and names the call's memory. Lib wakes inside
+ * the section of the agent that releases; so an abandoned call that finds itself out of the queue
+ * waits until all sections that are open now have ended (WORK_LAST_WAKE).
  */
 #include "domain_work.h"
+
+#include "registry.h"
 
 struct work *work_get(struct call *call, struct work **slot)
 {
@@ -17,20 +20,41 @@ struct work *work_get(struct call *call, struct work **slot)
 	return *slot;
 }
 
-void work_wake_txn(struct pt_waiter *waiter)
+static void wake_txn(struct pt_waiter *waiter)
 {
 	call_wake(container_of(waiter, struct work, txn.claim.waiter)->call);
+}
+
+void work_begin(struct work *w, struct context *c, struct pt_item *items, uint32_t count,
+		uint64_t expected_generation, bool validate_only)
+{
+	pt_txn_init(&w->txn, items, count, expected_generation, validate_only, wake_txn);
+	atomic_fetch_add_explicit(&c->pins, 1, memory_order_relaxed);
+	w->pinned = c;
+	w->holds = WORK_TXN;
+}
+
+void work_begin_teardown(struct work *w, struct context *c)
+{
+	pt_ctx_destroy_begin(&w->txn, &c->pt, wake_txn);
+	w->holds = WORK_TXN;
+}
+
+bool work_unpinned(const struct context *c)
+{
+	return !atomic_load_explicit(&c->pins, memory_order_acquire);
+}
+
+static void unpin(struct work *w)
+{
+	if (w->pinned)
+		atomic_fetch_sub_explicit(&w->pinned->pins, 1, memory_order_release);
+	w->pinned = NULL;
 }
 
 static void wake_point(struct pt_waiter *waiter)
 {
 	call_wake(container_of(waiter, struct work, waiter)->call);
-}
-
-static enum call_result parked(struct call *call)
-{
-	count_add(&call->loop->counters.parked, 1);
-	return CALL_PARKED;
 }
 
 enum call_result work_step(struct work *w, uint32_t visits, enum pt_outcome *outcome)
@@ -42,9 +66,10 @@ enum call_result work_step(struct work *w, uint32_t visits, enum pt_outcome *out
 	}
 	if (*outcome == PT_PARKED) {
 		w->holds = WORK_PARKED_TXN;
-		return parked(w->call);
+		return CALL_PARKED;
 	}
 	w->holds = WORK_NOTHING;
+	unpin(w);
 	return CALL_DONE;
 }
 
@@ -54,7 +79,9 @@ enum call_result work_park(struct call *call, struct work *w, struct context *c,
 	if (!pt_waiter_park(&w->waiter, &c->pt, ipa, ipa + size - 1, wake_point))
 		return CALL_MORE;
 	w->holds = WORK_PARKED_POINT;
-	return parked(call);
+	w->context = c->handle;
+	(void)call;
+	return CALL_PARKED;
 }
 
 enum call_result work_grace(struct call *call, struct work **slot, struct context *c)
@@ -82,14 +109,39 @@ enum call_result work_grace_step(struct work *w)
 	return CALL_DONE;
 }
 
+static enum call_result await_last_wake(struct work *w, struct pt_machine *machine)
+{
+	pt_grace_begin(&w->grace, machine, call_agent(w->call));
+	w->holds = WORK_LAST_WAKE;
+	return work_grace_step(w);
+}
+
 static enum call_result abandon_point(struct work *w)
 {
-	if (!w->last_wake && !pt_waiter_cancel(&w->waiter, w->waiter.ctx->machine)) {
-		w->last_wake = true;
-		return CALL_PARKED;
-	}
+	struct context *c = peek_context(w->call, w->context);
+
+	/* A context leaves the registry after it has woken all who waited. */
+	if (c && !pt_waiter_cancel(&w->waiter, &c->machine->pt))
+		return await_last_wake(w, &c->machine->pt);
 	w->holds = WORK_NOTHING;
 	return CALL_DONE;
+}
+
+/* Queued or published, a claim keeps its context. */
+static enum call_result abandon_parked_txn(struct work *w)
+{
+	struct pt_machine *machine = w->txn.claim.ctx->machine;
+
+	if (pt_claim_cancel(&w->txn.claim)) {
+		w->holds = WORK_NOTHING; /* it held nothing but its place in the queue */
+		unpin(w);
+		return CALL_DONE;
+	}
+	pt_grace_begin(&w->grace, machine, call_agent(w->call));
+	pt_txn_abort(&w->txn, call_agent(w->call));
+	unpin(w);
+	w->holds = WORK_LAST_WAKE;
+	return work_grace_step(w);
 }
 
 static enum call_result abandon_txn(struct work *w, bool *committed)
@@ -97,16 +149,9 @@ static enum call_result abandon_txn(struct work *w, bool *committed)
 	enum call_result result;
 	enum pt_outcome outcome;
 
-	if (w->holds == WORK_PARKED_TXN && !w->last_wake) {
-		if (pt_claim_cancel(&w->txn.claim)) {
-			w->holds = WORK_NOTHING; /* it held nothing but its place in the queue */
-			return CALL_DONE;
-		}
-		w->last_wake = true;
-		return CALL_PARKED;
-	}
 	if (pt_txn_abort(&w->txn, call_agent(w->call))) {
 		w->holds = WORK_NOTHING;
+		unpin(w);
 		return CALL_DONE;
 	}
 	result = work_step(w, STEP_VISITS, &outcome);
@@ -121,8 +166,9 @@ enum call_result work_abandon(struct work *w, bool *committed)
 		return CALL_DONE;
 	switch (w->holds) {
 	case WORK_PARKED_POINT: return abandon_point(w);
-	case WORK_TXN:
-	case WORK_PARKED_TXN: return abandon_txn(w, committed);
+	case WORK_PARKED_TXN: return abandon_parked_txn(w);
+	case WORK_TXN: return abandon_txn(w, committed);
+	case WORK_LAST_WAKE: return work_grace_step(w);
 	default: return CALL_DONE;
 	}
 }

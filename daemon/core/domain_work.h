@@ -8,12 +8,20 @@
 
 #include "domain_types.h"
 
-enum work_holds { WORK_NOTHING, WORK_TXN, WORK_PARKED_POINT, WORK_PARKED_TXN, WORK_GRACE };
+enum work_holds {
+	WORK_NOTHING,
+	WORK_TXN,
+	WORK_PARKED_POINT,
+	WORK_PARKED_TXN,
+	WORK_GRACE,
+	WORK_LAST_WAKE,
+};
 
 struct work {
 	struct call *call;
 	enum work_holds holds;
-	bool last_wake; /* abandoned, and only its wake is still to come */
+	uint64_t context;	/* handle, of a parked point */
+	struct context *pinned; /* the transaction's: lib looks at it until the last step */
 	struct pt_txn txn;
 	struct pt_waiter waiter;
 	struct pt_grace grace;
@@ -22,8 +30,13 @@ struct work {
 /* *slot, made in the call's arena at first. NULL: its cap is reached. */
 struct work *work_get(struct call *call, struct work **slot);
 
-/* For pt_txn_init(). The transaction is txn of a struct work. */
-void work_wake_txn(struct pt_waiter *waiter);
+/* pt_txn_init() for items of `context`, and a pin on it. */
+void work_begin(struct work *work, struct context *context, struct pt_item *items, uint32_t count,
+		uint64_t expected_generation, bool validate_only);
+/* Starts a context's teardown. The caller alone deletes it. */
+void work_begin_teardown(struct work *work, struct context *context);
+/* The teardown has ended; is nobody left who steps on the context? */
+bool work_unpinned(const struct context *context);
 
 /* Steps the transaction. CALL_DONE: it has ended with *outcome. */
 enum call_result work_step(struct work *work, uint32_t visits, enum pt_outcome *outcome);

@@ -189,7 +189,7 @@ static enum call_result start_item_txn(struct call *call, struct apply *a,
 		return CALL_DONE;
 	}
 	a->one = *item;
-	pt_txn_init(&w->txn, &a->one, 1, 0, a->validate_only, work_wake_txn);
+	work_begin(w, container_of(item->ctx, struct context, pt), &a->one, 1, 0, a->validate_only);
 	w->txn.quiet = true;
 	a->phase = PHASE_ITEM_TXN;
 	return item_txn(call, a, stop);

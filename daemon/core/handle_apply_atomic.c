@@ -133,7 +133,7 @@ static enum call_result check_overlaps(struct call *call, const struct apply *a)
 	return CALL_MORE;
 }
 
-static enum call_result start(struct call *call, struct apply *a)
+static enum call_result start(struct call *call, struct apply *a, struct context *c)
 {
 	struct work *w = work_get(call, &a->work);
 
@@ -141,9 +141,8 @@ static enum call_result start(struct call *call, struct apply *a)
 		return fail_arena(call);
 	if (check_overlaps(call, a) != CALL_MORE)
 		return CALL_DONE;
-	pt_txn_init(&w->txn, a->item, a->columns.n, a->expected, a->validate_only, work_wake_txn);
+	work_begin(w, c, a->item, a->columns.n, a->expected, a->validate_only);
 	w->txn.quiet = !a->expected;
-	w->holds = WORK_TXN;
 	return CALL_MORE;
 }
 
@@ -191,7 +190,7 @@ enum call_result atomic_step(struct call *call, struct apply *a, struct context 
 			return result;
 	}
 	/* The context was found in this step; items filled in an earlier one point to the same. */
-	if (start(call, a) != CALL_MORE)
+	if (start(call, a, c) != CALL_MORE)
 		return CALL_DONE;
 	return run(call, a);
 }

@@ -60,8 +60,9 @@ static enum call_result fields_geometry(struct call *call, const struct machine 
 				 g->start_level_plus_2);
 	if (!g || !g->ipa_bits)
 		a.ipa_bits = a.pa_bits < DEFAULT_IPA_BITS ? a.pa_bits : DEFAULT_IPA_BITS;
-	if (a.pa_bits > m->pt.pa_bits)
-		return call_fail(call, PT_INVALID, "geometry.pa_bits: %u is above the machine's %u",
+	/* Tables stand in the upper half of the machine's PA space: a smaller one cannot reach them. */
+	if (a.pa_bits != m->pt.pa_bits)
+		return call_fail(call, PT_INVALID, "geometry.pa_bits: %u, the machine has %u",
 				 a.pa_bits, m->pt.pa_bits);
 	if (pt_geometry_init(to, &a) != PT_OK)
 		return call_fail(
@@ -79,7 +80,7 @@ static enum call_result vtcr_geometry(struct call *call, const struct machine *m
 	if (pt_geometry_from_vtcr(&args->geometry, vtcr) != PT_OK)
 		return call_fail(call, PT_INVALID, "vtcr: 0x%llx: the architecture refuses it",
 				 (unsigned long long)vtcr);
-	if (args->geometry.pa_bits > m->pt.pa_bits)
+	if (args->geometry.pa_bits != m->pt.pa_bits)
 		return call_fail(call, PT_INVALID, "vtcr: PS says %u bits, the machine has %u",
 				 args->geometry.pa_bits, m->pt.pa_bits);
 	if (vtcr & VTCR_VS && m->vmid_bits == 8)
@@ -261,9 +262,13 @@ static enum call_result delete_on(struct call *call, struct deletion *s)
 	enum pt_outcome o;
 	Ptd__V1__Effects *e;
 
-	result = work_step(s->work, STEP_VISITS, &o);
-	if (result != CALL_DONE)
-		return result;
+	if (s->work->holds != WORK_NOTHING) {
+		result = work_step(s->work, STEP_VISITS, &o);
+		if (result != CALL_DONE)
+			return result;
+	}
+	if (!work_unpinned(s->context))
+		return CALL_MORE;
 	count_effects(call, &s->work->txn.effects);
 	context_retire(s->context);
 	e = effects_message(call, &s->work->txn.effects);
@@ -290,7 +295,7 @@ static enum call_result delete_begin(struct call *call)
 	if (!doom(call->domain, c))
 		return call_fail(call, PT_WRONG_STATE, "handle: the context is being deleted");
 	s->context = c;
-	pt_ctx_destroy_begin(&s->work->txn, &c->pt, work_wake_txn);
+	work_begin_teardown(s->work, c);
 	call->state = s;
 	return delete_on(call, s);
 }

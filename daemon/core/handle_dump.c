@@ -18,8 +18,7 @@ struct hold {
 	struct call *call;
 	struct pt_claim claim;
 	struct pt_grace grace;
-	enum { HOLD_NONE, HOLD_QUEUED, HOLD_DRAINING, HOLD_HELD } state;
-	bool last_wake;
+	enum { HOLD_NONE, HOLD_QUEUED, HOLD_DRAINING, HOLD_HELD, HOLD_LAST_WAKE } state;
 };
 
 static void wake_hold(struct pt_waiter *waiter)
@@ -61,17 +60,25 @@ static void let_go(struct hold *h)
 	h->state = HOLD_NONE;
 }
 
-/* For an abandoned call. */
-static enum call_result abandon_hold(struct hold *h)
+/* For an abandoned call. Lib wakes inside a section of the agent that releases: once all that are
+ * open now have ended, no wake can name this memory. */
+static enum call_result abandon_hold(struct call *call, struct hold *h)
 {
-	if (h->state == HOLD_QUEUED && !h->last_wake) {
+	const struct pt_machine any = {.world = &call->domain->tables.world};
+
+	if (h->state == HOLD_QUEUED) {
+		struct pt_machine *machine = h->claim.ctx->machine;
+
 		if (pt_claim_cancel(&h->claim)) {
 			h->state = HOLD_NONE;
 			return CALL_DONE;
 		}
-		h->last_wake = true;
-		return CALL_PARKED;
+		pt_grace_begin(&h->grace, machine, call_agent(call));
+		pt_claim_release(&h->claim);
+		h->state = HOLD_LAST_WAKE;
 	}
+	if (h->state == HOLD_LAST_WAKE)
+		return pt_grace_done(&h->grace, &any) ? CALL_DONE : CALL_MORE;
 	let_go(h);
 	return CALL_DONE;
 }
@@ -277,7 +284,7 @@ enum call_result context_dump_abandon(struct call *call)
 {
 	struct dump *d = call->state;
 
-	return d ? abandon_hold(&d->hold) : CALL_DONE;
+	return d ? abandon_hold(call, &d->hold) : CALL_DONE;
 }
 
 struct digest {
@@ -354,5 +361,5 @@ enum call_result context_digest_abandon(struct call *call)
 {
 	struct digest *d = call->state;
 
-	return d ? abandon_hold(&d->hold) : CALL_DONE;
+	return d ? abandon_hold(call, &d->hold) : CALL_DONE;
 }

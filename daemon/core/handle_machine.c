@@ -196,9 +196,13 @@ static enum call_result destroy_victim(struct call *call, struct deletion *s)
 	enum call_result result;
 	enum pt_outcome o;
 
-	result = work_step(s->work, STEP_VISITS, &o);
-	if (result != CALL_DONE)
-		return result;
+	if (s->work->holds != WORK_NOTHING) {
+		result = work_step(s->work, STEP_VISITS, &o);
+		if (result != CALL_DONE)
+			return result;
+	}
+	if (!work_unpinned(s->victim))
+		return CALL_MORE;
 	count_effects(call, &s->work->txn.effects);
 	context_retire(s->victim);
 	s->victim = NULL;
@@ -219,7 +223,7 @@ static enum call_result delete_on(struct call *call, struct deletion *s)
 		return CALL_DONE;
 	s->victim = next_victim(call->domain, m, &left);
 	if (s->victim) {
-		pt_ctx_destroy_begin(&s->work->txn, &s->victim->pt, work_wake_txn);
+		work_begin_teardown(s->work, s->victim);
 		return destroy_victim(call, s);
 	}
 	if (left)

@@ -85,7 +85,8 @@ static enum call_result start_txn(struct call *call, struct single *s)
 
 	if (!w)
 		return fail_arena(call);
-	pt_txn_init(&w->txn, &s->item, 1, s->expected, s->validate_only, work_wake_txn);
+	work_begin(w, container_of(s->item.ctx, struct context, pt), &s->item, 1, s->expected,
+		   s->validate_only);
 	w->txn.quiet = !s->expected;
 	s->phase = PHASE_TXN;
 	return CALL_MORE;

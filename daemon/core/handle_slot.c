@@ -21,7 +21,7 @@ struct change {
 	const struct pt_slots *made; /* not yet published */
 	uint64_t context;	     /* handle */
 	uint64_t expected;
-	bool in_txn, last_wake;
+	bool in_txn;
 	uint64_t generation;
 	struct pt_effects effects;
 };
@@ -162,15 +162,13 @@ static void publish_new(struct call *call, struct context *c, struct change *s)
 }
 
 /* The transaction that takes `old` away and publishes s->made. */
-static void start_unmap(struct call *call, struct context *c, struct change *s,
-			const struct pt_slot *old)
+static void start_unmap(struct context *c, struct change *s, const struct pt_slot *old)
 {
 	s->item = (struct pt_item){
 		.ctx = &c->pt, .ipa = pt_ipa(old->ipa), .size = old->size, .kind = PT_ITEM_UNMAP};
-	pt_txn_init(&s->work->txn, &s->item, 1, s->expected, false, work_wake_txn);
+	work_begin(s->work, c, &s->item, 1, s->expected, false);
 	s->work->txn.publish = s->made;
 	s->in_txn = true;
-	(void)call;
 }
 
 /* One more step of the transaction. Its claim keeps the context. */
@@ -252,7 +250,7 @@ static void set_now(struct call *call, struct context *c, struct change *s, cons
 		call_fail(call, o, "slot: %s",
 			  o == PT_TOO_LARGE ? "max_slots are there" : "no memory");
 	else if (old)
-		start_unmap(call, c, s, old);
+		start_unmap(c, s, old);
 	else
 		publish_new(call, c, s);
 }
@@ -312,7 +310,7 @@ static void delete_now(struct call *call, struct context *c, struct change *s, u
 	else if (slots_without(slots, id, &s->made) != PT_OK)
 		call_fail(call, PT_NO_MEMORY, "id: no memory for the new slot table");
 	else
-		start_unmap(call, c, s, old);
+		start_unmap(c, s, old);
 }
 
 static enum call_result delete_step(struct call *call)
@@ -352,13 +350,13 @@ static enum call_result undo(struct call *call,
 	struct context *c;
 	bool committed;
 
-	if (!s || s->last_wake)
+	if (!s)
 		return CALL_DONE;
 	if (!s->in_txn) {
-		c = peek_context(call, s->context);
-		/* A context that went has woken all who waited for a turn. */
-		s->last_wake = c ? slot_turn_end(call->domain, c, &s->turn) : s->turn.waits;
-		return s->last_wake ? CALL_PARKED : CALL_DONE;
+		c = peek_context(call, s->context); /* one that went has emptied its queue */
+		if (c)
+			slot_turn_end(call->domain, c, &s->turn);
+		return CALL_DONE;
 	}
 	if (pt_txn_committed(&s->work->txn)) {
 		result = unmap_on(call, s);
@@ -369,8 +367,10 @@ static enum call_result undo(struct call *call,
 		return result;
 	slots_free(s->made);
 	s->in_txn = false;
-	c = container_of(s->item.ctx, struct context, pt);
-	return end_turn(call, c, s);
+	c = peek_context(call, s->context);
+	if (c)
+		slot_turn_end(call->domain, c, &s->turn);
+	return CALL_DONE;
 }
 
 static enum call_result undo_set(struct call *call)

@@ -23,7 +23,7 @@
 struct retry_waiter {
 	struct retry_waiter *next;
 	struct call *call;
-	bool queued; /* under the table's lock */
+	struct request_id_entry *entry; /* NULL: not queued; under the table's lock */
 };
 
 struct request_id_entry {
@@ -44,7 +44,6 @@ struct once {
 	struct request_id_entry *owned; /* the running entry of this call */
 	void *inner;
 	struct retry_waiter waiter;
-	bool waits, last_wake;
 };
 
 static uint64_t hash_of(const struct call *call, const uint8_t *id)
@@ -132,7 +131,7 @@ static void wake_waiters(struct request_id_entry *e)
 		struct retry_waiter *w = e->waiters;
 
 		e->waiters = w->next;
-		w->queued = false;
+		w->entry = NULL;
 		call_wake(w->call);
 	}
 }
@@ -141,22 +140,20 @@ static void wait_for(struct request_id_entry *e, struct once *once, struct call 
 {
 	struct retry_waiter **at = &e->waiters;
 
-	once->waiter = (struct retry_waiter){.call = call, .queued = true};
+	once->waiter = (struct retry_waiter){.call = call, .entry = e};
 	while (*at)
 		at = &(*at)->next;
 	*at = &once->waiter;
-	once->waits = true;
 }
 
-static void unqueue(struct request_ids *ids, struct retry_waiter *waiter)
+static void unqueue(struct retry_waiter *waiter)
 {
-	for (uint32_t i = 0; i < BUCKETS; i++)
-		for (struct request_id_entry *e = ids->bucket[i]; e; e = e->chain)
-			for (struct retry_waiter **at = &e->waiters; *at; at = &(*at)->next)
-				if (*at == waiter) {
-					*at = waiter->next;
-					return;
-				}
+	struct retry_waiter **at = &waiter->entry->waiters;
+
+	while (*at != waiter)
+		at = &(*at)->next;
+	*at = waiter->next;
+	waiter->entry = NULL;
 }
 
 /* What a call finds when it asks for its id. */
@@ -210,7 +207,6 @@ static enum call_result ask(struct call *call, struct once *once, const uint8_t 
 	struct answer answer = {0};
 	enum found found;
 
-	once->waits = false;
 	pt_port_lock(&ids->lock);
 	found = ask_locked(ids, call, once, id, &answer);
 	pt_port_unlock(&ids->lock);
@@ -233,7 +229,7 @@ static void finish(struct call *call, struct once *once)
 {
 	struct request_ids *ids = &call->domain->request_ids;
 	struct request_id_entry *e = once->owned;
-	bool keep = call->response && call->status.code == PT_OK;
+	bool keep = call->response != NULL; /* the status may be that of a deadline since */
 	size_t length = keep ? protobuf_c_message_get_packed_size(call->response) : 0;
 	uint8_t *packed = keep ? malloc(length + 1) : NULL;
 
@@ -296,21 +292,16 @@ enum call_result call_once(struct call *call, const ProtobufCBinaryData *id, cal
 	return run_inner(call, once, body);
 }
 
-/* A retry that waits leaves the queue. If its wake is on its way, it stays until that has come. */
-static enum call_result stop_waiting(struct call *call, struct once *once)
+/* A retry that waits leaves the queue. Wakes are called under the lock: none is on its way after.
+ */
+static void stop_waiting(struct call *call, struct once *once)
 {
 	struct request_ids *ids = &call->domain->request_ids;
-	bool queued;
 
-	if (!once->waits || once->last_wake)
-		return CALL_DONE;
 	pt_port_lock(&ids->lock);
-	queued = once->waiter.queued;
-	if (queued)
-		unqueue(ids, &once->waiter);
+	if (once->waiter.entry)
+		unqueue(&once->waiter);
 	pt_port_unlock(&ids->lock);
-	once->last_wake = !queued;
-	return queued ? CALL_DONE : CALL_PARKED;
 }
 
 static enum call_result nothing_to_undo(struct call *call)
@@ -330,9 +321,24 @@ enum call_result call_once_abandon(struct call *call, const ProtobufCBinaryData 
 		return abandon(call);
 	if (!once)
 		return CALL_DONE;
-	if (!once->owned)
-		return stop_waiting(call, once);
-	return run_inner(call, once, abandon);
+	if (once->owned)
+		return run_inner(call, once, abandon);
+	stop_waiting(call, once);
+	return CALL_DONE;
+}
+
+/* The request id of any request that has one. */
+static const ProtobufCBinaryData *id_of(const ProtobufCMessage *request)
+{
+	const ProtobufCFieldDescriptor *f =
+		protobuf_c_message_descriptor_get_field_by_name(request->descriptor, "request_id");
+
+	return (const void *)((const char *)request + f->offset);
+}
+
+enum call_result call_once_leave(struct call *call)
+{
+	return call_once_abandon(call, id_of(call->request), NULL);
 }
 
 void request_ids_free(struct request_ids *ids)

@@ -30,5 +30,7 @@ enum call_result call_once(struct call *call, const ProtobufCBinaryData *id, cal
 /* The matching abandon; `abandon` may be NULL. */
 enum call_result call_once_abandon(struct call *call, const ProtobufCBinaryData *id,
 				   call_handler *abandon);
+/* The abandon of a method whose body always ends in its first step: only its wait can be left. */
+call_handler call_once_leave;
 
 #endif

@@ -125,7 +125,6 @@ bool slot_turn_take(struct call *call, struct context *c, struct slot_turn *turn
 		*at = turn;
 		turn->mine = c->turns == turn;
 	}
-	turn->waits = !turn->mine;
 	pt_port_unlock(&call->domain->lock);
 	return turn->mine;
 }
@@ -138,13 +137,11 @@ static void grant(struct slot_turn *turn)
 	call_wake(turn->call);
 }
 
-bool slot_turn_end(struct domain *d, struct context *c, struct slot_turn *turn)
+void slot_turn_end(struct domain *d, struct context *c, struct slot_turn *turn)
 {
 	struct slot_turn **at = &c->turns;
-	bool wake_due;
 
 	pt_port_lock(&d->lock);
-	wake_due = turn->waits && turn->mine;
 	if (turn->queued) {
 		while (*at != turn)
 			at = &(*at)->next;
@@ -153,7 +150,6 @@ bool slot_turn_end(struct domain *d, struct context *c, struct slot_turn *turn)
 		grant(c->turns);
 	}
 	pt_port_unlock(&d->lock);
-	return wake_due;
 }
 
 void slot_turns_end(struct domain *d, struct context *c)
