@@ -57,7 +57,7 @@ BUILD = Stage("build", 180, [
 ])
 LAYERS = Stage("layers", 30, [Tests(("tests/layers/test_*.py", "tests/layers/test_*.sh"))])
 UNITS = Stage("unit", 60, [Make("unit", ("tests",)), Tests(UNIT)])
-END_TO_END = Stage("e2e", 90, [Make("programs", ("all",)), Tests(E2E, without=SLOW)])
+END_TO_END = Stage("e2e", 90, [Make("programs", ("all",)), Tests(E2E, env={"PTD_FULL": "1"}, without=SLOW)])
 ADDRESS = Stage("asan+ubsan", 120, [
     Make("asan", ("all", "tests"), "-asan", ASAN),
     Tests(UNIT, "-asan"),
