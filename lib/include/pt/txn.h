@@ -58,7 +58,8 @@ enum pt_outcome pt_item_check(const struct pt_item *item);
  * changed; err filled An unmap has been flushed from every TLB when this returns, but accesses of
  * agents that were inside a section may still be in flight: with more than one agent on the
  * machine, reply only after pt_grace_done() (see pt_item_needs_grace()). The item has passed
- * pt_item_check().
+ * pt_item_check(). The context's generation is left alone: the caller counts once a request, not
+ * once an item.
  */
 enum pt_outcome pt_point(struct pt_agent *agent, struct pt_item *item, struct pt_effects *effects,
 			 struct pt_error *err);
@@ -138,7 +139,8 @@ struct pt_txn {
  * passed pt_item_check(), and are in ascending order of ipa without overlap (else PT_INVALID,
  * err.index = the second of the two). expected_generation: 0, or what the context's generation must
  * be at the commit point (PT_GENERATION_MISMATCH). validate_only: prepare, then give all back;
- * outcomes and effects are those that a commit would have had.
+ * outcomes and effects are those that a commit would have had
+ * (but for tlbis, which are counted as they are issued).
  */
 enum pt_outcome pt_txn_init(struct pt_txn *txn, struct pt_item *items, uint32_t count,
 			    uint64_t expected_generation, bool validate_only,
@@ -157,7 +159,8 @@ enum pt_outcome pt_txn_step(struct pt_txn *txn, struct pt_agent *agent, uint32_t
 bool pt_item_needs_grace(const struct pt_machine *machine, const struct pt_agent *self);
 
 /* Gives up before the commit point: true, all given back (again steps are not allowed). False:
- * committed, keep stepping. */
+ * committed, keep stepping. After PT_PARKED the claim may have been granted meanwhile; then wake is
+ * still to come, and the transaction's memory stays until it has. */
 bool pt_txn_abort(struct pt_txn *txn, struct pt_agent *agent);
 
 static inline bool pt_txn_committed(const struct pt_txn *txn)

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The pool: buddy pieces, small start tables, magazines, lists, accounting. */
+#include "core.h"
+
+#define BYTES (UINT64_C(8) << 20)
+
+static uint64_t used(struct core *c)
+{
+	return atomic_load(&c->tables.world.pool.used_bytes);
+}
+
+static bool zero(struct core *c, struct pt_page page, uint64_t bytes)
+{
+	const unsigned char *at = c->tables.port.table_va + page.off;
+
+	for (uint64_t i = 0; i < bytes; i++)
+		if (at[i])
+			return false;
+	return true;
+}
+
+static void pages_are_aligned_distinct_and_zero(void **state)
+{
+	struct core c;
+
+	(void)state;
+	core_open_machine(&c, BYTES, 44, false);
+	for (unsigned gs = 12; gs <= 16; gs += 2) {
+		static struct pt_page page[100];
+
+		for (unsigned i = 0; i < 100; i++) {
+			ASSERT_OUTCOME(PT_OK, pt_pool_get(&c.agent, gs, &page[i]));
+			assert_int_equal(0, page[i].off & ((1u << gs) - 1));
+			assert_int_not_equal(0, page[i].off);
+			assert_true(zero(&c, page[i], 1u << gs));
+			for (unsigned k = 0; k < i; k++)
+				assert_int_not_equal(page[k].off, page[i].off);
+		}
+		assert_int_equal(100ull << gs, used(&c));
+		for (unsigned i = 0; i < 100; i++)
+			pt_pool_put(&c.agent, gs, page[i]);
+		assert_int_equal(0, used(&c));
+	}
+	core_close(&c);
+}
+
+static void everything_taken_comes_back_whole(void **state)
+{
+	struct pt_page big[16];
+	struct core c;
+	unsigned n = 0, again = 0;
+
+	(void)state;
+	core_open_machine(&c, BYTES, 44, false);
+	for (unsigned round = 0; round < 2; round++) {
+		struct pt_pages list = {0, 0};
+		uint32_t most = (uint32_t)(BYTES >> 12) - 1; /* unit 0 is never handed out */
+
+		ASSERT_OUTCOME(PT_NO_MEMORY, pt_pool_take(&c.agent, 12, most + 1, &list));
+		assert_int_equal(0, list.count);
+		assert_int_equal(0, used(&c));
+		ASSERT_OUTCOME(PT_OK, pt_pool_take(&c.agent, 12, most, &list));
+		assert_int_equal(most, list.count);
+		assert_int_equal((uint64_t)most << 12, used(&c));
+		ASSERT_OUTCOME(PT_NO_MEMORY, pt_pool_get(&c.agent, 12, &big[0]));
+		pt_pool_give(&c.agent, 12, &list);
+		assert_int_equal(0, used(&c));
+	}
+	/* All merged again: as many of the largest pieces as can be. */
+	pt_pool_flush_magazines(&c.agent);
+	while (pt_pool_get_root(&c.agent, 1u << 20, &big[n]) == PT_OK)
+		n++;
+	assert_int_equal(7, n);
+	while (n)
+		pt_pool_put_root(&c.agent, 1u << 20, big[--n]);
+	while (pt_pool_get_root(&c.agent, 1u << 20, &big[again]) == PT_OK)
+		assert_int_equal(0, big[again++].off & ((1u << 20) - 1));
+	assert_int_equal(7, again);
+	core_close(&c);
+}
+
+static void start_tables_take_no_more_than_they_need(void **state)
+{
+	static const uint32_t sizes[] = {8, 64, 65, 128, 2048, 2049, 4096, 8192, 1u << 20};
+	static const uint32_t takes[] = {64, 64, 128, 128, 2048, 4096, 4096, 8192, 1u << 20};
+	static struct pt_page piece[200];
+	struct core c;
+
+	(void)state;
+	core_open_machine(&c, BYTES, 44, false);
+	for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		struct pt_page page;
+
+		ASSERT_OUTCOME(PT_OK, pt_pool_get_root(&c.agent, sizes[i], &page));
+		assert_int_equal(takes[i], used(&c));
+		assert_int_equal(0, page.off & (takes[i] - 1));
+		pt_pool_put_root(&c.agent, sizes[i], page);
+		assert_int_equal(0, used(&c));
+	}
+	ASSERT_OUTCOME(PT_NO_MEMORY, pt_pool_get_root(&c.agent, (1u << 20) + 1, &piece[0]));
+	for (unsigned i = 0; i < 200; i++) {
+		ASSERT_OUTCOME(PT_OK, pt_pool_get_root(&c.agent, 64, &piece[i]));
+		for (unsigned k = 0; k < i; k++)
+			assert_int_not_equal(piece[k].off, piece[i].off);
+	}
+	for (unsigned i = 0; i < 200; i++) /* in another order */
+		pt_pool_put_root(&c.agent, 64, piece[(i * 77) % 200]);
+	assert_int_equal(0, used(&c));
+	core_close(&c);
+}
+
+static void random_traffic_keeps_the_accounts(void **state)
+{
+	struct {
+		struct pt_page page;
+		uint32_t bytes;
+	} held[256] = {0};
+	uint64_t seed = core_seed(), sum = 0;
+	struct core c;
+
+	(void)state;
+	core_open_machine(&c, BYTES, 44, false);
+	for (unsigned i = 0; i < 20000; i++) {
+		unsigned at = core_random(&seed) % 256;
+		uint32_t bytes = 64u << core_random(&seed) % 12;
+		unsigned char *mark;
+
+		if (held[at].bytes) {
+			mark = c.tables.port.table_va + held[at].page.off;
+			assert_int_equal(at, *mark);
+			*mark = 0;
+			pt_pool_put_root(&c.agent, held[at].bytes, held[at].page);
+			sum -= held[at].bytes;
+			held[at].bytes = 0;
+		} else if (pt_pool_get_root(&c.agent, bytes, &held[at].page) == PT_OK) {
+			held[at].bytes = bytes;
+			mark = c.tables.port.table_va + held[at].page.off;
+			assert_int_equal(0, *mark);
+			*mark = (unsigned char)at;
+			sum += bytes;
+		}
+		assert_int_equal(sum, used(&c));
+	}
+	core_close(&c);
+}
+
+static void fresh_memory_stays_untouched(void **state)
+{
+	struct pt_pages list = {0, 0};
+	struct core c;
+
+	(void)state;
+	core_open_machine(&c, BYTES, 44, false);
+	for (unsigned i = 0; i < 50; i++) {
+		ASSERT_OUTCOME(PT_OK, pt_pool_take(&c.agent, 12, 100, &list));
+		pt_pool_give(&c.agent, 12, &list);
+	}
+	assert_true(c.tables.world.pool.untouched <= 128);
+	core_close(&c);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(pages_are_aligned_distinct_and_zero),
+		cmocka_unit_test(everything_taken_comes_back_whole),
+		cmocka_unit_test(start_tables_take_no_more_than_they_need),
+		cmocka_unit_test(random_traffic_keeps_the_accounts),
+		cmocka_unit_test(fresh_memory_stays_untouched),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
