@@ -316,9 +316,9 @@ bool ptd_next(struct ptd_client *client, struct ptd_reply *reply, int timeout_ms
 		uint64_t now = socket_now_ns();
 		int left = timeout_ms < 0 ? -1 : now < until ? wait_ms(until, now, -1) : 0;
 
-		if (pump(client, left) < 0 || (!left && !client->ready.first))
-			return false;
-		if (timeout_ms < 0 && !client->ready.first && !core_outstanding(client->core))
+		/* With no call under way none can end. */
+		if (!core_outstanding(client->core) || pump(client, left) < 0 ||
+		    (!left && !client->ready.first))
 			return false;
 	}
 	call = client->ready.first;

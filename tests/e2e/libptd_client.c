@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A user of libptd.so: typed calls, pipelines, polling, cancel and a stream against a daemon. */
+#include <ptd.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CALLS	  20000
+#define WINDOW	  256
+#define GET_INFO  "/ptd.v1.ServerService/GetInfo"
+#define WATCH	  "/ptd.v1.ContextService/WatchContexts"
+#define DIRECTORY "m0/g0"
+
+#define CHECK(fact)                                                                                \
+	do {                                                                                       \
+		if (!(fact)) {                                                                     \
+			fprintf(stderr, "line %d: %s\n", __LINE__, #fact);                         \
+			exit(1);                                                                   \
+		}                                                                                  \
+	} while (0)
+
+struct tally {
+	struct ptd_client *client;
+	size_t ok, other, restarted;
+};
+
+static void count(void *arg, const struct ptd_reply *reply)
+{
+	struct tally *tally = arg;
+
+	tally->ok += reply->status->state == PTD_STATE_OK && reply->data;
+	tally->other += reply->status->state != PTD_STATE_OK;
+	/* A callback may start a call. */
+	if (tally->restarted && reply->status->state == PTD_STATE_OK) {
+		tally->restarted--;
+		CHECK(ptd_start(tally->client, GET_INFO, NULL, 0, 0, count, tally));
+	}
+}
+
+static void typed(struct ptd_client *client, uint64_t context)
+{
+	struct ptd_effects effects;
+	struct ptd_translation where;
+	struct ptd_status status;
+	uint32_t outcome;
+	char data[6] = "";
+
+	CHECK(!ptd_map(client, context, (struct ptd_ipa){1 << 30}, 2 << 20, (struct ptd_pa){0},
+		       PTD_PROT_R | PTD_PROT_W, 0, &effects, &status));
+	CHECK(effects.outcome == 1 && effects.leaves_written == 1);
+	CHECK(!ptd_write(client, context, 0, (struct ptd_ipa){(1 << 30) + 8}, "hello", 5, &outcome,
+			 &status));
+	CHECK(outcome == 0);
+	CHECK(!ptd_read(client, context, 1, (struct ptd_ipa){(1 << 30) + 8}, data, 5, &outcome,
+			NULL));
+	CHECK(outcome == 0 && !strcmp(data, "hello"));
+	CHECK(!ptd_translate(client, context, (struct ptd_ipa){(1 << 30) + 8}, PTD_ACCESS_READ,
+			     &where, NULL));
+	CHECK(where.outcome == 0 && where.pa.v == 8 && where.level == 2);
+	CHECK(!ptd_protect(client, context, (struct ptd_ipa){1 << 30}, 2 << 20, PTD_PROT_R,
+			   &effects, NULL));
+	CHECK(effects.outcome == 8);
+	CHECK(ptd_map(client, context, (struct ptd_ipa){1 << 30}, 2 << 20, (struct ptd_pa){2 << 20},
+		      PTD_PROT_R, 0, NULL, &status) == PTD_STATE_FAILED);
+	CHECK(status.code == 68 && status.level == 2 && status.ipa == 1 << 30);
+	CHECK(!strcmp(status.reason, "OVERLAP") && status.hint[0] && status.message[0]);
+	CHECK(!ptd_unmap(client, context, (struct ptd_ipa){1 << 30}, 2 << 20, &effects, NULL));
+	CHECK(effects.leaves_removed == 1);
+}
+
+static void pipelined(struct ptd_client *client)
+{
+	struct tally tally = {.client = client, .restarted = 5};
+
+	for (size_t i = 0; i < CALLS; i++) {
+		CHECK(ptd_start(client, GET_INFO, NULL, 0, i % 2 ? 60000 : 0, count, &tally));
+		if (ptd_outstanding(client) >= WINDOW)
+			CHECK(ptd_wait(client, WINDOW / 2));
+	}
+	CHECK(ptd_wait(client, 0));
+	CHECK(tally.ok == CALLS + 5 && tally.other == 0);
+}
+
+static void polled(struct ptd_client *client)
+{
+	struct ptd_reply reply;
+	int arg;
+
+	CHECK(ptd_start(client, GET_INFO, NULL, 0, 0, NULL, &arg));
+	CHECK(ptd_start(client, "/no.such.Service/Method", NULL, 0, 0, NULL, NULL));
+	for (int i = 0; i < 2; i++) {
+		CHECK(ptd_next(client, &reply, 60000));
+		if (reply.arg == &arg)
+			CHECK(reply.status->state == PTD_STATE_OK && reply.length > 10);
+		else
+			CHECK(reply.status->grpc == 12);
+	}
+	CHECK(!ptd_next(client, &reply, -1));
+}
+
+struct watch {
+	size_t messages;
+	bool over;
+	struct ptd_client *client;
+	struct ptd_call *call;
+};
+
+static bool on_message(void *arg, const uint8_t *data, size_t length)
+{
+	struct watch *watch = arg;
+
+	CHECK(data && length);
+	return ++watch->messages < 2;
+}
+
+static void on_end(void *arg, const struct ptd_reply *reply)
+{
+	struct watch *watch = arg;
+
+	CHECK(reply->status->where == PTD_WHERE_CANCEL && !reply->data);
+	watch->over = true;
+}
+
+static void watched(struct ptd_client *client)
+{
+	struct watch watch = {.client = client};
+
+	CHECK(ptd_start_stream(client, WATCH, NULL, 0, 0, on_message, on_end, &watch));
+	while (!watch.over)
+		CHECK(ptd_pump(client, 60000) >= 0);
+	CHECK(watch.messages == 2);
+	/* Cancelled before anything came. */
+	watch = (struct watch){.client = client};
+	watch.call = ptd_start_stream(client, WATCH, NULL, 0, 0, on_message, on_end, &watch);
+	ptd_cancel(client, watch.call);
+	CHECK(watch.over && watch.messages == 0);
+	CHECK(ptd_outstanding(client) == 0);
+}
+
+static void closed_under_way(const char *endpoint)
+{
+	struct ptd_client *client = ptd_open(endpoint, NULL, NULL);
+	struct tally tally = {.client = client};
+
+	CHECK(client);
+	for (int i = 0; i < 10; i++)
+		CHECK(ptd_start(client, GET_INFO, NULL, 0, 0, count, &tally));
+	ptd_close(client);
+	CHECK(tally.other == 10);
+}
+
+int main(int argc, char **argv)
+{
+	struct ptd_options options = {.size = sizeof(options), .timeout_ms = 60000};
+	struct ptd_status status;
+	struct ptd_client *client;
+	uint64_t context = 0, machine = 0;
+
+	CHECK(argc == 2);
+	CHECK(!ptd_open("unix:/nowhere/at/all", NULL, &status));
+	CHECK(status.where == PTD_WHERE_CONNECT);
+	client = ptd_open(argv[1], &options, &status);
+	CHECK(client && status.state == PTD_STATE_OK);
+	CHECK(!ptd_find_context(client, DIRECTORY, &context, &status) && context);
+	CHECK(!ptd_find_machine(client, "m0", &machine, NULL) && machine && machine != context);
+	CHECK(ptd_find_context(client, "m0/none", &machine, &status) == PTD_STATE_FAILED);
+	CHECK(status.grpc == 5);
+	typed(client, context);
+	pipelined(client);
+	polled(client);
+	watched(client);
+	ptd_close(client);
+	ptd_close(NULL);
+	closed_under_way(argv[1]);
+	puts("done");
+	return 0;
+}
