@@ -346,7 +346,8 @@ static void submit_write(struct conn *conn, struct outbuf *outbuf)
 	action->data = outbuf->data;
 	action->length = outbuf->length;
 	action->owner = conn;
-	action->report = conn->paused || nghttp2_session_want_write(conn->session);
+	action->report = conn->paused || (conn->failing && !conn->terminated) ||
+			 nghttp2_session_want_write(conn->session);
 	conn_watch(conn);
 }
 

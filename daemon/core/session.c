@@ -262,6 +262,22 @@ static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame
 	return 0;
 }
 
+/* Frames of unknown types are ignored; that the library hands them out at all is so that
+ * on_begin_frame() counts them. */
+static int unpack_unknown(nghttp2_session *session, void **payload, const nghttp2_frame_hd *hd,
+			  void *user)
+{
+	(void)session, (void)payload, (void)hd, (void)user;
+	return NGHTTP2_ERR_CANCEL;
+}
+
+static int on_unknown_chunk(nghttp2_session *session, const nghttp2_frame_hd *hd,
+			    const uint8_t *data, size_t length, void *user)
+{
+	(void)session, (void)hd, (void)data, (void)length, (void)user;
+	return 0;
+}
+
 /* The library's own limits, where they can be set at all. Its reset limiter reads the clock, so its
  * burst is set out of reach and resets are counted above. */
 static bool make_option(struct shard *shard)
@@ -275,6 +291,8 @@ static bool make_option(struct shard *shard)
 	nghttp2_option_set_max_continuations(shard->option, 72);
 	nghttp2_option_set_stream_reset_rate_limit(shard->option, UINT64_C(1) << 62, 1);
 	nghttp2_option_set_max_deflate_dynamic_table_size(shard->option, 4096);
+	for (unsigned type = NGHTTP2_CONTINUATION + 1; type <= UINT8_MAX; type++)
+		nghttp2_option_set_user_recv_extension_type(shard->option, (uint8_t)type);
 	return true;
 }
 
@@ -292,6 +310,8 @@ bool session_setup(struct shard *shard)
 	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_data_chunk);
 	nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_stream_close);
 	nghttp2_session_callbacks_set_on_frame_send_callback(cb, on_frame_send);
+	nghttp2_session_callbacks_set_unpack_extension_callback(cb, unpack_unknown);
+	nghttp2_session_callbacks_set_on_extension_chunk_recv_callback(cb, on_unknown_chunk);
 	nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(cb, on_invalid_frame);
 	return true;
 }

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """HTTP/2 frames by hand over a socket: what a well-behaved client library would never send."""
+import select
 import socket
 import struct
 
@@ -64,7 +65,7 @@ class Connection:
         self.encoder.huffman = False
         self.replies, self.buffer, self.next_stream = {}, b"", 1
         self.goaway = self.goaway_text = None
-        self.granted = {}
+        self.granted, self.polite = {}, preface
         self.pings, self.closed, self.greedy, self.peer_settings = 0, False, greedy, {}
         if preface:
             self.send(PREFACE + frame(SETTINGS, 0, 0, settings) + (
@@ -75,6 +76,11 @@ class Connection:
             self.socket.sendall(data)
         except (BrokenPipeError, ConnectionResetError):
             self.closed = True
+
+    def drain(self):
+        """Reads what is there, so that neither side blocks."""
+        while not self.closed and select.select([self.socket], [], [], 0)[0]:
+            self.read_some()
 
     def new_stream(self):
         stream = self.next_stream
@@ -151,7 +157,8 @@ class Connection:
             self.reply(stream).reset = struct.unpack(">I", payload)[0]
         elif kind == SETTINGS and not flags & ACK:
             self.peer_settings.update(struct.iter_unpack(">HI", payload))
-            self.send(frame(SETTINGS, ACK))
+            if self.polite:
+                self.send(frame(SETTINGS, ACK))
         elif kind == WINDOW_UPDATE:
             self.granted[stream] = self.granted.get(stream, 0) + struct.unpack(">I", payload)[0]
         elif kind == PING:
