@@ -82,8 +82,8 @@ PT__INLINE void pt__descend(const struct pt_ctx *ctx, uint64_t ipa, int stop, un
 }
 
 /*
- * Bits of a leaf that the hardware or others keep there and that no comparison of mappings looks at. (nT, bit 16 of
- * a block, is an address bit of a page; no context sets it.)
+ * Bits of a leaf that the hardware or others keep there and that no comparison of mappings looks
+ * at. (nT, bit 16 of a block, is an address bit of a page; no context sets it.)
  */
 #define PT__IGNORED (PT_PTE_AF | PT_PTE_SW | PT_PTE_CONTIGUOUS | PT_PTE_DBM)
 

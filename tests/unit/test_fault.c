@@ -3,19 +3,14 @@
  */
 #include "core.h"
 
-struct slots {
-	struct pt_slots head;
-	struct pt_slot space[4];
-};
-
-static struct slots *one_slot(struct core *c, struct pt_slot slot)
+static struct pt_slots *one_slot(struct core *c, struct pt_slot slot)
 {
-	struct slots *slots = calloc(1, sizeof(*slots));
+	struct pt_slots *slots = calloc(1, sizeof(*slots) + sizeof(slot));
 
 	assert_non_null(slots);
-	slots->head.count = 1;
-	memcpy(slots->head.slot, &slot, sizeof(slot));
-	pt_ctx_set_slots(&c->ctx, &slots->head);
+	slots->count = 1;
+	slots->slot[0] = slot;
+	pt_ctx_set_slots(&c->ctx, slots);
 	return slots;
 }
 
@@ -38,7 +33,7 @@ static void a_fault_installs_the_largest_block_that_fits(void **state)
 	for (unsigned i = 0; i < SHAPES; i++) {
 		struct core c;
 		struct pt_fault_result r;
-		struct slots *slots;
+		struct pt_slots *slots;
 		uint64_t page, block;
 
 		core_open(&c, &shapes[i]);
@@ -84,7 +79,7 @@ static void backing_page_and_alignment_limit_the_block(void **state)
 	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct pt_fault_result r;
 		struct core c;
-		struct slots *slots;
+		struct pt_slots *slots;
 
 		core_open(&c, &shapes[0]);
 		slots = one_slot(&c, (struct pt_slot){.ipa = PT_SZ_1G,
@@ -104,7 +99,7 @@ static void a_fault_stays_below_an_existing_table_and_a_claim(void **state)
 {
 	struct pt_fault_result r;
 	struct pt_claim claim;
-	struct slots *slots;
+	struct pt_slots *slots;
 	struct core c;
 
 	(void)state;
@@ -131,7 +126,7 @@ static void a_fault_stays_below_an_existing_table_and_a_claim(void **state)
 static void a_block_that_reaches_into_a_claim_is_left_alone(void **state)
 {
 	struct pt_claim claim;
-	struct slots *slots;
+	struct pt_slots *slots;
 	struct core c;
 
 	(void)state;
@@ -152,7 +147,7 @@ static void a_block_that_reaches_into_a_claim_is_left_alone(void **state)
 static void two_vcpus_same_fault(void **state) /* B27 */
 {
 	struct pt_fault_result r;
-	struct slots *slots;
+	struct pt_slots *slots;
 	struct core c;
 
 	(void)state;
@@ -175,7 +170,7 @@ static void two_vcpus_same_fault(void **state) /* B27 */
 static void slot_flags_decide(void **state)
 {
 	struct pt_fault_result r;
-	struct slots *slots;
+	struct pt_slots *slots;
 	struct core c;
 
 	(void)state;
@@ -203,7 +198,7 @@ static void slot_flags_decide(void **state)
 
 static void a_slot_grants_rights_only_on_its_own_memory(void **state)
 {
-	struct slots *slots;
+	struct pt_slots *slots;
 	struct core c;
 
 	(void)state;
@@ -230,7 +225,7 @@ static pt_pte *slot_of(struct core *c, uint64_t ipa)
 
 static void an_entry_between_break_and_make_is_a_retry(void **state)
 {
-	struct slots *slots;
+	struct pt_slots *slots;
 	struct core c;
 	pt_pte *entry, leaf;
 
@@ -265,7 +260,7 @@ static void out_of_pages_changes_nothing(void **state)
 {
 	struct pt_host_failpoint second = {.scope = 77, .nth = 2, .times = 1};
 	struct pt_digest before;
-	struct slots *slots;
+	struct pt_slots *slots;
 	struct core c;
 	uint64_t used;
 
@@ -316,7 +311,7 @@ static enum pt_outcome access_at(struct core *c, struct pt_host_ram *ram, uint32
 static void a_reader_and_a_writer_take_at_most_two_exits(void **state)
 {
 	struct pt_host_ram ram;
-	struct slots *slots;
+	struct pt_slots *slots;
 	struct core c;
 	uint32_t exits;
 

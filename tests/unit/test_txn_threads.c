@@ -248,10 +248,7 @@ static void check_at_rest(struct core *c)
 
 static void four_agents(const struct shape *shape, uint64_t seed)
 {
-	struct {
-		struct pt_slots head;
-		struct pt_slot slot;
-	} *slots = calloc(1, sizeof(*slots) + sizeof(struct pt_slot));
+	struct pt_slots *slots = calloc(1, sizeof(*slots) + sizeof(slots->slot[0]));
 	struct pt_host_ram ram;
 	struct core c;
 
@@ -274,12 +271,12 @@ static void four_agents(const struct shape *shape, uint64_t seed)
 			w->base = 0;
 		ASSERT_OUTCOME(PT_OK, pt_agent_join(&c.tables.world, &w->agent));
 	}
-	slots->head.count = 1;
-	slots->head.slot[0] = (struct pt_slot){.ipa = workers[0].base,
-					       .size = 3 * workers[0].block,
-					       .pa = workers[0].base + OFFSET,
-					       .backing_shift = 40};
-	pt_ctx_set_slots(&c.ctx, &slots->head);
+	slots->count = 1;
+	slots->slot[0] = (struct pt_slot){.ipa = workers[0].base,
+					  .size = 3 * workers[0].block,
+					  .pa = workers[0].base + OFFSET,
+					  .backing_shift = 40};
+	pt_ctx_set_slots(&c.ctx, slots);
 	for (unsigned i = 0; i < THREADS; i++)
 		assert_int_equal(0, pthread_create(&workers[i].thread, NULL, work, &workers[i]));
 	for (unsigned i = 0; i < THREADS; i++)

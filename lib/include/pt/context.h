@@ -49,7 +49,7 @@ struct pt_ctx {
 	uint8_t vtcr_flags; /* anyone: PT_VTCR_* */
 	_Atomic uint32_t state;
 	pt_pte fault_attrs; /* of a leaf that a fault installs, read-only and without execute */
-	uint64_t scope; /* anyone: the owner's handle for failpoints and traces */
+	uint64_t scope;	    /* anyone: the owner's handle for failpoints and traces */
 
 	_Atomic uint32_t claims; /* bitmap of active entries of claim[] */
 	uint32_t shared;	 /* which of them are shared; under the machine's lock */

@@ -105,10 +105,10 @@ struct pt_txn {
 	uint32_t count, at;
 	enum pt_txn_phase phase;
 	bool committed, validate_only, teardown;
-	bool wide;	/* the claim is rounded out to the largest blocks that there may be */
-	bool flushed;	/* something was invalidated: accesses in flight must end before the reply */
+	bool wide;    /* the claim is rounded out to the largest blocks that there may be */
+	bool flushed; /* something was invalidated: accesses in flight must end before the reply */
 	bool met_rights; /* this item met leaves that differ in rights only, and left them */
-	bool tightened; /* this item took rights away */
+	bool tightened;	 /* this item took rights away */
 	uint64_t cursor; /* next IPA of item[at] */
 	struct pt_claim claim;
 	struct pt_grace grace;
@@ -117,7 +117,8 @@ struct pt_txn {
 	uint64_t counted[PT_LEVELS]; /* per level, 1 + the last span counted: items that share a
 					table count it once */
 	struct pt_pages unlinked;    /* table pages to retire after flush */
-	uint64_t unlinked_tables[8]; /* unlinked subtrees still to be taken apart: see lib/txn/apart.c */
+	uint64_t unlinked_tables[8]; /* unlinked subtrees still to be taken apart: see
+					lib/txn/apart.c */
 	uint32_t unlinked_count;
 	struct pt_effects before; /* when the item began */
 	struct pt_item whole;	  /* teardown's own item */
