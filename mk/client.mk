@@ -49,7 +49,15 @@ $(B)/tests/unit/test_client_%: tests/unit/test_client_%.c $(PTCTL_OBJ) $(LIBPTD_
 		$(filter-out $(B)/client/ptctl.o,$(PTCTL_OBJ)) $(LIBPTD_SRC:%.c=$(B)/pic/%.o) \
 		$(B)/libproto.a $(B)/libpt.a $(LDFLAGS_ALL) -lcmocka $(PTCTL_LIBS)
 
-client: $(B)/ptctl $(B)/libptd.so $(B)/libptd.a
+# Manual pages, where scdoc is there.
+$(B)/man/%: docs/man/%.scd
+	$(call say,SCDOC,$@)
+	$(Q)mkdir -p $(@D) && scdoc < $< > $@.new && mv $@.new $@
+MAN_PAGES := $(if $(shell command -v scdoc),$(patsubst docs/man/%.scd,$(B)/man/%,$(sort $(wildcard docs/man/*.scd))))
+man: $(MAN_PAGES)
+.PHONY: man
+
+client: $(B)/ptctl $(B)/libptd.so $(B)/libptd.a man
 all: client
 .PHONY: client
 -include $(PTCTL_OBJ:.o=.d) $(LIBPTD_OBJ:.o=.d)

@@ -446,6 +446,28 @@ def _():
     error("explain", "PTD-E9999", code=USAGE, says="accepted: PTD-E0068")
 
 
+@test("docs/errors.md has each outcome and error that leaves the daemon, word for word")
+def _():
+    with open(os.path.join(ptdtest.TREE, "docs", "errors.md"), encoding="utf-8") as file:
+        rows = [[c.strip() for c in line.strip().strip("|").split("|")] for line in file if line.startswith("| PTD-E")]
+    equal([(r[0], r[1], r[3], r[4] if len(r) > 4 else "") for r in rows],
+          [(r["id"], r["name"], r["text"], r["hint"]) for r in data("explain")["errors"] if r["class"] != "control"])
+
+
+@test("the manual page names every command, and the exit codes that docs/ptctl.md names")
+def _():
+    def read(*path):
+        with open(os.path.join(ptdtest.TREE, "docs", *path), encoding="utf-8") as file:
+            return file.read()
+    page = read("man", "ptctl.1.scd").split("# COMMANDS")[1]
+    rows = re.findall(r"^  (\w+)(?: (\w+))? {2,}\S", run("--help").stdout.split("options of all")[0], re.M)
+    for noun, verb in rows:
+        line = [x for x in page.splitlines() if x.startswith("*") and f"*{noun}*" in x]
+        true(line and (not verb or f"*{verb}*" in line[0]), f"{noun} {verb}")
+    codes = re.findall(r"^\| (\d+) \|", read("ptctl.md"), re.M)
+    equal(re.findall(r"^\*(\d+)\*$", page, re.M), codes)
+
+
 @test("no daemon, a bad endpoint and a deaf one have exit codes of their own")
 def _():
     error("server", "info", endpoint=f"unix:{DAEMON.folder}/nobody", code=CONNECT, says="is ptd running")
