@@ -107,7 +107,12 @@ static const char *check_body(const struct scn_header *h, const struct scn_recor
 	case SCN_CONTEXT: return b->context.machine < h->machines ? NULL : "names no machine";
 	case SCN_MAP:
 	case SCN_UNMAP:
-	case SCN_PROTECT: return b->map.count ? NULL : "does nothing";
+	case SCN_PROTECT:
+		if (!b->map.count)
+			return "does nothing";
+		return b->map.count <= SCN_MAX_COUNT ? NULL : "counts too far";
+	case SCN_FAILPOINT:
+		return !b->failpoint.scoped || r->object < h->contexts ? NULL : "names no context";
 	case SCN_ACCESS:
 		if (!b->access.kind || b->access.kind > 4 || b->access.select > SCN_ONE)
 			return "has an unknown kind of access";
@@ -153,6 +158,7 @@ static const char *check_group(const struct scn_header *h, const struct scn_reco
 {
 	uint32_t n = r[i].body.group.records;
 	bool par = r[i].op == SCN_PAR;
+	uint64_t items = 0;
 
 	if (n >= h->records - i)
 		return "ends behind the last record";
@@ -160,10 +166,14 @@ static const char *check_group(const struct scn_header *h, const struct scn_reco
 		return "has no vCPUs, or too many";
 	if (!par && (!n || n > SCN_MAX_BATCH || !r[i].body.group.mode || r[i].body.group.mode > 3))
 		return "has no items, too many, or no mode";
-	for (uint32_t k = i + 1; k <= i + n; k++)
+	for (uint32_t k = i + 1; k <= i + n; k++) {
 		if (par ? !in_par(r[k].op) || !(r[k].flags & SCN_F_PAR)
 			: r[k].op < SCN_MAP || r[k].op > SCN_PROTECT || r[k].object != r[i].object)
 			return "holds an operation that may not stand there";
+		items += par ? 0 : r[k].body.map.count;
+	}
+	if (items > SCN_MAX_COUNT)
+		return "has too many items";
 	return NULL;
 }
 

@@ -62,10 +62,17 @@ bool scn_line_end(struct scn_compiler *c)
 
 bool scn_line_endbatch(struct scn_compiler *c)
 {
+	uint64_t items = 0;
+
 	if (!end_group(c, SCN_BATCH, "batch"))
 		return false;
 	if (!c->records[c->group].body.group.records)
 		return scn_error(c, NULL, "the batch is empty");
+	for (uint32_t i = c->group + 1; i < c->record_count; i++)
+		items += c->records[i].body.map.count;
+	if (items > SCN_MAX_COUNT || c->record_count - c->group > SCN_MAX_BATCH)
+		return scn_error(c, NULL, "the batch has more than %u lines or %u operations",
+				 SCN_MAX_BATCH, SCN_MAX_COUNT);
 	c->last = c->group;
 	c->group = UINT32_MAX;
 	return true;

@@ -212,8 +212,8 @@ static bool finish_map(struct scn_compiler *c, struct scn_record *r, uint64_t gi
 	(void)given;
 	if (!b->count)
 		b->count = 1;
-	if (b->count > SCN_MAX_BATCH * 256)
-		return scn_error(c, NULL, "count is above %u", SCN_MAX_BATCH * 256);
+	if (b->count > SCN_MAX_COUNT)
+		return scn_error(c, NULL, "count is above %u", SCN_MAX_COUNT);
 	if (!b->stride)
 		b->stride = b->size;
 	if (b->lane_step && !(r->flags & SCN_F_PAR))
