@@ -20,6 +20,7 @@ prepare_grpc_peer() {
 	[ -n "$missing" ] || return 0
 	sudo=
 	[ "$(id -u)" = 0 ] || sudo="sudo -n"
+	$sudo apt-get -qq update >>"$raw/peers.log" 2>&1 || :
 	# shellcheck disable=SC2086
 	$sudo apt-get -qq install -y --no-install-recommends $missing >>"$raw/peers.log" 2>&1
 }
