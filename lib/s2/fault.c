@@ -72,13 +72,25 @@ PT__INLINE int choose_level(const struct fault *f, int level, unsigned gs)
 	return level;
 }
 
+/* Rights and memory type of a leaf. Slots give Normal memory, so that is what is nearly always
+ * there. */
+PT__INLINE uint32_t prot_of(const struct pt_ctx *ctx, pt_pte e)
+{
+	unsigned exec = pt__exec(e);
+
+	if (PT__UNLIKELY((e ^ ctx->fault_attrs) & PT_PTE_MEMATTR))
+		return pt_leaf_prot(&ctx->geo, e, ctx->attrs);
+	return (e & PT_PTE_S2AP_R ? PT_PROT_R : 0) | (e & PT_PTE_S2AP_W ? PT_PROT_W : 0) |
+	       (exec & 1 ? PT_PROT_PX : 0) | (exec & 2 ? PT_PROT_UX : 0);
+}
+
 PT__INLINE void report(const struct fault *f, pt_pte e, const struct pt__at *at, unsigned gs)
 {
 	const struct pt_geometry *g = &f->ctx->geo;
 	uint64_t mask = (UINT64_C(1) << at->shift) - 1;
 
 	f->out->level = (int8_t)at->level;
-	f->out->prot = pt_leaf_prot(g, e, f->ctx->attrs);
+	f->out->prot = prot_of(f->ctx, e);
 	f->out->pa = pt_pa((pt__oa(g, e, gs) & ~mask) | (f->in->ipa.v & mask));
 }
 
