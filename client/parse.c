@@ -21,7 +21,7 @@
 const struct param global_options[] = {
 	{.name = "endpoint",
 	 .type = VALUE_TEXT,
-	 .help = "unix:PATH or tcp:HOST:PORT; otherwise PTD_ENDPOINT, or the daemon's own socket"},
+	 .help = "unix:PATH or tcp:HOST:PORT; otherwise PTD_ENDPOINT, or where ptd listens by default"},
 	{.name = "timeout",
 	 .type = VALUE_DURATION,
 	 .help = "deadline of each call: 500ms, 10s, 2min; 0: none; 30s if not given"},

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define DEFAULT_ENDPOINT   "unix:/run/ptd/ptd.sock"
+#define SYSTEM_ENDPOINT	   "unix:/run/ptd/ptd.sock"
 #define DEFAULT_TIMEOUT_MS 30000
 
 /* Nothing here needs tidying up: the daemon drops what a vanished client had under way. */
@@ -27,6 +27,21 @@ static void catch_interrupt(void)
 	sigaction(SIGINT, &action, NULL);
 }
 
+/* Where ptd listens by default: a user's own daemon goes before the system's. */
+static const char *default_endpoint(char *room, size_t length)
+{
+	const char *given = getenv("PTD_ENDPOINT");
+	const char *runtime = getenv("XDG_RUNTIME_DIR");
+
+	if (given && *given)
+		return given;
+	if (!runtime || *runtime != '/' ||
+	    snprintf(room, length, "unix:%s/ptd.sock", runtime) >= (int)length ||
+	    access(room + strlen("unix:"), F_OK))
+		return SYSTEM_ENDPOINT;
+	return room;
+}
+
 /* A full disk behind stdout must not look like success. */
 static int finish_output(int result)
 {
@@ -38,10 +53,10 @@ static int finish_output(int result)
 
 int main(int argc, char **argv)
 {
-	const char *endpoint = getenv("PTD_ENDPOINT");
+	char room[128];
 	struct ptctl ctl = {
 		.out = {.file = stdout, .format = FORMAT_TABLE, .name = "table", .legend = true},
-		.endpoint = endpoint && *endpoint ? endpoint : DEFAULT_ENDPOINT,
+		.endpoint = default_endpoint(room, sizeof(room)),
 		.timeout_ms = DEFAULT_TIMEOUT_MS,
 	};
 	int result;

@@ -482,6 +482,16 @@ def _():
     deaf.close()
 
 
+@test("without PTD_ENDPOINT the user's own daemon is asked")
+def _():
+    os.symlink(DAEMON.socket, os.path.join(DAEMON.folder, "ptd.sock"))
+    env = {key: value for key, value in os.environ.items() if key != "PTD_ENDPOINT"}
+    done = subprocess.run([PTCTL, "health"], env={**env, "XDG_RUNTIME_DIR": DAEMON.folder}, capture_output=True, text=True)
+    equal((done.returncode, done.stdout.split()), (DONE, ["status", "serving"]), done.stderr)
+    done = subprocess.run([PTCTL, "health"], env={**env, "XDG_RUNTIME_DIR": "/nowhere"}, capture_output=True, text=True)
+    true(done.returncode == DONE or "/run/ptd/ptd.sock" in done.stderr, done.stderr)
+
+
 @test("a peer that is not HTTP/2 is an error, not a hang")
 def _():
     path = os.path.join(DAEMON.folder, "web")
