@@ -58,6 +58,6 @@ $(B)/tests/unit/test_domain_%: tests/unit/test_domain_%.c $(B)/libcore.a $(B)/li
 # Tests of the wire: units of the core, and the simulation.
 $(B)/tests/unit/test_wire_%: tests/unit/test_wire_%.c $(B)/libcore.a $(B)/libproto.a $(B)/libpt.a
 	$(call say,CCLD,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(HOST_DEFS) $(DAEMON_INC) -Itests -Itests/sim -o $@ $(filter %.c %.a,$^) \
+	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(HOST_DEFS) $(DAEMON_INC) -Itests -Itests/sim -o $@ $(filter %.c,$^) $(filter %.a,$^) \
 		$(LDFLAGS_ALL) -lcmocka $(CORE_LIBS)
 $(B)/tests/unit/test_wire_sim: tests/sim/sim.c tests/sim/client.c
