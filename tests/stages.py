@@ -48,7 +48,8 @@ E2E = ("tests/conform/test_*.py", "tests/conform/*.bats", "tests/e2e/test_*.py",
        "tests/scenarios/*.bats", "tests/scenarios/test_*.py")
 # Needs a build of its own flavour, or times something.
 SLOW = ("test_tsan",)
-ASAN = ("SAN=address,undefined", "CC=clang")
+# With the checker of lib/check on each write to a live descriptor.
+ASAN = ("SAN=address,undefined", "CC=clang", "CFLAGS=-DPT_CHECKED")
 TSAN = ("SAN=thread", "CC=clang")
 
 BUILD = Stage("build", 180, [
