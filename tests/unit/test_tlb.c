@@ -831,7 +831,7 @@ static void run_race(enum pt_host_tlb_mode mode, uint64_t versions)
 		uint64_t pa = (1024 + v % 8192) * PAGE;
 
 		assert_int_equal(pt_host_ram_write(&f->ram, pa, &v, 8), PT_OK);
-		pt_pte_store_release(slot(f, L3 + 8), pa | 0x7ff);
+		__atomic_store_n(slot(f, L3 + 8), pa | 0x7ff, __ATOMIC_RELEASE);
 		flush(f, PT_TLBI_IPA, 5, PAGE, PAGE, 3);
 		atomic_store(&r.published, v);
 	}
