@@ -296,7 +296,7 @@ static void timers_fire_in_order_of_time_then_of_arming(void **unused)
 
 static void mail_is_read_in_the_order_it_came(void **unused)
 {
-	struct mailbox box = {0};
+	struct mailbox box = {NULL};
 	struct mail mail[3], *at;
 
 	(void)unused;
