@@ -254,7 +254,7 @@ static void four_agents(const struct shape *shape, uint64_t seed)
 
 	assert_non_null(slots);
 	core_open_bytes(&c, shape, UINT64_C(256) << 20, true);
-	ASSERT_OUTCOME(PT_OK, pt_host_ram_create(&ram, UINT64_C(1) << 40));
+	ASSERT_OUTCOME(PT_OK, pt_host_ram_create(&ram, UINT64_C(1) << 37));
 	memset(workers, 0, sizeof(workers));
 	for (unsigned i = 0; i < THREADS; i++) {
 		struct worker *w = &workers[i];
