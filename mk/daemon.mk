@@ -15,9 +15,9 @@ DAEMON_LIBS := -luv -linih $(CORE_LIBS)
 # The descriptor set that reflection serves, as an array.
 $(B)/gen/ptd_fds.c: $(B)/gen/ptd.fds
 	$(call say,EMBED,$@)
-	$(Q){ echo '#include "descset.h"'; echo 'const unsigned char ptd_fds[] = {'; \
+	$(Q){ echo '#include "descset.h"'; echo 'const unsigned char ptd__v1__descriptor_set[] = {'; \
 		od -An -v -tx1 $< | sed 's/ \([0-9a-f][0-9a-f]\)/0x\1,/g'; \
-		echo '};'; echo 'const size_t ptd_fds_length = sizeof(ptd_fds);'; } > $@.tmp && mv $@.tmp $@
+		echo '};'; echo 'const size_t ptd__v1__descriptor_set_length = sizeof(ptd__v1__descriptor_set);'; } > $@.tmp && mv $@.tmp $@
 $(FDS_OBJ): $(B)/gen/ptd_fds.c
 	$(call say,CC,$@)
 	$(Q)$(CC) $(CFLAGS_ALL) $(DAEMON_INC) -c -o $@ $<

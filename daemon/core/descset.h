@@ -45,8 +45,8 @@ void descset_free(struct descset *set);
 int descset_file(const struct descset *set, const char *name, size_t length);
 const struct desc_symbol *descset_symbol(const struct descset *set, const char *name);
 
-/* Build-time data: build/gen/ptd.fds. */
-extern const unsigned char ptd_fds[];
-extern const size_t ptd_fds_length;
+/* Build-time data: the descriptor set of proto/, as protoc wrote it. */
+extern const unsigned char ptd__v1__descriptor_set[];
+extern const size_t ptd__v1__descriptor_set_length;
 
 #endif

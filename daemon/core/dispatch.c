@@ -114,7 +114,7 @@ struct routes *routes_create(const struct routes_config *config, const char **er
 	if (!routes)
 		return NULL;
 	*error = "the embedded descriptor set is damaged";
-	if (!descset_read(&routes->set, ptd_fds, ptd_fds_length))
+	if (!descset_read(&routes->set, ptd__v1__descriptor_set, ptd__v1__descriptor_set_length))
 		goto fail;
 	*error = "the table of methods and the descriptor set differ";
 	if (!add_methods(routes, config->domain_methods, true) ||

@@ -254,13 +254,14 @@ def _():
 def _():
     import subprocess
     program = os.path.join(ptdtest.BUILD, "ptd")
-    second = subprocess.run([program, "--listen", PTD.endpoint], capture_output=True, text=True, timeout=20)
+    env = ptdtest.sanitizer_env()
+    second = subprocess.run([program, "--listen", PTD.endpoint], capture_output=True, text=True, timeout=20, env=env, check=False)
     equal(second.returncode, 1, second.stderr)
     dead = ptdtest.Daemon(loops=1)
     dead.process.kill()
     dead.process.wait()
     true(os.path.exists(dead.socket), "left behind")
-    again = subprocess.Popen([program, "--listen", dead.endpoint], stdout=subprocess.PIPE, text=True)
+    again = subprocess.Popen([program, "--listen", dead.endpoint], stdout=subprocess.PIPE, text=True, env=env)
     equal(again.stdout.readline().strip(), f"ptd ready {dead.endpoint}")
     again.terminate()
     equal(again.wait(10), 0)
@@ -277,7 +278,8 @@ def _():
             with open(os.path.join(PTD.folder, "conf"), "w", encoding="ascii") as out:
                 out.write(text)
             args += ("--config", os.path.join(PTD.folder, "conf"))
-        return subprocess.run([program, *args], capture_output=True, timeout=20, check=False).returncode
+        return subprocess.run([program, *args], capture_output=True, timeout=20, check=False,
+                              env=ptdtest.sanitizer_env()).returncode
     for wrong in (["--nonsense"], ["--loops", "0"], ["--loops", "x"], ["--listen", "http://x"], ["stray"],
                   ["--listen", "tcp:127.0.0.1:0"], ["--listen", "tcp:0.0.0.0:0", "--allow-clear-tcp"],
                   ["--table-memory", "-1"], ["--table-memory", "5Q"]):
