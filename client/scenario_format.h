@@ -25,8 +25,7 @@
 #define SCN_MAX_STAGES	 256u
 #define SCN_MAX_LANES	 64u
 #define SCN_MAX_BATCH	 4096u	    /* records of a batch */
-#define SCN_MAX_COUNT	 (1u << 20) /* operations of a map, unmap or protect record, and of a batch \
-				     */
+#define SCN_MAX_COUNT	 (1u << 20) /* operations of a record or batch */
 #define SCN_MAX_TERMS	 8u
 #define SCN_NONE	 0xffffu /* no context */
 

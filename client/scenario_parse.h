@@ -62,6 +62,12 @@ struct scn_compiler {
 	bool par_seen; /* in this stage */
 };
 
+/* Is par open? */
+static inline bool scn_in_par(const struct scn_compiler *c)
+{
+	return c->group != UINT32_MAX && c->records[c->group].op == SCN_PAR;
+}
+
 /* What a key's value is, and so how it is read. */
 enum scn_type {
 	SCN_T_NUMBER, /* an expression */

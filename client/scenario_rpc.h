@@ -72,6 +72,10 @@ bool scn_unpack(const struct scn_record *r, const struct ptd_reply *answer,
 /* A batch as one Apply call. */
 bool scn_rpc_batch(struct scn_rpc *rpc, const struct scenario *scenario, uint32_t record,
 		   struct scn_reply *reply, struct scn_sums *sums);
+/* Effects as facts of a reply (NULL: none), and into the sums of a stage. */
+struct Ptd__V1__Effects;
+void scn_take_effects(const struct Ptd__V1__Effects *effects, struct scn_reply *reply);
+void scn_count_effects(const struct scn_reply *reply, struct scn_sums *sums);
 /* A failed call as facts and text. */
 void scn_fail_reply(struct scn_reply *reply, const struct ptd_status *status);
 
@@ -80,6 +84,8 @@ void scn_fail_reply(struct scn_reply *reply, const struct ptd_status *status);
 bool scn_rpc_call(struct scn_rpc *rpc, const char *method, const ProtobufCMessage *request,
 		  const ProtobufCMessageDescriptor *type, ProtobufCMessage **response,
 		  struct scn_reply *reply);
+bool scn_delete_machine(struct scn_rpc *rpc, uint32_t index, struct scn_reply *reply);
+uint64_t scn_now_ns(void);
 /* The operations that make, change and delete objects, and failpoints. */
 void scn_rpc_object(struct scn_rpc *rpc, const struct scenario *scenario,
 		    const struct scn_record *r, struct scn_reply *reply);
