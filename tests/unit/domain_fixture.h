@@ -202,7 +202,7 @@ static enum call_result fake_run(struct fake *f)
 	return CALL_DONE;
 }
 
-static void fake_abandon(struct fake *f)
+static inline void fake_abandon(struct fake *f)
 {
 	enum call_result result = CALL_MORE;
 

@@ -275,7 +275,7 @@ static void lists_go_page_by_page(void **state)
 	uint64_t other = new_machine(fx, "m1", MIB), second;
 	Ptd__V1__ListContextsResponse *r;
 	Ptd__V1__ListMachinesResponse *mr;
-	char token[64], name[8];
+	char token[64], name[16];
 
 	for (int i = 1; i < 5; i++) {
 		snprintf(name, sizeof(name), "g%d", i);
