@@ -6,35 +6,19 @@
  * (recycled, with its buffers). nghttp2's stream user data points to a live call, and to nothing
  * once the call has ended here: a stream may outlive its call, never the other way round.
  */
-#include "core.h"
+#include "core_private.h"
 #include "status.h"
 
-#include <nghttp2/nghttp2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define PREFIX		  5u
-#define OUTPUT_BATCH	  (64u << 10)
-#define OUTPUT_ROOM	  (OUTPUT_BATCH + (32u << 10)) /* one frame more than a batch fits */
 #define STREAM_WINDOW	  (4 << 20)
 #define CONNECTION_WINDOW (64 << 20)
 #define RECEIVE_DEFAULT	  (4u << 20)
 /* The daemon hears the deadline and answers with what it knows; the client gives up a little later.
  */
 #define DEADLINE_GRACE_NS UINT64_C(100000000)
-
-struct core {
-	nghttp2_session *session;
-	struct call_list live, ended, free;
-	uint64_t next_deadline; /* not later than the first deadline of a live call */
-	uint32_t max_receive;
-	bool broken;	     /* the session gave a fatal error */
-	const uint8_t *rest; /* a frame that did not fit into output[] yet; nghttp2's memory */
-	size_t rest_length;
-	size_t output_start, output_end;
-	uint8_t output[OUTPUT_ROOM];
-};
 
 void call_list_append(struct call_list *list, struct ptd_call *call)
 {
@@ -56,168 +40,31 @@ void call_list_remove(struct call_list *list, struct ptd_call *call)
 }
 
 /* The end of a live call. Its stream, if any is left, no longer knows it. */
-static void end(struct core *core, struct ptd_call *call, bool ok)
+void core_end(struct core *core, struct ptd_call *call, bool ok)
 {
 	call->end = ok ? &status_ok : &call->status;
 	call_list_remove(&core->live, call);
 	call_list_append(&core->ended, call);
 }
 
-static void end_locally(struct core *core, struct ptd_call *call, enum ptd_where where, int grpc,
-			const char *text)
+void core_end_locally(struct core *core, struct ptd_call *call, enum ptd_where where, int grpc,
+		      const char *text)
 {
 	/* What never left as a whole cannot have been executed. */
 	status_local(&call->status, call->sent ? PTD_STATE_UNKNOWN : PTD_STATE_FAILED,
 		     where == PTD_WHERE_LOST && !call->sent ? PTD_WHERE_CONNECT : where, grpc, "%s",
 		     text);
-	end(core, call, false);
+	core_end(core, call, false);
 }
 
-static void forget_stream(struct core *core, struct ptd_call *call, uint32_t error)
+void core_forget_stream(struct core *core, struct ptd_call *call, uint32_t error)
 {
 	nghttp2_session_set_stream_user_data(core->session, call->stream_id, NULL);
 	nghttp2_submit_rst_stream(core->session, NGHTTP2_FLAG_NONE, call->stream_id, error);
 }
 
-/* gRPC's mapping of HTTP status codes for answers that are not gRPC. */
-static int grpc_of_http(int http)
-{
-	switch (http) {
-	case 400: return 13;
-	case 401: return 16;
-	case 403: return 7;
-	case 404: return 12;
-	case 429:
-	case 502:
-	case 503:
-	case 504: return 14;
-	default: return 2;
-	}
-}
-
-static void end_by_reset(struct core *core, struct ptd_call *call, uint32_t error)
-{
-	struct ptd_status *status = &call->status;
-
-	switch (error) {
-	case NGHTTP2_REFUSED_STREAM: /* RFC 9113 8.7: not processed in any way */
-		status_local(status, PTD_STATE_FAILED, PTD_WHERE_DAEMON, 14,
-			     "the daemon takes no new calls on this connection");
-		break;
-	case NGHTTP2_ENHANCE_YOUR_CALM:
-		status_local(status, PTD_STATE_UNKNOWN, PTD_WHERE_DAEMON, 8,
-			     "the daemon limits this client's rate");
-		break;
-	case NGHTTP2_CANCEL:
-		status_local(status, PTD_STATE_UNKNOWN, PTD_WHERE_DAEMON, 1,
-			     "the daemon cancelled the call");
-		break;
-	case NGHTTP2_NO_ERROR:
-		status_local(status, PTD_STATE_UNKNOWN, PTD_WHERE_DAEMON, 13,
-			     "the answer ended without a status");
-		break;
-	default:
-		status_local(status, PTD_STATE_UNKNOWN, PTD_WHERE_DAEMON, 13,
-			     "the daemon reset the call: %s", nghttp2_http2_strerror(error));
-		break;
-	}
-	end(core, call, false);
-}
-
-/* Codes that say nothing of whether the call was executed, when no detail of ptd comes along. */
-static bool is_unclear(const struct ptd_status *status)
-{
-	return !status->code && (status->grpc == 1 || status->grpc == 2 || status->grpc == 4);
-}
-
-static void end_by_trailers(struct core *core, struct ptd_call *call)
-{
-	struct ptd_status *status = &call->status;
-
-	if (call->grpc == 0) {
-		if (call->message || (call->messages == 1 && !call->prefix_length)) {
-			end(core, call, true);
-			return;
-		}
-		status_local(status, PTD_STATE_UNKNOWN, PTD_WHERE_DAEMON, 13,
-			     "the answer has %u messages, not 1", call->messages);
-	} else {
-		status->grpc = call->grpc;
-		status->state = is_unclear(status) ? PTD_STATE_UNKNOWN : PTD_STATE_FAILED;
-	}
-	end(core, call, false);
-}
-
-static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t error, void *user)
-{
-	struct core *core = user;
-	struct ptd_call *call = nghttp2_session_get_stream_user_data(session, stream_id);
-
-	if (!call)
-		return 0;
-	if (call->grpc >= 0) {
-		end_by_trailers(core, call);
-	} else if (call->http && call->http != 200) {
-		status_local(&call->status, PTD_STATE_FAILED, PTD_WHERE_DAEMON,
-			     grpc_of_http(call->http), "HTTP status %d", call->http);
-		end(core, call, false);
-	} else {
-		end_by_reset(core, call, error);
-	}
-	return 0;
-}
-
-/* A request that could not leave: the daemon has said goodbye (GOAWAY), or stream ids are used up.
- */
-static int on_frame_not_send(nghttp2_session *session, const nghttp2_frame *frame, int error,
-			     void *user)
-{
-	struct core *core = user;
-
-	(void)session;
-	if (frame->hd.type != NGHTTP2_HEADERS)
-		return 0;
-	for (struct ptd_call *call = core->live.first; call; call = call->next) {
-		if (call->stream_id != frame->hd.stream_id)
-			continue;
-		end_locally(core, call, PTD_WHERE_CONNECT, 14, nghttp2_strerror(error));
-		break;
-	}
-	return 0;
-}
-
-static bool name_is(const uint8_t *name, size_t length, const char *expected)
-{
-	return length == strlen(expected) && !memcmp(name, expected, length);
-}
-
-static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
-		     size_t name_length, const uint8_t *value, size_t length, uint8_t flags,
-		     void *user)
-{
-	struct ptd_call *call = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
-
-	(void)flags;
-	(void)user;
-	if (!call)
-		return 0;
-	if (name_is(name, name_length, ":status")) {
-		/* nghttp2 has checked that these are three digits. */
-		call->http = (value[0] - '0') * 100 + (value[1] - '0') * 10 + (value[2] - '0');
-	} else if (name_is(name, name_length, "grpc-status")) {
-		call->grpc = status_number(value, length);
-	} else if (name_is(name, name_length, "grpc-message")) {
-		call->trailed = true;
-		status_message(&call->status, value, length);
-	} else if (name_is(name, name_length, "grpc-status-details-bin")) {
-		call->trailed = true;
-		status_details(&call->status, value, length);
-	}
-	return 0;
-}
-
 /* Memory for a buffer that keeps its size between calls. */
-static bool reserve(uint8_t **buffer, size_t *capacity, size_t length)
+bool core_reserve(uint8_t **buffer, size_t *capacity, size_t length)
 {
 	size_t larger = *capacity ? *capacity : 256;
 	uint8_t *moved;
@@ -234,101 +81,13 @@ static bool reserve(uint8_t **buffer, size_t *capacity, size_t length)
 	return true;
 }
 
-static void refuse_answer(struct core *core, struct ptd_call *call, const char *text)
-{
-	forget_stream(core, call, NGHTTP2_CANCEL);
-	status_local(&call->status, PTD_STATE_UNKNOWN, PTD_WHERE_ARGUMENT, 8, "%s", text);
-	end(core, call, false);
-}
-
-/* The prefix is complete: false when the call has ended for it. */
-static bool begin_message(struct core *core, struct ptd_call *call)
-{
-	const uint8_t *prefix = call->prefix;
-
-	call->wanted = (uint32_t)prefix[1] << 24 | (uint32_t)prefix[2] << 16 |
-		       (uint32_t)prefix[3] << 8 | prefix[4];
-	call->response_length = 0;
-	if (prefix[0])
-		refuse_answer(core, call, "the answer is compressed, which was not offered");
-	else if (call->wanted > core->max_receive)
-		refuse_answer(core, call, "the answer is larger than this client accepts");
-	else if (!call->message && call->messages)
-		refuse_answer(core, call, "the answer has more than one message");
-	else if (!reserve(&call->response, &call->response_capacity, call->wanted))
-		refuse_answer(core, call, "no memory for the answer");
-	else
-		return true;
-	return false;
-}
-
-/* The message is complete: false when the call has ended by the caller's wish. */
-static bool end_message(struct core *core, struct ptd_call *call)
-{
-	bool go_on;
-
-	call->prefix_length = 0;
-	call->messages++;
-	if (!call->message)
-		return true;
-	go_on = call->message(call->arg, call->response, call->response_length);
-	/* The callback may have cancelled the call itself; its memory stays until it is delivered.
-	 */
-	if (!go_on && call->stream_id)
-		core_cancel(core, call, PTD_WHERE_CANCEL);
-	return call->stream_id != 0;
-}
-
-static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, const uint8_t *data,
-		   size_t length, void *user)
-{
-	struct core *core = user;
-	struct ptd_call *call = nghttp2_session_get_stream_user_data(session, stream_id);
-
-	(void)flags;
-	while (call && length) {
-		size_t part;
-
-		if (call->prefix_length < PREFIX) {
-			call->prefix[call->prefix_length++] = *data++;
-			length--;
-			if (call->prefix_length == PREFIX && !begin_message(core, call))
-				break;
-		} else {
-			part = call->wanted - call->response_length;
-			part = part < length ? part : length;
-			memcpy(call->response + call->response_length, data, part);
-			call->response_length += part;
-			data += part;
-			length -= part;
-		}
-		if (call->prefix_length == PREFIX && call->response_length == call->wanted &&
-		    !end_message(core, call))
-			break;
-	}
-	return 0;
-}
-
-static nghttp2_session_callbacks *callbacks(void)
-{
-	nghttp2_session_callbacks *table;
-
-	if (nghttp2_session_callbacks_new(&table))
-		return NULL;
-	nghttp2_session_callbacks_set_on_header_callback(table, on_header);
-	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(table, on_data);
-	nghttp2_session_callbacks_set_on_stream_close_callback(table, on_stream_close);
-	nghttp2_session_callbacks_set_on_frame_not_send_callback(table, on_frame_not_send);
-	return table;
-}
-
 static bool open_session(struct core *core)
 {
 	const nghttp2_settings_entry settings[] = {
 		{NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
 		{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, STREAM_WINDOW},
 	};
-	nghttp2_session_callbacks *table = callbacks();
+	nghttp2_session_callbacks *table = core_callbacks();
 	bool made = table && !nghttp2_session_client_new(&core->session, table, core);
 
 	if (table)
@@ -429,16 +188,16 @@ static void reset_call(struct ptd_call *call, const struct core_request *request
 static bool frame_request(struct ptd_call *call, const struct core_request *request)
 {
 	uint32_t n = (uint32_t)request->length;
-	const uint8_t prefix[PREFIX] = {0, (uint8_t)(n >> 24), (uint8_t)(n >> 16),
-					(uint8_t)(n >> 8), (uint8_t)n};
+	const uint8_t prefix[CORE_PREFIX] = {0, (uint8_t)(n >> 24), (uint8_t)(n >> 16),
+					     (uint8_t)(n >> 8), (uint8_t)n};
 
-	if (request->length > UINT32_MAX - PREFIX ||
-	    !reserve(&call->request, &call->request_capacity, request->length + PREFIX))
+	if (request->length > UINT32_MAX - CORE_PREFIX ||
+	    !core_reserve(&call->request, &call->request_capacity, request->length + CORE_PREFIX))
 		return false;
-	memcpy(call->request, prefix, PREFIX);
+	memcpy(call->request, prefix, CORE_PREFIX);
 	if (request->length)
-		memcpy(call->request + PREFIX, request->data, request->length);
-	call->request_length = request->length + PREFIX;
+		memcpy(call->request + CORE_PREFIX, request->data, request->length);
+	call->request_length = request->length + CORE_PREFIX;
 	return true;
 }
 
@@ -508,11 +267,11 @@ struct ptd_call *core_start(struct core *core, const struct core_request *reques
 
 void core_cancel(struct core *core, struct ptd_call *call, enum ptd_where where)
 {
-	forget_stream(core, call, NGHTTP2_CANCEL);
+	core_forget_stream(core, call, NGHTTP2_CANCEL);
 	if (where == PTD_WHERE_DEADLINE)
-		end_locally(core, call, where, 4, "the deadline passed without an answer");
+		core_end_locally(core, call, where, 4, "the deadline passed without an answer");
 	else
-		end_locally(core, call, where, 1, "cancelled here");
+		core_end_locally(core, call, where, 1, "cancelled here");
 	call->stream_id = 0;
 }
 
@@ -528,7 +287,7 @@ size_t core_output(struct core *core, const uint8_t **bytes)
 	if (core->output_end > core->output_start)
 		return core->output_end - core->output_start;
 	core->output_start = core->output_end = 0;
-	while (!core->broken && core->output_end < OUTPUT_BATCH) {
+	while (!core->broken && core->output_end < CORE_OUTPUT_BATCH) {
 		size_t part;
 
 		if (!core->rest_length) {
@@ -540,7 +299,7 @@ size_t core_output(struct core *core, const uint8_t **bytes)
 				break;
 			core->rest_length = (size_t)got;
 		}
-		part = OUTPUT_ROOM - core->output_end;
+		part = CORE_OUTPUT_ROOM - core->output_end;
 		part = core->rest_length < part ? core->rest_length : part;
 		memcpy(core->output + core->output_end, core->rest, part);
 		core->output_end += part;
@@ -578,7 +337,8 @@ bool core_over(const struct core *core)
 void core_lost(struct core *core)
 {
 	while (core->live.first)
-		end_locally(core, core->live.first, PTD_WHERE_LOST, 14, "the connection was lost");
+		core_end_locally(core, core->live.first, PTD_WHERE_LOST, 14,
+				 "the connection was lost");
 	fail(core);
 	core->output_start = core->output_end = 0;
 }

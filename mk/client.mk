@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # libptd (shared and static) and ptctl.
-LIBPTD_SRC := client/core.c client/status.c client/socket.c client/client.c client/typed.c
+LIBPTD_SRC := client/core.c client/core_answer.c client/status.c client/socket.c client/client.c client/typed.c
 PTCTL_SRC := $(filter-out $(LIBPTD_SRC),$(sort $(wildcard client/*.c)))
 LIBPTD_OBJ := $(LIBPTD_SRC:%.c=$(B)/pic/%.o) $(PROTO_SRC:proto/%.proto=$(B)/pic/gen/%.pb-c.o)
 PTCTL_OBJ := $(PTCTL_SRC:%.c=$(B)/%.o)

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Answers: headers, messages and trailers as nghttp2 hands them over, and what they mean. */
+#include "core_private.h"
+#include "status.h"
+
+#include <string.h>
+
+/* gRPC's mapping of HTTP status codes for answers that are not gRPC. */
+static int grpc_of_http(int http)
+{
+	switch (http) {
+	case 400: return 13;
+	case 401: return 16;
+	case 403: return 7;
+	case 404: return 12;
+	case 429:
+	case 502:
+	case 503:
+	case 504: return 14;
+	default: return 2;
+	}
+}
+
+static void end_by_reset(struct core *core, struct ptd_call *call, uint32_t error)
+{
+	struct ptd_status *status = &call->status;
+
+	switch (error) {
+	case NGHTTP2_REFUSED_STREAM: /* RFC 9113 8.7: not processed in any way */
+		status_local(status, PTD_STATE_FAILED, PTD_WHERE_DAEMON, 14,
+			     "the daemon takes no new calls on this connection");
+		break;
+	case NGHTTP2_ENHANCE_YOUR_CALM:
+		status_local(status, PTD_STATE_UNKNOWN, PTD_WHERE_DAEMON, 8,
+			     "the daemon limits this client's rate");
+		break;
+	case NGHTTP2_CANCEL:
+		status_local(status, PTD_STATE_UNKNOWN, PTD_WHERE_DAEMON, 1,
+			     "the daemon cancelled the call");
+		break;
+	case NGHTTP2_NO_ERROR:
+		status_local(status, PTD_STATE_UNKNOWN, PTD_WHERE_DAEMON, 13,
+			     "the answer ended without a status");
+		break;
+	default:
+		status_local(status, PTD_STATE_UNKNOWN, PTD_WHERE_DAEMON, 13,
+			     "the daemon reset the call: %s", nghttp2_http2_strerror(error));
+		break;
+	}
+	core_end(core, call, false);
+}
+
+/* Codes that say nothing of whether the call was executed, when no detail of ptd comes along. */
+static bool is_unclear(const struct ptd_status *status)
+{
+	return !status->code && (status->grpc == 1 || status->grpc == 2 || status->grpc == 4);
+}
+
+static void end_by_trailers(struct core *core, struct ptd_call *call)
+{
+	struct ptd_status *status = &call->status;
+
+	if (call->grpc == 0) {
+		if (call->message || (call->messages == 1 && !call->prefix_length)) {
+			core_end(core, call, true);
+			return;
+		}
+		status_local(status, PTD_STATE_UNKNOWN, PTD_WHERE_DAEMON, 13,
+			     "the answer has %u messages, not 1", call->messages);
+	} else {
+		status->grpc = call->grpc;
+		status->state = is_unclear(status) ? PTD_STATE_UNKNOWN : PTD_STATE_FAILED;
+	}
+	core_end(core, call, false);
+}
+
+static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t error, void *user)
+{
+	struct core *core = user;
+	struct ptd_call *call = nghttp2_session_get_stream_user_data(session, stream_id);
+
+	if (!call)
+		return 0;
+	if (call->grpc >= 0) {
+		end_by_trailers(core, call);
+	} else if (call->http && call->http != 200) {
+		status_local(&call->status, PTD_STATE_FAILED, PTD_WHERE_DAEMON,
+			     grpc_of_http(call->http), "HTTP status %d", call->http);
+		core_end(core, call, false);
+	} else {
+		end_by_reset(core, call, error);
+	}
+	return 0;
+}
+
+/* A request that could not leave: the daemon has said goodbye (GOAWAY), or stream ids are used up.
+ */
+static int on_frame_not_send(nghttp2_session *session, const nghttp2_frame *frame, int error,
+			     void *user)
+{
+	struct core *core = user;
+
+	(void)session;
+	if (frame->hd.type != NGHTTP2_HEADERS)
+		return 0;
+	for (struct ptd_call *call = core->live.first; call; call = call->next) {
+		if (call->stream_id != frame->hd.stream_id)
+			continue;
+		core_end_locally(core, call, PTD_WHERE_CONNECT, 14, nghttp2_strerror(error));
+		break;
+	}
+	return 0;
+}
+
+static bool name_is(const uint8_t *name, size_t length, const char *expected)
+{
+	return length == strlen(expected) && !memcmp(name, expected, length);
+}
+
+static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
+		     size_t name_length, const uint8_t *value, size_t length, uint8_t flags,
+		     void *user)
+{
+	struct ptd_call *call = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+
+	(void)flags;
+	(void)user;
+	if (!call)
+		return 0;
+	if (name_is(name, name_length, ":status")) {
+		/* nghttp2 has checked that these are three digits. */
+		call->http = (value[0] - '0') * 100 + (value[1] - '0') * 10 + (value[2] - '0');
+	} else if (name_is(name, name_length, "grpc-status")) {
+		call->grpc = status_number(value, length);
+	} else if (name_is(name, name_length, "grpc-message")) {
+		call->trailed = true;
+		status_message(&call->status, value, length);
+	} else if (name_is(name, name_length, "grpc-status-details-bin")) {
+		call->trailed = true;
+		status_details(&call->status, value, length);
+	}
+	return 0;
+}
+
+static void refuse_answer(struct core *core, struct ptd_call *call, const char *text)
+{
+	core_forget_stream(core, call, NGHTTP2_CANCEL);
+	status_local(&call->status, PTD_STATE_UNKNOWN, PTD_WHERE_ARGUMENT, 8, "%s", text);
+	core_end(core, call, false);
+}
+
+/* The prefix is complete: false when the call has ended for it. */
+static bool begin_message(struct core *core, struct ptd_call *call)
+{
+	const uint8_t *prefix = call->prefix;
+
+	call->wanted = (uint32_t)prefix[1] << 24 | (uint32_t)prefix[2] << 16 |
+		       (uint32_t)prefix[3] << 8 | prefix[4];
+	call->response_length = 0;
+	if (prefix[0])
+		refuse_answer(core, call, "the answer is compressed, which was not offered");
+	else if (call->wanted > core->max_receive)
+		refuse_answer(core, call, "the answer is larger than this client accepts");
+	else if (!call->message && call->messages)
+		refuse_answer(core, call, "the answer has more than one message");
+	else if (!core_reserve(&call->response, &call->response_capacity, call->wanted))
+		refuse_answer(core, call, "no memory for the answer");
+	else
+		return true;
+	return false;
+}
+
+/* The message is complete: false when the call has ended by the caller's wish. */
+static bool end_message(struct core *core, struct ptd_call *call)
+{
+	bool go_on;
+
+	call->prefix_length = 0;
+	call->messages++;
+	if (!call->message)
+		return true;
+	go_on = call->message(call->arg, call->response, call->response_length);
+	/* The callback may have cancelled the call itself; its memory stays until it is delivered.
+	 */
+	if (!go_on && call->stream_id)
+		core_cancel(core, call, PTD_WHERE_CANCEL);
+	return call->stream_id != 0;
+}
+
+static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, const uint8_t *data,
+		   size_t length, void *user)
+{
+	struct core *core = user;
+	struct ptd_call *call = nghttp2_session_get_stream_user_data(session, stream_id);
+
+	(void)flags;
+	while (call && length) {
+		size_t part;
+
+		if (call->prefix_length < CORE_PREFIX) {
+			call->prefix[call->prefix_length++] = *data++;
+			length--;
+			if (call->prefix_length == CORE_PREFIX && !begin_message(core, call))
+				break;
+		} else {
+			part = call->wanted - call->response_length;
+			part = part < length ? part : length;
+			memcpy(call->response + call->response_length, data, part);
+			call->response_length += part;
+			data += part;
+			length -= part;
+		}
+		if (call->prefix_length == CORE_PREFIX && call->response_length == call->wanted &&
+		    !end_message(core, call))
+			break;
+	}
+	return 0;
+}
+
+nghttp2_session_callbacks *core_callbacks(void)
+{
+	nghttp2_session_callbacks *table;
+
+	if (nghttp2_session_callbacks_new(&table))
+		return NULL;
+	nghttp2_session_callbacks_set_on_header_callback(table, on_header);
+	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(table, on_data);
+	nghttp2_session_callbacks_set_on_stream_close_callback(table, on_stream_close);
+	nghttp2_session_callbacks_set_on_frame_not_send_callback(table, on_frame_not_send);
+	return table;
+}
