@@ -189,10 +189,20 @@ static int wait_ms(uint64_t deadline_ns, uint64_t now_ns, int timeout_ms)
 								 : (int)left_ms;
 }
 
+/* Waits for input until `timeout_ms` or the first deadline, and takes it. */
+static void wait_input(struct ptd_client *client, int timeout_ms)
+{
+	uint64_t now = socket_now_ns();
+	uint64_t deadline = core_expire(client->core, now);
+
+	if (socket_wait(client->fd, core_wants_write(client->core),
+			wait_ms(deadline, now, timeout_ms)))
+		take_input(client);
+}
+
 /* One round without releasing what the last reply points into. */
 static int pump(struct ptd_client *client, int timeout_ms)
 {
-	uint64_t deadline;
 	int ended;
 
 	if (client->delivering)
@@ -202,16 +212,8 @@ static int pump(struct ptd_client *client, int timeout_ms)
 	if (client->gone)
 		return ended ? ended : -1;
 	/* With one call under way the answer cannot be there yet: go to sleep at once. */
-	if (ended || (core_outstanding(client->core) > 1 && take_input(client)))
-		timeout_ms = 0;
-	else if (!client->gone) {
-		uint64_t now = socket_now_ns();
-
-		deadline = core_expire(client->core, now);
-		if (socket_wait(client->fd, core_wants_write(client->core),
-				wait_ms(deadline, now, timeout_ms)))
-			take_input(client);
-	}
+	if (!ended && !(core_outstanding(client->core) > 1 && take_input(client)) && !client->gone)
+		wait_input(client, timeout_ms);
 	core_expire(client->core, socket_now_ns());
 	ended += deliver(client);
 	flush(client);

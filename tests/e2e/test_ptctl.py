@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -512,6 +513,33 @@ def _():
         error("server", "info", "-e", f"unix:{path}", "-t", "20s", code=UNKNOWN, says="connection was lost")
         thread.join()
     peer.close()
+
+
+@test("requests and answers beyond a limit are refused, and the next command works")
+def _():
+    with Context() as c:
+        machine = c.split("/")[0]
+        big = os.path.join(DAEMON.folder, "big")
+        with open(big, "wb") as file:
+            file.write(bytes(5 << 20))
+        error("machine", "write", machine, "0", "@" + big, code=REFUSED, says="error")
+        error("machine", "read", machine, "0", "8M", code=REFUSED, says="error")
+        error("access", "read", c, "0", "--length", "3M", code=REFUSED, says="error")
+        with open(big, "ab") as file:
+            file.write(bytes(12 << 20))
+        error("machine", "write", machine, "0", "@" + big, code=USAGE, says="more than 16M")
+        error("machine", "write", machine, "0", "@" + big + "no", code=USAGE, says="No such file")
+        equal(data("machine", "read", machine, "0", "2")["data"], "0000")
+
+
+@test("an interrupted command ends with 130")
+def _():
+    watch = subprocess.Popen([PTCTL, "context", "watch", "-o", "json"], stdout=subprocess.PIPE, text=True,
+                             env={**ptdtest.sanitizer_env(), "PTD_ENDPOINT": DAEMON.endpoint})
+    true("SYNCED" in watch.stdout.readline())
+    watch.send_signal(signal.SIGINT)
+    equal(watch.wait(30), 130)
+    watch.stdout.close()
 
 
 @test("output that cannot be written is an error")
