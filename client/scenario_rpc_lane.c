@@ -74,13 +74,16 @@ static void merge(struct scn_reply *all, const struct scn_reply *one)
 static void describe(struct scn_lane *lane, const struct scn_pending *p, struct scn_reply *one)
 {
 	const struct pt_outcome_info *info = pt_outcome_info((unsigned)one->fact[SCN_FACT_outcome]);
-	char text[sizeof(one->text)];
+	char text[240];
 
 	if (!one->text[0] && info)
 		snprintf(one->text, sizeof(one->text), "%s: %s", info->name, info->text);
 	snprintf(text, sizeof(text), "%.200s (IPA 0x%llx", one->text, (unsigned long long)p->ipa);
-	snprintf(one->text, sizeof(one->text), lane->par ? "%s, vCPU %u)" : "%s)", text,
-		 lane->index);
+	if (lane->par)
+		snprintf(one->text, sizeof(one->text), "%s, line %u, vCPU %u)", text,
+			 lane->scenario->records[p->record].line, lane->index);
+	else
+		snprintf(one->text, sizeof(one->text), "%s)", text);
 }
 
 /* The expectations that follow an operation of par. */

@@ -109,7 +109,7 @@ def _():
     true("<stdin>:6:19: expected data=0x1, got 0x0" in done.stderr, done.stderr)
     done = run("machine m memory=1G vcpus=4\ncontext g ipa=40\npar 4\nread ipa=1G\nend\n")
     equal(done.returncode, 1)
-    true(re.search(r"par failed: NO_SLOT: .*\(IPA 0x40000000, vCPU \d\)", done.stderr), done.stderr)
+    true(re.search(r"par failed: NO_SLOT: .*\(IPA 0x40000000, line 4, vCPU \d\)", done.stderr), done.stderr)
 
 
 @test("vCPUs of par write where lane-step says and read back what they wrote")
