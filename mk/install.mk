@@ -16,6 +16,7 @@ INSTALL_PROGRAMS := ptd:$(sbindir) ptd-checked:$(sbindir) ptctl:$(bindir)
 INSTALL_DATA := $(B)/libptd.a:$(libdir) $(B)/libptd.pc:$(libdir)/pkgconfig client/include/ptd.h:$(includedir) \
 	LICENSE:$(docdir) README.md:$(docdir) $(foreach f,$(wildcard docs/*.md),$(f):$(docdir)) \
 	$(foreach f,$(PROTO_SRC),$(f):$(datarootdir)/ptd/proto/ptd/v1) \
+	$(foreach f,$(MAN_PAGES),$(f):$(mandir)/man$(patsubst .%,%,$(suffix $(f)))) \
 	$(foreach f,$(wildcard systemd/*.service systemd/*.socket),$(f):$(unitdir))
 LIBPTD_FILES := libptd.so.$(VERSION) $(SONAME) libptd.so
 
