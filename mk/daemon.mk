@@ -45,6 +45,7 @@ $(B)/ptd-checked: $(CHECKED_OBJ) $(FDS_OBJ) $(B)/libproto.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS_ALL) -o $@ $^ $(LDFLAGS_ALL) $(DAEMON_LIBS)
 
+all: daemon python
 daemon: $(B)/ptd $(B)/ptd-checked
 .PHONY: daemon
 -include $(CORE_OBJ:.o=.d) $(DRIVER_OBJ:.o=.d) $(CHECKED_OBJ:.o=.d)

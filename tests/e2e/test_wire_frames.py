@@ -268,6 +268,35 @@ def _():
     dead.kill()
 
 
+@test("GetInfo states the limits that the first SETTINGS frame announces")
+def _():
+    limits = PTD.stub("server", "ServerService").GetInfo(PTD.pb("server").GetInfoRequest()).limits
+    with Connection(PTD) as c:
+        while not c.peer_settings:
+            c.read_some()
+        equal((c.peer_settings[3], c.peer_settings[6]), (limits.max_concurrent_streams, limits.max_header_list_bytes))
+        equal(c.peer_settings[INITIAL_WINDOW], 1 << 20)
+
+
+@test("--checked runs ptd-checked, and --no-reflection leaves reflection out")
+def _():
+    ptd = ptdtest.Daemon(loops=1, args=["--checked", "--no-reflection"])
+    info = ptd.stub("server", "ServerService").GetInfo(ptd.pb("server").GetInfoRequest())
+    equal(info.checked, True)
+    true("grpc.reflection.v1.ServerReflection" not in info.services and "grpc.health.v1.Health" in info.services)
+    with Connection(ptd) as c:
+        equal(c.finish(c.open(REFLECT, end=True)).status, 12)
+    ptd.stop()
+
+
+@test("clear TCP on loopback is served when it is allowed, by a principal without rights of its own")
+def _():
+    ptd = ptdtest.Daemon(loops=2, listen="tcp:127.0.0.1:0", args=["--allow-clear-tcp"])
+    true(not ptd.ready_line.endswith(":0"), "the port is named")
+    equal(ptd.stub("server", "ServerService").GetInfo(ptd.pb("server").GetInfoRequest()).loops, 2)
+    ptd.stop()
+
+
 @test("usage errors exit 2, --check-config and --version exit 0")
 def _():
     import subprocess
