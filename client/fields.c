@@ -55,6 +55,10 @@ static enum shown shown_uint32(const ProtobufCFieldDescriptor *field)
 		return SHOWN_OUTCOME;
 	if (!strcmp(field->name, "prot"))
 		return SHOWN_PROT;
+	if (ends_with(field->name, "level_plus_2"))
+		return SHOWN_LEVEL;
+	if (ends_with(field->name, "_shift") || ends_with(field->name, "_shifts"))
+		return SHOWN_SHIFT;
 	return is_size(field->name) ? SHOWN_SIZE : SHOWN_NUMBER;
 }
 
@@ -77,6 +81,19 @@ enum shown field_shown(const ProtobufCFieldDescriptor *field)
 	case PROTOBUF_C_TYPE_BYTES: return SHOWN_BYTES;
 	default: return SHOWN_TEXT; /* strings and enums */
 	}
+}
+
+char *field_title(const ProtobufCFieldDescriptor *field, bool pretty)
+{
+	static const char *const cuts[] = {"_plus_2", "_shift", "_shifts"};
+	char *title = text_new("%s", field->name);
+	enum shown shown = field_shown(field);
+
+	for (size_t i = 0; i < sizeof(cuts) / sizeof(cuts[0]); i++)
+		if (pretty && (shown == SHOWN_LEVEL || shown == SHOWN_SHIFT) &&
+		    ends_with(title, cuts[i]))
+			title[strlen(title) - strlen(cuts[i])] = '\0';
+	return title;
 }
 
 static const char *outcome_name(uint64_t number)
@@ -116,6 +133,13 @@ char *shown_text(enum shown shown, uint64_t number, bool pretty, unsigned ipa_bi
 	case SHOWN_SIZE: return size(number, pretty);
 	case SHOWN_BOOL: return text_new("%s", number ? "yes" : "no");
 	case SHOWN_PROT: return prot((uint32_t)number);
+	case SHOWN_LEVEL:
+		if (pretty)
+			return number ? text_new("%d", (int)number - 2) : text_new("%s", "");
+		return text_new("%" PRIu64, number);
+	case SHOWN_SHIFT:
+		return pretty && number < 64 ? size(UINT64_C(1) << number, true)
+					     : text_new("%" PRIu64, number);
 	case SHOWN_OUTCOME:
 		if (outcome_name(number))
 			return text_new("%s", outcome_name(number));

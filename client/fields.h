@@ -20,9 +20,15 @@ enum shown {
 	SHOWN_OUTCOME, /* a number of the outcome table, by its name */
 	SHOWN_PROT,    /* as letters */
 	SHOWN_BYTES,   /* as hexadecimal digits */
+	SHOWN_LEVEL,   /* level + 2, 0 for none: in tables the level */
+	SHOWN_SHIFT,   /* log2 of a size: in tables the size */
 };
 
 enum shown field_shown(const ProtobufCFieldDescriptor *field);
+
+/* Name of the field's column; tables show a level or a size where the wire has level + 2 or log2.
+ * New memory. */
+char *field_title(const ProtobufCFieldDescriptor *field, bool pretty);
 
 /* The whole message: 64-bit fixed numbers as "0x…", bytes as hexadecimal digits, enums by name;
  * outcome and prot get a second member that says them in words. */

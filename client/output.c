@@ -118,22 +118,25 @@ static bool is_number(const ProtobufCFieldDescriptor *field)
 	enum shown shown = field_shown(field);
 
 	return field->label != PROTOBUF_C_LABEL_REPEATED &&
-	       (shown == SHOWN_NUMBER || shown == SHOWN_SIGNED || shown == SHOWN_SIZE);
+	       (shown == SHOWN_NUMBER || shown == SHOWN_SIGNED || shown == SHOWN_SIZE ||
+		shown == SHOWN_LEVEL || shown == SHOWN_SHIFT);
 }
 
 /* The field's name; with the way to it where the name alone is taken by a column before. */
-static char *title_of(const struct path *path, const struct cells *cells, size_t before)
+static char *title_of(const struct path *path, const struct cells *cells, size_t before,
+		      bool pretty)
 {
-	const char *name = path->step[path->depth - 1]->name;
-	char *title = text_new("%s", name);
+	char *name = field_title(path->step[path->depth - 1], pretty);
+	char *title;
 
 	for (size_t c = 0; c < before && path->depth > 1; c++) {
 		if (strcmp(cells->title[c], name))
 			continue;
-		free(title);
-		return text_new("%s.%s", path->step[path->depth - 2]->name, name);
+		title = text_new("%s.%s", path->step[path->depth - 2]->name, name);
+		free(name);
+		return title;
 	}
-	return title;
+	return name;
 }
 
 static struct cells *cells_of(const struct grid *grid, const struct output *out,
@@ -144,7 +147,7 @@ static struct cells *cells_of(const struct grid *grid, const struct output *out,
 	for (size_t c = 0; c < grid->count; c++) {
 		const ProtobufCFieldDescriptor *leaf = grid->path[c].step[grid->path[c].depth - 1];
 
-		cells->title[c] = title_of(grid->path + c, cells, c);
+		cells->title[c] = title_of(grid->path + c, cells, c, out->format != FORMAT_TSV);
 		cells->right[c] = is_number(leaf);
 		for (size_t i = 0; i < count; i++)
 			cells->text[i * grid->count + c] = path_text(rows[i], grid->path + c, out);

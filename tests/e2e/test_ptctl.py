@@ -149,6 +149,8 @@ def _():
 def _():
     with Context("--granule", "4K", "--ipa-bits", "40", "--start-level", "0", "--pa-bits", "48") as c:
         equal(data("context", "show", c)["context"]["geometry"]["start_level_plus_2"], 2)
+        text = run("context", "show", c).stdout
+        true(re.search(r"^start_level +0$", text, re.M) and re.search(r"^granule +4K$", text, re.M), text)
 
 
 @test("memslots are set, listed and deleted")
