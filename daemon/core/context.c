@@ -78,7 +78,6 @@ void context_retire(struct context *c)
 {
 	machine_vmid_give(c->machine, c->pt.vmid);
 	registry_remove_context(c->machine->domain, c);
-	slot_turns_end(c->machine->domain, c);
 	pt_rcu_call(&c->rcu, free_context);
 }
 

@@ -65,6 +65,7 @@ struct context {
 	uint64_t handle;
 	uint32_t kind;		 /* Ptd__V1__ContextKind */
 	bool doomed;		 /* lock: one call deletes it */
+	bool gone;		 /* lock: out of the registry */
 	_Atomic uint32_t pins;	 /* transactions that step on it: it is not retired before */
 	struct slot_turn *turns; /* lock: the first has the turn */
 };

@@ -109,20 +109,23 @@ enum call_result work_grace_step(struct work *w)
 	return CALL_DONE;
 }
 
-static enum call_result await_last_wake(struct work *w, struct pt_machine *machine)
+/* From any agent of the world: the machine, and with it its list of users, may be gone. */
+static enum call_result await_last_wake(struct work *w)
 {
-	pt_grace_begin(&w->grace, machine, call_agent(w->call));
+	struct pt_machine any = {.world = &w->call->domain->tables.world, .agents = UINT64_MAX};
+
+	pt_grace_begin(&w->grace, &any, call_agent(w->call));
 	w->holds = WORK_LAST_WAKE;
 	return work_grace_step(w);
 }
 
+/* A context that is not found any more has let go of all who waited. */
 static enum call_result abandon_point(struct work *w)
 {
 	struct context *c = peek_context(w->call, w->context);
 
-	/* A context leaves the registry after it has woken all who waited. */
-	if (c && !pt_waiter_cancel(&w->waiter, &c->machine->pt))
-		return await_last_wake(w, &c->machine->pt);
+	if (!c || !pt_waiter_cancel(&w->waiter, &c->machine->pt))
+		return await_last_wake(w);
 	w->holds = WORK_NOTHING;
 	return CALL_DONE;
 }
@@ -130,18 +133,14 @@ static enum call_result abandon_point(struct work *w)
 /* Queued or published, a claim keeps its context. */
 static enum call_result abandon_parked_txn(struct work *w)
 {
-	struct pt_machine *machine = w->txn.claim.ctx->machine;
-
 	if (pt_claim_cancel(&w->txn.claim)) {
 		w->holds = WORK_NOTHING; /* it held nothing but its place in the queue */
 		unpin(w);
 		return CALL_DONE;
 	}
-	pt_grace_begin(&w->grace, machine, call_agent(w->call));
 	pt_txn_abort(&w->txn, call_agent(w->call));
 	unpin(w);
-	w->holds = WORK_LAST_WAKE;
-	return work_grace_step(w);
+	return await_last_wake(w);
 }
 
 static enum call_result abandon_txn(struct work *w, bool *committed)

@@ -113,8 +113,11 @@ static enum call_result begin(struct call *call, uint64_t handle, uint64_t expec
 	struct change *s = call->state;
 
 	*c = find_context(call, handle, "context");
-	if (!*c)
+	if (!*c) {
+		if (s) /* whoever took it away was ahead of us in the queue, or woke us */
+			slot_turn_end(call->domain, NULL, &s->turn);
 		return CALL_DONE;
+	}
 	if (!s) {
 		s = call->state = call_alloc(call, sizeof(*s));
 		if (!s || !work_get(call, &s->work)) {
@@ -231,6 +234,10 @@ static void set_now(struct call *call, struct context *c, struct change *s, cons
 	struct pt_slot slot = wanted(q, c);
 	enum pt_outcome o;
 
+	if (atomic_load_explicit(&c->pt.state, memory_order_relaxed) == PT_CTX_DYING) {
+		call_fail(call, PT_WRONG_STATE, "context: it is being deleted");
+		return;
+	}
 	if (s->expected && s->expected != now) {
 		mismatch(call, s->expected, now);
 		return;
@@ -347,15 +354,12 @@ static enum call_result undo(struct call *call,
 {
 	struct change *s = call->state;
 	enum call_result result;
-	struct context *c;
 	bool committed;
 
 	if (!s)
 		return CALL_DONE;
 	if (!s->in_txn) {
-		c = peek_context(call, s->context); /* one that went has emptied its queue */
-		if (c)
-			slot_turn_end(call->domain, c, &s->turn);
+		slot_turn_end(call->domain, peek_context(call, s->context), &s->turn);
 		return CALL_DONE;
 	}
 	if (pt_txn_committed(&s->work->txn)) {
@@ -367,9 +371,7 @@ static enum call_result undo(struct call *call,
 		return result;
 	slots_free(s->made);
 	s->in_txn = false;
-	c = peek_context(call, s->context);
-	if (c)
-		slot_turn_end(call->domain, c, &s->turn);
+	slot_turn_end(call->domain, peek_context(call, s->context), &s->turn);
 	return CALL_DONE;
 }
 

@@ -9,6 +9,7 @@
 #include "registry.h"
 
 #include "domain_fail.h"
+#include "slots.h"
 
 #include "ptd/v1/context.pb-c.h"
 
@@ -201,6 +202,7 @@ void registry_remove_context(struct domain *d, struct context *c)
 	ordered_remove(&d->context_list, c->handle);
 	ordered_remove(&c->machine->contexts, c->handle);
 	pt_rcu_table_remove(d->contexts, &c->node);
+	slot_turns_end(c);
 	watch_note(d, c, PTD__V1__WATCH_KIND__WATCH_KIND_DELETED);
 	pt_port_unlock(&d->lock);
 }

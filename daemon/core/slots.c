@@ -113,20 +113,24 @@ enum pt_outcome slots_without(const struct pt_slots *slots, uint32_t id,
 	return PT_OK;
 }
 
+/* On a context that has left the registry meanwhile everybody has the turn: lib refuses the rest.
+ */
 bool slot_turn_take(struct call *call, struct context *c, struct slot_turn *turn)
 {
 	struct slot_turn **at = &c->turns;
+	bool mine;
 
 	pt_port_lock(&call->domain->lock);
-	if (!turn->queued) {
+	if (!turn->queued && !c->gone) {
 		*turn = (struct slot_turn){.call = call, .queued = true};
 		while (*at)
 			at = &(*at)->next;
 		*at = turn;
 		turn->mine = c->turns == turn;
 	}
+	mine = turn->mine || c->gone;
 	pt_port_unlock(&call->domain->lock);
-	return turn->mine;
+	return mine;
 }
 
 static void grant(struct slot_turn *turn)
@@ -139,11 +143,12 @@ static void grant(struct slot_turn *turn)
 
 void slot_turn_end(struct domain *d, struct context *c, struct slot_turn *turn)
 {
-	struct slot_turn **at = &c->turns;
+	struct slot_turn **at;
 
-	pt_port_lock(&d->lock);
-	if (turn->queued) {
-		while (*at != turn)
+	pt_port_lock(
+		&d->lock); /* also when it is out already: its wake was called under the lock */
+	if (turn->queued && c) {
+		for (at = &c->turns; *at != turn;)
 			at = &(*at)->next;
 		*at = turn->next;
 		turn->queued = false;
@@ -152,14 +157,13 @@ void slot_turn_end(struct domain *d, struct context *c, struct slot_turn *turn)
 	pt_port_unlock(&d->lock);
 }
 
-void slot_turns_end(struct domain *d, struct context *c)
+void slot_turns_end(struct context *c)
 {
-	pt_port_lock(&d->lock);
+	c->gone = true;
 	for (struct slot_turn *t = c->turns, *next; t; t = next) {
 		next = t->next;
 		t->queued = false;
 		grant(t);
 	}
 	c->turns = NULL;
-	pt_port_unlock(&d->lock);
 }

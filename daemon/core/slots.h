@@ -30,9 +30,10 @@ void slots_retire(const struct pt_slots *slots);
  * arena, zeroed at first.
  */
 bool slot_turn_take(struct call *call, struct context *context, struct slot_turn *turn);
-/* Ends the turn, or leaves the queue; after that no wake for it can come. */
+/* Ends the turn, or leaves the queue; after that no wake for it can come. context NULL: it is gone.
+ */
 void slot_turn_end(struct domain *domain, struct context *context, struct slot_turn *turn);
-/* The context goes: wakes all who wait for a turn; they find it gone. */
-void slot_turns_end(struct domain *domain, struct context *context);
+/* The context goes, under domain->lock: wakes all who wait for a turn; they find it gone. */
+void slot_turns_end(struct context *context);
 
 #endif

@@ -89,7 +89,7 @@ enum call_result call_fail(struct call *call, enum pt_outcome code, const char *
 
 void call_wake(struct call *call)
 {
-	((struct fake *)call)->wakes++;
+	__atomic_fetch_add(&((struct fake *)call)->wakes, 1, __ATOMIC_RELEASE);
 }
 
 bool call_send(struct call *call, const ProtobufCMessage *message)
