@@ -10,17 +10,6 @@
 #include "wire_limits.h"
 
 #include <stdlib.h>
-#include <string.h>
-
-#define OUTBUF_FULL  (64u << 10) /* no further frame is added */
-#define OUTBUF_BYTES (OUTBUF_FULL + (40u << 10))
-#define OUTBUFS_KEPT 16u
-
-struct outbuf {
-	struct outbuf *next;
-	size_t length;
-	uint8_t data[OUTBUF_BYTES];
-};
 
 bool budget_take(struct budget *budget, uint64_t now_ns)
 {
@@ -45,38 +34,6 @@ void budget_give(struct budget *budget, uint32_t tokens)
 static struct budget full_budget(uint32_t most, uint32_t rate, uint64_t now_ns)
 {
 	return (struct budget){.at_ns = now_ns, .tokens = most, .most = most, .rate = rate};
-}
-
-static struct outbuf *outbuf_take(struct shard *shard)
-{
-	struct outbuf *outbuf = shard->outbufs;
-
-	if (!outbuf)
-		return malloc(sizeof(*outbuf));
-	shard->outbufs = outbuf->next;
-	shard->outbufs_kept--;
-	return outbuf;
-}
-
-void outbuf_release(struct shard *shard, struct outbuf *outbuf)
-{
-	if (shard->outbufs_kept >= OUTBUFS_KEPT) {
-		free(outbuf);
-		return;
-	}
-	outbuf->next = shard->outbufs;
-	shard->outbufs = outbuf;
-	shard->outbufs_kept++;
-}
-
-void outbufs_free(struct shard *shard)
-{
-	while (shard->outbufs) {
-		struct outbuf *next = shard->outbufs->next;
-
-		free(shard->outbufs);
-		shard->outbufs = next;
-	}
 }
 
 void conn_dirty(struct conn *conn)
@@ -109,7 +66,7 @@ void conn_wait(struct conn *conn, struct stream *stream)
 	conn->wait_last = stream;
 }
 
-static void wake_waiting(struct conn *conn)
+void conn_wake_waiting(struct conn *conn)
 {
 	while (conn->wait_first) {
 		struct stream *stream = conn->wait_first;
@@ -121,8 +78,7 @@ static void wake_waiting(struct conn *conn)
 	conn->wait_last = NULL;
 }
 
-/* Closes by way of the driver; EVENT_CLOSED answers. */
-static void close_peer(struct conn *conn, enum action_kind how)
+void conn_close(struct conn *conn, enum action_kind how)
 {
 	if (conn->closing || !conn->peer)
 		return;
@@ -163,7 +119,7 @@ static bool older(uint64_t since_ns, uint64_t now_ns, uint64_t age_ns)
 static void check_drain(struct conn *conn, uint64_t now_ns)
 {
 	if (older(conn->drain_since_ns, now_ns, WIRE_GRACE_TIME))
-		close_peer(conn, ACTION_ABORT);
+		conn_close(conn, ACTION_ABORT);
 	else if (older(conn->drain_since_ns, now_ns, WIRE_NOTICE_TIME))
 		conn_say_goaway(conn);
 }
@@ -174,9 +130,9 @@ static void on_tick(struct timer *timer, uint64_t now_ns)
 	struct conn *conn = container_of_(timer, struct conn, timer);
 
 	if (!conn->got_settings && older(conn->accepted_ns, now_ns, WIRE_PREFACE_TIME))
-		close_peer(conn, ACTION_ABORT);
+		conn_close(conn, ACTION_ABORT);
 	else if (older(conn->write_since_ns, now_ns, WIRE_STALL_TIME))
-		close_peer(conn, ACTION_ABORT);
+		conn_close(conn, ACTION_ABORT);
 	else if (older(conn->block_since_ns, now_ns, WIRE_HEADERS_TIME))
 		conn_fail(conn, NGHTTP2_ENHANCE_YOUR_CALM, "header block too slow");
 	else if (older(conn->settings_sent_ns, now_ns, WIRE_SETTINGS_ACK_TIME))
@@ -250,27 +206,6 @@ void conn_accept(struct shard *shard, const struct event *event)
 	conn_dirty(conn);
 }
 
-/* The driver holds bytes that do not leave, and answers or frames pile up behind them. */
-static void pause_if_full(struct conn *conn)
-{
-	if (conn->paused || !conn->writing || conn->closing)
-		return;
-	if (conn->queued < WIRE_HIGH_WATER &&
-	    nghttp2_session_get_outbound_queue_size(conn->session) < WIRE_OUTBOUND_ITEMS / 2)
-		return;
-	conn->paused = true;
-	shard_act(conn->shard, ACTION_PAUSE)->peer = conn->peer;
-}
-
-static void resume_if_low(struct conn *conn)
-{
-	if (!conn->paused || conn->closing || conn->queued > WIRE_LOW_WATER ||
-	    nghttp2_session_get_outbound_queue_size(conn->session) >= WIRE_OUTBOUND_ITEMS / 2)
-		return;
-	conn->paused = false;
-	shard_act(conn->shard, ACTION_RESUME)->peer = conn->peer;
-}
-
 void conn_bytes(struct conn *conn, const uint8_t *data, size_t length)
 {
 	ssize_t used;
@@ -280,105 +215,21 @@ void conn_bytes(struct conn *conn, const uint8_t *data, size_t length)
 		return;
 	used = nghttp2_session_mem_recv(conn->session, data, length);
 	if (used == NGHTTP2_ERR_BAD_CLIENT_MAGIC || used == NGHTTP2_ERR_NOMEM)
-		close_peer(conn, ACTION_ABORT);
+		conn_close(conn, ACTION_ABORT);
 	else if (used < 0)
 		conn_fail(conn, NGHTTP2_ENHANCE_YOUR_CALM, nghttp2_strerror((int)used));
 	else if (nghttp2_session_get_outbound_queue_size(conn->session) > WIRE_OUTBOUND_ITEMS)
 		conn_fail(conn, NGHTTP2_ENHANCE_YOUR_CALM, "too many frames wait to be sent");
 	if (conn->open)
 		conn_watch(conn);
-	pause_if_full(conn);
+	conn_pause_if_full(conn);
 	conn_dirty(conn);
-}
-
-void conn_written(struct conn *conn)
-{
-	if (!conn->writing)
-		return;
-	outbuf_release(conn->shard, conn->writing);
-	conn->writing = NULL;
-	conn->write_since_ns = 0;
 }
 
 void conn_writable(struct conn *conn)
 {
 	conn_written(conn);
 	conn_dirty(conn);
-}
-
-/* GOAWAY with the reason; nothing is read from now on, and the connection closes once it has left.
- */
-static void terminate(struct conn *conn)
-{
-	conn->terminated = true;
-	nghttp2_submit_goaway(conn->session, NGHTTP2_FLAG_NONE,
-			      nghttp2_session_get_last_proc_stream_id(conn->session),
-			      conn->fail_code, (const uint8_t *)conn->fail_text,
-			      strlen(conn->fail_text));
-}
-
-/* Frames until the buffer is full or nothing is left. False: the session is broken. */
-static bool fill(struct conn *conn, struct outbuf *outbuf)
-{
-	outbuf->length = 0;
-	while (outbuf->length < OUTBUF_FULL) {
-		const uint8_t *data;
-		ssize_t n = nghttp2_session_mem_send(conn->session, &data);
-
-		if (n <= 0)
-			return n == 0;
-		if ((size_t)n > OUTBUF_BYTES - outbuf->length)
-			return false;
-		memcpy(outbuf->data + outbuf->length, data, (size_t)n);
-		outbuf->length += (size_t)n;
-	}
-	return true;
-}
-
-static void submit_write(struct conn *conn, struct outbuf *outbuf)
-{
-	struct action *action = shard_act(conn->shard, ACTION_WRITE);
-
-	count(&conn->shard->counters->bytes_out, outbuf->length);
-	conn->writing = outbuf;
-	conn->write_since_ns = conn->shard->now_ns;
-	action->peer = conn->peer;
-	action->data = outbuf->data;
-	action->length = outbuf->length;
-	action->owner = conn;
-	action->report = conn->paused || (conn->failing && !conn->terminated) ||
-			 nghttp2_session_want_write(conn->session);
-	conn_watch(conn);
-}
-
-void conn_flush(struct conn *conn)
-{
-	struct outbuf *outbuf;
-	bool sound;
-
-	conn->is_dirty = false;
-	if (conn->closing || conn->writing || !conn->session)
-		return;
-	if (conn->failing && !conn->terminated)
-		terminate(conn);
-	outbuf = outbuf_take(conn->shard);
-	if (!outbuf) {
-		close_peer(conn, ACTION_ABORT);
-		return;
-	}
-	sound = fill(conn, outbuf);
-	if (sound && outbuf->length)
-		submit_write(conn, outbuf);
-	else
-		outbuf_release(conn->shard, outbuf);
-	if (!sound)
-		close_peer(conn, ACTION_ABORT);
-	else if (conn->terminated || (!nghttp2_session_want_read(conn->session) &&
-				      !nghttp2_session_want_write(conn->session)))
-		close_peer(conn, ACTION_CLOSE);
-	resume_if_low(conn);
-	if (conn->queued < WIRE_LOW_WATER)
-		wake_waiting(conn);
 }
 
 static void free_conn(struct conn *conn)
@@ -402,7 +253,7 @@ void conn_closed(struct conn *conn)
 		next = stream->next;
 		stream_drop(stream);
 	}
-	wake_waiting(conn);
+	conn_wake_waiting(conn);
 	nghttp2_session_del(conn->session);
 	conn->session = NULL;
 	conn->live--;

@@ -68,6 +68,13 @@ void conn_flush(struct conn *conn);
 void conn_stream_gone(struct conn *conn);
 /* The client does not take its answers: the call starts when it has. */
 void conn_wait(struct conn *conn, struct stream *stream);
+/* They may start now. */
+void conn_wake_waiting(struct conn *conn);
+/* Closes by way of the driver, how: ACTION_CLOSE or ACTION_ABORT; EVENT_CLOSED answers. */
+void conn_close(struct conn *conn, enum action_kind how);
+/* Stops reading when the driver holds bytes that do not leave, and answers or frames pile up behind
+ * them. */
+void conn_pause_if_full(struct conn *conn);
 /* Starts the slow check of stalls unless it runs. */
 void conn_watch(struct conn *conn);
 
@@ -82,6 +89,9 @@ bool session_setup(struct shard *shard);
 void session_teardown(struct shard *shard);
 /* A server session with its first SETTINGS queued. False: no memory. */
 bool session_open(struct conn *conn);
+
+/* Allocation functions for `conn`'s session. */
+nghttp2_mem session_memory(struct conn *conn);
 
 void outbuf_release(struct shard *shard, struct outbuf *outbuf);
 void outbufs_free(struct shard *shard);

@@ -11,50 +11,6 @@
 
 #define FRAME_STOP(conn) ((conn)->failing ? NGHTTP2_ERR_CALLBACK_FAILURE : 0)
 
-static void *mem_alloc(size_t bytes, void *user)
-{
-	struct conn *conn = user;
-	void *block;
-
-	if (conn->mem_used + bytes > WIRE_SESSION_MEMORY)
-		return NULL;
-	block = slab_alloc(&conn->shard->slab, bytes);
-	if (block)
-		conn->mem_used += slab_weight(block);
-	return block;
-}
-
-static void mem_free(void *block, void *user)
-{
-	struct conn *conn = user;
-
-	if (!block)
-		return;
-	conn->mem_used -= slab_weight(block);
-	slab_free(&conn->shard->slab, block);
-}
-
-static void *mem_calloc(size_t n, size_t bytes, void *user)
-{
-	void *block = bytes && n > SIZE_MAX / bytes ? NULL : mem_alloc(n * bytes, user);
-
-	return block ? __builtin_memset(block, 0, n * bytes) : NULL;
-}
-
-static void *mem_realloc(void *block, size_t bytes, void *user)
-{
-	struct conn *conn = user;
-	size_t had = block ? slab_weight(block) : 0;
-	void *bigger;
-
-	if (bytes > had && conn->mem_used - had + bytes > WIRE_SESSION_MEMORY)
-		return NULL;
-	bigger = slab_resize(&conn->shard->slab, block, bytes);
-	if (bigger)
-		conn->mem_used += slab_weight(bigger) - had;
-	return bigger;
-}
-
 static struct stream *stream_at(nghttp2_session *session, int32_t id)
 {
 	return nghttp2_session_get_stream_user_data(session, id);
@@ -146,6 +102,8 @@ static void recv_headers(struct conn *conn, const nghttp2_frame *frame)
 	if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
 		budget_give(&conn->idle_frames, 4);
 		stream_request(stream);
+		if (frame->hd.stream_id > WIRE_LAST_STREAM)
+			conn_say_goaway(conn);
 	}
 	if (frame->hd.flags & NGHTTP2_FLAG_END_STREAM)
 		stream_end(stream);
@@ -331,7 +289,7 @@ bool session_open(struct conn *conn)
 		{NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
 	};
 
-	conn->mem = (nghttp2_mem){conn, mem_alloc, mem_free, mem_calloc, mem_realloc};
+	conn->mem = session_memory(conn);
 	if (nghttp2_session_server_new3(&conn->session, conn->shard->callbacks, conn,
 					conn->shard->option, &conn->mem))
 		return false;

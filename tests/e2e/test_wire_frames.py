@@ -87,6 +87,15 @@ def _():
     alive()
 
 
+@test("near the end of the stream numbers the call is answered and GOAWAY follows")
+def _():
+    with Connection(PTD) as c:
+        c.next_stream = (1 << 30) + 1
+        equal(c.call(CHECK, b"").status, 0)
+        equal(c.wait_close(), rawh2.NO_ERROR)
+    alive()
+
+
 @test("unknown frames and settings are ignored, a PING is answered")
 def _():
     with Connection(PTD, settings=struct.pack(">HI", 0xFE03, 1)) as c:
