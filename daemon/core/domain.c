@@ -111,6 +111,9 @@ struct domain_loop *domain_loop_enter(struct domain *domain, uint32_t index)
 
 void domain_loop_leave(struct domain_loop *loop)
 {
+	/* Two groups of retired pages; what other loops still hold back goes with the domain. */
+	if (pt_reclaim(&loop->agent))
+		pt_reclaim(&loop->agent);
 	pt_agent_leave(&loop->agent);
 	if (thread_is_idle)
 		pt_rcu_online();

@@ -59,6 +59,10 @@ static void wake_point(struct pt_waiter *waiter)
 
 enum call_result work_step(struct work *w, uint32_t visits, enum pt_outcome *outcome)
 {
+	/* Other calls may have run on this thread since the last step. */
+	if (unlikely(
+		    atomic_load_explicit(&w->call->domain->failpoints.armed, memory_order_relaxed)))
+		failpoints_enter(w->call);
 	*outcome = pt_txn_step(&w->txn, call_agent(w->call), visits);
 	if (*outcome == PT_MORE) {
 		w->holds = WORK_TXN;
