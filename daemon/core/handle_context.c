@@ -60,7 +60,8 @@ static enum call_result fields_geometry(struct call *call, const struct machine 
 				 g->start_level_plus_2);
 	if (!g || !g->ipa_bits)
 		a.ipa_bits = a.pa_bits < DEFAULT_IPA_BITS ? a.pa_bits : DEFAULT_IPA_BITS;
-	/* Tables stand in the upper half of the machine's PA space: a smaller one cannot reach them. */
+	/* Tables stand in the upper half of the machine's PA space: a smaller one cannot reach
+	 * them. */
 	if (a.pa_bits != m->pt.pa_bits)
 		return call_fail(call, PT_INVALID, "geometry.pa_bits: %u, the machine has %u",
 				 a.pa_bits, m->pt.pa_bits);
