@@ -76,9 +76,8 @@ static int on_close(nghttp2_session *session, int32_t id, uint32_t code, void *u
 {
 	struct sim_client *client = user;
 
-	(void)code;
+	(void)session, (void)id, (void)code;
 	client->running--;
-	free(nghttp2_session_get_stream_user_data(session, id));
 	return 0;
 }
 
@@ -105,13 +104,12 @@ static void start_call(struct sim_client *client)
 			   NV(":authority", "localhost"),
 			   NV("content-type", "application/grpc"),
 			   NV("te", "trailers")};
-	size_t *at = calloc(1, sizeof(*at));
+	size_t *at = &client->sent[client->started];
 	nghttp2_data_provider body = {{.ptr = at}, give_body};
 	int32_t id;
 
-	id = nghttp2_submit_request(client->session, NULL, nv, 6, &body, at);
+	id = nghttp2_submit_request(client->session, NULL, nv, 6, &body, NULL);
 	if (id < 0) {
-		free(at);
 		client->calls = client->started;
 		return;
 	}
@@ -126,6 +124,8 @@ void client_turn(struct sim_client *client)
 	const uint8_t *data;
 	ssize_t n;
 
+	if (client->raw)
+		return;
 	while (client->started < client->calls && client->running < client->depth)
 		start_call(client);
 	while ((n = nghttp2_session_mem_send(client->session, &data)) > 0)
@@ -134,12 +134,14 @@ void client_turn(struct sim_client *client)
 
 void client_receive(struct sim_client *client, const uint8_t *data, size_t length)
 {
-	if (nghttp2_session_mem_recv(client->session, data, length) != (ssize_t)length)
+	if (!client->raw &&
+	    nghttp2_session_mem_recv(client->session, data, length) != (ssize_t)length)
 		abort(); /* the server has sent what HTTP/2 does not allow */
 }
 
 bool client_is_done(const struct sim_client *client)
 {
-	return client->told ||
-	       (client->started == client->calls && !client->running && !client->to_server.length);
+	return client->told || (client->raw && (client->closing || !client->to_server.length)) ||
+	       (!client->raw && client->started == client->calls && !client->running &&
+		!client->to_server.length);
 }

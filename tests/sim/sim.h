@@ -13,6 +13,7 @@
 
 #define SIM_SHARDS  4
 #define SIM_CLIENTS 16
+#define SIM_CALLS   1024
 
 struct sim;
 
@@ -32,14 +33,17 @@ struct sim_client {
 	size_t pending_sent;
 	bool pending_write, paused, closing, closed, told;
 
-	/* The script: `calls` unary calls one after the other, up to `depth` at a time. */
+	/* The script: `calls` (at most SIM_CALLS) unary calls one after the other, up to `depth` at
+	 * a time. */
 	const char *path;
 	const uint8_t *body; /* framed */
 	size_t body_length;
 	uint32_t calls, depth, started, running, ok, failed;
+	bool raw;	       /* sends `to_server` as it stands and throws away what comes back */
 	uint32_t cancel_every; /* every n-th call is reset as soon as it is sent; 0: none */
 	uint32_t vanish_after; /* closes after so many answers; 0: never */
 	uint64_t answer_bytes;
+	size_t sent[SIM_CALLS]; /* of each call's body */
 };
 
 struct sim {

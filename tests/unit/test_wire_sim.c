@@ -121,12 +121,76 @@ static void many_seeds_end(void **unused)
 		play(from * 1000 + i, 1 + (uint32_t)(i % SIM_SHARDS));
 }
 
+/* What a client sends for a few calls, to be damaged. */
+static size_t record_calls(uint8_t *out, size_t room)
+{
+	static const char *const paths[] = {
+		"/ptd.v1.ServerService/GetInfo", "/grpc.health.v1.Health/Watch",
+		"/ptd.v1.MachineService/CreateMachine", "/ptd.v1.Nobody/Nothing"};
+	static struct sim_client client;
+	size_t length;
+
+	memset(&client, 0, sizeof(client));
+	client_open(&client);
+	client.body = machine;
+	client.body_length = sizeof(machine);
+	client.depth = 4;
+	for (client.calls = 1; client.calls <= 4; client.calls++) {
+		client.path = paths[client.calls - 1];
+		client_turn(&client);
+	}
+	length = client.to_server.length < room ? client.to_server.length : room;
+	memcpy(out, client.to_server.data, length);
+	nghttp2_session_del(client.session);
+	free(client.to_server.data);
+	return length;
+}
+
+static void damage(struct sim *sim, uint8_t *data, size_t length)
+{
+	for (uint64_t i = 1 + sim_draw(sim, 6); i; i--) {
+		size_t at = 24 + sim_draw(sim, length - 24); /* behind the preface */
+
+		data[at] = sim_draw(sim, 2) ? (uint8_t)(data[at] ^ 1u << sim_draw(sim, 8))
+					    : (uint8_t)sim_draw(sim, 256);
+	}
+}
+
+static void damaged_bytes_end_or_are_answered_and_others_are_served(void **unused)
+{
+	static struct sim sim;
+	uint64_t from = seed();
+	uint8_t good[2048], bad[2048];
+	size_t length = record_calls(good, sizeof(good));
+
+	(void)unused;
+	for (uint64_t round = 0; round < 60; round++) {
+		struct sim_client *witness;
+
+		sim_init(&sim, from + round, 2);
+		for (uint32_t i = 0; i < 8; i++) {
+			struct sim_client *client = sim_connect(&sim, i);
+
+			memcpy(bad, good, length);
+			damage(&sim, bad, length);
+			client->raw = true;
+			pipe_put(&client->to_server, bad, length);
+		}
+		witness = script(&sim, 0, "/grpc.health.v1.Health/Check", empty, sizeof(empty), 20);
+		assert_true(sim_run(&sim, MOST));
+		assert_int_equal(witness->ok, 20);
+		assert_true(sim_drain(&sim, MOST));
+		sim_fini(&sim);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_seed_twice_gives_the_same_trace),
 		cmocka_unit_test(another_seed_gives_another_trace_and_the_same_answers),
 		cmocka_unit_test(many_seeds_end),
+		cmocka_unit_test(damaged_bytes_end_or_are_answered_and_others_are_served),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
