@@ -43,7 +43,7 @@ def _():
 
 @test("no file names a path of one machine or calls itself unfinished")
 def _():
-    each(rules.check_text, lambda p: True)
+    each(rules.check_text, lambda p: not p.startswith("proto/grpc/"))  # vendored: their words
 
 
 @test("every source begins with its licence and its purpose")
