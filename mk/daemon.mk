@@ -13,7 +13,7 @@ CORE_LIBS := -lnghttp2 -lprotobuf-c $(LIBPT_LIBS)
 DAEMON_LIBS := -luv -linih $(CORE_LIBS)
 
 # The descriptor set that reflection serves, as an array.
-$(B)/gen/ptd_fds.c: $(B)/gen/ptd.fds
+$(B)/gen/ptd_fds.c: $(B)/gen/ptd.fds mk/daemon.mk
 	$(call say,EMBED,$@)
 	$(Q){ echo '#include "descset.h"'; echo 'const unsigned char ptd__v1__descriptor_set[] = {'; \
 		od -An -v -tx1 $< | sed 's/ \([0-9a-f][0-9a-f]\)/0x\1,/g'; \
