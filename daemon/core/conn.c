@@ -80,11 +80,15 @@ void conn_wake_waiting(struct conn *conn)
 
 void conn_close(struct conn *conn, enum action_kind how)
 {
+	struct action *action;
+
 	if (conn->closing || !conn->peer)
 		return;
 	conn->closing = true;
 	timer_stop(&conn->shard->timers, &conn->timer);
-	shard_act(conn->shard, how)->peer = conn->peer;
+	action = shard_act(conn->shard, how);
+	action->peer = conn->peer;
+	action->linger = conn->terminated;
 }
 
 void conn_watch(struct conn *conn)

@@ -55,6 +55,8 @@ enum action_kind {
 
 struct action {
 	enum action_kind kind;
+	bool linger; /* CLOSE: the peer may still be sending; read on for a while, lest a reset
+			overtakes the last bytes */
 	bool report; /* WRITE: EVENT_WRITABLE is wanted even if all left at once */
 	bool done;   /* WRITE: set by the driver when all left at once and no report was wanted */
 	struct peer *peer;

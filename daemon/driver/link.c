@@ -8,8 +8,6 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#define LINGER_MS 1000
-
 static void on_closed(uv_handle_t *handle)
 {
 	struct link *link = handle->data;
@@ -167,13 +165,13 @@ void link_resume(struct link *link)
 		uv_read_start(&link->stream, give_buffer, on_read);
 }
 
-/* Our end is shut: the peer's end, or a second, closes. */
+/* Our end is shut: at once, or when the peer's is, or after a second or two, the link goes. */
 static void on_shutdown(uv_shutdown_t *request, int status)
 {
 	struct link *link = request->data;
 	struct loop *loop = link->loop;
 
-	if (status < 0) {
+	if (status < 0 || !link->linger) {
 		link_abort(link);
 		return;
 	}
@@ -186,9 +184,10 @@ static void on_shutdown(uv_shutdown_t *request, int status)
 		uv_timer_again(&loop->linger);
 }
 
-void link_close(struct link *link)
+void link_close(struct link *link, bool linger)
 {
 	link->closing = true;
+	link->linger = linger;
 	link->shutdown.data = link;
 	link_resume(link);
 	if (uv_shutdown(&link->shutdown, &link->stream, on_shutdown))

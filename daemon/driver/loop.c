@@ -24,7 +24,7 @@ static void carry_out(struct loop *loop)
 		case ACTION_WRITE: link_write(link, a); break;
 		case ACTION_PAUSE: link_pause(link); break;
 		case ACTION_RESUME: link_resume(link); break;
-		case ACTION_CLOSE: link_close(link); break;
+		case ACTION_CLOSE: link_close(link, a->linger); break;
 		case ACTION_ABORT: link_abort(link); break;
 		case ACTION_ARM: arm(loop, a->at_ns); break;
 		case ACTION_MAIL: loop->mail = true; break;

@@ -31,6 +31,7 @@ struct link {
 	uv_shutdown_t shutdown;
 	bool closing;	/* the shard wants it closed: what arrives is thrown away */
 	bool writable;	/* in the list of writes to be reported */
+	bool linger;	/* wait for the peer's end after ours */
 	bool lingering; /* waits for the peer's end */
 	bool linger_over;
 };
@@ -69,7 +70,7 @@ void link_open(struct loop *loop, const struct arrival *arrival);
 void link_write(struct link *link, struct action *action);
 void link_pause(struct link *link);
 void link_resume(struct link *link);
-void link_close(struct link *link);
+void link_close(struct link *link, bool linger);
 void link_abort(struct link *link);
 /* Closes what has lingered since the last call. */
 void links_sweep(struct loop *loop);
