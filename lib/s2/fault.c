@@ -15,6 +15,7 @@ struct fault {
 	struct pt_ctx *ctx;
 	const struct pt_fault *in;
 	const struct pt_slot *slot;
+	enum pt_outcome refusal; /* PT_OK, or why the slots do not grant this access */
 	struct pt_fault_result *out;
 };
 
@@ -155,6 +156,8 @@ PT__INLINE enum pt_outcome relax(const struct fault *f, const struct pt__at *at,
 		       (f->in->access == PT_ACCESS_EXEC && (old & PT_PTE_XN));
 	enum pt_outcome outcome = PT_ALREADY_MAPPED;
 
+	if (lacking && PT__UNLIKELY(f->refusal != PT_OK))
+		return f->refusal;
 	if (lacking) {
 		uint64_t pa = (pt__oa(g, old, gs) & ~(size - 1)) | (f->in->ipa.v & (size - 1));
 
@@ -188,16 +191,31 @@ PT__INLINE enum pt_outcome handle(const struct fault *f, unsigned gs)
 	pt__descend(f->ctx, f->in->ipa.v, PT_LEVEL_LAST, gs, &at);
 	f->out->level = (int8_t)at.level;
 	if (PT__LIKELY(!at.entry))
-		return install(f, &at, gs);
+		return PT__LIKELY(f->refusal == PT_OK) ? install(f, &at, gs) : f->refusal;
 	if (pt_pte_valid(at.entry))
 		return relax(f, &at, gs);
 	return pt_pte_locked(at.entry) ? PT_RACED : PT_WRONG_OWNER;
 }
 
+/*
+ * What the slots say about the access. Not the last word: an explicit mapping may grant what they
+ * do not, and then the fault came from an entry of the vCPU's TLB that is older than the mapping.
+ */
+PT__INLINE enum pt_outcome refusal_of(const struct fault *f)
+{
+	if (PT__UNLIKELY(!f->slot))
+		return PT_NO_SLOT;
+	if (is_write(f) && f->slot->flags & PT_SLOT_READ_ONLY)
+		return PT_READ_ONLY;
+	if (f->in->access == PT_ACCESS_EXEC && f->slot->flags & PT_SLOT_NO_EXEC)
+		return PT_DENIED;
+	return PT_OK;
+}
+
 enum pt_outcome pt_fault_handle(struct pt_agent *agent, struct pt_ctx *ctx,
 				const struct pt_fault *fault, struct pt_fault_result *result)
 {
-	struct fault f = {agent, ctx, fault, NULL, result};
+	struct fault f = {.agent = agent, .ctx = ctx, .in = fault, .out = result};
 	uint64_t page = fault->ipa.v & ~((UINT64_C(1) << ctx->geo.granule_shift) - 1);
 	enum pt_outcome outcome;
 
@@ -209,11 +227,6 @@ enum pt_outcome pt_fault_handle(struct pt_agent *agent, struct pt_ctx *ctx,
 	if (PT__UNLIKELY(outcome != PT_OK))
 		return outcome;
 	f.slot = pt_slot_find(pt_ctx_slots(ctx), fault->ipa.v);
-	if (PT__UNLIKELY(!f.slot))
-		return PT_NO_SLOT;
-	if (is_write(&f) && f.slot->flags & PT_SLOT_READ_ONLY)
-		return PT_READ_ONLY;
-	if (fault->access == PT_ACCESS_EXEC && f.slot->flags & PT_SLOT_NO_EXEC)
-		return PT_DENIED;
+	f.refusal = refusal_of(&f);
 	return PT__BY_GRANULE(&ctx->geo, handle(&f, 12), handle(&f, 14), handle(&f, 16));
 }

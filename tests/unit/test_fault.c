@@ -339,6 +339,43 @@ static void a_reader_and_a_writer_take_at_most_two_exits(void **state)
 	free(slots);
 }
 
+/* No TLBI goes out when rights are added: a vCPU may fault on its older entry, and must not get
+ * stuck on it. */
+static void a_right_that_was_granted_already_needs_no_slot(void **state)
+{
+	static const struct {
+		uint32_t count, flags;
+		uint8_t access;
+		enum pt_outcome refusal;
+	} rows[] = {{0, 0, PT_ACCESS_WRITE, PT_NO_SLOT},
+		    {0, 0, PT_ACCESS_EXEC, PT_NO_SLOT},
+		    {1, PT_SLOT_READ_ONLY, PT_ACCESS_WRITE, PT_READ_ONLY},
+		    {1, PT_SLOT_NO_EXEC, PT_ACCESS_EXEC, PT_DENIED}};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct pt_fault_result r;
+		struct pt_slots *slots = NULL;
+		struct core c;
+
+		core_open_bytes(&c, &shapes[0], 16 << 20, true);
+		if (rows[i].count)
+			slots = one_slot(&c, (struct pt_slot){.size = PT_SZ_2M,
+							      .backing_shift = 12,
+							      .flags = rows[i].flags});
+		ASSERT_OUTCOME(PT_MAPPED, core_map(&c, 0x1000, 0x1000, 0x1000, PT_PROT_R, 0));
+		ASSERT_OUTCOME(rows[i].refusal, fault(&c, 0x1000, rows[i].access, NULL));
+		ASSERT_OUTCOME(rows[i].refusal, fault(&c, 0x3000, rows[i].access, NULL));
+		ASSERT_OUTCOME(PT_RELAXED, core_protect(&c, 0x1000, 0x1000, PT_PROT_RWX));
+		ASSERT_OUTCOME(PT_ALREADY_MAPPED, fault(&c, 0x1000, rows[i].access, &r));
+		assert_int_equal(PT_PROT_RWX, r.prot);
+		assert_int_equal(0x1000, r.pa.v);
+		assert_true(atomic_load(&c.mmu.local_tlbis) > 0);
+		core_close(&c);
+		free(slots);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -352,6 +389,7 @@ int main(void)
 		cmocka_unit_test(an_entry_between_break_and_make_is_a_retry),
 		cmocka_unit_test(out_of_pages_changes_nothing),
 		cmocka_unit_test(a_reader_and_a_writer_take_at_most_two_exits),
+		cmocka_unit_test(a_right_that_was_granted_already_needs_no_slot),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
