@@ -12,16 +12,18 @@ bool pt__page_in_window(const struct pt_machine *machine, struct pt_page page, u
 static enum pt_outcome charge(struct pt_ctx *ctx, uint64_t pages)
 {
 	uint64_t quota = atomic_load_explicit(&ctx->quota_pages, memory_order_relaxed);
-	uint64_t now;
+	uint64_t now = atomic_load_explicit(&ctx->table_pages, memory_order_relaxed);
 
 	for (uint64_t i = 0; i < pages; i++)
 		if (pt_port_failpoint(PT_FP_POOL_RESERVE, ctx->scope))
 			return PT_NO_MEMORY;
-	now = atomic_fetch_add_explicit(&ctx->table_pages, pages, memory_order_relaxed);
-	if (now + pages > quota) {
-		atomic_fetch_sub_explicit(&ctx->table_pages, pages, memory_order_relaxed);
-		return PT_QUOTA;
-	}
+	/* Never above the quota, not even for a moment: who asks for less meanwhile would fail,
+	 * too. */
+	do {
+		if (pages > quota || now > quota - pages)
+			return PT_QUOTA;
+	} while (!atomic_compare_exchange_weak_explicit(
+		&ctx->table_pages, &now, now + pages, memory_order_relaxed, memory_order_relaxed));
 	return PT_OK;
 }
 

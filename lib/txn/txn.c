@@ -109,9 +109,13 @@ static void give_back(struct pt_txn *txn)
 	txn->phase = PT_TXN_DONE;
 }
 
-/* A block over an edge reaches out of the claim: once more, rounded out to any block. */
+/*
+ * A block over an edge reaches out of the claim: once more, rounded out to any block. Who waits for
+ * a claim holds nothing else.
+ */
 static void widen(struct pt_txn *txn)
 {
+	pt__pages_give(txn->agent, txn->item[0].ctx, &txn->reserved);
 	pt_claim_release(&txn->claim);
 	txn->claim.ctx = NULL;
 	txn->wide = true;
@@ -176,6 +180,8 @@ static enum pt_outcome prepare(struct pt_txn *txn, int64_t *left)
 	}
 	if (outcome == PT_OK)
 		outcome = txn->validate_only ? validated(txn) : commit_point(txn);
+	if (pt_is_error(outcome))
+		txn->effects = (struct pt_effects){0}; /* what was planned has not happened */
 	if (pt_is_error(outcome) || (outcome == PT_OK && txn->validate_only))
 		give_back(txn);
 	return outcome;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Transactions that fail or end early: nothing changed, everything given back, the next call works.
  */
+#include <pthread.h>
+
 #include "core.h"
 
 struct state {
@@ -319,6 +321,123 @@ static void a_block_that_a_fault_puts_over_an_edge_widens_the_claim(void **unuse
 	core_close(&c);
 }
 
+static void a_claim_that_widens_waits_with_empty_hands(void **unused)
+{
+	struct pt_item items[2], block;
+	struct pt_agent b = {0};
+	struct pt_effects fx = {0};
+	struct pt_claim above;
+	struct pt_txn txn;
+	uint64_t pages;
+	struct core c;
+
+	(void)unused;
+	core_open(&c, &shapes[0]);
+	ASSERT_OUTCOME(PT_OK, pt_agent_join(&c.tables.world, &b));
+	pt_section_begin(&b);
+	pt_machine_use(&c.machine, &b);
+	items[0] = core_item(&c, PT_ITEM_MAP, 0, 0x1000, 0, PT_PROT_R, 0);
+	items[1] = core_item(&c, PT_ITEM_UNMAP, PT_SZ_1G + 0x1000, 0x1000, 0, 0, 0);
+	ASSERT_OUTCOME(PT_OK, pt_txn_init(&txn, items, 2, 0, false, NULL));
+	pt_section_begin(&c.agent);
+	ASSERT_OUTCOME(PT_MORE, pt_txn_step(&txn, &c.agent, 1000));
+	pt_section_end(&c.agent);
+	/* B passed its check before the claim was there; and somebody claims what it maps. */
+	atomic_store(&c.ctx.claims, 0);
+	block = core_item(&c, PT_ITEM_MAP, PT_SZ_1G, PT_SZ_2M, 0, PT_PROT_R, 0);
+	ASSERT_OUTCOME(PT_MAPPED, pt_point(&b, &block, &fx, NULL));
+	atomic_store(&c.ctx.claims, 1);
+	ASSERT_OUTCOME(PT_OK, pt_claim_acquire(&above, &c.ctx, PT_SZ_1G + 0x4000, PT_SZ_1G + 0x4fff,
+					       PT_CLAIM_EXCLUSIVE, false, NULL));
+	pt_section_end(&b);
+	pages = atomic_load(&c.ctx.table_pages);
+	ASSERT_OUTCOME(PT_PARKED, core_run(&txn, &c.agent, 1000));
+	assert_true(txn.wide);
+	assert_int_equal(0, txn.reserved.count);
+	assert_int_equal(pages, atomic_load(&c.ctx.table_pages));
+	pt_claim_release(&above);
+	ASSERT_OUTCOME(PT_OK, core_run(&txn, &c.agent, 1000));
+	assert_int_equal(1, txn.effects.blocks_split);
+	assert_int_equal(HW_TRANSLATION, core_walk(&c, PT_SZ_1G + 0x1000, HW_READ).fault);
+	assert_int_equal(HW_NO_FAULT, core_walk(&c, 0, HW_READ).fault);
+	pt_agent_leave(&b);
+	core_close(&c);
+}
+
+static void a_failed_transaction_reports_no_effects(void **unused)
+{
+	const struct pt_effects none = {0};
+	struct pt_item items[2];
+	struct pt_txn txn;
+	struct core c;
+
+	(void)unused;
+	core_open(&c, &shapes[0]);
+	ASSERT_OUTCOME(PT_MAPPED, core_map(&c, 0x9000, 0x1000, 0, PT_PROT_R, 0));
+	items[0] = core_item(&c, PT_ITEM_MAP, 0, 0x2000, 0, PT_PROT_R, 0);
+	items[1] = core_item(&c, PT_ITEM_MAP, 0x8000, 0x2000, 0x8000, PT_PROT_R, 0);
+	for (unsigned validate = 0; validate < 2; validate++) {
+		ASSERT_OUTCOME(PT_OK, pt_txn_init(&txn, items, 2, 0, validate, NULL));
+		ASSERT_OUTCOME(PT_OVERLAP, core_run(&txn, &c.agent, 1000));
+		assert_memory_equal(&none, &txn.effects, sizeof(none));
+	}
+	ASSERT_OUTCOME(PT_OK, pt_txn_init(&txn, items, 1, 99, false, NULL));
+	ASSERT_OUTCOME(PT_GENERATION_MISMATCH, core_run(&txn, &c.agent, 1000));
+	assert_memory_equal(&none, &txn.effects, sizeof(none));
+	core_close(&c);
+}
+
+/* Asks for three pages of a quota that has two, again and again. */
+struct greedy {
+	struct core *c;
+	struct pt_agent agent;
+	_Atomic bool stop;
+	unsigned other_than_quota;
+};
+
+static void *ask_for_too_much(void *arg)
+{
+	struct greedy *g = arg;
+
+	while (!atomic_load(&g->stop)) {
+		struct pt_item item = core_item(g->c, PT_ITEM_MAP, 2 * PT_SZ_1G + PT_SZ_2M - 0x1000,
+						0x2000, 0, PT_PROT_R, 0);
+		struct pt_txn txn;
+
+		ASSERT_OUTCOME(PT_OK, pt_txn_init(&txn, &item, 1, 0, false, NULL));
+		g->other_than_quota += core_run(&txn, &g->agent, 1000) != PT_QUOTA;
+	}
+	return NULL;
+}
+
+static void a_refused_reservation_takes_no_quota_from_others(void **unused)
+{
+	struct greedy g = {0};
+	pthread_t thread;
+	struct core c;
+
+	(void)unused;
+	core_open(&c, &shapes[0]);
+	g.c = &c;
+	ASSERT_OUTCOME(PT_OK, pt_agent_join(&c.tables.world, &g.agent));
+	ASSERT_OUTCOME(PT_MAPPED, core_map(&c, PT_SZ_2M, PT_SZ_2M, 0, PT_PROT_R, 0));
+	atomic_store(&c.ctx.quota_pages, atomic_load(&c.ctx.table_pages) + 2);
+	assert_int_equal(0, pthread_create(&thread, NULL, ask_for_too_much, &g));
+	for (unsigned i = 0; i < 3000; i++) {
+		struct pt_item page = core_item(&c, PT_ITEM_MAP, 0, 0x1000, 0, PT_PROT_R, 0);
+
+		ASSERT_OUTCOME(PT_MAPPED, core_point(&c, page, NULL, NULL));
+		ASSERT_OUTCOME(PT_UNMAPPED, core_unmap(&c, 0, PT_SZ_2M));
+	}
+	atomic_store(&g.stop, true);
+	pthread_join(thread, NULL);
+	assert_int_equal(0, g.other_than_quota);
+	while (pt_reclaim(&g.agent) || pt_reclaim(&c.agent))
+		continue;
+	pt_agent_leave(&g.agent);
+	core_close(&c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -333,6 +452,9 @@ int main(void)
 		cmocka_unit_test(abort_before_the_commit_point_gives_all_back),
 		cmocka_unit_test(the_commit_point_publishes_slots),
 		cmocka_unit_test(a_block_that_a_fault_puts_over_an_edge_widens_the_claim),
+		cmocka_unit_test(a_claim_that_widens_waits_with_empty_hands),
+		cmocka_unit_test(a_failed_transaction_reports_no_effects),
+		cmocka_unit_test(a_refused_reservation_takes_no_quota_from_others),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
