@@ -10,8 +10,10 @@
  * the section.
  *
  * The queue is one FIFO for the machine. Points leave it as soon as no active claim covers them;
- * claims when they meet neither an active claim nor anybody earlier in the queue. Points are woken
- * first.
+ * claims when they meet neither a claim that holds a slot nor anybody earlier in the queue. Points
+ * are woken first, and a transaction's claim that leaves the queue only takes its slot: points meet
+ * it when its owner has been woken, too, and makes it active. Else they would be woken into the
+ * next claim each time, and wait for as long as ranges keep coming.
  */
 
 static bool meets(uint64_t lo, uint64_t hi, uint64_t lo2, uint64_t hi2)
@@ -64,10 +66,10 @@ static bool blocked(const struct pt_machine *machine, const struct pt_waiter *wh
 		    const struct pt_waiter *before)
 {
 	struct pt_ctx *ctx = who->ctx;
-	uint32_t claims = active(ctx);
+	uint32_t claims = ctx->taken;
 
 	if (!who->claim)
-		return !dying(ctx) && covered(ctx, claims, who->lo, who->hi);
+		return !dying(ctx) && covered(ctx, active(ctx), who->lo, who->hi);
 	if (claims == (1u << PT_CLAIMS_PER_CTX) - 1)
 		return true;
 	if (who->claim->mode == PT_CLAIM_SHARED)
@@ -105,12 +107,11 @@ static void dequeue(struct pt_machine *machine, struct pt_waiter *waiter)
 	waiter->queued = false;
 }
 
-/* Under the lock, with a free slot. The caller then takes a pt_grace snapshot (a full fence). */
-static void publish(struct pt_claim *claim)
+/* Under the lock, with a free slot: keeps other claims out. */
+static void take_slot(struct pt_claim *claim)
 {
 	struct pt_ctx *ctx = claim->ctx;
-	uint32_t claims = active(ctx);
-	unsigned slot = (unsigned)__builtin_ctz(~claims);
+	unsigned slot = (unsigned)__builtin_ctz(~ctx->taken);
 
 	atomic_store_explicit(&ctx->claim[slot].lo, claim->lo, memory_order_relaxed);
 	atomic_store_explicit(&ctx->claim[slot].hi, claim->hi, memory_order_relaxed);
@@ -119,7 +120,22 @@ static void publish(struct pt_claim *claim)
 	else
 		ctx->shared &= ~(1u << slot);
 	claim->slot = (int8_t)slot;
-	atomic_store_explicit(&ctx->claims, claims | 1u << slot, memory_order_release);
+	ctx->taken |= 1u << slot;
+}
+
+/* Under the lock: keeps points out, too. The caller then takes a pt_grace snapshot (a full fence).
+ */
+static void activate(struct pt_claim *claim)
+{
+	struct pt_ctx *ctx = claim->ctx;
+
+	atomic_store_explicit(&ctx->claims, active(ctx) | 1u << claim->slot, memory_order_release);
+}
+
+static void publish(struct pt_claim *claim)
+{
+	take_slot(claim);
+	activate(claim);
 }
 
 /* Takes those out of the queue that may go: points or claims. Returns them in order, linked by
@@ -134,7 +150,9 @@ static struct pt_waiter *take_ready(struct pt_machine *machine, bool claims)
 		if ((w->claim != NULL) != claims || blocked(machine, w, w))
 			continue;
 		dequeue(machine, w);
-		if (w->claim)
+		if (w->claim && w->claim->lazy)
+			take_slot(w->claim);
+		else if (w->claim)
 			publish(w->claim);
 		w->next = NULL;
 		*end = w;
@@ -166,16 +184,15 @@ void pt__claims_wake(struct pt_machine *machine)
 	advance(machine);
 }
 
-enum pt_outcome pt_claim_acquire(struct pt_claim *claim, struct pt_ctx *ctx, uint64_t lo,
-				 uint64_t hi, enum pt_claim_mode mode, bool teardown,
-				 void (*wake_fn)(struct pt_waiter *))
+static enum pt_outcome acquire(struct pt_claim *claim, bool teardown,
+			       void (*wake_fn)(struct pt_waiter *))
 {
+	struct pt_ctx *ctx = claim->ctx;
 	struct pt_machine *machine = ctx->machine;
 	enum pt_outcome outcome = PT_OK;
 
-	*claim = (struct pt_claim){.ctx = ctx, .lo = lo, .hi = hi, .mode = mode, .slot = -1};
-	claim->waiter =
-		(struct pt_waiter){.ctx = ctx, .lo = lo, .hi = hi, .claim = claim, .wake = wake_fn};
+	claim->waiter = (struct pt_waiter){
+		.ctx = ctx, .lo = claim->lo, .hi = claim->hi, .claim = claim, .wake = wake_fn};
 	pt_port_lock(&machine->lock);
 	if (dying(ctx) && !teardown) {
 		outcome = PT_WRONG_STATE;
@@ -189,15 +206,38 @@ enum pt_outcome pt_claim_acquire(struct pt_claim *claim, struct pt_ctx *ctx, uin
 	return outcome;
 }
 
-bool pt__claim_active(struct pt_claim *claim)
+enum pt_outcome pt_claim_acquire(struct pt_claim *claim, struct pt_ctx *ctx, uint64_t lo,
+				 uint64_t hi, enum pt_claim_mode mode, bool teardown,
+				 void (*wake_fn)(struct pt_waiter *))
+{
+	*claim = (struct pt_claim){.ctx = ctx, .lo = lo, .hi = hi, .mode = mode, .slot = -1};
+	return acquire(claim, teardown, wake_fn);
+}
+
+enum pt_outcome pt__claim_acquire_lazy(struct pt_claim *claim, struct pt_ctx *ctx, uint64_t lo,
+				       uint64_t hi, bool teardown,
+				       void (*wake_fn)(struct pt_waiter *))
+{
+	*claim = (struct pt_claim){.ctx = ctx,
+				   .lo = lo,
+				   .hi = hi,
+				   .mode = PT_CLAIM_EXCLUSIVE,
+				   .slot = -1,
+				   .lazy = true};
+	return acquire(claim, teardown, wake_fn);
+}
+
+bool pt__claim_activate(struct pt_claim *claim)
 {
 	struct pt_machine *machine = claim->ctx->machine;
-	bool is;
+	bool has_slot;
 
 	pt_port_lock(&machine->lock);
-	is = claim->slot >= 0;
+	has_slot = claim->slot >= 0;
+	if (has_slot)
+		activate(claim);
 	pt_port_unlock(&machine->lock);
-	return is;
+	return has_slot;
 }
 
 /* A release store under the lock, and then whoever may go. */
@@ -227,6 +267,7 @@ void pt_claim_release(struct pt_claim *claim)
 	pt_port_lock(&machine->lock);
 	atomic_store_explicit(&ctx->claims, active(ctx) & ~(1u << claim->slot),
 			      memory_order_release);
+	ctx->taken &= ~(1u << claim->slot);
 	claim->slot = -1;
 	waiting = machine->first != NULL;
 	pt_port_unlock(&machine->lock);

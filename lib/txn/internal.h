@@ -22,8 +22,12 @@ PT__INLINE enum pt_outcome pt__admit(struct pt_ctx *ctx, uint64_t lo, uint64_t h
 	return PT__LIKELY(!claims) ? PT_OK : pt__admit_slow(ctx, claims, lo, hi);
 }
 
-/* Is the claim published (as opposed to queued)? */
-bool pt__claim_active(struct pt_claim *claim);
+/* As pt_claim_acquire(), exclusive; but when it was queued, its owner makes it active after the
+ * wake: true, or false while it is queued still. Then pt_grace_begin(). */
+enum pt_outcome pt__claim_acquire_lazy(struct pt_claim *claim, struct pt_ctx *ctx, uint64_t lo,
+				       uint64_t hi, bool teardown,
+				       void (*wake)(struct pt_waiter *));
+bool pt__claim_activate(struct pt_claim *claim);
 /* Wakes who waits on a context that has just been torn down. */
 void pt__claims_wake(struct pt_machine *machine);
 

@@ -85,13 +85,12 @@ static enum pt_outcome claim(struct pt_txn *txn)
 	enum pt_outcome outcome;
 
 	if (txn->claim.ctx)
-		return pt__claim_active(&txn->claim) ? PT_OK : PT_PARKED;
+		return pt__claim_activate(&txn->claim) ? PT_OK : PT_PARKED;
 	lo &= ~edge_mask(txn, ctx, lo);
 	hi |= edge_mask(txn, ctx, hi);
 	if (hi > space)
 		hi = space;
-	outcome = pt_claim_acquire(&txn->claim, ctx, lo, hi, PT_CLAIM_EXCLUSIVE, txn->teardown,
-				   txn->wake);
+	outcome = pt__claim_acquire_lazy(&txn->claim, ctx, lo, hi, txn->teardown, txn->wake);
 	if (pt_is_error(outcome))
 		txn->claim.ctx = NULL;
 	return outcome;

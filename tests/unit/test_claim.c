@@ -400,6 +400,42 @@ static void teardown_bounded_steps(void **state) /* B17 */
 	core_close(&c);
 }
 
+/* Two clients keep two range operations on one page in flight; a point operation comes in between.
+ */
+static void ranges_that_keep_coming_do_not_starve_a_point(void **state)
+{
+	struct pt_txn txn[2];
+	struct pt_item item[2], point;
+	struct pt_waiter waiter;
+	struct core c;
+
+	(void)state;
+	core_open(&c, &shapes[0]);
+	for (unsigned i = 0; i < 2; i++) {
+		item[i] = core_item(&c, PT_ITEM_UNMAP, 0, 0x10000, 0, 0, 0);
+		ASSERT_OUTCOME(PT_OK, pt_txn_init(&txn[i], &item[i], 1, 0, false, wake));
+		pt_section_begin(&c.agent);
+		ASSERT_OUTCOME(i ? PT_PARKED : PT_MORE, pt_txn_step(&txn[i], &c.agent, 1));
+		pt_section_end(&c.agent);
+	}
+	point = core_item(&c, PT_ITEM_MAP, 0x1000, 0x1000, 0, PT_PROT_R, 0);
+	ASSERT_OUTCOME(PT_PARKED, core_point(&c, point, NULL, NULL));
+	assert_true(pt_waiter_park(&waiter, &c.ctx, 0x1000, 0x1fff, wake));
+	ASSERT_OUTCOME(PT_OK, core_run(&txn[0], &c.agent, 1000));
+	assert_false(waiter.queued);
+	/* Another range operation queues behind the second, which holds its place but is not
+	 * stepped. */
+	ASSERT_OUTCOME(PT_OK, pt_txn_init(&txn[0], &item[0], 1, 0, false, wake));
+	ASSERT_OUTCOME(PT_PARKED, core_run(&txn[0], &c.agent, 1000));
+	ASSERT_OUTCOME(PT_MAPPED, core_point(&c, point, NULL, NULL));
+	ASSERT_OUTCOME(PT_OK, core_run(&txn[1], &c.agent, 1000));
+	assert_int_equal(PT_UNMAPPED, item[1].outcome);
+	ASSERT_OUTCOME(PT_OK, core_run(&txn[0], &c.agent, 1000));
+	assert_int_equal(PT_HOLE, item[0].outcome);
+	assert_int_equal(0, c.ctx.taken);
+	core_close(&c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -416,6 +452,7 @@ int main(void)
 		cmocka_unit_test(agents_have_ids_of_their_own),
 		cmocka_unit_test(map_after_retire),
 		cmocka_unit_test(teardown_bounded_steps),
+		cmocka_unit_test(ranges_that_keep_coming_do_not_starve_a_point),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

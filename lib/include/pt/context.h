@@ -52,6 +52,7 @@ struct pt_ctx {
 	uint64_t scope;	    /* anyone: the owner's handle for failpoints and traces */
 
 	_Atomic uint32_t claims; /* bitmap of active entries of claim[] */
+	uint32_t taken;		 /* entries that keep other claims out; under the machine's lock */
 	uint32_t shared;	 /* which of them are shared; under the machine's lock */
 	struct pt_claim_range claim[PT_CLAIMS_PER_CTX];
 

@@ -11,7 +11,7 @@
 /*
  * An agent runs lib: a loop of the daemon, a CPU at EL2, a test thread. A *section* is one bounded
  * step of it. No pointer to a table, slot or context outlives a section, and nothing in it blocks.
- * `section` is odd inside one; the full fence at its begin pairs with the one in pt_claim_step()
+ * `section` is odd inside one; the full fence at its begin pairs with the one in pt_grace_begin()
  * after a claim is published: either the section sees the claim or the claimer sees the section.
  */
 struct pt_agent {
@@ -139,6 +139,7 @@ struct pt_claim {
 	uint64_t lo, hi;
 	enum pt_claim_mode mode;
 	int8_t slot; /* index in ctx->claim, -1 while queued */
+	bool lazy;   /* a transaction's: active only when its owner goes on after the wake */
 	struct pt_waiter waiter;
 };
 
