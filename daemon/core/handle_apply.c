@@ -372,6 +372,20 @@ enum call_result mapping_apply(struct call *call)
 	return call_once(call, &q->request_id, apply_step);
 }
 
+/*
+ * An abandoned call runs although its wake has not come: it leaves the queue before it goes on. It
+ * goes on in a later step, when a wake that was on its way has been read.
+ */
+static bool leaves_queue(struct work *w)
+{
+	bool committed;
+
+	if (!w || (w->holds != WORK_PARKED_POINT && w->holds != WORK_LAST_WAKE))
+		return false;
+	work_abandon(w, &committed);
+	return true;
+}
+
 /* The first effect is the commit point of a batch that is not atomic: after it, it runs to its end.
  */
 static enum call_result undo(struct call *call)
@@ -387,7 +401,7 @@ static enum call_result undo(struct call *call)
 	if (a->phase == PHASE_GRACE)
 		return apply_answer(call, a);
 	if (a->counted || effects_changed(&a->effects))
-		return go_on(call, a);
+		return leaves_queue(a->work) ? CALL_MORE : go_on(call, a);
 	result = work_abandon(a->work, &committed);
 	if (result != CALL_DONE || !committed)
 		return result;

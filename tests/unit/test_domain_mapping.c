@@ -591,6 +591,47 @@ static void an_abandoned_batch_is_finished(void **state)
 	assert_int_equal(get_context(fx, fx->context)->generation, 2);
 }
 
+/* It may stand in a queue then: it leaves it first, since nothing has woken it. */
+static void an_abandoned_batch_that_is_parked_leaves_the_queue(void **state)
+{
+	struct fixture *fx = *state;
+	Ptd__V1__MapRequest range = map_request(fx->context, 0, 4 * PAGE, 0, RW);
+	Ptd__V1__ApplyRequest q = PTD__V1__APPLY_REQUEST__INIT;
+	Ptd__V1__Ops ops = PTD__V1__OPS__INIT;
+	uint64_t ipa[] = {8 * PAGE, PAGE, 9 * PAGE}, size = PAGE;
+	uint32_t kind = MAP, prot = RW;
+	struct fake *f, *parked;
+
+	q.context = fx->context;
+	q.mode = PTD__V1__BATCH_MODE__BATCH_MODE_BEST_EFFORT;
+	q.ops = &ops;
+	ops.ipa = ops.pa = ipa;
+	ops.size = &size;
+	ops.kind = &kind;
+	ops.prot = &prot;
+	ops.n_ipa = ops.n_pa = 3;
+	ops.n_size = ops.n_kind = ops.n_prot = 1;
+	call_on(fx, 1, "Map", &range);
+	domain_section_begin(fx->loop[1]);
+	range.flags = PT_MAP_REPLACE;
+	range.pa = 16 * PAGE;
+	f = fake_call(fx, 0, "Map", &range);
+	assert_int_equal(fake_step(f, f->method->run), CALL_MORE);
+	parked = fake_call(fx, 0, "Apply", &q);
+	assert_int_equal(fake_step(parked, parked->method->run), CALL_PARKED);
+	parked->call.abandoned = true;
+	for (unsigned steps = 0; steps < 8; steps++)
+		assert_int_not_equal(fake_step(parked, parked->method->abandon), CALL_DONE);
+	domain_section_end(fx->loop[1]);
+	assert_int_equal(fake_run(f), CALL_DONE);
+	assert_int_equal(f->call.status.code, PT_OK);
+	fake_abandon(parked);
+	assert_int_equal(translate(fx, fx->context, 9 * PAGE, 1)->outcome, PT_OK);
+	keep(fx, f);
+	keep(fx, parked);
+	OK(fx, "Map", &range);
+}
+
 static void the_quota_is_named_and_nothing_changes(void **state)
 {
 	struct fixture *fx = *state;
@@ -628,6 +669,7 @@ int main(void)
 		TEST(a_point_parks_at_a_claim_and_goes_on_after_it),
 		TEST(an_abandoned_transaction_leaves_nothing),
 		TEST(an_abandoned_batch_is_finished),
+		TEST(an_abandoned_batch_that_is_parked_leaves_the_queue),
 		TEST(the_quota_is_named_and_nothing_changes),
 	};
 
