@@ -117,11 +117,16 @@ static void drop_oldest(struct request_ids *ids)
 	free(e);
 }
 
+/* Another loop's clock may be ahead of this step's: then the answer is young. */
+static bool is_old(const struct request_id_entry *e, uint64_t now_ns)
+{
+	return now_ns > e->done_ns && now_ns - e->done_ns >= REQUEST_ID_TTL_NS;
+}
+
 static void expire(struct request_ids *ids, uint64_t now_ns)
 {
-	while (ids->oldest &&
-	       (now_ns - ids->oldest->done_ns >= REQUEST_ID_TTL_NS ||
-		ids->count >= LIMIT_REQUEST_IDS || ids->bytes > LIMIT_REQUEST_ID_BYTES))
+	while (ids->oldest && (is_old(ids->oldest, now_ns) || ids->count >= LIMIT_REQUEST_IDS ||
+			       ids->bytes > LIMIT_REQUEST_ID_BYTES))
 		drop_oldest(ids);
 }
 

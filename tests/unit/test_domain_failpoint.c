@@ -378,6 +378,19 @@ static void a_retry_gets_the_stored_answer(void **state)
 	REFUSED(fx, "Map", &m, PT_INVALID, "request_id: 15 bytes");
 }
 
+/* The clock that dates an answer may be ahead of that of the loop which looks. */
+static void an_answer_of_a_loop_that_is_ahead_is_kept(void **state)
+{
+	struct fixture *fx = *state;
+	Ptd__V1__MapRequest m = map_request(fx->context, 0, PAGE, 0, RW);
+	uint8_t id[16];
+
+	set_id(&m.request_id, id, 1);
+	assert_int_equal(((Ptd__V1__MapResponse *)OK(fx, "Map", &m))->outcome, PT_MAPPED);
+	fx->now_ns--;
+	assert_int_equal(((Ptd__V1__MapResponse *)OK(fx, "Map", &m))->outcome, PT_MAPPED);
+}
+
 static void ids_belong_to_a_principal(void **state)
 {
 	struct fixture *fx = *state;
@@ -480,6 +493,7 @@ int main(void)
 		TEST(chance_has_a_seed),
 		TEST(a_lost_invalidation_shows),
 		TEST(a_retry_gets_the_stored_answer),
+		TEST(an_answer_of_a_loop_that_is_ahead_is_kept),
 		TEST(ids_belong_to_a_principal),
 		TEST(a_retry_waits_for_the_first),
 		TEST(a_retry_takes_over_when_the_first_is_cancelled),
