@@ -47,6 +47,9 @@ static enum call_result fields_geometry(struct call *call, const struct machine 
 				     .pa_bits = m->pt.pa_bits,
 				     .ipa_bits = DEFAULT_IPA_BITS};
 
+	if (g && g->start_level_plus_2 > 5)
+		return call_fail(call, PT_INVALID, "geometry.start_level_plus_2: %u is above 5",
+				 g->start_level_plus_2);
 	if (g) {
 		a.granule_shift = g->granule_shift ? g->granule_shift : DEFAULT_GRANULE;
 		a.ipa_bits = g->ipa_bits;
@@ -55,9 +58,6 @@ static enum call_result fields_geometry(struct call *call, const struct machine 
 		a.start_level_given = g->start_level_plus_2 != 0;
 		a.start_level = (int)g->start_level_plus_2 - 2;
 	}
-	if (g && g->start_level_plus_2 > 5)
-		return call_fail(call, PT_INVALID, "geometry.start_level_plus_2: %u is above 5",
-				 g->start_level_plus_2);
 	if (!g || !g->ipa_bits)
 		a.ipa_bits = a.pa_bits < DEFAULT_IPA_BITS ? a.pa_bits : DEFAULT_IPA_BITS;
 	/* Tables stand in the upper half of the machine's PA space: a smaller one cannot reach

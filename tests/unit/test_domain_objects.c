@@ -215,6 +215,8 @@ static void bad_contexts_are_refused_by_name(void **state)
 	g.pa_bits = 0;
 	g.start_level_plus_2 = 6;
 	REFUSED(fx, "CreateContext", &q, PT_INVALID, "geometry.start_level_plus_2: 6");
+	g.start_level_plus_2 = UINT32_MAX / 2 + 1;
+	REFUSED(fx, "CreateContext", &q, PT_INVALID, "geometry.start_level_plus_2: 2147483648");
 	q.geometry = NULL;
 	q.options = &o;
 	o.hd = true;
