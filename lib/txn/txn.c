@@ -2,16 +2,21 @@
 /* The transaction: claim, drain, prepare, commit point, commit, flush, retire, release. */
 #include "range.h"
 
+/* clang-format off */
 /*
- * CLAIM    publishes the hull of the items, rounded out to the blocks that its edges cut; may
- * queue. DRAIN    waits for the sections that began before. PREPARE  (plan.c) may fail: then
- * everything is given back and nothing has changed. If a fault has put a larger block over an edge
- * before the drain, it starts again with a claim that covers any block. COMMIT   (commit.c) after
- * the commit point: cannot fail, allocates nothing. FLUSH    discharges what is owed, takes
- * unlinked tables apart, releases the claim. RETIRE   waits for accesses in flight that may use an
- * old translation. Only the agent that steps it touches a transaction. With no other agent on the
- * machine nothing waits.
+ * CLAIM    claims the hull of the items, rounded out to the blocks that its edges cut; may queue.
+ * DRAIN    waits for the sections that began before.
+ * PREPARE  (plan.c) may fail: then everything is given back and nothing has changed. If a fault has
+ *          put a larger block over an edge before the drain, it starts again with a claim that
+ *          covers any block.
+ * COMMIT   (commit.c) after the commit point: cannot fail, allocates nothing.
+ * FLUSH    discharges what is owed, takes unlinked tables apart, releases the claim.
+ * RETIRE   waits for accesses in flight that may use an old translation.
+ *
+ * Only the agent that steps it touches a transaction. With no other agent on the machine nothing
+ * waits.
  */
+/* clang-format on */
 
 static enum pt_outcome refuse(struct pt_txn *txn, enum pt_outcome code, uint32_t index)
 {
@@ -281,7 +286,7 @@ enum pt_outcome pt_txn_step(struct pt_txn *txn, struct pt_agent *agent, uint32_t
 
 bool pt_txn_abort(struct pt_txn *txn, struct pt_agent *agent)
 {
-	if (txn->committed)
+	if (txn->committed || (txn->teardown && txn->phase != PT_TXN_DONE))
 		return false;
 	txn->agent = agent;
 	if (txn->phase != PT_TXN_DONE && txn->count)

@@ -383,6 +383,7 @@ static void teardown_bounded_steps(void **state) /* B17 */
 	for (unsigned i = 0; i < 64; i++)
 		ASSERT_OUTCOME(PT_MAPPED, map_point(&c, i * PT_SZ_1G));
 	ASSERT_OUTCOME(PT_OK, pt_ctx_destroy_begin(&txn, &c.ctx, wake));
+	assert_false(pt_txn_abort(&txn, &c.agent)); /* or the context would stay dying for ever */
 	do {
 		uint64_t freed = txn.effects.tables_freed;
 

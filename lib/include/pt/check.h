@@ -25,14 +25,16 @@ struct pt_finding {
 	const char *text;
 };
 
+/* clang-format off */
 /*
  * One function a rule. True: the write keeps the rule. Pure; any context, no locks.
  *
- * W2  a table is linked by a release store or a compare-and-swap, never by a plain store.
- * W3  a valid descriptor becomes another valid one only with the same output, size and type:
- * permissions, AF, DBM and software bits may differ (Arm ARM D8.16, break-before-make). W9  LOCKED
- * is left by a store of its own operation, never by a compare-and-swap of another.
+ *   W2  a table is linked by a release store or a compare-and-swap, never by a plain store
+ *   W3  a valid descriptor becomes another valid one only with the same output, size and type:
+ *       permissions, AF, DBM and software bits may differ (Arm ARM D8.16, break-before-make)
+ *   W9  LOCKED is left by a store of its own operation, never by a compare-and-swap of another
  */
+/* clang-format on */
 bool pt_check_w2(const struct pt_write *write);
 bool pt_check_w3(const struct pt_write *write);
 bool pt_check_w9(const struct pt_write *write);

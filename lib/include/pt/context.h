@@ -93,14 +93,16 @@ static inline const struct pt_slots *pt_ctx_slots(struct pt_ctx *ctx)
 }
 
 /*
- * Teardown: refuses all new work at once (PT_WRONG_STATE for others), then, in bounded steps, waits
- * for claims, unmaps, flushes the VMID and gives back every table. Call pt_ctx_destroy_begin()
- * once, then step until PT_OK; after that the memory of *ctx is the caller's again once all agents
- * that may still hold it have ended their sections.
+ * Teardown: from now on no claim is granted to others (PT_WRONG_STATE); point operations and faults
+ * that meet no claim still pass until the first step has claimed the whole space, and are waited
+ * for. Then, in bounded steps: unmaps, flushes the VMID and gives back every table. Call
+ * pt_ctx_destroy_begin() once (PT_WRONG_STATE: it was called before), then pt_txn_step() until
+ * PT_OK; it cannot be given up. Nobody may look the context up from the begin on, and its agents
+ * have called pt_machine_use(), readers too: the start tables go when their sections have ended,
+ * and then the memory of *ctx is the caller's again.
  */
 struct pt_txn;
 enum pt_outcome pt_ctx_destroy_begin(struct pt_txn *txn, struct pt_ctx *ctx,
 				     void (*wake)(struct pt_waiter *));
-/* Then pt_txn_step() until PT_OK. */
 
 #endif

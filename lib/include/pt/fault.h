@@ -23,22 +23,34 @@ struct pt_fault_result {
 	uint32_t tables_added;
 };
 
+/* clang-format off */
 /*
  * Handles one stage-2 fault of a context, in a section, without a lock. Returns
- *   PT_MAPPED          this call installed the leaf: the largest block that slot, alignment and
- * backing page allow PT_ALREADY_MAPPED  another agent had installed it, or the right was granted
- * already; the faulting vCPU's own TLB entry is invalidated PT_RELAXED         the missing right
- * was added in place, without break-before-make; local invalidation done PT_MADE_YOUNG      the
- * access flag was set PT_RACED           lost a race, or met an entry between break and make:
- * re-enter the guest PT_PARKED          the address is claimed: pt_waiter_park(), then again
- *   PT_NO_SLOT, PT_READ_ONLY, PT_DENIED  the VMM's business (KVM: an MMIO exit or an injected
- * abort) PT_OUT_OF_RANGE    ipa beyond the context's IPA size PT_NO_MEMORY, PT_QUOTA  nothing
- * changed PT_WRONG_STATE     the context is being torn down A fault never narrows a mapping: a late
- * fault with fewer rights finds PT_ALREADY_MAPPED. Rights: R always, W when the slot is writable
- * (and it is a write, if the slot logs dirty pages), X added by an instruction fetch unless the
- * slot says PT_SLOT_NO_EXEC. (KVM: user_mem_abort, kvm_pgtable_stage2_relax_perms,
- * handle_access_fault.)
+ *   PT_MAPPED           this call installed the leaf: the largest block that slot, alignment and
+ *                       backing page allow
+ *   PT_ALREADY_MAPPED   the leaf was there and grants the access, by whatever slot or mapping; the
+ *                       faulting vCPU's own TLB entry is invalidated
+ *   PT_RELAXED          the missing right was added in place, without break-before-make; local
+ *                       invalidation done
+ *   PT_MADE_YOUNG       the access flag was set
+ *   PT_RACED            lost a race, met an entry between break and make, or a block that reaches
+ *                       into a claim: re-enter the guest
+ *   PT_PARKED           the page is claimed: pt_waiter_park(), then again
+ *   PT_NO_SLOT, PT_READ_ONLY, PT_DENIED
+ *                       the VMM's business (KVM: an MMIO exit or an injected abort); DENIED also
+ *                       for a leaf that maps other memory than the slot's
+ *   PT_WRONG_OWNER      an annotated entry
+ *   PT_OUT_OF_RANGE     ipa beyond the context's IPA size
+ *   PT_NO_MEMORY, PT_QUOTA
+ *                       no page for a table; nothing changed
+ *   PT_WRONG_STATE      the context is being torn down
+ *
+ * A fault never narrows a mapping: a late fault with fewer rights finds PT_ALREADY_MAPPED. Rights:
+ * R always; W when the slot is writable (if it logs dirty pages: when this is a write); X added by
+ * an instruction fetch unless the slot says PT_SLOT_NO_EXEC. (KVM: user_mem_abort,
+ * kvm_pgtable_stage2_relax_perms, handle_access_fault.)
  */
+/* clang-format on */
 enum pt_outcome pt_fault_handle(struct pt_agent *agent, struct pt_ctx *ctx,
 				const struct pt_fault *fault, struct pt_fault_result *result);
 

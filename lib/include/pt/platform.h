@@ -5,17 +5,18 @@
  * way to touch a table.
  *
  * They are bound at compile time: <pt/port.h> is found in the include folder of the port that the
- * build chose (lib/port/host/include, later lib/port/el2/include) and defines, as static inline
- * functions where it matters:
- *
- *   struct pt_port      one memory of table pages; pt_port_table() turns a table's PA into a
- * pointer struct pt_port_mmu  the TLBs of one machine (host: a model of each vCPU's; EL2: nothing,
- * the CPUs have them) struct pt_port_lock a spin lock for short lists; never held across a
- * descriptor access or a callback
- *
- * In a checked build (PT_CHECKED) <pt/port.h> wraps the same names and feeds lib/check, the trace,
- * the failpoints inside the core and the scheduler.
+ * build chose (lib/port/host/include, later lib/port/el2/include). It defines the functions below,
+ * as static inline ones where it matters, and three types:
  */
+/* clang-format off */
+/*
+ *   struct pt_port       one memory of table pages, as one machine sees it
+ *   struct pt_port_mmu   the TLBs of one machine (host: a model of each vCPU's; EL2: nothing)
+ *   struct pt_port_lock  a spin lock for short lists; zeroed: free
+ *
+ * In a checked build (PT_CHECKED) the same names show each write to a live descriptor to lib/check.
+ */
+/* clang-format on */
 #ifndef PT_PLATFORM_H
 #define PT_PLATFORM_H
 
@@ -56,27 +57,51 @@ enum pt_failpoint {
 
 /*
  * What <pt/port.h> provides. Every function may be called inside a section; none blocks or
- * allocates.
- *
- *   pt_pte *pt_port_table(const struct pt_port *, struct pt_pa table)
- *           pointer to a table in this port's table memory; valid to the end of the section
- *   pt_pte  pt_pte_load(const pt_pte *)                    single-copy atomic, acquire with respect
- * to a linked table void    pt_pte_store(pt_pte *, pt_pte)                 single-copy atomic,
- * relaxed: under a drained claim void    pt_pte_store_release(pt_pte *, pt_pte)         links a
- * private subtree, or makes after break bool    pt_pte_cas(pt_pte *, pt_pte *old, pt_pte new)
- * acquire-release; on failure *old is what stands there void    pt_pte_init(pt_pte *, pt_pte) a
- * plain store to a private table (checker rule W1) void    pt_port_fence_store(void) DSB ISHST:
- * private tables are complete before a link void    pt_port_fence_full(void) DMB ISH: the two sides
- * of claims and sections void    pt_port_tlbi(struct pt_port_mmu *, const struct pt_tlbi *)  with
- * its DSBs, in the order of checker rule T1 void    pt_port_zero(void *, size_t bytes) zeroes a
- * private table or a frame void    pt_port_dcache_clean_inval_poc(struct pt_port *, struct pt_pa,
- * uint64_t size) void    pt_port_icache_inval_pou(struct pt_port *, struct pt_pa, uint64_t size)
- *   void    pt_port_lock(struct pt_port_lock *), pt_port_unlock(struct pt_port_lock *)
- *   pt_pte  pt_pte_private(const pt_pte *)                 a plain load from a table that nobody else
- * can reach
- *   bool    pt_port_failpoint(enum pt_failpoint, uint64_t scope)  true: fail now. scope: the
- * context's handle, 0 if none void    pt_port_relax(void)                            a spin-wait
- * hint
+ * allocates. Addresses and sizes are bytes.
  */
+/* clang-format off */
+/*
+ * Tables
+ *   pt_pte *pt_port_table(const struct pt_port *port, struct pt_pa table);
+ *       Pointer to a table in the port's table memory; valid to the end of the section.
+ *   void pt_port_zero(void *at, size_t bytes);
+ *       Zeroes a private table or a frame.
+ *
+ * Descriptors
+ *   pt_pte pt_pte_load(const pt_pte *slot);
+ *       Single-copy atomic; acquire, with respect to the table that the descriptor links.
+ *   void pt_pte_store(pt_pte *slot, pt_pte entry);
+ *       Single-copy atomic, relaxed: under a drained claim.
+ *   void pt_pte_store_release(pt_pte *slot, pt_pte entry);
+ *       Links a private subtree, or makes after break.
+ *   bool pt_pte_cas(pt_pte *slot, pt_pte *old, pt_pte entry);
+ *       Acquire and release. On failure *old is what stands there.
+ *   void pt_pte_init(pt_pte *slot, pt_pte entry);
+ *       A plain store to a private table (checker rule W1).
+ *   pt_pte pt_pte_private(const pt_pte *slot);
+ *       A plain load from a table that nobody else can reach.
+ *
+ * Order
+ *   void pt_port_fence_store(void);
+ *       DSB ISHST: private tables are complete before a link.
+ *   void pt_port_fence_full(void);
+ *       DMB ISH: the two sides of claims and sections.
+ *   void pt_port_relax(void);
+ *       A hint in a loop that spins.
+ *   void pt_port_lock(struct pt_port_lock *lock);
+ *   void pt_port_unlock(struct pt_port_lock *lock);
+ *       Never held across a descriptor access or a callback.
+ *
+ * TLBs and caches
+ *   void pt_port_tlbi(struct pt_port_mmu *mmu, const struct pt_tlbi *tlbi);
+ *       With its DSBs, in the order of checker rule T1; complete on return.
+ *   void pt_port_dcache_clean_inval_poc(struct pt_port *port, struct pt_pa pa, uint64_t size);
+ *   void pt_port_icache_inval_pou(struct pt_port *port, struct pt_pa pa, uint64_t size);
+ *
+ * Failures
+ *   bool pt_port_failpoint(unsigned point, uint64_t scope);
+ *       True: fail now. `point` is an enum pt_failpoint; `scope` the context's handle, 0 if none.
+ */
+/* clang-format on */
 
 #endif

@@ -48,19 +48,24 @@ struct pt_error {
  */
 enum pt_outcome pt_item_check(const struct pt_item *item);
 
+/* clang-format off */
 /*
  * Tries an item as a point operation: one entry, published by one compare-and-swap, beside
- * everything else. In a section. Returns a named outcome  done; effects added; on MAP of an invalid
- * entry a missing chain of tables is built privately and linked by the same compare-and-swap
- *   PT_MORE          not a point operation (more than one entry, a block to split, a table in the
- * way): use a pt_txn PT_PARKED        the address is claimed: pt_waiter_park(), then again PT_RACED
- * lost to another agent, or the entry is LOCKED: try again in a later section an error nothing
- * changed; err filled An unmap has been flushed from every TLB when this returns, but accesses of
- * agents that were inside a section may still be in flight: with more than one agent on the
- * machine, reply only after pt_grace_done() (see pt_item_needs_grace()). The item has passed
- * pt_item_check(). The context's generation is left alone: the caller counts once a request, not
- * once an item.
+ * everything else. In a section. The item has passed pt_item_check(). Returns
+ *   a named outcome   done; effects added, item->outcome written. A MAP of an invalid entry builds
+ *                     the missing tables privately and links them by the same compare-and-swap
+ *   PT_MORE           not a point operation (more than one entry, a block to split, a table in the
+ *                     way): use a pt_txn
+ *   PT_PARKED         the address is claimed: pt_waiter_park(), then again
+ *   PT_RACED          lost to another agent, or the entry is LOCKED: again in a later section
+ *   an error          nothing changed; code, ipa and level of *err filled (index is the caller's)
+ *
+ * What it took away has been flushed from every TLB when this returns (effects->tlbis rises), but
+ * accesses of agents that were inside a section may still be in flight: with more than one agent on
+ * the machine, reply only after pt_grace_done() (see pt_item_needs_grace()). The context's
+ * generation is left alone: the caller counts once a request, not once an item.
  */
+/* clang-format on */
 enum pt_outcome pt_point(struct pt_agent *agent, struct pt_item *item, struct pt_effects *effects,
 			 struct pt_error *err);
 
@@ -152,7 +157,7 @@ enum pt_outcome pt_txn_init(struct pt_txn *txn, struct pt_item *items, uint32_t 
  * ends before the next call. PT_MORE: call again in another section. PT_PARKED: call again after
  * wake. PT_OK: done; effects, outcomes and generation are final, every stale translation is gone,
  * no access that used one is in flight. An error: nothing changed, everything given back,
- * txn->error filled.
+ * txn->error filled, effects zero.
  */
 enum pt_outcome pt_txn_step(struct pt_txn *txn, struct pt_agent *agent, uint32_t budget);
 
@@ -160,8 +165,9 @@ enum pt_outcome pt_txn_step(struct pt_txn *txn, struct pt_agent *agent, uint32_t
 bool pt_item_needs_grace(const struct pt_machine *machine, const struct pt_agent *self);
 
 /* Gives up before the commit point: true, all given back (again steps are not allowed). False:
- * committed, keep stepping. After PT_PARKED the claim may have been granted meanwhile; then wake is
- * still to come, and the transaction's memory stays until it has. */
+ * committed, or a teardown, which cannot be given up: keep stepping. After PT_PARKED the claim may
+ * have been granted meanwhile; then wake is still to come, and the transaction's memory stays until
+ * it has. */
 bool pt_txn_abort(struct pt_txn *txn, struct pt_agent *agent);
 
 static inline bool pt_txn_committed(const struct pt_txn *txn)

@@ -1,18 +1,23 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* clang-format off */
 /*
  * Host port, for tests: a TLB that keeps every translation it ever saw until an invalidation that
  * must remove it, and answers with the oldest it has.
  *
- * It stands for any hardware: what one CPU may keep, this one keeps. Invalidations remove no more
- * than they must:
- *   IPA    entries of the VMID that translate exactly that IPA, at the hinted level if a hint is
- * given RANGE  entries of the VMID that reach into the range, the same hint LOCAL  as IPA, for one
- * vCPU VMID, ALL  by VMID, everything Each fill also makes a combined stage-1+2 entry, kept apart.
- * Stage-2 invalidations by IPA leave those alone; the VMALLE1 half that each kind above ends with
- * removes all of the VMID.
+ * It stands for any hardware: what one CPU may keep, this one keeps. Each fill also makes a combined
+ * stage-1+2 entry, kept apart: stage-2 invalidations by IPA leave those alone, and the VMALLE1 half
+ * that each kind by address ends with removes all of the VMID. Invalidations remove no more than
+ * they must:
+ *
+ *   IPA        entries of the VMID that translate exactly that IPA, at the hinted level if there is
+ *              a hint
+ *   RANGE      entries of the VMID that reach into the range, the same hint
+ *   LOCAL      as IPA, for one vCPU
+ *   VMID, ALL  by VMID, everything
  *
  * One mutex a vCPU: tests want certainty here, not speed.
  */
+/* clang-format on */
 #include "tlb.h"
 
 #include <assert.h>
