@@ -418,6 +418,27 @@ static void link_after_init(void **state)
 	}
 }
 
+/* A table gives way to a block only if none of its entries is in use, wherever that one stands. */
+static void one_entry_keeps_a_table(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < SHAPES; i++) {
+		struct core c;
+		uint64_t page, block;
+
+		core_open(&c, &shapes[i]);
+		page = core_size(&c, 3);
+		block = core_size(&c, 2);
+		for (uint64_t at = 0; at < block; at += at ? block - 2 * page : page) {
+			ASSERT_OUTCOME(PT_MAPPED, core_map(&c, at, page, at + page, PT_PROT_R, 0));
+			ASSERT_OUTCOME(PT_OVERLAP, core_map(&c, 0, block, 0, PT_PROT_R, 0));
+			mapped(&c, at, at + page, 3);
+			ASSERT_OUTCOME(PT_UNMAPPED, core_unmap(&c, at, page));
+		}
+		core_close(&c);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -429,6 +450,7 @@ int main(void)
 		cmocka_unit_test(replace_splits_precisely),
 		cmocka_unit_test(fold_requires_pa_and_attr),
 		cmocka_unit_test(a_block_takes_the_place_of_an_empty_table),
+		cmocka_unit_test(one_entry_keeps_a_table),
 		cmocka_unit_test(holes_are_fine_and_counted),
 		cmocka_unit_test(unmap_keeps_blocks),
 		cmocka_unit_test(split_preserves_attrs),

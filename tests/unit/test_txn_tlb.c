@@ -184,6 +184,85 @@ static void teardown_leaves_no_entry_of_the_vmid(void **state)
 	close_rig(&rig);
 }
 
+/* A block's entry may be cached in any form: it goes when the block is split, even for a
+ * relaxation. */
+static void a_split_flushes_the_block(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < SHAPES; i++) {
+		struct rig rig;
+		uint64_t page, block;
+
+		open_rig(&rig, &shapes[i]);
+		page = core_size(&rig.c, 3);
+		block = core_size(&rig.c, 2);
+		ASSERT_OUTCOME(PT_MAPPED, core_map(&rig.c, block, block, 0, PT_PROT_R, 0));
+		all_touch(&rig, 2 * block - page, PT_ACCESS_READ, PT_OK);
+		ASSERT_OUTCOME(PT_RELAXED, core_protect(&rig.c, block + page, page, PT_PROT_RW));
+		for (uint32_t vcpu = 0; vcpu < 4; vcpu++)
+			assert_int_equal(0, pt_host_tlb_count(&rig.c.mmu, vcpu));
+		close_rig(&rig);
+	}
+}
+
+static struct rig *watched;
+static unsigned wakes, entries_at_wake;
+
+static void count_entries(struct pt_waiter *waiter)
+{
+	(void)waiter;
+	wakes++;
+	for (uint32_t vcpu = 0; vcpu < 4; vcpu++)
+		entries_at_wake += pt_host_tlb_count(&watched->c.mmu, vcpu);
+}
+
+/* Who waited for the part that a claim lets go of finds no translation from before it. */
+static void what_a_claim_lets_go_of_is_flushed(void **state)
+{
+	struct pt_waiter waiter;
+	struct pt_item item;
+	struct pt_txn txn;
+	struct rig rig;
+
+	(void)state;
+	open_rig(&rig, &shapes[0]);
+	watched = &rig;
+	wakes = entries_at_wake = 0;
+	ASSERT_OUTCOME(PT_MAPPED,
+		       core_map(&rig.c, 0, 4 * PT_SZ_2M, 0, PT_PROT_R, PT_MAP_FORCE_PAGES));
+	all_touch(&rig, 0, PT_ACCESS_READ, PT_OK);
+	item = core_item(&rig.c, PT_ITEM_UNMAP, 0, 4 * PT_SZ_2M, 0, 0, 0);
+	ASSERT_OUTCOME(PT_OK, pt_txn_init(&txn, &item, 1, 0, false, NULL));
+	for (bool parked = false; !wakes;) {
+		pt_section_begin(&rig.c.agent);
+		ASSERT_OUTCOME(PT_MORE, pt_txn_step(&txn, &rig.c.agent, 1));
+		pt_section_end(&rig.c.agent);
+		if (!parked)
+			assert_true(pt_waiter_park(&waiter, &rig.c.ctx, 0, 0xfff, count_entries));
+		parked = true;
+	}
+	assert_int_equal(0, entries_at_wake);
+	ASSERT_OUTCOME(PT_OK, core_run(&txn, &rig.c.agent, 100));
+	close_rig(&rig);
+}
+
+/* V1: entries may outlive the leaves they came from, so a VMID is flushed whatever the tables hold.
+ */
+static void an_empty_context_gives_its_vmid_back_flushed(void **state)
+{
+	struct pt_txn txn;
+	struct rig rig;
+
+	(void)state;
+	open_rig(&rig, &shapes[0]);
+	ASSERT_OUTCOME(PT_OK, pt_ctx_destroy_begin(&txn, &rig.c.ctx, NULL));
+	ASSERT_OUTCOME(PT_OK, core_run(&txn, &rig.c.agent, 100));
+	assert_int_equal(1, txn.effects.tlbis);
+	assert_int_equal(1, atomic_load(&rig.c.mmu.generation));
+	rig.c.ctx.machine = NULL;
+	close_rig(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -192,6 +271,9 @@ int main(void)
 		cmocka_unit_test(tightening_is_flushed_and_relaxing_is_not),
 		cmocka_unit_test(ledger_merges_and_overflows_safely),
 		cmocka_unit_test(teardown_leaves_no_entry_of_the_vmid),
+		cmocka_unit_test(a_split_flushes_the_block),
+		cmocka_unit_test(what_a_claim_lets_go_of_is_flushed),
+		cmocka_unit_test(an_empty_context_gives_its_vmid_back_flushed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
