@@ -60,6 +60,13 @@ void watch_wake_all(struct watch_list *list)
 	pt_port_unlock(&list->lock);
 }
 
+void watch_listed(struct watch_list *list, struct watcher *watcher, uint64_t handle)
+{
+	pt_port_lock(&list->lock);
+	watcher->listed = handle;
+	pt_port_unlock(&list->lock);
+}
+
 static bool concerned(const struct watcher *w, const struct context *c)
 {
 	if (w->machine && w->machine != c->machine->handle)
@@ -72,7 +79,7 @@ static bool told_already(const struct watcher *w, const struct context *c, uint3
 {
 	if (kind != PTD__V1__WATCH_KIND__WATCH_KIND_CHANGED)
 		return false;
-	for (uint32_t i = 0; i < w->count; i++)
+	for (uint32_t i = w->in_hand; i < w->count; i++)
 		if (w->event[(w->head + i) % LIMIT_WATCH_EVENTS].handle == c->handle)
 			return true;
 	return false;
@@ -119,6 +126,7 @@ bool watch_next(struct watch_list *list, struct watcher *watcher, struct watch_e
 	some = watcher->count || watcher->overflowed;
 	if (watcher->count)
 		*event = watcher->event[watcher->head];
+	watcher->in_hand = watcher->count != 0;
 	watcher->asleep = !some;
 	pt_port_unlock(&list->lock);
 	return some;
@@ -127,6 +135,7 @@ bool watch_next(struct watch_list *list, struct watcher *watcher, struct watch_e
 void watch_sent(struct watch_list *list, struct watcher *watcher, bool overflow)
 {
 	pt_port_lock(&list->lock);
+	watcher->in_hand = false;
 	if (overflow) {
 		watcher->overflowed = false;
 	} else if (watcher->count) {

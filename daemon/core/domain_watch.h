@@ -26,7 +26,8 @@ struct watcher {
 	uint64_t listed, bound; /* EXISTING is told up to `listed`, and due up to `bound` */
 	uint32_t head, count;
 	bool overflowed;
-	bool asleep; /* has told all; the next event wakes it */
+	bool in_hand; /* the first event is being told: what happens now is news again */
+	bool asleep;  /* has told all; the next event wakes it */
 	struct watch_event event[LIMIT_WATCH_EVENTS];
 };
 
@@ -41,6 +42,9 @@ bool watch_add(struct watch_list *list, struct watcher *watcher);
 void watch_remove(struct watch_list *list, struct watcher *watcher);
 /* Wakes everybody, at a drain. */
 void watch_wake_all(struct watch_list *list);
+
+/* EXISTING is told up to `handle` from now on; what happens to it comes as an event. */
+void watch_listed(struct watch_list *list, struct watcher *watcher, uint64_t handle);
 
 /* Tells all watchers that something happened to `context`. */
 void watch_note(struct domain *domain, const struct context *context, uint32_t kind);

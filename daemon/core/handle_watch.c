@@ -56,19 +56,16 @@ static bool list_existing(struct call *call, struct watch *w)
 {
 	struct watcher *watcher = &w->watcher;
 	struct machine *m = watcher->machine ? peek_machine(call, watcher->machine) : NULL;
-	struct context *c = NULL;
+	uint64_t listed = watcher->listed;
+	struct context *c;
 
-	for (;;) {
-		if (m || !watcher->machine)
-			c = registry_next_context(call->domain, m, watcher->listed);
-		if (!c || c->handle > watcher->bound)
-			break;
+	while ((m || !watcher->machine) && (c = registry_list_next(call->domain, m, watcher))) {
 		if (!tell(call, w, PTD__V1__WATCH_KIND__WATCH_KIND_EXISTING,
-			  context_message(c, from_room, w)))
+			  context_message(c, from_room, w))) {
+			watch_listed(&call->domain->watchers, watcher, listed);
 			return false;
-		pt_port_lock(&call->domain->watchers.lock);
-		watcher->listed = c->handle;
-		pt_port_unlock(&call->domain->watchers.lock);
+		}
+		listed = c->handle;
 	}
 	w->synced = tell(call, w, PTD__V1__WATCH_KIND__WATCH_KIND_SYNCED, NULL);
 	return w->synced;

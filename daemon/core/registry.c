@@ -229,6 +229,21 @@ struct context *registry_next_context(struct domain *d, struct machine *of, uint
 	return c;
 }
 
+struct context *registry_list_next(struct domain *d, struct machine *of, struct watcher *w)
+{
+	uint64_t key;
+	struct context *c;
+
+	pt_port_lock(&d->lock);
+	c = ordered_next(of ? &of->contexts : &d->context_list, w->listed, &key);
+	if (c && c->handle <= w->bound)
+		watch_listed(&d->watchers, w, c->handle);
+	else
+		c = NULL;
+	pt_port_unlock(&d->lock);
+	return c;
+}
+
 uint32_t registry_machines(struct domain *d)
 {
 	uint32_t n;

@@ -31,6 +31,11 @@ void registry_remove_context(struct domain *domain, struct context *context);
 struct machine *registry_next_machine(struct domain *domain, uint64_t after);
 struct context *registry_next_context(struct domain *domain, struct machine *of, uint64_t after);
 
+/* The next context that a watch has still to tell of as EXISTING, NULL: none. From the moment it is
+ * found on, what happens to it is an event of the watch. */
+struct context *registry_list_next(struct domain *domain, struct machine *of,
+				   struct watcher *watcher);
+
 /* How many there are: relaxed, for GetStats and limits. */
 uint32_t registry_machines(struct domain *domain);
 uint32_t registry_contexts(struct domain *domain);

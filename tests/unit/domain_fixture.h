@@ -46,6 +46,7 @@ struct fake {
 	uint8_t *bytes;
 	/* A server stream: what was sent, unpacked again; `room` messages fit. */
 	unsigned room, sent;
+	void (*meanwhile)(struct fake *); /* what another loop does while a message is sent */
 	Ptd__V1__WatchContextsResponse *message[MAX_SENT];
 };
 
@@ -109,6 +110,8 @@ bool call_send(struct call *call, const ProtobufCMessage *message)
 	f->message[f->sent++] =
 		(void *)protobuf_c_message_unpack(message->descriptor, NULL, n, bytes);
 	free(bytes);
+	if (f->meanwhile)
+		f->meanwhile(f);
 	return true;
 }
 

@@ -465,6 +465,48 @@ static void a_watcher_hears_what_happens(void **state)
 	REFUSED(fx, "WatchContexts", &w, PT_NOT_FOUND, "machine:");
 }
 
+static struct fixture *meanwhile_in;
+
+/* On the other loop, when the message of the context is made and not yet told. */
+static void another_quota(struct fake *f)
+{
+	Ptd__V1__SetQuotaRequest q = PTD__V1__SET_QUOTA_REQUEST__INIT;
+
+	q.context = meanwhile_in->context;
+	q.quota_pages = 100 + f->sent;
+	f->meanwhile = NULL;
+	call_on(meanwhile_in, 1, "SetQuota", &q);
+}
+
+static void a_change_while_a_watcher_is_told_is_told_next(void **state)
+{
+	struct fixture *fx = *state;
+	Ptd__V1__WatchContextsRequest w = PTD__V1__WATCH_CONTEXTS_REQUEST__INIT;
+	Ptd__V1__SetQuotaRequest q = PTD__V1__SET_QUOTA_REQUEST__INIT;
+	struct fake *f = fake_call(fx, 0, "WatchContexts", &w);
+
+	meanwhile_in = fx;
+	f->meanwhile = another_quota;
+	assert_int_equal(fake_run(f), CALL_STREAM);
+	assert_told(f, 0, EXISTING, "m0/g0");
+	assert_int_equal(told(f, 0)->context->quota_pages, 0);
+	assert_told(f, 1, SYNCED, NULL);
+	assert_told(f, 2, CHANGED, "m0/g0");
+	assert_int_equal(told(f, 2)->context->quota_pages, 101);
+	q.context = fx->context;
+	q.quota_pages = 7;
+	OK(fx, "SetQuota", &q);
+	f->meanwhile = another_quota;
+	assert_int_equal(fake_run(f), CALL_STREAM);
+	assert_told(f, 3, CHANGED, "m0/g0");
+	assert_int_equal(told(f, 3)->context->quota_pages, 7);
+	assert_told(f, 4, CHANGED, "m0/g0");
+	assert_int_equal(told(f, 4)->context->quota_pages, 104);
+	assert_int_equal(f->sent, 5);
+	fake_abandon(f);
+	fake_end(f);
+}
+
 static void a_slow_watcher_is_told_of_its_loss_once(void **state)
 {
 	struct fixture *fx = *state;
@@ -627,6 +669,7 @@ int main(void)
 		TEST(a_machine_with_contexts_goes_only_by_force),
 		TEST(a_deletion_waits_for_a_transaction),
 		TEST(a_watcher_hears_what_happens),
+		TEST(a_change_while_a_watcher_is_told_is_told_next),
 		TEST(a_slow_watcher_is_told_of_its_loss_once),
 		TEST(memory_is_read_and_written_as_the_agent_sees_it),
 		TEST(info_states_every_limit),
