@@ -53,7 +53,7 @@ daemon: $(B)/ptd $(B)/ptd-checked
 # Tests of the domain's handlers: called directly, with doubles of the call's functions in place of the wire.
 $(B)/tests/unit/test_domain_%: tests/unit/test_domain_%.c $(B)/libcore.a $(B)/libproto.a $(B)/libpt.a
 	$(call say,CCLD,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(HOST_DEFS) $(DAEMON_INC) -Itests -o $@ $^ \
+	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(HOST_DEFS) $(DAEMON_INC) -Itests -o $@ $(filter %.c,$^) $(filter %.a,$^) \
 		$(LDFLAGS_ALL) -lcmocka $(CORE_LIBS)
 
 # Tests of the wire: units of the core, and the simulation.
