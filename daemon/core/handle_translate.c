@@ -58,7 +58,10 @@ static uint64_t span_of(const struct context *c, const struct hw_result *w)
 		       : 0;
 }
 
-static struct context *ask(struct call *call, const struct question *q, struct hw_result *walk)
+/* Walks. NULL: the call has failed; *raced: an entry was between break and make, to be asked again.
+ */
+static struct context *ask(struct call *call, const struct question *q, struct hw_result *walk,
+			   bool *raced)
 {
 	struct context *c = find_context(call, q->context, "context");
 
@@ -74,7 +77,8 @@ static struct context *ask(struct call *call, const struct question *q, struct h
 			  c->pt.geo.ipa_bits);
 	if (call->status.code != PT_OK)
 		return NULL;
-	pt_host_translate(&c->pt, pt_ipa(q->ipa), (enum pt_access)q->access, walk);
+	*raced = pt_host_translate(&c->pt, pt_ipa(q->ipa), (enum pt_access)q->access, walk) ==
+		 PT_RACED;
 	/* An EL0 fetch has a right of its own under FEAT_XNX. */
 	if (q->el0 && q->access == PT_ACCESS_EXEC &&
 	    (walk->fault == HW_NO_FAULT || walk->fault == HW_PERMISSION))
@@ -117,10 +121,13 @@ enum call_result fault_translate(struct call *call)
 	struct hw_syndrome syndrome;
 	Ptd__V1__TranslateResponse *r;
 	struct context *c;
+	bool raced;
 
-	c = ask(call, &ask_for, &walk);
+	c = ask(call, &ask_for, &walk, &raced);
 	if (!c)
 		return CALL_DONE;
+	if (raced)
+		return CALL_MORE;
 	r = translation(call, c, &ask_for, &walk, &syndrome);
 	call->response = r ? &r->base : NULL;
 	return CALL_DONE;
@@ -206,8 +213,11 @@ enum call_result fault_explain(struct call *call)
 	Ptd__V1__ExplainResponse *r;
 	const struct pt_slot *slot;
 	struct context *c;
+	bool raced;
 
-	c = ask(call, &ask_for, &walk);
+	c = ask(call, &ask_for, &walk, &raced);
+	if (c && raced)
+		return CALL_MORE;
 	r = c ? new_response(call, &ptd__v1__explain_response__descriptor) : NULL;
 	if (!r)
 		return CALL_DONE;

@@ -376,6 +376,43 @@ static void a_right_that_was_granted_already_needs_no_slot(void **state)
 	}
 }
 
+/* Split, replace and unmap pass through LOCKED: whoever only looks is not told of a hole. */
+static void an_entry_between_break_and_make_is_no_hole(void **state)
+{
+	uint64_t data = 0;
+	struct pt_host_access a = {
+		.ipa = {0x1000}, .access = PT_ACCESS_READ, .length = 8, .data = &data};
+	struct pt_host_ram ram;
+	struct hw_result r;
+	struct core c;
+	pt_pte *entry, leaf;
+
+	(void)state;
+	core_open_bytes(&c, &shapes[0], 16 << 20, true);
+	ASSERT_OUTCOME(PT_OK, pt_host_ram_create(&ram, PT_SZ_2M));
+	ASSERT_OUTCOME(PT_MAPPED, core_map(&c, 0x1000, 0x1000, 0x1000, PT_PROT_R, 0));
+	entry = slot_of(&c, 0x1000);
+	leaf = *entry;
+	*entry = PT_PTE_LOCKED;
+	pt_section_begin(&c.agent);
+	ASSERT_OUTCOME(PT_RACED, pt_host_translate(&c.ctx, a.ipa, PT_ACCESS_READ, &r));
+	ASSERT_OUTCOME(PT_MORE, pt_host_access(&c.agent, &c.ctx, &ram, &a));
+	a.handle_faults = true; /* also where no memslot is */
+	ASSERT_OUTCOME(PT_MORE, pt_host_access(&c.agent, &c.ctx, &ram, &a));
+	assert_int_equal(PT_RACED, a.exit[PT_HOST_MAX_EXITS - 1].outcome);
+	a.handle_faults = false;
+	*entry = leaf;
+	ASSERT_OUTCOME(PT_OK, pt_host_translate(&c.ctx, a.ipa, PT_ACCESS_READ, &r));
+	assert_int_equal(HW_NO_FAULT, r.fault);
+	ASSERT_OUTCOME(PT_OK, pt_host_access(&c.agent, &c.ctx, &ram, &a));
+	*entry = 0;
+	ASSERT_OUTCOME(PT_OK, pt_host_translate(&c.ctx, a.ipa, PT_ACCESS_READ, &r));
+	assert_int_equal(HW_TRANSLATION, r.fault);
+	pt_section_end(&c.agent);
+	pt_host_ram_destroy(&ram);
+	core_close(&c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -390,6 +427,7 @@ int main(void)
 		cmocka_unit_test(out_of_pages_changes_nothing),
 		cmocka_unit_test(a_reader_and_a_writer_take_at_most_two_exits),
 		cmocka_unit_test(a_right_that_was_granted_already_needs_no_slot),
+		cmocka_unit_test(an_entry_between_break_and_make_is_no_hole),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

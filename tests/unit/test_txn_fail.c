@@ -423,7 +423,7 @@ static void a_refused_reservation_takes_no_quota_from_others(void **unused)
 	ASSERT_OUTCOME(PT_MAPPED, core_map(&c, PT_SZ_2M, PT_SZ_2M, 0, PT_PROT_R, 0));
 	atomic_store(&c.ctx.quota_pages, atomic_load(&c.ctx.table_pages) + 2);
 	assert_int_equal(0, pthread_create(&thread, NULL, ask_for_too_much, &g));
-	for (unsigned i = 0; i < 3000; i++) {
+	for (unsigned i = 0; i < 20000; i++) {
 		struct pt_item page = core_item(&c, PT_ITEM_MAP, 0, 0x1000, 0, PT_PROT_R, 0);
 
 		ASSERT_OUTCOME(PT_MAPPED, core_point(&c, page, NULL, NULL));

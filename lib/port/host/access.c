@@ -11,7 +11,8 @@
 
 #include <assert.h>
 
-#define FILL_TRIES 4
+#define FILL_TRIES  4
+#define BREAK_TRIES 1000 /* an entry is LOCKED for one TLBI, unless its writer lost its CPU */
 
 /* One pt_host_access() in progress. */
 struct run {
@@ -65,10 +66,23 @@ static void walk(struct pt_ctx *ctx, uint64_t ipa, enum hw_access kind, bool el0
 	hw_walk(&regs, &bus, ipa, kind, el0, r);
 }
 
-void pt_host_translate(struct pt_ctx *ctx, struct pt_ipa ipa, enum pt_access access,
-		       struct hw_result *result)
+/* An entry between break and make is no hole: what it maps is the same before and after, or is
+ * being replaced by another operation. */
+static bool under_break(const struct hw_result *r)
 {
-	walk(ctx, ipa.v, (enum hw_access)access, false, false, result);
+	return r->fault == HW_TRANSLATION && pt_pte_locked(r->descriptor);
+}
+
+enum pt_outcome pt_host_translate(struct pt_ctx *ctx, struct pt_ipa ipa, enum pt_access access,
+				  struct hw_result *result)
+{
+	for (unsigned i = 0; i < BREAK_TRIES; i++) {
+		walk(ctx, ipa.v, (enum hw_access)access, false, false, result);
+		if (!under_break(result))
+			return PT_OK;
+		pt_port_relax();
+	}
+	return PT_RACED;
 }
 
 static_assert((int)HW_READ == PT_ACCESS_READ && (int)HW_WRITE == PT_ACCESS_WRITE &&
@@ -283,6 +297,8 @@ static enum pt_outcome run_access(struct run *run, struct pt_host_ram *ram)
 	enum pt_outcome o;
 
 	while (!translate(run, &pair, &r)) {
+		if (!a->handle_faults && under_break(&r))
+			return PT_MORE;
 		if (!a->handle_faults) {
 			record_exit(a, &r, verdict(&r));
 			return verdict(&r);

@@ -91,9 +91,10 @@ enum pt_outcome pt_host_access(struct pt_agent *agent, struct pt_ctx *ctx, struc
 			       struct pt_host_access *access);
 
 /* An architectural walk of a context without TLB, fault handling or hardware updates: Translate and
- * Explain. In a section. */
-void pt_host_translate(struct pt_ctx *ctx, struct pt_ipa ipa, enum pt_access access,
-		       struct hw_result *result);
+ * Explain. In a section. PT_OK, or PT_RACED: the walk met an entry between break and make, and
+ * *result is a fault that was never there; again in a later section. */
+enum pt_outcome pt_host_translate(struct pt_ctx *ctx, struct pt_ipa ipa, enum pt_access access,
+				  struct hw_result *result);
 
 /* Failpoints, process-wide; the daemon arms them. */
 struct pt_host_failpoint {
