@@ -205,6 +205,25 @@ static void a_split_flushes_the_block(void **state)
 	}
 }
 
+static void a_replaced_leaf_is_flushed(void **state)
+{
+	struct pt_item item;
+	struct rig rig;
+	uint64_t pa;
+
+	(void)state;
+	open_rig(&rig, &shapes[0]);
+	ASSERT_OUTCOME(PT_MAPPED, core_map(&rig.c, 0, 0x4000, 0, PT_PROT_R, 0));
+	all_touch(&rig, 0x1000, PT_ACCESS_READ, PT_OK);
+	item = core_item(&rig.c, PT_ITEM_MAP, 0x1000, 0x1000, 0x7000, PT_PROT_R, PT_MAP_REPLACE);
+	ASSERT_OUTCOME(PT_MAPPED, core_point(&rig.c, item, NULL, NULL));
+	for (uint32_t vcpu = 0; vcpu < 4; vcpu++) {
+		ASSERT_OUTCOME(PT_OK, touch(&rig, vcpu, 0x1000, PT_ACCESS_READ, &pa));
+		assert_int_equal(0x7000, pa);
+	}
+	close_rig(&rig);
+}
+
 static struct rig *watched;
 static unsigned wakes, entries_at_wake;
 
@@ -272,6 +291,7 @@ int main(void)
 		cmocka_unit_test(ledger_merges_and_overflows_safely),
 		cmocka_unit_test(teardown_leaves_no_entry_of_the_vmid),
 		cmocka_unit_test(a_split_flushes_the_block),
+		cmocka_unit_test(a_replaced_leaf_is_flushed),
 		cmocka_unit_test(what_a_claim_lets_go_of_is_flushed),
 		cmocka_unit_test(an_empty_context_gives_its_vmid_back_flushed),
 	};
