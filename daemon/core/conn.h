@@ -28,7 +28,7 @@ struct conn {
 	uint32_t open;			       /* of those, streams that nghttp2 still has */
 	struct stream *block_stream;	       /* whose header block is being received */
 	struct stream *wait_first, *wait_last; /* calls that wait for the client to read */
-	size_t body_bytes;		       /* unfinished messages */
+	size_t body_bytes;		       /* requests of unfinished calls */
 	size_t queued;			       /* answers not yet framed */
 	struct outbuf *writing;		       /* given to the driver, not yet done */
 	uint64_t write_since_ns;

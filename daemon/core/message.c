@@ -13,6 +13,7 @@ struct inmsg {
 	struct inmsg *next;
 	uint8_t *body;
 	uint32_t length;
+	size_t reserved; /* what it counts for in the connection's budget */
 	bool slab;
 };
 
@@ -26,6 +27,7 @@ static bool begin_message(struct stream *stream)
 {
 	struct frame *frame = &stream->frame;
 	struct conn *conn = stream->conn;
+	size_t need = frame->length + sizeof(struct inmsg);
 
 	if (frame->prefix[0]) {
 		stream_fail(stream, PT_UNSUPPORTED, PT_GRPC_INTERNAL,
@@ -43,13 +45,13 @@ static bool begin_message(struct stream *stream)
 			    "more than one message for a unary method");
 		return false;
 	}
-	if (conn->body_bytes + frame->length > WIRE_BODY_BUDGET) {
+	if (conn->body_bytes + need > WIRE_BODY_BUDGET) {
 		stream_fail(stream, PT_TOO_LARGE, PT_GRPC_RESOURCE_EXHAUSTED,
-			    "too many unfinished messages on this connection");
+			    "too many bytes in unfinished calls on this connection");
 		return false;
 	}
-	stream->reserved = frame->length;
-	conn->body_bytes += frame->length;
+	stream->reserved = need;
+	conn->body_bytes += need;
 	stream->room = 0;
 	stream->body_slab = streams_in(stream) || frame->length > BODY_FIRST;
 	return true;
@@ -83,7 +85,9 @@ static bool queue_message(struct stream *stream)
 		stream_fail(stream, PT_NO_MEMORY, PT_GRPC_RESOURCE_EXHAUSTED, NULL);
 		return false;
 	}
-	*message = (struct inmsg){NULL, stream->frame.body, stream->frame.length, true};
+	*message = (struct inmsg){NULL, stream->frame.body, stream->frame.length, stream->reserved,
+				  true};
+	stream->reserved = 0;
 	if (stream->in_last)
 		stream->in_last->next = message;
 	else
@@ -93,10 +97,10 @@ static bool queue_message(struct stream *stream)
 	return true;
 }
 
+/* The memory is the connection's to answer for until the call, or a stream's message, is over: a
+ * client that reads no answers would otherwise make us keep any number of requests. */
 static bool end_message(struct stream *stream)
 {
-	stream->conn->body_bytes -= stream->reserved;
-	stream->reserved = 0;
 	if (streams_in(stream)) {
 		if (!queue_message(stream))
 			return false;
@@ -208,6 +212,7 @@ static void free_message(struct stream *stream, struct inmsg *message)
 {
 	struct slab *slab = &stream->conn->shard->slab;
 
+	stream->conn->body_bytes -= message->reserved;
 	if (message->slab)
 		slab_free(slab, message->body);
 	slab_free(slab, message);

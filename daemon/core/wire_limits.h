@@ -17,7 +17,7 @@
 #define WIRE_HIGH_WATER	       (1u << 20)
 #define WIRE_LOW_WATER	       (256u << 10)
 #define WIRE_STREAM_QUEUE      (256u << 10) /* answers that a stream may have waiting */
-#define WIRE_BODY_BUDGET       (32u << 20)  /* unfinished messages of a connection */
+#define WIRE_BODY_BUDGET       (32u << 20)  /* requests of unfinished calls of a connection */
 #define WIRE_LAST_STREAM       (1 << 30)    /* beyond it: GOAWAY, before the numbers end */
 #define WIRE_LIVE_CALLS	       1024u	    /* of a connection, also those whose stream is gone */
 #define WIRE_SESSION_MEMORY    (16u << 20)  /* nghttp2's own, of a connection */

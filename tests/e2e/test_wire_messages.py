@@ -268,6 +268,39 @@ def _():
         equal((reply.status, reply.reset), (UNIMPLEMENTED, rawh2.NO_ERROR))
 
 
+def send_slowly(c, stream, payload):
+    """Within the stream's window; ends early when the answer is there."""
+    room = (1 << 20) + c.granted.get(stream, 0)
+    for at in range(0, len(payload), 16384):
+        while at + 16384 > room and not c.reply(stream).ended and c.read_some():
+            room = (1 << 20) + c.granted.get(stream, 0)
+        if c.reply(stream).ended:
+            return
+        c.data(stream, payload[at:at + 16384], end=at + 16384 >= len(payload))
+
+
+@test("a client that reads no answers makes the daemon keep 32 MiB of its requests, and no more")
+def _():
+    body = message(sized(500, b"y" * (LIMIT - 16)))
+    settings = struct.pack(">HI", 4, 0)
+    with Unchanged(), Connection(PTD, settings=settings, greedy=False) as c:
+        c.send(rawh2.frame(rawh2.WINDOW_UPDATE, 0, 0, struct.pack(">I", 1 << 20)))
+        streams = []
+        for _ in range(10):
+            streams.append(c.open(GET_INFO))
+            send_slowly(c, streams[-1], body)
+        equal(c.finish(streams[-1]).status, RESOURCE_EXHAUSTED)
+        kept = [s for s in streams if not c.reply(s).ended]
+        true(1 < len(kept) < 9, f"{len(kept)} kept")
+        for stream in kept:
+            c.send(rawh2.frame(rawh2.WINDOW_UPDATE, 0, stream, struct.pack(">I", 1 << 16)))
+            equal(c.finish(stream).status, OK)
+        again = c.open(GET_INFO)
+        c.send(rawh2.frame(rawh2.WINDOW_UPDATE, 0, again, struct.pack(">I", 1 << 16)))
+        send_slowly(c, again, body)
+        equal(c.finish(again).status, OK)
+
+
 @test("a message under cancellation is forgotten")
 def _():
     with Unchanged() as c:
