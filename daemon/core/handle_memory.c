@@ -15,6 +15,7 @@ struct span {
 	uint64_t address, length;
 	enum pt_access access;
 	uint64_t *pa; /* of each chunk, found before the first byte moves */
+	bool raced;   /* met an entry between break and make: once more, in a later step */
 };
 
 static enum call_result fail_at(struct call *call, enum pt_outcome code, const char *text,
@@ -64,7 +65,7 @@ static uint64_t chunk(const struct span *s, uint64_t at)
 }
 
 /* The PA of the chunk at offset `at`. CALL_MORE: found, and inside the machine's memory. */
-static enum call_result locate(struct call *call, const struct span *s, uint64_t at, uint64_t *pa)
+static enum call_result locate(struct call *call, struct span *s, uint64_t at, uint64_t *pa)
 {
 	uint64_t address = s->address + at;
 	struct hw_result walk = {.pa = address, .level = PT_TTL_UNKNOWN};
@@ -72,8 +73,10 @@ static enum call_result locate(struct call *call, const struct span *s, uint64_t
 	if (s->context && address >> s->context->pt.geo.ipa_bits)
 		return fail_at(call, PT_OUT_OF_RANGE, "beyond the IPA space", address,
 			       PT_TTL_UNKNOWN);
-	if (s->context)
-		pt_host_translate(&s->context->pt, pt_ipa(address), s->access, &walk);
+	s->raced = s->context && pt_host_translate(&s->context->pt, pt_ipa(address), s->access,
+						   &walk) == PT_RACED;
+	if (s->raced)
+		return CALL_DONE;
 	if (walk.fault == HW_PERMISSION)
 		return fail_at(call, PT_DENIED, "the context lacks the right", address, walk.level);
 	if (walk.fault != HW_NO_FAULT)
@@ -123,7 +126,7 @@ enum call_result memory_read(struct call *call)
 	Ptd__V1__ReadMemoryResponse *r;
 
 	if (resolve(call, &s, q->machine, q->context) != CALL_MORE || check(call, &s) != CALL_MORE)
-		return CALL_DONE;
+		return s.raced ? CALL_MORE : CALL_DONE;
 	r = new_response(call, &ptd__v1__read_memory_response__descriptor);
 	if (!r)
 		return CALL_DONE;
@@ -143,7 +146,7 @@ static enum call_result write_step(struct call *call)
 	Ptd__V1__WriteMemoryResponse *r;
 
 	if (resolve(call, &s, q->machine, q->context) != CALL_MORE || check(call, &s) != CALL_MORE)
-		return CALL_DONE;
+		return s.raced ? CALL_MORE : CALL_DONE;
 	r = new_response(call, &ptd__v1__write_memory_response__descriptor);
 	if (!r)
 		return CALL_DONE;
