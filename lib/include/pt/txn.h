@@ -131,8 +131,8 @@ struct pt_txn {
 	struct pt_effects effects;
 	struct pt_error error;
 	uint64_t expected_generation, generation;
-	bool quiet; /* set by the caller after init: the generation stays; the caller counts the
-		       change itself, once for several transactions */
+	bool quiet; /* set by the caller after init, without an expected generation: the generation
+		       stays; the caller counts the change itself, once for several transactions */
 	const struct pt_slots
 		*publish; /* set by the caller after init: the slot table of the commit point */
 	const struct pt_slots
