@@ -62,7 +62,7 @@ END_TO_END = Stage("e2e", 90, [Make("programs", ("all",)), Tests(E2E, env={"PTD_
 ADDRESS = Stage("asan+ubsan", 120, [
     Make("asan", ("all", "tests"), "-asan", ASAN),
     Tests(UNIT, "-asan"),
-    Tests(("tests/e2e/test_smoke.py", "tests/e2e/test_fields.py", "tests/conform/test_*.py"), "-asan"),
+    Tests(("tests/e2e/test_fields*.py", "tests/e2e/test_wire*.py"), "-asan"),
 ])
 THREADS = Stage("tsan", 60, [
     Make("tsan", ("all", "tests"), "-tsan", TSAN),

@@ -298,7 +298,7 @@ def _detail_code(status):
     return detail.code if detail else None
 
 
-def refused(name, call, *args, **kwargs):
+def refused(name, call, /, *args, **kwargs):
     """The call fails with that row of the outcome table; returns the error."""
     import grpc
     try:
