@@ -191,6 +191,7 @@ void conn_accept(struct shard *shard, const struct event *event)
 	conn->principal = *event->principal;
 	conn->accepted_ns = shard->now_ns;
 	conn->timer.fire = on_tick;
+	input_begin(&conn->input);
 	conn->idle_frames = full_budget(WIRE_IDLE_FRAMES, WIRE_IDLE_FRAMES_RATE, shard->now_ns);
 	conn->resets_in = full_budget(WIRE_RESETS_IN, WIRE_RESETS_IN_RATE, shard->now_ns);
 	conn->resets_out = full_budget(WIRE_RESETS_OUT, WIRE_RESETS_OUT_RATE, shard->now_ns);
@@ -210,20 +211,25 @@ void conn_accept(struct shard *shard, const struct event *event)
 	conn_dirty(conn);
 }
 
-void conn_bytes(struct conn *conn, const uint8_t *data, size_t length)
+static bool take_bytes(struct conn *conn, const uint8_t *data, size_t length)
 {
-	ssize_t used;
+	ssize_t used = nghttp2_session_mem_recv(conn->session, data, length);
 
-	count(&conn->shard->counters->bytes_in, length);
-	if (conn->failing || conn->terminated || conn->closing)
-		return;
-	used = nghttp2_session_mem_recv(conn->session, data, length);
 	if (used == NGHTTP2_ERR_BAD_CLIENT_MAGIC || used == NGHTTP2_ERR_NOMEM)
 		conn_close(conn, ACTION_ABORT);
 	else if (used < 0)
 		conn_fail(conn, NGHTTP2_ENHANCE_YOUR_CALM, nghttp2_strerror((int)used));
 	else if (nghttp2_session_get_outbound_queue_size(conn->session) > WIRE_OUTBOUND_ITEMS)
 		conn_fail(conn, NGHTTP2_ENHANCE_YOUR_CALM, "too many frames wait to be sent");
+	return !conn->failing && !conn->closing;
+}
+
+void conn_bytes(struct conn *conn, const uint8_t *data, size_t length)
+{
+	count(&conn->shard->counters->bytes_in, length);
+	if (conn->failing || conn->terminated || conn->closing)
+		return;
+	input_take(conn, data, length, take_bytes);
 	if (conn->open)
 		conn_watch(conn);
 	conn_pause_if_full(conn);

@@ -3,6 +3,7 @@
 #ifndef PTD_CONN_H
 #define PTD_CONN_H
 
+#include "input.h"
 #include "shard_state.h"
 
 /* A bucket of tokens; time and useful work fill it. */
@@ -17,6 +18,7 @@ struct conn {
 	struct conn *next, *prev;
 	struct conn *next_dirty;
 	nghttp2_session *session;
+	struct input input;
 	nghttp2_mem mem;
 	size_t mem_used;
 	struct principal principal;

@@ -71,10 +71,37 @@ def _():
     ends(frame(rawh2.SETTINGS, 0, 0, struct.pack(">HI", 4, 1 << 31)), rawh2.FLOW_CONTROL_ERROR)
     ends(frame(rawh2.WINDOW_UPDATE, 0, 0, u32(0)), rawh2.PROTOCOL_ERROR)
     ends(frame(rawh2.WINDOW_UPDATE, 0, 0, u32((1 << 31) - 1)), rawh2.FLOW_CONTROL_ERROR)
-    ends(frame(rawh2.RST_STREAM, 0, 9, u32(8)), rawh2.PROTOCOL_ERROR)
+    ends(frame(rawh2.RST_STREAM, 0, 2, u32(8)), rawh2.PROTOCOL_ERROR)
+    ends(frame(rawh2.RST_STREAM, 0, 9, b"short"), FRAME_SIZE_ERROR)
+    ends(frame(rawh2.HEADERS, 0, 3, b"\x82") + frame(rawh2.RST_STREAM, 0, 9, u32(8)), rawh2.PROTOCOL_ERROR)
     ends(frame(rawh2.HEADERS, rawh2.END_HEADERS, 3, b"\xff\xff\xff\xff\xff"), COMPRESSION_ERROR)
     ends(frame(rawh2.HEADERS, 0, 3, b"\x82") + frame(rawh2.PING, 0, 0, b"12345678"), rawh2.PROTOCOL_ERROR)
     ends(frame(rawh2.DATA, 8, 1, b"\xff"), rawh2.PROTOCOL_ERROR, opened=True)
+
+
+@test("a reset of a stream that was never opened, as gRPC's own client sends it, leaves the other calls alone")
+def _():
+    with Connection(PTD) as c:
+        watch = c.open("/grpc.health.v1.Health/Watch")
+        c.data(watch, message(b""))
+        while not c.reply(watch).body:
+            c.read_some()
+        reset = frame(rawh2.RST_STREAM, 0, c.new_stream(), u32(rawh2.CANCEL))
+        c.send(reset)
+        equal(c.call(CHECK, b"").status, 0)
+        reset = frame(rawh2.RST_STREAM, 0, c.new_stream(), u32(rawh2.CANCEL))
+        later = c.new_stream()
+        data = reset + frame(rawh2.HEADERS, rawh2.END_HEADERS, later,
+                             c.header_block(rawh2.request_headers(CHECK))) + frame(rawh2.DATA, 1, later, message(b""))
+        for i in range(len(data)):
+            c.send(data[i:i + 1])
+        equal(c.finish(later).status, 0)
+        true(not c.reply(watch).ended and c.goaway is None)
+    with Connection(PTD) as c:
+        equal(c.call(CHECK, b"").status, 0)
+        for _ in range(3000):
+            c.send(frame(rawh2.RST_STREAM, 0, c.new_stream(), u32(rawh2.CANCEL)))
+        equal(c.wait_close(), rawh2.ENHANCE_YOUR_CALM)
 
 
 @test("HEADERS on a stream that ended long ago end the connection")
