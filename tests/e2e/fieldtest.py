@@ -58,7 +58,8 @@ def failpoint(**fields):
     try:
         yield armed.id
     finally:
-        service.DisarmFailpoints(message.DisarmFailpointsRequest(id=armed.id))
+        with contextlib.suppress(Exception):  # it may have ended by itself
+            service.DisarmFailpoints(message.DisarmFailpointsRequest(id=armed.id))
 
 
 def main():
