@@ -76,13 +76,13 @@ case $line in "ptd ready"*) ;; *) wrong "ptd says: $line" ;; esac
 
 say "1. A daemon is up, on a unix socket of its own."
 show 0 server info
-has "loops 2" "granule_shifts 12,14,16"
+has "loops 2" "granule 4K,16K,64K"
 
 say "2. A machine with 4 GiB and 4 vCPUs; a guest's stage-2 context; memory behind 1 GiB of it, in 2 MiB pages."
 show 0 machine create m0 --memory 4G --vcpus 4
 has "memory_bytes 4G" "vcpus 4"
 show 0 context create m0/g0 --ipa-bits 40
-has "granule_shift 12" "start_level_plus_2 3" "table_pages 0"
+has "granule 4K" "start_level 1" "table_pages 0"
 show 0 slot set m0/g0 0 0x4000_0000 1G 0x4000_0000 --backing 2M
 has "leaves_removed 0"
 
