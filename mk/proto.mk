@@ -30,6 +30,6 @@ $(B)/python/.stamp: $(PROTO_ALL)
 	$(call say,PROTOC,$(B)/python)
 	$(Q)mkdir -p $(B)/python && protoc -Iproto --python_out=$(B)/python --grpc_python_out=$(B)/python \
 		--plugin=protoc-gen-grpc_python=$$(command -v grpc_python_plugin) $(PROTO_ALL) && touch $@
-python: $(B)/python/.stamp
+python: $(B)/python/.stamp #: generated Python stubs in python/ of the build folder
 .PHONY: python
 -include $(PROTO_OBJ:.o=.d)
