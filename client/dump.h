@@ -30,8 +30,8 @@ enum dump_class dump_class(const struct dump_row *row);
 uint64_t dump_span(const struct dump *dump, const struct dump_row *row);
 
 /*
- * The layout of Linux's stage2_page_tables (debugfs). A hole at the end of the space is not printed,
- * as there. Needs rows with holes.
+ * The layout of Linux's stage2_page_tables (debugfs). A hole at the end of the space is not
+ * printed, as there. Needs rows with holes.
  */
 void dump_kernel(const struct dump *dump, FILE *to);
 

@@ -12,9 +12,13 @@ mandir ?= $(datarootdir)/man
 unitdir ?= $(libdir)/systemd/system
 INSTALL ?= install
 
+MAN1 := $(patsubst docs/man/%.scd,$(B)/%,$(sort $(wildcard docs/man/*.1.scd)))
+$(B)/%.1: docs/man/%.1.scd
+	$(Q)mkdir -p $(@D) && scdoc < $< > $@
+
 INSTALL_PROGRAMS := ptd:$(sbindir) ptd-checked:$(sbindir) ptctl:$(bindir)
 INSTALL_DATA := $(B)/libptd.a:$(libdir) $(B)/libptd.pc:$(libdir)/pkgconfig client/include/ptd.h:$(includedir) \
-	LICENSE:$(docdir) README.md:$(docdir) $(foreach f,$(wildcard docs/*.md),$(f):$(docdir)) \
+	$(MAN1:%=%:$(mandir)/man1) LICENSE:$(docdir) README.md:$(docdir) $(foreach f,$(wildcard docs/*.md),$(f):$(docdir)) \
 	$(foreach f,$(PROTO_SRC),$(f):$(datarootdir)/ptd/proto/ptd/v1) \
 	$(foreach f,$(MAN_PAGES),$(f):$(mandir)/man$(patsubst .%,%,$(suffix $(f)))) \
 	$(foreach f,$(wildcard systemd/*.service systemd/*.socket),$(f):$(unitdir))
@@ -25,7 +29,7 @@ $(B)/libptd.pc: mk/install.mk mk/flags.mk
 		'Name: libptd' 'Description: client of ptd, the page-table daemon' 'Version: $(VERSION)' \
 		'Libs: -L$${libdir} -lptd' 'Libs.private: $(LIBPTD_LIBS)' 'Cflags: -I$${includedir}' > $@
 
-install: all $(B)/libptd.pc #: puts programs, library, header and documents under DESTDIR and prefix
+install: all $(MAN1) $(B)/libptd.pc #: puts programs, library, header and documents under DESTDIR and prefix
 	$(Q)set -e; for pair in $(INSTALL_PROGRAMS); do from=$(B)/$${pair%%:*}; \
 		if [ -e "$$from" ]; then $(INSTALL) -D -t "$(DESTDIR)$${pair#*:}" "$$from"; fi; done
 	$(Q)set -e; for pair in $(INSTALL_DATA); do $(INSTALL) -D -m 644 -t "$(DESTDIR)$${pair#*:}" "$${pair%%:*}"; done

@@ -11,7 +11,7 @@ set -eu
 # What `make` needs.
 build="gcc make libc6-dev binutils libuv1-dev libnghttp2-dev libnghttp2-14 libprotobuf-c-dev protobuf-c-compiler
 protobuf-compiler protobuf-compiler-grpc libssl-dev liburcu-dev libjansson-dev libsmartcols-dev
-libinih-dev libxxhash-dev coreutils findutils sed"
+libinih-dev libxxhash-dev scdoc coreutils findutils sed"
 # What the tests, the demo, the benchmarks and `make lint` need besides.
 tests="clang clang-14 lld libclang-rt-14-dev clang-format clang-format-14 clang-tidy libcmocka-dev g++
 gcc-aarch64-linux-gnu python3 python3-grpcio python3-protobuf python3-h2 python3-hyperframe python3-hpack bats jq
@@ -40,11 +40,12 @@ case "${1-}" in
 	set=${2-build}
 	;;
 --list)
+	# shellcheck disable=SC2086 # lists of words
 	printf '%s\n' $build $tests
 	exit 0
 	;;
 "")
-	set=test
+	set="test"
 	;;
 *)
 	echo "usage: mk/setup.sh [--check build|test] [--list]" >&2
@@ -83,7 +84,9 @@ give_up() {
 
 export DEBIAN_FRONTEND=noninteractive
 if [ -n "$as_root" ]; then
-	command -v sudo >/dev/null && sudo -n true 2>/dev/null || give_up
+	if ! command -v sudo >/dev/null || ! sudo -n true 2>/dev/null; then
+		give_up
+	fi
 	as_root="sudo -n DEBIAN_FRONTEND=noninteractive "
 fi
 # shellcheck disable=SC2086 # both are lists of words

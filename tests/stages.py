@@ -58,7 +58,7 @@ BUILD = Stage("build", 180, [
 ])
 LAYERS = Stage("layers", 30, [Tests(("tests/layers/test_*.py", "tests/layers/test_*.sh"))])
 UNITS = Stage("unit", 60, [Make("unit", ("tests",)), Tests(UNIT)])
-END_TO_END = Stage("e2e", 90, [Make("programs", ("all",)), Tests(E2E, env={"PTD_FULL": "1"}, without=SLOW)])
+END_TO_END = Stage("e2e", 60, [Make("programs", ("all",)), Tests(E2E, env={"PTD_FULL": "1"}, without=SLOW)])
 ADDRESS = Stage("asan+ubsan", 120, [
     Make("asan", ("all", "tests"), "-asan", ASAN),
     Tests(UNIT, "-asan"),
@@ -71,7 +71,8 @@ THREADS = Stage("tsan", 60, [
 ])
 QUICK_MUTANTS = Stage("mutants", 60, [Tests(("tests/mutants/run",), timeout=180)])
 ALL_MUTANTS = Stage("mutants", 900, [Tests(("tests/mutants/run",), env={"MUTANTS": "all"}, timeout=1800)])
-REPO = Stage("repository", 120, [Tests(("tests/repo/test_*.py", "tests/repo/test_*.sh"), timeout=300, jobs=1)])
+FUZZ = Stage("fuzz", 60, [Make("fuzz", ("fuzz",), variables=("FUZZ_RUNS=20000",))])
+REPO = Stage("repository", 90, [Tests(("tests/repo/test_*.py", "tests/repo/test_*.sh"), timeout=300, jobs=1)])
 
 TIERS = {
     "test": [
@@ -80,8 +81,8 @@ TIERS = {
         Stage("unit", 30, [Tests(UNIT)]),
         Stage("e2e", 60, [Tests(E2E, without=SLOW)]),
     ],
-    "check": [BUILD, LAYERS, UNITS, END_TO_END, ADDRESS, THREADS, QUICK_MUTANTS, REPO],
-    "check-long": [BUILD, LAYERS, UNITS, END_TO_END, ADDRESS, THREADS, ALL_MUTANTS, REPO],
+    "check": [BUILD, LAYERS, UNITS, END_TO_END, ADDRESS, THREADS, QUICK_MUTANTS, FUZZ, REPO],
+    "check-long": [BUILD, LAYERS, UNITS, END_TO_END, ADDRESS, THREADS, ALL_MUTANTS, FUZZ, REPO],
     "unit": [UNITS],
     "layers": [LAYERS],
     "e2e": [END_TO_END],

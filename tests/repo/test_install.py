@@ -38,6 +38,7 @@ def _():
         seen = files(folder)
         for wanted in ("usr/sbin/ptd", "usr/bin/ptctl", "usr/lib/libptd.so", "usr/lib/libptd.so.0", "usr/lib/libptd.a",
                        "usr/include/ptd.h", "usr/lib/pkgconfig/libptd.pc", "usr/share/doc/ptd/README.md",
+                       "usr/share/man/man1/ptctl.1",
                        "usr/share/ptd/proto/ptd/v1/mapping.proto"):
             true(wanted in seen, f"{wanted} is not among {seen}")
         done = subprocess.run([os.path.join(folder, "usr/bin/ptctl"), "--version"], capture_output=True, text=True)

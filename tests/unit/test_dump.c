@@ -96,8 +96,8 @@ static void the_kernel_layout_is_linuxs(void **state)
 		      "0x0000000040000000-0x00000000c0000000           2G 1   R W px ux  AF BLK\n"
 		      "0x00000000c0000000-0x00000000c1000000          16M 2   R W PXNUXN AF BLK\n"
 		      "0x00000000c1000000-0x00000000c1003000          12K 3   R   px UXN AF    \n"
-	      "0x00000000c1003000-0x00000000c1200000        2036K 3\n"
-	      "0x00000000c1200000-0x0000000100000000        1006M 2\n");
+		      "0x00000000c1003000-0x00000000c1200000        2036K 3\n"
+		      "0x00000000c1200000-0x0000000100000000        1006M 2\n");
 }
 
 static void the_kernel_layout_joins_equal_attributes_only(void **state)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The platform seam of a port that only declares: lib is compiled against it for bare metal, to see what it asks for. */
+/* A platform seam that only declares: lib compiled against it shows what it asks of bare metal. */
 #ifndef PT_PORT_H
 #define PT_PORT_H
 
