@@ -24,7 +24,9 @@ INSTALL_DATA := $(B)/libptd.a:$(libdir) $(B)/libptd.pc:$(libdir)/pkgconfig clien
 	$(foreach f,$(wildcard systemd/*.service systemd/*.socket),$(f):$(unitdir))
 LIBPTD_FILES := libptd.so.$(VERSION) $(SONAME) libptd.so
 
-$(B)/libptd.pc: mk/install.mk mk/flags.mk
+# Written anew each time: it holds prefix and libdir as they are asked for now.
+.PHONY: $(B)/libptd.pc
+$(B)/libptd.pc:
 	$(Q)mkdir -p $(@D) && printf '%s\n' 'prefix=$(prefix)' 'libdir=$(libdir)' 'includedir=$(includedir)' '' \
 		'Name: libptd' 'Description: client of ptd, the page-table daemon' 'Version: $(VERSION)' \
 		'Libs: -L$${libdir} -lptd' 'Libs.private: $(LIBPTD_LIBS)' 'Cflags: -I$${includedir}' > $@
