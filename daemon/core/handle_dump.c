@@ -13,6 +13,8 @@
 
 #include <pt/walk.h>
 
+#include <string.h>
+
 /* A shared claim across steps. */
 struct hold {
 	struct call *call;
@@ -88,9 +90,10 @@ struct dump {
 	struct pt_walker walker;
 	Ptd__V1__DumpContextResponse *r;
 	const struct pt_geometry *geo;
-	uint32_t limit;
-	uint64_t first;	   /* tables that begin before it are not of this page */
-	uint64_t run_next; /* the entry that would go on with the last row */
+	struct call *call;
+	uint32_t limit, room; /* rows a page may have, and rows that the columns have room for */
+	uint64_t first;	      /* tables that begin before it are not of this page */
+	uint64_t run_next;    /* the entry that would go on with the last row */
 	bool holes, full;
 };
 
@@ -112,6 +115,41 @@ static bool continues(const struct dump *d, const struct pt_walk_entry *e)
 			   pt_oa_to_pte(d->geo, pt_pa(pt_pte_to_oa(d->geo, expected).v + n * step));
 	}
 	return e->entry == expected;
+}
+
+#define FIRST_ROWS 256
+
+static bool grow(struct call *call, void *column, size_t size, uint32_t from, uint32_t to)
+{
+	void *more = call_alloc(call, to * size), *had;
+
+	if (!more)
+		return false;
+	memcpy(&had, column, sizeof(had));
+	if (from)
+		memcpy(more, had, from * size);
+	memcpy(column, &more, sizeof(more));
+	return true;
+}
+
+/* Columns grow with what the context holds: many small dumps may wait beside each other. */
+static bool make_room(struct dump *d)
+{
+	Ptd__V1__DumpContextResponse *r = d->r;
+	uint32_t from = d->room, to = from ? 2 * from : FIRST_ROWS;
+
+	if (from == d->limit)
+		return false;
+	if (to > d->limit)
+		to = d->limit;
+	if (!grow(d->call, &r->ipa, sizeof(*r->ipa), from, to) ||
+	    !grow(d->call, &r->level, sizeof(*r->level), from, to) ||
+	    !grow(d->call, &r->descriptor, sizeof(*r->descriptor), from, to) ||
+	    !grow(d->call, &r->count, sizeof(*r->count), from, to) ||
+	    !grow(d->call, &r->table, sizeof(*r->table), from, to))
+		return false;
+	d->room = to;
+	return true;
 }
 
 static void add_row(struct dump *d, const struct pt_walk_entry *e)
@@ -155,7 +193,7 @@ static enum pt_walk_next visit(const struct pt_walk_entry *e, void *arg)
 		return PT_WALK_ON;
 	if (continues(d, e)) {
 		d->r->count[d->r->n_ipa - 1]++;
-	} else if (d->r->n_ipa == d->limit) {
+	} else if (d->r->n_ipa == d->room && !make_room(d)) {
 		end_page(d, e->ipa);
 		return PT_WALK_STOP;
 	} else {
@@ -164,18 +202,6 @@ static enum pt_walk_next visit(const struct pt_walk_entry *e, void *arg)
 	if (e->visit == PT_VISIT_LEAF)
 		d->run_next = e->ipa + pt_level_size(d->geo, e->level);
 	return PT_WALK_ON;
-}
-
-static bool make_columns(struct call *call, struct dump *d)
-{
-	Ptd__V1__DumpContextResponse *r = d->r;
-
-	r->ipa = call_alloc(call, d->limit * sizeof(*r->ipa));
-	r->level = call_alloc(call, d->limit * sizeof(*r->level));
-	r->descriptor = call_alloc(call, d->limit * sizeof(*r->descriptor));
-	r->count = call_alloc(call, d->limit * sizeof(*r->count));
-	r->table = call_alloc(call, d->limit * sizeof(*r->table));
-	return r->ipa && r->level && r->descriptor && r->count && r->table;
 }
 
 /* Fewer rows than levels could leave a page without room to go on. */
@@ -225,7 +251,8 @@ static enum call_result begin_dump(struct call *call, struct context *c)
 	d->r = new_response(call, &ptd__v1__dump_context_response__descriptor);
 	if (!d->r)
 		return CALL_DONE;
-	if (!make_columns(call, d))
+	d->call = call;
+	if (!make_room(d))
 		return fail_arena(call);
 	d->walker = (struct pt_walker){
 		.start = q->ipa,

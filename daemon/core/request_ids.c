@@ -55,8 +55,7 @@ static uint64_t hash_of(const struct call *call, const uint8_t *id)
 
 static bool same_key(const struct request_id_entry *e, const struct call *call, const uint8_t *id)
 {
-	return !memcmp(e->id, id, 16) && e->method == call->request->descriptor &&
-	       !strcmp(e->principal, call->principal->name);
+	return !memcmp(e->id, id, 16) && !strcmp(e->principal, call->principal->name);
 }
 
 static struct request_id_entry **place(const struct request_ids *ids, uint64_t hash)
@@ -197,7 +196,7 @@ static enum found ask_locked(struct request_ids *ids, struct call *call, struct 
 			once->owned = add(ids, call, id, body);
 		return once->owned ? FOUND_NEW : FOUND_NO_MEMORY;
 	}
-	if (!XXH128_isEqual(e->body, body))
+	if (e->method != call->request->descriptor || !XXH128_isEqual(e->body, body))
 		return FOUND_OTHER_BODY;
 	if (e->answer_type)
 		return copy_answer(call, e, answer);
@@ -220,7 +219,7 @@ static enum call_result ask(struct call *call, struct once *once, const uint8_t 
 	case FOUND_RUNNING: return CALL_PARKED;
 	case FOUND_OTHER_BODY:
 		return call_fail(call, PT_REQUEST_ID_REUSED,
-				 "request_id: it came with another body before");
+				 "request_id: it came with another method or body before");
 	case FOUND_ANSWER:
 		call->response = protobuf_c_message_unpack(answer.type, call->arena, answer.length,
 							   answer.bytes);

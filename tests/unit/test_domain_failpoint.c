@@ -353,7 +353,7 @@ static void a_retry_gets_the_stored_answer(void **state)
 	Ptd__V1__MapRequest m = map_request(fx->context, 0, PAGE, 0, RW);
 	Ptd__V1__CreateContextResponse *r;
 	uint64_t first;
-	uint8_t id[16];
+	uint8_t id[16], other[16];
 
 	set_id(&q.request_id, id, 1);
 	q.machine = fx->machine;
@@ -367,7 +367,9 @@ static void a_retry_gets_the_stored_answer(void **state)
 	q.name = (char *)(uintptr_t) "g2";
 	REFUSED(fx, "CreateContext", &q, PT_REQUEST_ID_REUSED, "request_id:");
 	q.name = (char *)(uintptr_t) "g1";
-	m.request_id = q.request_id; /* another method: another call */
+	m.request_id = q.request_id; /* another method is another request */
+	REFUSED(fx, "Map", &m, PT_REQUEST_ID_REUSED, "request_id:");
+	set_id(&m.request_id, other, 2);
 	assert_int_equal(((Ptd__V1__MapResponse *)OK(fx, "Map", &m))->outcome, PT_MAPPED);
 	assert_int_equal(((Ptd__V1__MapResponse *)OK(fx, "Map", &m))->outcome, PT_MAPPED);
 	fx->now_ns += REQUEST_ID_TTL_NS; /* forgotten */

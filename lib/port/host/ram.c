@@ -4,7 +4,8 @@
  *
  * A memfd takes a page on the first touch, reads included. `touched` has a bit for each page that
  * was ever written; a read of another page gives zeros without touching it. The bit is set before
- * the bytes are written, so whoever has seen the bytes, or learnt of them, sees the bit.
+ * the bytes are written, so whoever has seen the bytes, or learnt of them, sees the bit. Who sets
+ * it counts the page: no descriptor is kept, so machines are not bounded by the process's.
  *
  * All copies use relaxed atomics of up to 8 bytes: guests race, and that must be a race of the
  * guest's, not of ours.
@@ -13,7 +14,6 @@
 
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define PAGE_SHIFT 12
@@ -42,7 +42,8 @@ enum pt_outcome pt_host_ram_create(struct pt_host_ram *ram, uint64_t bytes)
 		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (bits == MAP_FAILED)
 		goto err_after_map;
-	*ram = (struct pt_host_ram){.base = base, .bytes = bytes, .touched = bits, .fd = fd};
+	close(fd);
+	*ram = (struct pt_host_ram){.base = base, .bytes = bytes, .touched = bits};
 	return PT_OK;
 
 err_after_map:
@@ -56,8 +57,7 @@ void pt_host_ram_destroy(struct pt_host_ram *ram)
 {
 	munmap(ram->touched, bitmap_bytes(ram->bytes));
 	munmap(ram->base, ram->bytes);
-	close(ram->fd);
-	*ram = (struct pt_host_ram){.fd = -1};
+	*ram = (struct pt_host_ram){0};
 }
 
 static bool is_touched(const struct pt_host_ram *ram, uint64_t pa)
@@ -70,11 +70,12 @@ static bool is_touched(const struct pt_host_ram *ram, uint64_t pa)
 
 static void touch(struct pt_host_ram *ram, uint64_t pa)
 {
-	uint64_t page = pa >> PAGE_SHIFT;
+	uint64_t page = pa >> PAGE_SHIFT, bit = UINT64_C(1) << page % 64;
 
-	if (!is_touched(ram, pa))
-		atomic_fetch_or_explicit(&ram->touched[page / 64], UINT64_C(1) << page % 64,
-					 memory_order_relaxed);
+	if (is_touched(ram, pa))
+		return;
+	if (!(atomic_fetch_or_explicit(&ram->touched[page / 64], bit, memory_order_relaxed) & bit))
+		atomic_fetch_add_explicit(&ram->pages, 1, memory_order_relaxed);
 }
 
 static void load_unit(void *to, const unsigned char *from, unsigned size)
@@ -197,7 +198,5 @@ enum pt_outcome pt_host_ram_write(struct pt_host_ram *ram, uint64_t pa, const vo
 
 uint64_t pt_host_ram_resident(const struct pt_host_ram *ram)
 {
-	struct stat st;
-
-	return fstat(ram->fd, &st) ? 0 : (uint64_t)st.st_blocks * 512;
+	return atomic_load_explicit(&ram->pages, memory_order_relaxed) << PAGE_SHIFT;
 }

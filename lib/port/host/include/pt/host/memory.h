@@ -32,7 +32,7 @@ struct pt_host_ram {
 	unsigned char *base;
 	uint64_t bytes;
 	_Atomic uint64_t *touched; /* a bit for each page ever written: reads of others take none */
-	int fd;
+	_Atomic uint64_t pages;	   /* how many of them */
 };
 
 /* PT_OK, PT_NO_MEMORY, or PT_INVALID for no bytes at all. */
