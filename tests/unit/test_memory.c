@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -39,6 +40,22 @@ static void memory_reads_as_zero_and_takes_pages_on_write(void **state)
 	assert_int_equal(pt_host_ram_resident(&ram), 8192);
 	assert_int_equal(pt_host_ram_read(&ram, 512 * GIB + 4093, data, 6), PT_OK);
 	assert_memory_equal(data, "\0abcd\0", 6);
+	pt_host_ram_destroy(&ram);
+}
+
+/* The lowest free descriptor is the same before and after: a machine keeps none. */
+static void a_machine_keeps_no_descriptor(void **state)
+{
+	int before = dup(1), after;
+	struct pt_host_ram ram;
+
+	(void)state;
+	assert_true(before >= 0);
+	close(before);
+	ram = make_ram(16384);
+	after = dup(1);
+	close(after);
+	assert_int_equal(after, before);
 	pt_host_ram_destroy(&ram);
 }
 
@@ -199,6 +216,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(memory_reads_as_zero_and_takes_pages_on_write),
+		cmocka_unit_test(a_machine_keeps_no_descriptor),
 		cmocka_unit_test(every_small_copy_is_byte_exact),
 		cmocka_unit_test(nothing_outside_is_touched),
 		cmocka_unit_test(table_memory_stands_in_the_upper_half_of_each_machine),
