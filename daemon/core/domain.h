@@ -7,6 +7,7 @@
 #define PTD_DOMAIN_H
 
 #include "call.h"
+#include "wire_config.h"
 
 #include <pt/host/memory.h>
 
@@ -20,6 +21,7 @@ struct domain_config {
 	const char *version;
 	const char *const *services; /* NULL-terminated full names */
 	uint32_t max_connections;
+	struct wire_config wire;
 };
 
 /* Creates the domain for `loops` shards. NULL: no memory. Single-threaded; so is destroy, after all

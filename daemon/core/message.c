@@ -181,13 +181,20 @@ static bool scan_failed(struct stream *stream, enum scan_result result)
 static bool unpack(struct stream *stream, const uint8_t *body, size_t length)
 {
 	const ProtobufCMessageDescriptor *type = stream->route->method.request;
+	ProtobufCMessage *(*fast)(ProtobufCAllocator *, size_t, const uint8_t *) =
+		stream->route->method.unpack;
 	struct arena *arena = &stream->arena;
 
 	if (scan_failed(stream, wire_scan(type, body, length)))
 		return false;
 	arena->overflow = false;
 	arena->cap = arena->used + WIRE_ARENA_FACTOR * length + WIRE_ARENA_SLACK;
-	stream->call.request = protobuf_c_message_unpack(type, stream->call.arena, length, body);
+	stream->call.request = NULL;
+	if (fast)
+		stream->call.request = fast(stream->call.arena, length, body);
+	if (!stream->call.request)
+		stream->call.request =
+			protobuf_c_message_unpack(type, stream->call.arena, length, body);
 	arena->cap = arena->used + WIRE_ARENA_WORK;
 	stream->call.request_bytes = body;
 	stream->call.request_length = length;

@@ -72,6 +72,7 @@ static bool make_domain(struct server *server)
 		.checked = CHECKED,
 		.version = PTD_VERSION,
 		.max_connections = server->options.max_connections,
+		.wire = server->options.wire,
 	};
 	const char *error;
 

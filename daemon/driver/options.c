@@ -19,6 +19,17 @@ enum key {
 	KEY_ALLOW_FAILPOINTS,
 	KEY_NO_REFLECTION,
 	KEY_CHECKED,
+	KEY_TLS_CERTIFICATE,
+	KEY_TLS_KEY,
+	KEY_TLS_CA,
+	KEY_CONNECTIONS_PER_PRINCIPAL,
+	KEY_KEEPALIVE_TIME,
+	KEY_KEEPALIVE_TIMEOUT,
+	KEY_KEEPALIVE_PERMIT,
+	KEY_MAX_CONNECTION_IDLE,
+	KEY_MAX_CONNECTION_AGE,
+	KEY_MAX_CONNECTION_AGE_GRACE,
+	KEY_DRAIN_GRACE,
 	KEY_CONFIG,
 	KEY_CHECK_CONFIG,
 	KEY_VERSION,
@@ -34,6 +45,17 @@ static const struct option table[] = {
 	{"allow-failpoints", no_argument, NULL, KEY_ALLOW_FAILPOINTS},
 	{"no-reflection", no_argument, NULL, KEY_NO_REFLECTION},
 	{"checked", no_argument, NULL, KEY_CHECKED},
+	{"tls-certificate", required_argument, NULL, KEY_TLS_CERTIFICATE},
+	{"tls-key", required_argument, NULL, KEY_TLS_KEY},
+	{"tls-ca", required_argument, NULL, KEY_TLS_CA},
+	{"max-connections-per-principal", required_argument, NULL, KEY_CONNECTIONS_PER_PRINCIPAL},
+	{"keepalive-time", required_argument, NULL, KEY_KEEPALIVE_TIME},
+	{"keepalive-timeout", required_argument, NULL, KEY_KEEPALIVE_TIMEOUT},
+	{"keepalive-permit", required_argument, NULL, KEY_KEEPALIVE_PERMIT},
+	{"max-connection-idle", required_argument, NULL, KEY_MAX_CONNECTION_IDLE},
+	{"max-connection-age", required_argument, NULL, KEY_MAX_CONNECTION_AGE},
+	{"max-connection-age-grace", required_argument, NULL, KEY_MAX_CONNECTION_AGE_GRACE},
+	{"drain-grace", required_argument, NULL, KEY_DRAIN_GRACE},
 	{"config", required_argument, NULL, KEY_CONFIG},
 	{"check-config", no_argument, NULL, KEY_CHECK_CONFIG},
 	{"version", no_argument, NULL, KEY_VERSION},
@@ -45,11 +67,23 @@ static const char help[] =
 	"usage: ptd [OPTION]...\n"
 	"The page-table daemon: stage-2 page tables as a gRPC service.\n"
 	"\n"
-	"  --listen ENDPOINT     unix:PATH or tcp:HOST:PORT; repeatable. Default: ptd.sock under\n"
-	"                        $XDG_RUNTIME_DIR, or /run/ptd\n"
+	"  --listen ENDPOINT     unix:PATH, tls:HOST:PORT or tcp:HOST:PORT; repeatable. Default:\n"
+	"                        ptd.sock under $XDG_RUNTIME_DIR, or /run/ptd\n"
+	"  --tls-certificate FILE, --tls-key FILE\n"
+	"                        PEM files of this daemon, for tls endpoints\n"
+	"  --tls-ca FILE         PEM file of the authorities whose client certificates are taken\n"
 	"  --allow-clear-tcp     allow tcp endpoints, without encryption, on loopback only\n"
 	"  --loops N             threads that serve; default: cores, at most 4\n"
 	"  --max-connections N   default 1024\n"
+	"  --max-connections-per-principal N\n"
+	"                        default 768\n"
+	"  --keepalive-time T, --keepalive-timeout T\n"
+	"                        PING after so much silence, close when no answer comes; default\n"
+	"                        10s and 5s. Times are seconds, or 500ms, 10s, 5m, 2h; 0: off\n"
+	"  --keepalive-permit T  how often a client may PING; default 10s\n"
+	"  --max-connection-idle T, --max-connection-age T, --max-connection-age-grace T\n"
+	"                        default off, off and 30s\n"
+	"  --drain-grace T       how long a drain waits for calls; default 30s\n"
 	"  --table-memory SIZE   for page tables of all contexts, such as 512M or 8G\n"
 	"  --allow-failpoints    offer FailpointService\n"
 	"  --no-reflection       do not offer server reflection\n"
@@ -89,6 +123,39 @@ static bool set_number(const char *name, const char *text, uint64_t most, uint64
 	return false;
 }
 
+static const struct {
+	const char *name;
+	uint64_t ns;
+} time_unit[] = {
+	{"ms", UINT64_C(1000000)},    {"s", UINT64_C(1000000000)},    {"", UINT64_C(1000000000)},
+	{"m", UINT64_C(60000000000)}, {"h", UINT64_C(3600000000000)},
+};
+
+static bool set_time(const char *name, const char *text, uint64_t *ns)
+{
+	char *end;
+	unsigned long long value = strtoull(text, &end, 10);
+
+	for (size_t i = 0; i < sizeof(time_unit) / sizeof(time_unit[0]); i++)
+		if (end != text && *text != '-' && value <= 1000000 &&
+		    !strcmp(end, time_unit[i].name)) {
+			*ns = value * time_unit[i].ns;
+			return true;
+		}
+	fprintf(stderr, "ptd: %s: '%s' is not a time such as 500ms, 10s, 5m or 0\n", name, text);
+	return false;
+}
+
+static bool set_path(const char *name, const char *text, char path[OPTIONS_PATH])
+{
+	if (*text && strlen(text) < OPTIONS_PATH) {
+		strcpy(path, text);
+		return true;
+	}
+	fprintf(stderr, "ptd: %s: no path, or too long\n", name);
+	return false;
+}
+
 static bool add_listen(struct options *options, const char *text)
 {
 	size_t length = strlen(text);
@@ -97,12 +164,39 @@ static bool add_listen(struct options *options, const char *text)
 		fprintf(stderr, "ptd: listen: too many endpoints, or too long: '%s'\n", text);
 		return false;
 	}
-	if ((strncmp(text, "unix:", 5) != 0 && strncmp(text, "tcp:", 4) != 0) || length < 6) {
-		fprintf(stderr, "ptd: listen: '%s' is neither unix:PATH nor tcp:HOST:PORT\n", text);
+	if ((strncmp(text, "unix:", 5) != 0 && strncmp(text, "tcp:", 4) != 0 &&
+	     strncmp(text, "tls:", 4) != 0) ||
+	    length < 6) {
+		fprintf(stderr,
+			"ptd: listen: '%s' is neither unix:PATH nor tls:HOST:PORT nor "
+			"tcp:HOST:PORT\n",
+			text);
 		return false;
 	}
 	memcpy(options->listen[options->listens++], text, length + 1);
 	return true;
+}
+
+static bool set_file_or_time(struct options *options, int key, const char *text)
+{
+	struct wire_config *wire = &options->wire;
+
+	switch (key) {
+	case KEY_TLS_CERTIFICATE:
+		return set_path("tls-certificate", text, options->tls_certificate);
+	case KEY_TLS_KEY: return set_path("tls-key", text, options->tls_key);
+	case KEY_TLS_CA: return set_path("tls-ca", text, options->tls_ca);
+	case KEY_KEEPALIVE_TIME: return set_time("keepalive-time", text, &wire->keepalive_ns);
+	case KEY_KEEPALIVE_TIMEOUT:
+		return set_time("keepalive-timeout", text, &wire->keepalive_timeout_ns);
+	case KEY_KEEPALIVE_PERMIT: return set_time("keepalive-permit", text, &wire->permit_ping_ns);
+	case KEY_MAX_CONNECTION_IDLE: return set_time("max-connection-idle", text, &wire->idle_ns);
+	case KEY_MAX_CONNECTION_AGE: return set_time("max-connection-age", text, &wire->age_ns);
+	case KEY_MAX_CONNECTION_AGE_GRACE:
+		return set_time("max-connection-age-grace", text, &wire->age_grace_ns);
+	case KEY_DRAIN_GRACE: return set_time("drain-grace", text, &wire->drain_grace_ns);
+	default: return false;
+	}
 }
 
 /* Sets one key; `text` is NULL for a flag on the command line. */
@@ -129,7 +223,11 @@ static bool set(struct options *options, int key, const char *text)
 	case KEY_ALLOW_FAILPOINTS: options->allow_failpoints = on; break;
 	case KEY_NO_REFLECTION: options->no_reflection = on; break;
 	case KEY_CHECKED: options->checked = on; break;
-	default: ok = false; break;
+	case KEY_CONNECTIONS_PER_PRINCIPAL:
+		ok = set_number("max-connections-per-principal", text, 1000000, &value);
+		options->wire.principal_connections = (uint32_t)value;
+		break;
+	default: return set_file_or_time(options, key, text);
 	}
 	return ok;
 }
@@ -225,6 +323,13 @@ static bool is_sound(const struct options *options)
 	for (uint32_t i = 0; i < options->listens; i++) {
 		const char *endpoint = options->listen[i];
 
+		if (!strncmp(endpoint, "tls:", 4) &&
+		    !(options->tls_certificate[0] && options->tls_key[0] && options->tls_ca[0])) {
+			fprintf(stderr,
+				"ptd: %s: TLS needs --tls-certificate, --tls-key and --tls-ca\n",
+				endpoint);
+			return false;
+		}
 		if (strncmp(endpoint, "tcp:", 4) != 0)
 			continue;
 		if (!options->allow_clear_tcp || !is_loopback(endpoint)) {
@@ -243,7 +348,7 @@ int options_read(struct options *options, int argc, char **argv)
 	bool check = false;
 	int result;
 
-	memset(options, 0, sizeof(*options));
+	*options = (struct options){.wire = WIRE_CONFIG_DEFAULT};
 	result = read_config(options, argc, argv);
 	if (result < 0)
 		result = read_arguments(options, argc, argv, &check);
