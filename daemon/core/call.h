@@ -26,7 +26,8 @@ struct call_status {
 	int8_t level;	      /* PT_TTL_UNKNOWN: no walk */
 	uint64_t ipa;
 	uint64_t nearest_below, nearest_above; /* when alignment is the fault; else both 0 */
-	char text[160]; /* one line, ASCII, names the argument at fault; "" : the row's */
+	uint32_t pushback_ms; /* when to try again: grpc-retry-pushback-ms; 0: not said */
+	char text[160];	      /* one line, ASCII, names the argument at fault; "" : the row's */
 };
 
 enum call_result {
@@ -75,6 +76,8 @@ struct method {
 	 * request. NULL from it: another form, or no memory; the general way decides. May be NULL.
 	 */
 	ProtobufCMessage *(*unpack)(ProtobufCAllocator *arena, size_t length, const uint8_t *data);
+	/* Likewise for the response; `out` NULL: the room it needs at most, 0: the general way. */
+	size_t (*pack)(const ProtobufCMessage *response, uint8_t *out);
 	bool server_streaming;
 	bool client_streaming;
 };

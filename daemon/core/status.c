@@ -121,6 +121,11 @@ void status_encode(struct status_wire *wire, const struct call_status *status)
 	add(wire, "grpc-status", wire->text, used);
 	if (status->code == PT_OK && !status->grpc)
 		return;
+	if (status->pushback_ms) {
+		n = (size_t)snprintf(wire->text + used, 16, "%u", (unsigned)status->pushback_ms);
+		add(wire, "grpc-retry-pushback-ms", wire->text + used, n);
+		used += n;
+	}
 	n = percent_encode(wire->text + used, WIRE_MESSAGE_TEXT, status_text(status));
 	add(wire, "grpc-message", wire->text + used, n);
 	used += n;

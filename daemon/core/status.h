@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* How a call's status looks on the wire: grpc-status, grpc-message, grpc-status-details-bin. */
+/* How a call's status looks on the wire: grpc-status, grpc-message, grpc-status-details-bin, and
+ * the push-back of a refusal (gRFC A6). */
 #ifndef PTD_STATUS_H
 #define PTD_STATUS_H
 
@@ -7,7 +8,7 @@
 
 #include <nghttp2/nghttp2.h>
 
-#define STATUS_FIELDS 3
+#define STATUS_FIELDS 4
 #define STATUS_BYTES  6144
 
 /* The fields point into `text` and into constants. */

@@ -75,7 +75,10 @@
 	X(DRAINING, 87, ERROR, UNAVAILABLE, "the daemon is shutting down",                         \
 	  "connect to another daemon")                                                             \
 	X(INTERNAL, 88, ERROR, INTERNAL, "an internal rule was broken", "report this as a defect") \
-	X(INJECTED, 89, ERROR, UNAVAILABLE, "failed by an armed failpoint", "disarm the failpoint")
+	X(INJECTED, 89, ERROR, UNAVAILABLE, "failed by an armed failpoint",                        \
+	  "disarm the failpoint")                                                                  \
+	X(OVERLOADED, 90, ERROR, RESOURCE_EXHAUSTED, "more work arrives than the daemon can do",   \
+	  "repeat the call after the time that grpc-retry-pushback-ms says")
 
 enum pt_outcome {
 #define PT_X(name, number, class, grpc, text, hint) PT_##name = number,
