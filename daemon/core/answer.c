@@ -133,7 +133,9 @@ static void append(struct stream *stream, struct outmsg *message)
 
 static struct outmsg *pack(struct stream *stream, const ProtobufCMessage *message, bool in_arena)
 {
-	size_t size = protobuf_c_message_get_packed_size(message);
+	const struct method *method = &stream->route->method;
+	size_t hot = method->pack ? method->pack(message, NULL) : 0;
+	size_t size = hot ? hot : protobuf_c_message_get_packed_size(message);
 	size_t whole = sizeof(struct outmsg) + FRAME_PREFIX + size;
 	struct outmsg *out;
 	uint8_t *at;
@@ -146,14 +148,15 @@ static struct outmsg *pack(struct stream *stream, const ProtobufCMessage *messag
 		       : slab_alloc(&stream->conn->shard->slab, whole);
 	if (!out)
 		return NULL;
-	*out = (struct outmsg){.length = (uint32_t)(FRAME_PREFIX + size), .in_arena = in_arena};
 	at = (uint8_t *)(out + 1);
+	size = hot ? method->pack(message, at + FRAME_PREFIX)
+		   : protobuf_c_message_pack(message, at + FRAME_PREFIX);
+	*out = (struct outmsg){.length = (uint32_t)(FRAME_PREFIX + size), .in_arena = in_arena};
 	at[0] = 0;
 	at[1] = (uint8_t)(size >> 24);
 	at[2] = (uint8_t)(size >> 16);
 	at[3] = (uint8_t)(size >> 8);
 	at[4] = (uint8_t)size;
-	protobuf_c_message_pack(message, at + FRAME_PREFIX);
 	return out;
 }
 

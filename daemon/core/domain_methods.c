@@ -3,6 +3,7 @@
 #include "handlers.h"
 
 #include "domain_fail.h"
+#include "hot.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,7 +54,12 @@ const struct method domain_methods[] = {
 	METHOD("MappingService", "Map", map, mapping_map, mapping_map_abandon),
 	METHOD("MappingService", "Unmap", unmap, mapping_unmap, mapping_unmap_abandon),
 	METHOD("MappingService", "Protect", protect, mapping_protect, mapping_protect_abandon),
-	METHOD("MappingService", "Apply", apply, mapping_apply, mapping_apply_abandon),
+	{.path = "/ptd.v1.MappingService/Apply",
+	 .request = &ptd__v1__apply_request__descriptor,
+	 .run = mapping_apply,
+	 .abandon = mapping_apply_abandon,
+	 .unpack = hot_unpack_apply,
+	 .pack = hot_pack_apply},
 	METHOD("FaultService", "Access", access, fault_access, fault_access_abandon),
 	METHOD("FaultService", "HandleFault", handle_fault, fault_handle, fault_handle_abandon),
 	METHOD("FaultService", "Translate", translate, fault_translate, NULL),

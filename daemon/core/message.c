@@ -177,35 +177,38 @@ static bool scan_failed(struct stream *stream, enum scan_result result)
 	return true;
 }
 
-/* Unpacks under the cap; afterwards the handler has room to work. */
-static bool unpack(struct stream *stream, const uint8_t *body, size_t length)
+static void fail_unpack(struct stream *stream)
 {
-	const ProtobufCMessageDescriptor *type = stream->route->method.request;
-	ProtobufCMessage *(*fast)(ProtobufCAllocator *, size_t, const uint8_t *) =
-		stream->route->method.unpack;
-	struct arena *arena = &stream->arena;
-
-	if (scan_failed(stream, wire_scan(type, body, length)))
-		return false;
-	arena->overflow = false;
-	arena->cap = arena->used + WIRE_ARENA_FACTOR * length + WIRE_ARENA_SLACK;
-	stream->call.request = NULL;
-	if (fast)
-		stream->call.request = fast(stream->call.arena, length, body);
-	if (!stream->call.request)
-		stream->call.request =
-			protobuf_c_message_unpack(type, stream->call.arena, length, body);
-	arena->cap = arena->used + WIRE_ARENA_WORK;
-	stream->call.request_bytes = body;
-	stream->call.request_length = length;
-	if (stream->call.request)
-		return true;
-	if (arena->overflow)
+	if (stream->arena.overflow)
 		stream_fail(stream, PT_TOO_LARGE, PT_GRPC_RESOURCE_EXHAUSTED,
 			    "the message needs too much memory");
 	else
 		stream_fail(stream, PT_INVALID, PT_GRPC_INTERNAL, "malformed protobuf");
-	return false;
+}
+
+/* Unpacks under the cap; afterwards the handler has room to work. */
+static bool unpack(struct stream *stream, const uint8_t *body, size_t length)
+{
+	const struct method *method = &stream->route->method;
+	struct arena *arena = &stream->arena;
+	ProtobufCMessage *request = NULL;
+
+	arena->overflow = false;
+	arena->cap = arena->used + WIRE_ARENA_FACTOR * length + WIRE_ARENA_SLACK;
+	if (method->unpack)
+		request = method->unpack(&arena->allocator, length, body);
+	if (!request && scan_failed(stream, wire_scan(method->request, body, length)))
+		return false;
+	if (!request)
+		request =
+			protobuf_c_message_unpack(method->request, &arena->allocator, length, body);
+	arena->cap = arena->used + WIRE_ARENA_WORK;
+	stream->call.request = request;
+	stream->call.request_bytes = body;
+	stream->call.request_length = length;
+	if (!request)
+		fail_unpack(stream);
+	return request;
 }
 
 bool stream_unpack(struct stream *stream)
