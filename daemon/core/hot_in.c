@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ptd/v1/session.pb-c.h"
+#include "ptd/v1/mapping.pb-c.h"
 
 #define likely(x) __builtin_expect(!!(x), 1)
 

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "ptd/v1/session.pb-c.h"
+#include "ptd/v1/mapping.pb-c.h"
 
 #define VARINT_MOST	  10u
 #define TAG(number, wire) ((uint8_t)((number) << 3 | (wire)))

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ptd/v1/session.pb-c.h"
+#include "ptd/v1/mapping.pb-c.h"
 
 #define ROUNDS 3000
 #define ITEMS  40
