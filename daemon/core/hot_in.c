@@ -268,7 +268,7 @@ static Ptd__V1__ApplyRequest *apply(struct in *in)
 
 ProtobufCMessage *hot_unpack_apply(ProtobufCAllocator *arena, size_t length, const uint8_t *data)
 {
-	struct in in = {data, data + length, arena, 0, false};
+	struct in in = {data, length ? data + length : data, arena, 0, false};
 	Ptd__V1__ApplyRequest *request = apply(&in);
 
 	return request ? &request->base : NULL;
@@ -323,7 +323,7 @@ static void session_what(struct in *in, Ptd__V1__SessionRequest *q, uint32_t num
 ProtobufCMessage *hot_unpack_session(ProtobufCAllocator *arena, size_t length, const uint8_t *data)
 {
 	static const Ptd__V1__SessionRequest nothing = PTD__V1__SESSION_REQUEST__INIT;
-	struct in in = {data, data + length, arena, 0, false};
+	struct in in = {data, length ? data + length : data, arena, 0, false};
 	Ptd__V1__SessionRequest *q = take(&in, sizeof(*q));
 	uint32_t number;
 	enum wire wire;
