@@ -7,6 +7,9 @@
 
 #include <string.h>
 
+#define OUTPUT_PIECE (16u << 10)
+#define SLAB_HEAD    16u /* what the slab adds: then a piece fills its class */
+
 static const nghttp2_nv response_fields[] = {
 	STATIC_NV(":status", "200"),
 	STATIC_NV("content-type", "application/grpc"),
@@ -131,6 +134,15 @@ static void append(struct stream *stream, struct outmsg *message)
 	stream->conn->queued += message->length;
 }
 
+static void put_prefix(uint8_t *at, size_t size)
+{
+	at[0] = 0;
+	at[1] = (uint8_t)(size >> 24);
+	at[2] = (uint8_t)(size >> 16);
+	at[3] = (uint8_t)(size >> 8);
+	at[4] = (uint8_t)size;
+}
+
 static struct outmsg *pack(struct stream *stream, const ProtobufCMessage *message, bool in_arena)
 {
 	const struct method *method = &stream->route->method;
@@ -152,11 +164,7 @@ static struct outmsg *pack(struct stream *stream, const ProtobufCMessage *messag
 	size = hot ? method->pack(message, at + FRAME_PREFIX)
 		   : protobuf_c_message_pack(message, at + FRAME_PREFIX);
 	*out = (struct outmsg){.length = (uint32_t)(FRAME_PREFIX + size), .in_arena = in_arena};
-	at[0] = 0;
-	at[1] = (uint8_t)(size >> 24);
-	at[2] = (uint8_t)(size >> 16);
-	at[3] = (uint8_t)(size >> 8);
-	at[4] = (uint8_t)size;
+	put_prefix(at, size);
 	return out;
 }
 
@@ -167,6 +175,43 @@ bool stream_queue_message(struct stream *stream, const ProtobufCMessage *message
 	if (!out)
 		return false;
 	append(stream, out);
+	push(stream);
+	return true;
+}
+
+/* Room for `bytes` behind the last message: one that is alone gets what it needs, and those that
+ * come behind it share pieces. */
+static struct outmsg *room_for(struct stream *stream, size_t bytes)
+{
+	struct outmsg *last = stream->out_last;
+	size_t room = stream->out_first ? OUTPUT_PIECE - sizeof(*last) - SLAB_HEAD : bytes;
+
+	if (last && last->room >= last->length + bytes)
+		return last;
+	if (room < bytes)
+		room = bytes;
+	last = slab_alloc(&stream->conn->shard->slab, sizeof(*last) + room);
+	if (!last)
+		return NULL;
+	*last = (struct outmsg){.room = (uint32_t)room};
+	append(stream, last);
+	return last;
+}
+
+bool stream_queue_packed(struct stream *stream, const uint8_t *message, size_t length)
+{
+	size_t whole = FRAME_PREFIX + length;
+	struct outmsg *out = room_for(stream, whole);
+	uint8_t *at;
+
+	if (!out)
+		return false;
+	at = (uint8_t *)(out + 1) + out->length;
+	put_prefix(at, length);
+	memcpy(at + FRAME_PREFIX, message, length);
+	out->length += (uint32_t)whole;
+	stream->out_bytes += whole;
+	stream->conn->queued += whole;
 	push(stream);
 	return true;
 }

@@ -50,6 +50,7 @@ struct call {
 	uint64_t now_ns;      /* monotonic, of the event that is being processed */
 	uint64_t deadline_ns; /* UINT64_MAX: none */
 	uint64_t connection;  /* number of the peer's connection, unique in this daemon */
+	uint64_t random;      /* fresh bits, of that connection */
 	ProtobufCAllocator *arena;
 	const ProtobufCMessage *request; /* unpacked; its strings contain no NUL and are UTF-8 */
 	const uint8_t *request_bytes;	 /* as received: what a request id is bound to */
@@ -78,6 +79,9 @@ struct method {
 	ProtobufCMessage *(*unpack)(ProtobufCAllocator *arena, size_t length, const uint8_t *data);
 	/* Likewise for the response; `out` NULL: the room it needs at most, 0: the general way. */
 	size_t (*pack)(const ProtobufCMessage *response, uint8_t *out);
+	/* Client streams: woken, or the daemon drains, while no message is with the handler. May be
+	 * NULL. */
+	call_handler *look;
 	bool server_streaming;
 	bool client_streaming;
 };
@@ -99,5 +103,9 @@ void call_wake(struct call *call);
  * coalesce or send an overflow note later. Only on the call's own shard.
  */
 bool call_send(struct call *call, const ProtobufCMessage *message);
+
+/* The same with the packed form, and without a limit: the answer of a message that has been run.
+ * False: no memory. */
+bool call_send_packed(struct call *call, const uint8_t *message, size_t length);
 
 #endif

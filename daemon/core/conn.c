@@ -6,7 +6,7 @@
  * Output: at most one buffer is with the driver. While it is there nothing more is framed, so a
  * peer that does not read costs one buffer and its queued answers; reading stops when those grow.
  */
-#include "stream.h"
+#include "message.h"
 #include "wire_limits.h"
 
 #include <stdlib.h>
@@ -101,7 +101,7 @@ void conn_watch(struct conn *conn)
 static bool is_stalled(const struct stream *stream, uint64_t now_ns)
 {
 	bool idle_client = stream->route && stream->route->method.client_streaming &&
-			   frame_idle(&stream->frame);
+			   !stream_mid_message(stream);
 
 	if (stream->gone || now_ns - stream->progress_ns < WIRE_STALL_TIME)
 		return false;
@@ -189,6 +189,7 @@ void conn_accept(struct shard *shard, const struct event *event)
 	}
 	conn->shard = shard;
 	conn->principal = *event->principal;
+	conn->random = event->random;
 	conn->accepted_ns = shard->now_ns;
 	conn->timer.fire = on_tick;
 	input_begin(&conn->input);

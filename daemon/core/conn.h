@@ -22,7 +22,7 @@ struct conn {
 	nghttp2_mem mem;
 	size_t mem_used;
 	struct principal principal;
-	uint64_t number;
+	uint64_t number, random;
 	struct timer timer;
 
 	struct stream *streams;		       /* all whose memory is in use */

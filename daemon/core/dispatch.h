@@ -10,7 +10,8 @@ struct routes;
 /*
  * A method of the protocol's own services beside those of the domain. For a client-streaming method
  * the handler runs once for each message (`call->request`) and once at the end with request NULL;
- * it answers with call_send() and returns CALL_STREAM, or CALL_DONE at the end.
+ * it answers with call_send() and returns CALL_STREAM, or CALL_DONE at the end. CALL_MORE and
+ * CALL_PARKED: it runs again with the same request, whose bytes are there in the first run only.
  */
 struct route {
 	struct method method;

@@ -9,17 +9,33 @@
 
 #define BODY_FIRST (16u << 10) /* a longer message gets memory as its bytes come */
 
-struct inmsg {
-	struct inmsg *next;
-	uint8_t *body;
-	uint32_t length;
-	size_t reserved; /* what it counts for in the connection's budget */
-	bool slab;
-};
-
 static bool streams_in(const struct stream *stream)
 {
 	return stream->route->method.client_streaming;
+}
+
+bool message_over_budget(struct stream *stream)
+{
+	stream_fail(stream, PT_TOO_LARGE, PT_GRPC_RESOURCE_EXHAUSTED,
+		    "too many bytes in unfinished calls on this connection");
+	return false;
+}
+
+/* False: the stream has its answer. */
+bool message_prefix_ok(struct stream *stream, uint8_t flag, uint32_t length)
+{
+	if (flag) {
+		stream_fail(stream, PT_UNSUPPORTED, PT_GRPC_INTERNAL,
+			    flag == 1 ? "compressed message without an encoding"
+				      : "unknown message flag");
+		return false;
+	}
+	if (length > LIMIT_RECEIVE_BYTES) {
+		stream_fail(stream, PT_TOO_LARGE, PT_GRPC_RESOURCE_EXHAUSTED,
+			    "message larger than max_receive_bytes");
+		return false;
+	}
+	return true;
 }
 
 /* The prefix is complete. False: the stream has its answer. */
@@ -27,33 +43,20 @@ static bool begin_message(struct stream *stream)
 {
 	struct frame *frame = &stream->frame;
 	struct conn *conn = stream->conn;
-	size_t need = frame->length + sizeof(struct inmsg);
 
-	if (frame->prefix[0]) {
-		stream_fail(stream, PT_UNSUPPORTED, PT_GRPC_INTERNAL,
-			    frame->prefix[0] == 1 ? "compressed message without an encoding"
-						  : "unknown message flag");
+	if (!message_prefix_ok(stream, frame->prefix[0], frame->length))
 		return false;
-	}
-	if (frame->length > LIMIT_RECEIVE_BYTES) {
-		stream_fail(stream, PT_TOO_LARGE, PT_GRPC_RESOURCE_EXHAUSTED,
-			    "message larger than max_receive_bytes");
-		return false;
-	}
-	if (stream->has_message && !streams_in(stream)) {
+	if (stream->has_message) {
 		stream_fail(stream, PT_INVALID, PT_GRPC_UNIMPLEMENTED,
 			    "more than one message for a unary method");
 		return false;
 	}
-	if (conn->body_bytes + need > WIRE_BODY_BUDGET) {
-		stream_fail(stream, PT_TOO_LARGE, PT_GRPC_RESOURCE_EXHAUSTED,
-			    "too many bytes in unfinished calls on this connection");
-		return false;
-	}
-	stream->reserved = need;
-	conn->body_bytes += need;
+	if (conn->body_bytes + frame->length > WIRE_BODY_BUDGET)
+		return message_over_budget(stream);
+	stream->reserved = frame->length;
+	conn->body_bytes += frame->length;
 	stream->room = 0;
-	stream->body_slab = streams_in(stream) || frame->length > BODY_FIRST;
+	stream->body_slab = frame->length > BODY_FIRST;
 	return true;
 }
 
@@ -77,66 +80,26 @@ static bool make_room(struct stream *stream)
 	return true;
 }
 
-static bool queue_message(struct stream *stream)
+/* The memory is the connection's to answer for until the call is over. */
+static void end_message(struct stream *stream)
 {
-	struct inmsg *message = slab_alloc(&stream->conn->shard->slab, sizeof(*message));
-
-	if (!message) {
-		stream_fail(stream, PT_NO_MEMORY, PT_GRPC_RESOURCE_EXHAUSTED, NULL);
-		return false;
-	}
-	*message = (struct inmsg){NULL, stream->frame.body, stream->frame.length, stream->reserved,
-				  true};
-	stream->reserved = 0;
-	if (stream->in_last)
-		stream->in_last->next = message;
-	else
-		stream->in_first = message;
-	stream->in_last = message;
-	shard_queue(stream->conn->shard, stream);
-	return true;
-}
-
-/* The memory is the connection's to answer for until the call, or a stream's message, is over: a
- * client that reads no answers would otherwise make us keep any number of requests. */
-static bool end_message(struct stream *stream)
-{
-	if (streams_in(stream)) {
-		if (!queue_message(stream))
-			return false;
-	} else {
-		stream->body = stream->frame.body;
-		stream->body_length = stream->frame.length;
-	}
+	stream->body = stream->frame.body;
+	stream->body_length = stream->frame.length;
 	stream->has_message = true;
 	frame_next(&stream->frame);
-	return true;
 }
 
-/* Bytes are consumed as they are buffered, under the connection's budget; while a client stream has
- * a backlog its own window stays closed. */
-static void consume(struct stream *stream, size_t length)
+/* Bytes are consumed as they are buffered, under the connection's budget. */
+static void unary_data(struct stream *stream, const uint8_t *data, size_t length)
 {
-	struct conn *conn = stream->conn;
-
-	nghttp2_session_consume_connection(conn->session, length);
-	if (stream->in_first)
-		stream->unconsumed += length;
-	else
-		nghttp2_session_consume_stream(conn->session, stream->id, length);
-}
-
-void stream_data(struct stream *stream, const uint8_t *data, size_t length)
-{
-	consume(stream, length);
-	stream->progress_ns = stream->conn->shard->now_ns;
+	nghttp2_session_consume_stream(stream->conn->session, stream->id, length);
 	while (!stream->answered && !stream->winding) {
 		bool going = true;
 
 		switch (frame_feed(&stream->frame, stream->room, &data, &length)) {
 		case FRAME_BEGIN: going = begin_message(stream); break;
 		case FRAME_ROOM: going = make_room(stream); break;
-		case FRAME_MESSAGE: going = end_message(stream); break;
+		case FRAME_MESSAGE: end_message(stream); break;
 		case FRAME_MORE: going = length != 0; break;
 		}
 		if (!going)
@@ -144,15 +107,27 @@ void stream_data(struct stream *stream, const uint8_t *data, size_t length)
 	}
 }
 
+void stream_data(struct stream *stream, const uint8_t *data, size_t length)
+{
+	stream->progress_ns = stream->conn->shard->now_ns;
+	nghttp2_session_consume_connection(stream->conn->session, length);
+	if (stream->route && streams_in(stream))
+		client_stream_data(stream, data, length);
+	else
+		unary_data(stream, data, length);
+}
+
 void stream_end(struct stream *stream)
 {
 	stream->half_closed = true;
 	if (stream->answered || stream->winding || !stream->route)
 		return;
-	if (!frame_idle(&stream->frame))
+	if (streams_in(stream))
+		client_stream_end(stream);
+	else if (!frame_idle(&stream->frame))
 		stream_fail(stream, PT_INVALID, PT_GRPC_INTERNAL,
 			    "the stream ends inside a message");
-	else if (!stream->has_message && !streams_in(stream))
+	else if (!stream->has_message)
 		stream_fail(stream, PT_INVALID, PT_GRPC_UNIMPLEMENTED,
 			    "no message for a unary method");
 	else
@@ -187,7 +162,7 @@ static void fail_unpack(struct stream *stream)
 }
 
 /* Unpacks under the cap; afterwards the handler has room to work. */
-static bool unpack(struct stream *stream, const uint8_t *body, size_t length)
+bool message_unpack(struct stream *stream, const uint8_t *body, size_t length)
 {
 	const struct method *method = &stream->route->method;
 	struct arena *arena = &stream->arena;
@@ -215,78 +190,11 @@ bool stream_unpack(struct stream *stream)
 {
 	if (streams_in(stream) || stream->call.request)
 		return true;
-	return unpack(stream, stream->body, stream->body_length);
-}
-
-static void free_message(struct stream *stream, struct inmsg *message)
-{
-	struct slab *slab = &stream->conn->shard->slab;
-
-	stream->conn->body_bytes -= message->reserved;
-	if (message->slab)
-		slab_free(slab, message->body);
-	slab_free(slab, message);
-}
-
-/* One message in an arena of its own, so that a long stream does not grow. */
-static enum call_result run_message(struct stream *stream, struct inmsg *message)
-{
-	struct conn *conn = stream->conn;
-	enum call_result result = CALL_STREAM;
-
-	if (unpack(stream, message->body, message->length))
-		result = stream->route->method.run(&stream->call);
-	stream->call.request = NULL;
-	arena_fini(&stream->arena);
-	arena_init(&stream->arena, &conn->shard->slab, stream->first_arena, STREAM_FIRST_ARENA);
-	return result;
-}
-
-/* The backlog is worked off: the client may send on. */
-static void open_window(struct stream *stream)
-{
-	struct conn *conn = stream->conn;
-
-	if (stream->in_first || !stream->unconsumed || stream->gone || !conn->session)
-		return;
-	nghttp2_session_consume_stream(conn->session, stream->id, stream->unconsumed);
-	stream->unconsumed = 0;
-	conn_dirty(conn);
-}
-
-enum call_result stream_run_messages(struct stream *stream)
-{
-	enum call_result result = CALL_STREAM;
-
-	while (stream->in_first && result == CALL_STREAM && !stream->answered) {
-		struct inmsg *message = stream->in_first;
-
-		if (stream->out_bytes >= WIRE_STREAM_QUEUE) {
-			stream->blocked = true;
-			return CALL_STREAM;
-		}
-		stream->in_first = message->next;
-		if (!stream->in_first)
-			stream->in_last = NULL;
-		result = run_message(stream, message);
-		free_message(stream, message);
-	}
-	open_window(stream);
-	if (stream->answered)
-		return CALL_DONE;
-	if (result == CALL_STREAM && stream->half_closed && !stream->in_first)
-		result = stream->route->method.run(&stream->call);
-	return result;
+	return message_unpack(stream, stream->body, stream->body_length);
 }
 
 void stream_drop_input(struct stream *stream)
 {
-	while (stream->in_first) {
-		struct inmsg *message = stream->in_first;
-
-		stream->in_first = message->next;
-		free_message(stream, message);
-	}
 	if (stream->body_slab) {
 		slab_free(&stream->conn->shard->slab, stream->body);
 		slab_free(&stream->conn->shard->slab, stream->frame.body);
@@ -294,4 +202,5 @@ void stream_drop_input(struct stream *stream)
 	stream->body = stream->frame.body = NULL;
 	stream->conn->body_bytes -= stream->reserved;
 	stream->reserved = 0;
+	client_stream_drop(stream);
 }

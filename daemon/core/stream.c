@@ -64,6 +64,7 @@ struct stream *stream_open(struct conn *conn, int32_t id)
 	stream->call.loop = shard->loop;
 	stream->call.principal = &conn->principal;
 	stream->call.connection = conn->number;
+	stream->call.random = conn->random;
 	stream->call.arena = &stream->arena.allocator;
 	stream->call.deadline_ns = UINT64_MAX;
 	stream->call.status.level = PT_TTL_UNKNOWN;
@@ -88,7 +89,7 @@ void stream_release(struct stream *stream)
 }
 
 /* The answer is not wanted any more. */
-static void wind_up(struct stream *stream)
+void stream_wind_up(struct stream *stream)
 {
 	struct shard *shard = stream->conn->shard;
 
@@ -106,7 +107,7 @@ void stream_closed(struct stream *stream)
 	stream->conn->open--;
 	stream_drop_output(stream);
 	if (stream->working || !stream->answered)
-		wind_up(stream);
+		stream_wind_up(stream);
 	stream_release(stream);
 }
 
@@ -117,7 +118,7 @@ void stream_drop(struct stream *stream)
 
 void stream_look_again(struct stream *stream)
 {
-	if (stream->working && stream->route->method.server_streaming)
+	if (stream->working && !stream->parked && stream->route->method.server_streaming)
 		shard_queue(stream->conn->shard, stream);
 }
 
@@ -137,7 +138,7 @@ void stream_deadline(struct stream *stream)
 		return;
 	}
 	stream_fail(stream, PT_DEADLINE, PT_GRPC_DEADLINE_EXCEEDED, NULL);
-	wind_up(stream);
+	stream_wind_up(stream);
 }
 
 /* One turn of a call that is to be abandoned. True: it holds nothing any more. */
@@ -156,16 +157,8 @@ static bool run_abandon(struct stream *stream)
 	return result == CALL_DONE || result == CALL_STREAM;
 }
 
-/* Runs the handler until it has nothing to do now. */
-static void run_handler(struct stream *stream)
+void stream_settle(struct stream *stream, enum call_result result)
 {
-	enum call_result result;
-
-	stream->working = true;
-	stream->parked = false;
-	stream->started = true;
-	result = stream->route->method.client_streaming ? stream_run_messages(stream)
-							: stream->route->method.run(&stream->call);
 	switch (result) {
 	case CALL_DONE:
 		stream->working = false;
@@ -178,6 +171,17 @@ static void run_handler(struct stream *stream)
 		break;
 	case CALL_STREAM: break;
 	}
+}
+
+/* Runs the handler until it has nothing to do now. */
+static void run_handler(struct stream *stream)
+{
+	stream->working = true;
+	stream->parked = false;
+	stream->started = true;
+	stream_settle(stream, stream->route->method.client_streaming
+				      ? stream_run_messages(stream)
+				      : stream->route->method.run(&stream->call));
 }
 
 void stream_run(struct stream *stream)
@@ -248,6 +252,15 @@ bool call_send(struct call *call, const ProtobufCMessage *message)
 		return false;
 	}
 	return stream_queue_message(stream, message);
+}
+
+bool call_send_packed(struct call *call, const uint8_t *message, size_t length)
+{
+	struct stream *stream = stream_of(call);
+
+	if (stream->gone || stream->winding || stream->answered)
+		return true;
+	return stream_queue_packed(stream, message, length);
 }
 
 const struct routes *call_routes(const struct call *call)

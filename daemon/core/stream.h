@@ -11,10 +11,11 @@
 
 #define STREAM_FIRST_ARENA 2048
 
-/* A framed message that waits to be sent; its bytes follow. */
+/* Framed messages that wait to be sent; their bytes follow. */
 struct outmsg {
 	struct outmsg *next;
 	uint32_t length, sent;
+	uint32_t room; /* length and what may be added */
 	bool in_arena;
 };
 
@@ -64,8 +65,12 @@ struct stream {
 	bool has_message;
 	uint64_t progress_ns;
 	struct timer timer;		  /* deadline, or the delay of the answer */
-	struct inmsg *in_first, *in_last; /* client streams: messages that wait */
-	size_t unconsumed;		  /* their bytes still in the stream's window */
+
+	/* Client streams: input that waits, as it came. */
+	uint8_t *in;
+	size_t in_room, in_at, in_end;
+	size_t unconsumed; /* of it, bytes still in the stream's window */
+	bool in_work;	   /* a message is with the handler across steps */
 
 	struct outmsg *out_first, *out_last;
 	size_t out_bytes;
@@ -92,6 +97,10 @@ void stream_end(struct stream *stream);
 void stream_closed(struct stream *stream);
 /* From the run queue. */
 void stream_run(struct stream *stream);
+/* What the handler returned decides what comes next. */
+void stream_settle(struct stream *stream, enum call_result result);
+/* Its answer is not the handler's, which is to let go of what it holds. */
+void stream_wind_up(struct stream *stream);
 /* Frees it when nothing uses it any more. */
 void stream_release(struct stream *stream);
 /* The peer is gone: as if nghttp2 had closed the stream. */
@@ -107,6 +116,8 @@ void stream_fail(struct stream *stream, enum pt_outcome code, enum pt_grpc grpc,
 void stream_reset(struct stream *stream, uint32_t code);
 /* Packs and queues one message. False: no memory, or too large. */
 bool stream_queue_message(struct stream *stream, const ProtobufCMessage *message);
+/* Queues one message that is packed already. False: no memory, or too large. */
+bool stream_queue_packed(struct stream *stream, const uint8_t *message, size_t length);
 void stream_drop_output(struct stream *stream);
 /* From the session: the frame with the stream's END_STREAM has left. */
 void stream_trailers_sent(struct stream *stream);
