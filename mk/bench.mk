@@ -9,3 +9,15 @@ bench: $(B)/tests/bench/core $(B)/ptd $(B)/python/.stamp #: times core and daemo
 	$(Q)PYTHON="$(PYTHON)" tests/bench/run.sh "$(B)" "$(PEERS)"
 .PHONY: bench
 -include $(B)/tests/bench/core.d
+
+# The load generator, also of the bad clients.
+LOAD_SRC := $(sort $(wildcard tests/load/*.c))
+LOAD_OBJ := $(LOAD_SRC:%.c=$(B)/%.o)
+$(LOAD_OBJ): $(B)/tests/load/%.o: tests/load/%.c
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(HOST_DEFS) -c -o $@ $<
+$(B)/tests/load/load: $(LOAD_OBJ)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS_ALL) -o $@ $^ $(LDFLAGS_ALL) -lnghttp2 -lssl -lcrypto -lm
+tests: $(B)/tests/load/load
+-include $(LOAD_OBJ:.o=.d)
