@@ -10,7 +10,7 @@ CHECKED_OBJ := $(CHECKED_LIB_OBJ) $(HOST_SRC:%.c=$(B)/checked/%.o) $(CORE_SRC:%.
 	$(DRIVER_SRC:%.c=$(B)/checked/%.o)
 DAEMON_INC := $(LIB_INC) -Idaemon/core -I$(B)/gen
 CORE_LIBS := -lnghttp2 -lprotobuf-c $(LIBPT_LIBS)
-DAEMON_LIBS := -luv -linih $(CORE_LIBS)
+DAEMON_LIBS := -luv -linih -lsystemd -lssl -lcrypto $(CORE_LIBS)
 
 # The descriptor set that reflection serves, as an array.
 $(B)/gen/ptd_fds.c: $(B)/gen/ptd.fds mk/daemon.mk

@@ -11,7 +11,7 @@ set -eu
 # What `make` needs.
 build="gcc make libc6-dev binutils libuv1-dev libnghttp2-dev libnghttp2-14 libprotobuf-c-dev protobuf-c-compiler
 protobuf-compiler protobuf-compiler-grpc libssl-dev liburcu-dev libjansson-dev libsmartcols-dev
-libinih-dev libxxhash-dev scdoc coreutils findutils sed"
+libinih-dev libsystemd-dev libxxhash-dev scdoc coreutils findutils sed"
 # What the tests, the demo, the benchmarks and `make lint` need besides.
 tests="clang clang-14 lld libclang-rt-14-dev clang-format clang-format-14 clang-tidy libcmocka-dev g++
 gcc-aarch64-linux-gnu python3 python3-grpcio python3-protobuf python3-h2 python3-hyperframe python3-hpack bats jq

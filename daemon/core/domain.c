@@ -141,8 +141,18 @@ bool domain_section_end(struct domain_loop *loop)
 
 	pt_section_end(&loop->agent);
 	waits = pt_reclaim(&loop->agent);
+	if (unlikely(waits != atomic_load_explicit(&loop->waits, memory_order_relaxed)))
+		atomic_store_explicit(&loop->waits, waits, memory_order_relaxed);
 	pt_rcu_quiescent();
 	return waits;
+}
+
+struct domain_graces domain_loop_graces(const struct domain_loop *loop)
+{
+	return (struct domain_graces){
+		.ended = atomic_load_explicit(&loop->agent.graces, memory_order_relaxed),
+		.waits = atomic_load_explicit(&loop->waits, memory_order_relaxed),
+	};
 }
 
 void domain_loop_idle(struct domain_loop *loop)

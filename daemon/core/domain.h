@@ -47,6 +47,14 @@ void domain_section_begin(struct domain_loop *loop);
 /* True: retired memory still waits for other loops; step again soon (event RECLAIMED). */
 bool domain_section_end(struct domain_loop *loop);
 
+/* Grace periods that have ended for what this loop retired, and whether some of it waits still. Any
+ * thread. */
+struct domain_graces {
+	uint64_t ended;
+	bool waits;
+};
+struct domain_graces domain_loop_graces(const struct domain_loop *loop);
+
 /* The loop's thread is about to wait for events, and back (liburcu: offline, online). Outside a
  * section. */
 void domain_loop_idle(struct domain_loop *loop);

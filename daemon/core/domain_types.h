@@ -30,6 +30,7 @@ struct domain_loop {
 	struct domain *domain;
 	uint32_t index;
 	bool entered;
+	atomic_bool waits; /* retired pages wait for other loops */
 	struct loop_counters counters;
 };
 

@@ -258,6 +258,11 @@ void shard_busy(struct shard *shard)
 	domain_loop_busy(shard->loop);
 }
 
+struct domain_graces shard_graces(const struct shard *shard)
+{
+	return domain_loop_graces(shard->loop);
+}
+
 void shard_trace(struct shard *shard, bool on)
 {
 	shard->tracing = on;

@@ -33,6 +33,9 @@ struct action *shard_actions(struct shard *shard, size_t *count);
 void shard_idle(struct shard *shard);
 void shard_busy(struct shard *shard);
 
+/* Any thread: what the shard's retired memory waits for. */
+struct domain_graces shard_graces(const struct shard *shard);
+
 /* A digest over all events and actions so far, for the simulation; 0 unless switched on. */
 void shard_trace(struct shard *shard, bool on);
 uint64_t shard_digest(const struct shard *shard);

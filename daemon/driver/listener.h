@@ -19,6 +19,9 @@ struct listener {
 
 /* Replaces the socket file of a dead daemon, refuses that of a live one. False: said on stderr. */
 bool listener_open(struct listener *listener, const char *endpoint, uint32_t loops);
+/* A listening socket that was opened elsewhere: unix, or TCP that speaks TLS, shared by all loops.
+ * Its file stays. False: said on stderr. */
+bool listener_adopt(struct listener *listener, int fd, bool tls, uint32_t loops);
 /* Closes what is open and removes the socket file. */
 void listener_close(struct listener *listener);
 

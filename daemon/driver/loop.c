@@ -2,6 +2,8 @@
 /* One loop: turns what libuv says into events, and actions into what libuv does. */
 #include "loop.h"
 
+#include "systemd.h"
+
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -105,6 +107,22 @@ static void on_prepare(uv_prepare_t *prepare)
 	shard_idle(loop->shard);
 }
 
+static void begin_drain(struct loop *loop)
+{
+	acceptors_close(loop);
+	if (loop->index == 0 && !loop->stopping) {
+		loop->stopping = true;
+		systemd_stopping();
+	}
+}
+
+static void turn(struct loop *loop)
+{
+	uint64_t turns = atomic_load_explicit(&loop->turns, memory_order_relaxed);
+
+	atomic_store_explicit(&loop->turns, turns + 1, memory_order_relaxed);
+}
+
 static void on_check(uv_check_t *check)
 {
 	struct loop *loop = check->data;
@@ -117,7 +135,8 @@ static void on_check(uv_check_t *check)
 		loop_step(loop, &event);
 	}
 	if (domain_draining(loop->server->domain))
-		acceptors_close(loop);
+		begin_drain(loop);
+	turn(loop);
 }
 
 static void take_arrivals(struct loop *loop)
@@ -233,13 +252,18 @@ static void close_handle(uv_handle_t *handle, void *unused)
 		uv_close(handle, NULL);
 }
 
+/* Once on stdout, once to the service manager. */
 static void say_ready(const struct server *server)
 {
-	printf("ptd ready");
+	char names[OPTIONS_LISTEN * (OPTIONS_ENDPOINT + 1) + 1] = "";
+	size_t length = 0;
+
 	for (uint32_t i = 0; i < server->listeners; i++)
-		printf(" %s", server->listener[i].name);
-	printf("\n");
+		length += (size_t)snprintf(names + length, sizeof(names) - length, " %s",
+					   server->listener[i].name);
+	printf("ptd ready%s\n", names);
 	fflush(stdout);
+	systemd_ready(names + (length > 0));
 }
 
 /* The shard enters the domain on its own thread; no loop steps before all are there. */
@@ -268,8 +292,10 @@ void loop_run(struct loop *loop)
 		return;
 	shard_meet(loop->shard, loop->server->shard);
 	start_handles(loop);
-	if (loop->index == 0)
+	if (loop->index == 0) {
+		watchdog_start(&loop->server->watchdog, loop->server, &loop->uv);
 		say_ready(loop->server);
+	}
 	uv_run(&loop->uv, UV_RUN_DEFAULT);
 	uv_walk(&loop->uv, close_handle, NULL);
 	uv_prepare_stop(&loop->prepare);

@@ -57,7 +57,9 @@ struct loop {
 	struct acceptor acceptor[OPTIONS_LISTEN];
 	struct link *writable, *lingering;
 	bool mail, reclaim, drained;
-	int spare_fd; /* given up when descriptors run out, to refuse politely */
+	bool stopping;		/* loop 0: the service manager knows that the drain has begun */
+	_Atomic uint64_t turns; /* of the event loop, for the watchdog */
+	int spare_fd;		/* given up when descriptors run out, to refuse politely */
 	uv_mutex_t lock;
 	struct arrival *arrivals; /* lock */
 	char buffer[READ_BUFFER];

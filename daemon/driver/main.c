@@ -3,6 +3,7 @@
 #include "dispatch.h"
 #include "domain_limits.h"
 #include "server.h"
+#include "systemd.h"
 
 #include <malloc.h>
 #include <signal.h>
@@ -88,10 +89,45 @@ static bool make_domain(struct server *server)
 	return server->domain;
 }
 
+static bool has_tls(const struct options *options)
+{
+	bool has = options->tls_certificate[0] && options->tls_key[0] && options->tls_ca[0];
+
+	if (!has)
+		fprintf(stderr,
+			"ptd: a socket named ptd-tls needs --tls-certificate, --tls-key and "
+			"--tls-ca\n");
+	return has;
+}
+
+/* What systemd handed over stands instead of the default endpoint, and beside the ones asked for.
+ */
+static bool adopt_listeners(struct server *server)
+{
+	struct handed list[OPTIONS_LISTEN];
+	int n = systemd_sockets(list);
+
+	if (n > 0 && server->options.default_listen)
+		server->options.listens = 0;
+	if (n > 0 && (uint32_t)n + server->options.listens > OPTIONS_LISTEN) {
+		fprintf(stderr, "ptd: more than %d sockets in all\n", OPTIONS_LISTEN);
+		return false;
+	}
+	for (int i = 0; i < n; i++)
+		if ((list[i].tls && !has_tls(&server->options)) ||
+		    !listener_adopt(&server->listener[server->listeners++], list[i].fd, list[i].tls,
+				    server->loops))
+			return false;
+	return n >= 0;
+}
+
 static bool open_listeners(struct server *server)
 {
+	if (!adopt_listeners(server))
+		return false;
 	for (uint32_t i = 0; i < server->options.listens; i++) {
-		if (!listener_open(&server->listener[i], server->options.listen[i], server->loops))
+		if (!listener_open(&server->listener[server->listeners], server->options.listen[i],
+				   server->loops))
 			return false;
 		server->listeners++;
 	}

@@ -309,6 +309,7 @@ static void set_defaults(struct options *options)
 		snprintf(options->listen[0], OPTIONS_ENDPOINT, "unix:%s/ptd.sock",
 			 dir && *dir == '/' && strlen(dir) < 100 ? dir : "/run/ptd");
 		options->listens = 1;
+		options->default_listen = true;
 	}
 }
 

@@ -17,6 +17,7 @@ struct options {
 	/* "unix:/path", "tls:host:port", or "tcp:host:port" (clear) */
 	char listen[OPTIONS_LISTEN][OPTIONS_ENDPOINT];
 	uint32_t listens;
+	bool default_listen; /* nobody asked for an endpoint */
 	uint32_t loops;
 	uint32_t max_connections;
 	uint64_t table_bytes; /* 0: the domain's default */

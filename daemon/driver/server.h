@@ -5,6 +5,7 @@
 
 #include "listener.h"
 #include "shard.h"
+#include "watchdog.h"
 
 #include <stdatomic.h>
 #include <uv.h>
@@ -25,6 +26,7 @@ struct server {
 	_Atomic uint32_t drained; /* loops that have no connection left */
 	_Atomic uint32_t next_loop;
 	atomic_bool failed;
+	struct watchdog watchdog;
 };
 
 /* Memory for loop `index`, and its thread but for loop 0, which runs on the caller's. NULL: no

@@ -142,6 +142,10 @@ static bool reclaim(struct pt_agent *agent, uint64_t budget)
 		if (any(agent->waiting))
 			return true;
 		agent->waiting_busy = false;
+		atomic_store_explicit(&agent->graces,
+				      atomic_load_explicit(&agent->graces, memory_order_relaxed) +
+					      1,
+				      memory_order_relaxed);
 	}
 	return false;
 }

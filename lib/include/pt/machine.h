@@ -25,6 +25,7 @@ struct pt_agent {
 	struct pt_pages waiting[3], fresh[3];
 	uint64_t waiting_for[PT_MAX_AGENTS];
 	bool waiting_busy;
+	_Atomic uint64_t graces; /* groups that became safe; any thread may read it */
 };
 
 /* All agents that can meet, and the pool that they share: one daemon, or one EL2. */
