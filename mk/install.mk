@@ -9,7 +9,10 @@ includedir ?= $(prefix)/include
 datarootdir ?= $(prefix)/share
 docdir ?= $(datarootdir)/doc/ptd
 mandir ?= $(datarootdir)/man
-unitdir ?= $(libdir)/systemd/system
+# systemd looks for these under /usr, /usr/local or /etc only.
+unitdir ?= $(exec_prefix)/lib/systemd/system
+sysusersdir ?= $(exec_prefix)/lib/sysusers.d
+tmpfilesdir ?= $(exec_prefix)/lib/tmpfiles.d
 INSTALL ?= install
 
 MAN1 := $(patsubst docs/man/%.scd,$(B)/%,$(sort $(wildcard docs/man/*.1.scd)))
@@ -21,7 +24,9 @@ INSTALL_DATA := $(B)/libptd.a:$(libdir) $(B)/libptd.pc:$(libdir)/pkgconfig clien
 	$(MAN1:%=%:$(mandir)/man1) LICENSE:$(docdir) README.md:$(docdir) $(foreach f,$(wildcard docs/*.md),$(f):$(docdir)) \
 	$(foreach f,$(PROTO_SRC),$(f):$(datarootdir)/ptd/proto/ptd/v1) \
 	$(foreach f,$(MAN_PAGES),$(f):$(mandir)/man$(patsubst .%,%,$(suffix $(f)))) \
-	$(foreach f,$(wildcard systemd/*.service systemd/*.socket),$(f):$(unitdir))
+	$(B)/systemd/ptd.service:$(unitdir) $(foreach f,$(wildcard systemd/*.socket),$(f):$(unitdir)) \
+	$(B)/systemd/sysusers.d/ptd.conf:$(sysusersdir) $(B)/systemd/tmpfiles.d/ptd.conf:$(tmpfilesdir) \
+	$(foreach f,$(wildcard systemd/examples/*),$(f):$(docdir)/examples)
 LIBPTD_FILES := libptd.so.$(VERSION) $(SONAME) libptd.so
 
 # Written anew each time: it holds prefix and libdir as they are asked for now.
@@ -31,7 +36,15 @@ $(B)/libptd.pc:
 		'Name: libptd' 'Description: client of ptd, the page-table daemon' 'Version: $(VERSION)' \
 		'Libs: -L$${libdir} -lptd' 'Libs.private: $(LIBPTD_LIBS)' 'Cflags: -I$${includedir}' > $@
 
-install: all $(MAN1) $(B)/libptd.pc #: puts programs, library, header and documents under DESTDIR and prefix
+# The unit names the program where it will be; the two .d folders want names in .conf.
+.PHONY: $(B)/systemd/ptd.service
+$(B)/systemd/ptd.service: systemd/ptd.service
+	$(Q)mkdir -p $(@D) && sed 's|^ExecStart=/usr/sbin/|ExecStart=$(sbindir)/|' $< > $@
+$(B)/systemd/%.d/ptd.conf: systemd/ptd.%
+	$(Q)mkdir -p $(@D) && cp $< $@
+SYSTEMD_FILES := $(B)/systemd/ptd.service $(B)/systemd/sysusers.d/ptd.conf $(B)/systemd/tmpfiles.d/ptd.conf
+
+install: all $(MAN1) $(B)/libptd.pc $(SYSTEMD_FILES) #: puts programs, library, header and documents under DESTDIR and prefix
 	$(Q)set -e; for pair in $(INSTALL_PROGRAMS); do from=$(B)/$${pair%%:*}; \
 		if [ -e "$$from" ]; then $(INSTALL) -D -t "$(DESTDIR)$${pair#*:}" "$$from"; fi; done
 	$(Q)set -e; for pair in $(INSTALL_DATA); do $(INSTALL) -D -m 644 -t "$(DESTDIR)$${pair#*:}" "$${pair%%:*}"; done
@@ -43,5 +56,6 @@ uninstall: #: removes what install put there
 	$(Q)for pair in $(INSTALL_PROGRAMS) $(INSTALL_DATA); do file=$${pair%%:*}; \
 		rm -f "$(DESTDIR)$${pair#*:}/$${file##*/}"; done
 	$(Q)for file in $(LIBPTD_FILES); do rm -f "$(DESTDIR)$(libdir)/$$file"; done
+	$(Q)rmdir "$(DESTDIR)$(docdir)/examples" 2>/dev/null || true
 	$(Q)rmdir -p "$(DESTDIR)$(docdir)" "$(DESTDIR)$(datarootdir)/ptd/proto/ptd/v1" 2>/dev/null || true
 .PHONY: install uninstall

@@ -39,7 +39,10 @@ def _():
         for wanted in ("usr/sbin/ptd", "usr/bin/ptctl", "usr/lib/libptd.so", "usr/lib/libptd.so.0", "usr/lib/libptd.a",
                        "usr/include/ptd.h", "usr/lib/pkgconfig/libptd.pc", "usr/share/doc/ptd/README.md",
                        "usr/share/man/man1/ptctl.1",
-                       "usr/share/ptd/proto/ptd/v1/mapping.proto"):
+                       "usr/share/ptd/proto/ptd/v1/mapping.proto", "usr/lib/systemd/system/ptd.service",
+                       "usr/lib/systemd/system/ptd.socket", "usr/lib/systemd/system/ptd-tls.socket",
+                       "usr/lib/sysusers.d/ptd.conf", "usr/lib/tmpfiles.d/ptd.conf", "usr/share/man/man8/ptd.8",
+                       "usr/share/doc/ptd/examples/tls.conf"):
             true(wanted in seen, f"{wanted} is not among {seen}")
         done = subprocess.run([os.path.join(folder, "usr/bin/ptctl"), "--version"], capture_output=True, text=True)
         equal(done.returncode, 0, done.stderr)
@@ -53,6 +56,8 @@ def _():
         make("install", folder, "prefix=/opt/ptd", "sbindir=/daemons", "libdir=/opt/ptd/lib64")
         seen = files(folder)
         true("daemons/ptd" in seen and "opt/ptd/lib64/libptd.so.0" in seen, str(seen))
+        with open(os.path.join(folder, "opt/ptd/lib/systemd/system/ptd.service"), encoding="ascii") as file:
+            true("\nExecStart=/daemons/ptd " in file.read(), "the unit names another program")
         with open(os.path.join(folder, "opt/ptd/lib64/pkgconfig/libptd.pc"), encoding="ascii") as file:
             true("libdir=/opt/ptd/lib64\n" in file.read(), "libptd.pc names another libdir")
 
