@@ -33,12 +33,11 @@ const char *ptctl_text(const struct ptctl *ctl, const char *name)
 
 int ptctl_connect(struct ptctl *ctl)
 {
-	struct ptd_options options = {.size = sizeof(options), .timeout_ms = ctl->timeout_ms};
 	struct ptd_status status;
 
 	if (ctl->client)
 		return EXIT_DONE;
-	ctl->client = ptd_open(ctl->endpoint, &options, &status);
+	ctl->client = ptd_open(ctl->endpoint, &ctl->connection, &status);
 	if (ctl->client)
 		return EXIT_DONE;
 	if (!status.hint[0])

@@ -88,8 +88,8 @@ struct ptctl {
 	size_t value_count;
 	struct output out;
 	const char *endpoint;
-	uint32_t timeout_ms;
-	struct ptd_client *client; /* after ptctl_connect() */
+	struct ptd_options connection; /* how to connect */
+	struct ptd_client *client;     /* after ptctl_connect() */
 	bool wants_help;
 	const char *about; /* "m0/g0": what errors are about; may be NULL */
 };

@@ -5,6 +5,22 @@
 
 #include <string.h>
 
+/* Rows of the outcome table (docs/errors.md; their numbers never change) of which a retry takes
+ * note. */
+enum code {
+	CODE_BUSY = 72,
+	CODE_NOT_FOUND = 76,
+	CODE_STALE_EPOCH = 78,
+	CODE_REQUEST_ID_REUSED = 80,
+	CODE_DENIED_FEATURE = 84,
+	CODE_CANCELLED = 85,
+	CODE_DEADLINE = 86,
+	CODE_DRAINING = 87,
+	CODE_INTERNAL = 88,
+	CODE_INJECTED = 89,
+	CODE_OVERLOADED = 90,
+};
+
 /* gRPC's mapping of HTTP status codes for answers that are not gRPC. */
 static int grpc_of_http(int http)
 {
@@ -21,15 +37,24 @@ static int grpc_of_http(int http)
 	}
 }
 
+/* RFC 9113 8.7: not processed in any way. So are the streams that a GOAWAY leaves out. */
+static void end_refused(struct core *core, struct ptd_call *call)
+{
+	uint32_t before = call->attempts ? call->attempts - 1 : 0;
+
+	call->sent = false;
+	if (core_again(core, call, core->now_ns + core_backoff_ns(core, before)))
+		return;
+	status_local(&call->status, call->maybe ? PTD_STATE_UNKNOWN : PTD_STATE_FAILED,
+		     PTD_WHERE_DAEMON, 14, "the daemon takes no new calls on this connection");
+	core_end(core, call, false);
+}
+
 static void end_by_reset(struct core *core, struct ptd_call *call, uint32_t error)
 {
 	struct ptd_status *status = &call->status;
 
 	switch (error) {
-	case NGHTTP2_REFUSED_STREAM: /* RFC 9113 8.7: not processed in any way */
-		status_local(status, PTD_STATE_FAILED, PTD_WHERE_DAEMON, 14,
-			     "the daemon takes no new calls on this connection");
-		break;
 	case NGHTTP2_ENHANCE_YOUR_CALM:
 		status_local(status, PTD_STATE_UNKNOWN, PTD_WHERE_DAEMON, 8,
 			     "the daemon limits this client's rate");
@@ -50,27 +75,80 @@ static void end_by_reset(struct core *core, struct ptd_call *call, uint32_t erro
 	core_end(core, call, false);
 }
 
-/* Codes that say nothing of whether the call was executed, when no detail of ptd comes along. */
+/* Codes that say nothing of whether the call was executed, when no detail of ptd comes along; and
+ * an injected failure of the reply, which comes after the work. */
 static bool is_unclear(const struct ptd_status *status)
 {
-	return !status->code && (status->grpc == 1 || status->grpc == 2 || status->grpc == 4);
+	return status->code == CODE_INJECTED ||
+	       (!status->code && (status->grpc == 1 || status->grpc == 2 || status->grpc == 4));
+}
+
+/* When an earlier attempt may have been executed, a failure says that nothing was done only if it
+ * comes from behind the table of request ids, or says that the request can never be. */
+static bool speaks_for_all_attempts(const struct ptd_status *status)
+{
+	switch (status->code) {
+	case 0:
+	case CODE_BUSY:
+	case CODE_NOT_FOUND:
+	case CODE_STALE_EPOCH:
+	case CODE_REQUEST_ID_REUSED:
+	case CODE_DENIED_FEATURE:
+	case CODE_CANCELLED:
+	case CODE_DEADLINE:
+	case CODE_DRAINING:
+	case CODE_INTERNAL:
+	case CODE_OVERLOADED: return false;
+	default: return true;
+	}
+}
+
+/* When to send a refused call again; CORE_NEVER: not at all. */
+static uint64_t retry_at(struct core *core, const struct ptd_call *call)
+{
+	uint64_t at_ns = CORE_NEVER;
+
+	if (call->pushback_ms >= 0 && (call->status.grpc == 8 || call->status.grpc == 14))
+		at_ns = core->now_ns + (uint64_t)call->pushback_ms * 1000000;
+	else if (call->pushback_ms == PTD_RETRY_UNSAID && call->status.grpc == 14)
+		at_ns = core->now_ns + core_backoff_ns(core, call->attempts - 1);
+	return at_ns < call->deadline_ns ? at_ns : CORE_NEVER;
+}
+
+static void end_by_failure(struct core *core, struct ptd_call *call)
+{
+	struct ptd_status *status = &call->status;
+	uint64_t at_ns;
+
+	status->grpc = call->grpc;
+	status->state = is_unclear(status) ? PTD_STATE_UNKNOWN : PTD_STATE_FAILED;
+	/* Here "failed" speaks of this attempt. */
+	call->sent = call->sent && status->state == PTD_STATE_UNKNOWN;
+	at_ns = retry_at(core, call);
+	if (at_ns != CORE_NEVER && core_again(core, call, at_ns))
+		return;
+	if (call->maybe && !speaks_for_all_attempts(status))
+		status->state = PTD_STATE_UNKNOWN;
+	core_end(core, call, false);
 }
 
 static void end_by_trailers(struct core *core, struct ptd_call *call)
 {
-	struct ptd_status *status = &call->status;
-
-	if (call->grpc == 0) {
-		if (call->message || (call->messages == 1 && !call->prefix_length)) {
-			core_end(core, call, true);
-			return;
-		}
-		status_local(status, PTD_STATE_UNKNOWN, PTD_WHERE_DAEMON, 13,
-			     "the answer has %u messages, not 1", call->messages);
+	if (call->grpc) {
+		end_by_failure(core, call);
+	} else if (call->message || (call->messages == 1 && !call->prefix_length)) {
+		core_end(core, call, true);
 	} else {
-		status->grpc = call->grpc;
-		status->state = is_unclear(status) ? PTD_STATE_UNKNOWN : PTD_STATE_FAILED;
+		status_local(&call->status, PTD_STATE_UNKNOWN, PTD_WHERE_DAEMON, 13,
+			     "the answer has %u messages, not 1", call->messages);
+		core_end(core, call, false);
 	}
+}
+
+static void end_by_http(struct core *core, struct ptd_call *call)
+{
+	status_local(&call->status, call->maybe ? PTD_STATE_UNKNOWN : PTD_STATE_FAILED,
+		     PTD_WHERE_DAEMON, grpc_of_http(call->http), "HTTP status %d", call->http);
 	core_end(core, call, false);
 }
 
@@ -81,15 +159,29 @@ static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t
 
 	if (!call)
 		return 0;
-	if (call->grpc >= 0) {
+	if (call->grpc >= 0)
 		end_by_trailers(core, call);
-	} else if (call->http && call->http != 200) {
-		status_local(&call->status, PTD_STATE_FAILED, PTD_WHERE_DAEMON,
-			     grpc_of_http(call->http), "HTTP status %d", call->http);
-		core_end(core, call, false);
-	} else {
+	else if (call->http && call->http != 200)
+		end_by_http(core, call);
+	else if (error == NGHTTP2_REFUSED_STREAM && !call->http)
+		end_refused(core, call);
+	else
 		end_by_reset(core, call, error);
+	return 0;
+}
+
+static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *user)
+{
+	struct core *core = user;
+
+	(void)session;
+	core->greeted = true;
+	if (core->holding) {
+		core->holding = false;
+		core_submit_waiting(core);
 	}
+	if (frame->hd.type == NGHTTP2_GOAWAY)
+		core->goodbye = true;
 	return 0;
 }
 
@@ -106,7 +198,9 @@ static int on_frame_not_send(nghttp2_session *session, const nghttp2_frame *fram
 	for (struct ptd_call *call = core->live.first; call; call = call->next) {
 		if (call->stream_id != frame->hd.stream_id)
 			continue;
-		core_end_locally(core, call, PTD_WHERE_CONNECT, 14, nghttp2_strerror(error));
+		if (error == NGHTTP2_ERR_NOMEM || !core_again(core, call, 0))
+			core_end_locally(core, call, PTD_WHERE_CONNECT, 14,
+					 nghttp2_strerror(error));
 		break;
 	}
 	return 0;
@@ -138,6 +232,8 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 	} else if (name_is(name, name_length, "grpc-status-details-bin")) {
 		call->trailed = true;
 		status_details(&call->status, value, length);
+	} else if (name_is(name, name_length, "grpc-retry-pushback-ms")) {
+		call->pushback_ms = status_pushback(value, length);
 	}
 	return 0;
 }
@@ -159,7 +255,7 @@ static bool begin_message(struct core *core, struct ptd_call *call)
 	call->response_length = 0;
 	if (prefix[0])
 		refuse_answer(core, call, "the answer is compressed, which was not offered");
-	else if (call->wanted > core->max_receive)
+	else if (call->wanted > core->config.max_receive_bytes)
 		refuse_answer(core, call, "the answer is larger than this client accepts");
 	else if (!call->message && call->messages)
 		refuse_answer(core, call, "the answer has more than one message");
@@ -182,9 +278,9 @@ static bool end_message(struct core *core, struct ptd_call *call)
 	go_on = call->message(call->arg, call->response, call->response_length);
 	/* The callback may have cancelled the call itself; its memory stays until it is delivered.
 	 */
-	if (!go_on && call->stream_id)
+	if (!go_on)
 		core_cancel(core, call, PTD_WHERE_CANCEL);
-	return call->stream_id != 0;
+	return call->stream_id > 0;
 }
 
 static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, const uint8_t *data,
@@ -226,6 +322,7 @@ nghttp2_session_callbacks *core_callbacks(void)
 	nghttp2_session_callbacks_set_on_header_callback(table, on_header);
 	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(table, on_data);
 	nghttp2_session_callbacks_set_on_stream_close_callback(table, on_stream_close);
+	nghttp2_session_callbacks_set_on_frame_recv_callback(table, on_frame);
 	nghttp2_session_callbacks_set_on_frame_not_send_callback(table, on_frame_not_send);
 	return table;
 }

@@ -14,10 +14,20 @@
 const struct param global_options[] = {
 	{.name = "endpoint",
 	 .type = VALUE_TEXT,
-	 .help = "unix:PATH or tcp:HOST:PORT; otherwise PTD_ENDPOINT, or where ptd listens by default"},
+	 .help = "unix:PATH, tcp:HOST:PORT or tls:HOST:PORT; otherwise PTD_ENDPOINT, or where ptd listens by "
+		 "default"},
 	{.name = "timeout",
 	 .type = VALUE_DURATION,
 	 .help = "deadline of each call: 500ms, 10s, 2min; 0: none; 30s if not given"},
+	{.name = "tls-ca",
+	 .type = VALUE_TEXT,
+	 .help = "tls: file of the CA that signs the daemon's certificate; otherwise PTD_TLS_CA, or the system's"},
+	{.name = "tls-certificate",
+	 .type = VALUE_TEXT,
+	 .help = "tls: file of your own certificate; otherwise PTD_TLS_CERTIFICATE"},
+	{.name = "tls-key",
+	 .type = VALUE_TEXT,
+	 .help = "tls: file of its key; otherwise PTD_TLS_KEY"},
 	{.name = "output", .type = VALUE_TEXT, .help = "-o: table, json or tsv"},
 	{.name = "no-legend", .type = VALUE_FLAG, .help = "no header lines"},
 	{.name = "quiet", .type = VALUE_FLAG, .help = "-q: no data; the exit code tells"},
@@ -125,7 +135,13 @@ static int set_global(struct ptctl *ctl, const struct value *value)
 	if (!strcmp(name, "endpoint"))
 		ctl->endpoint = value->text;
 	else if (!strcmp(name, "timeout"))
-		ctl->timeout_ms = (uint32_t)value->number;
+		ctl->connection.timeout_ms = (uint32_t)value->number;
+	else if (!strcmp(name, "tls-ca"))
+		ctl->connection.tls_ca = value->text;
+	else if (!strcmp(name, "tls-certificate"))
+		ctl->connection.tls_certificate = value->text;
+	else if (!strcmp(name, "tls-key"))
+		ctl->connection.tls_key = value->text;
 	else if (!strcmp(name, "output"))
 		set_format(ctl, value->text);
 	else if (!strcmp(name, "no-legend"))

@@ -27,13 +27,20 @@ static void catch_interrupt(void)
 	sigaction(SIGINT, &action, NULL);
 }
 
+static const char *from_environment(const char *name)
+{
+	const char *value = getenv(name);
+
+	return value && *value ? value : NULL;
+}
+
 /* Where ptd listens by default: a user's own daemon goes before the system's. */
 static const char *default_endpoint(char *room, size_t length)
 {
-	const char *given = getenv("PTD_ENDPOINT");
+	const char *given = from_environment("PTD_ENDPOINT");
 	const char *runtime = getenv("XDG_RUNTIME_DIR");
 
-	if (given && *given)
+	if (given)
 		return given;
 	if (!runtime || *runtime != '/' ||
 	    snprintf(room, length, "unix:%s/ptd.sock", runtime) >= (int)length ||
@@ -57,7 +64,11 @@ int main(int argc, char **argv)
 	struct ptctl ctl = {
 		.out = {.file = stdout, .format = FORMAT_TABLE, .name = "table", .legend = true},
 		.endpoint = default_endpoint(room, sizeof(room)),
-		.timeout_ms = DEFAULT_TIMEOUT_MS,
+		.connection = {.size = sizeof(struct ptd_options),
+			       .timeout_ms = DEFAULT_TIMEOUT_MS,
+			       .tls_ca = from_environment("PTD_TLS_CA"),
+			       .tls_certificate = from_environment("PTD_TLS_CERTIFICATE"),
+			       .tls_key = from_environment("PTD_TLS_KEY")},
 	};
 	int result;
 

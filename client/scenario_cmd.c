@@ -157,7 +157,7 @@ static int run(struct ptctl *ctl, const struct scenario *scenario)
 	struct scn_target target;
 	int code;
 
-	if (!scn_rpc_open(rpc, ctl->endpoint, ctl->timeout_ms, &status)) {
+	if (!scn_rpc_open(rpc, ctl->endpoint, &ctl->connection, &status)) {
 		code = ptctl_failed(ctl, &status);
 	} else {
 		target = scn_rpc_target(rpc);

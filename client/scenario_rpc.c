@@ -64,15 +64,13 @@ bool scn_rpc_call(struct scn_rpc *rpc, const char *method, const ProtobufCMessag
 	return message;
 }
 
-bool scn_rpc_open(struct scn_rpc *rpc, const char *endpoint, uint32_t timeout_ms,
+bool scn_rpc_open(struct scn_rpc *rpc, const char *endpoint, const struct ptd_options *connection,
 		  struct ptd_status *status)
 {
-	const struct ptd_options options = {.size = sizeof(options), .timeout_ms = timeout_ms};
-
 	memset(rpc, 0, sizeof(*rpc));
 	rpc->endpoint = endpoint;
-	rpc->timeout_ms = timeout_ms;
-	rpc->control = ptd_open(endpoint, &options, status);
+	rpc->connection = connection;
+	rpc->control = ptd_open(endpoint, connection, status);
 	return rpc->control;
 }
 

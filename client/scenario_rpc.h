@@ -12,7 +12,7 @@
 
 struct scn_rpc {
 	const char *endpoint;
-	uint32_t timeout_ms;
+	const struct ptd_options *connection;
 	struct ptd_client *control;
 	/* Handles; 0: not created, or deleted. */
 	uint64_t machine[SCN_MAX_MACHINES];
@@ -20,7 +20,7 @@ struct scn_rpc {
 };
 
 /* False: `status` says why. */
-bool scn_rpc_open(struct scn_rpc *rpc, const char *endpoint, uint32_t timeout_ms,
+bool scn_rpc_open(struct scn_rpc *rpc, const char *endpoint, const struct ptd_options *connection,
 		  struct ptd_status *status);
 /* Deletes the machines that are left, unless `keep`; closes the connection. */
 void scn_rpc_close(struct scn_rpc *rpc, bool keep);

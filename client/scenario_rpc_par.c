@@ -48,10 +48,8 @@ static void *work(void *arg)
 
 static bool open_worker(struct par *par, uint32_t i)
 {
-	const struct ptd_options options = {.size = sizeof(options),
-					    .timeout_ms = par->rpc->timeout_ms};
 	struct worker *w = &par->worker[i];
-	struct ptd_client *client = ptd_open(par->rpc->endpoint, &options, &w->status);
+	struct ptd_client *client = ptd_open(par->rpc->endpoint, par->rpc->connection, &w->status);
 
 	w->par = par;
 	w->lane = malloc(sizeof(*w->lane));

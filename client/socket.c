@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Blocking-style connection set-up over non-blocking sockets. */
+/* Non-blocking sockets for the blocking layer. */
 #include "socket.h"
-#include "status.h"
 
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
+#include <sys/random.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -23,128 +21,71 @@ uint64_t socket_now_ns(void)
 	return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
 }
 
-static int refuse(struct ptd_status *status, const char *endpoint, const char *why)
+bool socket_random(void *bytes, size_t length)
 {
-	status_local(status, PTD_STATE_FAILED, PTD_WHERE_CONNECT, 14, "%.120s: %s", endpoint, why);
-	return -1;
+	return getrandom(bytes, length, 0) == (ssize_t)length;
 }
 
-static int bad_endpoint(struct ptd_status *status, const char *endpoint, const char *why)
-{
-	status_local(status, PTD_STATE_FAILED, PTD_WHERE_ARGUMENT, 3, "endpoint %.100s: %s",
-		     endpoint, why);
-	snprintf(status->hint, sizeof(status->hint), "give unix:PATH or tcp:HOST:PORT");
-	return -1;
-}
-
-/* 0, or an errno. */
-static int finish_connect(int fd, uint32_t timeout_ms)
-{
-	struct pollfd wait = {.fd = fd, .events = POLLOUT};
-	socklen_t length = sizeof(int);
-	int error = 0;
-	int ready;
-
-	do
-		ready = poll(&wait, 1, (int)timeout_ms);
-	while (ready < 0 && errno == EINTR);
-	if (ready <= 0)
-		return ready ? errno : ETIMEDOUT;
-	getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length);
-	return error;
-}
-
-static int connect_to(int family, const struct sockaddr *address, socklen_t length,
-		      uint32_t timeout_ms, int *error)
-{
-	int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
-	if (fd < 0) {
-		*error = errno;
-		return -1;
-	}
-	*error = connect(fd, address, length) ? errno : 0;
-	/* EAGAIN: the unix listener's backlog is full; poll does not wait for that. */
-	if (*error == EINPROGRESS)
-		*error = finish_connect(fd, timeout_ms);
-	if (*error) {
-		close(fd);
-		return -1;
-	}
-	return fd;
-}
-
-static int open_unix(const char *endpoint, const char *path, uint32_t timeout_ms,
-		     struct ptd_status *status)
+static unsigned resolve_unix(const char *path, struct socket_address *to)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int error, fd;
 
-	if (!*path || strlen(path) >= sizeof(address.sun_path))
-		return bad_endpoint(status, endpoint, *path ? "the path is too long" : "no path");
-	strcpy(address.sun_path, path);
-	fd = connect_to(AF_UNIX, (struct sockaddr *)&address, sizeof(address), timeout_ms, &error);
-	return fd < 0 ? refuse(status, endpoint, strerror(error)) : fd;
+	memcpy(address.sun_path, path, strlen(path) + 1);
+	memcpy(&to->address, &address, sizeof(address));
+	to->length = sizeof(address);
+	return 1;
 }
 
-/* "HOST:PORT" or "[HOST]:PORT" to its parts. */
-static bool split(const char *text, char *host, size_t host_room, const char **port)
-{
-	const char *colon = strrchr(text, ':');
-	size_t length;
-
-	if (!colon || !colon[1])
-		return false;
-	length = (size_t)(colon - text);
-	if (*text == '[') {
-		if (length < 3 || text[length - 1] != ']')
-			return false;
-		text++;
-		length -= 2;
-	} else if (memchr(text, ':', length)) {
-		return false;
-	}
-	if (!length || length >= host_room)
-		return false;
-	memcpy(host, text, length);
-	host[length] = '\0';
-	*port = colon + 1;
-	return true;
-}
-
-static int open_tcp(const char *endpoint, const char *where, uint32_t timeout_ms,
-		    struct ptd_status *status)
+unsigned socket_resolve(const struct endpoint *endpoint, struct socket_address *to,
+			const char **why, bool *wrong)
 {
 	const struct addrinfo hints = {
 		.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
 	struct addrinfo *found;
-	const char *port;
-	char host[256];
-	int error, fd = -1, one = 1;
+	unsigned count = 0;
+	int error;
 
-	if (!split(where, host, sizeof(host), &port))
-		return bad_endpoint(status, endpoint, "not HOST:PORT");
-	error = getaddrinfo(host, port, &hints, &found);
-	if (error == EAI_SERVICE || error == EAI_NONAME)
-		return bad_endpoint(status, endpoint, gai_strerror(error));
-	if (error)
-		return refuse(status, endpoint, gai_strerror(error));
-	for (struct addrinfo *at = found; at && fd < 0; at = at->ai_next)
-		fd = connect_to(at->ai_family, at->ai_addr, at->ai_addrlen, timeout_ms, &error);
+	if (endpoint->path)
+		return resolve_unix(endpoint->path, to);
+	error = getaddrinfo(endpoint->host, endpoint->port, &hints, &found);
+	*wrong = error == EAI_SERVICE || error == EAI_NONAME;
+	if (error) {
+		*why = gai_strerror(error);
+		return 0;
+	}
+	for (struct addrinfo *at = found; at && count < SOCKET_ADDRESSES; at = at->ai_next) {
+		memcpy(&to[count].address, at->ai_addr, at->ai_addrlen);
+		to[count++].length = at->ai_addrlen;
+	}
 	freeaddrinfo(found);
-	if (fd < 0)
-		return refuse(status, endpoint, strerror(error));
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	return fd;
+	*why = "no address";
+	return count;
 }
 
-int socket_open(const char *endpoint, uint32_t timeout_ms, struct ptd_status *status)
+int socket_begin(const struct socket_address *to)
 {
-	if (!strncmp(endpoint, "unix:", 5))
-		return open_unix(endpoint, endpoint + 5, timeout_ms, status);
-	if (!strncmp(endpoint, "tcp:", 4))
-		return open_tcp(endpoint, endpoint + 4, timeout_ms, status);
-	return bad_endpoint(status, endpoint, "neither unix: nor tcp:");
+	int fd = socket(to->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int one = 1, error;
+
+	if (fd < 0)
+		return -1;
+	if (to->address.ss_family != AF_UNIX)
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	/* EAGAIN: the unix listener's backlog is full; poll does not wait for that. */
+	if (!connect(fd, (const struct sockaddr *)&to->address, to->length) || errno == EINPROGRESS)
+		return fd;
+	error = errno;
+	close(fd);
+	errno = error;
+	return -1;
+}
+
+int socket_finish(int fd)
+{
+	socklen_t length = sizeof(int);
+	int error = 0;
+
+	return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) ? errno : error;
 }
 
 static long result(ssize_t moved)

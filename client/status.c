@@ -9,12 +9,14 @@
 /* Trailers are capped near 6 KiB by the daemon; more than this is not ours. */
 #define DETAILS_MAX 8192
 
-const struct ptd_status status_ok = {.level = PTD_LEVEL_UNKNOWN, .message = "done"};
+const struct ptd_status status_ok = {
+	.level = PTD_LEVEL_UNKNOWN, .retry_after_ms = PTD_RETRY_UNSAID, .message = "done"};
 
 void status_clear(struct ptd_status *status)
 {
 	memset(status, 0, sizeof(*status));
 	status->level = PTD_LEVEL_UNKNOWN;
+	status->retry_after_ms = PTD_RETRY_UNSAID;
 }
 
 void status_local(struct ptd_status *status, enum ptd_state state, enum ptd_where where, int grpc,
@@ -72,6 +74,20 @@ int status_number(const uint8_t *value, size_t length)
 		number = number * 10 + (value[i] - '0');
 	}
 	return number <= 16 ? number : 2;
+}
+
+int64_t status_pushback(const uint8_t *value, size_t length)
+{
+	int64_t ms = 0;
+
+	if (length < 1 || length > 9)
+		return PTD_RETRY_NEVER;
+	for (size_t i = 0; i < length; i++) {
+		if (value[i] < '0' || value[i] > '9')
+			return PTD_RETRY_NEVER;
+		ms = ms * 10 + (value[i] - '0');
+	}
+	return ms;
 }
 
 static int base64_digit(uint8_t c)

@@ -19,6 +19,9 @@ void status_message(struct ptd_status *status, const uint8_t *value, size_t leng
 void status_details(struct ptd_status *status, const uint8_t *value, size_t length);
 /* Digits of a status code; 2 (UNKNOWN) for anything else. */
 int status_number(const uint8_t *value, size_t length);
+/* grpc-retry-pushback-ms: milliseconds, or PTD_RETRY_NEVER for anything that is not such a number.
+ */
+int64_t status_pushback(const uint8_t *value, size_t length);
 
 /* Padded or not; -1: not base64, or larger than `room`. */
 long base64_decode(const uint8_t *text, size_t length, uint8_t *bytes, size_t room);

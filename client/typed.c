@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The typed calls of ptd.h: C structs on the outside, ptd.v1 messages on the wire. */
+#include "core.h"
 #include "status.h"
 
 #include "ptd/v1/context.pb-c.h"
@@ -13,10 +14,30 @@
 /* Requests here are small but for the data of a write. */
 #define REQUEST_ROOM 256
 
+/* What may be sent again after a loss. */
+enum repeat {
+	REPEAT_NOT,
+	REPEAT_FREELY, /* it has a request id, or changes nothing */
+};
+
+/* A request id of its own for a change, if the client makes lost connections again. */
+static void take_id(struct ptd_client *client, ProtobufCBinaryData *field, uint8_t id[16])
+{
+	if (client_reconnects(client) && ptd_draw_request_id(id))
+		*field = (ProtobufCBinaryData){.len = 16, .data = id};
+}
+
+static enum repeat with_id(const ProtobufCBinaryData *field)
+{
+	return field->len ? REPEAT_FREELY : REPEAT_NOT;
+}
+
 /* One call with messages; NULL unless the state is OK. */
 static void *call(struct ptd_client *client, const char *method, const ProtobufCMessage *request,
-		  const ProtobufCMessageDescriptor *type, struct ptd_status *status)
+		  enum repeat repeat, const ProtobufCMessageDescriptor *type,
+		  struct ptd_status *status)
 {
+	struct ptd_request what = {.size = sizeof(what), .method = method};
 	size_t length = protobuf_c_message_get_packed_size(request);
 	uint8_t room[REQUEST_ROOM];
 	uint8_t *bytes = length <= sizeof(room) ? room : malloc(length);
@@ -28,7 +49,10 @@ static void *call(struct ptd_client *client, const char *method, const ProtobufC
 		return NULL;
 	}
 	protobuf_c_message_pack(request, bytes);
-	if (ptd_unary(client, method, bytes, length, 0, &reply) == PTD_STATE_OK) {
+	what.flags = repeat == REPEAT_NOT ? 0 : PTD_CALL_REPLAY;
+	what.data = bytes;
+	what.length = length;
+	if (ptd_unary_request(client, &what, &reply) == PTD_STATE_OK) {
 		response = protobuf_c_message_unpack(type, NULL, reply.length, reply.data);
 		if (!response)
 			status_local(status, PTD_STATE_UNKNOWN, PTD_WHERE_ARGUMENT, 13,
@@ -72,7 +96,7 @@ enum ptd_state ptd_find_machine(struct ptd_client *client, const char *name, uin
 
 	status = status ? status : &unused;
 	request.name = (char *)(uintptr_t)name;
-	response = call(client, "/ptd.v1.MachineService/GetMachine", &request.base,
+	response = call(client, "/ptd.v1.MachineService/GetMachine", &request.base, REPEAT_FREELY,
 			&ptd__v1__get_machine_response__descriptor, status);
 	if (response && response->machine)
 		*handle = response->machine->handle;
@@ -89,7 +113,7 @@ enum ptd_state ptd_find_context(struct ptd_client *client, const char *name, uin
 
 	status = status ? status : &unused;
 	request.name = (char *)(uintptr_t)name;
-	response = call(client, "/ptd.v1.ContextService/GetContext", &request.base,
+	response = call(client, "/ptd.v1.ContextService/GetContext", &request.base, REPEAT_FREELY,
 			&ptd__v1__get_context_response__descriptor, status);
 	if (response && response->context)
 		*handle = response->context->handle;
@@ -104,16 +128,18 @@ enum ptd_state ptd_map(struct ptd_client *client, uint64_t context, struct ptd_i
 	Ptd__V1__MapRequest request = PTD__V1__MAP_REQUEST__INIT;
 	Ptd__V1__MapResponse *response;
 	struct ptd_status unused;
+	uint8_t id[16];
 
 	status = status ? status : &unused;
 	request.context = context;
 	request.ipa = ipa.v;
 	request.size = size;
+	take_id(client, &request.request_id, id);
 	request.pa = pa.v;
 	request.prot = prot;
 	request.flags = flags;
 	response = call(client, "/ptd.v1.MappingService/Map", &request.base,
-			&ptd__v1__map_response__descriptor, status);
+			with_id(&request.request_id), &ptd__v1__map_response__descriptor, status);
 	if (response)
 		copy_effects(effects, response->effects, response->generation, response->outcome);
 	ptd__v1__map_response__free_unpacked(response, NULL);
@@ -126,13 +152,15 @@ enum ptd_state ptd_unmap(struct ptd_client *client, uint64_t context, struct ptd
 	Ptd__V1__UnmapRequest request = PTD__V1__UNMAP_REQUEST__INIT;
 	Ptd__V1__UnmapResponse *response;
 	struct ptd_status unused;
+	uint8_t id[16];
 
 	status = status ? status : &unused;
 	request.context = context;
 	request.ipa = ipa.v;
 	request.size = size;
+	take_id(client, &request.request_id, id);
 	response = call(client, "/ptd.v1.MappingService/Unmap", &request.base,
-			&ptd__v1__unmap_response__descriptor, status);
+			with_id(&request.request_id), &ptd__v1__unmap_response__descriptor, status);
 	if (response)
 		copy_effects(effects, response->effects, response->generation, response->outcome);
 	ptd__v1__unmap_response__free_unpacked(response, NULL);
@@ -146,14 +174,17 @@ enum ptd_state ptd_protect(struct ptd_client *client, uint64_t context, struct p
 	Ptd__V1__ProtectRequest request = PTD__V1__PROTECT_REQUEST__INIT;
 	Ptd__V1__ProtectResponse *response;
 	struct ptd_status unused;
+	uint8_t id[16];
 
 	status = status ? status : &unused;
 	request.context = context;
 	request.ipa = ipa.v;
 	request.size = size;
+	take_id(client, &request.request_id, id);
 	request.prot = prot;
-	response = call(client, "/ptd.v1.MappingService/Protect", &request.base,
-			&ptd__v1__protect_response__descriptor, status);
+	response =
+		call(client, "/ptd.v1.MappingService/Protect", &request.base,
+		     with_id(&request.request_id), &ptd__v1__protect_response__descriptor, status);
 	if (response)
 		copy_effects(effects, response->effects, response->generation, response->outcome);
 	ptd__v1__protect_response__free_unpacked(response, NULL);
@@ -172,7 +203,7 @@ enum ptd_state ptd_translate(struct ptd_client *client, uint64_t context, struct
 	request.context = context;
 	request.ipa = ipa.v;
 	request.access = (Ptd__V1__AccessKind)access;
-	response = call(client, "/ptd.v1.FaultService/Translate", &request.base,
+	response = call(client, "/ptd.v1.FaultService/Translate", &request.base, REPEAT_FREELY,
 			&ptd__v1__translate_response__descriptor, status);
 	if (response)
 		*translation = (struct ptd_translation){.outcome = response->outcome,
@@ -196,7 +227,8 @@ static enum ptd_state access_memory(struct ptd_client *client,
 
 	status = status ? status : &unused;
 	response = call(client, "/ptd.v1.FaultService/Access", &request->base,
-			&ptd__v1__access_response__descriptor, status);
+			into ? REPEAT_FREELY : REPEAT_NOT, &ptd__v1__access_response__descriptor,
+			status);
 	if (response && into && response->data.len)
 		memcpy(into, response->data.data,
 		       response->data.len < request->length ? response->data.len : request->length);

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # libptd (shared and static) and ptctl.
-LIBPTD_SRC := client/core.c client/core_answer.c client/status.c client/socket.c client/client.c client/typed.c
+LIBPTD_SRC := $(addprefix client/,core.c core_call.c core_answer.c core_api.c tls.c status.c endpoint.c socket.c client.c \
+	typed.c)
 PTCTL_SRC := $(filter-out $(LIBPTD_SRC),$(sort $(wildcard client/*.c)))
 LIBPTD_OBJ := $(LIBPTD_SRC:%.c=$(B)/pic/%.o) $(PROTO_SRC:proto/%.proto=$(B)/pic/gen/%.pb-c.o)
 PTCTL_OBJ := $(PTCTL_SRC:%.c=$(B)/%.o)
 CLIENT_FLAGS = $(CFLAGS_ALL) $(HOST_DEFS) -DPTD_VERSION='"$(VERSION)"' -Iclient -Iclient/include \
 	-I$(B)/gen -Ilib/include
-LIBPTD_LIBS := -lnghttp2 -lprotobuf-c
+LIBPTD_LIBS := -lnghttp2 -lprotobuf-c -lssl -lcrypto
 PTCTL_LIBS := $(LIBPTD_LIBS) -ljansson -lsmartcols
 SONAME := libptd.so.0
 
@@ -22,7 +23,7 @@ $(B)/pic/client/%.o: client/%.c
 	$(Q)mkdir -p $(@D) && $(CC) $(CLIENT_FLAGS) -fPIC -fvisibility=hidden -c -o $@ $<
 $(B)/pic/gen/%.o: $(B)/gen/%.c
 	$(call say,CC,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) -I$(B)/gen -fPIC -fvisibility=hidden -c -o $@ $<
+	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) -DNDEBUG -I$(B)/gen -fPIC -fvisibility=hidden -c -o $@ $<
 
 $(B)/libptd.so.$(VERSION): $(LIBPTD_OBJ) client/libptd.map
 	$(call say,LD,$@)

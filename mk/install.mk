@@ -20,7 +20,7 @@ $(B)/%.1: docs/man/%.1.scd
 	$(Q)mkdir -p $(@D) && scdoc < $< > $@
 
 INSTALL_PROGRAMS := ptd:$(sbindir) ptd-checked:$(sbindir) ptctl:$(bindir)
-INSTALL_DATA := $(B)/libptd.a:$(libdir) $(B)/libptd.pc:$(libdir)/pkgconfig client/include/ptd.h:$(includedir) \
+INSTALL_DATA := $(B)/libptd.a:$(libdir) $(B)/libptd.pc:$(libdir)/pkgconfig $(foreach f,$(wildcard client/include/*.h),$(f):$(includedir)) \
 	$(MAN1:%=%:$(mandir)/man1) LICENSE:$(docdir) README.md:$(docdir) $(foreach f,$(wildcard docs/*.md),$(f):$(docdir)) \
 	$(foreach f,$(PROTO_SRC),$(f):$(datarootdir)/ptd/proto/ptd/v1) \
 	$(foreach f,$(MAN_PAGES),$(f):$(mandir)/man$(patsubst .%,%,$(suffix $(f)))) \

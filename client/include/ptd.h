@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * libptd: a small client of ptd, the page-table daemon. gRPC over one connection, blocking or
- * pipelined.
- *
- * Threads: a client and its calls belong to one thread at a time; two clients share nothing. The
- * library prints nothing, never exits, raises no signal and keeps no global state. It does not
- * survive fork() in the child: close the client there and open another.
+ * libptd: a C client of ptd, the page-table daemon. gRPC over one connection at a time, blocking or
+ * pipelined; with options it makes a new connection when one is lost and sends again what may be
+ * sent again. <ptd_core.h> is the same without I/O, <ptd_uv.h> on a libuv loop.
  *
  * Request and response bytes are protobuf messages of proto/ptd/v1; ptd/v1 stubs of any language
  * make them, and the typed calls at the end of this file do so for the commonest methods.
+ *
+ * Threads, in the words used below:
+ *   [MT-Safe]    any thread at any time.
+ *   [MT-Client]  one thread at a time for one client and its calls; two clients share nothing.
+ * No function is async-signal-safe. The library prints nothing, never exits, raises no signal, asks
+ * for no signal handler and keeps no global state (OpenSSL and libc keep theirs). After fork() the
+ * child may only ptd_close() a client, without TLS; it shares the connection with its parent.
  */
 #ifndef PTD_H
 #define PTD_H
@@ -57,6 +61,10 @@ enum ptd_where {
 
 #define PTD_LEVEL_UNKNOWN 127
 
+/* ptd_status.retry_after_ms when it is not a time. */
+#define PTD_RETRY_UNSAID (-1) /* the daemon says nothing of a retry */
+#define PTD_RETRY_NEVER	 (-2) /* it asks for none */
+
 /* How a call ended. Strings are UTF-8, NUL-terminated, cut to fit. */
 struct ptd_status {
 	int32_t state;		/* enum ptd_state */
@@ -71,7 +79,8 @@ struct ptd_status {
 	char reason[64];	/* UPPER_SNAKE name of `code`, or of the ErrorInfo */
 	char message[256];
 	char hint[192];
-	uint64_t reserved[4];
+	int64_t retry_after_ms; /* grpc-retry-pushback-ms, or PTD_RETRY_... */
+	uint64_t reserved[3];
 };
 
 struct ptd_reply {
@@ -80,20 +89,47 @@ struct ptd_reply {
 	size_t length;
 	void *arg;		     /* of ptd_start() */
 	const struct ptd_call *call; /* an identity only: the call is over */
+	uint32_t attempts;	     /* times that it was sent, or begun to be */
+	uint32_t reserved;
 };
 
-/* Set `size` to sizeof the struct, the rest to 0 or a wish. */
+#define PTD_RECONNECT_ALWAYS UINT32_MAX
+
+/*
+ * Set `size` to sizeof the struct, the rest to 0 or a wish.
+ *
+ * With `reconnects` a lost connection is made again, that many attempts in a row, when calls need
+ * one. Then these calls go on over the next connection, within their deadlines: those that had not
+ * left as a whole, those that the daemon says it has not taken (REFUSED_STREAM, GOAWAY), those that
+ * it asks to send again (UNAVAILABLE; any status with a retry pushback), and those marked
+ * PTD_CALL_REPLAY. The others end as UNKNOWN. A call of which messages have been delivered, or an
+ * open one that has sent a message, is never sent again.
+ *
+ * TLS is version 1.3 with ALPN h2; the certificate has to bear the endpoint's host (a DNS or IP
+ * subject alternative name). Sessions are not resumed. No call leaves before the daemon has taken
+ * this client's certificate.
+ */
 struct ptd_options {
 	uint32_t size;
-	uint32_t connect_timeout_ms; /* 0: 5000 */
+	uint32_t connect_timeout_ms; /* of one attempt; 0: 5000 */
 	uint32_t timeout_ms;	     /* of calls that give none; 0: no deadline */
 	uint32_t max_receive_bytes;  /* largest response message; 0: 4 MiB */
+	uint32_t reconnects;	     /* 0: none: the client ends with its connection */
+	uint32_t backoff_ms;	     /* wait after a loss, doubled each time; 0: 50 */
+	uint32_t backoff_max_ms;     /* 0: 5000; each wait is between half of it and all of it */
+	uint32_t retries;	     /* times that one call may be sent again; 0: 16 */
+	uint64_t seed;		     /* of the waits; 0: drawn */
+	const char *tls_ca;	     /* PEM file, tls: only; NULL: the system's certificates */
+	const char *tls_certificate; /* PEM files of the client's own; NULL: none */
+	const char *tls_key;
+	const char *tls_name; /* that the certificate has to bear; NULL: the endpoint's host */
 };
 
 /*
- * Connects to unix:PATH or tcp:HOST:PORT (clear text; IPv6 hosts in brackets). NULL: `status` says
- * why. `options` may be NULL, `status` too. ptd_close() accepts NULL; calls under way end in state
- * UNKNOWN (their callbacks run) before it returns.
+ * Connects to unix:PATH, tcp:HOST:PORT (clear text; IPv6 hosts in brackets) or tls:HOST:PORT.
+ * NULL: `status` says why. `options` may be NULL, `status` too; strings in it are not kept.
+ * ptd_close() accepts NULL; calls under way end (UNKNOWN if they had left, else FAILED; their
+ * callbacks run) before it returns. [MT-Safe] / [MT-Client]
  */
 PTD_API struct ptd_client *ptd_open(const char *endpoint, const struct ptd_options *options,
 				    struct ptd_status *status);
@@ -102,7 +138,7 @@ PTD_API void ptd_close(struct ptd_client *client);
 /*
  * One call, start to end. `method` is a path, "/ptd.v1.MappingService/Map". timeout_ms 0: the
  * client's. Returns reply->status->state; what `reply` points to holds until the next call of a
- * function on this client. Completions of other calls are delivered meanwhile.
+ * function on this client. Completions of other calls are delivered meanwhile. [MT-Client]
  */
 PTD_API enum ptd_state ptd_unary(struct ptd_client *client, const char *method, const void *request,
 				 size_t length, uint32_t timeout_ms, struct ptd_reply *reply);
@@ -112,7 +148,7 @@ PTD_API enum ptd_state ptd_unary(struct ptd_client *client, const char *method, 
  * client. The end is delivered once, from inside ptd_pump(), ptd_wait(), ptd_next(), ptd_unary(),
  * ptd_cancel() or ptd_close(): to `done`, or, when done is NULL, through ptd_next(). `reply` holds
  * until the callback returns. A callback may start and cancel calls but not pump or close. NULL: no
- * memory, or the connection is gone (ptd_connection() says why); `done` is not called.
+ * memory, or the connection is gone (ptd_connection() says why); `done` is not called. [MT-Client]
  */
 typedef void ptd_reply_fn(void *arg, const struct ptd_reply *reply);
 PTD_API struct ptd_call *ptd_start(struct ptd_client *client, const char *method,
@@ -120,47 +156,94 @@ PTD_API struct ptd_call *ptd_start(struct ptd_client *client, const char *method
 				   ptd_reply_fn *done, void *arg);
 
 /* A server stream: `message` gets each response message, then `done` the end (its data is NULL). No
- * deadline when timeout_ms is 0. Returning false from `message` cancels the stream. */
+ * deadline when timeout_ms is 0. Returning false from `message` cancels the stream. [MT-Client] */
 typedef bool ptd_message_fn(void *arg, const uint8_t *data, size_t length);
 PTD_API struct ptd_call *ptd_start_stream(struct ptd_client *client, const char *method,
 					  const void *request, size_t length, uint32_t timeout_ms,
 					  ptd_message_fn *message, ptd_reply_fn *done, void *arg);
 
+/* `flags` of a request. */
+#define PTD_CALL_REPLAY 0x1u /* may be sent again: it has a request id, or changes nothing */
+#define PTD_CALL_OPEN	0x2u /* more messages follow: ptd_send(), ptd_half_close() */
+
+/* Any call in full. Set `size` to sizeof the struct, and what is not wanted to 0. */
+struct ptd_request {
+	uint32_t size;
+	uint32_t flags;
+	const char *method; /* outlives the client */
+	const void *data;   /* first message; may be NULL with PTD_CALL_OPEN: none yet */
+	size_t length;
+	uint32_t timeout_ms; /* 0: none with `message` or PTD_CALL_OPEN; else the client's */
+	uint32_t reserved;
+	ptd_message_fn *message; /* not NULL: the answer is a stream */
+	ptd_reply_fn *done;
+	void *arg;
+};
+/* As ptd_start() and ptd_unary() (`message` and `done` unused, not open). [MT-Client] */
+PTD_API struct ptd_call *ptd_start_request(struct ptd_client *client,
+					   const struct ptd_request *request);
+PTD_API enum ptd_state ptd_unary_request(struct ptd_client *client,
+					 const struct ptd_request *request,
+					 struct ptd_reply *reply);
+
+/* 16 bytes for a request_id field: with one of these a request that is sent twice is done once.
+ * False: the system gives none. [MT-Safe] */
+PTD_API bool ptd_draw_request_id(uint8_t id[16]);
+
+/*
+ * A stream of requests: messages are copied and leave in order. ptd_queued() tells how many bytes
+ * have not left for the connection; a caller that sends without end waits (ptd_pump()) for that to
+ * fall. ptd_half_close() says that no more come. False: no memory, or the call is over (its end is
+ * or will be delivered). `call` is valid until its end has been delivered. [MT-Client]
+ */
+PTD_API struct ptd_call *ptd_start_bidi(struct ptd_client *client, const char *method,
+					uint32_t timeout_ms, ptd_message_fn *message,
+					ptd_reply_fn *done, void *arg);
+PTD_API bool ptd_send(struct ptd_client *client, struct ptd_call *call, const void *data,
+		      size_t length);
+PTD_API void ptd_half_close(struct ptd_client *client, struct ptd_call *call);
+PTD_API size_t ptd_queued(const struct ptd_client *client, const struct ptd_call *call);
+
 /* Ends a call that has not been delivered: its callback runs with state UNKNOWN (FAILED if it was
- * never sent). */
+ * never sent). [MT-Client] */
 PTD_API void ptd_cancel(struct ptd_client *client, struct ptd_call *call);
 
 /*
  * One round: writes what is queued, waits up to timeout_ms (-1: without end, 0: not at all) for
  * something to happen, delivers it. Returns the number of calls that ended, or -1 when the
- * connection is gone and no call is left. EINTR ends the wait.
+ * connection is gone and no call is left. EINTR ends the wait. [MT-Client]
  */
 PTD_API int ptd_pump(struct ptd_client *client, int timeout_ms);
 
 /* Pumps until at most `limit` calls are under way: the back-pressure of a pipeline; 0 waits for
- * all. False: the connection is gone. */
+ * all. False: the connection is gone. [MT-Client] */
 PTD_API bool ptd_wait(struct ptd_client *client, size_t limit);
 
 /* Takes the next end of a call that was started without `done`, waiting up to timeout_ms for it.
- * False: none came. */
+ * False: none came. [MT-Client] */
 PTD_API bool ptd_next(struct ptd_client *client, struct ptd_reply *reply, int timeout_ms);
 
-/* Calls under way, and the state of the connection (OK, or why it is gone). */
+/* Calls under way, and the state of the connection: OK, or why the last one was lost or could not
+ * be made. [MT-Client] */
 PTD_API size_t ptd_outstanding(const struct ptd_client *client);
 PTD_API const struct ptd_status *ptd_connection(const struct ptd_client *client);
 
-/* For event loops: poll this descriptor for input, and for output when ptd_wants_write(), then
- * ptd_pump(client, 0). */
+/* For event loops: poll this descriptor for input, and for output when ptd_wants_write(), at most
+ * until ptd_wait_ms() (-1: no end), then ptd_pump(client, 0). The descriptor changes with each
+ * connection; -1: there is none now. [MT-Client] */
 PTD_API int ptd_fd(const struct ptd_client *client);
 PTD_API bool ptd_wants_write(const struct ptd_client *client);
+PTD_API int ptd_wait_ms(struct ptd_client *client);
 
-/* The library's version, "0.1.0". */
+/* The library's version, "0.1.0". [MT-Safe] */
 PTD_API const char *ptd_version(void);
 
 /*
  * Typed calls. Each blocks, with the client's timeout, returns the state and fills `status` (which
  * may be NULL); results are untouched unless the state is OK. Bits of `prot` and `flags` are those
- * of mapping.proto.
+ * of mapping.proto. A client with `reconnects` gives each change a request id of its own, so that
+ * it is replayed after a loss; lookups, translations and reads are replayed as they are,
+ * ptd_write() is not. [MT-Client], all of them.
  */
 #define PTD_PROT_R	 0x1u
 #define PTD_PROT_W	 0x2u

@@ -476,7 +476,7 @@ def _():
     error("server", "info", endpoint=f"unix:{DAEMON.folder}/nobody", code=CONNECT, says="is ptd running")
     error("server", "info", "-e", "tcp:127.0.0.1:1", code=CONNECT, says="127.0.0.1:1")
     for bad in ("tcp:1", "tcp:host", "http://x", "unix:", "/a/path", "tcp:::1:5", "unix:/" + "x" * 200):
-        error("server", "info", "-e", bad, code=USAGE, says="unix:PATH or tcp:HOST:PORT")
+        error("server", "info", "-e", bad, code=USAGE, says="unix:PATH, tcp:HOST:PORT or tls:HOST:PORT")
     deaf = socket.socket(socket.AF_UNIX)
     path = os.path.join(DAEMON.folder, "deaf")
     deaf.bind(path)

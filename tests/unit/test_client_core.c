@@ -146,9 +146,12 @@ static void open_server(struct server *server)
 
 static int set_up(void **state)
 {
+	const struct core_config config = {
+		.max_receive_bytes = 1 << 16, .scheme = "http", .authority = "localhost"};
 	struct pair *pair = calloc(1, sizeof(*pair));
 
-	pair->core = core_create(1 << 16);
+	pair->core = core_create(&config);
+	assert_true(core_connected(pair->core, 0));
 	open_server(&pair->server);
 	pair->server.answer = (struct answer){.http = "200",
 					      .status = "0",
@@ -190,7 +193,7 @@ static void run(struct pair *pair, size_t step)
 			moved = true;
 			for (size_t at = 0; at < (size_t)got; at += step)
 				core_input(pair->core, bytes + at,
-					   (size_t)got - at < step ? (size_t)got - at : step);
+					   (size_t)got - at < step ? (size_t)got - at : step, 0);
 		}
 	}
 }
@@ -375,7 +378,7 @@ static void a_lost_connection_tells_sent_from_unsent(void **state)
 	sent = start(pair, 0);
 	run(pair, 1 << 16);
 	unsent = start(pair, 0);
-	core_lost(pair->core);
+	core_lost(pair->core, 0, "cut");
 	assert_ptr_equal(core_ended(pair->core), sent);
 	assert_int_equal(sent->end->state, PTD_STATE_UNKNOWN);
 	assert_int_equal(sent->end->where, PTD_WHERE_LOST);
@@ -451,7 +454,7 @@ static void garbage_ends_the_session(void **state)
 	assert_ptr_equal(core_ended(pair->core), call);
 	core_recycle(pair->core, call);
 	assert_false(core_over(pair->core));
-	core_input(pair->core, (const uint8_t *)"HTTP/1.1 400 Bad Request\r\n\r\n", 28);
+	core_input(pair->core, (const uint8_t *)"HTTP/1.1 400 Bad Request\r\n\r\n", 28, 0);
 	while ((length = core_output(pair->core, &bytes)))
 		core_wrote(pair->core, length);
 	assert_true(core_over(pair->core));
