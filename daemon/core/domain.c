@@ -70,6 +70,7 @@ void domain_destroy(struct domain *d)
 	pt_rcu_table_destroy(d->contexts);
 	failpoints_free(&d->failpoints);
 	request_ids_free(&d->request_ids);
+	sessions_free(&d->sessions);
 	name_table_free(&d->machine_names);
 	name_table_free(&d->context_names);
 	ordered_free(&d->machine_list);

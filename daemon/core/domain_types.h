@@ -13,6 +13,7 @@
 #include "domain.h"
 #include "domain_failpoints.h"
 #include "domain_order.h"
+#include "domain_sessions.h"
 #include "domain_watch.h"
 #include "names.h"
 #include "request_ids.h"
@@ -82,6 +83,7 @@ struct domain {
 	struct watch_list watchers;
 	struct failpoints failpoints;
 	struct request_ids request_ids;
+	struct sessions sessions;
 	_Atomic bool draining;
 	_Atomic(struct domain_loop *) loop[PT_MAX_AGENTS];
 };

@@ -175,3 +175,13 @@ enum call_result work_abandon(struct work *w, bool *committed)
 	default: return CALL_DONE;
 	}
 }
+
+bool work_leaves_queue(struct work *w)
+{
+	bool committed;
+
+	if (!w || (w->holds != WORK_PARKED_POINT && w->holds != WORK_LAST_WAKE))
+		return false;
+	work_abandon(w, &committed);
+	return true;
+}

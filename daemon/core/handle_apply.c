@@ -261,7 +261,6 @@ static enum call_result lost_context(struct call *call, struct apply *a)
 
 static enum call_result go_on(struct call *call, struct apply *a)
 {
-	const Ptd__V1__ApplyRequest *q = (const void *)call->request;
 	enum call_result result;
 	struct context *c;
 	bool stop = false;
@@ -272,7 +271,7 @@ static enum call_result go_on(struct call *call, struct apply *a)
 	case PHASE_ATOMIC:
 		c = a->work && a->work->holds != WORK_NOTHING
 			    ? container_of(a->item[0].ctx, struct context, pt)
-			    : find_context(call, q->context, "context");
+			    : find_context(call, a->context, "context");
 		return c ? atomic_step(call, a, c) : CALL_DONE;
 	case PHASE_ITEM_TXN:
 		c = container_of(a->one.ctx, struct context, pt);
@@ -283,7 +282,7 @@ static enum call_result go_on(struct call *call, struct apply *a)
 	default: break;
 	}
 	work_resume(a->work);
-	c = find_context(call, q->context, "context");
+	c = find_context(call, a->context, "context");
 	return c ? run_items(call, a, c) : lost_context(call, a);
 }
 
@@ -308,7 +307,7 @@ static bool count_first(struct call *call, struct apply *a, struct context *c)
 	return true;
 }
 
-static struct apply *prepare(struct call *call, const Ptd__V1__ApplyRequest *q)
+static struct apply *prepare(struct call *call, const Ptd__V1__ApplyRequest *q, uint64_t context)
 {
 	struct apply *a = call_alloc(call, sizeof(*a));
 
@@ -320,6 +319,7 @@ static struct apply *prepare(struct call *call, const Ptd__V1__ApplyRequest *q)
 		return NULL;
 	ptd__v1__apply_response__init(&a->response);
 	ptd__v1__effects__init(&a->effects_message);
+	a->context = context;
 	a->expected = q->expected_generation;
 	a->validate_only = q->validate_only;
 	a->want_outcomes = q->want_outcomes;
@@ -333,17 +333,16 @@ static struct apply *prepare(struct call *call, const Ptd__V1__ApplyRequest *q)
 	return NULL;
 }
 
-static enum call_result begin(struct call *call)
+enum call_result apply_begin(struct call *call, const Ptd__V1__ApplyRequest *q, uint64_t context)
 {
-	const Ptd__V1__ApplyRequest *q = (const void *)call->request;
 	struct context *c;
 	struct apply *a;
 
 	if (q->mode < PTD__V1__BATCH_MODE__BATCH_MODE_ATOMIC ||
 	    q->mode > PTD__V1__BATCH_MODE__BATCH_MODE_BEST_EFFORT)
 		return call_fail(call, PT_INVALID, "mode: %u is not a mode", (unsigned)q->mode);
-	c = find_context(call, q->context, "context");
-	a = c ? prepare(call, q) : NULL;
+	c = find_context(call, context, "context");
+	a = c ? prepare(call, q, context) : NULL;
 	if (!a)
 		return CALL_DONE;
 	if (q->mode == PTD__V1__BATCH_MODE__BATCH_MODE_ATOMIC) {
@@ -360,9 +359,16 @@ static enum call_result begin(struct call *call)
 	return run_items(call, a, c);
 }
 
+enum call_result apply_go_on(struct call *call)
+{
+	return go_on(call, call->state);
+}
+
 static enum call_result apply_step(struct call *call)
 {
-	return likely(!call->state) ? begin(call) : go_on(call, call->state);
+	const Ptd__V1__ApplyRequest *q = (const void *)call->request;
+
+	return likely(!call->state) ? apply_begin(call, q, q->context) : apply_go_on(call);
 }
 
 enum call_result mapping_apply(struct call *call)
@@ -372,23 +378,9 @@ enum call_result mapping_apply(struct call *call)
 	return call_once(call, &q->request_id, apply_step);
 }
 
-/*
- * An abandoned call runs although its wake has not come: it leaves the queue before it goes on. It
- * goes on in a later step, when a wake that was on its way has been read.
- */
-static bool leaves_queue(struct work *w)
-{
-	bool committed;
-
-	if (!w || (w->holds != WORK_PARKED_POINT && w->holds != WORK_LAST_WAKE))
-		return false;
-	work_abandon(w, &committed);
-	return true;
-}
-
 /* The first effect is the commit point of a batch that is not atomic: after it, it runs to its end.
  */
-static enum call_result undo(struct call *call)
+enum call_result apply_undo(struct call *call)
 {
 	struct apply *a = call->state;
 	enum call_result result;
@@ -401,7 +393,7 @@ static enum call_result undo(struct call *call)
 	if (a->phase == PHASE_GRACE)
 		return apply_answer(call, a);
 	if (a->counted || effects_changed(&a->effects))
-		return leaves_queue(a->work) ? CALL_MORE : go_on(call, a);
+		return work_leaves_queue(a->work) ? CALL_MORE : go_on(call, a);
 	result = work_abandon(a->work, &committed);
 	if (result != CALL_DONE || !committed)
 		return result;
@@ -415,5 +407,5 @@ enum call_result mapping_apply_abandon(struct call *call)
 {
 	const Ptd__V1__ApplyRequest *q = (const void *)call->request;
 
-	return call_once_abandon(call, &q->request_id, undo);
+	return call_once_abandon(call, &q->request_id, apply_undo);
 }

@@ -3,7 +3,7 @@
 #include "handlers.h"
 
 #include "domain_fail.h"
-#include "domain_work.h"
+#include "faults.h"
 #include "registry.h"
 
 #include "ptd/v1/fault.pb-c.h"
@@ -107,7 +107,7 @@ static bool add_exits(struct call *call, struct access *s)
 }
 
 /* A fill installs one leaf; so does a relaxation, in the counters' sense. */
-static void count_exits(struct call *call, const struct pt_host_access *a)
+void fault_count_exits(struct call *call, const struct pt_host_access *a)
 {
 	uint64_t leaves = 0;
 
@@ -122,7 +122,7 @@ static enum call_result answer_access(struct call *call, struct access *s, enum 
 	Ptd__V1__AccessResponse *r = s->r;
 	bool reads = s->a.access == PT_ACCESS_READ || s->a.access == PT_ACCESS_EXEC;
 
-	count_exits(call, &s->a);
+	fault_count_exits(call, &s->a);
 	if (!add_exits(call, s))
 		return fail_arena(call);
 	r->outcome = o;
@@ -154,7 +154,7 @@ static enum call_result fail_access(struct call *call, enum pt_outcome o, uint64
 	return CALL_DONE;
 }
 
-static enum call_result park(struct call *call, struct work **slot, struct context *c, uint64_t ipa)
+enum call_result fault_park(struct call *call, struct work **slot, struct context *c, uint64_t ipa)
 {
 	uint64_t granule = UINT64_C(1) << c->pt.geo.granule_shift;
 	struct work *w = work_get(call, slot);
@@ -178,11 +178,11 @@ enum call_result fault_access(struct call *call)
 	s = call->state;
 	o = pt_host_access(call_agent(call), &c->pt, &c->machine->ram, &s->a);
 	if (o == PT_PARKED)
-		return park(call, &s->work, c, q->ipa);
+		return fault_park(call, &s->work, c, q->ipa);
 	if (o == PT_MORE || o == PT_RACED)
 		return CALL_MORE;
 	if (pt_is_error(o) && o != PT_NOT_MAPPED) {
-		count_exits(call, &s->a);
+		fault_count_exits(call, &s->a);
 		return fail_access(call, o, q->ipa, s->a.exits ? s->a.level : PT_TTL_UNKNOWN);
 	}
 	return answer_access(call, s, o);
@@ -245,6 +245,17 @@ static enum call_result raw_fault(struct call *call, const Ptd__V1__HandleFaultR
 	return CALL_MORE;
 }
 
+void fault_of_walk(struct context *c, uint64_t ipa, uint32_t access, struct pt_fault *f,
+		   struct hw_result *walk)
+{
+	f->ipa = pt_ipa(ipa);
+	f->access = (uint8_t)access;
+	pt_host_translate(&c->pt, f->ipa, (enum pt_access)access, walk);
+	f->level = walk->level;
+	if (walk->fault == HW_NO_FAULT || !fault_type(walk->fault, &f->type))
+		f->type = PT_FAULT_TRANSLATION;
+}
+
 /* From an address and an access: what an architectural walk would raise now. */
 static enum call_result plain_fault(struct call *call, const Ptd__V1__HandleFaultRequest *q,
 				    struct context *c, struct pt_fault *f)
@@ -255,14 +266,9 @@ static enum call_result plain_fault(struct call *call, const Ptd__V1__HandleFaul
 		return call_fail(call, PT_INVALID, "esr: 0, but far or hpfar is given");
 	if (check_kind(call, q->access, PT_ACCESS_EXEC) != CALL_MORE)
 		return CALL_DONE;
-	f->ipa = pt_ipa(q->ipa);
-	f->access = (uint8_t)q->access;
 	if (q->ipa >> c->pt.geo.ipa_bits)
 		return fail_access(call, PT_OUT_OF_RANGE, q->ipa, PT_TTL_UNKNOWN);
-	pt_host_translate(&c->pt, f->ipa, (enum pt_access)f->access, &walk);
-	f->level = walk.level;
-	if (walk.fault == HW_NO_FAULT || !fault_type(walk.fault, &f->type))
-		f->type = PT_FAULT_TRANSLATION; /* finds out that there is nothing to do */
+	fault_of_walk(c, q->ipa, q->access, f, &walk);
 	return CALL_MORE;
 }
 
@@ -301,7 +307,7 @@ enum call_result fault_handle(struct call *call)
 	s = call->state;
 	o = pt_fault_handle(call_agent(call), &c->pt, &s->fault, &result);
 	if (o == PT_PARKED)
-		return park(call, &s->work, c, s->fault.ipa.v);
+		return fault_park(call, &s->work, c, s->fault.ipa.v);
 	if (o == PT_MORE)
 		return CALL_MORE;
 	count_add(&call->loop->counters.faults, 1);

@@ -3,6 +3,7 @@
 #include "handlers.h"
 
 #include "domain_fail.h"
+#include "faults.h"
 #include "registry.h"
 
 #include "ptd/v1/fault.pb-c.h"
@@ -19,7 +20,7 @@ struct question {
 #define PAR_S	 (UINT64_C(1) << 9)
 #define PAR_RES1 (UINT64_C(1) << 11)
 
-static uint32_t walk_outcome(const struct hw_result *w)
+uint32_t fault_walk_outcome(const struct hw_result *w)
 {
 	switch (w->fault) {
 	case HW_NO_FAULT: return PT_OK;
@@ -100,7 +101,7 @@ static Ptd__V1__TranslateResponse *translation(struct call *call, const struct c
 	*syndrome = (struct hw_syndrome){0};
 	if (w->fault != HW_NO_FAULT)
 		hw_syndrome(w, q->ipa, (enum hw_access)q->access, false, 0, syndrome);
-	r->outcome = walk_outcome(w);
+	r->outcome = fault_walk_outcome(w);
 	r->level = w->level;
 	r->fault = (Ptd__V1__FaultKind)w->fault;
 	r->descriptor = w->descriptor;
@@ -200,7 +201,7 @@ static bool add_exit(struct call *call, const struct hw_result *w,
 	r->exit->far = syndrome->far;
 	r->exit->hpfar = syndrome->hpfar;
 	r->exit->hpfar_known = syndrome->hpfar_known;
-	r->exit->outcome = walk_outcome(w);
+	r->exit->outcome = fault_walk_outcome(w);
 	return true;
 }
 

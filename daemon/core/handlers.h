@@ -16,6 +16,7 @@ call_handler context_dump, context_dump_abandon, context_digest, context_digest_
 call_handler mapping_map, mapping_map_abandon, mapping_unmap, mapping_unmap_abandon,
 	mapping_protect, mapping_protect_abandon;
 call_handler mapping_apply, mapping_apply_abandon;
+call_handler mapping_session, mapping_session_look, mapping_session_abandon;
 call_handler fault_access, fault_access_abandon, fault_handle, fault_handle_abandon;
 call_handler fault_translate, fault_explain;
 call_handler failpoint_arm, failpoint_disarm, failpoint_list;

@@ -40,7 +40,8 @@ struct apply {
 	struct columns columns;
 	struct pt_effects effects;
 	struct work *work;
-	uint32_t at; /* next item */
+	uint32_t at;	  /* next item */
+	uint64_t context; /* handle */
 	uint8_t phase;
 	bool validate_only, want_outcomes, best_effort, counted, sorted;
 	uint64_t expected;
@@ -50,6 +51,17 @@ struct apply {
 	uint32_t *order, *scratch; /* item k of the transaction is item order[k] of the request */
 	uint32_t width;		   /* of the runs that are sorted so far */
 };
+
+/*
+ * An Apply, whatever brought it: `q` is in the call's arena and its context and request id have
+ * been dealt with. Ends with the response, a struct ptd.v1.ApplyResponse, or the call failed. The
+ * call's `state` is Apply's own from begin to end.
+ */
+enum call_result apply_begin(struct call *call, const Ptd__V1__ApplyRequest *q, uint64_t context);
+enum call_result apply_go_on(struct call *call);
+/* The call was abandoned after apply_begin(). CALL_DONE with a response: it had an effect, and went
+ * on to its end. */
+enum call_result apply_undo(struct call *call);
 
 /* The last step of all modes: columns and effects into the response, which becomes the call's. */
 enum call_result apply_answer(struct call *call, struct apply *a);

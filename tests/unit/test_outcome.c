@@ -45,6 +45,8 @@ static void numbers_on_the_wire_never_change(void **state)
 	assert_string_equal(pt_outcome_info(75)->name, "INVALID");
 	assert_string_equal(pt_outcome_info(89)->name, "INJECTED");
 	assert_string_equal(pt_outcome_info(90)->name, "OVERLOADED");
+	assert_string_equal(pt_outcome_info(91)->name, "REPLY_GONE");
+	assert_string_equal(pt_outcome_info(92)->name, "TAKEN_OVER");
 }
 
 static void classes_agree_with_predicates_and_status(void **state)

@@ -369,8 +369,8 @@ static void bad_accesses_are_refused(void **state)
 	} rows[] = {
 		{{.access = 0, .length = 8, .data = &data}, PT_INVALID},
 		{{.access = 5, .length = 8, .data = &data}, PT_INVALID},
-		{{.access = PT_ACCESS_READ, .length = 0, .data = &data}, PT_INVALID},
-		{{.access = PT_ACCESS_WRITE, .length = 0, .data = &data}, PT_INVALID},
+		{{.access = PT_ACCESS_READ, .length = 0}, PT_OK},
+		{{.access = PT_ACCESS_WRITE, .length = 0}, PT_OK},
 		{{.access = PT_ACCESS_EXEC, .length = 0}, PT_OK},
 		{{.access = PT_ACCESS_AT, .length = 0}, PT_OK},
 		{{.access = PT_ACCESS_READ, .length = 8}, PT_INVALID},

@@ -78,7 +78,11 @@
 	X(INJECTED, 89, ERROR, UNAVAILABLE, "failed by an armed failpoint",                        \
 	  "disarm the failpoint")                                                                  \
 	X(OVERLOADED, 90, ERROR, RESOURCE_EXHAUSTED, "more work arrives than the daemon can do",   \
-	  "repeat the call after the time that grpc-retry-pushback-ms says")
+	  "repeat the call after the time that grpc-retry-pushback-ms says")                       \
+	X(REPLY_GONE, 91, ERROR, FAILED_PRECONDITION, "the stored answer is no longer kept",       \
+	  "look at the context; leave at most window messages unanswered")                         \
+	X(TAKEN_OVER, 92, ERROR, ABORTED, "another stream has opened this session",                \
+	  "the session lives on there; open another one to work beside it")
 
 enum pt_outcome {
 #define PT_X(name, number, class, grpc, text, hint) PT_##name = number,

@@ -325,7 +325,7 @@ static bool is_legal(const struct run *run)
 	    a->access > PT_ACCESS_AT)
 		return false;
 	if (!a->length)
-		return a->access == PT_ACCESS_AT || a->access == PT_ACCESS_EXEC;
+		return true;
 	return (a->data || a->access == PT_ACCESS_AT) &&
 	       (a->ipa.v & (granule - 1)) + a->length <= granule;
 }

@@ -67,7 +67,7 @@ struct pt_host_access {
 	bool s1ptw;
 	bool el0;
 	bool handle_faults; /* false: stop at the first fault (Translate) */
-	uint32_t length;    /* bytes; must not cross a granule; 0 is legal for AT and exec */
+	uint32_t length;    /* bytes; must not cross a granule; 0: all but the moving of bytes */
 	void *data;	    /* length bytes: read into, written from */
 	/* results */
 	uint32_t outcome; /* PT_OK: done; else the last exit's outcome */

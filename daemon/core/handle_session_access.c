@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Accesses of a Session's message: done one after the other, each with its result in a column. An
+ * item that fails is data. The message as a whole fails only before its first item.
+ */
+#include "handle_session.h"
+
+#include "domain_fail.h"
+#include "faults.h"
+#include "handlers.h"
+#include "registry.h"
+
+struct accesses {
+	const Ptd__V1__Accesses *q;
+	Ptd__V1__AccessResults *results;
+	struct work *work;
+	uint64_t context;
+	enum session_accesses kind;
+	uint32_t n, at, vcpu_step, access_step;
+	struct pt_host_access access; /* of the item under way */
+};
+
+/* What one item came to. */
+struct item_result {
+	uint32_t outcome;
+	uint64_t pa, esr, hpfar;
+};
+
+static bool column(struct call *call, const char *name, size_t have, uint32_t n, uint32_t *step)
+{
+	*step = have == n && n > 1;
+	if (have == n || have == 1)
+		return true;
+	call_fail(call, PT_INVALID, "%s: %zu entries; %u or 1 are due", name, have, n);
+	return false;
+}
+
+static bool check_columns(struct call *call, const Ptd__V1__Accesses *q, struct accesses *a)
+{
+	if (!q->n_ipa)
+		return call_fail(call, PT_INVALID, "ipa: there are no items") != CALL_DONE;
+	if (q->n_ipa > LIMIT_BATCH_ITEMS)
+		return call_fail(call, PT_TOO_LARGE, "ipa: %zu items; max_batch_items is %u",
+				 q->n_ipa, LIMIT_BATCH_ITEMS) != CALL_DONE;
+	a->n = (uint32_t)q->n_ipa;
+	return (!q->n_vcpu || column(call, "vcpu", q->n_vcpu, a->n, &a->vcpu_step)) &&
+	       column(call, "access", q->n_access, a->n, &a->access_step);
+}
+
+static bool make_results(struct call *call, struct accesses *a)
+{
+	Ptd__V1__AccessResults *r = new_response(call, &ptd__v1__access_results__descriptor);
+	uint64_t *words;
+
+	if (!r)
+		return false;
+	r->outcome = call_alloc(call, a->n * sizeof(*r->outcome));
+	words = call_alloc(call, 3 * sizeof(*words) * a->n);
+	if (!r->outcome || !words) {
+		fail_arena(call);
+		return false;
+	}
+	r->pa = words;
+	r->esr = words + a->n;
+	r->hpfar = words + 2 * (size_t)a->n;
+	r->n_outcome = r->n_pa = r->n_esr = r->n_hpfar = a->n;
+	a->results = r;
+	return true;
+}
+
+static uint32_t vcpu_of(const struct accesses *a)
+{
+	return a->q->n_vcpu ? a->q->vcpu[a->at * a->vcpu_step] : 0;
+}
+
+static uint32_t access_of(const struct accesses *a)
+{
+	return a->q->access[a->at * a->access_step];
+}
+
+/* CALL_DONE: the item has its result. */
+static enum call_result do_access(struct call *call, struct accesses *a, struct context *c,
+				  struct item_result *r)
+{
+	struct pt_host_access *access = &a->access;
+	const struct pt_host_exit *exit;
+	enum pt_outcome o;
+
+	if (access->outcome != PT_PARKED)
+		*access = (struct pt_host_access){.vcpu = vcpu_of(a),
+						  .ipa = pt_ipa(a->q->ipa[a->at]),
+						  .access = (uint8_t)access_of(a),
+						  .handle_faults = true};
+	o = pt_host_access(call_agent(call), &c->pt, &c->machine->ram, access);
+	if (o == PT_PARKED)
+		return fault_park(call, &a->work, c, access->ipa.v);
+	if (o == PT_MORE || o == PT_RACED)
+		return CALL_MORE;
+	access->outcome = PT_OK;
+	fault_count_exits(call, access);
+	r->outcome = o;
+	r->pa = o == PT_OK ? access->pa.v : 0;
+	if (access->exits) {
+		exit = &access->exit[(access->exits - 1) % PT_HOST_MAX_EXITS];
+		r->esr = exit->esr;
+		r->hpfar = exit->hpfar_known ? exit->hpfar : 0;
+	}
+	return CALL_DONE;
+}
+
+static void tell_fault(const struct hw_result *walk, uint64_t ipa, uint32_t access,
+		       struct item_result *r)
+{
+	struct hw_syndrome syndrome = {0};
+
+	if (walk->fault == HW_NO_FAULT)
+		return;
+	hw_syndrome(walk, ipa, (enum hw_access)access, false, 0, &syndrome);
+	r->esr = syndrome.esr;
+	r->hpfar = syndrome.hpfar_known ? syndrome.hpfar : 0;
+}
+
+static enum call_result do_handle(struct call *call, struct accesses *a, struct context *c,
+				  struct item_result *r)
+{
+	struct pt_fault_result result = {.level = PT_TTL_UNKNOWN};
+	struct pt_fault fault = {.vcpu = vcpu_of(a)};
+	uint64_t ipa = a->q->ipa[a->at];
+	struct hw_result walk;
+	enum pt_outcome o;
+
+	fault_of_walk(c, ipa, access_of(a), &fault, &walk);
+	o = pt_fault_handle(call_agent(call), &c->pt, &fault, &result);
+	if (o == PT_PARKED)
+		return fault_park(call, &a->work, c, ipa);
+	if (o == PT_MORE)
+		return CALL_MORE;
+	count_add(&call->loop->counters.faults, 1);
+	count_add(&call->loop->counters.leaves_written, o == PT_MAPPED || o == PT_RELAXED);
+	r->outcome = o;
+	r->pa = pt_is_error(o) ? 0 : result.pa.v;
+	tell_fault(&walk, ipa, access_of(a), r);
+	return CALL_DONE;
+}
+
+static enum call_result do_translate(struct accesses *a, struct context *c, struct item_result *r)
+{
+	uint64_t ipa = a->q->ipa[a->at];
+	uint32_t access = access_of(a);
+	struct hw_result walk;
+
+	if (pt_host_translate(&c->pt, pt_ipa(ipa), (enum pt_access)access, &walk) == PT_RACED)
+		return CALL_MORE;
+	r->outcome = fault_walk_outcome(&walk);
+	r->pa = walk.fault == HW_NO_FAULT ? walk.pa : 0;
+	tell_fault(&walk, ipa, access, r);
+	return CALL_DONE;
+}
+
+/* False: the item cannot be asked so. */
+static bool is_legal(const struct accesses *a, const struct context *c, struct item_result *r)
+{
+	uint32_t last = a->kind == SESSION_HANDLE_FAULT ? PT_ACCESS_EXEC : PT_ACCESS_AT;
+	uint32_t access = access_of(a);
+
+	if (access < PT_ACCESS_READ || access > last || vcpu_of(a) >= c->machine->vcpus)
+		r->outcome = PT_INVALID;
+	else if (a->q->ipa[a->at] >> c->pt.geo.ipa_bits)
+		r->outcome = PT_OUT_OF_RANGE;
+	return r->outcome == PT_OK;
+}
+
+static enum call_result do_item(struct call *call, struct accesses *a, struct context *c)
+{
+	struct item_result r = {.outcome = PT_OK};
+	enum call_result result = CALL_DONE;
+
+	if (is_legal(a, c, &r))
+		switch (a->kind) {
+		case SESSION_ACCESS: result = do_access(call, a, c, &r); break;
+		case SESSION_HANDLE_FAULT: result = do_handle(call, a, c, &r); break;
+		case SESSION_TRANSLATE: result = do_translate(a, c, &r); break;
+		}
+	if (result != CALL_DONE)
+		return result;
+	a->results->outcome[a->at] = r.outcome;
+	a->results->pa[a->at] = r.pa;
+	a->results->esr[a->at] = r.esr;
+	a->results->hpfar[a->at] = r.hpfar;
+	a->at++;
+	return CALL_DONE;
+}
+
+/* The context has gone in mid-batch: what is left fails, what was done stays told. */
+static enum call_result lost_context(struct call *call, struct accesses *a)
+{
+	uint32_t code = call->status.code;
+
+	if (!a->at)
+		return CALL_DONE;
+	call->status = (struct call_status){.level = PT_TTL_UNKNOWN};
+	while (a->at < a->n)
+		a->results->outcome[a->at++] = code;
+	return CALL_DONE;
+}
+
+static enum call_result run(struct call *call, struct accesses *a, Ptd__V1__AccessResults **results)
+{
+	struct context *c = find_context(call, a->context, "context");
+	enum call_result result = CALL_DONE;
+	uint32_t budget = STEP_ITEMS;
+
+	work_resume(a->work);
+	if (!c)
+		lost_context(call, a);
+	while (result == CALL_DONE && a->at < a->n && call->status.code == PT_OK)
+		result = budget-- ? do_item(call, a, c) : CALL_MORE;
+	if (result == CALL_DONE && call->status.code == PT_OK)
+		*results = a->results;
+	return result;
+}
+
+enum call_result accesses_begin(struct call *call, const Ptd__V1__Accesses *q, uint64_t context,
+				enum session_accesses kind, Ptd__V1__AccessResults **results)
+{
+	struct accesses *a = call_alloc(call, sizeof(*a));
+
+	if (!a)
+		return fail_arena(call);
+	if (!check_columns(call, q, a) || !make_results(call, a))
+		return CALL_DONE;
+	a->q = q;
+	a->context = context;
+	a->kind = kind;
+	call->state = a;
+	return run(call, a, results);
+}
+
+enum call_result accesses_go_on(struct call *call, Ptd__V1__AccessResults **results)
+{
+	return run(call, call->state, results);
+}
+
+/* A fill is an effect: after the first item the message runs to its end. */
+enum call_result accesses_undo(struct call *call, Ptd__V1__AccessResults **results)
+{
+	struct accesses *a = call->state;
+	bool committed;
+
+	if (!a)
+		return CALL_DONE;
+	if (!a->at || a->kind == SESSION_TRANSLATE)
+		return work_abandon(a->work, &committed);
+	return work_leaves_queue(a->work) ? CALL_MORE : run(call, a, results);
+}
