@@ -48,7 +48,7 @@ bool listener_adopt(struct listener *listener, int fd, bool tls, uint32_t loops)
 	int flags = fcntl(fd, F_GETFL);
 
 	memset(listener, 0, sizeof(*listener));
-	listener->tcp = tls;
+	listener->tcp = listener->tls = tls;
 	listener->fd[listener->fds++] = fd;
 	find_name(listener, fd, tls);
 	while (tls && listener->fds < loops) {

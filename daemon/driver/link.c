@@ -2,20 +2,30 @@
 /* One connection on libuv: reads into the loop's buffer, tries to write at once, lingers at the
  * end so that a GOAWAY is not lost to a reset. */
 #include "loop.h"
+#include "tls.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <unistd.h>
+
+#define USER_TIMEOUT_MS 30000
 
 static void on_closed(uv_handle_t *handle)
 {
 	struct link *link = handle->data;
 	struct event event = {.kind = EVENT_CLOSED, .peer = &link->peer};
 
-	loop_step(link->loop, &event);
-	atomic_fetch_sub_explicit(&link->loop->server->connections, 1, memory_order_relaxed);
-	free(link);
+	if (link->accepted)
+		loop_step(link->loop, &event);
+	if (link->admitted)
+		atomic_fetch_sub_explicit(&link->loop->server->connections, 1,
+					  memory_order_relaxed);
+	if (!link->tls || tls_closed(link))
+		free(link);
 }
 
 static void forget_writable(struct link *link)
@@ -47,6 +57,8 @@ void link_abort(struct link *link)
 		forget_writable(link);
 	if (link->lingering)
 		forget_linger(link);
+	if (link->tls)
+		tls_leave(link);
 	if (!uv_is_closing(&link->handle))
 		uv_close(&link->handle, on_closed);
 }
@@ -56,21 +68,42 @@ static void give_buffer(uv_handle_t *handle, size_t wanted, uv_buf_t *buffer)
 	struct link *link = handle->data;
 
 	(void)wanted;
-	*buffer = uv_buf_init(link->loop->buffer, READ_BUFFER);
+	*buffer = uv_buf_init(link->loop->buffer,
+			      tls_in_handshake(link) ? TLS_HELLO_BYTES : READ_BUFFER);
+}
+
+static void take(struct link *link, const uint8_t *data, size_t length)
+{
+	struct event event = {
+		.kind = EVENT_BYTES, .peer = &link->peer, .data = data, .length = length};
+
+	if (tls_in_handshake(link))
+		tls_handshake_bytes(link, data, length);
+	else if (link->tls)
+		tls_bytes(link, data, length);
+	else
+		loop_step(link->loop, &event);
 }
 
 static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
 {
 	struct link *link = stream->data;
-	struct event event = {.kind = EVENT_BYTES,
-			      .peer = &link->peer,
-			      .data = (const uint8_t *)buffer->base,
-			      .length = length > 0 ? (size_t)length : 0};
 
-	if (length < 0)
+	if (length < 0 && tls_in_handshake(link) && !link->closing)
+		tls_handshake_end(link);
+	else if (length < 0)
 		link_abort(link);
 	else if (length > 0 && !link->closing)
-		loop_step(link->loop, &event);
+		take(link, (const uint8_t *)buffer->base, (size_t)length);
+}
+
+/* A peer that vanished with bytes under way is noticed before TCP's own quarter of an hour. */
+static void set_tcp(struct link *link, int fd)
+{
+	unsigned timeout_ms = USER_TIMEOUT_MS;
+
+	uv_tcp_nodelay(&link->tcp, 1);
+	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
 }
 
 static int attach(struct link *link, const struct arrival *arrival)
@@ -81,7 +114,7 @@ static int attach(struct link *link, const struct arrival *arrival)
 	if (arrival->tcp) {
 		uv_tcp_init(uv, &link->tcp);
 		result = uv_tcp_open(&link->tcp, arrival->fd);
-		uv_tcp_nodelay(&link->tcp, 1);
+		set_tcp(link, arrival->fd);
 	} else {
 		uv_pipe_init(uv, &link->pipe, 0);
 		result = uv_pipe_open(&link->pipe, arrival->fd);
@@ -92,27 +125,44 @@ static int attach(struct link *link, const struct arrival *arrival)
 	return result;
 }
 
+bool link_admit(struct link *link)
+{
+	struct server *server = link->loop->server;
+
+	link->admitted = true;
+	return atomic_fetch_add_explicit(&server->connections, 1, memory_order_relaxed) <
+	       server->options.max_connections;
+}
+
+void link_accept(struct link *link, const struct principal *principal)
+{
+	struct event event = {.kind = EVENT_ACCEPTED, .principal = principal, .peer = &link->peer};
+
+	if (getrandom(&event.random, sizeof(event.random), GRND_NONBLOCK) < 0)
+		event.random = 0;
+	link->accepted = true;
+	loop_step(link->loop, &event);
+	if (!link->closing)
+		link_resume(link);
+}
+
 void link_open(struct loop *loop, const struct arrival *arrival)
 {
 	struct link *link = calloc(1, sizeof(*link));
-	struct event event = {.kind = EVENT_ACCEPTED, .principal = &arrival->principal};
 
 	if (!link) {
 		close(arrival->fd);
-		atomic_fetch_sub_explicit(&loop->server->connections, 1, memory_order_relaxed);
 		return;
 	}
 	link->loop = loop;
-	event.peer = &link->peer;
-	if (attach(link, arrival)) {
+	if (attach(link, arrival))
 		link_abort(link);
-		return;
-	}
-	if (getrandom(&event.random, sizeof(event.random), GRND_NONBLOCK) < 0)
-		event.random = 0;
-	loop_step(loop, &event);
-	if (!link->closing)
-		uv_read_start(&link->stream, give_buffer, on_read);
+	else if (!arrival->tls && link_admit(link))
+		link_accept(link, &arrival->principal);
+	else if (arrival->tls && !domain_draining(loop->server->domain) && tls_begin(link))
+		link_resume(link);
+	else
+		link_abort(link);
 }
 
 static void on_written(uv_write_t *request, int status)
@@ -126,8 +176,18 @@ static void on_written(uv_write_t *request, int status)
 		loop_step(link->loop, &event);
 }
 
+void link_written(struct link *link, struct action *action)
+{
+	action->done = !action->report;
+	if (action->report && !link->writable) {
+		link->writable = true;
+		link->next_writable = link->loop->writable;
+		link->loop->writable = link;
+	}
+}
+
 /* All at once nearly always; the rest goes through the loop. */
-void link_write(struct link *link, struct action *action)
+static void write_clear(struct link *link, struct action *action)
 {
 	uv_buf_t buffer = uv_buf_init((char *)(uintptr_t)action->data, (unsigned)action->length);
 	int n = uv_try_write(&link->stream, &buffer, 1);
@@ -137,12 +197,7 @@ void link_write(struct link *link, struct action *action)
 		return;
 	}
 	if (n == (int)action->length) {
-		action->done = !action->report;
-		if (action->report && !link->writable) {
-			link->writable = true;
-			link->next_writable = link->loop->writable;
-			link->loop->writable = link;
-		}
+		link_written(link, action);
 		return;
 	}
 	if (n > 0) {
@@ -152,6 +207,14 @@ void link_write(struct link *link, struct action *action)
 	link->write.data = link;
 	if (uv_write(&link->write, &link->stream, &buffer, 1, on_written))
 		link_abort(link);
+}
+
+void link_write(struct link *link, struct action *action)
+{
+	if (link->tls)
+		tls_write(link, action);
+	else
+		write_clear(link, action);
 }
 
 void link_pause(struct link *link)
@@ -189,6 +252,8 @@ void link_close(struct link *link, bool linger)
 	link->closing = true;
 	link->linger = linger;
 	link->shutdown.data = link;
+	if (link->tls)
+		tls_say_end(link);
 	link_resume(link);
 	if (uv_shutdown(&link->shutdown, &link->stream, on_shutdown))
 		link_abort(link);

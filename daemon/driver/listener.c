@@ -88,7 +88,7 @@ static bool open_unix(struct listener *listener, const char *endpoint)
 	return true;
 }
 
-/* "tcp:host:port" or "tcp:[host]:port". */
+/* "tcp:host:port" or "tls:[host]:port". */
 static bool split(const char *endpoint, char *host, size_t room, const char **port)
 {
 	const char *start = endpoint + 4, *colon = strrchr(start, ':');
@@ -166,7 +166,8 @@ bool listener_open(struct listener *listener, const char *endpoint, uint32_t loo
 
 	memset(listener, 0, sizeof(*listener));
 	snprintf(listener->name, sizeof(listener->name), "%s", endpoint);
-	listener->tcp = !strncmp(endpoint, "tcp:", 4);
+	listener->tls = !strncmp(endpoint, "tls:", 4);
+	listener->tcp = listener->tls || !strncmp(endpoint, "tcp:", 4);
 	ok = listener->tcp ? open_tcp(listener, endpoint, loops) : open_unix(listener, endpoint);
 	if (!ok)
 		listener_close(listener);

@@ -3,6 +3,7 @@
 #include "loop.h"
 
 #include "systemd.h"
+#include "tls.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -110,6 +111,7 @@ static void on_prepare(uv_prepare_t *prepare)
 static void begin_drain(struct loop *loop)
 {
 	acceptors_close(loop);
+	tls_drain(loop);
 	if (loop->index == 0 && !loop->stopping) {
 		loop->stopping = true;
 		systemd_stopping();
@@ -170,16 +172,19 @@ void loop_wake(struct loop *loop)
 	uv_async_send(&loop->async);
 }
 
-void loop_give(struct loop *loop, int fd, bool tcp, const struct principal *principal)
+void loop_give(struct loop *loop, int fd, const struct listener *listener,
+	       const struct principal *principal)
 {
 	struct arrival *arrival = malloc(sizeof(*arrival));
 
 	if (!arrival) {
 		close(fd);
-		atomic_fetch_sub_explicit(&loop->server->connections, 1, memory_order_relaxed);
 		return;
 	}
-	*arrival = (struct arrival){.fd = fd, .tcp = tcp, .principal = *principal};
+	*arrival = (struct arrival){.fd = fd,
+				    .tcp = listener->tcp,
+				    .tls = listener->tls,
+				    .principal = *principal};
 	uv_mutex_lock(&loop->lock);
 	arrival->next = loop->arrivals;
 	loop->arrivals = arrival;
@@ -215,7 +220,8 @@ struct loop *loop_create(struct server *server, uint32_t index)
 	loop->index = index;
 	loop->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	if (uv_loop_init(&loop->uv) || uv_mutex_init(&loop->lock) ||
-	    uv_async_init(&loop->uv, &loop->async, on_async)) {
+	    uv_async_init(&loop->uv, &loop->async, on_async) ||
+	    (server->tls[index] && !tls_open(loop, server->tls[index]))) {
 		free(loop);
 		return NULL;
 	}
@@ -308,6 +314,7 @@ void loop_destroy(struct loop *loop)
 {
 	uv_loop_close(&loop->uv);
 	uv_mutex_destroy(&loop->lock);
+	tls_free(loop);
 	if (loop->spare_fd >= 0)
 		close(loop->spare_fd);
 	free(loop);

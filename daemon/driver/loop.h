@@ -12,8 +12,8 @@
 struct arrival {
 	struct arrival *next;
 	int fd;
-	bool tcp;
-	struct principal principal;
+	bool tcp, tls;
+	struct principal principal; /* not of tls, whose handshake finds it */
 };
 
 /* A connection. Freed when its handle is closed and the shard has been told. */
@@ -21,6 +21,7 @@ struct link {
 	struct peer peer; /* first */
 	struct loop *loop;
 	struct link *next_writable, *next_linger;
+	struct tls *tls; /* NULL: clear */
 	union {
 		uv_stream_t stream;
 		uv_handle_t handle;
@@ -34,13 +35,16 @@ struct link {
 	bool linger;	/* wait for the peer's end after ours */
 	bool lingering; /* waits for the peer's end */
 	bool linger_over;
+	bool admitted; /* counts in max_connections */
+	bool accepted; /* the shard knows of it */
 };
 
 struct acceptor {
 	uv_poll_t poll;
 	struct loop *loop;
+	const struct listener *listener;
 	int fd;
-	bool tcp, open;
+	bool open;
 };
 
 struct loop {
@@ -49,13 +53,14 @@ struct loop {
 	uint32_t index;
 	uv_loop_t uv;
 	uv_async_t async;
-	uv_timer_t timer, linger;
+	uv_timer_t timer, linger, descriptors;
 	uv_prepare_t prepare;
 	uv_check_t check;
 	uv_idle_t again; /* keeps the loop from waiting while the shard has work */
 	uv_signal_t term, interrupt;
 	struct acceptor acceptor[OPTIONS_LISTEN];
 	struct link *writable, *lingering;
+	struct tls_loop *tls; /* NULL: no tls endpoint */
 	bool mail, reclaim, drained;
 	bool stopping;		/* loop 0: the service manager knows that the drain has begun */
 	_Atomic uint64_t turns; /* of the event loop, for the watchdog */
@@ -69,7 +74,13 @@ struct loop {
 void loop_step(struct loop *loop, struct event *event);
 /* A socket that has arrived at its loop. */
 void link_open(struct loop *loop, const struct arrival *arrival);
+/* Counts it. False: there are too many. */
+bool link_admit(struct link *link);
+/* Tells the shard who is there, and begins to read. */
+void link_accept(struct link *link, const struct principal *principal);
 void link_write(struct link *link, struct action *action);
+/* All of the action's bytes have left at once. */
+void link_written(struct link *link, struct action *action);
 void link_pause(struct link *link);
 void link_resume(struct link *link);
 void link_close(struct link *link, bool linger);

@@ -4,6 +4,7 @@
 #include "domain_limits.h"
 #include "server.h"
 #include "systemd.h"
+#include "tls.h"
 
 #include <malloc.h>
 #include <signal.h>
@@ -140,6 +141,25 @@ static void close_listeners(struct server *server)
 		listener_close(&server->listener[i]);
 }
 
+/* One context a loop: shared ones would bounce their reference counts. */
+static bool make_tls(struct server *server)
+{
+	bool wanted = false;
+
+	for (uint32_t i = 0; i < server->listeners; i++)
+		wanted = wanted || server->listener[i].tls;
+	for (uint32_t i = 0; wanted && i < server->loops; i++)
+		if (!(server->tls[i] = tls_context_create(&server->options, i == 0)))
+			return false;
+	return true;
+}
+
+static void free_tls(struct server *server)
+{
+	for (uint32_t i = 0; i < server->loops; i++)
+		tls_context_destroy(server->tls[i]);
+}
+
 static void run_thread(void *loop)
 {
 	loop_run(loop);
@@ -184,8 +204,10 @@ int main(int argc, char **argv)
 	server.loops = server.options.loops;
 	if (!server.options.max_connections)
 		server.options.max_connections = DEFAULT_MAX_CONNECTIONS;
-	ok = make_domain(&server) && open_listeners(&server) && run_loops(&server);
+	ok = make_domain(&server) && open_listeners(&server) && make_tls(&server) &&
+	     run_loops(&server);
 	close_listeners(&server);
+	free_tls(&server);
 	if (server.domain)
 		domain_destroy(server.domain);
 	routes_destroy(server.routes);

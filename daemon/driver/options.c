@@ -2,6 +2,8 @@
 /* Command line by getopt_long, file by libinih; one table of keys serves both. */
 #include "options.h"
 
+#include "tls.h"
+
 #include <errno.h>
 #include <getopt.h>
 #include <ini.h>
@@ -358,5 +360,7 @@ int options_read(struct options *options, int argc, char **argv)
 	set_defaults(options);
 	if (!is_sound(options))
 		return 2;
-	return check ? 0 : -1;
+	if (check)
+		return tls_files_sound(options) ? 0 : 1;
+	return -1;
 }

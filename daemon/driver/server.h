@@ -11,6 +11,7 @@
 #include <uv.h>
 
 struct loop;
+struct ssl_ctx_st;
 
 struct server {
 	struct options options;
@@ -18,6 +19,7 @@ struct server {
 	struct routes *routes;
 	struct listener listener[OPTIONS_LISTEN];
 	uint32_t listeners;
+	struct ssl_ctx_st *tls[OPTIONS_LOOPS]; /* NULL: no tls endpoint */
 	struct loop *loop[OPTIONS_LOOPS];
 	struct shard *shard[OPTIONS_LOOPS];
 	uint32_t loops;
@@ -37,7 +39,8 @@ void loop_run(struct loop *loop);
 void loop_destroy(struct loop *loop);
 /* Any thread: look at mail, the inbox and the drain. */
 void loop_wake(struct loop *loop);
-/* Any thread: gives an accepted socket to the loop. */
-void loop_give(struct loop *loop, int fd, bool tcp, const struct principal *principal);
+/* Any thread: gives a socket that `listener` accepted to the loop. */
+void loop_give(struct loop *loop, int fd, const struct listener *listener,
+	       const struct principal *principal);
 
 #endif

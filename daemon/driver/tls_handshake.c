@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Handshakes. Their arithmetic, about half a millisecond each, is done by libuv's workers at low
+ * priority, so that established links do not wait for it; the loop only moves bytes. What an
+ * unfinished handshake may cost is bounded: its time, its memory by slots, all of them by number.
+ */
+#include "tls_state.h"
+
+#include <openssl/err.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#define WORKER_NICE 10
+
+static void pump(struct tls_loop *tls);
+
+/* --- in a worker ----------------------------------------------------------------------------- */
+
+/* On Linux the number holds for the calling thread alone. A sandbox may forbid it: then without. */
+static void lower_priority(void)
+{
+	static _Thread_local bool done;
+
+	if (!done)
+		setpriority(PRIO_PROCESS, 0, WORKER_NICE);
+	done = true;
+}
+
+static bool is_complete(const struct handshake *handshake)
+{
+	const unsigned char *protocol;
+	unsigned length;
+
+	SSL_get0_alpn_selected(handshake->tls->ssl, &protocol, &length);
+	return length == 2 && handshake->principal.name[0];
+}
+
+static enum handshake_result step(struct handshake *handshake, SSL_CTX *context)
+{
+	struct tls *tls = handshake->tls;
+	int result;
+
+	if (!tls->ssl && !tls_attach(tls, context))
+		return HANDSHAKE_FAILED;
+	tls->in = handshake->input;
+	tls->in_length = handshake->input_length;
+	result = SSL_do_handshake(tls->ssl);
+	if (result > 0)
+		return is_complete(handshake) ? HANDSHAKE_DONE : HANDSHAKE_FAILED;
+	if (SSL_get_error(tls->ssl, result) == SSL_ERROR_WANT_READ)
+		return HANDSHAKE_MORE;
+	return HANDSHAKE_FAILED;
+}
+
+static void work(uv_work_t *request)
+{
+	struct handshake *handshake = request->data;
+
+	lower_priority();
+	ERR_clear_error();
+	handshake->result = step(handshake, handshake->tls->link->loop->tls->context);
+	if (handshake->result == HANDSHAKE_FAILED)
+		handshake->reason = tls_reason(handshake);
+	ERR_clear_error();
+}
+
+/* --- queues ---------------------------------------------------------------------------------- */
+
+static struct tls_loop *loop_of(const struct handshake *handshake)
+{
+	return handshake->tls->link->loop->tls;
+}
+
+static void give_slot_back(struct handshake *handshake)
+{
+	if (handshake->slot)
+		loop_of(handshake)->slots--;
+	handshake->slot = false;
+}
+
+static void unqueue(struct handshake *handshake)
+{
+	struct tls_loop *tls = loop_of(handshake);
+
+	if (handshake->state != HANDSHAKE_QUEUED)
+		return;
+	if (handshake->slot)
+		TAILQ_REMOVE(&tls->ready, handshake, queued);
+	else
+		TAILQ_REMOVE(&tls->fresh, handshake, queued);
+	handshake->state = HANDSHAKE_OVER;
+}
+
+static void enqueue(struct handshake *handshake)
+{
+	struct tls_loop *tls = loop_of(handshake);
+
+	handshake->state = HANDSHAKE_QUEUED;
+	handshake->queued_ms = uv_now(&tls->loop->uv);
+	if (handshake->slot)
+		TAILQ_INSERT_TAIL(&tls->ready, handshake, queued);
+	else
+		TAILQ_INSERT_TAIL(&tls->fresh, handshake, queued);
+	pump(tls);
+}
+
+static void free_handshake(struct handshake *handshake)
+{
+	free(handshake->input);
+	free(handshake->output.data);
+	free(handshake);
+}
+
+static void free_tls(struct tls *tls)
+{
+	if (tls->handshake)
+		free_handshake(tls->handshake);
+	SSL_free(tls->ssl);
+	free(tls);
+}
+
+/* Out of `pending`, where every unfinished handshake is until its link closes. */
+static void unlist(struct handshake *handshake)
+{
+	struct tls_loop *tls = loop_of(handshake);
+
+	if (!handshake->deadline_ms)
+		return;
+	handshake->deadline_ms = 0;
+	TAILQ_REMOVE(&tls->pending, handshake, pending);
+	if (!--tls->pendings)
+		uv_timer_stop(&tls->timer);
+}
+
+/* --- back on the loop ------------------------------------------------------------------------ */
+
+static void refuse(struct link *link, const char *reason)
+{
+	tls_log_refusal(link->loop->tls, link, reason);
+	link_abort(link);
+}
+
+/* An alert has been sent or queued: the link lingers so that a reset does not overtake it. */
+static void refuse_politely(struct link *link, struct handshake *handshake)
+{
+	handshake->state = HANDSHAKE_OVER;
+	give_slot_back(handshake);
+	link->tls->broken = true;
+	tls_log_refusal(link->loop->tls, link, handshake->reason);
+	if (tls_send(link, &handshake->output, false) >= 0)
+		link_close(link, true);
+}
+
+/* The connection counts and the core hears of it from here on. */
+static void establish(struct link *link, struct handshake *handshake)
+{
+	struct tls *tls = link->tls;
+
+	unlist(handshake);
+	give_slot_back(handshake);
+	tls->handshake = NULL;
+	tls->out = &link->loop->tls->out;
+	if (tls_send(link, &handshake->output, false) >= 0 && link_admit(link)) {
+		link_accept(link, &handshake->principal);
+		if (tls->in_length && !link->closing)
+			tls_bytes(link, tls->in, tls->in_length);
+	} else {
+		link_abort(link);
+	}
+	free_handshake(handshake);
+}
+
+static void go_on(struct link *link, struct handshake *handshake)
+{
+	switch (handshake->result) {
+	case HANDSHAKE_DONE: establish(link, handshake); break;
+	case HANDSHAKE_FAILED: refuse_politely(link, handshake); break;
+	case HANDSHAKE_MORE:
+		handshake->state = HANDSHAKE_READING;
+		handshake->deadline_ms +=
+			uv_now(&link->loop->uv) - handshake->queued_ms; /* was our time */
+		if (tls_send(link, &handshake->output, false) >= 0)
+			link_resume(link);
+		break;
+	}
+}
+
+static void on_work_done(uv_work_t *request, int status)
+{
+	struct handshake *handshake = request->data;
+	struct link *link = handshake->tls->link;
+	struct tls_loop *tls = link->loop->tls;
+
+	(void)status;
+	tls->jobs--;
+	handshake->state = HANDSHAKE_OVER;
+	if (handshake->gone) {
+		give_slot_back(handshake);
+		free_tls(link->tls);
+		free(link);
+	} else if (uv_is_closing(&link->handle)) {
+		give_slot_back(handshake); /* tls_closed() comes */
+	} else {
+		go_on(link, handshake);
+	}
+	pump(tls);
+}
+
+/* A handshake that its peer has let stall for a while, to make room for one that waits. */
+static struct handshake *stalled(struct tls_loop *tls)
+{
+	uint64_t now_ms = uv_now(&tls->loop->uv);
+	struct handshake *h;
+
+	for (h = TAILQ_FIRST(&tls->pending); h; h = TAILQ_NEXT(h, pending))
+		if (h->state == HANDSHAKE_READING && now_ms - h->begun_ms >= TLS_PATIENCE_MS)
+			return h;
+	return NULL;
+}
+
+static struct handshake *next_job(struct tls_loop *tls)
+{
+	struct handshake *next = TAILQ_FIRST(&tls->ready), *slow;
+
+	if (next) {
+		TAILQ_REMOVE(&tls->ready, next, queued);
+		return next;
+	}
+	next = TAILQ_FIRST(&tls->fresh);
+	if (next && tls->slots == TLS_SLOTS && (slow = stalled(tls)))
+		refuse(slow->tls->link, "stalled while others wait");
+	if (!next || tls->slots == TLS_SLOTS)
+		return NULL;
+	TAILQ_REMOVE(&tls->fresh, next, queued);
+	next->slot = true;
+	tls->slots++;
+	return next;
+}
+
+static void pump(struct tls_loop *tls)
+{
+	struct handshake *next;
+
+	while (tls->jobs < TLS_JOBS && (next = next_job(tls))) {
+		next->work.data = next;
+		next->state = HANDSHAKE_WORKING;
+		tls->jobs++;
+		if (!uv_queue_work(&tls->loop->uv, &next->work, work, on_work_done))
+			continue;
+		tls->jobs--;
+		next->state = HANDSHAKE_OVER;
+		refuse(next->tls->link, "no worker");
+	}
+}
+
+/* --- from the link --------------------------------------------------------------------------- */
+
+bool tls_evict(struct loop *loop)
+{
+	struct tls_loop *tls = loop->tls;
+	struct handshake *h = tls ? TAILQ_FIRST(&tls->pending) : NULL;
+
+	while (h && h->state == HANDSHAKE_WORKING)
+		h = TAILQ_NEXT(h, pending);
+	if (!h)
+		return false;
+	if (h->state == HANDSHAKE_OVER)
+		link_abort(h->tls->link);
+	else
+		refuse(h->tls->link, "too many unfinished handshakes");
+	return true;
+}
+
+static void on_sweep(uv_timer_t *timer)
+{
+	struct tls_loop *tls = timer->data;
+	uint64_t now_ms = uv_now(&tls->loop->uv);
+	struct handshake *h, *next;
+
+	for (h = TAILQ_FIRST(&tls->pending); h; h = next) {
+		next = TAILQ_NEXT(h, pending);
+		if ((h->state == HANDSHAKE_SILENT || h->state == HANDSHAKE_READING) &&
+		    now_ms >= h->deadline_ms)
+			refuse(h->tls->link, "no end of it in time");
+	}
+	tls_log_suppressed(tls);
+	pump(tls);
+}
+
+bool tls_begin(struct link *link)
+{
+	struct tls_loop *loop = link->loop->tls;
+	struct tls *tls = calloc(1, sizeof(*tls));
+	struct handshake *handshake = calloc(1, sizeof(*handshake));
+
+	if (!tls || !handshake) {
+		free(tls);
+		free(handshake);
+		return false;
+	}
+	if (loop->pendings == TLS_PENDING)
+		tls_evict(link->loop);
+	link->tls = tls;
+	tls->link = link;
+	tls->handshake = handshake;
+	tls->out = &handshake->output;
+	handshake->tls = tls;
+	handshake->begun_ms = uv_now(&loop->loop->uv);
+	handshake->deadline_ms = handshake->begun_ms + TLS_HANDSHAKE_MS;
+	TAILQ_INSERT_TAIL(&loop->pending, handshake, pending);
+	if (!loop->pendings++)
+		uv_timer_start(&loop->timer, on_sweep, TLS_SWEEP_MS, TLS_SWEEP_MS);
+	return true;
+}
+
+bool tls_in_handshake(const struct link *link)
+{
+	return link->tls && link->tls->handshake;
+}
+
+void tls_handshake_bytes(struct link *link, const uint8_t *data, size_t length)
+{
+	struct handshake *handshake = link->tls->handshake;
+
+	if (handshake->state == HANDSHAKE_SILENT && data[0] != SSL3_RT_HANDSHAKE) {
+		refuse(link, "not TLS");
+		return;
+	}
+	if (!handshake->input)
+		handshake->input = malloc(TLS_HELLO_BYTES);
+	if (!handshake->input || length > TLS_HELLO_BYTES) {
+		refuse(link, "no memory");
+		return;
+	}
+	memcpy(handshake->input, data, length);
+	handshake->input_length = length;
+	link_pause(link);
+	enqueue(handshake);
+}
+
+void tls_handshake_end(struct link *link)
+{
+	if (link->tls->handshake->state == HANDSHAKE_READING)
+		refuse(link, "the peer went away");
+	else
+		link_abort(link);
+}
+
+void tls_leave(struct link *link)
+{
+	struct handshake *handshake = link->tls->handshake;
+
+	if (!handshake)
+		return;
+	unqueue(handshake);
+	unlist(handshake);
+	if (handshake->state != HANDSHAKE_WORKING)
+		give_slot_back(handshake);
+}
+
+bool tls_closed(struct link *link)
+{
+	struct handshake *handshake = link->tls->handshake;
+
+	if (handshake && handshake->state == HANDSHAKE_WORKING) {
+		handshake->gone = true;
+		return false;
+	}
+	free_tls(link->tls);
+	return true;
+}
+
+/* --- the loop -------------------------------------------------------------------------------- */
+
+bool tls_open(struct loop *loop, struct ssl_ctx_st *context)
+{
+	struct tls_loop *tls = calloc(1, sizeof(*tls));
+
+	if (!tls)
+		return false;
+	tls->loop = loop;
+	tls->context = context;
+	TAILQ_INIT(&tls->pending);
+	TAILQ_INIT(&tls->fresh);
+	TAILQ_INIT(&tls->ready);
+	uv_timer_init(&loop->uv, &tls->timer);
+	tls->timer.data = tls;
+	loop->tls = tls;
+	return true;
+}
+
+void tls_free(struct loop *loop)
+{
+	if (loop->tls)
+		free(loop->tls->out.data);
+	free(loop->tls);
+	loop->tls = NULL;
+}
+
+void tls_drain(struct loop *loop)
+{
+	struct handshake *h, *next;
+
+	if (!loop->tls)
+		return;
+	for (h = TAILQ_FIRST(&loop->tls->pending); h; h = next) {
+		next = TAILQ_NEXT(h, pending);
+		link_abort(h->tls->link);
+	}
+}
