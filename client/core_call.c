@@ -342,7 +342,7 @@ size_t core_queued(const struct ptd_call *call)
 
 bool core_again(struct core *core, struct ptd_call *call, uint64_t at_ns)
 {
-	bool may = core->config.reconnects && !core->gone && !call->messages &&
+	bool may = core->config.reconnects && !core->gone && !(call->message && call->messages) &&
 		   call->attempts < core->config.retries + 1 &&
 		   (!call->sent || (call->replay && !call->open));
 
