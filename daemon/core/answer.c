@@ -17,17 +17,40 @@ static const nghttp2_nv response_fields[] = {
 static const nghttp2_nv trailers_ok[] = {STATIC_NV("grpc-status", "0")};
 static const nghttp2_nv accept_encoding = STATIC_NV("grpc-accept-encoding", "identity");
 
+/* One field of the request's metadata goes back. */
+static nghttp2_nv echo(const struct metadata *metadata)
+{
+	uint8_t *text = (uint8_t *)(uintptr_t)metadata->text;
+
+	return (nghttp2_nv){text, text + metadata->name_length, metadata->name_length,
+			    metadata->value_length, NGHTTP2_NV_FLAG_NONE};
+}
+
+/* The status and what goes with it; at most STATUS_FIELDS + 1 fields. */
+static size_t trailers(const struct stream *stream, struct status_wire *wire, nghttp2_nv *field)
+{
+	size_t n;
+
+	status_encode(wire, &stream->call.status);
+	n = wire->fields;
+	memcpy(field, wire->field, n * sizeof(*field));
+	if (stream->call.trailing)
+		field[n++] = echo(stream->call.trailing);
+	return n;
+}
+
 /* From inside the data callback, with its EOF. */
 static int submit_trailers(struct stream *stream)
 {
 	nghttp2_session *session = stream->conn->session;
+	nghttp2_nv field[STATUS_FIELDS + 1];
 	struct status_wire wire;
 
 	stream->trailers = true;
-	if (stream->call.status.code == PT_OK && !stream->call.status.grpc)
+	if (stream->call.status.code == PT_OK && !stream->call.status.grpc &&
+	    !stream->call.trailing)
 		return nghttp2_submit_trailer(session, stream->id, trailers_ok, 1);
-	status_encode(&wire, &stream->call.status);
-	return nghttp2_submit_trailer(session, stream->id, wire.field, wire.fields);
+	return nghttp2_submit_trailer(session, stream->id, field, trailers(stream, &wire, field));
 }
 
 static void free_message(struct stream *stream, struct outmsg *message)
@@ -87,17 +110,27 @@ static ssize_t read_output(nghttp2_session *session, int32_t id, uint8_t *out, s
 	return NGHTTP2_ERR_DEFERRED;
 }
 
+static void submit_headers(struct stream *stream)
+{
+	nghttp2_data_provider provider = {{.ptr = stream}, read_output};
+	nghttp2_nv field[3] = {response_fields[0], response_fields[1]};
+	size_t n = 2;
+
+	if (stream->call.initial)
+		field[n++] = echo(stream->call.initial);
+	stream->responded = true;
+	nghttp2_submit_response(stream->conn->session, stream->id, field, n, &provider);
+}
+
 /* Something was queued, or the status was decided. */
 static void push(struct stream *stream)
 {
 	struct conn *conn = stream->conn;
-	nghttp2_data_provider provider = {{.ptr = stream}, read_output};
 
 	if (stream->gone || !conn->session)
 		return;
 	if (!stream->responded) {
-		stream->responded = true;
-		nghttp2_submit_response(conn->session, stream->id, response_fields, 2, &provider);
+		submit_headers(stream);
 	} else if (stream->deferred) {
 		stream->deferred = false;
 		nghttp2_session_resume_data(conn->session, stream->id);
@@ -108,14 +141,12 @@ static void push(struct stream *stream)
 /* One HEADERS frame with END_STREAM: nothing was sent before. */
 static void trailers_only(struct stream *stream)
 {
-	nghttp2_nv field[2 + STATUS_FIELDS + 1];
+	nghttp2_nv field[2 + STATUS_FIELDS + 2];
 	struct status_wire wire;
 	size_t n = 2;
 
-	status_encode(&wire, &stream->call.status);
 	memcpy(field, response_fields, sizeof(response_fields));
-	for (size_t i = 0; i < wire.fields; i++)
-		field[n++] = wire.field[i];
+	n += trailers(stream, &wire, field + n);
 	if (stream->bad_encoding)
 		field[n++] = accept_encoding;
 	stream->responded = stream->trailers = true;

@@ -30,6 +30,13 @@ struct call_status {
 	char text[160];	      /* one line, ASCII, names the argument at fault; "" : the row's */
 };
 
+/* A field of the request's metadata, kept for methods that ask for it; as it stood on the wire. */
+struct metadata {
+	struct metadata *next;
+	uint32_t name_length, value_length;
+	char text[]; /* name, then value */
+};
+
 enum call_result {
 	CALL_DONE,   /* response or status is final */
 	CALL_MORE,   /* budget spent: call the handler again in a later section */
@@ -58,6 +65,8 @@ struct call {
 	ProtobufCMessage
 		*response; /* arena; set by the handler that ends with CALL_DONE and code PT_OK */
 	struct call_status status;
+	/* One field each of the request's metadata, sent back; NULL: none. */
+	const struct metadata *initial, *trailing;
 	void *state;
 	/* The peer cancelled, vanished, or the deadline passed. A handler looks before its commit
 	 * point only. */
@@ -84,10 +93,14 @@ struct method {
 	call_handler *look;
 	bool server_streaming;
 	bool client_streaming;
+	bool keeps_metadata; /* for call_metadata() */
 };
 
 /* Zeroed memory from the call's arena; NULL when its cap is reached (answer PT_TOO_LARGE). */
 void *call_alloc(struct call *call, size_t bytes);
+
+/* The request's first metadata field of that name, or NULL; lives as long as the call. */
+const struct metadata *call_metadata(const struct call *call, const char *name);
 
 /* Marks the call failed; returns CALL_DONE for `return call_fail(...)`. `text` may be NULL.
  * printf-style, cut to fit. */

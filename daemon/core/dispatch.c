@@ -120,6 +120,8 @@ struct routes *routes_create(const struct routes_config *config, const char **er
 	if (!add_methods(routes, config->domain_methods, true) ||
 	    !add_methods(routes, health_methods, false))
 		goto fail;
+	if (config->more_methods && !add_methods(routes, config->more_methods, false))
+		goto fail;
 	if (config->reflection && !add_methods(routes, reflection_methods, false))
 		goto fail;
 	*error = NULL;

@@ -21,6 +21,7 @@ struct route {
 
 struct routes_config {
 	const struct method *domain_methods; /* terminated by path NULL */
+	const struct method *more_methods;   /* likewise; NULL: none */
 	bool reflection;
 };
 

@@ -77,6 +77,8 @@ void stream_header(struct stream *stream, nghttp2_rcbuf *name, nghttp2_rcbuf *va
 		header_pseudo(stream, &n, &v);
 	else
 		header_regular(stream, &n, &v);
+	if (stream->route && stream->route->method.keeps_metadata)
+		stream_keep_metadata(stream, &n, &v);
 }
 
 /* An HTTP error for what is not gRPC at all. */

@@ -82,6 +82,7 @@ void stream_release(struct stream *stream)
 	timer_stop(&conn->shard->timers, &stream->timer);
 	stream_drop_output(stream);
 	stream_drop_input(stream);
+	stream_drop_metadata(stream);
 	unlink_stream(conn, stream);
 	arena_fini(&stream->arena);
 	slab_free(&conn->shard->slab, stream);

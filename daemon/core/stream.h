@@ -54,6 +54,7 @@ struct stream {
 	uint32_t header_bytes, header_count;
 	bool is_post, has_type, bad_type, has_te, has_timeout, bad_timeout, bad_encoding, has_path;
 	uint64_t timeout_ns;
+	struct metadata *metadata; /* of methods that keep it */
 
 	/* Messages. */
 	struct frame frame;
@@ -64,7 +65,7 @@ struct stream {
 	uint32_t body_length;
 	bool has_message;
 	uint64_t progress_ns;
-	struct timer timer;		  /* deadline, or the delay of the answer */
+	struct timer timer; /* deadline, or the delay of the answer */
 
 	/* Client streams: input that waits, as it came. */
 	uint8_t *in;
@@ -88,6 +89,9 @@ static inline struct stream *stream_of(struct call *call)
 struct stream *stream_open(struct conn *conn, int32_t id);
 /* One request header. */
 void stream_header(struct stream *stream, nghttp2_rcbuf *name, nghttp2_rcbuf *value);
+/* One field of metadata, if the method keeps them. Dropped when there is no memory. */
+void stream_keep_metadata(struct stream *stream, const nghttp2_vec *name, const nghttp2_vec *value);
+void stream_drop_metadata(struct stream *stream);
 /* The request's header block is complete. */
 void stream_request(struct stream *stream);
 void stream_data(struct stream *stream, const uint8_t *data, size_t length);

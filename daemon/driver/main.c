@@ -65,6 +65,7 @@ static uint64_t draw_epoch(void)
 static bool make_domain(struct server *server)
 {
 	struct routes_config routes = {.domain_methods = domain_methods,
+				       .more_methods = more_methods,
 				       .reflection = !server->options.no_reflection};
 	struct domain_config config = {
 		.epoch = draw_epoch(),

@@ -31,6 +31,10 @@ struct server {
 	struct watchdog watchdog;
 };
 
+/* What this program serves beside the domain and the protocol's own services; terminated by path
+ * NULL. Another build links another table (tests/interop). */
+extern const struct method more_methods[];
+
 /* Memory for loop `index`, and its thread but for loop 0, which runs on the caller's. NULL: no
  * memory. */
 struct loop *loop_create(struct server *server, uint32_t index);
