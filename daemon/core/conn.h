@@ -3,6 +3,7 @@
 #ifndef PTD_CONN_H
 #define PTD_CONN_H
 
+#include "admission.h"
 #include "input.h"
 #include "shard_state.h"
 
@@ -25,6 +26,7 @@ struct conn {
 	uint64_t number, random;
 	struct timer timer;
 
+	struct admission_share admission;
 	struct stream *streams;		       /* all whose memory is in use */
 	uint32_t live;			       /* number of them */
 	uint32_t open;			       /* of those, streams that nghttp2 still has */

@@ -34,6 +34,7 @@ struct loop_counters {
 	_Atomic uint64_t connections, calls_ok, calls_failed, leaves_written, leaves_removed,
 		faults, parked;
 	_Atomic uint64_t bytes_in, bytes_out, streams_refused, te_missing;
+	_Atomic uint64_t calls_refused;
 };
 
 /* Loop number `index` enters: its agent joins. Called on the loop's own thread. NULL: none is left.

@@ -92,6 +92,7 @@ static void fill_loop(Ptd__V1__LoopStats *to, const struct loop_counters *c)
 	to->bytes_in = peek(&c->bytes_in);
 	to->bytes_out = peek(&c->bytes_out);
 	to->streams_refused = peek(&c->streams_refused);
+	to->calls_refused = peek(&c->calls_refused);
 	to->te_missing = peek(&c->te_missing);
 }
 

@@ -130,8 +130,10 @@ void stream_end(struct stream *stream)
 	else if (!stream->has_message)
 		stream_fail(stream, PT_INVALID, PT_GRPC_UNIMPLEMENTED,
 			    "no message for a unary method");
-	else
+	else if (admission_admits(stream)) {
+		admission_enter(stream);
 		shard_queue(stream->conn->shard, stream);
+	}
 }
 
 static bool scan_failed(struct stream *stream, enum scan_result result)

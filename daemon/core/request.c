@@ -136,6 +136,6 @@ void stream_request(struct stream *stream)
 		stream_fail(stream, PT_DEADLINE, PT_GRPC_DEADLINE_EXCEEDED, NULL);
 	else if (conn->live > WIRE_LIVE_CALLS)
 		refuse(stream);
-	else if (stream->has_timeout)
+	else if (admission_admits(stream) && stream->has_timeout)
 		start_deadline(stream);
 }

@@ -221,6 +221,7 @@ struct shard *shard_create(const struct shard_config *config)
 	shard->shards = config->shards;
 	shard->timer_armed = UINT64_MAX;
 	slab_init(&shard->slab);
+	admission_begin(&shard->admission, config->index + 1);
 	if (session_setup(shard))
 		shard->loop = domain_loop_enter(config->domain, config->index);
 	if (!shard->loop) {
@@ -250,6 +251,7 @@ void shard_destroy(struct shard *shard)
 
 void shard_idle(struct shard *shard)
 {
+	admission_turn(&shard->admission);
 	domain_loop_idle(shard->loop);
 }
 

@@ -3,6 +3,7 @@
 #ifndef PTD_SHARD_STATE_H
 #define PTD_SHARD_STATE_H
 
+#include "admission.h"
 #include "mailbox.h"
 #include "shard.h"
 #include "slab.h"
@@ -27,6 +28,7 @@ struct shard {
 
 	struct slab slab;
 	struct timers timers;
+	struct admission admission;
 	struct mailbox mailbox;
 	struct stream *run_first, *run_last; /* calls to run */
 	struct conn *dirty;		     /* connections with output to flush */

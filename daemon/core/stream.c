@@ -79,6 +79,8 @@ void stream_release(struct stream *stream)
 	if (!stream->gone || stream->working || stream->queued ||
 	    atomic_load_explicit(&stream->mailed, memory_order_acquire))
 		return;
+	if (stream->admitted)
+		admission_leave(stream);
 	timer_stop(&conn->shard->timers, &stream->timer);
 	stream_drop_output(stream);
 	stream_drop_input(stream);
@@ -160,6 +162,8 @@ static bool run_abandon(struct stream *stream)
 
 void stream_settle(struct stream *stream, enum call_result result)
 {
+	if (stream->admitted && result != CALL_MORE)
+		admission_leave(stream);
 	switch (result) {
 	case CALL_DONE:
 		stream->working = false;
@@ -191,6 +195,8 @@ void stream_run(struct stream *stream)
 
 	stream->call.now_ns = conn->shard->now_ns;
 	if (!stream->started && !stream->winding && conn->queued >= WIRE_HIGH_WATER) {
+		if (stream->admitted)
+			admission_leave(stream);
 		conn_wait(conn, stream);
 		return;
 	}

@@ -35,6 +35,7 @@ struct stream {
 	struct mail mail;
 	atomic_bool mailed;
 	bool queued;	  /* in the run queue */
+	bool admitted;	  /* it counts as work of the shard (admission.h) */
 	bool gone;	  /* nghttp2 has forgotten it */
 	bool working;	  /* the handler has run and is not done */
 	bool parked;	  /* it waits for call_wake() */

@@ -9,7 +9,7 @@
 #define PAGE	   UINT64_C(4096)
 #define FIRST_IPA  (UINT64_C(1) << 30)
 #define FIRST_PA   (UINT64_C(2) << 30)
-#define IPA_SPACE  (UINT64_C(64) << 30)
+#define IPA_SPACE  (UINT64_C(512) << 30)
 #define MAP	   1
 #define UNMAP	   2
 #define PAGES_ONLY 2
