@@ -136,7 +136,7 @@ command_handler cmd_slot_set, cmd_slot_delete, cmd_slot_list;
 command_handler cmd_map, cmd_unmap, cmd_protect;
 command_handler cmd_access, cmd_fault, cmd_translate;
 command_handler cmd_failpoint_arm, cmd_failpoint_disarm, cmd_failpoint_list;
-command_handler cmd_completion, cmd_explain;
+command_handler cmd_completion, cmd_explain, cmd_tls_init;
 /* Scenarios, dumps and decoding. */
 command_handler cmd_dump, cmd_decode, cmd_compile, cmd_run;
 

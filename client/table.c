@@ -327,6 +327,19 @@ PARAMS run_options[] = {
 	{.name = "check", .type = VALUE_FLAG, .help = "read and check it, run nothing"},
 	END};
 
+PARAMS tls_init_options[] = {
+	{.name = "dir", .type = VALUE_TEXT, .help = "folder for the files; ptd-tls if not given"},
+	{.name = "name",
+	 .type = VALUE_TEXT,
+	 .help = "HOST,...: of the daemon; localhost,127.0.0.1,::1 if not given"},
+	{.name = "client", .type = VALUE_TEXT, .help = "NAME,...: of clients; trial if not given"},
+	{.name = "days",
+	 .type = VALUE_NUMBER,
+	 .limit = 3650,
+	 .help = "how long they are valid; 30 if not given"},
+	{.name = "force", .type = VALUE_FLAG, .help = "replace files that are there"},
+	END};
+
 /* A row is a paragraph, not a column. */
 /* clang-format off */
 const struct command command_table[] = {
@@ -419,6 +432,9 @@ const struct command command_table[] = {
 	 cmd_run, {0}, NULL, 0},
 	{"explain", NULL, "what an outcome or error means", "ptctl explain PTD-E0068", code_args,
 	 NULL, cmd_explain, {0}, NULL, COMMAND_LOCAL},
+	{"tls", "init", "a throw-away authority, and certificates for a daemon and its clients",
+	 "ptctl tls init --dir /tmp/ptd-tls --name localhost,::1 --client trial,other", NULL,
+	 tls_init_options, cmd_tls_init, {0}, NULL, COMMAND_LOCAL},
 	{"completion", "bash", "completion for bash", "source <(ptctl completion bash)", NULL, NULL,
 	 cmd_completion, {0}, NULL, COMMAND_LOCAL},
 	{.noun = NULL},
