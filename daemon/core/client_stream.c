@@ -92,6 +92,7 @@ static enum call_result run_request(struct stream *stream)
 static enum call_result run_message(struct stream *stream, const uint8_t *message, size_t length)
 {
 	stream->working = stream->started = true;
+	stream->call.now_ns = stream->conn->shard->now_ns;
 	if (message_unpack(stream, message + FRAME_PREFIX, length - FRAME_PREFIX))
 		return run_request(stream);
 	forget_message(stream);
