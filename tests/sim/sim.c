@@ -18,7 +18,7 @@ uint64_t sim_draw(struct sim *sim, uint64_t below)
 
 void sim_init(struct sim *sim, uint64_t seed, uint32_t shards)
 {
-	struct routes_config routes = {domain_methods, true};
+	struct routes_config routes = {.domain_methods = domain_methods, .reflection = true};
 	struct domain_config config = {.epoch = 0x1234,
 				       .table_bytes = UINT64_C(64) << 20,
 				       .loops = shards,
