@@ -18,6 +18,7 @@ include mk/proto.mk
 include mk/daemon.mk
 include mk/client.mk
 include mk/test.mk
+include mk/interop.mk
 include mk/bench.mk
 include mk/demo.mk
 include mk/fuzz.mk

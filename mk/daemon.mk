@@ -13,11 +13,12 @@ CORE_LIBS := -lnghttp2 -lprotobuf-c $(LIBPT_LIBS)
 DAEMON_LIBS := -luv -linih -lsystemd -lssl -lcrypto $(CORE_LIBS)
 
 # The descriptor set that reflection serves, as an array.
+embed = { echo '\#include "descset.h"'; echo 'const unsigned char ptd__v1__descriptor_set[] = {'; \
+		od -An -v -tx1 $(1) | sed 's/ \([0-9a-f][0-9a-f]\)/0x\1,/g'; \
+		echo '};'; echo 'const size_t ptd__v1__descriptor_set_length = sizeof(ptd__v1__descriptor_set);'; }
 $(B)/gen/ptd_fds.c: $(B)/gen/ptd.fds mk/daemon.mk
 	$(call say,EMBED,$@)
-	$(Q){ echo '#include "descset.h"'; echo 'const unsigned char ptd__v1__descriptor_set[] = {'; \
-		od -An -v -tx1 $< | sed 's/ \([0-9a-f][0-9a-f]\)/0x\1,/g'; \
-		echo '};'; echo 'const size_t ptd__v1__descriptor_set_length = sizeof(ptd__v1__descriptor_set);'; } > $@.tmp && mv $@.tmp $@
+	$(Q)$(call embed,$<) > $@.tmp && mv $@.tmp $@
 $(FDS_OBJ): $(B)/gen/ptd_fds.c
 	$(call say,CC,$@)
 	$(Q)$(CC) $(CFLAGS_ALL) $(DAEMON_INC) -c -o $@ $<

@@ -59,6 +59,8 @@ BUILD = Stage("build", 180, [
 LAYERS = Stage("layers", 30, [Tests(("tests/layers/test_*.py", "tests/layers/test_*.sh"))])
 UNITS = Stage("unit", 60, [Make("unit", ("tests",)), Tests(UNIT)])
 END_TO_END = Stage("e2e", 60, [Make("programs", ("all",)), Tests(E2E, env={"PTD_FULL": "1"}, without=SLOW)])
+# The official clients of gRPC, against a build that serves their TestService.
+INTEROP = Stage("interop", 30, [Make("interop", ("interop",)), Tests(("tests/interop/test_*.py",))])
 ADDRESS = Stage("asan+ubsan", 120, [
     Make("asan", ("all", "tests"), "-asan", ASAN),
     Tests(UNIT, "-asan"),
@@ -81,11 +83,12 @@ TIERS = {
         Stage("unit", 30, [Tests(UNIT)]),
         Stage("e2e", 60, [Tests(E2E, without=SLOW)]),
     ],
-    "check": [BUILD, LAYERS, UNITS, END_TO_END, ADDRESS, THREADS, QUICK_MUTANTS, FUZZ, REPO],
-    "check-long": [BUILD, LAYERS, UNITS, END_TO_END, ADDRESS, THREADS, ALL_MUTANTS, FUZZ, REPO],
+    "check": [BUILD, LAYERS, UNITS, END_TO_END, INTEROP, ADDRESS, THREADS, QUICK_MUTANTS, FUZZ, REPO],
+    "check-long": [BUILD, LAYERS, UNITS, END_TO_END, INTEROP, ADDRESS, THREADS, ALL_MUTANTS, FUZZ, REPO],
     "unit": [UNITS],
     "layers": [LAYERS],
     "e2e": [END_TO_END],
+    "interop": [INTEROP],
     "asan": [ADDRESS],
     "tsan": [THREADS],
     "mutants": [ALL_MUTANTS],
