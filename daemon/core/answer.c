@@ -85,13 +85,60 @@ static size_t take_output(struct stream *stream, uint8_t *out, size_t room)
 	return n;
 }
 
+/* A peer whose windows are all small, by its own SETTINGS, gets frames of that size. */
+static bool is_worth_it(nghttp2_session *session, size_t room)
+{
+	uint32_t window =
+		nghttp2_session_get_remote_settings(session, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE);
+
+	return window && window <= room;
+}
+
+/* Else a peer that opens its window byte by byte would have a frame made for each. */
+static ssize_t hold(struct stream *stream)
+{
+	if (!stream->held)
+		stream->conn->held++;
+	stream->held = true;
+	return NGHTTP2_ERR_DEFERRED;
+}
+
+static void let_go(struct stream *stream)
+{
+	if (!stream->held || stream->gone)
+		return;
+	stream->held = false;
+	stream->conn->held--;
+	nghttp2_session_resume_data(stream->conn->session, stream->id);
+}
+
+void conn_window_grew(struct conn *conn, int32_t id)
+{
+	struct stream *stream;
+
+	if (!conn->held)
+		return;
+	if (id) {
+		stream = nghttp2_session_get_stream_user_data(conn->session, id);
+		if (stream)
+			let_go(stream);
+		return;
+	}
+	for (stream = conn->streams; stream; stream = stream->next)
+		let_go(stream);
+}
+
 static ssize_t read_output(nghttp2_session *session, int32_t id, uint8_t *out, size_t room,
 			   uint32_t *flags, nghttp2_data_source *source, void *user)
 {
 	struct stream *stream = source->ptr;
-	size_t n = take_output(stream, out, room);
+	size_t n;
 
-	(void)session, (void)id, (void)user;
+	(void)id, (void)user;
+	if (room < WIRE_LEAST_DATA && stream->out_bytes > room && !is_worth_it(session, room))
+		return hold(stream);
+	n = take_output(stream, out, room);
+	stream->conn->cut = stream->out_first && n < WIRE_LEAST_DATA;
 	if (n)
 		stream->progress_ns = stream->conn->shard->now_ns;
 	if (stream->blocked && stream->out_bytes < WIRE_STREAM_QUEUE / 2) {
@@ -100,6 +147,10 @@ static ssize_t read_output(nghttp2_session *session, int32_t id, uint8_t *out, s
 	}
 	if (stream->out_first)
 		return (ssize_t)n;
+	if (stream->plain) {
+		*flags |= NGHTTP2_DATA_FLAG_EOF;
+		return (ssize_t)n;
+	}
 	if (stream->answered) {
 		*flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
 		return submit_trailers(stream) ? NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE : (ssize_t)n;
@@ -297,62 +348,24 @@ void stream_send_answer(struct stream *stream)
 		trailers_only(stream);
 }
 
-/* The rpc.reply failpoint. True: the answer does not leave now. */
-static bool reply_fails(struct stream *stream)
+void stream_answer_http(struct stream *stream, const char *code, const char *text)
 {
-	struct reply_failure failure = domain_reply_fate(&stream->call);
-	struct shard *shard = stream->conn->shard;
+	struct conn *conn = stream->conn;
+	nghttp2_data_provider provider = {{.ptr = stream}, read_output};
+	nghttp2_nv field[] = {STATIC_NV(":status", ""), STATIC_NV("content-type", "text/plain")};
+	size_t length = text ? strlen(text) : 0;
+	struct outmsg *out = text ? arena_alloc(&stream->arena, sizeof(*out) + length) : NULL;
 
-	switch (failure.fate) {
-	case REPLY_SEND: return false;
-	case REPLY_DROP: stream->lost = true; return true;
-	case REPLY_DELAY:
-		stream->delayed = timer_arm(&shard->timers, &stream->timer,
-					    shard->now_ns + failure.delay_ms * SECOND / 1000);
-		return stream->delayed;
-	case REPLY_ERROR:
-		call_fail(&stream->call, PT_INJECTED, NULL);
-		stream->call.status.grpc = failure.grpc_status;
-		return false;
+	stream->answered = stream->responded = stream->trailers = stream->plain = true;
+	count(&conn->shard->counters->calls_failed, 1);
+	field[0].value = (uint8_t *)(uintptr_t)code;
+	field[0].valuelen = strlen(code);
+	if (out) {
+		*out = (struct outmsg){.length = (uint32_t)length, .in_arena = true};
+		memcpy(out + 1, text, length);
+		append(stream, out);
 	}
-	return false;
-}
-
-void stream_answer(struct stream *stream)
-{
-	if (stream->answered)
-		return;
-	stream->answered = true;
-	if (stream->timer.slot)
-		timer_stop(&stream->conn->shard->timers, &stream->timer);
-	if (stream->route && stream->route->domain && stream->started && !stream->gone &&
-	    reply_fails(stream))
-		return;
-	stream_send_answer(stream);
-}
-
-void stream_fail(struct stream *stream, enum pt_outcome code, enum pt_grpc grpc, const char *text)
-{
-	if (stream->answered)
-		return;
-	call_fail(&stream->call, code, text ? "%s" : NULL, text);
-	stream->call.status.grpc = grpc;
-	stream->answered = true;
-	stream_send_answer(stream);
-}
-
-void stream_reset(struct stream *stream, uint32_t code)
-{
-	stream->answered = true;
-	if (!stream->gone && stream->conn->session) {
-		nghttp2_submit_rst_stream(stream->conn->session, NGHTTP2_FLAG_NONE, stream->id,
-					  code);
-		conn_dirty(stream->conn);
-	}
-}
-
-void stream_trailers_sent(struct stream *stream)
-{
-	if (!stream->half_closed && !stream->gone)
-		stream_reset(stream, NGHTTP2_NO_ERROR);
+	nghttp2_submit_response(conn->session, stream->id, field, out ? 2 : 1,
+				out ? &provider : NULL);
+	conn_dirty(conn);
 }

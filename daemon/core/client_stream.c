@@ -153,7 +153,7 @@ static bool make_room(struct stream *stream, size_t bytes)
 	while (room - SLAB_HEAD < have + bytes)
 		room *= 2;
 	room -= SLAB_HEAD;
-	if (conn->body_bytes + room - stream->in_room > WIRE_BODY_BUDGET)
+	if (!conn_request_room(conn, room - stream->in_room))
 		return message_over_budget(stream);
 	in = slab_resize(&conn->shard->slab, stream->in, room);
 	if (!in) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A connection's life: bytes in, one contiguous buffer out at the end of each step, back-pressure,
- * slow checks by timer, drain and end.
+ * A connection's life: bytes in, one contiguous buffer out at the end of each step, back-pressure
+ * and end; conn_life.c has what time does to it.
  *
  * Output: at most one buffer is with the driver. While it is there nothing more is framed, so a
  * peer that does not read costs one buffer and its queued answers; reading stops when those grow.
@@ -86,68 +86,21 @@ void conn_close(struct conn *conn, enum action_kind how)
 		return;
 	conn->closing = true;
 	timer_stop(&conn->shard->timers, &conn->timer);
+	if (how == ACTION_CLOSE)
+		timer_arm(&conn->shard->timers, &conn->timer,
+			  conn->shard->now_ns + WIRE_CLOSE_TIME);
 	action = shard_act(conn->shard, how);
 	action->peer = conn->peer;
 	action->linger = conn->terminated;
 }
 
-void conn_watch(struct conn *conn)
+bool conn_request_room(struct conn *conn, size_t bytes)
 {
-	if (!conn->timer.slot && !conn->closing)
-		timer_arm(&conn->shard->timers, &conn->timer, conn->shard->now_ns + WIRE_TICK);
-}
+	size_t need = conn->body_bytes + bytes;
 
-/* A stream whose client neither sends what it began nor takes what waits for it. */
-static bool is_stalled(const struct stream *stream, uint64_t now_ns)
-{
-	bool idle_client = stream->route && stream->route->method.client_streaming &&
-			   !stream_mid_message(stream);
-
-	if (stream->gone || now_ns - stream->progress_ns < WIRE_STALL_TIME)
-		return false;
-	return stream->out_first || !(stream->half_closed || stream->answered || idle_client);
-}
-
-static void reset_stalled(struct conn *conn)
-{
-	for (struct stream *stream = conn->streams; stream; stream = stream->next)
-		if (is_stalled(stream, conn->shard->now_ns))
-			stream_reset(stream, NGHTTP2_CANCEL);
-}
-
-static bool older(uint64_t since_ns, uint64_t now_ns, uint64_t age_ns)
-{
-	return since_ns && now_ns - since_ns >= age_ns;
-}
-
-static void check_drain(struct conn *conn, uint64_t now_ns)
-{
-	if (older(conn->drain_since_ns, now_ns, WIRE_GRACE_TIME))
-		conn_close(conn, ACTION_ABORT);
-	else if (older(conn->drain_since_ns, now_ns, WIRE_NOTICE_TIME))
-		conn_say_goaway(conn);
-}
-
-/* The slow checks, every few seconds while something is owed by either side. */
-static void on_tick(struct timer *timer, uint64_t now_ns)
-{
-	struct conn *conn = container_of_(timer, struct conn, timer);
-
-	if (!conn->got_settings && older(conn->accepted_ns, now_ns, WIRE_PREFACE_TIME))
-		conn_close(conn, ACTION_ABORT);
-	else if (older(conn->write_since_ns, now_ns, WIRE_STALL_TIME))
-		conn_close(conn, ACTION_ABORT);
-	else if (older(conn->block_since_ns, now_ns, WIRE_HEADERS_TIME))
-		conn_fail(conn, NGHTTP2_ENHANCE_YOUR_CALM, "header block too slow");
-	else if (older(conn->settings_sent_ns, now_ns, WIRE_SETTINGS_ACK_TIME))
-		conn_fail(conn, NGHTTP2_SETTINGS_TIMEOUT, "no answer to SETTINGS");
-	reset_stalled(conn);
-	check_drain(conn, now_ns);
-	if (conn->drain_since_ns)
-		timer_arm(&conn->shard->timers, timer, now_ns + WIRE_NOTICE_TIME);
-	else if (conn->open || conn->settings_sent_ns || !conn->got_settings || conn->writing ||
-		 conn->block_since_ns)
-		conn_watch(conn);
+	return need <= WIRE_BODY_BUDGET &&
+	       (need <= conn->share.held[PRINCIPAL_REQUEST] || !conn->share.account ||
+		principal_take(&conn->share, PRINCIPAL_REQUEST, need));
 }
 
 static void link_conn(struct shard *shard, struct conn *conn)
@@ -190,8 +143,8 @@ void conn_accept(struct shard *shard, const struct event *event)
 	conn->shard = shard;
 	conn->principal = *event->principal;
 	conn->random = event->random;
-	conn->accepted_ns = shard->now_ns;
-	conn->timer.fire = on_tick;
+	conn->timer.fire = conn_tick;
+	conn_life_begin(conn, event);
 	input_begin(&conn->input);
 	conn->idle_frames = full_budget(WIRE_IDLE_FRAMES, WIRE_IDLE_FRAMES_RATE, shard->now_ns);
 	conn->resets_in = full_budget(WIRE_RESETS_IN, WIRE_RESETS_IN_RATE, shard->now_ns);
@@ -207,8 +160,11 @@ void conn_accept(struct shard *shard, const struct event *event)
 	event->peer->conn = conn;
 	link_conn(shard, conn);
 	conn_watch(conn);
-	if (shard->draining)
-		conn_drain(conn);
+	if (!domain_principal_admit(shard->domain, &conn->principal, &conn->share))
+		conn_fail(conn, NGHTTP2_ENHANCE_YOUR_CALM,
+			  "too many connections of this principal");
+	if (shard->said_goaway)
+		conn_drain_daemon(conn);
 	conn_dirty(conn);
 }
 
@@ -230,8 +186,10 @@ void conn_bytes(struct conn *conn, const uint8_t *data, size_t length)
 	count(&conn->shard->counters->bytes_in, length);
 	if (conn->failing || conn->terminated || conn->closing)
 		return;
+	conn->heard_ns = conn->shard->now_ns;
+	conn->ping_sent_ns = 0;
 	input_take(conn, data, length, take_bytes);
-	if (conn->open)
+	if (conn->open || conn->block_since_ns)
 		conn_watch(conn);
 	conn_pause_if_full(conn);
 	conn_dirty(conn);
@@ -248,6 +206,7 @@ static void free_conn(struct conn *conn)
 	if (conn->live || conn->peer || conn->is_dirty)
 		return;
 	unlink_conn(conn);
+	domain_principal_release(conn->shard->domain, &conn->share);
 	free(conn);
 }
 
@@ -275,28 +234,4 @@ void conn_stream_gone(struct conn *conn)
 {
 	if (!conn->live && !conn->peer)
 		free_conn(conn);
-}
-
-void conn_drain(struct conn *conn)
-{
-	static const uint8_t opaque[8] = "ptddrain";
-
-	if (conn->drain_since_ns || conn->closing || !conn->session)
-		return;
-	conn->drain_since_ns = conn->shard->now_ns;
-	nghttp2_submit_shutdown_notice(conn->session);
-	nghttp2_submit_ping(conn->session, NGHTTP2_FLAG_NONE, opaque);
-	timer_arm(&conn->shard->timers, &conn->timer, conn->shard->now_ns + WIRE_NOTICE_TIME);
-	conn_dirty(conn);
-}
-
-void conn_say_goaway(struct conn *conn)
-{
-	if (conn->sent_goaway || conn->closing)
-		return;
-	conn->sent_goaway = true;
-	nghttp2_submit_goaway(conn->session, NGHTTP2_FLAG_NONE,
-			      nghttp2_session_get_last_proc_stream_id(conn->session),
-			      NGHTTP2_NO_ERROR, NULL, 0);
-	conn_dirty(conn);
 }

@@ -5,6 +5,7 @@
 
 #include "admission.h"
 #include "input.h"
+#include "principal.h"
 #include "shard_state.h"
 
 /* A bucket of tokens; time and useful work fill it. */
@@ -25,6 +26,7 @@ struct conn {
 	struct principal principal;
 	uint64_t number, random;
 	struct timer timer;
+	struct principal_share share;
 
 	struct admission_share admission;
 	struct stream *streams;		       /* all whose memory is in use */
@@ -47,8 +49,20 @@ struct conn {
 
 	uint32_t fail_code; /* with `failing`: GOAWAY with it, after the callbacks */
 	const char *fail_text;
-	uint64_t accepted_ns, drain_since_ns;
-	bool failing, terminated;
+	uint64_t accepted_ns;
+	/* conn_life.c's. */
+	uint64_t heard_ns;	/* bytes from the peer */
+	uint64_t ping_sent_ns;	/* a PING that nothing has answered; 0: none */
+	uint64_t good_ping_ns;	/* the peer's last PING that was not too early; 0: none */
+	uint64_t idle_since_ns; /* no stream is open since */
+	uint64_t age_at_ns;	/* UINT64_MAX: it does not grow old */
+	const char *drain_text; /* NULL: it does not drain */
+	uint64_t notice_until_ns, drain_until_ns;
+	uint32_t ping_strikes;
+	uint32_t held; /* streams whose answer waits for a larger window, or more */
+	bool failing, terminated, dead; /* dead: nobody waits for our last words */
+	bool local;
+	bool cut;	 /* the DATA frame being made ends where the window does */
 	bool in_session; /* nghttp2 is on the stack */
 	bool is_dirty, paused, closing, got_settings, sent_goaway;
 };
@@ -59,8 +73,20 @@ void conn_writable(struct conn *conn);
 /* The write that `outbuf` was has left. */
 void conn_written(struct conn *conn);
 void conn_closed(struct conn *conn);
-/* Begins to drain: shutdown notice now, GOAWAY on the PING's answer or after a second. */
-void conn_drain(struct conn *conn);
+
+/* conn_life.c */
+void conn_life_begin(struct conn *conn, const struct event *event);
+/* Begins to drain: shutdown notice now, GOAWAY with `text` on the PING's answer or after a second,
+ * the end when the calls are over or `grace_ns` have passed (0: no limit). */
+void conn_drain(struct conn *conn, const char *text, uint64_t grace_ns);
+/* As the daemon's own drain asks. */
+void conn_drain_daemon(struct conn *conn);
+/* The peer has sent a PING. */
+void conn_pinged(struct conn *conn);
+/* The peer has answered one. */
+void conn_ponged(struct conn *conn, const uint8_t *opaque);
+/* The timer's function. */
+void conn_tick(struct timer *timer, uint64_t now_ns);
 
 /* The connection breaks a rule: GOAWAY and close after the callbacks are through. */
 void conn_fail(struct conn *conn, uint32_t code, const char *text);
@@ -79,8 +105,13 @@ void conn_close(struct conn *conn, enum action_kind how);
 /* Stops reading when the driver holds bytes that do not leave, and answers or frames pile up behind
  * them. */
 void conn_pause_if_full(struct conn *conn);
-/* Starts the slow check of stalls unless it runs. */
+/* Something is owed: looks after it within WIRE_TICK. */
 void conn_watch(struct conn *conn);
+
+/* Room for `bytes` more of requests, in the connection's budget and its principal's. */
+bool conn_request_room(struct conn *conn, size_t bytes);
+/* Answers that were held back look again: a window has grown. */
+void conn_window_grew(struct conn *conn, int32_t id);
 
 /* The final GOAWAY of a drain. */
 void conn_say_goaway(struct conn *conn);

@@ -16,6 +16,7 @@
 #include "domain_sessions.h"
 #include "domain_watch.h"
 #include "names.h"
+#include "principal.h"
 #include "request_ids.h"
 
 #include <pt/host/rcu.h>
@@ -83,6 +84,7 @@ struct domain {
 	struct watch_list watchers;
 	struct failpoints failpoints;
 	struct request_ids request_ids;
+	struct principals principals;
 	struct sessions sessions;
 	_Atomic bool draining;
 	_Atomic(struct domain_loop *) loop[PT_MAX_AGENTS];

@@ -34,6 +34,7 @@ struct event {
 	uint64_t random; /* fresh bits in EVENT_ACCEPTED */
 	struct peer *peer;
 	const struct principal *principal; /* copied */
+	bool local;			   /* ACCEPTED: the peer is on this machine's kernel */
 	const uint8_t *data;		   /* valid during the step */
 	size_t length;
 	uint64_t lsn;

@@ -123,6 +123,17 @@ static void submit_write(struct conn *conn, struct outbuf *outbuf)
 	conn_watch(conn);
 }
 
+/* What is left after a flush waits for its reader. */
+static void account_output(struct conn *conn)
+{
+	struct principal_share *share = &conn->share;
+
+	if (conn->queued > share->held[PRINCIPAL_OUTPUT])
+		principal_charge(share, PRINCIPAL_OUTPUT, conn->queued);
+	else if (share->held[PRINCIPAL_OUTPUT])
+		principal_trim(share, PRINCIPAL_OUTPUT, conn->queued);
+}
+
 void conn_flush(struct conn *conn)
 {
 	struct outbuf *outbuf;
@@ -145,9 +156,12 @@ void conn_flush(struct conn *conn)
 		outbuf_release(conn->shard, outbuf);
 	if (!sound)
 		conn_close(conn, ACTION_ABORT);
+	else if (conn->terminated && conn->dead)
+		conn_close(conn, ACTION_ABORT);
 	else if (conn->terminated || (!nghttp2_session_want_read(conn->session) &&
 				      !nghttp2_session_want_write(conn->session)))
 		conn_close(conn, ACTION_CLOSE);
+	account_output(conn);
 	resume_if_low(conn);
 	if (conn->queued < WIRE_LOW_WATER)
 		conn_wake_waiting(conn);

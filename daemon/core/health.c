@@ -78,7 +78,8 @@ static enum call_result list(struct call *call)
 	return CALL_DONE;
 }
 
-/* Sends the state at once and then each change; it runs again when the drain begins. */
+/* Sends the state at once and then each change; it runs again when the drain begins, which is the
+ * last of them. */
 static enum call_result watch(struct call *call)
 {
 	Response response = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__INIT;
@@ -93,6 +94,8 @@ static enum call_result watch(struct call *call)
 	response.status = state_of(call, service_of(call));
 	if ((int)response.status != *last && call_send(call, &response.base))
 		*last = response.status;
+	if (domain_draining(call->domain) && *last == (int)response.status)
+		return call_fail(call, PT_DRAINING, NULL);
 	return CALL_STREAM;
 }
 

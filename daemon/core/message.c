@@ -16,8 +16,11 @@ static bool streams_in(const struct stream *stream)
 
 bool message_over_budget(struct stream *stream)
 {
-	stream_fail(stream, PT_TOO_LARGE, PT_GRPC_RESOURCE_EXHAUSTED,
-		    "too many bytes in unfinished calls on this connection");
+	stream_refuse(
+		stream,
+		principal_is_full(&stream->conn->share, PRINCIPAL_REQUEST)
+			? "max_principal_request_bytes: unfinished calls of this principal"
+			: "max_connection_request_bytes: unfinished calls of this connection");
 	return false;
 }
 
@@ -51,7 +54,7 @@ static bool begin_message(struct stream *stream)
 			    "more than one message for a unary method");
 		return false;
 	}
-	if (conn->body_bytes + frame->length > WIRE_BODY_BUDGET)
+	if (!conn_request_room(conn, frame->length))
 		return message_over_budget(stream);
 	stream->reserved = frame->length;
 	conn->body_bytes += frame->length;

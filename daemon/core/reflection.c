@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Server reflection, v1 and v1alpha: the same messages in two packages, so one set of C structs
  * serves both. A question that has no answer is an error_response, never a failed call. */
+#include "domain.h"
 #include "services.h"
 
 #include <grpc/reflection/v1/reflection.pb-c.h>
@@ -137,15 +138,23 @@ static enum call_result info(struct call *call)
 	}
 }
 
+/* A drain does not wait for a client that may ask once more. */
+static enum call_result look(struct call *call)
+{
+	return domain_draining(call->domain) ? call_fail(call, PT_DRAINING, NULL) : CALL_STREAM;
+}
+
 const struct method reflection_methods[] = {
 	{.path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
 	 .request = &grpc__reflection__v1__server_reflection_request__descriptor,
 	 .run = info,
+	 .look = look,
 	 .server_streaming = true,
 	 .client_streaming = true},
 	{.path = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
 	 .request = &grpc__reflection__v1alpha__server_reflection_request__descriptor,
 	 .run = info,
+	 .look = look,
 	 .server_streaming = true,
 	 .client_streaming = true},
 	{.path = NULL},

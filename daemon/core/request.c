@@ -81,22 +81,20 @@ void stream_header(struct stream *stream, nghttp2_rcbuf *name, nghttp2_rcbuf *va
 		stream_keep_metadata(stream, &n, &v);
 }
 
-/* An HTTP error for what is not gRPC at all. */
-static void answer_http(struct stream *stream, const char *code)
-{
-	nghttp2_nv nv = {(uint8_t *)(uintptr_t) ":status", (uint8_t *)(uintptr_t)code, 7, 3,
-			 NGHTTP2_NV_FLAG_NO_COPY_NAME};
-
-	stream->answered = stream->responded = stream->trailers = true;
-	count(&stream->conn->shard->counters->calls_failed, 1);
-	nghttp2_submit_response(stream->conn->session, stream->id, &nv, 1, NULL);
-	conn_dirty(stream->conn);
-}
-
 static void refuse(struct stream *stream)
 {
 	count(&stream->conn->shard->counters->streams_refused, 1);
 	stream_reset(stream, NGHTTP2_REFUSED_STREAM);
+}
+
+/* Nearly always the connection's own share is enough. */
+static bool principal_allows(struct conn *conn)
+{
+	if (conn->live > conn->share.held[PRINCIPAL_CALLS] && conn->share.account &&
+	    !principal_take(&conn->share, PRINCIPAL_CALLS, conn->live))
+		return false;
+	return !conn->share.held[PRINCIPAL_OUTPUT] ||
+	       !principal_is_full(&conn->share, PRINCIPAL_OUTPUT);
 }
 
 /* The deadline counts from the arrival of the headers. */
@@ -122,9 +120,11 @@ void stream_request(struct stream *stream)
 	    stream->header_count > WIRE_MAX_HEADERS)
 		stream_reset(stream, NGHTTP2_ENHANCE_YOUR_CALM);
 	else if (!stream->is_post)
-		answer_http(stream, "405");
+		stream_answer_http(stream, "405", NULL);
 	else if (!stream->has_type || stream->bad_type)
-		answer_http(stream, "415");
+		stream_answer_http(
+			stream, "415",
+			"This is a gRPC server: content-type must be application/grpc.\n");
 	else if (!stream->route)
 		stream_fail(stream, PT_UNSUPPORTED, PT_GRPC_UNIMPLEMENTED, "unknown method");
 	else if (stream->bad_timeout)
@@ -136,6 +136,10 @@ void stream_request(struct stream *stream)
 		stream_fail(stream, PT_DEADLINE, PT_GRPC_DEADLINE_EXCEEDED, NULL);
 	else if (conn->live > WIRE_LIVE_CALLS)
 		refuse(stream);
+	else if (!principal_allows(conn))
+		stream_refuse(stream, principal_is_full(&conn->share, PRINCIPAL_OUTPUT)
+					      ? "max_principal_output_bytes: answers nobody reads"
+					      : "max_principal_calls: too many calls at once");
 	else if (admission_admits(stream) && stream->has_timeout)
 		start_deadline(stream);
 }

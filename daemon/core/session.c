@@ -132,10 +132,15 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
 		conn->got_settings = true;
 		if (frame->hd.flags & NGHTTP2_FLAG_ACK)
 			conn->settings_sent_ns = 0;
+		else
+			conn_window_grew(conn, 0);
 		break;
+	case NGHTTP2_WINDOW_UPDATE: conn_window_grew(conn, frame->hd.stream_id); break;
 	case NGHTTP2_PING:
-		if (frame->hd.flags & NGHTTP2_FLAG_ACK && conn->drain_since_ns)
-			conn_say_goaway(conn);
+		if (frame->hd.flags & NGHTTP2_FLAG_ACK)
+			conn_ponged(conn, frame->ping.opaque_data);
+		else
+			conn_pinged(conn);
 		break;
 	default: break;
 	}
@@ -182,21 +187,32 @@ static void sent_reset(struct conn *conn, const nghttp2_frame *frame)
 		conn_fail(conn, NGHTTP2_ENHANCE_YOUR_CALM, "too many streams had to be reset");
 }
 
+static void sent_answer(struct conn *conn, const nghttp2_frame *frame)
+{
+	struct stream *stream;
+
+	conn->good_ping_ns = 0;
+	conn->ping_strikes = 0;
+	if (!(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
+		return;
+	budget_give(&conn->resets_in, 1);
+	stream = stream_at(conn->session, frame->hd.stream_id);
+	if (stream)
+		stream_trailers_sent(stream);
+}
+
 static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
 	struct conn *conn = user;
-	struct stream *stream;
 
+	(void)session;
 	switch (frame->hd.type) {
-	case NGHTTP2_DATA: budget_give(&conn->idle_frames, 4); break;
-	case NGHTTP2_HEADERS:
-		if (!(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
-			break;
-		budget_give(&conn->resets_in, 1);
-		stream = stream_at(session, frame->hd.stream_id);
-		if (stream)
-			stream_trailers_sent(stream);
+	case NGHTTP2_DATA:
+		if (!conn->cut)
+			budget_give(&conn->idle_frames, 4);
+		sent_answer(conn, frame);
 		break;
+	case NGHTTP2_HEADERS: sent_answer(conn, frame); break;
 	case NGHTTP2_RST_STREAM: sent_reset(conn, frame); break;
 	case NGHTTP2_SETTINGS:
 		if (!(frame->hd.flags & NGHTTP2_FLAG_ACK))

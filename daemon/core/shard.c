@@ -129,17 +129,25 @@ static void fire_timers(struct shard *shard)
 		timer->fire(timer, shard->now_ns);
 }
 
+/* Each watcher of health hears of it first: GOAWAY waits for the next step. */
 static void begin_drain(struct shard *shard)
 {
 	shard->draining = true;
+	shard_act(shard, ACTION_MAIL);
 	for (struct conn *conn = shard->conns; conn; conn = conn->next) {
 		for (struct stream *stream = conn->streams; stream; stream = stream->next)
 			stream_look_again(stream);
-		conn_drain(conn);
 	}
 	for (uint32_t i = 0; i < shard->shards; i++)
 		if (i != shard->index)
 			shard_act(shard, ACTION_NOTIFY)->shard = i;
+}
+
+static void say_goaway(struct shard *shard)
+{
+	shard->said_goaway = true;
+	for (struct conn *conn = shard->conns; conn; conn = conn->next)
+		conn_drain_daemon(conn);
 }
 
 /* Each call once: one that says MORE waits for the next step, so that a step is bounded. */
@@ -172,7 +180,7 @@ static void ask_driver(struct shard *shard)
 {
 	uint64_t next = timers_next(&shard->timers);
 
-	if (shard->run_first)
+	if (shard->run_first || (!shard->draining && domain_draining(shard->domain)))
 		shard_act(shard, ACTION_MAIL);
 	if (next < shard->timer_armed) {
 		shard->timer_armed = next;
@@ -197,9 +205,11 @@ void shard_step(struct shard *shard, const struct event *event)
 	take_mail(shard);
 	if (timers_next(&shard->timers) <= shard->now_ns)
 		fire_timers(shard);
-	run_calls(shard);
+	if (shard->draining && !shard->said_goaway)
+		say_goaway(shard);
 	if (!shard->draining && domain_draining(shard->domain))
 		begin_drain(shard);
+	run_calls(shard);
 	flush_all(shard);
 	ask_driver(shard);
 	if (domain_section_end(shard->loop))

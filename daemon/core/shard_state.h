@@ -38,7 +38,7 @@ struct shard {
 	uint32_t conns_count;
 	uint64_t conns_ever;
 	uint64_t timer_armed; /* what the driver was told; UINT64_MAX: nothing */
-	bool draining, drained;
+	bool draining, said_goaway, drained;
 
 	struct action *actions;
 	size_t actions_count, actions_room;

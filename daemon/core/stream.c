@@ -45,6 +45,10 @@ static void unlink_stream(struct conn *conn, struct stream *stream)
 	if (stream->next)
 		stream->next->prev = stream->prev;
 	conn->live--;
+	if (conn->share.held[PRINCIPAL_CALLS] > conn->live + 64u)
+		principal_trim(&conn->share, PRINCIPAL_CALLS, conn->live);
+	if (conn->share.held[PRINCIPAL_REQUEST] > conn->body_bytes + (1u << 20))
+		principal_trim(&conn->share, PRINCIPAL_REQUEST, conn->body_bytes);
 }
 
 struct stream *stream_open(struct conn *conn, int32_t id)
@@ -107,7 +111,10 @@ void stream_closed(struct stream *stream)
 	if (stream->gone)
 		return;
 	stream->gone = true;
-	stream->conn->open--;
+	if (!--stream->conn->open)
+		stream->conn->idle_since_ns = stream->conn->shard->now_ns;
+	if (stream->held)
+		stream->conn->held--;
 	stream_drop_output(stream);
 	if (stream->working || !stream->answered)
 		stream_wind_up(stream);
@@ -129,8 +136,7 @@ void stream_look_again(struct stream *stream)
 void stream_deadline(struct stream *stream)
 {
 	if (stream->delayed) {
-		stream->delayed = false;
-		stream_send_answer(stream);
+		stream_answer_late(stream);
 		return;
 	}
 	if (stream->gone)

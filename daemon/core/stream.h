@@ -47,6 +47,8 @@ struct stream {
 	bool started;	  /* the request's message was given to the handler */
 	bool delayed;	  /* the answer waits for the timer */
 	bool lost;	  /* the answer was dropped by a failpoint */
+	bool held;	  /* DATA waits for a window that is worth it */
+	bool plain;	  /* answered over HTTP alone: no trailers */
 	bool blocked;	  /* call_send() said no */
 	bool trailers;	  /* trailers are submitted */
 	bool got_headers; /* the request's header block is complete */
@@ -117,6 +119,12 @@ void stream_look_again(struct stream *stream);
 void stream_answer(struct stream *stream);
 /* As stream_answer() after call_fail() with another gRPC status. */
 void stream_fail(struct stream *stream, enum pt_outcome code, enum pt_grpc grpc, const char *text);
+/* The delay of the answer, or the deadline meanwhile, is over. */
+void stream_answer_late(struct stream *stream);
+/* An HTTP answer to what is not gRPC; `text` may be NULL. */
+void stream_answer_http(struct stream *stream, const char *code, const char *text);
+/* As stream_fail() with RESOURCE_EXHAUSTED and when to try again: a budget has said no. */
+void stream_refuse(struct stream *stream, const char *text);
 /* RST_STREAM instead of an answer. */
 void stream_reset(struct stream *stream, uint32_t code);
 /* Packs and queues one message. False: no memory, or too large. */

@@ -136,7 +136,10 @@ bool link_admit(struct link *link)
 
 void link_accept(struct link *link, const struct principal *principal)
 {
-	struct event event = {.kind = EVENT_ACCEPTED, .principal = principal, .peer = &link->peer};
+	struct event event = {.kind = EVENT_ACCEPTED,
+			      .principal = principal,
+			      .peer = &link->peer,
+			      .local = link->handle.type == UV_NAMED_PIPE};
 
 	if (getrandom(&event.random, sizeof(event.random), GRND_NONBLOCK) < 0)
 		event.random = 0;

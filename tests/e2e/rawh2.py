@@ -55,21 +55,28 @@ class Reply:
 
 
 class Connection:
-    """A client connection; the server's SETTINGS are acknowledged, windows grow unless `greedy` is off."""
+    """A client connection; the server's SETTINGS are acknowledged, windows grow unless `greedy` is off; `over`: instead
+    of the unix socket, something that is connected."""
 
-    def __init__(self, ptd, preface=True, settings=b"", greedy=True):
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(SECONDS)
-        self.socket.connect(ptd.socket)
+    def __init__(self, ptd, preface=True, settings=b"", greedy=True, over=None):
+        self.socket = over or self.connect(ptd)
         self.encoder, self.decoder = hpack.Encoder(), hpack.Decoder()
         self.encoder.huffman = False
         self.replies, self.buffer, self.next_stream = {}, b"", 1
         self.goaway = self.goaway_text = None
         self.granted, self.polite = {}, preface
+        self.log = []  # (kind, stream) of each frame that came, in order
         self.pings, self.closed, self.greedy, self.peer_settings = 0, False, greedy, {}
         if preface:
             self.send(PREFACE + frame(SETTINGS, 0, 0, settings) + (
                 frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", 1 << 24)) if greedy else b""))
+
+    @staticmethod
+    def connect(ptd):
+        made = socket.socket(socket.AF_UNIX)
+        made.settimeout(SECONDS)
+        made.connect(ptd.socket)
+        return made
 
     def send(self, data):
         try:
@@ -144,6 +151,7 @@ class Connection:
         return True
 
     def take(self, kind, flags, stream, payload):
+        self.log.append((kind, stream))
         if kind == HEADERS:
             self.reply(stream).headers += self.decoder.decode(payload)
             self.reply(stream).ended |= bool(flags & END_STREAM)

@@ -198,9 +198,12 @@ def _():
         equal((reply.body, reply.status), (b"", None), "nothing but headers before the window opens")
         for _i in range(3):
             c.send(frame(rawh2.WINDOW_UPDATE, 0, stream, u32(1)))
-        while len(reply.body) < 3:
+        equal(c.call("/none/None", b"").status, 12)
+        equal((reply.body, reply.status), (b"", None), "no frame is made for a byte")
+        c.send(frame(rawh2.WINDOW_UPDATE, 0, stream, u32(253)))
+        while len(reply.body) < 256:
             c.read_some()
-        equal(reply.status, None, "no trailers before the body")
+        equal((len(reply.body), reply.status), (256, None), "256 bytes are worth one; no trailers before the body's end")
         c.send(frame(rawh2.SETTINGS, 0, 0, struct.pack(">HI", INITIAL_WINDOW, 65535)))
         equal(c.finish(stream).status, 0)
         equal(len(reply.messages()), 1)
@@ -269,8 +272,11 @@ def _():
 def _():
     ptd = ptdtest.Daemon(loops=2)
     with Connection(ptd) as c:
-        watch, late = c.open(WATCH), c.open(CHECK)
+        watch, late, reflect = c.open(WATCH), c.open(CHECK), c.open(REFLECT)
         c.data(watch, message(b""))
+        c.data(reflect, message(b"\x22\x01x"), end=False)
+        while not c.reply(reflect).body:
+            c.read_some()
         while len(c.reply(watch).body) < 7:
             c.read_some()
         ptd.process.terminate()
@@ -279,8 +285,9 @@ def _():
         equal(c.reply(watch).messages(), [b"\x08\x01", b"\x08\x02"])
         c.data(late, message(b""))
         equal((c.finish(late).status, c.reply(late).messages()), (0, [b"\x08\x02"]))
-        c.send(frame(rawh2.RST_STREAM, 0, watch, u32(rawh2.CANCEL)))
-        equal(c.wait_close(), rawh2.NO_ERROR)
+        equal((c.wait_close(), c.goaway_text), (rawh2.NO_ERROR, "draining"))
+        equal((c.reply(watch).status, c.reply(reflect).status), (14, 14), "streams end by themselves")
+        true([i for i, f in enumerate(c.log) if f == (rawh2.DATA, watch)][1] < c.log.index((rawh2.GOAWAY, 0)), "health first")
     equal(ptd.process.wait(10), 0)
     true(not os.path.exists(ptd.socket), "the socket file is gone")
     ptd.stop()
