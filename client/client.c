@@ -210,7 +210,6 @@ static struct ptd_client *create(const struct ptd_options *given, const char *en
 		status_local(status, PTD_STATE_FAILED, PTD_WHERE_ARGUMENT, 8, "no memory");
 		return NULL;
 	}
-	options.size = sizeof(options);
 	if (!options.seed)
 		socket_random(&options.seed, sizeof(options.seed));
 	client->fd = -1;

@@ -131,8 +131,6 @@ struct ptd_call *core_start_request(struct ptd_core *core, const struct ptd_requ
 				    uint64_t now_ns, struct ptd_status *status);
 /* Whether lost connections are made again: then typed calls take request ids. */
 bool client_reconnects(const struct ptd_client *client);
-/* Options as given, 0 or a default for what an older caller does not know. */
-struct ptd_options options_of(const struct ptd_options *given);
 
 void call_list_append(struct call_list *list, struct ptd_call *call);
 void call_list_remove(struct call_list *list, struct ptd_call *call);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* ptd_core.h: a core, the TLS filter around it, and when to connect and to close. */
 #include "core.h"
+#include "endpoint.h"
 #include "status.h"
 #include "tls.h"
 
@@ -8,10 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CONNECT_TIMEOUT_MS 5000
-#define CLEAR_BATCH	   (16u << 10) /* a TLS record */
+#define CLEAR_BATCH  (16u << 10) /* a TLS record */
 /* Ciphertext is not made beyond this: what waits stays where it counts as not sent. */
-#define CIPHER_LIMIT	   (64u << 10)
+#define CIPHER_LIMIT (64u << 10)
 
 enum link {
 	LINK_DOWN,
@@ -72,19 +72,6 @@ static bool set_host(struct ptd_core *core, const char *host, const char *name)
 		       (int)sizeof(core->host) &&
 	       snprintf(core->name, sizeof(core->name), "%s", name ? name : host) <
 		       (int)sizeof(core->name);
-}
-
-struct ptd_options options_of(const struct ptd_options *given)
-{
-	struct ptd_options options = {0};
-
-	/* A caller of an older version knows fewer fields. */
-	if (given)
-		memcpy(&options, given,
-		       given->size < sizeof(options) ? given->size : sizeof(options));
-	if (!options.connect_timeout_ms)
-		options.connect_timeout_ms = CONNECT_TIMEOUT_MS;
-	return options;
 }
 
 struct ptd_core *ptd_core_create(const struct ptd_options *given, const char *host,

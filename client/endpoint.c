@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Takes endpoints apart; looks nothing up. */
+/* Takes endpoints apart, and completes options; looks nothing up. */
 #include "endpoint.h"
 #include "status.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <sys/un.h>
+
+#define CONNECT_TIMEOUT_MS 5000
 
 static bool refuse(struct ptd_status *status, const struct endpoint *endpoint, const char *why)
 {
@@ -63,4 +65,18 @@ bool endpoint_parse(struct endpoint *to, const char *text, struct ptd_status *st
 	if (!to->tls && strncmp(text, "tcp:", 4))
 		return refuse(status, to, "neither unix: nor tcp: nor tls:");
 	return split(to, text + 4) || refuse(status, to, "not HOST:PORT");
+}
+
+struct ptd_options options_of(const struct ptd_options *given)
+{
+	struct ptd_options options = {0};
+
+	/* A caller of an older version knows fewer fields. */
+	if (given)
+		memcpy(&options, given,
+		       given->size < sizeof(options) ? given->size : sizeof(options));
+	options.size = sizeof(options);
+	if (!options.connect_timeout_ms)
+		options.connect_timeout_ms = CONNECT_TIMEOUT_MS;
+	return options;
 }

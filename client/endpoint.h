@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Endpoints as text: unix:PATH, tcp:HOST:PORT, tls:HOST:PORT. */
+/* Endpoints as text, unix:PATH, tcp:HOST:PORT, tls:HOST:PORT, and the options that go with them. */
 #ifndef PTD_ENDPOINT_H
 #define PTD_ENDPOINT_H
 
@@ -16,5 +16,8 @@ struct endpoint {
 
 /* False: *status says why. *to must not move afterwards. */
 bool endpoint_parse(struct endpoint *to, const char *text, struct ptd_status *status);
+
+/* Options as given, 0 or a default for what an older caller does not know. */
+struct ptd_options options_of(const struct ptd_options *given);
 
 #endif

@@ -20,21 +20,27 @@ $(B)/%.1: docs/man/%.1.scd
 	$(Q)mkdir -p $(@D) && scdoc < $< > $@
 
 INSTALL_PROGRAMS := ptd:$(sbindir) ptd-checked:$(sbindir) ptctl:$(bindir)
-INSTALL_DATA := $(B)/libptd.a:$(libdir) $(B)/libptd.pc:$(libdir)/pkgconfig $(foreach f,$(wildcard client/include/*.h),$(f):$(includedir)) \
+INSTALL_DATA := $(foreach l,libptd libptd-uv,$(B)/$(l).a:$(libdir) $(B)/$(l).pc:$(libdir)/pkgconfig) $(foreach f,$(wildcard client/include/*.h),$(f):$(includedir)) \
 	$(MAN1:%=%:$(mandir)/man1) LICENSE:$(docdir) README.md:$(docdir) $(foreach f,$(wildcard docs/*.md),$(f):$(docdir)) \
 	$(foreach f,$(PROTO_SRC),$(f):$(datarootdir)/ptd/proto/ptd/v1) \
 	$(foreach f,$(MAN_PAGES),$(f):$(mandir)/man$(patsubst .%,%,$(suffix $(f)))) \
 	$(B)/systemd/ptd.service:$(unitdir) $(foreach f,$(wildcard systemd/*.socket),$(f):$(unitdir)) \
 	$(B)/systemd/sysusers.d/ptd.conf:$(sysusersdir) $(B)/systemd/tmpfiles.d/ptd.conf:$(tmpfilesdir) \
 	$(foreach f,$(wildcard systemd/examples/*),$(f):$(docdir)/examples)
-LIBPTD_FILES := libptd.so.$(VERSION) $(SONAME) libptd.so
+LIBPTD_FILES := $(foreach l,libptd libptd-uv,$(l).so.$(VERSION) $(l).so.0 $(l).so)
 
 # Written anew each time: it holds prefix and libdir as they are asked for now.
-.PHONY: $(B)/libptd.pc
+.PHONY: $(B)/libptd.pc $(B)/libptd-uv.pc
 $(B)/libptd.pc:
 	$(Q)mkdir -p $(@D) && printf '%s\n' 'prefix=$(prefix)' 'libdir=$(libdir)' 'includedir=$(includedir)' '' \
 		'Name: libptd' 'Description: client of ptd, the page-table daemon' 'Version: $(VERSION)' \
-		'Libs: -L$${libdir} -lptd' 'Libs.private: $(LIBPTD_LIBS)' 'Cflags: -I$${includedir}' > $@
+		'Requires.private: libnghttp2 libprotobuf-c libssl libcrypto' 'Libs: -L$${libdir} -lptd' \
+		'Cflags: -I$${includedir}' > $@
+$(B)/libptd-uv.pc:
+	$(Q)mkdir -p $(@D) && printf '%s\n' 'prefix=$(prefix)' 'libdir=$(libdir)' 'includedir=$(includedir)' '' \
+		'Name: libptd-uv' 'Description: libptd on a libuv loop' 'Version: $(VERSION)' \
+		'Requires: libptd = $(VERSION)' 'Requires.private: libuv' 'Libs: -L$${libdir} -lptd-uv' \
+		'Cflags: -I$${includedir}' > $@
 
 # The unit names the program where it will be; the two .d folders want names in .conf.
 .PHONY: $(B)/systemd/ptd.service
@@ -44,13 +50,14 @@ $(B)/systemd/%.d/ptd.conf: systemd/ptd.%
 	$(Q)mkdir -p $(@D) && cp $< $@
 SYSTEMD_FILES := $(B)/systemd/ptd.service $(B)/systemd/sysusers.d/ptd.conf $(B)/systemd/tmpfiles.d/ptd.conf
 
-install: all $(MAN1) $(B)/libptd.pc $(SYSTEMD_FILES) #: puts programs, library, header and documents under DESTDIR and prefix
+install: all $(MAN1) $(B)/libptd.pc $(B)/libptd-uv.pc $(SYSTEMD_FILES) #: puts programs, library, header and documents under DESTDIR and prefix
 	$(Q)set -e; for pair in $(INSTALL_PROGRAMS); do from=$(B)/$${pair%%:*}; \
 		if [ -e "$$from" ]; then $(INSTALL) -D -t "$(DESTDIR)$${pair#*:}" "$$from"; fi; done
 	$(Q)set -e; for pair in $(INSTALL_DATA); do $(INSTALL) -D -m 644 -t "$(DESTDIR)$${pair#*:}" "$${pair%%:*}"; done
-	$(Q)$(INSTALL) -D -m 644 -t "$(DESTDIR)$(libdir)" $(B)/libptd.so.$(VERSION)
-	$(Q)ln -sf libptd.so.$(VERSION) "$(DESTDIR)$(libdir)/$(SONAME)" && \
-		ln -sf libptd.so.$(VERSION) "$(DESTDIR)$(libdir)/libptd.so"
+	$(Q)set -e; for lib in libptd.so libptd-uv.so; do \
+		$(INSTALL) -D -m 644 -t "$(DESTDIR)$(libdir)" $(B)/$$lib.$(VERSION); \
+		ln -sf $$lib.$(VERSION) "$(DESTDIR)$(libdir)/$$lib.0"; \
+		ln -sf $$lib.$(VERSION) "$(DESTDIR)$(libdir)/$$lib"; done
 
 uninstall: #: removes what install put there
 	$(Q)for pair in $(INSTALL_PROGRAMS) $(INSTALL_DATA); do file=$${pair%%:*}; \

@@ -138,6 +138,51 @@ static void watched(struct ptd_client *client)
 	CHECK(ptd_outstanding(client) == 0);
 }
 
+/* --- a stream both ways ---------------------------------------------------------------------- */
+
+#define REFLECT	  "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
+#define QUESTION  "\x3a\x01*" /* list_services */
+#define QUESTIONS 3000u
+
+static bool on_answer(void *arg, const uint8_t *data, size_t length)
+{
+	struct watch *watch = arg;
+
+	CHECK(data && length > 20);
+	watch->messages++;
+	return true;
+}
+
+static void on_bidi_end(void *arg, const struct ptd_reply *reply)
+{
+	struct watch *watch = arg;
+
+	CHECK(reply->status->state == PTD_STATE_OK);
+	watch->over = true;
+}
+
+static void both_ways(struct ptd_client *client)
+{
+	struct watch watch = {.client = client};
+	size_t most = 0;
+
+	watch.call = ptd_start_bidi(client, REFLECT, 0, on_answer, on_bidi_end, &watch);
+	CHECK(watch.call);
+	for (unsigned i = 0; i < QUESTIONS; i++) {
+		CHECK(ptd_send(client, watch.call, QUESTION, 3));
+		while (ptd_queued(client, watch.call) > 4096)
+			CHECK(ptd_pump(client, -1) >= 0);
+		if (ptd_queued(client, watch.call) > most)
+			most = ptd_queued(client, watch.call);
+	}
+	CHECK(most > 4000 && most <= 4096);
+	ptd_half_close(client, watch.call);
+	CHECK(!ptd_send(client, watch.call, QUESTION, 3));
+	while (!watch.over)
+		CHECK(ptd_pump(client, 60000) >= 0);
+	CHECK(watch.messages == QUESTIONS);
+}
+
 static void closed_under_way(const char *endpoint)
 {
 	struct ptd_client *client = ptd_open(endpoint, NULL, NULL);
@@ -170,6 +215,7 @@ int main(int argc, char **argv)
 	pipelined(client);
 	polled(client);
 	watched(client);
+	both_ways(client);
 	ptd_close(client);
 	ptd_close(NULL);
 	closed_under_way(argv[1]);
