@@ -4,6 +4,7 @@
 
 #include "domain_fail.h"
 #include "registry.h"
+#include "wire_limits.h"
 
 #include "ptd/v1/server.pb-c.h"
 
@@ -14,6 +15,20 @@ static const char *const features[] = {
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static void wire_limits(Ptd__V1__Limits *l, const struct wire_config *wire)
+{
+	l->max_principal_connections = wire->principal_connections;
+	l->max_connection_calls = WIRE_LIVE_CALLS;
+	l->max_principal_calls = WIRE_PRINCIPAL_CALLS;
+	l->max_connection_request_bytes = WIRE_BODY_BUDGET;
+	l->max_principal_request_bytes = WIRE_PRINCIPAL_REQUEST_BYTES;
+	l->max_principal_output_bytes = WIRE_PRINCIPAL_OUTPUT_BYTES;
+	l->max_request_ids = LIMIT_REQUEST_IDS;
+	l->max_principal_request_ids = LIMIT_PRINCIPAL_REQUEST_IDS;
+	l->request_id_seconds = REQUEST_ID_TTL_NS / SECOND;
+	l->permit_ping_milliseconds = wire->permit_ping_ns / (SECOND / 1000);
+}
 
 static Ptd__V1__Limits *limits(struct call *call)
 {
@@ -39,6 +54,7 @@ static Ptd__V1__Limits *limits(struct call *call)
 	l->max_errors = LIMIT_ERRORS;
 	l->max_connections =
 		config->max_connections ? config->max_connections : DEFAULT_MAX_CONNECTIONS;
+	wire_limits(l, &config->wire);
 	return l;
 }
 

@@ -5,7 +5,8 @@
  * An entry is running (the call that owns it is at work; retries queue in `waiters`) or finished
  * (it holds the packed answer). A call that fails, or is abandoned before it changed anything,
  * takes its entry away, and the first retry that waited becomes the new owner. Finished entries
- * leave after ten minutes, or when there are too many, oldest first; running ones stay.
+ * leave after ten minutes; a principal beyond its part of the table loses its own oldest, and when
+ * the whole table is full it is the principal with the most that does. Running ones stay.
  */
 #include "domain_types.h"
 
@@ -26,8 +27,19 @@ struct retry_waiter {
 	struct request_id_entry *entry; /* NULL: not queued; under the table's lock */
 };
 
+/* A principal that has entries. */
+struct request_id_owner {
+	struct request_id_owner *chain;
+	uint32_t count;
+	uint64_t bytes;				  /* of finished entries */
+	struct request_id_entry *oldest, *newest; /* of its own, finished */
+	char name[PRINCIPAL_MAX];
+};
+
 struct request_id_entry {
 	struct request_id_entry *chain, *older, *newer;
+	struct request_id_entry *own_older, *own_newer;
+	struct request_id_owner *owner;
 	const ProtobufCMessageDescriptor *method;      /* a request type belongs to one method */
 	const ProtobufCMessageDescriptor *answer_type; /* NULL: running */
 	struct retry_waiter *waiters;
@@ -36,7 +48,6 @@ struct request_id_entry {
 	uint64_t done_ns, hash;
 	XXH128_hash_t body;
 	uint8_t id[16];
-	char principal[PRINCIPAL_MAX];
 };
 
 /* What a call with a request id keeps around its handler's own state. */
@@ -55,7 +66,7 @@ static uint64_t hash_of(const struct call *call, const uint8_t *id)
 
 static bool same_key(const struct request_id_entry *e, const struct call *call, const uint8_t *id)
 {
-	return !memcmp(e->id, id, 16) && !strcmp(e->principal, call->principal->name);
+	return !memcmp(e->id, id, 16) && !strcmp(e->owner->name, call->principal->name);
 }
 
 static struct request_id_entry **place(const struct request_ids *ids, uint64_t hash)
@@ -72,6 +83,41 @@ static struct request_id_entry *find(struct request_ids *ids, const struct call 
 	return NULL;
 }
 
+static struct request_id_owner **owner_place(struct request_ids *ids, const char *name)
+{
+	struct request_id_owner **at =
+		&ids->owner[XXH3_64bits(name, strlen(name)) % REQUEST_ID_OWNERS];
+
+	while (*at && strcmp((*at)->name, name))
+		at = &(*at)->chain;
+	return at;
+}
+
+static struct request_id_owner *enter_owner(struct request_ids *ids, const char *name)
+{
+	struct request_id_owner **at = owner_place(ids, name);
+
+	if (!*at) {
+		*at = calloc(1, sizeof(**at));
+		if (*at)
+			memcpy((*at)->name, name, PRINCIPAL_MAX);
+	}
+	if (*at)
+		(*at)->count++;
+	return *at;
+}
+
+static void leave_owner(struct request_ids *ids, struct request_id_owner *owner)
+{
+	struct request_id_owner **at;
+
+	if (--owner->count)
+		return;
+	at = owner_place(ids, owner->name);
+	*at = owner->chain;
+	free(owner);
+}
+
 static void unchain(struct request_ids *ids, struct request_id_entry *entry)
 {
 	struct request_id_entry **at = place(ids, entry->hash);
@@ -80,6 +126,7 @@ static void unchain(struct request_ids *ids, struct request_id_entry *entry)
 		at = &(*at)->chain;
 	*at = entry->chain;
 	ids->count--;
+	leave_owner(ids, entry->owner);
 }
 
 static struct request_id_entry *add(struct request_ids *ids, const struct call *call,
@@ -87,13 +134,16 @@ static struct request_id_entry *add(struct request_ids *ids, const struct call *
 {
 	struct request_id_entry **at, *e = calloc(1, sizeof(*e));
 
-	if (!e)
+	if (e)
+		e->owner = enter_owner(ids, call->principal->name);
+	if (!e || !e->owner) {
+		free(e);
 		return NULL;
+	}
 	e->method = call->request->descriptor;
 	e->body = body;
 	e->hash = hash_of(call, id);
 	memcpy(e->id, id, 16);
-	memcpy(e->principal, call->principal->name, sizeof(e->principal));
 	at = place(ids, e->hash);
 	e->chain = *at;
 	*at = e;
@@ -101,19 +151,37 @@ static struct request_id_entry *add(struct request_ids *ids, const struct call *
 	return e;
 }
 
-static void drop_oldest(struct request_ids *ids)
+/* A finished entry goes. */
+static void drop(struct request_ids *ids, struct request_id_entry *e)
 {
-	struct request_id_entry *e = ids->oldest;
+	struct request_id_owner *owner = e->owner;
+	uint64_t bytes = sizeof(*e) + e->length;
 
-	ids->oldest = e->newer;
-	if (e->newer)
-		e->newer->older = NULL;
-	else
-		ids->newest = NULL;
-	ids->bytes -= sizeof(*e) + e->length;
+	*(e->older ? &e->older->newer : &ids->oldest) = e->newer;
+	*(e->newer ? &e->newer->older : &ids->newest) = e->older;
+	*(e->own_older ? &e->own_older->own_newer : &owner->oldest) = e->own_newer;
+	*(e->own_newer ? &e->own_newer->own_older : &owner->newest) = e->own_older;
+	ids->bytes -= bytes;
+	owner->bytes -= bytes;
 	unchain(ids, e);
 	free(e->answer);
 	free(e);
+}
+
+/* A finished entry comes. */
+static void append(struct request_ids *ids, struct request_id_entry *e)
+{
+	struct request_id_owner *owner = e->owner;
+	uint64_t bytes = sizeof(*e) + e->length;
+
+	e->older = ids->newest;
+	*(e->older ? &e->older->newer : &ids->oldest) = e;
+	ids->newest = e;
+	e->own_older = owner->newest;
+	*(e->own_older ? &e->own_older->own_newer : &owner->oldest) = e;
+	owner->newest = e;
+	ids->bytes += bytes;
+	owner->bytes += bytes;
 }
 
 /* Another loop's clock may be ahead of this step's: then the answer is young. */
@@ -122,11 +190,39 @@ static bool is_old(const struct request_id_entry *e, uint64_t now_ns)
 	return now_ns > e->done_ns && now_ns - e->done_ns >= REQUEST_ID_TTL_NS;
 }
 
-static void expire(struct request_ids *ids, uint64_t now_ns)
+static bool is_full(const struct request_ids *ids)
 {
-	while (ids->oldest && (is_old(ids->oldest, now_ns) || ids->count >= LIMIT_REQUEST_IDS ||
-			       ids->bytes > LIMIT_REQUEST_ID_BYTES))
-		drop_oldest(ids);
+	return ids->count >= LIMIT_REQUEST_IDS || ids->bytes > LIMIT_REQUEST_ID_BYTES;
+}
+
+static bool has_its_part(const struct request_id_owner *owner)
+{
+	return owner->oldest && (owner->count >= LIMIT_PRINCIPAL_REQUEST_IDS ||
+				 owner->bytes > LIMIT_PRINCIPAL_REQUEST_ID_BYTES);
+}
+
+/* Who has the most, of those that have finished entries. */
+static struct request_id_owner *greediest(struct request_ids *ids)
+{
+	struct request_id_owner *most = NULL;
+
+	for (unsigned i = 0; i < REQUEST_ID_OWNERS; i++)
+		for (struct request_id_owner *o = ids->owner[i]; o; o = o->chain)
+			if (o->oldest && (!most || o->bytes > most->bytes))
+				most = o;
+	return most;
+}
+
+static void expire(struct request_ids *ids, const char *name, uint64_t now_ns)
+{
+	struct request_id_owner *owner;
+
+	while (ids->oldest && is_old(ids->oldest, now_ns))
+		drop(ids, ids->oldest);
+	while ((owner = *owner_place(ids, name)) && has_its_part(owner))
+		drop(ids, owner->oldest);
+	while (is_full(ids) && (owner = greediest(ids)))
+		drop(ids, owner->oldest);
 }
 
 static void wake_waiters(struct request_id_entry *e)
@@ -179,6 +275,15 @@ static enum found copy_answer(struct call *call, const struct request_id_entry *
 	return FOUND_ANSWER;
 }
 
+/* What is left then is at work: the calls themselves are bounded. */
+static bool may_add(struct request_ids *ids, const char *name)
+{
+	const struct request_id_owner *owner = *owner_place(ids, name);
+
+	return ids->count < LIMIT_REQUEST_IDS &&
+	       (!owner || owner->count < LIMIT_PRINCIPAL_REQUEST_IDS);
+}
+
 static enum found ask_locked(struct request_ids *ids, struct call *call, struct once *once,
 			     const uint8_t *id, struct answer *answer)
 {
@@ -189,10 +294,14 @@ static enum found ask_locked(struct request_ids *ids, struct call *call, struct 
 		ids->bucket = calloc(BUCKETS, sizeof(*ids->bucket));
 	if (!ids->bucket)
 		return FOUND_NO_MEMORY;
-	expire(ids, call->now_ns);
 	e = find(ids, call, id);
+	if (e && e->answer_type && is_old(e, call->now_ns)) {
+		drop(ids, e);
+		e = NULL;
+	}
 	if (!e) {
-		if (ids->count < LIMIT_REQUEST_IDS)
+		expire(ids, call->principal->name, call->now_ns);
+		if (may_add(ids, call->principal->name))
 			once->owned = add(ids, call, id, body);
 		return once->owned ? FOUND_NEW : FOUND_NO_MEMORY;
 	}
@@ -246,13 +355,7 @@ static void finish(struct call *call, struct once *once)
 		e->length = length;
 		e->answer_type = call->response->descriptor;
 		e->done_ns = call->now_ns;
-		e->older = ids->newest;
-		if (ids->newest)
-			ids->newest->newer = e;
-		else
-			ids->oldest = e;
-		ids->newest = e;
-		ids->bytes += sizeof(*e) + length;
+		append(ids, e);
 	} else {
 		unchain(ids, e);
 		free(e);
@@ -348,7 +451,7 @@ enum call_result call_once_leave(struct call *call)
 void request_ids_free(struct request_ids *ids)
 {
 	while (ids->oldest)
-		drop_oldest(ids);
+		drop(ids, ids->oldest);
 	free(ids->bucket);
 	ids->bucket = NULL;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Request ids: the promise that a retry of a finished call gets the stored answer. Kept per
- * principal, across connections and loops.
+ * principal, across connections and loops; a principal beyond its part loses its own oldest.
  */
 #ifndef PTD_REQUEST_IDS_H
 #define PTD_REQUEST_IDS_H
@@ -11,6 +11,9 @@
 #include <pt/platform.h>
 
 struct request_id_entry;
+struct request_id_owner;
+
+#define REQUEST_ID_OWNERS 64u
 
 struct request_ids {
 	struct pt_port_lock lock;
@@ -18,6 +21,7 @@ struct request_ids {
 	uint32_t count;
 	uint64_t bytes;				  /* of finished entries */
 	struct request_id_entry *oldest, *newest; /* finished ones, in order of finishing */
+	struct request_id_owner *owner[REQUEST_ID_OWNERS]; /* principals, by name */
 };
 
 void request_ids_free(struct request_ids *ids);

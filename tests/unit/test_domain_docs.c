@@ -63,7 +63,7 @@ static void every_limit_has_its_row(void **state)
 {
 	const ProtobufCMessageDescriptor *d = &ptd__v1__limits__descriptor;
 	Ptd__V1__GetInfoRequest q = PTD__V1__GET_INFO_REQUEST__INIT;
-	struct domain_config config = {.epoch = 1, .loops = 1};
+	struct domain_config config = {.epoch = 1, .loops = 1, .wire = WIRE_CONFIG_DEFAULT};
 	char *text = slurp("docs/limits.md"), row[128];
 	struct fixture fx = {.domain = domain_create(&config)};
 	const Ptd__V1__Limits *limits;
