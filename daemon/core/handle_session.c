@@ -391,11 +391,12 @@ enum call_result mapping_session_abandon(struct call *call)
 
 	if (!s)
 		return CALL_DONE;
-	if (s->running)
+	if (s->running) {
 		result = step(call, undo);
-	if (result == CALL_DONE && (call->response || s->results))
-		keep_unsent(call, s);
-	call->response = NULL;
+		if (result == CALL_DONE && (call->response || s->results))
+			keep_unsent(call, s);
+		call->response = NULL;
+	}
 	call->status = status;
 	if (result == CALL_DONE)
 		part(call);
