@@ -136,7 +136,9 @@ void conn_accept(struct shard *shard, const struct event *event)
 {
 	struct conn *conn = calloc(1, sizeof(*conn));
 
-	if (!conn) {
+	if (!conn || !shard_reserve(shard, shard->conns_count + 1) ||
+	    !timers_claim(&shard->timers)) {
+		free(conn);
 		abort_new(shard, event);
 		return;
 	}
@@ -152,6 +154,7 @@ void conn_accept(struct shard *shard, const struct event *event)
 	if (!session_open(conn)) {
 		if (conn->session)
 			nghttp2_session_del(conn->session);
+		timers_release(&shard->timers);
 		free(conn);
 		abort_new(shard, event);
 		return;
@@ -206,6 +209,7 @@ static void free_conn(struct conn *conn)
 	if (conn->live || conn->peer || conn->is_dirty)
 		return;
 	unlink_conn(conn);
+	timers_release(&conn->shard->timers);
 	domain_principal_release(conn->shard->domain, &conn->share);
 	free(conn);
 }

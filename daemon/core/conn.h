@@ -63,6 +63,7 @@ struct conn {
 	bool failing, terminated, dead; /* dead: nobody waits for our last words */
 	bool local;
 	bool cut;	 /* the DATA frame being made ends where the window does */
+	bool starved;	 /* nghttp2 has met the end of memory */
 	bool in_session; /* nghttp2 is on the stack */
 	bool is_dirty, paused, closing, got_settings, sent_goaway;
 };

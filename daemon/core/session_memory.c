@@ -3,16 +3,27 @@
 #include "conn.h"
 #include "wire_limits.h"
 
+/* What the session was about to do is lost, be it an answer or a reset: no call of it can be relied
+ * on to end, so the connection does. */
+static void *starve(struct conn *conn)
+{
+	conn->starved = true;
+	if (conn->peer)
+		conn_dirty(conn);
+	return NULL;
+}
+
 static void *mem_alloc(size_t bytes, void *user)
 {
 	struct conn *conn = user;
 	void *block;
 
 	if (conn->mem_used + bytes > WIRE_SESSION_MEMORY)
-		return NULL;
+		return starve(conn);
 	block = slab_alloc(&conn->shard->slab, bytes);
-	if (block)
-		conn->mem_used += slab_weight(block);
+	if (!block)
+		return starve(conn);
+	conn->mem_used += slab_weight(block);
 	return block;
 }
 
@@ -40,10 +51,11 @@ static void *mem_realloc(void *block, size_t bytes, void *user)
 	void *bigger;
 
 	if (bytes > had && conn->mem_used - had + bytes > WIRE_SESSION_MEMORY)
-		return NULL;
+		return starve(conn);
 	bigger = slab_resize(&conn->shard->slab, block, bytes);
-	if (bigger)
-		conn->mem_used += slab_weight(bigger) - had;
+	if (!bigger)
+		return starve(conn);
+	conn->mem_used += slab_weight(bigger) - had;
 	return bigger;
 }
 

@@ -10,22 +10,45 @@
 
 _Thread_local struct shard *shard_running;
 
+/* In a step a connection writes once, closes once, is given up once, and stops and resumes reading
+ * a few times at most; what is left are a connection that is refused, and the shard's own. */
+#define ACTIONS_OF_CONN	 8u
+#define ACTIONS_OF_SHARD 16u
+
+bool shard_reserve(struct shard *shard, uint32_t conns)
+{
+	size_t need = (size_t)ACTIONS_OF_CONN * conns + ACTIONS_OF_SHARD + shard->shards;
+	size_t room = shard->actions_room;
+	struct action *bigger;
+
+	if (need <= room)
+		return true;
+	room = need < 2 * room ? 2 * room : need;
+	bigger = realloc(shard->actions, room * sizeof(*bigger));
+	if (!bigger)
+		return false;
+	shard->actions = bigger;
+	shard->actions_room = room;
+	return true;
+}
+
 struct action *shard_act(struct shard *shard, enum action_kind kind)
 {
 	struct action *action;
 
-	if (shard->actions_count == shard->actions_room) {
-		size_t room = shard->actions_room ? shard->actions_room * 2 : 64;
-		struct action *bigger = realloc(shard->actions, room * sizeof(*bigger));
-
-		if (!bigger)
-			abort(); /* an action that is lost would leave a peer without an end */
-		shard->actions = bigger;
-		shard->actions_room = room;
-	}
+	if (shard->actions_count == shard->actions_room)
+		__builtin_trap(); /* ACTIONS_OF_CONN is wrong */
 	action = &shard->actions[shard->actions_count++];
 	*action = (struct action){.kind = kind};
 	return action;
+}
+
+void shard_notify(struct shard *shard, uint32_t index)
+{
+	if (shard->notified[index])
+		return;
+	shard->notified[index] = true;
+	shard_act(shard, ACTION_NOTIFY)->shard = index;
 }
 
 struct action *shard_actions(struct shard *shard, size_t *n)
@@ -80,6 +103,7 @@ static void settle(struct shard *shard)
 		if (shard->actions[i].kind == ACTION_WRITE && shard->actions[i].done)
 			conn_written(shard->actions[i].owner);
 	shard->actions_count = 0;
+	memset(shard->notified, 0, shard->shards * sizeof(*shard->notified));
 }
 
 static void take_event(struct shard *shard, const struct event *event)
@@ -140,7 +164,7 @@ static void begin_drain(struct shard *shard)
 	}
 	for (uint32_t i = 0; i < shard->shards; i++)
 		if (i != shard->index)
-			shard_act(shard, ACTION_NOTIFY)->shard = i;
+			shard_notify(shard, i);
 }
 
 static void say_goaway(struct shard *shard)
@@ -232,10 +256,13 @@ struct shard *shard_create(const struct shard_config *config)
 	shard->timer_armed = UINT64_MAX;
 	slab_init(&shard->slab);
 	admission_begin(&shard->admission, config->index + 1);
-	if (session_setup(shard))
+	shard->notified = calloc(config->shards, sizeof(*shard->notified));
+	if (shard->notified && shard_reserve(shard, 0) && session_setup(shard))
 		shard->loop = domain_loop_enter(config->domain, config->index);
 	if (!shard->loop) {
 		session_teardown(shard);
+		free(shard->actions);
+		free(shard->notified);
 		free(shard);
 		return NULL;
 	}
@@ -256,6 +283,7 @@ void shard_destroy(struct shard *shard)
 	outbufs_free(shard);
 	slab_fini(&shard->slab);
 	free(shard->actions);
+	free(shard->notified);
 	free(shard);
 }
 

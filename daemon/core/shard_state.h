@@ -42,6 +42,7 @@ struct shard {
 
 	struct action *actions;
 	size_t actions_count, actions_room;
+	bool *notified; /* which shards have an ACTION_NOTIFY in this step */
 
 	nghttp2_session_callbacks *callbacks;
 	nghttp2_option *option;
@@ -53,8 +54,12 @@ struct shard {
 /* The shard whose step runs on this thread: where call_wake() puts its notice. */
 extern _Thread_local struct shard *shard_running;
 
-/* A new action at the end of the ring, zeroed but for its kind. Never NULL. */
+/* Room for all actions that a step can have with so many connections. False: no memory. */
+bool shard_reserve(struct shard *shard, uint32_t conns);
+/* A new action at the end of the ring, zeroed but for its kind. Never NULL: room was reserved. */
 struct action *shard_act(struct shard *shard, enum action_kind kind);
+/* ACTION_NOTIFY, once a step. */
+void shard_notify(struct shard *shard, uint32_t index);
 /* Puts a call at the end of the run queue, once. */
 void shard_queue(struct shard *shard, struct stream *stream);
 

@@ -58,6 +58,10 @@ struct stream *stream_open(struct conn *conn, int32_t id)
 
 	if (!stream)
 		return NULL;
+	if (!timers_claim(&shard->timers)) {
+		slab_free(&shard->slab, stream);
+		return NULL;
+	}
 	memset(stream, 0, offsetof(struct stream, arena));
 	arena_init(&stream->arena, &shard->slab, stream->first_arena, STREAM_FIRST_ARENA);
 	stream->conn = conn;
@@ -91,6 +95,7 @@ void stream_release(struct stream *stream)
 	stream_drop_metadata(stream);
 	unlink_stream(conn, stream);
 	arena_fini(&stream->arena);
+	timers_release(&conn->shard->timers);
 	slab_free(&conn->shard->slab, stream);
 	conn_stream_gone(conn);
 }
@@ -251,7 +256,7 @@ void call_wake(struct call *call)
 		return;
 	first = mailbox_put(&home->mailbox, &stream->mail);
 	if (first && here)
-		shard_act(here, ACTION_NOTIFY)->shard = home->index;
+		shard_notify(here, home->index);
 }
 
 bool call_send(struct call *call, const ProtobufCMessage *message)

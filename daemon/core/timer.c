@@ -48,12 +48,12 @@ void timers_fini(struct timers *timers)
 	*timers = (struct timers){0};
 }
 
-static bool make_room(struct timers *timers)
+static bool make_room(struct timers *timers, uint32_t used)
 {
 	uint32_t room = timers->room ? timers->room * 2 : 64;
 	struct timer **heap;
 
-	if (timers->count < timers->room)
+	if (used < timers->room)
 		return true;
 	heap = realloc(timers->heap, room * sizeof(struct timer *));
 	if (!heap)
@@ -63,9 +63,22 @@ static bool make_room(struct timers *timers)
 	return true;
 }
 
+bool timers_claim(struct timers *timers)
+{
+	if (!make_room(timers, timers->claims))
+		return false;
+	timers->claims++;
+	return true;
+}
+
+void timers_release(struct timers *timers)
+{
+	timers->claims--;
+}
+
 bool timer_arm(struct timers *timers, struct timer *timer, uint64_t at_ns)
 {
-	if (!timer->slot && !make_room(timers))
+	if (!timer->slot && !make_room(timers, timers->count))
 		return false;
 	timer_stop(timers, timer);
 	timer->at_ns = at_ns;

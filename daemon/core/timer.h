@@ -16,11 +16,15 @@ struct timer {
 struct timers {
 	struct timer **heap;
 	uint32_t count, room;
+	uint32_t claims; /* owners that may have a timer each */
 	uint64_t armed_ever;
 };
 
 void timers_fini(struct timers *timers);
-/* Arms or moves. False: no memory, and the timer is as before. */
+/* Room for one more owner's timer from now on: then arming it never fails. False: no memory. */
+bool timers_claim(struct timers *timers);
+void timers_release(struct timers *timers);
+/* Arms or moves. False: no room was claimed, and no memory; the timer is as before. */
 bool timer_arm(struct timers *timers, struct timer *timer, uint64_t at_ns);
 void timer_stop(struct timers *timers, struct timer *timer);
 /* Takes the earliest that is due, or NULL. */
