@@ -85,13 +85,14 @@ static size_t take_output(struct stream *stream, uint8_t *out, size_t room)
 	return n;
 }
 
-/* A peer whose windows are all small, by its own SETTINGS, gets frames of that size. */
+/* A peer whose windows are all small, by its own SETTINGS, gets frames of that size; or of half of
+ * it, since many open a window again when half of it is used, and wait for that. */
 static bool is_worth_it(nghttp2_session *session, size_t room)
 {
 	uint32_t window =
 		nghttp2_session_get_remote_settings(session, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE);
 
-	return window && window <= room;
+	return window && window <= 2 * room;
 }
 
 /* Else a peer that opens its window byte by byte would have a frame made for each. */
