@@ -3,8 +3,11 @@
 #include "admission.h"
 
 #include "message.h"
+#include "status.h"
 #include "wire_limits.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define TURN_TIME     (SECOND / 100) /* in case nobody says that a turn is over */
@@ -14,56 +17,68 @@
 
 void admission_begin(struct admission *admission, uint64_t random)
 {
-	*admission = (struct admission){.limit = WIRE_CALLS_AT_ONCE,
+	*admission = (struct admission){.room = WIRE_CALLS_AT_ONCE,
 					.turn = 1,
 					.pushback_ms = PUSHBACK_MIN,
 					.random = random | 1};
 }
 
+void admission_end(struct admission *admission)
+{
+	free(admission->refusal);
+}
+
 void admission_turn(struct admission *admission)
 {
+	admission->load = admission->under_way;
 	if (!admission->active)
 		return;
-	admission->done = 0;
 	admission->turn++;
 	admission->active_before = admission->active;
 	admission->active = 0;
 }
 
-/* The connection has calls in this turn. */
-static void touch(struct admission *admission, struct conn *conn)
-{
-	struct admission_share *share = &conn->admission;
-
-	if (share->turn == admission->turn)
-		return;
-	if (!admission->active)
-		admission->turn_ns = conn->shard->now_ns;
-	admission->active++;
-	share->turn = admission->turn;
-	share->done = 0;
-}
-
 void admission_enter(struct stream *stream)
 {
-	struct conn *conn = stream->conn;
+	struct admission *admission = &stream->conn->shard->admission;
+	struct admission_share *own = &stream->conn->admission;
 
-	touch(&conn->shard->admission, conn);
+	if (own->turn != admission->turn) {
+		if (!admission->active++)
+			admission->turn_ns = stream->conn->shard->now_ns;
+		own->turn = admission->turn;
+		own->load = own->under_way;
+	}
+	own->load++;
+	own->under_way++;
+	admission->load++;
+	admission->under_way++;
 	stream->admitted = true;
-	conn->admission.under_way++;
-	conn->shard->admission.under_way++;
+}
+
+static void count_long(struct stream *stream, int more)
+{
+	struct admission *admission = &stream->conn->shard->admission;
+
+	stream->is_long = more > 0;
+	stream->conn->admission.long_ones += (uint32_t)more;
+	admission->long_ones += (uint32_t)more;
+	admission->room = admission->long_ones < WIRE_LONG_CALLS ? WIRE_CALLS_AT_ONCE : 0;
 }
 
 void admission_leave(struct stream *stream)
 {
-	struct conn *conn = stream->conn;
-
-	touch(&conn->shard->admission, conn);
+	if (stream->is_long)
+		count_long(stream, -1);
+	stream->conn->admission.under_way--;
+	stream->conn->shard->admission.under_way--;
 	stream->admitted = false;
-	conn->admission.under_way--;
-	conn->admission.done++;
-	conn->shard->admission.under_way--;
-	conn->shard->admission.done++;
+}
+
+void admission_lasts(struct stream *stream)
+{
+	if (!stream->is_long)
+		count_long(stream, 1);
 }
 
 /* Health, reflection and ServerService: who looks after the daemon is heard. */
@@ -80,16 +95,19 @@ static uint32_t share_of_each(const struct admission *admission)
 	uint32_t active = admission->active > admission->active_before ? admission->active
 								       : admission->active_before;
 
-	return active < admission->limit ? admission->limit / (active ? active : 1) : 1;
+	return active < WIRE_CALLS_AT_ONCE ? WIRE_CALLS_AT_ONCE / (active ? active : 1) : 1;
 }
 
-static bool has_less_than_its_share(const struct conn *conn)
+/* There is no room for more, and it has its share of the calls, or one of the long ones. */
+static bool is_too_busy(const struct conn *conn)
 {
 	const struct admission *admission = &conn->shard->admission;
-	const struct admission_share *share = &conn->admission;
-	uint32_t done = share->turn == admission->turn ? share->done : 0;
+	const struct admission_share *own = &conn->admission;
+	uint32_t load = own->turn == admission->turn ? own->load : own->under_way;
 
-	return share->under_way + done < share_of_each(admission);
+	if (admission->load >= WIRE_CALLS_AT_ONCE && load >= share_of_each(admission))
+		return true;
+	return admission->long_ones >= WIRE_LONG_CALLS && own->long_ones;
 }
 
 static uint32_t draw(struct admission *admission)
@@ -128,31 +146,77 @@ static uint32_t choose_pushback(struct admission *admission)
 	return admission->pushback_ms / 8 * (4 + draw(admission) % 8);
 }
 
-/* Headers and trailers in one frame; all but the push-back is always the same. */
-static void refuse(struct stream *stream)
-{
-	struct conn *conn = stream->conn;
-	struct admission *admission = &conn->shard->admission;
+/* Headers and trailers in one frame. */
+struct refusal {
+	struct status_wire wire;
+	nghttp2_nv field[2 + STATUS_FIELDS];
+	size_t fields;
+	char pushback[16];
+};
 
-	adjust_pushback(admission, conn->shard->now_ns);
-	stream->call.status.pushback_ms = choose_pushback(admission);
-	count(&conn->shard->counters->calls_refused, 1);
-	stream_fail(stream, PT_OVERLOADED, PT_GRPC_RESOURCE_EXHAUSTED, NULL);
+static struct refusal *make_refusal(void)
+{
+	static const nghttp2_nv head[] = {
+		STATIC_NV(":status", "200"),
+		STATIC_NV("content-type", "application/grpc"),
+	};
+	const struct call_status status = {
+		.code = PT_OVERLOADED, .level = PT_TTL_UNKNOWN, .pushback_ms = 1};
+	struct refusal *refusal = calloc(1, sizeof(*refusal));
+
+	if (!refusal)
+		return NULL;
+	status_encode(&refusal->wire, &status);
+	memcpy(refusal->field, head, sizeof(head));
+	memcpy(refusal->field + 2, refusal->wire.field,
+	       refusal->wire.fields * sizeof(refusal->field[0]));
+	refusal->fields = 2 + refusal->wire.fields;
+	return refusal;
 }
 
-bool admission_admits(struct stream *stream)
+/* Only the push-back is different each time. */
+static void send_refusal(struct stream *stream, struct refusal *refusal, uint32_t pushback_ms)
+{
+	int n = snprintf(refusal->pushback, sizeof(refusal->pushback), "%u", pushback_ms);
+
+	for (size_t i = 2; i < refusal->fields; i++) {
+		if (refusal->field[i].namelen != sizeof("grpc-retry-pushback-ms") - 1)
+			continue;
+		refusal->field[i].value = (uint8_t *)refusal->pushback;
+		refusal->field[i].valuelen = (size_t)n;
+	}
+	stream->answered = stream->responded = stream->trailers = true;
+	nghttp2_submit_response(stream->conn->session, stream->id, refusal->field, refusal->fields,
+				NULL);
+	conn_dirty(stream->conn);
+}
+
+static void refuse(struct stream *stream)
 {
 	struct shard *shard = stream->conn->shard;
 	struct admission *admission = &shard->admission;
 
-	if (admission->under_way + admission->done < admission->limit)
-		return true;
+	adjust_pushback(admission, shard->now_ns);
+	count(&shard->counters->calls_refused, 1);
+	count(&shard->counters->calls_failed, 1);
+	if (!admission->refusal)
+		admission->refusal = make_refusal();
+	if (admission->refusal)
+		send_refusal(stream, admission->refusal, choose_pushback(admission));
+	else
+		stream_reset(stream, NGHTTP2_REFUSED_STREAM);
+}
+
+bool admission_judge(struct stream *stream)
+{
+	struct shard *shard = stream->conn->shard;
+	struct admission *admission = &shard->admission;
+
 	if (shard->now_ns - admission->turn_ns >= TURN_TIME) {
 		admission_turn(admission);
 		admission->turn_ns = shard->now_ns;
 	}
-	if (admission->under_way + admission->done < admission->limit ||
-	    has_less_than_its_share(stream->conn) || is_exempt(stream))
+	if (!is_too_busy(stream->conn) || is_exempt(stream))
 		return true;
 	refuse(stream);
 	return false;

@@ -7,9 +7,13 @@
  * same moment and were read before. Times would need a guess of what a call costs; with a number
  * alone the time of an admitted call is that many calls at most, whatever one costs.
  *
- * A connection that has less than its share of them is always admitted, so nobody is sent away for
- * the calls of another. The others get RESOURCE_EXHAUSTED before their message is looked at, with
- * a push-back that grows until those who wait come back no faster than can be afforded.
+ * Long calls, which take more than one step, run a part at a time after the short ones, so they
+ * delay each other alone: of them there is a smaller number, and only a connection that has some is
+ * sent away for them.
+ *
+ * A connection that has less than its share is always admitted, so nobody is sent away for the
+ * calls of another. The others get RESOURCE_EXHAUSTED before their message is looked at, with a
+ * push-back that grows until those who wait come back no faster than can be afforded.
  */
 #ifndef PTD_ADMISSION_H
 #define PTD_ADMISSION_H
@@ -17,37 +21,46 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct conn;
-struct shard;
 struct stream;
 
 /* Of a shard. */
 struct admission {
-	uint32_t limit;
-	uint32_t under_way; /* calls begun or queued */
-	uint32_t done;	    /* calls done in this turn */
+	uint32_t load; /* calls begun or queued, and those done in this turn */
+	uint32_t room; /* the limit; 0 while there are too many long calls */
+	uint32_t under_way, long_ones;
 	uint32_t turn;
-	uint64_t turn_ns;
 	uint32_t active, active_before; /* connections with calls, in this turn and the last */
-	uint32_t refused;		/* in this window */
-	uint64_t window_ns;
+	uint64_t turn_ns;
+	uint32_t refused; /* in this window */
 	uint32_t pushback_ms;
+	uint64_t window_ns;
 	uint64_t random;
+	struct refusal *refusal; /* what all have in common; made with the first */
 };
 
-/* Of a connection; `done` is of turn `turn`. */
+/* Of a connection; `load` is of turn `turn`. */
 struct admission_share {
-	uint32_t under_way, done, turn;
+	uint32_t load, under_way, turn, long_ones;
 };
 
 void admission_begin(struct admission *admission, uint64_t random);
+void admission_end(struct admission *admission);
 /* The shard waits for events: what it has done delays nobody any more. */
 void admission_turn(struct admission *admission);
-/* The call may go on; else it has been refused. */
-bool admission_admits(struct stream *stream);
+
+static inline bool admission_has_room(const struct admission *admission)
+{
+	return admission->load < admission->room;
+}
+
+/* There is no room. True: the call may go on all the same; else it has been refused. */
+bool admission_judge(struct stream *stream);
+
 /* It is queued to run. */
 void admission_enter(struct stream *stream);
-/* It needs no more work now: done, parked, or a stream between messages. */
+/* It needs no more work now: done, or a stream between messages. */
 void admission_leave(struct stream *stream);
+/* It has run and is not done, though it may have to wait for others. */
+void admission_lasts(struct stream *stream);
 
 #endif

@@ -18,7 +18,8 @@ struct conn {
 	struct shard *shard;
 	struct peer *peer; /* NULL: the driver has let go */
 	struct conn *next, *prev;
-	struct conn *next_dirty;
+	struct conn *next_dirty, *next_long;
+	struct stream *long_first, *long_last; /* calls that have said MORE */
 	nghttp2_session *session;
 	struct input input;
 	nghttp2_mem mem;

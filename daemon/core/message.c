@@ -133,7 +133,7 @@ void stream_end(struct stream *stream)
 	else if (!stream->has_message)
 		stream_fail(stream, PT_INVALID, PT_GRPC_UNIMPLEMENTED,
 			    "no message for a unary method");
-	else if (admission_admits(stream)) {
+	else if (stream_admits(stream)) {
 		admission_enter(stream);
 		shard_queue(stream->conn->shard, stream);
 	}

@@ -140,6 +140,6 @@ void stream_request(struct stream *stream)
 		stream_refuse(stream, principal_is_full(&conn->share, PRINCIPAL_OUTPUT)
 					      ? "max_principal_output_bytes: answers nobody reads"
 					      : "max_principal_calls: too many calls at once");
-	else if (admission_admits(stream) && stream->has_timeout)
+	else if (stream_admits(stream) && stream->has_timeout)
 		start_deadline(stream);
 }

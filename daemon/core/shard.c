@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * One step: settle what the driver did, take the event, the mail and the due timers, run each
- * queued call once, flush each connection that has output. The section spans all of it.
+ * queued call once and a part of one long call, flush each connection that has output. The section
+ * spans all of it.
  */
 #include "stream.h"
 
@@ -68,6 +69,33 @@ void shard_queue(struct shard *shard, struct stream *stream)
 	else
 		shard->run_first = stream;
 	shard->run_last = stream;
+}
+
+static void queue_conn(struct shard *shard, struct conn *conn)
+{
+	conn->next_long = NULL;
+	if (shard->long_first)
+		shard->long_last->next_long = conn;
+	else
+		shard->long_first = conn;
+	shard->long_last = conn;
+}
+
+void shard_queue_long(struct shard *shard, struct stream *stream)
+{
+	struct conn *conn = stream->conn;
+
+	if (stream->queued)
+		return;
+	stream->queued = true;
+	stream->next_run = NULL;
+	if (conn->long_first) {
+		conn->long_last->next_run = stream;
+	} else {
+		conn->long_first = stream;
+		queue_conn(shard, conn);
+	}
+	conn->long_last = stream;
 }
 
 static void digest_bytes(struct shard *shard, const void *data, size_t length)
@@ -174,7 +202,8 @@ static void say_goaway(struct shard *shard)
 		conn_drain_daemon(conn);
 }
 
-/* Each call once: one that says MORE waits for the next step, so that a step is bounded. */
+/* Each call once. One that says MORE goes on in steps without other events, a part at a time, so
+ * that short calls need not wait for long ones. */
 static void run_calls(struct shard *shard)
 {
 	struct stream *stream = shard->run_first;
@@ -187,6 +216,23 @@ static void run_calls(struct shard *shard)
 		stream_run(stream);
 		stream = next;
 	}
+}
+
+/* Goes on with one long call: connections take turns, and in each its calls. */
+static void run_long_call(struct shard *shard)
+{
+	struct conn *conn = shard->long_first;
+	struct stream *stream;
+
+	if (!conn)
+		return;
+	shard->long_first = conn->next_long;
+	stream = conn->long_first;
+	conn->long_first = stream->next_run;
+	if (conn->long_first)
+		queue_conn(shard, conn);
+	stream->queued = false;
+	stream_run(stream);
 }
 
 static void flush_all(struct shard *shard)
@@ -204,7 +250,8 @@ static void ask_driver(struct shard *shard)
 {
 	uint64_t next = timers_next(&shard->timers);
 
-	if (shard->run_first || (!shard->draining && domain_draining(shard->domain)))
+	if (shard->run_first || shard->long_first ||
+	    (!shard->draining && domain_draining(shard->domain)))
 		shard_act(shard, ACTION_MAIL);
 	if (next < shard->timer_armed) {
 		shard->timer_armed = next;
@@ -234,6 +281,8 @@ void shard_step(struct shard *shard, const struct event *event)
 	if (!shard->draining && domain_draining(shard->domain))
 		begin_drain(shard);
 	run_calls(shard);
+	if (event->kind == EVENT_MAIL || event->kind == EVENT_RECLAIMED)
+		run_long_call(shard);
 	flush_all(shard);
 	ask_driver(shard);
 	if (domain_section_end(shard->loop))
@@ -279,6 +328,7 @@ void shard_destroy(struct shard *shard)
 {
 	domain_loop_leave(shard->loop);
 	session_teardown(shard);
+	admission_end(&shard->admission);
 	timers_fini(&shard->timers);
 	outbufs_free(shard);
 	slab_fini(&shard->slab);

@@ -31,6 +31,7 @@ struct shard {
 	struct admission admission;
 	struct mailbox mailbox;
 	struct stream *run_first, *run_last; /* calls to run */
+	struct conn *long_first, *long_last; /* connections with calls to go on with */
 	struct conn *dirty;		     /* connections with output to flush */
 	struct conn *conns;
 	struct outbuf *outbufs; /* kept for reuse */
@@ -62,6 +63,9 @@ struct action *shard_act(struct shard *shard, enum action_kind kind);
 void shard_notify(struct shard *shard, uint32_t index);
 /* Puts a call at the end of the run queue, once. */
 void shard_queue(struct shard *shard, struct stream *stream);
+
+/* Puts a call that has said MORE at the end of its connection's queue. */
+void shard_queue_long(struct shard *shard, struct stream *stream);
 
 /* Counters have one writer. */
 static inline void count(_Atomic uint64_t *counter, uint64_t n)

@@ -166,21 +166,23 @@ static bool run_abandon(struct stream *stream)
 		return true;
 	result = handler(&stream->call);
 	if (result == CALL_MORE)
-		shard_queue(stream->conn->shard, stream);
+		shard_queue_long(stream->conn->shard, stream);
 	stream->parked = result == CALL_PARKED;
 	return result == CALL_DONE || result == CALL_STREAM;
 }
 
 void stream_settle(struct stream *stream, enum call_result result)
 {
-	if (stream->admitted && result != CALL_MORE)
+	if (stream->admitted && (result == CALL_DONE || result == CALL_STREAM))
 		admission_leave(stream);
+	else if (stream->admitted)
+		admission_lasts(stream);
 	switch (result) {
 	case CALL_DONE:
 		stream->working = false;
 		stream_answer(stream);
 		break;
-	case CALL_MORE: shard_queue(stream->conn->shard, stream); break;
+	case CALL_MORE: shard_queue_long(stream->conn->shard, stream); break;
 	case CALL_PARKED:
 		stream->parked = true;
 		count(&stream->conn->shard->counters->parked, 1);
@@ -217,6 +219,9 @@ void stream_run(struct stream *stream)
 		stream_release(stream);
 		return;
 	}
+	/* Those before it in the same step may have turned out to be long. */
+	if (!stream->started && stream->admitted && !stream_admits(stream))
+		return;
 	if (!stream->answered && stream_unpack(stream))
 		run_handler(stream);
 }

@@ -36,6 +36,7 @@ struct stream {
 	atomic_bool mailed;
 	bool queued;	  /* in the run queue */
 	bool admitted;	  /* it counts as work of the shard (admission.h) */
+	bool is_long;	  /* and as a long call */
 	bool gone;	  /* nghttp2 has forgotten it */
 	bool working;	  /* the handler has run and is not done */
 	bool parked;	  /* it waits for call_wake() */
@@ -86,6 +87,12 @@ struct stream {
 static inline struct stream *stream_of(struct call *call)
 {
 	return (struct stream *)(void *)call;
+}
+
+/* There is room for it among the shard's calls; else it has been refused. */
+static inline bool stream_admits(struct stream *stream)
+{
+	return admission_has_room(&stream->conn->shard->admission) || admission_judge(stream);
 }
 
 /* NULL: no memory. */

@@ -21,6 +21,7 @@
 #define WIRE_LAST_STREAM	     (1 << 30)	  /* beyond it: GOAWAY, before the numbers end */
 #define WIRE_LIVE_CALLS		     1024u /* of a connection, also those whose stream is gone */
 #define WIRE_CALLS_AT_ONCE	     384u  /* of a shard; beyond it, see admission.h */
+#define WIRE_LONG_CALLS		     64u   /* of them, calls that take more than one step */
 #define WIRE_SESSION_MEMORY	     (16u << 20) /* nghttp2's own, of a connection */
 #define WIRE_ARENA_FACTOR	     16u	 /* unpacked bytes for a byte on the wire */
 #define WIRE_ARENA_SLACK	     (4u << 10)
