@@ -16,6 +16,7 @@ include mk/flags.mk
 include mk/lib.mk
 include mk/proto.mk
 include mk/daemon.mk
+include mk/sim.mk
 include mk/client.mk
 include mk/test.mk
 include mk/interop.mk

@@ -63,9 +63,8 @@ $(B)/tests/unit/test_driver_%: tests/unit/test_driver_%.c $(B)/daemon/driver/%.o
 	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(HOST_DEFS) $(DAEMON_INC) -Idaemon/driver -o $@ $^ \
 		$(LDFLAGS_ALL) -lcmocka -lcrypto
 
-# Tests of the wire: units of the core, and the simulation.
+# Tests of the wire: units of the core.
 $(B)/tests/unit/test_wire_%: tests/unit/test_wire_%.c $(B)/libcore.a $(B)/libproto.a $(B)/libpt.a
 	$(call say,CCLD,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(HOST_DEFS) $(DAEMON_INC) -Itests -Itests/sim -o $@ $(filter %.c,$^) $(filter %.a,$^) \
+	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(HOST_DEFS) $(DAEMON_INC) -Itests -o $@ $(filter %.c,$^) $(filter %.a,$^) \
 		$(LDFLAGS_ALL) -lcmocka $(CORE_LIBS)
-$(B)/tests/unit/test_wire_sim: tests/sim/sim.c tests/sim/client.c

@@ -2,6 +2,7 @@
 """The tiers of tests: which stages each has, and how many seconds a stage may take."""
 import dataclasses
 import os
+import time
 
 CORES = min(os.cpu_count() or 2, 4)
 
@@ -71,6 +72,16 @@ THREADS = Stage("tsan", 60, [
     Tests(THREADED, "-tsan"),
     Tests(("tests/e2e/test_tsan*.py",), "-tsan", timeout=60),
 ])
+SIMULATION = Stage("simulation", 60, [
+    Make("simulation", ("sim",)),
+    Tests(("tests/sim/ptd-sim.c", "tests/sim/test_*.c"), timeout=180),
+])
+# Other seeds each time, and more of them.
+FREE_SIMULATION = Stage("simulation", 600, [
+    Make("simulation", ("sim",)),
+    Tests(("tests/sim/ptd-sim.c", "tests/sim/test_*.c"), timeout=600,
+          env={"PTD_SEED": str(time.time_ns() // 1000000), "PTD_SEEDS": "2000"}),
+])
 QUICK_MUTANTS = Stage("mutants", 60, [Tests(("tests/mutants/run",), timeout=180)])
 ALL_MUTANTS = Stage("mutants", 900, [Tests(("tests/mutants/run",), env={"MUTANTS": "all"}, timeout=1800)])
 FUZZ = Stage("fuzz", 60, [Make("fuzz", ("fuzz",), variables=("FUZZ_RUNS=20000",))])
@@ -83,14 +94,15 @@ TIERS = {
         Stage("unit", 30, [Tests(UNIT)]),
         Stage("e2e", 60, [Tests(E2E, without=SLOW)]),
     ],
-    "check": [BUILD, LAYERS, UNITS, END_TO_END, INTEROP, ADDRESS, THREADS, QUICK_MUTANTS, FUZZ, REPO],
-    "check-long": [BUILD, LAYERS, UNITS, END_TO_END, INTEROP, ADDRESS, THREADS, ALL_MUTANTS, FUZZ, REPO],
+    "check": [BUILD, LAYERS, UNITS, END_TO_END, INTEROP, ADDRESS, THREADS, SIMULATION, QUICK_MUTANTS, FUZZ, REPO],
+    "check-long": [BUILD, LAYERS, UNITS, END_TO_END, INTEROP, ADDRESS, THREADS, FREE_SIMULATION, ALL_MUTANTS, FUZZ, REPO],
     "unit": [UNITS],
     "layers": [LAYERS],
     "e2e": [END_TO_END],
     "interop": [INTEROP],
     "asan": [ADDRESS],
     "tsan": [THREADS],
+    "simulation": [SIMULATION],
     "mutants": [ALL_MUTANTS],
     "repo": [REPO],
 }

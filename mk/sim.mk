@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# The simulation: the core compiled again with limits that a seed varies, and effects seen by the linker's --wrap.
+SIM_SRC := $(filter-out tests/sim/ptd-sim.c tests/sim/test_%.c,$(sort $(wildcard tests/sim/*.c)))
+SIM_BIN := $(B)/tests/sim/ptd-sim $(B)/tests/sim/test_plants $(B)/tests/unit/test_wire_sim
+SIM_OBJ := $(CORE_SRC:%.c=$(B)/sim/%.o) $(SIM_SRC:%.c=$(B)/sim/%.o)
+SIM_WRAP := pt_point pt_txn_step context_retire machine_retire pt_rcu_call pt_rcu_barrier domain_reply_fate
+SIM_LDFLAGS := $(SIM_WRAP:%=-Wl,--wrap=%)
+SIM_CFLAGS = $(CFLAGS_ALL) $(HOST_DEFS) $(DAEMON_INC) -Itests/sim -include tests/sim/knobs.h
+
+$(B)/sim/%.o: %.c $(B)/gen/.stamp
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(SIM_CFLAGS) -c -o $@ $<
+
+$(SIM_BIN): $(B)/%: $(B)/sim/%.o $(SIM_OBJ) $(FDS_OBJ) $(B)/libproto.a $(B)/libpt.a
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) -o $@ $^ $(SIM_LDFLAGS) $(LDFLAGS_ALL) -lcmocka $(CORE_LIBS)
+
+sim: $(SIM_BIN) #: builds the simulation
+tests: sim
+.PHONY: sim
+-include $(SIM_OBJ:.o=.d) $(SIM_BIN:$(B)/%=$(B)/sim/%.d)

@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What an answer says, at the moment of its making, against the model. */
+#include "sim.h"
+
+#include <pt/txn.h>
+
+#include "ptd/v1/context.pb-c.h"
+#include "ptd/v1/fault.pb-c.h"
+#include "ptd/v1/machine.pb-c.h"
+#include "ptd/v1/mapping.pb-c.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct looked {
+	struct sim *sim;
+	struct exec *exec;
+	struct op *op;
+	struct daemon *d;
+	struct model_context *c;
+	struct model_machine *m;
+	bool stale;
+};
+
+#define WRONG(l, check, ...)                                                                       \
+	do {                                                                                       \
+		char text_[120];                                                                   \
+		snprintf(text_, sizeof(text_), __VA_ARGS__);                                       \
+		sim_fail((l)->sim, check, "client %u op %u %s: %s", (l)->op->client,               \
+			 (l)->op->number, op_name((l)->op->kind), text_);                          \
+	} while (0)
+
+static struct looked look(struct sim *sim, struct exec *exec)
+{
+	struct op *op = exec->op;
+	struct looked l = {.sim = sim, .exec = exec, .op = op};
+
+	l.d = &sim->daemon[sim->client[op->client].daemon];
+	l.stale = op->handle >> 48 != (l.d->epoch & 0xffff);
+	switch (op->kind) {
+	case OP_CREATE_MACHINE:
+	case OP_GET_MACHINE: l.m = &l.d->model.machine[op->machine]; break;
+	case OP_DELETE_MACHINE:
+	case OP_CREATE_CONTEXT: l.m = model_machine(&l.d->model, op->handle); break;
+	default: l.c = model_context(&l.d->model, op->handle); break;
+	}
+	if (op->kind == OP_GET_CONTEXT && op->by_name)
+		l.c = &l.d->model.context[op->machine][op->context];
+	if (l.m && !l.m->live && op->kind != OP_CREATE_MACHINE)
+		l.m = NULL;
+	if (l.c && !l.c->live)
+		l.c = NULL;
+	return l;
+}
+
+/* ---- generations ---- */
+
+/* A generation that a change got: nobody else has it. */
+static void counted(struct looked *l, uint64_t generation)
+{
+	struct model_context *c = l->c;
+	uint64_t bit = UINT64_C(1) << generation % 64;
+
+	if (generation / 64 >= sizeof(c->seen) / sizeof(c->seen[0]) ||
+	    c->seen[generation / 64] & bit || generation < 2) {
+		WRONG(l, "generation", "generation %llu was given before",
+		      (unsigned long long)generation);
+		return;
+	}
+	c->seen[generation / 64] |= bit;
+	c->changes++;
+	if (c->highest < generation)
+		c->highest = generation;
+}
+
+static void check_generation(struct looked *l, uint64_t generation, const Ptd__V1__Effects *e,
+			     bool count_anyway)
+{
+	bool changed = e->leaves_written || e->leaves_removed || e->blocks_split ||
+		       e->tables_added || e->tables_freed;
+
+	if (!l->c)
+		return;
+	if (l->op->validate_only ? false : changed || count_anyway)
+		counted(l, generation);
+	else if (generation < l->exec->generation)
+		WRONG(l, "generation", "%llu, but it was %llu before",
+		      (unsigned long long)generation, (unsigned long long)l->exec->generation);
+	if (l->op->expected && !l->op->validate_only && generation != l->op->expected + 1)
+		WRONG(l, "generation", "expected %llu, and now it is %llu",
+		      (unsigned long long)l->op->expected, (unsigned long long)generation);
+	if (l->exec->changed && !changed)
+		WRONG(l, "effects", "the model has changed and no effects are told");
+}
+
+/* ---- answers ---- */
+
+static void check_single(struct looked *l, const Ptd__V1__MapResponse *r)
+{
+	if (l->exec->items != 1 || r->outcome != l->exec->outcome[0])
+		WRONG(l, "content", "outcome %u; item outcomes: %u, the first %u", r->outcome,
+		      l->exec->items, l->exec->outcome[0]);
+	check_generation(l, r->generation, r->effects, l->op->expected != 0);
+}
+
+static void check_apply(struct looked *l, const Ptd__V1__ApplyResponse *r)
+{
+	const struct exec *exec = l->exec;
+
+	if (!l->c)
+		return; /* it went in mid-batch */
+	if (r->applied != exec->items - exec->errors || r->errors_total != exec->errors)
+		WRONG(l, "content", "%u applied, %u errors; done were %u items with %u errors",
+		      r->applied, r->errors_total, exec->items, exec->errors);
+	for (uint32_t i = 0; l->op->want_outcomes && i < exec->items; i++)
+		if (r->n_outcome != exec->items || r->outcome[i] != exec->outcome[i])
+			WRONG(l, "content", "outcome of item %u", i);
+	if (!exec->errors && exec->items != l->op->items)
+		WRONG(l, "content", "%u of %u items were done", exec->items, l->op->items);
+	check_generation(l, r->generation, r->effects, l->op->expected != 0);
+}
+
+static void new_handle(struct looked *l, uint64_t handle)
+{
+	if (handle >> 48 != (l->d->epoch & 0xffff))
+		WRONG(l, "handle", "%llx is not of epoch %llx", (unsigned long long)handle,
+		      (unsigned long long)l->d->epoch);
+	if (handle <= l->d->model.last_handle)
+		WRONG(l, "handle", "%llx is not new", (unsigned long long)handle);
+	l->d->model.last_handle = handle;
+}
+
+static void check_create_machine(struct looked *l, const Ptd__V1__Machine *r)
+{
+	if (l->m->live)
+		WRONG(l, "registry", "the name is taken");
+	new_handle(l, r->handle);
+	*l->m = (struct model_machine){.live = true, .handle = r->handle};
+}
+
+static void check_create_context(struct looked *l, const Ptd__V1__Context *r)
+{
+	struct model_context *c = &l->d->model.context[l->op->machine][l->op->context];
+
+	if (!l->m)
+		WRONG(l, "registry", "the machine does not exist");
+	if (c->live)
+		WRONG(l, "registry", "the name is taken");
+	if (r->machine != l->op->handle || r->generation != 1 || r->table_pages)
+		WRONG(l, "content", "a new context has a past");
+	new_handle(l, r->handle);
+	model_create(l->sim, c, r->handle, r->machine, l->sim->swarm.granule_shift);
+}
+
+static void check_context(struct looked *l, const Ptd__V1__Context *r)
+{
+	char name[16];
+
+	if (!l->c) {
+		WRONG(l, "registry", "it does not exist");
+		return;
+	}
+	snprintf(name, sizeof(name), "m%u/c%u", l->op->machine, l->op->context);
+	if (r->handle != l->c->handle || r->machine != l->c->machine ||
+	    (l->op->by_name && strcmp(name, r->name)))
+		WRONG(l, "content", "%s %llx is another context", r->name,
+		      (unsigned long long)r->handle);
+	if (r->generation < l->c->highest ||
+	    (l->sim->settled && !l->c->dying && r->generation != l->c->changes + 1))
+		WRONG(l, "generation", "generation %llu after %llu changes, the highest %llu",
+		      (unsigned long long)r->generation, (unsigned long long)l->c->changes,
+		      (unsigned long long)l->c->highest);
+}
+
+static void check_list(struct looked *l, const Ptd__V1__ListContextsResponse *r)
+{
+	uint64_t last = 0;
+	size_t live = 0;
+
+	for (uint32_t m = 0; m < SIM_MACHINES; m++)
+		for (uint32_t c = 0; c < SIM_CONTEXTS; c++)
+			live += l->d->model.context[m][c].live;
+	if (live != r->n_contexts)
+		WRONG(l, "registry", "%zu contexts listed, %zu there are", r->n_contexts, live);
+	for (size_t i = 0; i < r->n_contexts; i++) {
+		uint64_t handle = r->contexts[i]->handle;
+
+		if (handle <= last || !model_context(&l->d->model, handle))
+			WRONG(l, "registry", "%llx is listed", (unsigned long long)handle);
+		last = handle;
+	}
+}
+
+static void check_translation(struct looked *l, const Ptd__V1__TranslateResponse *r)
+{
+	const struct page *page;
+
+	if (!l->c || l->c->dying || hooks_busy(l->c->handle, l->op->item[0].ipa))
+		return;
+	page = model_page(l->c, l->op->item[0].ipa);
+	if ((r->outcome != PT_NOT_MAPPED) != page->mapped)
+		WRONG(l, "translate", "outcome %u, mapped %d", r->outcome, page->mapped);
+	else if (page->mapped &&
+		 (r->prot != page->prot || (r->outcome == PT_OK && r->pa != page->pa)))
+		WRONG(l, "translate", "pa %llx prot %x, the model has %llx %x",
+		      (unsigned long long)r->pa, r->prot, (unsigned long long)page->pa, page->prot);
+}
+
+void content_check(struct sim *sim, struct exec *exec, const struct call *call)
+{
+	struct looked l = look(sim, exec);
+	const void *r = call->response;
+
+	switch (l.op->kind) {
+	case OP_CREATE_MACHINE:
+		check_create_machine(&l, ((const Ptd__V1__CreateMachineResponse *)r)->machine);
+		break;
+	case OP_CREATE_CONTEXT:
+		check_create_context(&l, ((const Ptd__V1__CreateContextResponse *)r)->context);
+		break;
+	case OP_DELETE_CONTEXT:
+		if (exec->retired != 1)
+			WRONG(&l, "registry", "%u objects went", exec->retired);
+		break;
+	case OP_DELETE_MACHINE:
+		if (exec->retired !=
+		    ((const Ptd__V1__DeleteMachineResponse *)r)->contexts_deleted + 1)
+			WRONG(&l, "registry", "%u objects went", exec->retired);
+		break;
+	case OP_MAP:
+	case OP_UNMAP:
+	case OP_PROTECT: check_single(&l, r); break;
+	case OP_APPLY: check_apply(&l, r); break;
+	case OP_TRANSLATE: check_translation(&l, r); break;
+	case OP_GET_MACHINE:
+		if (!l.m ||
+		    l.m->handle != ((const Ptd__V1__GetMachineResponse *)r)->machine->handle)
+			WRONG(&l, "registry", "it is another machine");
+		break;
+	case OP_GET_CONTEXT:
+		check_context(&l, ((const Ptd__V1__GetContextResponse *)r)->context);
+		break;
+	case OP_LIST_CONTEXTS: check_list(&l, r); break;
+	default: break;
+	}
+}
+
+/* ---- refusals ---- */
+
+static bool id_is_anothers(struct looked *l)
+{
+	const struct client *me = &l->sim->client[l->op->client];
+
+	for (uint32_t i = 0; i < SIM_CLIENTS; i++) {
+		const struct client *client = &l->sim->client[i];
+
+		if (client->daemon != me->daemon ||
+		    strcmp(client->principal.name, me->principal.name) != 0)
+			continue;
+		for (uint32_t k = 0; k < client->ops; k++) {
+			const struct op *op = &client->op[k];
+
+			if (op != l->op && op->has_id && !memcmp(op->id, l->op->id, 16) &&
+			    (op->answered || oracle_runs(op)))
+				return true;
+		}
+	}
+	return false;
+}
+
+static bool name_is_taken(const struct looked *l)
+{
+	const struct op *op = l->op;
+
+	return op->kind == OP_CREATE_MACHINE ? l->m->live
+					     : l->d->model.context[op->machine][op->context].live;
+}
+
+static bool is_legal(struct looked *l, const struct call *call)
+{
+	const struct op *op = l->op;
+
+	switch (call->status.code) {
+	case PT_NOT_FOUND: return !l->c && (!l->m || !l->m->live);
+	case PT_STALE_EPOCH: return l->stale;
+	case PT_ALREADY_EXISTS: return name_is_taken(l);
+	case PT_WRONG_STATE: return true;
+	case PT_NOT_EMPTY: return !op->force;
+	case PT_GENERATION_MISMATCH:
+		return op->expected &&
+		       (!l->c || l->c->highest != op->expected ||
+			l->exec->generation != op->expected || oracle_others(l->exec));
+	case PT_REQUEST_ID_REUSED: return id_is_anothers(l);
+	case PT_CANCELLED:
+	case PT_DEADLINE: return call->abandoned;
+	case PT_OK: return call->abandoned; /* given up before the commit point */
+	case PT_DRAINING: return l->d->draining;
+	case PT_OVERLAP:
+	case PT_INVALID:
+	case PT_QUOTA:
+		return l->exec->items && l->exec->outcome[l->exec->items - 1] == call->status.code;
+	default: return op->kind == OP_ARM;
+	}
+}
+
+void failure_check(struct sim *sim, struct exec *exec, const struct call *call)
+{
+	struct looked l = look(sim, exec);
+
+	if (exec->changed && l.c && !l.c->dying)
+		WRONG(&l, "atomic", "it fails with %u and has changed the tables",
+		      call->status.code);
+	else if (!is_legal(&l, call))
+		WRONG(&l, "refusal", "it fails with %u: %.40s (expected %llu, %llu, before %llu)",
+		      call->status.code, call->status.text, (unsigned long long)l.op->expected,
+		      (unsigned long long)(l.c ? l.c->highest : 0),
+		      (unsigned long long)exec->generation);
+}

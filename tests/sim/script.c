@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Requests: the message of each kind of operation, with ranges drawn. */
+#include "sim.h"
+
+#include <pt/txn.h>
+
+#include "ptd/v1/context.pb-c.h"
+#include "ptd/v1/failpoint.pb-c.h"
+#include "ptd/v1/fault.pb-c.h"
+#include "ptd/v1/machine.pb-c.h"
+#include "ptd/v1/mapping.pb-c.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct {
+	const char *name, *path;
+	const ProtobufCMessageDescriptor *answer;
+	bool reads;
+	uint8_t weight;
+} kinds[OP_KINDS] = {
+#define KIND(service, rpc, type, reads, weight)                                                    \
+	{                                                                                          \
+#rpc, "/ptd.v1." #service "/" #rpc, &ptd__v1__##type##_response__descriptor,       \
+			reads, weight                                                              \
+	}
+	[OP_CREATE_MACHINE] = KIND(MachineService, CreateMachine, create_machine, false, 2),
+	[OP_CREATE_CONTEXT] = KIND(ContextService, CreateContext, create_context, false, 6),
+	[OP_DELETE_CONTEXT] = KIND(ContextService, DeleteContext, delete_context, false, 2),
+	[OP_DELETE_MACHINE] = KIND(MachineService, DeleteMachine, delete_machine, false, 1),
+	[OP_MAP] = KIND(MappingService, Map, map, false, 22),
+	[OP_UNMAP] = KIND(MappingService, Unmap, unmap, false, 10),
+	[OP_PROTECT] = KIND(MappingService, Protect, protect, false, 9),
+	[OP_APPLY] = KIND(MappingService, Apply, apply, false, 22),
+	[OP_TRANSLATE] = KIND(FaultService, Translate, translate, true, 10),
+	[OP_GET_MACHINE] = KIND(MachineService, GetMachine, get_machine, true, 2),
+	[OP_GET_CONTEXT] = KIND(ContextService, GetContext, get_context, true, 4),
+	[OP_LIST_CONTEXTS] = KIND(ContextService, ListContexts, list_contexts, true, 3),
+	[OP_GET_DIGEST] = KIND(ContextService, GetDigest, get_digest, true, 3),
+	[OP_DUMP] = KIND(ContextService, DumpContext, dump_context, true, 3),
+	[OP_WATCH] = KIND(ContextService, WatchContexts, watch_contexts, true, 0),
+	[OP_ARM] = KIND(FailpointService, ArmFailpoint, arm_failpoint, true, 0),
+};
+
+const char *op_path(enum op_kind kind)
+{
+	return kinds[kind].path;
+}
+
+const char *op_name(enum op_kind kind)
+{
+	return kinds[kind].name;
+}
+
+const ProtobufCMessageDescriptor *op_answer(enum op_kind kind)
+{
+	return kinds[kind].answer;
+}
+
+bool op_reads(enum op_kind kind)
+{
+	return kinds[kind].reads;
+}
+
+uint32_t op_weight(enum op_kind kind)
+{
+	return kinds[kind].weight;
+}
+
+static void pack(struct op *op, const void *message)
+{
+	size_t n = protobuf_c_message_get_packed_size(message);
+
+	op->length = n + 5;
+	op->body = calloc(1, op->length);
+	if (!op->body)
+		abort();
+	op->body[3] = (uint8_t)(n >> 8); /* requests are below 64 KiB */
+	op->body[4] = (uint8_t)n;
+	protobuf_c_message_pack(message, op->body + 5);
+}
+
+static ProtobufCBinaryData id_of(struct op *op)
+{
+	return (ProtobufCBinaryData){op->has_id ? sizeof(op->id) : 0, op->id};
+}
+
+/* ---- ranges, much as people use them: mostly pages, some blocks ---- */
+
+static uint64_t draw_size(uint64_t *random, uint32_t block, uint32_t pages)
+{
+	uint64_t n;
+
+	switch (sim_draw(random, 8)) {
+	case 0:
+	case 1:
+	case 2:
+	case 3: n = 1; break;
+	case 4:
+	case 5: n = 1 + sim_draw(random, 20); break;
+	case 6: n = block; break;
+	default: n = 1 + sim_draw(random, block + block / 2); break;
+	}
+	return n < pages ? n : pages;
+}
+
+static uint32_t draw_prot(uint64_t *random)
+{
+	static const uint32_t prots[] = {PT_PROT_R,
+					 PT_PROT_RW,
+					 PT_PROT_RW,
+					 PT_PROT_RWX,
+					 PT_PROT_W,
+					 PT_PROT_R | PT_PROT_X,
+					 PT_PROT(PT_PROT_RW, PT_MEM_DEVICE),
+					 PT_PROT(PT_PROT_R, PT_MEM_NC)};
+
+	return prots[sim_draw(random, sizeof(prots) / sizeof(prots[0]))];
+}
+
+static void draw_item(uint64_t *random, uint32_t shift, uint32_t from, uint32_t to, uint32_t kind,
+		      struct item *item)
+{
+	uint32_t block = model_block(shift), n = (uint32_t)draw_size(random, block, to - from);
+	uint32_t at = from + (uint32_t)sim_draw(random, to - from - n + 1);
+	uint64_t bias;
+
+	if (sim_draw(random, 2) && (at & ~(block - 1)) >= from)
+		at &= ~(block - 1);
+	*item = (struct item){.kind = kind};
+	item->ipa = model_base(shift) + ((uint64_t)at << shift);
+	item->size = (uint64_t)n << shift;
+	if (kind == PT_ITEM_UNMAP)
+		return;
+	item->prot = draw_prot(random);
+	if (kind == PT_ITEM_PROTECT) {
+		item->prot &= PT_PROT_RIGHTS;
+		return;
+	}
+	/* Few biases, so that ranges often meet their own mapping; one of them allows no block. */
+	bias = (uint64_t[]){0, 0, 0, 1, block, block}[sim_draw(random, 6)];
+	item->pa = item->ipa + (bias << shift);
+	item->flags = (uint32_t)((sim_draw(random, 3) ? 0 : PT_MAP_REPLACE) |
+				 (sim_draw(random, 4) ? 0 : PT_MAP_FORCE_PAGES));
+}
+
+/* ---- requests ---- */
+
+static void script_single(struct sim *sim, struct op *op, uint64_t *random)
+{
+	Ptd__V1__MapRequest map = PTD__V1__MAP_REQUEST__INIT;
+	Ptd__V1__UnmapRequest unmap = PTD__V1__UNMAP_REQUEST__INIT;
+	Ptd__V1__ProtectRequest protect = PTD__V1__PROTECT_REQUEST__INIT;
+	uint32_t shift = sim->swarm.granule_shift;
+	struct item *item = &op->item[0];
+
+	op->items = 1;
+	draw_item(random, shift, 0, model_pages(shift), op->kind - OP_MAP + PT_ITEM_MAP, item);
+#define COMMON(q)                                                                                  \
+	((q).context = op->handle, (q).ipa = item->ipa, (q).size = item->size,                     \
+	 (q).request_id = id_of(op), (q).expected_generation = op->expected,                       \
+	 (q).validate_only = op->validate_only)
+	COMMON(map);
+	COMMON(unmap);
+	COMMON(protect);
+#undef COMMON
+	map.pa = item->pa;
+	map.flags = item->flags;
+	map.prot = protect.prot = item->prot;
+	pack(op, op->kind == OP_MAP	? (void *)&map
+		 : op->kind == OP_UNMAP ? (void *)&unmap
+					: (void *)&protect);
+}
+
+/* Ascending items for ATOMIC; any for the other modes. */
+static void draw_items(struct sim *sim, struct op *op, uint64_t *random)
+{
+	uint32_t shift = sim->swarm.granule_shift, pages = model_pages(shift), from = 0;
+	uint32_t want = 1 + (uint32_t)sim_draw(random, sim->swarm.items);
+
+	op->mode = 1 + (uint32_t)sim_draw(random, 3);
+	op->items = 0;
+	while (op->items < want && from < pages) {
+		struct item *item = &op->item[op->items++];
+
+		draw_item(random, shift, from, pages, 1 + (uint32_t)sim_draw(random, 3), item);
+		if (op->mode == PTD__V1__BATCH_MODE__BATCH_MODE_ATOMIC)
+			from = (uint32_t)((item->ipa + item->size - model_base(shift)) >> shift);
+	}
+}
+
+static void script_apply(struct sim *sim, struct op *op, uint64_t *random)
+{
+	Ptd__V1__ApplyRequest q = PTD__V1__APPLY_REQUEST__INIT;
+	Ptd__V1__Ops ops = PTD__V1__OPS__INIT;
+	uint64_t ipa[SIM_ITEMS], size[SIM_ITEMS], pa[SIM_ITEMS];
+	uint32_t kind[SIM_ITEMS], prot[SIM_ITEMS], flags[SIM_ITEMS];
+
+	draw_items(sim, op, random);
+	for (uint32_t i = 0; i < op->items; i++) {
+		ipa[i] = op->item[i].ipa;
+		size[i] = op->item[i].size;
+		pa[i] = op->item[i].pa;
+		kind[i] = op->item[i].kind;
+		prot[i] = op->item[i].prot;
+		flags[i] = op->item[i].flags;
+	}
+	ops.n_ipa = ops.n_size = ops.n_pa = ops.n_kind = ops.n_prot = ops.n_flags = op->items;
+	ops.ipa = ipa;
+	ops.size = size;
+	ops.pa = pa;
+	ops.kind = kind;
+	ops.prot = prot;
+	ops.flags = flags;
+	q.context = op->handle;
+	q.mode = (Ptd__V1__BatchMode)op->mode;
+	q.ops = &ops;
+	q.request_id = id_of(op);
+	q.expected_generation = op->expected;
+	q.validate_only = op->validate_only;
+	q.want_outcomes = op->want_outcomes;
+	pack(op, &q);
+}
+
+static void script_create_machine(struct op *op)
+{
+	Ptd__V1__CreateMachineRequest q = PTD__V1__CREATE_MACHINE_REQUEST__INIT;
+	char name[8];
+
+	snprintf(name, sizeof(name), "m%u", op->machine);
+	q.name = name;
+	q.memory_bytes = 1 << 20;
+	q.vcpus = 1;
+	q.request_id = id_of(op);
+	pack(op, &q);
+}
+
+static void script_create_context(struct sim *sim, struct op *op)
+{
+	Ptd__V1__CreateContextRequest q = PTD__V1__CREATE_CONTEXT_REQUEST__INIT;
+	Ptd__V1__Geometry geometry = PTD__V1__GEOMETRY__INIT;
+	Ptd__V1__ContextOptions options = PTD__V1__CONTEXT_OPTIONS__INIT;
+	char name[8];
+
+	snprintf(name, sizeof(name), "c%u", op->context);
+	geometry.granule_shift = sim->swarm.granule_shift;
+	geometry.ipa_bits = sim->swarm.granule_shift == 16 ? 42 : 40;
+	options.fwb = true;
+	q.machine = op->handle;
+	q.name = name;
+	q.kind = PTD__V1__CONTEXT_KIND__CONTEXT_KIND_GUEST;
+	q.geometry = &geometry;
+	q.options = &options;
+	q.quota_pages = sim->swarm.quota_pages;
+	q.request_id = id_of(op);
+	pack(op, &q);
+}
+
+static void script_translate(struct sim *sim, struct op *op, uint64_t *random)
+{
+	Ptd__V1__TranslateRequest q = PTD__V1__TRANSLATE_REQUEST__INIT;
+	uint32_t shift = sim->swarm.granule_shift;
+
+	op->item[0].ipa = model_base(shift) + (sim_draw(random, model_pages(shift)) << shift);
+	q.context = op->handle;
+	q.ipa = op->item[0].ipa;
+	q.access = PTD__V1__ACCESS_KIND__ACCESS_KIND_AT;
+	pack(op, &q);
+}
+
+static void script_arm(struct op *op, uint64_t *random)
+{
+	Ptd__V1__ArmFailpointRequest q = PTD__V1__ARM_FAILPOINT_REQUEST__INIT;
+	Ptd__V1__Failpoint f = PTD__V1__FAILPOINT__INIT;
+
+	f.name = (char *)(uintptr_t) "rpc.reply";
+	f.action = (Ptd__V1__FailpointAction)(1 + sim_draw(random, 3));
+	f.this_connection = sim_draw(random, 2) != 0;
+	f.nth = 1 + (uint32_t)sim_draw(random, 4);
+	f.times = 1 + (uint32_t)sim_draw(random, 3);
+	if (f.action == PTD__V1__FAILPOINT_ACTION__FAILPOINT_ACTION_DELAY)
+		f.delay_ms = 1 + (uint32_t)sim_draw(random, 400);
+	f.time_to_live_ms = 1000;
+	f.grpc_status = f.action == PTD__V1__FAILPOINT_ACTION__FAILPOINT_ACTION_ERROR ? 14 : 0;
+	q.failpoint = &f;
+	pack(op, &q);
+}
+
+static void script_context(struct op *op)
+{
+	Ptd__V1__GetContextRequest get = PTD__V1__GET_CONTEXT_REQUEST__INIT;
+	Ptd__V1__ListContextsRequest list = PTD__V1__LIST_CONTEXTS_REQUEST__INIT;
+	Ptd__V1__WatchContextsRequest watch = PTD__V1__WATCH_CONTEXTS_REQUEST__INIT;
+	Ptd__V1__GetDigestRequest digest = PTD__V1__GET_DIGEST_REQUEST__INIT;
+	Ptd__V1__DumpContextRequest dump = PTD__V1__DUMP_CONTEXT_REQUEST__INIT;
+	Ptd__V1__DeleteContextRequest delete = PTD__V1__DELETE_CONTEXT_REQUEST__INIT;
+	Ptd__V1__DeleteMachineRequest remove = PTD__V1__DELETE_MACHINE_REQUEST__INIT;
+	Ptd__V1__GetMachineRequest machine = PTD__V1__GET_MACHINE_REQUEST__INIT;
+	char name[16], machine_name[8];
+
+	snprintf(name, sizeof(name), "m%u/c%u", op->machine, op->context);
+	snprintf(machine_name, sizeof(machine_name), "m%u", op->machine);
+	machine.name = machine_name;
+	if (op->by_name)
+		get.name = name;
+	else
+		get.handle = op->handle;
+	delete.handle = remove.handle = digest.context = dump.context = op->handle;
+	delete.request_id = remove.request_id = id_of(op);
+	remove.force = op->force;
+	digest.stable = dump.stable = op->stable;
+	switch (op->kind) {
+	case OP_GET_MACHINE: pack(op, &machine); break;
+	case OP_GET_CONTEXT: pack(op, &get); break;
+	case OP_LIST_CONTEXTS: pack(op, &list); break;
+	case OP_WATCH: pack(op, &watch); break;
+	case OP_GET_DIGEST: pack(op, &digest); break;
+	case OP_DUMP: pack(op, &dump); break;
+	case OP_DELETE_CONTEXT: pack(op, &delete); break;
+	default: pack(op, &remove); break;
+	}
+}
+
+void script_pack(struct sim *sim, struct op *op, uint64_t *random)
+{
+	switch (op->kind) {
+	case OP_CREATE_MACHINE: script_create_machine(op); break;
+	case OP_CREATE_CONTEXT: script_create_context(sim, op); break;
+	case OP_MAP:
+	case OP_UNMAP:
+	case OP_PROTECT: script_single(sim, op, random); break;
+	case OP_APPLY: script_apply(sim, op, random); break;
+	case OP_TRANSLATE: script_translate(sim, op, random); break;
+	case OP_ARM: script_arm(op, random); break;
+	default: script_context(op); break;
+	}
+}
