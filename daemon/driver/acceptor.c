@@ -60,17 +60,21 @@ static void hand_out(struct acceptor *acceptor, int fd)
 {
 	struct loop *loop = acceptor->loop;
 	struct server *server = loop->server;
-	struct principal principal;
-	uint32_t index = loop->index;
+	const struct listener *listener = acceptor->listener;
+	struct arrival arrival = {.fd = fd, .tcp = listener->tcp, .tls = listener->tls};
+	uint32_t index;
 
-	if (!peer_principal(fd, acceptor->listener->tcp, &principal)) {
+	if (!peer_principal(fd, listener->tcp, &arrival.principal)) {
 		close(fd);
 		return;
 	}
-	if (!acceptor->listener->tcp)
-		index = atomic_fetch_add_explicit(&server->next_loop, 1, memory_order_relaxed) %
-			server->loops;
-	loop_give(server->loop[index], fd, acceptor->listener, &principal);
+	if (listener->tcp) {
+		link_open(loop, &arrival);
+		return;
+	}
+	index = atomic_fetch_add_explicit(&server->next_loop, 1, memory_order_relaxed) %
+		server->loops;
+	loop_give(server->loop[index], &arrival);
 }
 
 static void on_readable(uv_poll_t *poll, int status, int events)

@@ -172,19 +172,15 @@ void loop_wake(struct loop *loop)
 	uv_async_send(&loop->async);
 }
 
-void loop_give(struct loop *loop, int fd, const struct listener *listener,
-	       const struct principal *principal)
+void loop_give(struct loop *loop, const struct arrival *arrived)
 {
 	struct arrival *arrival = malloc(sizeof(*arrival));
 
 	if (!arrival) {
-		close(fd);
+		close(arrived->fd);
 		return;
 	}
-	*arrival = (struct arrival){.fd = fd,
-				    .tcp = listener->tcp,
-				    .tls = listener->tls,
-				    .principal = *principal};
+	*arrival = *arrived;
 	uv_mutex_lock(&loop->lock);
 	arrival->next = loop->arrivals;
 	loop->arrivals = arrival;

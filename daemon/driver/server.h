@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <uv.h>
 
+struct arrival;
 struct loop;
 struct ssl_ctx_st;
 
@@ -43,8 +44,7 @@ void loop_run(struct loop *loop);
 void loop_destroy(struct loop *loop);
 /* Any thread: look at mail, the inbox and the drain. */
 void loop_wake(struct loop *loop);
-/* Any thread: gives a socket that `listener` accepted to the loop. */
-void loop_give(struct loop *loop, int fd, const struct listener *listener,
-	       const struct principal *principal);
+/* Any thread: gives an accepted socket to the loop. */
+void loop_give(struct loop *loop, const struct arrival *arrived);
 
 #endif

@@ -129,8 +129,7 @@ static void unlist(struct handshake *handshake)
 		return;
 	handshake->deadline_ms = 0;
 	TAILQ_REMOVE(&tls->pending, handshake, pending);
-	if (!--tls->pendings)
-		uv_timer_stop(&tls->timer);
+	tls->pendings--;
 }
 
 /* --- back on the loop ------------------------------------------------------------------------ */
@@ -285,6 +284,8 @@ static void on_sweep(uv_timer_t *timer)
 			refuse(h->tls->link, "no end of it in time");
 	}
 	tls_log_suppressed(tls);
+	if (!tls->pendings && !tls->suppressed)
+		uv_timer_stop(&tls->timer);
 	pump(tls);
 }
 
@@ -299,7 +300,7 @@ bool tls_begin(struct link *link)
 		free(handshake);
 		return false;
 	}
-	if (loop->pendings == TLS_PENDING)
+	if (loop->pendings >= TLS_PENDING)
 		tls_evict(link->loop);
 	link->tls = tls;
 	tls->link = link;
@@ -309,7 +310,8 @@ bool tls_begin(struct link *link)
 	handshake->begun_ms = uv_now(&loop->loop->uv);
 	handshake->deadline_ms = handshake->begun_ms + TLS_HANDSHAKE_MS;
 	TAILQ_INSERT_TAIL(&loop->pending, handshake, pending);
-	if (!loop->pendings++)
+	loop->pendings++;
+	if (!uv_is_active((uv_handle_t *)&loop->timer))
 		uv_timer_start(&loop->timer, on_sweep, TLS_SWEEP_MS, TLS_SWEEP_MS);
 	return true;
 }

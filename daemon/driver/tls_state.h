@@ -72,7 +72,7 @@ TAILQ_HEAD(handshakes, handshake);
 struct tls_loop {
 	struct loop *loop;
 	SSL_CTX *context;
-	uv_timer_t timer;		/* runs while something is pending */
+	uv_timer_t timer;		/* runs while something is pending, or to be said */
 	struct handshakes pending;	/* oldest first */
 	struct handshakes fresh, ready; /* queued: without a slot, and with one */
 	uint32_t pendings, slots, jobs;

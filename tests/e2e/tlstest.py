@@ -100,12 +100,12 @@ class Daemon(ptdtest.Daemon):
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return plain
 
-    def wait_line(self, pattern):
-        """Until that has been said on stderr; the match."""
+    def wait_line(self, pattern, start=0):
+        """Until that has been said on stderr, from there on; the match."""
         import time
         until = time.monotonic() + SECONDS
         while True:
-            found = re.search(pattern, self.stderr)
+            found = re.compile(pattern).search(self.stderr, start)
             if found:
                 return found
             if time.monotonic() > until:
