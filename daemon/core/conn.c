@@ -162,7 +162,7 @@ void conn_accept(struct shard *shard, const struct event *event)
 	conn->peer = event->peer;
 	event->peer->conn = conn;
 	link_conn(shard, conn);
-	conn_watch(conn);
+	conn_life_arm(conn);
 	if (!domain_principal_admit(shard->domain, &conn->principal, &conn->share))
 		conn_fail(conn, NGHTTP2_ENHANCE_YOUR_CALM,
 			  "too many connections of this principal");
@@ -184,6 +184,13 @@ static bool take_bytes(struct conn *conn, const uint8_t *data, size_t length)
 	return !conn->failing && !conn->closing;
 }
 
+/* Of a block that nghttp2 leaves out, because GOAWAY was sent, it does not tell the end. */
+static void end_block(struct conn *conn)
+{
+	if (conn->block_ends && !conn->input.left)
+		conn->block_since_ns = 0;
+}
+
 void conn_bytes(struct conn *conn, const uint8_t *data, size_t length)
 {
 	count(&conn->shard->counters->bytes_in, length);
@@ -192,6 +199,8 @@ void conn_bytes(struct conn *conn, const uint8_t *data, size_t length)
 	conn->heard_ns = conn->shard->now_ns;
 	conn->ping_sent_ns = 0;
 	input_take(conn, data, length, take_bytes);
+	if (conn->block_since_ns)
+		end_block(conn);
 	if (conn->open || conn->block_since_ns)
 		conn_watch(conn);
 	conn_pause_if_full(conn);

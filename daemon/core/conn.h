@@ -64,6 +64,7 @@ struct conn {
 	bool failing, terminated, dead; /* dead: nobody waits for our last words */
 	bool local;
 	bool cut;	 /* the DATA frame being made ends where the window does */
+	bool block_ends; /* the header block, with the frame that is being received */
 	bool starved;	 /* nghttp2 has met the end of memory */
 	bool in_session; /* nghttp2 is on the stack */
 	bool is_dirty, paused, closing, got_settings, sent_goaway;
@@ -78,6 +79,8 @@ void conn_closed(struct conn *conn);
 
 /* conn_life.c */
 void conn_life_begin(struct conn *conn, const struct event *event);
+/* Sets the timer to what is due first. */
+void conn_life_arm(struct conn *conn);
 /* Begins to drain: shutdown notice now, GOAWAY with `text` on the PING's answer or after a second,
  * the end when the calls are over or `grace_ns` have passed (0: no limit). */
 void conn_drain(struct conn *conn, const char *text, uint64_t grace_ns);

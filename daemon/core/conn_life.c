@@ -188,8 +188,9 @@ static uint64_t next_due(const struct conn *conn, uint64_t now_ns)
 	return earlier(due, conn->age_at_ns);
 }
 
-static void arm(struct conn *conn, uint64_t now_ns)
+void conn_life_arm(struct conn *conn)
 {
+	uint64_t now_ns = conn->shard->now_ns;
 	uint64_t due = next_due(conn, now_ns);
 
 	if (due != UINT64_MAX && !conn->closing)
@@ -211,7 +212,7 @@ void conn_tick(struct timer *timer, uint64_t now_ns)
 	check_drain(conn, now_ns);
 	principal_trim(&conn->share, PRINCIPAL_CALLS, conn->live);
 	principal_trim(&conn->share, PRINCIPAL_REQUEST, conn->body_bytes);
-	arm(conn, now_ns);
+	conn_life_arm(conn);
 }
 
 /* gRFC A8: HEADERS and DATA that we send make up for any number of PINGs, so that bandwidth probes
@@ -252,7 +253,7 @@ void conn_drain(struct conn *conn, const char *text, uint64_t grace_ns)
 		nghttp2_submit_ping(conn->session, NGHTTP2_FLAG_NONE, ping_drain);
 		conn_dirty(conn);
 	}
-	arm(conn, now);
+	conn_life_arm(conn);
 }
 
 void conn_drain_daemon(struct conn *conn)

@@ -31,6 +31,7 @@ static void begin_headers_frame(struct conn *conn, const nghttp2_frame_hd *hd)
 	conn->block_frames = 1;
 	conn->block_bytes = (uint32_t)hd->length;
 	conn->block_since_ns = conn->shard->now_ns;
+	conn->block_ends = hd->flags & NGHTTP2_FLAG_END_HEADERS;
 	if (hd->stream_id > conn->highest)
 		conn->highest = hd->stream_id;
 	else if (!stream_at(conn->session, hd->stream_id) && !recently_reset(conn, hd->stream_id))
@@ -41,6 +42,7 @@ static void begin_continuation(struct conn *conn, const nghttp2_frame_hd *hd)
 {
 	conn->block_frames++;
 	conn->block_bytes += (uint32_t)hd->length;
+	conn->block_ends = hd->flags & NGHTTP2_FLAG_END_HEADERS;
 	if (conn->block_frames > WIRE_MAX_CONTINUATIONS || conn->block_bytes > WIRE_HEADER_BLOCK)
 		conn_fail(conn, NGHTTP2_ENHANCE_YOUR_CALM, "header block too long");
 }
@@ -50,6 +52,8 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, 
 	struct conn *conn = user;
 
 	(void)session;
+	if (conn->block_ends)
+		conn->block_since_ns = 0;
 	switch (hd->type) {
 	case NGHTTP2_HEADERS: begin_headers_frame(conn, hd); break;
 	case NGHTTP2_CONTINUATION: begin_continuation(conn, hd); break;
