@@ -69,10 +69,14 @@ void conn_pause_if_full(struct conn *conn)
 	shard_act(conn->shard, ACTION_PAUSE)->peer = conn->peer;
 }
 
+/* With no write under way it is the peer's windows that hold the rest back, and only reading can
+ * open them. */
 static void resume_if_low(struct conn *conn)
 {
-	if (!conn->paused || conn->closing || conn->queued > WIRE_LOW_WATER ||
-	    nghttp2_session_get_outbound_queue_size(conn->session) >= WIRE_OUTBOUND_ITEMS / 2)
+	bool low = conn->queued <= WIRE_LOW_WATER &&
+		   nghttp2_session_get_outbound_queue_size(conn->session) < WIRE_OUTBOUND_ITEMS / 2;
+
+	if (!conn->paused || conn->closing || (conn->writing && !low))
 		return;
 	conn->paused = false;
 	shard_act(conn->shard, ACTION_RESUME)->peer = conn->peer;
