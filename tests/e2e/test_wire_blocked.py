@@ -7,19 +7,22 @@ import time
 
 import ptdtest
 from ptdtest import equal, test, true
-from rawh2 import PING, SECONDS, WINDOW_UPDATE, Connection, frame
+from rawh2 import (DATA, END_HEADERS, END_STREAM, HEADERS, PING, SECONDS, WINDOW_UPDATE, Connection, frame, message,
+                   request_headers)
 
 READ = "/ptd.v1.MachineService/ReadMemory"
 MIB = 1 << 20
 CALLS = 4
 
 
-def taken(connection):
-    """The daemon has read what was sent."""
-    deadline = time.monotonic() + SECONDS
+def taken(connection, seconds):
+    """The daemon has read what was sent; False: not in that time."""
+    deadline = time.monotonic() + seconds
     while struct.unpack("i", fcntl.ioctl(connection.socket, termios.TIOCOUTQ, bytes(4)))[0]:
-        true(time.monotonic() < deadline, "the daemon does not read")
+        if time.monotonic() > deadline:
+            return False
         time.sleep(0.001)
+    return True
 
 
 @test("answers that fill the connection's window do not keep the daemon from reading that it has grown")
@@ -29,13 +32,14 @@ def _():
         request = ptd.pb("machine").ReadMemoryRequest(machine=guest.machine.handle, address=0, length=MIB)
         with Connection(ptd, settings=struct.pack(">HI", 4, 4 * MIB), greedy=False) as c:
             c.send(frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", MIB)))
-            streams = [c.open(READ) for _i in range(CALLS)]
-            for stream in streams:
-                payload = request.SerializeToString()
-                c.data(stream, b"\0" + struct.pack(">I", len(payload)) + payload)
-            taken(c)
+            streams = list(range(1, 2 * CALLS, 2))
+            c.send(b"".join(  # all at once: they are read at once
+                frame(HEADERS, END_HEADERS, stream, c.header_block(request_headers(READ))) +
+                frame(DATA, END_STREAM, stream, message(request.SerializeToString())) for stream in streams))
+            true(taken(c, SECONDS), "the requests are not read")
+            # If it has not stopped reading before, it does with this frame.
             c.send(frame(PING, 0, 0, bytes(8)))
-            taken(c)  # now the daemon has seen a full queue, and stopped reading
+            taken(c, 0.2)
             while sum(len(c.reply(s).body) for s in streams) < MIB + 65535:
                 true(c.read_some(), "closed")
             c.send(frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", 16 * MIB)))
