@@ -230,7 +230,7 @@ enum call_result session_open_for(struct call *call, struct session_hold *hold, 
 	case PT_OK: return result;
 	case PT_NOT_FOUND: find_context(call, context, "context"); return CALL_DONE;
 	case PT_INVALID: return call_fail(call, o, "context: not that of this session");
-	case PT_TOO_LARGE: return call_fail(call, o, "session_id: too many sessions are kept");
+	case PT_TOO_LARGE: return call_fail(call, o, "max_sessions_per_principal: too many sessions are kept");
 	default: return call_fail(call, o, "session_id: no room to remember it");
 	}
 }
