@@ -288,7 +288,7 @@ static bool is_legal(struct looked *l, const struct call *call)
 	case PT_NOT_EMPTY: return !op->force;
 	case PT_GENERATION_MISMATCH:
 		return op->expected &&
-		       (!l->c || l->c->highest != op->expected ||
+		       (!l->c || l->c->dying || l->c->highest != op->expected ||
 			l->exec->generation != op->expected || oracle_others(l->exec));
 	case PT_REQUEST_ID_REUSED: return id_is_anothers(l);
 	case PT_CANCELLED:

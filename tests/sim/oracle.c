@@ -7,6 +7,8 @@
 
 #include "stream.h"
 
+#include <pt/outcome.h>
+
 #include <string.h>
 
 #define EXECS 1024
@@ -88,12 +90,25 @@ static struct model_context *context_of(struct sim *sim, const struct op *op)
 	return d ? model_context(&d->model, op->handle) : NULL;
 }
 
+static void tell(const struct sim *sim, const struct exec *exec, const char *what)
+{
+	const struct op *op = exec->op;
+
+	if (sim->tell)
+		fprintf(sim->tell, "\t%llu: client %u op %u %s %llx %s; %u items, %u errors\n",
+			(unsigned long long)sim->stats.events, op->client, op->number,
+			op_name(op->kind), (unsigned long long)op->handle, what, exec->items,
+			exec->errors);
+}
+
 void oracle_begin(struct sim *sim, struct exec *exec)
 {
 	const struct model_context *c = context_of(sim, exec->op);
 
-	if (!exec->generation)
+	if (!exec->generation) {
 		exec->generation = c ? c->highest : 1;
+		tell(sim, exec, "begins");
+	}
 	current = exec;
 }
 
@@ -146,6 +161,10 @@ void oracle_end(struct sim *sim, struct exec *exec, struct call *call)
 	const struct stream *stream = (const struct stream *)(const void *)call;
 	uint32_t at = (uint32_t)stream->id / 2;
 
+	tell(sim, exec,
+	     call->response    ? "ends"
+	     : call->abandoned ? "is undone"
+			       : pt_outcome_info(call->status.code)->name);
 	if (call->response)
 		decided(sim, exec, call);
 	else

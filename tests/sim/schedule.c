@@ -331,6 +331,7 @@ void sim_play(struct sim *sim, struct play *play)
 {
 	sim_open(sim, play->seed, play->scripts);
 	sim->plant = play->plant;
+	sim->tell = play->tell;
 	if (play->tell)
 		swarm_print(play->tell, sim);
 	if (play->list)

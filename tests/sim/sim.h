@@ -286,6 +286,7 @@ struct sim {
 	struct stats stats;
 	uint64_t digest;
 	struct scripts scripts;
+	FILE *tell; /* NULL, or where it is told what happens */
 	bool settling; /* no faults any more */
 	bool settled;  /* nothing is under way */
 	bool ending;   /* drained daemons stay down */
