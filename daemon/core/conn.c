@@ -98,7 +98,8 @@ bool conn_request_room(struct conn *conn, size_t bytes)
 {
 	size_t need = conn->body_bytes + bytes;
 
-	return need <= WIRE_BODY_BUDGET &&
+	conn->own_limit = need > WIRE_BODY_BUDGET;
+	return !conn->own_limit &&
 	       (need <= conn->share.held[PRINCIPAL_REQUEST] || !conn->share.account ||
 		principal_take(&conn->share, PRINCIPAL_REQUEST, need));
 }
@@ -152,8 +153,7 @@ void conn_accept(struct shard *shard, const struct event *event)
 	conn->resets_in = full_budget(WIRE_RESETS_IN, WIRE_RESETS_IN_RATE, shard->now_ns);
 	conn->resets_out = full_budget(WIRE_RESETS_OUT, WIRE_RESETS_OUT_RATE, shard->now_ns);
 	if (!session_open(conn)) {
-		if (conn->session)
-			nghttp2_session_del(conn->session);
+		session_memory_drop(conn);
 		timers_release(&shard->timers);
 		free(conn);
 		abort_new(shard, event);
@@ -181,7 +181,7 @@ static bool take_bytes(struct conn *conn, const uint8_t *data, size_t length)
 		conn_fail(conn, NGHTTP2_ENHANCE_YOUR_CALM, nghttp2_strerror((int)used));
 	else if (nghttp2_session_get_outbound_queue_size(conn->session) > WIRE_OUTBOUND_ITEMS)
 		conn_fail(conn, NGHTTP2_ENHANCE_YOUR_CALM, "too many frames wait to be sent");
-	return !conn->failing && !conn->closing;
+	return !conn->failing && !conn->closing && !conn->starved;
 }
 
 /* Of a block that nghttp2 leaves out, because GOAWAY was sent, it does not tell the end. */
@@ -220,26 +220,40 @@ static void free_conn(struct conn *conn)
 	unlink_conn(conn);
 	timers_release(&conn->shard->timers);
 	domain_principal_release(conn->shard->domain, &conn->share);
+	session_memory_drop(conn);
 	free(conn);
 }
 
-void conn_closed(struct conn *conn)
+static void drop_streams(struct conn *conn)
 {
 	struct stream *stream = conn->streams, *next;
 
-	conn->closing = true;
-	conn->peer = NULL;
-	timer_stop(&conn->shard->timers, &conn->timer);
-	conn_written(conn);
 	conn->live++; /* stays until all streams are dropped */
 	for (; stream; stream = next) {
 		next = stream->next;
 		stream_drop(stream);
 	}
 	conn_wake_waiting(conn);
-	nghttp2_session_del(conn->session);
-	conn->session = NULL;
 	conn->live--;
+}
+
+void conn_starved(struct conn *conn)
+{
+	conn_close(conn, ACTION_ABORT);
+	drop_streams(conn);
+	conn->session = NULL;
+}
+
+void conn_closed(struct conn *conn)
+{
+	conn->closing = true;
+	conn->peer = NULL;
+	timer_stop(&conn->shard->timers, &conn->timer);
+	conn_written(conn);
+	drop_streams(conn);
+	if (!conn->starved)
+		nghttp2_session_del(conn->session);
+	conn->session = NULL;
 	free_conn(conn);
 }
 

@@ -24,6 +24,7 @@ struct conn {
 	struct input input;
 	nghttp2_mem mem;
 	size_t mem_used;
+	struct mem_block *blocks; /* nghttp2's */
 	struct principal principal;
 	uint64_t number, random;
 	struct timer timer;
@@ -64,6 +65,7 @@ struct conn {
 	bool failing, terminated, dead; /* dead: nobody waits for our last words */
 	bool local;
 	bool cut;	 /* the DATA frame being made ends where the window does */
+	bool own_limit;	 /* it was the connection's that conn_request_room() met last */
 	bool block_ends; /* the header block, with the frame that is being received */
 	bool starved;	 /* nghttp2 has met the end of memory */
 	bool in_session; /* nghttp2 is on the stack */
@@ -132,6 +134,10 @@ bool session_open(struct conn *conn);
 
 /* Allocation functions for `conn`'s session. */
 nghttp2_mem session_memory(struct conn *conn);
+/* What is left of a session that was not taken apart. */
+void session_memory_drop(struct conn *conn);
+/* The session cannot be used any more: its streams end, and the peer is given up. */
+void conn_starved(struct conn *conn);
 
 void outbuf_release(struct shard *shard, struct outbuf *outbuf);
 void outbufs_free(struct shard *shard);

@@ -144,8 +144,8 @@ void conn_flush(struct conn *conn)
 	bool sound;
 
 	conn->is_dirty = false;
-	if (conn->starved && !conn->closing)
-		conn_close(conn, ACTION_ABORT);
+	if (conn->starved)
+		conn_starved(conn);
 	if (conn->closing || conn->writing || !conn->session)
 		return;
 	if (conn->failing && !conn->terminated)
