@@ -26,6 +26,10 @@ static void wire_limits(Ptd__V1__Limits *l, const struct wire_config *wire)
 	l->max_principal_output_bytes = WIRE_PRINCIPAL_OUTPUT_BYTES;
 	l->max_request_ids = LIMIT_REQUEST_IDS;
 	l->max_principal_request_ids = LIMIT_PRINCIPAL_REQUEST_IDS;
+	l->max_sessions_per_principal = LIMIT_SESSIONS_PRINCIPAL;
+	l->session_window = LIMIT_SESSION_WINDOW;
+	l->max_session_answer_bytes = LIMIT_SESSION_BYTES;
+	l->session_seconds = SESSION_TTL_NS / 1000000000;
 	l->request_id_seconds = REQUEST_ID_TTL_NS / SECOND;
 	l->permit_ping_milliseconds = wire->permit_ping_ns / (SECOND / 1000);
 }
