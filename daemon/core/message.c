@@ -16,11 +16,9 @@ static bool streams_in(const struct stream *stream)
 
 bool message_over_budget(struct stream *stream)
 {
-	stream_refuse(
-		stream,
-		principal_is_full(&stream->conn->share, PRINCIPAL_REQUEST)
-			? "max_principal_request_bytes: unfinished calls of this principal"
-			: "max_connection_request_bytes: unfinished calls of this connection");
+	stream_refuse(stream, stream->conn->own_limit
+				      ? "max_connection_request_bytes: of calls not over"
+				      : "max_principal_request_bytes: of calls not over");
 	return false;
 }
 
