@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""MappingService.Session with gRPC's own client: fields, replays, takeover between connections, drain."""
+import os
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import ptdtest  # noqa: E402
+from fieldtest import covers, guest, main, pb, ptd, stub  # noqa: E402
+from ptdtest import OUTCOME, PAGE, R, equal, test, true  # noqa: E402
+from sessiontest import AT, ATOMIC, BEST, EXEC, READ, UNMAP, WRITE, Stream  # noqa: E402
+
+IPA, PA, SLOT = 0x4000_0000, 0x20_0000, 0x8000_0000
+
+
+def outcomes(*names):
+    return [OUTCOME[name] for name in names]
+
+
+def error_of(answer, code):
+    equal((answer.WhichOneof("what"), answer.error.code), ("error", OUTCOME[code]))
+    true(answer.error.text)
+    return answer.error
+
+
+@test("open: an id is drawn, or the client's; last_seq, epoch and window as GetInfo has them")
+@covers("SessionOpen.context", "SessionOpen.session_id", "SessionRequest.seq")
+def _():
+    g, other = guest(), guest()
+    info = stub("server").GetInfo(pb("server").GetInfoRequest())
+    drawn = set()
+    for _ in range(3):
+        s = Stream(ptd())
+        opened = s.open(g.handle)
+        drawn.add(opened.session_id)
+        equal((len(opened.session_id), opened.last_seq), (16, 0))
+        equal((opened.epoch, opened.window), (info.epoch, info.limits.session_window))
+        equal(s.half_close(), [])
+    equal(len(drawn), 3)
+    s = Stream(ptd())
+    equal(s.open(g.handle, b"0123456789abcdef").session_id, b"0123456789abcdef")
+    equal(s.half_close(), [])
+    for context, session_id, name in ((other.handle, b"0123456789abcdef", "INVALID"), (g.handle, b"short", "INVALID"),
+                                      (g.handle + 1000, b"", "NOT_FOUND"), (0, b"", "INVALID")):
+        s = Stream(ptd())
+        s.send(seq=0, open=s.pb.SessionOpen(context=context, session_id=session_id))
+        s.end(name)
+    s = Stream(ptd())
+    s.send(seq=1, open=s.pb.SessionOpen(context=g.handle))
+    s.end("INVALID")
+
+
+@test("apply: as Apply does it, in order; what it would refuse is an error of the message")
+def _():
+    g = guest()
+    s = Stream(ptd())
+    s.open(g.handle)
+    pages = [IPA + n * PAGE for n in range(4)]
+    reply = s.ask(seq=1, apply=s.ops(pages, pa=[PA] * 4, mode=ATOMIC, want_outcomes=True))
+    equal((reply.seq, list(reply.apply.outcome), reply.apply.effects.leaves_written), (1, outcomes(*["MAPPED"] * 4), 4))
+    reply = s.ask(seq=2, apply=s.ops(pages[:2] + [IPA + 1] + pages[2:3], UNMAP, mode=BEST, want_outcomes=True))
+    equal(list(reply.apply.outcome), outcomes("UNMAPPED", "UNMAPPED", "MISALIGNED", "UNMAPPED"))
+    equal([(e.index, e.code) for e in reply.apply.errors], [(2, OUTCOME["MISALIGNED"])])
+    generation = reply.apply.generation
+    before = g.digest()
+    for seq, (request, code) in enumerate((
+            (s.ops(IPA, pa=PA, context=g.handle + 1), "INVALID"), (s.ops(IPA, pa=PA, request_id=b"x" * 16), "INVALID"),
+            (s.ops(IPA, pa=PA, expected_generation=generation + 1), "GENERATION_MISMATCH"),
+            (s.ops(IPA, pa=PA, mode=0), "INVALID"), (s.ops([IPA] * 65537, pa=[PA] * 65537), "TOO_LARGE"),
+            (s.ops(pages[3], pa=PA + PAGE, mode=ATOMIC), "OVERLAP")), 3):
+        answer = s.ask(seq=seq, apply=request)
+        equal(answer.seq, seq)
+        error = error_of(answer, code)
+    equal((error.index, error.ipa), (0, pages[3]))
+    equal(s.ask(seq=9, apply=s.ops(IPA, pa=PA, validate_only=True)).apply.effects.leaves_written, 1)
+    equal(g.digest(), before)
+    equal(s.ask(seq=10, apply=s.ops(IPA, pa=PA, context=g.handle, expected_generation=generation)).apply.applied, 1)
+    error_of(s.ask(seq=11), "INVALID")
+    equal(s.half_close(), [])
+
+
+@test("translate, access, handle_fault: each item has its result; a failure is data")
+@covers("Accesses.ipa", "Accesses.vcpu", "Accesses.access")
+def _():
+    g = guest()
+    g.slot(SLOT, 16 * PAGE, PA)
+    g.slot(SLOT + 16 * PAGE, PAGE, PA + 16 * PAGE, id=1, flags=1)
+    g.map(IPA, PAGE, PA + 5 * PAGE, prot=R)
+    s = Stream(ptd())
+    s.open(g.handle)
+    r = s.ask(seq=1, translate=s.accesses([IPA + 8, IPA, IPA + PAGE, 1 << 50, IPA], [READ, WRITE, READ, READ, 9])).results
+    equal(list(r.outcome), outcomes("OK", "DENIED", "NOT_MAPPED", "OUT_OF_RANGE", "INVALID"))
+    equal(list(r.pa), [PA + 5 * PAGE + 8, 0, 0, 0, 0])
+    equal([e >> 26 for e in r.esr], [0, 0x24, 0x24, 0, 0])
+    equal(list(r.hpfar), [0, 0, (IPA + PAGE) >> 8, 0, 0])  # unknown on a permission fault
+    # An access fills, and the next one hits; nothing is written.
+    r = s.ask(seq=2, access=s.accesses([SLOT + 4] * 3 + [SLOT + 16 * PAGE, SLOT + 64 * PAGE], [READ, READ, WRITE, WRITE, EXEC],
+                                       [1])).results
+    equal(list(r.outcome), outcomes("OK", "OK", "OK", "READ_ONLY", "NO_SLOT"))
+    equal(list(r.pa), [PA + 4] * 3 + [0, 0])
+    equal([e >> 26 for e in r.esr], [0x24, 0, 0, 0x24, 0x20])
+    equal(g.access(SLOT, length=8).data, bytes(8))
+    r = s.ask(seq=3, access=s.accesses([SLOT + PAGE, SLOT + PAGE, SLOT, SLOT], [AT, READ, READ, 0], [0, 1, 7, 0])).results
+    equal(list(r.outcome), outcomes("OK", "OK", "INVALID", "INVALID"))
+    r = s.ask(seq=4, handle_fault=s.accesses([SLOT + 2 * PAGE, SLOT + 2 * PAGE, SLOT + 64 * PAGE, SLOT], [WRITE, READ, READ, AT])).results
+    equal(list(r.outcome), outcomes("MAPPED", "ALREADY_MAPPED", "NO_SLOT", "INVALID"))
+    equal(r.pa[0], PA + 2 * PAGE)
+    true(r.esr[0] and not r.esr[1])
+    for seq, (columns, code) in enumerate(((([], [READ]), "INVALID"), (([IPA, IPA], [READ] * 3), "INVALID"),
+                                           (([IPA], []), "INVALID"), (([IPA, IPA, IPA], [READ], [0, 0]), "INVALID"),
+                                           (([IPA] * 65537, [READ]), "TOO_LARGE")), 5):
+        error_of(s.ask(seq=seq, access=s.accesses(*columns)), code)
+    r = s.ask(seq=10, translate=s.accesses([IPA] * 65536, [READ])).results
+    equal((len(r.outcome), set(r.outcome), set(r.pa)), (65536, {0}, {PA + 5 * PAGE}))
+    equal(s.half_close(), [])
+
+
+@test("a message done before gets its answer on another connection, and takes effect once")
+def _():
+    g = guest()
+    s = Stream(ptd(), ptd().channel())
+    session_id = s.open(g.handle).session_id
+    asked = [s.ops(IPA + n * PAGE, pa=PA, want_outcomes=True) for n in range(100)]
+    for seq, request in enumerate(asked, 1):
+        s.send(seq=seq, apply=request)
+    first = [s.receive() for _ in asked]
+    equal([a.seq for a in first], list(range(1, 101)))
+    digest = g.digest()
+    s.cancel()
+    t = Stream(ptd(), ptd().channel())
+    equal(t.open(g.handle, session_id).last_seq, 100)
+    for seq in range(37, 101):
+        t.send(seq=seq, apply=asked[seq - 1])
+    equal([t.receive() for _ in range(64)], first[36:])
+    error_of(t.ask(seq=36, apply=asked[35]), "REPLY_GONE")
+    error_of(t.ask(seq=100, apply=asked[0]), "REQUEST_ID_REUSED")
+    equal(g.digest(), digest)
+    t.send(seq=102, apply=asked[0])
+    equal(t.end("WRONG_STATE"), "seq: 102 came; 101 is due")
+
+
+@test("an open session is taken over: from connection to connection, round the loops")
+def _():
+    g = guest()
+    older = Stream(ptd(), ptd().channel())
+    session_id = older.open(g.handle).session_id
+    for turn in range(1, 9):
+        newer = Stream(ptd(), ptd().channel())
+        equal(newer.open(g.handle, session_id).last_seq, turn - 1)
+        older.end("TAKEN_OVER")
+        equal(newer.ask(seq=turn, apply=newer.ops(IPA + turn * PAGE, pa=PA)).apply.applied, 1)
+        older = newer
+    equal(older.half_close(), [])
+
+
+@test("two clients that open one session in turn, with messages in flight, lose no effect and make none twice")
+def _():
+    g = guest()
+    session_id = b"in turns, 16 b.."
+    done, stream = 0, Stream(ptd(), ptd().channel())
+    stream.open(g.handle, session_id)
+    for _ in range(12):
+        for seq in range(done + 1, done + 41):
+            stream.send(seq=seq, apply=stream.ops(IPA + seq * PAGE, pa=PA, want_outcomes=True))
+        other = Stream(ptd(), ptd().channel())
+        last = other.open(g.handle, session_id).last_seq
+        true(done <= last <= done + 40, f"{last} after {done}")
+        for seq in range(done + 1, last + 1):
+            answer = other.ask(seq=seq, apply=other.ops(IPA + seq * PAGE, pa=PA, want_outcomes=True))
+            equal(list(answer.apply.outcome), outcomes("MAPPED"))
+        done, stream = last, other
+    equal(stream.half_close(), [])
+
+
+@test("a context that is deleted fails messages, not the stream")
+def _():
+    g = guest()
+    s = Stream(ptd())
+    s.open(g.handle)
+    equal(s.ask(seq=1, apply=s.ops(IPA, pa=PA)).apply.applied, 1)
+    stub("context").DeleteContext(pb("context").DeleteContextRequest(handle=g.handle))
+    error_of(s.ask(seq=2, apply=s.ops(IPA, kind=UNMAP)), "NOT_FOUND")
+    error_of(s.ask(seq=3, translate=s.accesses([IPA], [READ])), "NOT_FOUND")
+    equal(s.ask(seq=1, apply=s.ops(IPA, pa=PA)).apply.applied, 1)
+    equal(s.half_close(), [])
+
+
+@test("a reader that pauses gets all answers in the end")
+def _():
+    g = guest()
+    s = Stream(ptd(), ptd().channel())
+    s.open(g.handle)
+    request = s.accesses([IPA] * 400, [READ])
+    for seq in range(1, 301):
+        s.send(seq=seq, translate=request)
+    equal([s.receive().seq for _ in range(300)], list(range(1, 301)))
+    equal(s.half_close(), [])
+
+
+@test("a drain ends the stream with UNAVAILABLE, and the daemon ends well")
+def _():
+    with ptdtest.Daemon(loops=2) as daemon:
+        g = ptdtest.Guest(daemon)
+        s = Stream(daemon, daemon.channel())
+        s.open(g.handle)
+        equal(s.ask(seq=1, apply=s.ops(IPA, pa=PA)).apply.applied, 1)
+        daemon.stub("server", "ServerService").Drain(daemon.pb("server").DrainRequest())
+        true("opened again" in s.end("DRAINING"))
+        equal(daemon.process.wait(20), 0)
+
+
+main()
