@@ -509,6 +509,11 @@ const struct ptd_status *ptd_connection(const struct ptd_client *client)
 									: connection;
 }
 
+struct ptd_core *ptd_client_core(struct ptd_client *client)
+{
+	return client->core;
+}
+
 int ptd_fd(const struct ptd_client *client)
 {
 	return client->fd;

@@ -265,6 +265,17 @@ bool core_gone(const struct core *core)
 	return core->gone;
 }
 
+uint64_t core_now_ns(const struct core *core)
+{
+	return core->now_ns;
+}
+
+uint64_t core_retry_ns(struct core *core, uint32_t n, int64_t retry_after_ms)
+{
+	return core->now_ns + (retry_after_ms >= 0 ? (uint64_t)retry_after_ms * 1000000
+						   : core_backoff_ns(core, n));
+}
+
 bool core_reconnects(const struct core *core)
 {
 	return core->config.reconnects;

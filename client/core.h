@@ -31,6 +31,7 @@ struct ptd_call {
 	bool maybe;	       /* an earlier attempt may have been executed */
 	bool replay;	       /* sending it again does no harm */
 	bool live;	       /* on the connection; otherwise it waits for one, or is over */
+	bool begun;	       /* messages have been framed while it was open: not kept whole */
 	bool open;	       /* more messages may follow */
 	bool deferred;	       /* nghttp2 waits for more of the request */
 	bool solo;    /* the caller waits for this very call: the core hands it over by flag */
@@ -74,6 +75,7 @@ struct core_request {
 	size_t length;
 	uint32_t timeout_ms; /* 0: none */
 	uint32_t flags;	     /* PTD_CALL_... */
+	uint64_t not_before_ns;
 	ptd_message_fn *message;
 	ptd_reply_fn *done;
 	void *arg;
@@ -109,6 +111,10 @@ void core_abandon(struct core *core, const char *why);
 bool core_gone(const struct core *core);
 /* The connection takes calls. */
 bool core_open(const struct core *core);
+/* Of the latest step; and when to try for the n-th time (from 0) what the daemon refused, or asked
+ * to be tried after so many milliseconds. */
+uint64_t core_now_ns(const struct core *core);
+uint64_t core_retry_ns(struct core *core, uint32_t n, int64_t retry_after_ms);
 bool core_reconnects(const struct core *core);
 /* There are calls without a connection and the time to try has come: not before *at_ns. */
 bool core_wants_connection(const struct core *core, uint64_t *at_ns);

@@ -108,10 +108,9 @@ static uint64_t retry_at(struct core *core, const struct ptd_call *call)
 {
 	uint64_t at_ns = CORE_NEVER;
 
-	if (call->pushback_ms >= 0 && (call->status.grpc == 8 || call->status.grpc == 14))
-		at_ns = core->now_ns + (uint64_t)call->pushback_ms * 1000000;
-	else if (call->pushback_ms == PTD_RETRY_UNSAID && call->status.grpc == 14)
-		at_ns = core->now_ns + core_backoff_ns(core, call->attempts - 1);
+	if ((call->pushback_ms >= 0 && (call->status.grpc == 8 || call->status.grpc == 14)) ||
+	    (call->pushback_ms == PTD_RETRY_UNSAID && call->status.grpc == 14))
+		at_ns = core_retry_ns(core, call->attempts - 1, call->pushback_ms);
 	return at_ns < call->deadline_ns ? at_ns : CORE_NEVER;
 }
 
@@ -152,13 +151,8 @@ static void end_by_http(struct core *core, struct ptd_call *call)
 	core_end(core, call, false);
 }
 
-static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t error, void *user)
+static void end_call(struct core *core, struct ptd_call *call, uint32_t error)
 {
-	struct core *core = user;
-	struct ptd_call *call = nghttp2_session_get_stream_user_data(session, stream_id);
-
-	if (!call)
-		return 0;
 	if (call->grpc >= 0)
 		end_by_trailers(core, call);
 	else if (call->http && call->http != 200)
@@ -167,14 +161,22 @@ static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t
 		end_refused(core, call);
 	else
 		end_by_reset(core, call, error);
+}
+
+static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t error, void *user)
+{
+	struct ptd_call *call = nghttp2_session_get_stream_user_data(session, stream_id);
+
+	if (call)
+		end_call(user, call, error);
 	return 0;
 }
 
 static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
 	struct core *core = user;
+	struct ptd_call *call;
 
-	(void)session;
 	core->greeted = true;
 	if (core->holding) {
 		core->holding = false;
@@ -182,6 +184,15 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 	}
 	if (frame->hd.type == NGHTTP2_GOAWAY)
 		core->goodbye = true;
+	/* The daemon is done before the request is: nothing more can come. */
+	if ((frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) &&
+	    (frame->hd.flags & NGHTTP2_FLAG_END_STREAM)) {
+		call = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+		if (call && (call->open || core_queued(call))) {
+			core_forget_stream(core, call, NGHTTP2_CANCEL);
+			end_call(core, call, NGHTTP2_NO_ERROR);
+		}
+	}
 	return 0;
 }
 

@@ -106,9 +106,22 @@ static ssize_t read_request(nghttp2_session *session, int32_t stream_id, uint8_t
 	if (!call->sent && call->request_sent >= call->first_end &&
 	    (call->first_end || !call->open)) {
 		call->sent = true;
+		call->begun = call->open;
 		core->stamping = call;
 	}
 	return (ssize_t)left;
+}
+
+/* What has left makes room. A request that may have to be sent again is kept whole. */
+static void forget_sent(struct ptd_call *call)
+{
+	size_t left = call->request_length - call->request_sent;
+
+	if (!call->open || !call->sent || call->request_sent < left)
+		return;
+	memmove(call->request, call->request + call->request_sent, left);
+	call->request_sent = 0;
+	call->request_length = left;
 }
 
 static bool append_message(struct ptd_call *call, const void *data, size_t length)
@@ -117,9 +130,7 @@ static bool append_message(struct ptd_call *call, const void *data, size_t lengt
 	const uint8_t prefix[CORE_PREFIX] = {0, (uint8_t)(n >> 24), (uint8_t)(n >> 16),
 					     (uint8_t)(n >> 8), (uint8_t)n};
 
-	/* A request that may have to be sent again is kept whole. */
-	if (call->sent && call->request_sent == call->request_length)
-		call->request_sent = call->request_length = 0;
+	forget_sent(call);
 	if (length > UINT32_MAX - CORE_PREFIX ||
 	    !core_reserve(&call->request, &call->request_capacity,
 			  call->request_length + length + CORE_PREFIX))
@@ -211,6 +222,11 @@ void core_submit_waiting(struct core *core)
 	}
 }
 
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 /* --- start and end -------------------------------------------------------------------------- */
 
 static struct ptd_call *take_free(struct core *core)
@@ -247,9 +263,9 @@ static void reset_call(struct ptd_call *call, const struct core_request *request
 	call->method = request->method;
 	call->request_length = call->first_end = 0;
 	call->deadline_ns = CORE_NEVER;
-	call->retry_ns = 0;
+	call->retry_ns = request->not_before_ns;
 	call->attempts = 0;
-	call->maybe = call->live = call->solo = call->over = false;
+	call->begun = call->maybe = call->live = call->solo = call->over = false;
 	call->replay = request->flags & PTD_CALL_REPLAY;
 	call->open = request->flags & PTD_CALL_OPEN;
 	call->message = request->message;
@@ -268,8 +284,7 @@ static struct ptd_call *refuse(struct ptd_status *why, enum ptd_where where, int
 static void set_deadline(struct core *core, struct ptd_call *call, uint32_t timeout_ms)
 {
 	call->deadline_ns = core->now_ns + timeout_ms * UINT64_C(1000000) + CORE_DEADLINE_GRACE_NS;
-	if (call->deadline_ns < core->next_deadline)
-		core->next_deadline = call->deadline_ns;
+	core->next_deadline = least(core->next_deadline, call->deadline_ns);
 }
 
 struct ptd_call *core_start(struct core *core, const struct core_request *request, uint64_t now_ns,
@@ -292,7 +307,9 @@ struct ptd_call *core_start(struct core *core, const struct core_request *reques
 	if (request->timeout_ms)
 		set_deadline(core, call, request->timeout_ms);
 	call_list_append(&core->waiting, call);
-	if (core_open(core))
+	if (call->retry_ns > now_ns)
+		core->next_deadline = least(core->next_deadline, call->retry_ns);
+	else if (core_open(core))
 		core_submit(core, call);
 	else if (!core->config.reconnects && core->session && !core->holding)
 		core_end_locally(core, call, PTD_WHERE_CONNECT, 14,
@@ -343,8 +360,8 @@ size_t core_queued(const struct ptd_call *call)
 bool core_again(struct core *core, struct ptd_call *call, uint64_t at_ns)
 {
 	bool may = core->config.reconnects && !core->gone && !(call->message && call->messages) &&
-		   call->attempts < core->config.retries + 1 &&
-		   (!call->sent || (call->replay && !call->open));
+		   call->attempts < core->config.retries + 1 && (!call->sent || call->replay) &&
+		   !call->begun;
 
 	if (!may)
 		return false;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The typed calls of ptd.h: C structs on the outside, ptd.v1 messages on the wire. */
+#include "typed.h"
 #include "core.h"
 #include "status.h"
 
@@ -67,8 +68,8 @@ static void *call(struct ptd_client *client, const char *method, const ProtobufC
 	return response;
 }
 
-static void copy_effects(struct ptd_effects *to, const Ptd__V1__Effects *from, uint64_t generation,
-			 uint32_t outcome)
+void effects_read(struct ptd_effects *to, const Ptd__V1__Effects *from, uint64_t generation,
+		  uint32_t outcome)
 {
 	if (!to)
 		return;
@@ -141,7 +142,7 @@ enum ptd_state ptd_map(struct ptd_client *client, uint64_t context, struct ptd_i
 	response = call(client, "/ptd.v1.MappingService/Map", &request.base,
 			with_id(&request.request_id), &ptd__v1__map_response__descriptor, status);
 	if (response)
-		copy_effects(effects, response->effects, response->generation, response->outcome);
+		effects_read(effects, response->effects, response->generation, response->outcome);
 	ptd__v1__map_response__free_unpacked(response, NULL);
 	return (enum ptd_state)status->state;
 }
@@ -162,7 +163,7 @@ enum ptd_state ptd_unmap(struct ptd_client *client, uint64_t context, struct ptd
 	response = call(client, "/ptd.v1.MappingService/Unmap", &request.base,
 			with_id(&request.request_id), &ptd__v1__unmap_response__descriptor, status);
 	if (response)
-		copy_effects(effects, response->effects, response->generation, response->outcome);
+		effects_read(effects, response->effects, response->generation, response->outcome);
 	ptd__v1__unmap_response__free_unpacked(response, NULL);
 	return (enum ptd_state)status->state;
 }
@@ -186,7 +187,7 @@ enum ptd_state ptd_protect(struct ptd_client *client, uint64_t context, struct p
 		call(client, "/ptd.v1.MappingService/Protect", &request.base,
 		     with_id(&request.request_id), &ptd__v1__protect_response__descriptor, status);
 	if (response)
-		copy_effects(effects, response->effects, response->generation, response->outcome);
+		effects_read(effects, response->effects, response->generation, response->outcome);
 	ptd__v1__protect_response__free_unpacked(response, NULL);
 	return (enum ptd_state)status->state;
 }

@@ -171,6 +171,11 @@ void ptd_uv_cancel(struct ptd_uv *uv, struct ptd_call *call)
 		ptd_core_cancel(uv->core, call);
 }
 
+struct ptd_core *ptd_uv_core(struct ptd_uv *uv)
+{
+	return uv->core;
+}
+
 size_t ptd_uv_outstanding(const struct ptd_uv *uv)
 {
 	return uv->core ? ptd_core_outstanding(uv->core) : 0;

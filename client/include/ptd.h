@@ -235,6 +235,10 @@ PTD_API int ptd_fd(const struct ptd_client *client);
 PTD_API bool ptd_wants_write(const struct ptd_client *client);
 PTD_API int ptd_wait_ms(struct ptd_client *client);
 
+/* The core under a client: for <ptd_session.h>. [MT-Client] */
+struct ptd_core;
+PTD_API struct ptd_core *ptd_client_core(struct ptd_client *client);
+
 /* The library's version, "0.1.0". [MT-Safe] */
 PTD_API const char *ptd_version(void);
 

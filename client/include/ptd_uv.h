@@ -45,6 +45,10 @@ PTD_API void ptd_uv_cancel(struct ptd_uv *uv, struct ptd_call *call);
 PTD_API size_t ptd_uv_outstanding(const struct ptd_uv *uv);
 PTD_API const struct ptd_status *ptd_uv_connection(const struct ptd_uv *uv);
 
+/* The core under a client: for <ptd_session.h>. [MT-Loop] */
+struct ptd_core;
+PTD_API struct ptd_core *ptd_uv_core(struct ptd_uv *uv);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The examples of libptd do what they say, over sockets, TLS and connections that are cut."""
+import json
 import os
 import shutil
 import subprocess
@@ -89,10 +90,23 @@ def _():
         true("done, sent 2 time(s)\n" in seen, str(seen))
 
 
+@test("session maps each of its pages once, though its connection is cut again and again")
+def _():
+    with ptdtest.Daemon(loops=2) as ptd:
+        ptdtest.Guest(ptd)
+        equal(example("session", ptd.endpoint, "m0/g0", "3000").stdout, "3000 done, 0 failed, 0 unknown\n")
+        ptd.ptctl("unmap", "m0/g0", "0x40000000", "1G")
+        before = generation(ptd)
+        limits = [(5000 + 977 * i, None) if i % 2 else (None, 3000 + 433 * i) for i in range(12)]
+        with clientproxy.Proxy(ptd.socket, limits=limits) as proxy:
+            equal(example("session", proxy.endpoint, "m0/g0", "3000").stdout, "3000 done, 0 failed, 0 unknown\n")
+            equal(len(proxy.links), 13)
+        # One generation for each change that took effect.
+        equal(generation(ptd), before + 3000)
+
+
 def generation(ptd):
-    words = ptd.ptctl("context", "show", "m0/g0", "-o", "json").stdout
-    import json
-    return json.loads(words)["context"]["generation"]
+    return json.loads(ptd.ptctl("context", "show", "m0/g0", "-o", "json").stdout)["context"]["generation"]
 
 
 @test("the C++ example compiles as C++17 without a warning and translates")

@@ -1,26 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Calls over connections that are cut: how each call ends, and how often it takes effect.
- *
- * The daemon here is made by hand, frame by frame, so that both ends do not share one mistake. It
- * executes a request when its last byte has come, and knows the 16-byte bodies that it has
+ * Calls over connections that are cut: how each call ends, and how often it takes effect. The
+ * daemon executes a request when its last byte has come, and knows the 16-byte bodies that it has
  * executed.
  */
-#include "client/core.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "client_peer.h"
 
 #define METHOD "/ptd.v1.MappingService/Map"
-#define MS     UINT64_C(1000000)
 #define IDS    8
-
-enum { DATA = 0, HEADERS = 1, RST_STREAM = 3, SETTINGS = 4, GOAWAY = 7 };
 
 /* What the daemon does with a request that is complete. */
 enum manner { ANSWER, SILENT, REFUSE, REFUSE_ONCE, OVERLOADED_ONCE, NEVER_AGAIN, LEAVE_OUT };
@@ -28,30 +15,9 @@ enum manner { ANSWER, SILENT, REFUSE, REFUSE_ONCE, OVERLOADED_ONCE, NEVER_AGAIN,
 struct daemon {
 	enum manner manner;
 	const char *pushback; /* of OVERLOADED_ONCE */
-	unsigned effects, requests, connections;
+	unsigned effects, requests;
 	char ids[IDS][16];
 	unsigned id_count;
-};
-
-/* One connection. */
-struct peer {
-	struct daemon *daemon;
-	uint8_t in[65536], out[65536];
-	size_t in_length, parsed, out_length, taken;
-	struct body {
-		uint8_t bytes[64];
-		size_t length;
-	} body[64];
-};
-
-struct world {
-	struct ptd_core *core;
-	struct daemon daemon;
-	struct peer *peer; /* NULL: not connected */
-	uint64_t now, wake;
-	size_t up, down;	 /* bytes moved over this connection */
-	size_t cut_up, cut_down; /* where the first connection ends */
-	enum ptd_core_want last;
 };
 
 struct end {
@@ -61,31 +27,9 @@ struct end {
 	uint32_t attempts;
 };
 
-static void frame(struct peer *peer, int type, int flags, uint32_t stream, const void *payload,
-		  size_t length)
+static struct daemon *daemon_of(const struct world *world)
 {
-	uint8_t head[9] = {
-		0, (uint8_t)(length >> 8), (uint8_t)length, (uint8_t)type, (uint8_t)flags, 0,
-		0, (uint8_t)(stream >> 8), (uint8_t)stream};
-
-	assert_true(peer->out_length + length + 9 <= sizeof(peer->out));
-	memcpy(peer->out + peer->out_length, head, 9);
-	if (length)
-		memcpy(peer->out + peer->out_length + 9, payload, length);
-	peer->out_length += length + 9;
-}
-
-/* HPACK: literal without indexing, new name. */
-static size_t header(uint8_t *to, const char *name, const char *value)
-{
-	size_t n = strlen(name), v = strlen(value);
-
-	to[0] = 0;
-	to[1] = (uint8_t)n;
-	memcpy(to + 2, name, n);
-	to[2 + n] = (uint8_t)v;
-	memcpy(to + 3 + n, value, v);
-	return 3 + n + v;
+	return world->daemon;
 }
 
 static void answer(struct peer *peer, uint32_t stream)
@@ -130,7 +74,7 @@ static void execute(struct daemon *daemon, const struct body *body)
 
 static void take_request(struct peer *peer, uint32_t stream)
 {
-	struct daemon *daemon = peer->daemon;
+	struct daemon *daemon = peer->world->daemon;
 	enum manner manner = daemon->manner;
 	const uint8_t cancel_refused[4] = {0, 0, 0, 7};
 	const uint8_t leave_out[8] = {0};
@@ -152,124 +96,11 @@ static void take_request(struct peer *peer, uint32_t stream)
 	}
 }
 
-static void take_frame(struct peer *peer, int type, int flags, uint32_t stream,
-		       const uint8_t *payload, size_t length)
+static void take_body(struct peer *peer, uint32_t stream, struct body *body, bool end)
 {
-	if (type == SETTINGS && !(flags & 1))
-		frame(peer, SETTINGS, 1, 0, NULL, 0);
-	if (type != DATA)
-		return;
-	assert_true(stream < 64);
-	assert_true(peer->body[stream].length + length <= sizeof(peer->body[0].bytes));
-	memcpy(peer->body[stream].bytes + peer->body[stream].length, payload, length);
-	peer->body[stream].length += length;
-	if (flags & 1)
+	(void)body;
+	if (end)
 		take_request(peer, stream);
-}
-
-static void take_bytes(struct peer *peer, const uint8_t *bytes, size_t length)
-{
-	assert_true(peer->in_length + length <= sizeof(peer->in));
-	memcpy(peer->in + peer->in_length, bytes, length);
-	peer->in_length += length;
-	if (!peer->parsed && peer->in_length >= 24) {
-		assert_memory_equal(peer->in, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 24);
-		peer->parsed = 24;
-	}
-	while (peer->parsed && peer->in_length - peer->parsed >= 9) {
-		const uint8_t *head = peer->in + peer->parsed;
-		size_t size = (size_t)head[0] << 16 | (size_t)head[1] << 8 | head[2];
-
-		if (peer->in_length - peer->parsed < 9 + size)
-			break;
-		take_frame(peer, head[3], head[4], (uint32_t)head[7] << 8 | head[8], head + 9,
-			   size);
-		peer->parsed += 9 + size;
-	}
-}
-
-/* --- the transport --------------------------------------------------------------------------- */
-
-static void cut(struct world *world)
-{
-	free(world->peer);
-	world->peer = NULL;
-	ptd_core_lost(world->core, world->now, "cut");
-}
-
-static void connect_peer(struct world *world)
-{
-	world->peer = calloc(1, sizeof(*world->peer));
-	world->peer->daemon = &world->daemon;
-	world->up = world->down = 0;
-	frame(world->peer, SETTINGS, 0, 0, NULL, 0);
-	assert_true(ptd_core_connected(world->core, world->now));
-	/* Cuts are of the first connection. */
-	if (world->daemon.connections++)
-		world->cut_up = world->cut_down = SIZE_MAX;
-}
-
-static size_t least(size_t a, size_t b)
-{
-	return a < b ? a : b;
-}
-
-/* Moves what there is. False: nothing. */
-static bool move(struct world *world)
-{
-	struct peer *peer = world->peer;
-	const uint8_t *bytes;
-	size_t up = least(ptd_core_output(world->core, &bytes), world->cut_up - world->up);
-	size_t down;
-
-	if (up) {
-		take_bytes(peer, bytes, up);
-		ptd_core_wrote(world->core, up);
-	}
-	down = least(peer->out_length - peer->taken, world->cut_down - world->down);
-	if (down)
-		ptd_core_input(world->core, peer->out + peer->taken, down, world->now);
-	peer->taken += down;
-	world->up += up;
-	world->down += down;
-	if (world->up == world->cut_up || world->down == world->cut_down)
-		cut(world);
-	return up || down;
-}
-
-/* Does what the core wants. False: nothing. */
-static bool obey(struct world *world)
-{
-	world->last = ptd_core_step(world->core, world->now, &world->wake);
-	if (world->last == PTD_CORE_CONNECT)
-		connect_peer(world);
-	else if (world->last == PTD_CORE_CLOSE)
-		cut(world);
-	return world->last == PTD_CORE_CONNECT || world->last == PTD_CORE_CLOSE;
-}
-
-/* Until nothing happens any more at this time. */
-static void settle(struct world *world)
-{
-	bool again;
-
-	obey(world);
-	do {
-		again = world->peer && move(world);
-		again = obey(world) || again;
-		again = ptd_core_deliver(world->core) || again;
-	} while (again);
-}
-
-/* Until nothing happens at any time. */
-static void run(struct world *world)
-{
-	settle(world);
-	while (ptd_core_outstanding(world->core) && world->wake != UINT64_MAX) {
-		assert_true(world->wake > world->now);
-		world->now = world->wake;
-		settle(world);
-	}
 }
 
 static void on_end(void *arg, const struct ptd_reply *reply)
@@ -286,22 +117,7 @@ static void on_end(void *arg, const struct ptd_reply *reply)
 
 static struct world *open_world(uint32_t reconnects, size_t cut_up, size_t cut_down)
 {
-	struct ptd_options options = {
-		.size = sizeof(options), .reconnects = reconnects, .backoff_ms = 100, .seed = 7};
-	struct world *world = calloc(1, sizeof(*world));
-
-	world->core = ptd_core_create(&options, NULL, NULL);
-	world->cut_up = cut_up;
-	world->cut_down = cut_down;
-	assert_non_null(world->core);
-	return world;
-}
-
-static void close_world(struct world *world)
-{
-	ptd_core_destroy(world->core);
-	free(world->peer);
-	free(world);
+	return make_world(sizeof(struct daemon), reconnects, cut_up, cut_down);
 }
 
 static struct ptd_call *start(struct world *world, const char *body, uint32_t flags,
@@ -350,7 +166,7 @@ static struct end cut_call(uint32_t reconnects, const char *body, uint32_t flags
 	start(world, body, flags, 60000, &end);
 	run(world);
 	assert_int_equal(end.count, 1);
-	*effects = world->daemon.effects;
+	*effects = daemon_of(world)->effects;
 	close_world(world);
 	return end;
 }
@@ -432,8 +248,8 @@ static void a_pipeline_that_is_cut_anywhere_has_each_effect_once(void **state)
 		run(world);
 		for (int i = 0; i < 4; i++)
 			assert_true(ends[i].count == 1 && ends[i].state == PTD_STATE_OK);
-		assert_int_equal(world->daemon.effects, 4);
-		length = world->daemon.connections == 1 ? at : at + 2;
+		assert_int_equal(daemon_of(world)->effects, 4);
+		length = world->connections == 1 ? at : at + 2;
 		last = length;
 		close_world(world);
 	}
@@ -447,10 +263,10 @@ static void a_deadline_holds_over_connections_that_come_and_go(void **state)
 	struct end silent = {0}, unsent = {0};
 
 	(void)state;
-	world->daemon.manner = SILENT;
+	daemon_of(world)->manner = SILENT;
 	start(world, WITH_ID, PTD_CALL_REPLAY, 1000, &silent);
 	settle(world);
-	assert_int_equal(world->daemon.requests, 1);
+	assert_int_equal(daemon_of(world)->requests, 1);
 	while (!silent.count) {
 		uint64_t before = world->now;
 
@@ -466,7 +282,7 @@ static void a_deadline_holds_over_connections_that_come_and_go(void **state)
 	assert_int_equal(silent.state, PTD_STATE_UNKNOWN);
 	assert_int_equal(silent.status.grpc, 4);
 	assert_true(silent.attempts > 1);
-	assert_int_equal(world->daemon.effects, 1);
+	assert_int_equal(daemon_of(world)->effects, 1);
 	/* No connection at all: it cannot have been done. */
 	if (world->peer)
 		cut(world);
@@ -542,12 +358,12 @@ static void a_refused_stream_is_sent_again_even_without_an_id(void **state)
 	struct end end = {0};
 
 	(void)state;
-	world->daemon.manner = REFUSE_ONCE;
+	daemon_of(world)->manner = REFUSE_ONCE;
 	start(world, WITHOUT, 0, 0, &end);
 	run(world);
 	assert_int_equal(end.state, PTD_STATE_OK);
 	assert_int_equal(end.attempts, 2);
-	assert_int_equal(world->daemon.connections, 1);
+	assert_int_equal(world->connections, 1);
 	close_world(world);
 }
 
@@ -557,7 +373,7 @@ static void one_that_is_refused_for_ever_fails_after_its_retries(void **state)
 	struct end end = {0};
 
 	(void)state;
-	world->daemon.manner = REFUSE;
+	daemon_of(world)->manner = REFUSE;
 	start(world, WITHOUT, 0, 0, &end);
 	run(world);
 	assert_int_equal(end.state, PTD_STATE_FAILED);
@@ -572,14 +388,14 @@ static void streams_that_a_goaway_leaves_out_go_over_the_next_connection(void **
 	struct end end = {0}, next = {0};
 
 	(void)state;
-	world->daemon.manner = LEAVE_OUT;
+	daemon_of(world)->manner = LEAVE_OUT;
 	start(world, WITHOUT, 0, 0, &end);
 	settle(world);
-	assert_int_equal(world->daemon.requests, 1);
-	world->daemon.manner = ANSWER;
+	assert_int_equal(daemon_of(world)->requests, 1);
+	daemon_of(world)->manner = ANSWER;
 	start(world, WITHOUT, 0, 0, &next);
 	run(world);
-	assert_int_equal(world->daemon.connections, 2);
+	assert_int_equal(world->connections, 2);
 	assert_int_equal(end.state, PTD_STATE_OK);
 	assert_int_equal(next.state, PTD_STATE_OK);
 	close_world(world);
@@ -591,7 +407,7 @@ static void the_same_without_reconnect_fails_for_certain(void **state)
 	struct end end = {0};
 
 	(void)state;
-	world->daemon.manner = LEAVE_OUT;
+	daemon_of(world)->manner = LEAVE_OUT;
 	start(world, WITHOUT, 0, 0, &end);
 	run(world);
 	assert_int_equal(end.state, PTD_STATE_FAILED);
@@ -605,8 +421,8 @@ static void a_pushback_is_told_and_kept(void **state)
 	struct end end = {0};
 
 	(void)state;
-	world->daemon.manner = OVERLOADED_ONCE;
-	world->daemon.pushback = "730";
+	daemon_of(world)->manner = OVERLOADED_ONCE;
+	daemon_of(world)->pushback = "730";
 	start(world, WITHOUT, 0, 0, &end);
 	run(world);
 	assert_int_equal(end.state, PTD_STATE_OK);
@@ -616,8 +432,8 @@ static void a_pushback_is_told_and_kept(void **state)
 	/* Not beyond the deadline; and not without reconnects. */
 	for (uint32_t reconnects = 0; reconnects < 2; reconnects++) {
 		world = open_world(reconnects, SIZE_MAX, SIZE_MAX);
-		world->daemon.manner = OVERLOADED_ONCE;
-		world->daemon.pushback = "730";
+		daemon_of(world)->manner = OVERLOADED_ONCE;
+		daemon_of(world)->pushback = "730";
 		end = (struct end){0};
 		start(world, WITHOUT, 0, 400, &end);
 		settle(world);
@@ -635,7 +451,7 @@ static void who_asks_for_no_retry_gets_none(void **state)
 	struct end end = {0};
 
 	(void)state;
-	world->daemon.manner = NEVER_AGAIN;
+	daemon_of(world)->manner = NEVER_AGAIN;
 	start(world, WITH_ID, PTD_CALL_REPLAY, 0, &end);
 	run(world);
 	assert_int_equal(end.state, PTD_STATE_FAILED);
@@ -650,11 +466,11 @@ static void a_refusal_after_a_lost_attempt_is_not_a_failure(void **state)
 	struct end end = {0};
 
 	(void)state;
-	world->daemon.manner = SILENT;
+	daemon_of(world)->manner = SILENT;
 	start(world, WITH_ID, PTD_CALL_REPLAY, 0, &end);
 	settle(world);
-	assert_int_equal(world->daemon.effects, 1);
-	world->daemon.manner = NEVER_AGAIN;
+	assert_int_equal(daemon_of(world)->effects, 1);
+	daemon_of(world)->manner = NEVER_AGAIN;
 	cut(world);
 	run(world);
 	/* It was done, though the second attempt was turned away. */
@@ -680,11 +496,11 @@ static void an_open_call_sends_as_it_is_fed_and_shows_what_waits(void **state)
 	settle(world);
 	assert_int_equal(ptd_core_queued(world->core, call), 0);
 	assert_memory_equal(world->peer->body[1].bytes, "\0\0\0\0\3one\0\0\0\0\3two", 16);
-	assert_int_equal(world->daemon.requests, 0);
+	assert_int_equal(daemon_of(world)->requests, 0);
 	ptd_core_half_close(world->core, call);
 	assert_false(ptd_core_send(world->core, call, "three", 5));
 	run(world);
-	assert_int_equal(world->daemon.requests, 1);
+	assert_int_equal(daemon_of(world)->requests, 1);
 	assert_int_equal(end.state, PTD_STATE_OK);
 	close_world(world);
 }
@@ -714,7 +530,7 @@ static void closing_ends_what_left_as_unknown_and_the_rest_as_failed(void **stat
 	struct end left = {0}, waiting = {0};
 
 	(void)state;
-	world->daemon.manner = SILENT;
+	daemon_of(world)->manner = SILENT;
 	start(world, WITH_ID, PTD_CALL_REPLAY, 0, &left);
 	settle(world);
 	start(world, WITH_ID, PTD_CALL_REPLAY, 0, &waiting);
