@@ -32,7 +32,10 @@ struct shard {
 	struct mailbox mailbox;
 	struct stream *run_first, *run_last; /* calls to run */
 	struct conn *long_first, *long_last; /* connections with calls to go on with */
-	struct conn *dirty;		     /* connections with output to flush */
+	uint64_t long_began_ns,
+		long_next_ns; /* the last part of one; when to go on at the soonest */
+	bool busy;	      /* bytes have come since */
+	struct conn *dirty;   /* connections with output to flush */
 	struct conn *conns;
 	struct outbuf *outbufs; /* kept for reuse */
 	uint32_t outbufs_kept;

@@ -59,6 +59,7 @@ void link_abort(struct link *link)
 		forget_linger(link);
 	if (link->tls)
 		tls_leave(link);
+	fair_forget(link);
 	if (!uv_is_closing(&link->handle))
 		uv_close(&link->handle, on_closed);
 }
@@ -69,7 +70,7 @@ static void give_buffer(uv_handle_t *handle, size_t wanted, uv_buf_t *buffer)
 
 	(void)wanted;
 	*buffer = uv_buf_init(link->loop->buffer,
-			      tls_in_handshake(link) ? TLS_HELLO_BYTES : READ_BUFFER);
+			      tls_in_handshake(link) ? TLS_HELLO_BYTES : link->room);
 }
 
 static void take(struct link *link, const uint8_t *data, size_t length)
@@ -77,12 +78,19 @@ static void take(struct link *link, const uint8_t *data, size_t length)
 	struct event event = {
 		.kind = EVENT_BYTES, .peer = &link->peer, .data = data, .length = length};
 
-	if (tls_in_handshake(link))
+	if (tls_in_handshake(link)) {
 		tls_handshake_bytes(link, data, length);
-	else if (link->tls)
+		return;
+	}
+	if (link->tls) {
+		event.now_ns = uv_hrtime();
+		fair_step(link->loop, event.now_ns);
 		tls_bytes(link, data, length);
-	else
+	} else {
 		loop_step(link->loop, &event);
+	}
+	if (!link->closing)
+		fair_read(link, event.now_ns, length);
 }
 
 static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
@@ -158,6 +166,7 @@ void link_open(struct loop *loop, const struct arrival *arrival)
 		return;
 	}
 	link->loop = loop;
+	fair_begin(link);
 	if (attach(link, arrival))
 		link_abort(link);
 	else if (!arrival->tls && link_admit(link))
@@ -222,12 +231,14 @@ void link_write(struct link *link, struct action *action)
 
 void link_pause(struct link *link)
 {
+	link->paused = true;
 	uv_read_stop(&link->stream);
 }
 
 void link_resume(struct link *link)
 {
-	if (!uv_is_closing(&link->handle))
+	link->paused = false;
+	if (!link->resting && !uv_is_closing(&link->handle))
 		uv_read_start(&link->stream, give_buffer, on_read);
 }
 
@@ -257,6 +268,7 @@ void link_close(struct link *link, bool linger)
 	link->shutdown.data = link;
 	if (link->tls)
 		tls_say_end(link);
+	fair_forget(link);
 	link_resume(link);
 	if (uv_shutdown(&link->shutdown, &link->stream, on_shutdown))
 		link_abort(link);

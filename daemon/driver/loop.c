@@ -47,6 +47,7 @@ static void keep_going(uv_idle_t *idle)
 static void one_step(struct loop *loop, struct event *event)
 {
 	event->now_ns = uv_hrtime();
+	fair_step(loop, event->now_ns);
 	shard_step(loop->shard, event);
 	carry_out(loop);
 }
@@ -74,7 +75,7 @@ void loop_step(struct loop *loop, struct event *event)
 		link->writable = false;
 		one_step(loop, &written);
 	}
-	if ((loop->mail || loop->reclaim) && !uv_is_active((uv_handle_t *)&loop->again))
+	if (loop->mail || loop->reclaim)
 		uv_idle_start(&loop->again, keep_going);
 	if (loop->drained)
 		note_drained(loop);
@@ -131,9 +132,10 @@ static void on_check(uv_check_t *check)
 	struct event event = {.kind = loop->reclaim ? EVENT_RECLAIMED : EVENT_MAIL};
 
 	shard_busy(loop->shard);
+	uv_idle_stop(&loop->again);
+	fair_turn(loop);
 	if (loop->mail || loop->reclaim) {
 		loop->mail = loop->reclaim = false;
-		uv_idle_stop(&loop->again);
 		loop_step(loop, &event);
 	}
 	if (domain_draining(loop->server->domain))

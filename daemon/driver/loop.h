@@ -7,6 +7,7 @@
 #include "server.h"
 
 #define READ_BUFFER (64u << 10)
+#define READ_FIRST  (8u << 10) /* of a new link */
 
 /* An accepted socket on its way to its loop. */
 struct arrival {
@@ -20,7 +21,7 @@ struct arrival {
 struct link {
 	struct peer peer; /* first */
 	struct loop *loop;
-	struct link *next_writable, *next_linger;
+	struct link *next_writable, *next_linger, *next_resting;
 	struct tls *tls; /* NULL: clear */
 	union {
 		uv_stream_t stream;
@@ -30,6 +31,10 @@ struct link {
 	};
 	uv_write_t write;
 	uv_shutdown_t shutdown;
+	uint64_t turn; /* of the loop in which it was last read */
+	uint32_t room; /* bytes of a read */
+	bool resting;  /* others are read first (fair.c) */
+	bool paused;	/* the shard wants no more */
 	bool closing;	/* the shard wants it closed: what arrives is thrown away */
 	bool writable;	/* in the list of writes to be reported */
 	bool linger;	/* wait for the peer's end after ours */
@@ -59,7 +64,10 @@ struct loop {
 	uv_idle_t again; /* keeps the loop from waiting while the shard has work */
 	uv_signal_t term, interrupt;
 	struct acceptor acceptor[OPTIONS_LISTEN];
-	struct link *writable, *lingering;
+	struct link *writable, *lingering, *resting;
+	struct link *reader; /* whose bytes are being worked on since read_ns */
+	uint64_t read_ns, turn;
+	uint32_t active, active_before; /* links read in this turn and the last */
 	struct tls_loop *tls; /* NULL: no tls endpoint */
 	bool mail, reclaim, drained;
 	bool stopping;		/* loop 0: the service manager knows that the drain has begun */
@@ -72,6 +80,14 @@ struct loop {
 
 /* Runs one event, carries out its actions, and reports the writes that ended with them. */
 void loop_step(struct loop *loop, struct event *event);
+void fair_begin(struct link *link);
+/* Bytes of the link have been worked on since then, and their answers are on their way. */
+void fair_read(struct link *link, uint64_t since_ns, size_t length);
+/* Something else begins: what `reader` took is known. */
+void fair_step(struct loop *loop, uint64_t now_ns);
+/* The turn is over: whoever rested is read again. */
+void fair_turn(struct loop *loop);
+void fair_forget(struct link *link);
 /* A socket that has arrived at its loop. */
 void link_open(struct loop *loop, const struct arrival *arrival);
 /* Counts it. False: there are too many. */
