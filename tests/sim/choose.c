@@ -96,7 +96,7 @@ static enum op_kind draw_kind(uint64_t *random)
 static bool is_about_context(enum op_kind kind)
 {
 	return kind == OP_DELETE_CONTEXT || (kind >= OP_MAP && kind <= OP_TRANSLATE) ||
-	       kind == OP_GET_DIGEST || kind == OP_DUMP;
+	       kind == OP_GET_DIGEST || kind == OP_DUMP || kind == OP_SESSION;
 }
 
 /* What it does not know yet it asks for, or makes. */
@@ -155,7 +155,7 @@ void choose_next(struct sim *sim, struct client *client, struct op *op)
 	op->context = (uint8_t)sim_draw(&random, SIM_CONTEXTS);
 	op->force = sim_draw(&random, 2) != 0;
 	op->stable = sim_draw(&random, 2) != 0;
-	op->validate_only = sim_percent(&random, 8);
+	op->validate_only = op->kind != OP_SESSION && sim_percent(&random, 8);
 	op->want_outcomes = sim_draw(&random, 2) != 0;
 	if (sim->swarm.watches && op->number == 2 && client->rank)
 		op->kind = OP_WATCH;
@@ -163,9 +163,10 @@ void choose_next(struct sim *sim, struct client *client, struct op *op)
 		op->kind = OP_ARM;
 	resolve(client, op, &random);
 	draw_id(client, op, &random);
-	if (sim_percent(&random, 12))
+	if (op->kind != OP_SESSION && sim_percent(&random, 12))
 		op->expected = client->generation[op->machine][op->context];
-	if (op->kind != OP_WATCH && sim_percent(&random, sim->swarm.timeouts))
+	if (op->kind != OP_WATCH && op->kind != OP_SESSION &&
+	    sim_percent(&random, sim->swarm.timeouts))
 		op->timeout_us = 20u << sim_draw(&random, 8);
 	if (sim_percent(&random, sim->swarm.retry_done))
 		op->again = 1 + (uint32_t)sim_draw(&random, 2);

@@ -37,6 +37,8 @@ static ssize_t give_body(nghttp2_session *session, int32_t id, uint8_t *out, siz
 	size_t n = op->length - op->sent;
 
 	(void)session, (void)id, (void)user;
+	if (op->session)
+		return session_give(op, out, room, flags);
 	n = n > room ? room : n;
 	memcpy(out, op->body + op->sent, n);
 	op->sent += n;
@@ -63,12 +65,16 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
 	struct link *link = user;
 	struct op *op = op_of(link, id);
 
-	(void)session, (void)flags;
+	(void)flags;
 	if (!op)
 		return 0;
 	pipe_put(&op->received, data, length);
-	if (op->kind == OP_WATCH)
+	if (op->kind == OP_WATCH) {
 		answer_stream(link->sim, owner(link), op);
+	} else if (op->session) {
+		session_receive(link->sim, op);
+		nghttp2_session_resume_data(session, id);
+	}
 	return 0;
 }
 
@@ -105,12 +111,14 @@ static void finish(struct link *link, struct op *op)
 {
 	struct sim *sim = link->sim;
 
-	if (op->kind == OP_WATCH || is_open(op->status)) {
+	if (op->session ? !session_is_over(sim, op) : op->kind == OP_WATCH || is_open(op->status)) {
 		try_again(sim, op);
 		return;
 	}
 	op->state = OP_DONE;
 	sim->stats.answers++;
+	if (op->session && !op->status)
+		return;
 	if (op->status) {
 		answer_failed(owner(link), op);
 		return;
@@ -172,6 +180,8 @@ static void send_op(struct sim *sim, struct link *link, struct op *op)
 	op->sent = 0;
 	op->status = -1;
 	op->received.length = 0;
+	if (op->session)
+		session_begin(op);
 	id = nghttp2_submit_request(link->session, NULL, nv, op->timeout_us ? 7 : 6, &body, NULL);
 	if (id < 0) {
 		link->goaway = true;
@@ -399,6 +409,9 @@ void client_stop(struct client *client)
 {
 	for (uint32_t i = 0; i < client->ops; i++) {
 		free(client->op[i].body);
+		if (client->op[i].session)
+			pipe_free(&client->op[i].session->out);
+		free(client->op[i].session);
 		pipe_free(&client->op[i].received);
 	}
 }

@@ -276,11 +276,11 @@ static bool name_is_taken(const struct looked *l)
 					     : l->d->model.context[op->machine][op->context].live;
 }
 
-static bool is_legal(struct looked *l, const struct call *call)
+static bool is_legal(struct looked *l, uint32_t code, bool abandoned)
 {
 	const struct op *op = l->op;
 
-	switch (call->status.code) {
+	switch (code) {
 	case PT_NOT_FOUND: return !l->c && (!l->m || !l->m->live);
 	case PT_STALE_EPOCH: return l->stale;
 	case PT_ALREADY_EXISTS: return name_is_taken(l);
@@ -292,13 +292,12 @@ static bool is_legal(struct looked *l, const struct call *call)
 			l->exec->generation != op->expected || oracle_others(l->exec));
 	case PT_REQUEST_ID_REUSED: return id_is_anothers(l);
 	case PT_CANCELLED:
-	case PT_DEADLINE: return call->abandoned;
-	case PT_OK: return call->abandoned; /* given up before the commit point */
+	case PT_DEADLINE: return abandoned;
+	case PT_OK: return abandoned; /* given up before the commit point */
 	case PT_DRAINING: return l->d->draining;
 	case PT_OVERLAP:
 	case PT_INVALID:
-	case PT_QUOTA:
-		return l->exec->items && l->exec->outcome[l->exec->items - 1] == call->status.code;
+	case PT_QUOTA: return l->exec->items && l->exec->outcome[l->exec->items - 1] == code;
 	default: return op->kind == OP_ARM;
 	}
 }
@@ -310,9 +309,51 @@ void failure_check(struct sim *sim, struct exec *exec, const struct call *call)
 	if (exec->changed && l.c && !l.c->dying)
 		WRONG(&l, "atomic", "it fails with %u and has changed the tables",
 		      call->status.code);
-	else if (!is_legal(&l, call))
+	else if (!is_legal(&l, call->status.code, call->abandoned))
 		WRONG(&l, "refusal", "it fails with %u: %.40s (expected %llu, %llu, before %llu)",
 		      call->status.code, call->status.text, (unsigned long long)l.op->expected,
 		      (unsigned long long)(l.c ? l.c->highest : 0),
 		      (unsigned long long)exec->generation);
+}
+
+static void check_translations(struct looked *l, const Ptd__V1__AccessResults *r)
+{
+	uint64_t random, ipa[4];
+	size_t n;
+
+	session_draw(l->sim, l->op, l->exec->seq, &random);
+	n = script_addresses(l->sim, &random, ipa);
+	if (r->n_outcome != n)
+		WRONG(l, "session", "%zu results for %zu addresses", r->n_outcome, n);
+	for (size_t i = 0; i < n && i < r->n_outcome && i < r->n_pa; i++) {
+		Ptd__V1__TranslateResponse one = PTD__V1__TRANSLATE_RESPONSE__INIT;
+		const struct page *page = l->c ? model_page(l->c, ipa[i]) : NULL;
+
+		one.outcome = r->outcome[i];
+		one.pa = r->pa[i];
+		one.prot = page ? page->prot : 0;
+		l->op->item[0].ipa = ipa[i];
+		check_translation(l, &one);
+	}
+}
+
+void session_content(struct sim *sim, struct exec *exec, const Ptd__V1__SessionResponse *r)
+{
+	struct looked l = look(sim, exec);
+
+	switch (r->what_case) {
+	case PTD__V1__SESSION_RESPONSE__WHAT_APPLY: check_apply(&l, r->apply); break;
+	case PTD__V1__SESSION_RESPONSE__WHAT_RESULTS:
+		if (exec->steps == 1)
+			check_translations(&l, r->results);
+		break;
+	default:
+		if (exec->changed && l.c && !l.c->dying)
+			WRONG(&l, "atomic", "message %llu fails with %u and has had an effect",
+			      (unsigned long long)exec->seq, r->error->code);
+		else if (!is_legal(&l, r->error->code, false))
+			WRONG(&l, "refusal", "message %llu fails with %u: %.60s",
+			      (unsigned long long)exec->seq, r->error->code, r->error->text);
+		break;
+	}
 }

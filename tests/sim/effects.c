@@ -71,6 +71,11 @@ static void attribute(struct sim *sim, const struct item *item, enum pt_outcome 
 	exec->errors += pt_is_error(o);
 	if (!effective || !changes(o))
 		return;
+	if (op->session) {
+		exec->changed = true;
+		session_effect(sim, exec);
+		return;
+	}
 	if (op->has_id && op->worked && op->worker != exec->serial && !oracle_forgotten(sim, op))
 		sim_fail(sim, "twice", "client %u op %u %s: its effect happens a second time",
 			 op->client, op->number, op_name(op->kind));

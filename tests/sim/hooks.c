@@ -53,7 +53,7 @@ static enum call_result through(struct call *call, call_handler *handler)
 	enum call_result result;
 
 	if (exec)
-		oracle_begin(sim_running, exec);
+		oracle_begin(sim_running, exec, call);
 	result = handler(call);
 	if (exec)
 		oracle_pause(sim_running, exec, result);
@@ -69,6 +69,9 @@ static enum call_result run(struct call *call)
 
 static enum call_result abandon(struct call *call)
 {
+	const struct exec *exec = oracle_call(call);
+
+	sim_running->stats.undone += exec && exec->in_message;
 	return through(call, original(call)->abandon);
 }
 

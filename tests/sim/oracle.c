@@ -101,10 +101,17 @@ static void tell(const struct sim *sim, const struct exec *exec, const char *wha
 			exec->errors);
 }
 
-void oracle_begin(struct sim *sim, struct exec *exec)
+uint64_t oracle_serial(void)
+{
+	return ++serial;
+}
+
+void oracle_begin(struct sim *sim, struct exec *exec, const struct call *call)
 {
 	const struct model_context *c = context_of(sim, exec->op);
 
+	if (exec->op->session)
+		session_step(sim, exec, call);
 	if (!exec->generation) {
 		exec->generation = c ? c->highest : 1;
 		tell(sim, exec, "begins");
@@ -114,7 +121,8 @@ void oracle_begin(struct sim *sim, struct exec *exec)
 
 void oracle_pause(struct sim *sim, struct exec *exec, enum call_result result)
 {
-	(void)exec;
+	if (exec->op->session)
+		session_pause(exec, result);
 	sim->stats.parked += result == CALL_PARKED;
 	sim->stats.more += result == CALL_MORE;
 	current = NULL;
@@ -165,6 +173,10 @@ void oracle_end(struct sim *sim, struct exec *exec, struct call *call)
 	     call->response    ? "ends"
 	     : call->abandoned ? "is undone"
 			       : pt_outcome_info(call->status.code)->name);
+	if (exec->op->session) {
+		exec->call = NULL;
+		return;
+	}
 	if (call->response)
 		decided(sim, exec, call);
 	else
@@ -176,13 +188,20 @@ void oracle_end(struct sim *sim, struct exec *exec, struct call *call)
 	exec->call = NULL;
 }
 
+static void forget_op(struct op *op)
+{
+	op->answered = op->worked = false;
+	if (op->session)
+		session_forget(op);
+}
+
 void oracle_forget(struct sim *sim, uint32_t daemon)
 {
 	for (uint32_t i = 0; i < SIM_CLIENTS; i++) {
 		struct client *client = &sim->client[i];
 
 		for (uint32_t k = 0; client->daemon == daemon && k < SIM_OPS; k++)
-			client->op[k].answered = client->op[k].worked = false;
+			forget_op(&client->op[k]);
 	}
 	for (uint32_t i = 0; i < EXECS; i++) {
 		if (!execs[i].call || sim->client[execs[i].op->client].daemon != daemon)

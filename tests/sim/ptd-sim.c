@@ -38,8 +38,10 @@ static void print_stats(const struct stats *s, uint64_t seeds)
 	       s->items / seeds);
 	printf("# in all: %" PRIu64 " answers, %" PRIu64 " retries, %" PRIu64
 	       " stored answers given, %" PRIu64 " steps that parked, %" PRIu64
-	       " that had to go on\n",
-	       s->answers, s->retries, s->replays, s->parked, s->more);
+	       " that had to go on\n# %" PRIu64 " messages of sessions answered, %" PRIu64
+	       " sessions resumed, %" PRIu64 " messages under way when their stream ended\n",
+	       s->answers, s->retries, s->replays, s->parked, s->more, s->messages, s->resumed,
+	       s->undone);
 	for (int i = 0; i < FAULT_KINDS; i++)
 		printf("# %s: %" PRIu64 "\n", faults[i], s->fault[i]);
 }

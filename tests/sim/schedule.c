@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define ROUNDS	  20000u /* of letting things end, before it is called endless */
+#define ROUNDS	  10000u /* without an answer: it does not end */
 #define MOST_DRAW 20000u
 
 struct sim *sim_running;
@@ -250,8 +250,6 @@ static bool step_client(struct sim *sim, struct client *client)
 		choice[0].arg = choice[0].kind == EV_TURN ? (uint16_t)client->connects : 0;
 		sim_do(sim, choice[0]);
 		moved = true;
-		if (sim->stats.events > 20 * MOST_DRAW)
-			return false;
 	}
 	return moved;
 }
@@ -285,8 +283,15 @@ static bool over(const struct sim *sim)
 /* Fair turns for everybody, no faults; time passes when nobody can do anything. */
 void sim_settle(struct sim *sim)
 {
+	uint64_t answers = 0;
+
 	for (uint32_t i = 0; i < ROUNDS && !sim_failed(sim); i++) {
-		if (step_all(sim))
+		bool moved = step_all(sim);
+
+		if (answers != sim->stats.answers + sim->stats.messages)
+			i = 0;
+		answers = sim->stats.answers + sim->stats.messages;
+		if (moved)
 			continue;
 		if (over(sim) && !oracle_busy())
 			return;

@@ -40,6 +40,8 @@ static const struct {
 	[OP_GET_DIGEST] = KIND(ContextService, GetDigest, get_digest, true, 3),
 	[OP_DUMP] = KIND(ContextService, DumpContext, dump_context, true, 3),
 	[OP_WATCH] = KIND(ContextService, WatchContexts, watch_contexts, true, 0),
+	[OP_SESSION] = {"Session", "/ptd.v1.MappingService/Session",
+			&ptd__v1__session_response__descriptor, true, 4},
 	[OP_ARM] = KIND(FailpointService, ArmFailpoint, arm_failpoint, true, 0),
 };
 
@@ -190,37 +192,53 @@ static void draw_items(struct sim *sim, struct op *op, uint64_t *random)
 	}
 }
 
-static void script_apply(struct sim *sim, struct op *op, uint64_t *random)
+void script_columns(struct sim *sim, struct op *op, uint64_t *random, struct columns_room *room)
 {
-	Ptd__V1__ApplyRequest q = PTD__V1__APPLY_REQUEST__INIT;
-	Ptd__V1__Ops ops = PTD__V1__OPS__INIT;
-	uint64_t ipa[SIM_ITEMS], size[SIM_ITEMS], pa[SIM_ITEMS];
-	uint32_t kind[SIM_ITEMS], prot[SIM_ITEMS], flags[SIM_ITEMS];
+	Ptd__V1__Ops *ops = &room->ops;
 
 	draw_items(sim, op, random);
 	for (uint32_t i = 0; i < op->items; i++) {
-		ipa[i] = op->item[i].ipa;
-		size[i] = op->item[i].size;
-		pa[i] = op->item[i].pa;
-		kind[i] = op->item[i].kind;
-		prot[i] = op->item[i].prot;
-		flags[i] = op->item[i].flags;
+		room->ipa[i] = op->item[i].ipa;
+		room->size[i] = op->item[i].size;
+		room->pa[i] = op->item[i].pa;
+		room->kind[i] = op->item[i].kind;
+		room->prot[i] = op->item[i].prot;
+		room->flags[i] = op->item[i].flags;
 	}
-	ops.n_ipa = ops.n_size = ops.n_pa = ops.n_kind = ops.n_prot = ops.n_flags = op->items;
-	ops.ipa = ipa;
-	ops.size = size;
-	ops.pa = pa;
-	ops.kind = kind;
-	ops.prot = prot;
-	ops.flags = flags;
-	q.context = op->handle;
-	q.mode = (Ptd__V1__BatchMode)op->mode;
-	q.ops = &ops;
-	q.request_id = id_of(op);
-	q.expected_generation = op->expected;
-	q.validate_only = op->validate_only;
-	q.want_outcomes = op->want_outcomes;
-	pack(op, &q);
+	ptd__v1__ops__init(ops);
+	ops->n_ipa = ops->n_size = ops->n_pa = ops->n_kind = ops->n_prot = ops->n_flags = op->items;
+	ops->ipa = room->ipa;
+	ops->size = room->size;
+	ops->pa = room->pa;
+	ops->kind = room->kind;
+	ops->prot = room->prot;
+	ops->flags = room->flags;
+	ptd__v1__apply_request__init(&room->request);
+	room->request.context = op->handle;
+	room->request.mode = (Ptd__V1__BatchMode)op->mode;
+	room->request.ops = ops;
+	room->request.want_outcomes = op->want_outcomes;
+}
+
+static void script_apply(struct sim *sim, struct op *op, uint64_t *random)
+{
+	struct columns_room room;
+
+	script_columns(sim, op, random, &room);
+	room.request.request_id = id_of(op);
+	room.request.expected_generation = op->expected;
+	room.request.validate_only = op->validate_only;
+	pack(op, &room.request);
+}
+
+size_t script_addresses(const struct sim *sim, uint64_t *random, uint64_t ipa[4])
+{
+	uint32_t shift = sim->swarm.granule_shift;
+	size_t n = 1 + sim_draw(random, 4);
+
+	for (size_t i = 0; i < n; i++)
+		ipa[i] = model_base(shift) + (sim_draw(random, model_pages(shift)) << shift);
+	return n;
 }
 
 static void script_create_machine(struct op *op)
@@ -333,6 +351,7 @@ void script_pack(struct sim *sim, struct op *op, uint64_t *random)
 	case OP_APPLY: script_apply(sim, op, random); break;
 	case OP_TRANSLATE: script_translate(sim, op, random); break;
 	case OP_ARM: script_arm(op, random); break;
+	case OP_SESSION: session_set_up(op, random); break;
 	default: script_context(op); break;
 	}
 }

@@ -18,6 +18,8 @@
 #include "knobs.h"
 #include "shard.h"
 
+#include "ptd/v1/mapping.pb-c.h"
+
 #include <nghttp2/nghttp2.h>
 #include <stdio.h>
 
@@ -28,6 +30,7 @@
 #define SIM_CONTEXTS 3u
 #define SIM_OPS	     128u
 #define SIM_ITEMS    12u
+#define SIM_MESSAGES 40u /* of a session */
 #define SIM_EVENTS   60000u
 #define SIM_OLD	     4u	  /* connections that a client left and its daemon has not seen end */
 #define SIM_STREAMS  512u /* of a connection; then the client takes a new one */
@@ -128,6 +131,7 @@ enum op_kind {
 	OP_DUMP,
 	OP_WATCH,
 	OP_ARM,
+	OP_SESSION,
 	OP_KINDS
 };
 
@@ -136,6 +140,19 @@ enum op_state { OP_NONE, OP_READY, OP_SENT, OP_DONE, OP_UNKNOWN };
 struct item {
 	uint64_t ipa, size, pa;
 	uint32_t kind, prot, flags;
+};
+
+/* A session over all its streams. */
+struct session_op {
+	/* The client's side. */
+	struct pipe out;
+	uint32_t messages, answered, next;
+	bool opened, may_be_lost;
+	uint64_t begun_ns; /* when the stream before began */
+	/* What the daemon did; for the oracle. */
+	uint32_t done;			   /* messages that it has counted */
+	uint64_t worker[SIM_MESSAGES + 1]; /* whose effect it was, by seq */
+	uint64_t answer[SIM_MESSAGES + 1];
 };
 
 /* One thing that a client wants, over all its attempts. */
@@ -150,6 +167,7 @@ struct op {
 	uint64_t timeout_us; /* 0: none */
 	struct item item[SIM_ITEMS];
 	uint8_t id[16];
+	struct session_op *session;
 	const struct op *reuses; /* whose request id it brings with another body */
 	uint8_t *body;		 /* framed */
 	size_t length;
@@ -267,6 +285,7 @@ enum fault {
 
 struct stats {
 	uint64_t steps, events, calls, answers, ops, retries, waits, replays, parked, more, items;
+	uint64_t messages, resumed, undone; /* of sessions */
 	uint64_t fault[FAULT_KINDS];
 };
 
@@ -286,7 +305,7 @@ struct sim {
 	struct stats stats;
 	uint64_t digest;
 	struct scripts scripts;
-	FILE *tell; /* NULL, or where it is told what happens */
+	FILE *tell;    /* NULL, or where it is told what happens */
 	bool settling; /* no faults any more */
 	bool settled;  /* nothing is under way */
 	bool ending;   /* drained daemons stay down */
@@ -377,7 +396,17 @@ void swarm_draw(struct sim *sim);
 void swarm_print(FILE *out, const struct sim *sim);
 void choose_next(struct sim *sim, struct client *client, struct op *op);
 
+/* An ApplyRequest with its columns. */
+struct columns_room {
+	Ptd__V1__ApplyRequest request;
+	Ptd__V1__Ops ops;
+	uint64_t ipa[SIM_ITEMS], size[SIM_ITEMS], pa[SIM_ITEMS];
+	uint32_t kind[SIM_ITEMS], prot[SIM_ITEMS], flags[SIM_ITEMS];
+};
+
 /* script.c */
+void script_columns(struct sim *sim, struct op *op, uint64_t *random, struct columns_room *room);
+size_t script_addresses(const struct sim *sim, uint64_t *random, uint64_t ipa[4]);
 void script_pack(struct sim *sim, struct op *op, uint64_t *random);
 uint32_t op_weight(enum op_kind kind);
 const char *op_path(enum op_kind kind);
@@ -418,10 +447,15 @@ struct exec {
 	uint32_t items, errors;
 	enum pt_outcome outcome[SIM_ITEMS];
 	bool changed; /* the model has */
+	/* Of a session: the message that is executed. */
+	bool in_message;
+	uint32_t steps;
+	uint64_t seq;
 	uint32_t retired;
 };
 struct exec *oracle_call(struct call *call);
-void oracle_begin(struct sim *sim, struct exec *exec);
+void oracle_begin(struct sim *sim, struct exec *exec, const struct call *call);
+uint64_t oracle_serial(void);
 void oracle_pause(struct sim *sim, struct exec *exec, enum call_result result);
 void oracle_end(struct sim *sim, struct exec *exec, struct call *call);
 void oracle_reset(void);
@@ -437,7 +471,22 @@ bool oracle_forgotten(const struct sim *sim, const struct op *op);
 
 /* content.c: what an answer says, against the model. */
 void content_check(struct sim *sim, struct exec *exec, const struct call *call);
+/* Of a message of a session. */
+void session_content(struct sim *sim, struct exec *exec, const Ptd__V1__SessionResponse *r);
 void failure_check(struct sim *sim, struct exec *exec, const struct call *call);
+
+/* session.c */
+void session_set_up(struct op *op, uint64_t *random);
+bool session_draw(const struct sim *sim, const struct op *op, uint64_t seq, uint64_t *random);
+void session_begin(struct op *op);
+ssize_t session_give(struct op *op, uint8_t *out, size_t room, uint32_t *flags);
+void session_receive(struct sim *sim, struct op *op);
+/* Its stream has ended: it needs no other. */
+bool session_is_over(struct sim *sim, struct op *op);
+void session_step(struct sim *sim, struct exec *exec, const struct call *call);
+void session_pause(struct exec *exec, enum call_result result);
+void session_effect(struct sim *sim, struct exec *exec);
+void session_forget(struct op *op);
 
 /* effects.c: single items, and objects that go. */
 struct pt_ctx;
