@@ -87,6 +87,9 @@ ALL_MUTANTS = Stage("mutants", 900, [Tests(("tests/mutants/run",), env={"MUTANTS
 FUZZ = Stage("fuzz", 60, [Make("fuzz", ("fuzz",), variables=("FUZZ_RUNS=20000",))])
 REPO = Stage("repository", 90, [Tests(("tests/repo/test_*.py", "tests/repo/test_*.sh"), timeout=300, jobs=1)])
 
+# A systemd that boots in a container; the first run makes its system.
+BOOTED = Stage("booted", 240, [Make("programs", ("all",)), Tests(("tests/service/test_*.py",), timeout=600)])
+
 TIERS = {
     "test": [
         Stage("build", 60, [Make("gcc", ("all", "tests"))]),
@@ -95,7 +98,7 @@ TIERS = {
         Stage("e2e", 60, [Tests(E2E, without=SLOW)]),
     ],
     "check": [BUILD, LAYERS, UNITS, END_TO_END, INTEROP, ADDRESS, THREADS, SIMULATION, QUICK_MUTANTS, FUZZ, REPO],
-    "check-long": [BUILD, LAYERS, UNITS, END_TO_END, INTEROP, ADDRESS, THREADS, FREE_SIMULATION, ALL_MUTANTS, FUZZ, REPO],
+    "check-long": [BUILD, LAYERS, UNITS, END_TO_END, INTEROP, ADDRESS, THREADS, FREE_SIMULATION, ALL_MUTANTS, FUZZ, REPO, BOOTED],
     "unit": [UNITS],
     "layers": [LAYERS],
     "e2e": [END_TO_END],
@@ -105,4 +108,5 @@ TIERS = {
     "simulation": [SIMULATION],
     "mutants": [ALL_MUTANTS],
     "repo": [REPO],
+    "booted": [BOOTED],
 }

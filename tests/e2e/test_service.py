@@ -158,6 +158,37 @@ def _():
         true(os.path.exists(manager.path), "the socket's file is gone")
 
 
+def certificates(folder):
+    """Paths by name, made by ptctl."""
+    done = subprocess.run([os.path.join(BUILD, "ptctl"), "tls", "init", "--dir", folder], capture_output=True, text=True)
+    equal(done.returncode, 0, done.stderr)
+    return {name: os.path.join(folder, name) for name in os.listdir(folder)}
+
+
+def read(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+@test("two sockets by name: a call in clear on ptd, calls over TLS on ptd-tls, which all loops accept")
+def _():
+    with Manager() as manager:
+        files = certificates(os.path.join(manager.folder, "tls"))
+        port = free_port()
+        manager.activate([("ptd", manager.path), ("ptd-tls", f"127.0.0.1:{port}")],
+                         "--tls-certificate", files["server.crt"], "--tls-key", files["server.key"],
+                         "--tls-ca", files["ca.crt"])
+        poke(manager.path).close()
+        equal(manager.wait_for("READY")["STATUS"], f"unix:{manager.path} tls:127.0.0.1:{port}")
+        epoch = info(f"unix:{manager.path}").epoch
+        for _i in range(8):
+            credentials = grpc.ssl_channel_credentials(
+                read(files["ca.crt"]), read(files["trial.key"]), read(files["trial.crt"]))
+            equal(info(f"127.0.0.1:{port}", credentials).epoch, epoch)
+        status, output = manager.end()
+        equal(status, 0, output)
+
+
 @test("endpoints that are asked for stand beside those from systemd")
 def _():
     with Manager() as manager:
