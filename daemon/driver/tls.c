@@ -163,10 +163,10 @@ int tls_send(struct link *link, struct tls_buffer *out, bool report)
 
 static bool encrypt(SSL *ssl, const uint8_t *data, size_t length)
 {
+	ERR_clear_error();
 	while (length) {
 		size_t n;
 
-		ERR_clear_error();
 		if (SSL_write_ex(ssl, data, length, &n) <= 0) {
 			ERR_clear_error();
 			return false;
@@ -226,10 +226,12 @@ static enum end decrypt(struct tls *tls, uint8_t *clear, size_t *length)
 	size_t n;
 
 	*length = 0;
+	ERR_clear_error(); /* what succeeds, or wants more, adds none */
 	while (*length < TLS_CLEAR_BYTES) {
-		ERR_clear_error();
 		if (SSL_read_ex(tls->ssl, clear + *length, TLS_CLEAR_BYTES - *length, &n) > 0) {
 			*length += n;
+			if (!tls->in_length && !SSL_has_pending(tls->ssl))
+				break; /* nearly always: spares the question that gets no answer */
 			continue;
 		}
 		switch (SSL_get_error(tls->ssl, 0)) {
@@ -241,7 +243,7 @@ static enum end decrypt(struct tls *tls, uint8_t *clear, size_t *length)
 			return END_FAILED;
 		}
 	}
-	return END_NONE;
+	return tls->broken ? END_FAILED : END_NONE;
 }
 
 void tls_bytes(struct link *link, const uint8_t *data, size_t length)
