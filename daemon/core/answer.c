@@ -351,9 +351,11 @@ void stream_send_answer(struct stream *stream)
 
 void stream_answer_http(struct stream *stream, const char *code, const char *text)
 {
+	static const nghttp2_nv plain = STATIC_NV("content-type", "text/plain");
+	static const nghttp2_nv allow = STATIC_NV("allow", "POST");
 	struct conn *conn = stream->conn;
 	nghttp2_data_provider provider = {{.ptr = stream}, read_output};
-	nghttp2_nv field[] = {STATIC_NV(":status", ""), STATIC_NV("content-type", "text/plain")};
+	nghttp2_nv field[] = {STATIC_NV(":status", ""), allow};
 	size_t length = text ? strlen(text) : 0;
 	struct outmsg *out = text ? arena_alloc(&stream->arena, sizeof(*out) + length) : NULL;
 
@@ -362,11 +364,11 @@ void stream_answer_http(struct stream *stream, const char *code, const char *tex
 	field[0].value = (uint8_t *)(uintptr_t)code;
 	field[0].valuelen = strlen(code);
 	if (out) {
+		field[1] = plain;
 		*out = (struct outmsg){.length = (uint32_t)length, .in_arena = true};
 		memcpy(out + 1, text, length);
 		append(stream, out);
 	}
-	nghttp2_submit_response(conn->session, stream->id, field, out ? 2 : 1,
-				out ? &provider : NULL);
+	nghttp2_submit_response(conn->session, stream->id, field, 2, out ? &provider : NULL);
 	conn_dirty(conn);
 }

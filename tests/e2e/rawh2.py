@@ -66,6 +66,7 @@ class Connection:
         self.goaway = self.goaway_text = None
         self.granted, self.polite = {}, preface
         self.log = []  # (kind, stream) of each frame that came, in order
+        self.longest = 0
         self.pings, self.closed, self.greedy, self.peer_settings = 0, False, greedy, {}
         if preface:
             self.send(PREFACE + frame(SETTINGS, 0, 0, settings) + (
@@ -152,6 +153,7 @@ class Connection:
 
     def take(self, kind, flags, stream, payload):
         self.log.append((kind, stream))
+        self.longest = max(self.longest, len(payload))
         if kind == HEADERS:
             self.reply(stream).headers += self.decoder.decode(payload)
             self.reply(stream).ended |= bool(flags & END_STREAM)
