@@ -8,12 +8,20 @@
 
 #include "ptd/v1/mapping.pb-c.h"
 
-#define likely(x) __builtin_expect(!!(x), 1)
+#define likely(x)   __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+/* Memory for all that one short message unpacks to, taken at once; a longer one's columns are taken
+ * one by one. */
+struct memory {
+	uint8_t *at, *end;
+	ProtobufCAllocator *arena;
+};
 
 /* What is left to read; `bad` stays once something does not fit. */
 struct in {
 	const uint8_t *at, *end;
-	ProtobufCAllocator *arena;
+	struct memory *memory;
 	uint32_t seen; /* fields of the message under way, by number */
 	bool bad;
 };
@@ -58,7 +66,7 @@ static inline uint32_t next_field(struct in *in, enum wire *wire)
 		return 0;
 	number = *in->at >> 3;
 	*wire = *in->at & 7;
-	if (*in->at++ >= 0x80 || !number || in->seen & 1u << number) {
+	if (unlikely(*in->at++ >= 0x80 || !number || in->seen & 1u << number)) {
 		spoil(in);
 		return 0;
 	}
@@ -66,7 +74,7 @@ static inline uint32_t next_field(struct in *in, enum wire *wire)
 	return number;
 }
 
-static uint64_t fixed64(struct in *in)
+static inline uint64_t fixed64(struct in *in)
 {
 	uint64_t value;
 
@@ -80,12 +88,12 @@ static uint64_t fixed64(struct in *in)
 }
 
 /* A field with a length, to be read by itself; the outer one goes on behind it. */
-static struct in inner(struct in *in)
+static inline struct in inner(struct in *in)
 {
 	uint64_t length = varint(in);
-	struct in part = {in->at, in->at, in->arena, 0, in->bad};
+	struct in part = {in->at, in->at, in->memory, 0, in->bad};
 
-	if (length > (uint64_t)(in->end - in->at)) {
+	if (unlikely(length > (uint64_t)(in->end - in->at))) {
 		spoil(in);
 		part.bad = true;
 		return part;
@@ -95,13 +103,44 @@ static struct in inner(struct in *in)
 	return part;
 }
 
-static void *take(struct in *in, size_t bytes)
+static void *take_slowly(struct in *in, size_t bytes)
 {
-	void *block = in->arena->alloc(in->arena->allocator_data, bytes);
+	ProtobufCAllocator *arena = in->memory->arena;
+	void *block = arena->alloc(arena->allocator_data, bytes);
 
 	if (!block)
 		spoil(in);
 	return block;
+}
+
+/* 8-byte aligned. */
+static inline void *take(struct in *in, size_t bytes)
+{
+	struct memory *m = in->memory;
+	size_t size = (bytes + 7) & ~(size_t)7;
+	void *block = m->at;
+
+	if (unlikely((size_t)(m->end - m->at) < size))
+		return take_slowly(in, bytes);
+	m->at += size;
+	return block;
+}
+
+#define SHORT	128u /* bytes on the wire */
+#define STRUCTS (sizeof(Ptd__V1__SessionRequest) + sizeof(struct batch))
+
+/* A byte on the wire is at most one entry of a column of 32 bits; each of six columns and a request
+ * id is rounded up. */
+static void take_memory(struct memory *m, ProtobufCAllocator *arena, size_t length, size_t structs)
+{
+	size_t bytes = structs + 4 * length + 7 * 8;
+
+	*m = (struct memory){.arena = arena};
+	if (length > SHORT)
+		return;
+	m->at = arena->alloc(arena->allocator_data, bytes);
+	if (m->at)
+		m->end = m->at + bytes;
 }
 
 static void bytes_field(struct in *in, ProtobufCBinaryData *to)
@@ -118,7 +157,7 @@ static void bytes_field(struct in *in, ProtobufCBinaryData *to)
 	to->len = length;
 }
 
-static void fixed64_column(struct in *in, uint64_t **column, size_t *n)
+static inline void fixed64_column(struct in *in, uint64_t **column, size_t *n)
 {
 	struct in part = inner(in);
 	size_t length = (size_t)(part.end - part.at);
@@ -130,7 +169,10 @@ static void fixed64_column(struct in *in, uint64_t **column, size_t *n)
 	*column = take(in, length);
 	if (!*column)
 		return;
-	memcpy(*column, part.at, length);
+	if (likely(length == 8))
+		memcpy(*column, part.at, 8);
+	else
+		memcpy(*column, part.at, length);
 	*n = length / 8;
 }
 
@@ -143,9 +185,8 @@ static size_t varints_in(const struct in *part)
 	return n;
 }
 
-static void uint32_column(struct in *in, uint32_t **column, size_t *n)
+static void long_column(struct in *in, struct in part, uint32_t **column, size_t *n)
 {
-	struct in part = inner(in);
 	size_t count = varints_in(&part), i = 0;
 
 	if (!count) {
@@ -164,6 +205,21 @@ static void uint32_column(struct in *in, uint32_t **column, size_t *n)
 	if (part.bad || part.at != part.end)
 		spoil(in);
 	*n = count;
+}
+
+static inline void uint32_column(struct in *in, uint32_t **column, size_t *n)
+{
+	struct in part = inner(in);
+
+	if (unlikely(part.end - part.at != 1 || *part.at >= 0x80)) {
+		long_column(in, part, column, n);
+		return;
+	}
+	*column = take(in, sizeof(**column));
+	if (!*column)
+		return;
+	**column = *part.at;
+	*n = 1;
 }
 
 #define EXPECT(in, wire, wanted) ((wire) == (wanted) ? (void)0 : spoil(in))
@@ -217,7 +273,72 @@ static void ops(struct in *in, Ptd__V1__Ops *o)
 struct batch {
 	Ptd__V1__ApplyRequest request;
 	Ptd__V1__Ops ops;
+	uint64_t ipa, size, pa; /* of a single item */
+	uint32_t kind, prot, flags;
 };
+
+/* A column of one entry in ascending order of numbers: its tag, its length, its value. */
+static inline const uint8_t *one64(const uint8_t *at, const uint8_t *end, uint8_t number,
+				   uint64_t *value, uint64_t **column, size_t *n)
+{
+	if (end - at < 10 || at[0] != (number << 3 | WIRE_BYTES) || at[1] != 8)
+		return at;
+	memcpy(value, at + 2, 8);
+	*column = value;
+	*n = 1;
+	return at + 10;
+}
+
+static inline const uint8_t *one32(const uint8_t *at, const uint8_t *end, uint8_t number,
+				   uint32_t *value, uint32_t **column, size_t *n)
+{
+	if (end - at < 3 || at[0] != (number << 3 | WIRE_BYTES) || at[1] != 1 || at[2] >= 0x80)
+		return at;
+	*value = at[2];
+	*column = value;
+	*n = 1;
+	return at + 3;
+}
+
+/* A single item, as encoders write it. False: not that. */
+static inline bool ops_of_one(const uint8_t *at, const uint8_t *end, struct batch *b)
+{
+	Ptd__V1__Ops *o = &b->ops;
+
+	at = one64(at, end, 1, &b->ipa, &o->ipa, &o->n_ipa);
+	at = one64(at, end, 2, &b->size, &o->size, &o->n_size);
+	at = one64(at, end, 3, &b->pa, &o->pa, &o->n_pa);
+	at = one32(at, end, 4, &b->kind, &o->kind, &o->n_kind);
+	at = one32(at, end, 5, &b->prot, &o->prot, &o->n_prot);
+	at = one32(at, end, 6, &b->flags, &o->flags, &o->n_flags);
+	return at == end;
+}
+
+/* The fields that most have, as encoders write them, with a single item. False: not that. */
+static bool apply_in_order(const struct in *in, struct batch *b)
+{
+	static const Ptd__V1__Ops no_ops = PTD__V1__OPS__INIT;
+	const uint8_t *at = in->at, *end = in->end;
+
+	if (end - at >= 2 && at[0] == (2 << 3 | WIRE_VARINT) && at[1] < 0x80) {
+		b->request.mode = (Ptd__V1__BatchMode)at[1];
+		at += 2;
+	}
+	if (end - at >= 2 && at[0] == (3 << 3 | WIRE_BYTES) && at[1] < 0x80) {
+		if (end - at - 2 < at[1])
+			return false;
+		b->ops = no_ops;
+		b->request.ops = &b->ops;
+		if (!ops_of_one(at + 2, at + 2 + at[1], b))
+			return false;
+		at += 2 + at[1];
+	}
+	if (end - at >= 2 && at[0] == (7 << 3 | WIRE_VARINT) && at[1] <= 1) {
+		b->request.want_outcomes = at[1];
+		at += 2;
+	}
+	return at == end;
+}
 
 static void apply_field(struct in *in, struct batch *b, uint32_t number, enum wire wire)
 {
@@ -234,8 +355,8 @@ static void apply_field(struct in *in, struct batch *b, uint32_t number, enum wi
 	case 3:
 		EXPECT(in, wire, WIRE_BYTES);
 		part = inner(in);
-		b->ops = no_ops;
 		q->ops = &b->ops;
+		b->ops = no_ops;
 		ops(&part, q->ops);
 		if (part.bad)
 			spoil(in);
@@ -261,6 +382,9 @@ static Ptd__V1__ApplyRequest *apply(struct in *in)
 	if (!b)
 		return NULL;
 	b->request = nothing;
+	if (likely(apply_in_order(in, b)))
+		return &b->request;
+	b->request = nothing;
 	while ((number = next_field(in, &wire)))
 		apply_field(in, b, number, wire);
 	return in->bad ? NULL : &b->request;
@@ -268,9 +392,12 @@ static Ptd__V1__ApplyRequest *apply(struct in *in)
 
 ProtobufCMessage *hot_unpack_apply(ProtobufCAllocator *arena, size_t length, const uint8_t *data)
 {
-	struct in in = {data, length ? data + length : data, arena, 0, false};
-	Ptd__V1__ApplyRequest *request = apply(&in);
+	struct memory memory;
+	struct in in = {data, length ? data + length : data, &memory, 0, false};
+	Ptd__V1__ApplyRequest *request;
 
+	take_memory(&memory, arena, length, sizeof(struct batch));
+	request = apply(&in);
 	return request ? &request->base : NULL;
 }
 
@@ -323,11 +450,14 @@ static void session_what(struct in *in, Ptd__V1__SessionRequest *q, uint32_t num
 ProtobufCMessage *hot_unpack_session(ProtobufCAllocator *arena, size_t length, const uint8_t *data)
 {
 	static const Ptd__V1__SessionRequest nothing = PTD__V1__SESSION_REQUEST__INIT;
-	struct in in = {data, length ? data + length : data, arena, 0, false};
-	Ptd__V1__SessionRequest *q = take(&in, sizeof(*q));
+	struct memory memory;
+	struct in in = {data, length ? data + length : data, &memory, 0, false};
+	Ptd__V1__SessionRequest *q;
 	uint32_t number;
 	enum wire wire;
 
+	take_memory(&memory, arena, length, STRUCTS);
+	q = take(&in, sizeof(*q));
 	if (!q)
 		return NULL;
 	*q = nothing;

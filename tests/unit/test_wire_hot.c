@@ -60,14 +60,21 @@ static void fill(struct columns *c)
 	}
 }
 
+/* Entries of a column; `one`: a single item. */
+static size_t some(bool one)
+{
+	return one ? draw(8) != 0 : draw(ITEMS);
+}
+
 static void random_apply(Ptd__V1__ApplyRequest *q, Ptd__V1__Ops *o, struct columns *c)
 {
+	bool one = draw(2);
+
 	ptd__v1__apply_request__init(q);
 	ptd__v1__ops__init(o);
 	fill(c);
-	*o = (Ptd__V1__Ops){o->base,	 draw(ITEMS), c->a,	   draw(ITEMS), c->b,
-			    draw(ITEMS), c->c,	      draw(ITEMS), c->d,	draw(ITEMS),
-			    c->e,	 draw(ITEMS), c->f};
+	*o = (Ptd__V1__Ops){o->base,   some(one), c->a,	     some(one), c->b,	   some(one), c->c,
+			    some(one), c->d,	  some(one), c->e,	some(one), c->f};
 	q->context = draw(2) ? number() : 0;
 	q->mode = (Ptd__V1__BatchMode)draw(4);
 	q->ops = draw(8) ? o : NULL;
