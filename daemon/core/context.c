@@ -190,3 +190,28 @@ Ptd__V1__Context *context_message_in_call(struct call *call, struct context *c)
 {
 	return context_message(c, from_call, call);
 }
+
+/* A new context has no memslots, unless somebody was quick. */
+struct room {
+	struct call *call;
+	void *first;
+};
+
+static void *from_room(void *arg, size_t bytes)
+{
+	struct room *room = arg;
+
+	return bytes <= sizeof(struct message) ? room->first : call_alloc(room->call, bytes);
+}
+
+void *context_message_room(struct call *call)
+{
+	return call_alloc(call, sizeof(struct message));
+}
+
+Ptd__V1__Context *context_message_at(void *first, struct call *call, struct context *c)
+{
+	struct room room = {call, first};
+
+	return context_message(c, from_room, &room);
+}

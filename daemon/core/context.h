@@ -33,5 +33,8 @@ Ptd__V1__Context *context_message(struct context *context, void *(*alloc)(void *
 				  void *arg);
 /* In the call's arena; NULL: its cap is reached. */
 Ptd__V1__Context *context_message_in_call(struct call *call, struct context *context);
+/* The same in memory that was taken before there was a context to tell of. */
+void *context_message_room(struct call *call);
+Ptd__V1__Context *context_message_at(void *room, struct call *call, struct context *context);
 
 #endif

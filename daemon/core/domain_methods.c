@@ -95,8 +95,13 @@ Ptd__V1__Effects *effects_message(struct call *call, const struct pt_effects *e)
 {
 	Ptd__V1__Effects *m = new_response(call, &ptd__v1__effects__descriptor);
 
-	if (!m)
-		return NULL;
+	if (m)
+		effects_fill(m, e);
+	return m;
+}
+
+void effects_fill(Ptd__V1__Effects *m, const struct pt_effects *e)
+{
 	m->leaves_written = e->leaves_written;
 	m->leaves_removed = e->leaves_removed;
 	m->already = e->already;
@@ -105,7 +110,6 @@ Ptd__V1__Effects *effects_message(struct call *call, const struct pt_effects *e)
 	m->tables_added = e->tables_added;
 	m->tables_freed = e->tables_freed;
 	m->tlbis = e->tlbis;
-	return m;
 }
 
 static uint64_t mix(uint64_t h, uint64_t word)

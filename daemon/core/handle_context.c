@@ -137,6 +137,7 @@ static enum call_result create(struct call *call)
 	struct context *c = NULL;
 	struct machine *m;
 	enum pt_outcome o;
+	void *room;
 
 	m = find_machine(call, q->machine, "machine");
 	if (!m)
@@ -151,10 +152,13 @@ static enum call_result create(struct call *call)
 	r = new_response(call, &ptd__v1__create_context_response__descriptor);
 	if (!r)
 		return CALL_DONE;
+	room = context_message_room(call);
+	if (!room)
+		return fail_arena(call);
 	o = context_create(call, m, &args, &c);
 	if (o != PT_OK)
 		return fail_create(call, o);
-	r->context = context_message_in_call(call, c);
+	r->context = context_message_at(room, call, c);
 	if (!r->context)
 		return fail_arena(call);
 	call->response = &r->base;

@@ -8,8 +8,13 @@
 
 #include "ptd/v1/fault.pb-c.h"
 
+struct exits {
+	Ptd__V1__Exit *pointer[PT_HOST_MAX_EXITS], message[PT_HOST_MAX_EXITS];
+};
+
 struct access {
 	struct pt_host_access a;
+	struct exits *exits;
 	struct work *work;
 	Ptd__V1__AccessResponse *r;
 };
@@ -74,6 +79,9 @@ static enum call_result begin_access(struct call *call, struct context *c)
 				       .el0 = q->el0,
 				       .handle_faults = true,
 				       .length = length};
+	s->exits = call_alloc(call, sizeof(*s->exits)); /* before there is an effect */
+	if (!s->exits)
+		return fail_arena(call);
 	s->a.data = q->data.len ? q->data.data : call_alloc(call, length + 1);
 	if (!s->a.data)
 		return fail_arena(call);
@@ -81,19 +89,16 @@ static enum call_result begin_access(struct call *call, struct context *c)
 	return CALL_MORE;
 }
 
-static bool add_exits(struct call *call, struct access *s)
+static void add_exits(struct access *s)
 {
 	uint32_t n = s->a.exits < PT_HOST_MAX_EXITS ? s->a.exits : PT_HOST_MAX_EXITS;
 
-	s->r->exits = call_alloc(call, (n + 1) * sizeof(*s->r->exits));
-	if (!s->r->exits)
-		return false;
+	s->r->exits = s->exits->pointer;
 	for (uint32_t i = 0; i < n; i++) {
 		const struct pt_host_exit *e = &s->a.exit[i];
-		Ptd__V1__Exit *to = new_response(call, &ptd__v1__exit__descriptor);
+		Ptd__V1__Exit *to = &s->exits->message[i];
 
-		if (!to)
-			return false;
+		ptd__v1__exit__init(to);
 		to->fault = (Ptd__V1__FaultKind)e->fault;
 		to->level = e->level;
 		to->esr = e->esr;
@@ -103,7 +108,6 @@ static bool add_exits(struct call *call, struct access *s)
 		to->outcome = e->outcome;
 		s->r->exits[s->r->n_exits++] = to;
 	}
-	return true;
 }
 
 /* A fill installs one leaf; so does a relaxation, in the counters' sense. */
@@ -123,8 +127,7 @@ static enum call_result answer_access(struct call *call, struct access *s, enum 
 	bool reads = s->a.access == PT_ACCESS_READ || s->a.access == PT_ACCESS_EXEC;
 
 	fault_count_exits(call, &s->a);
-	if (!add_exits(call, s))
-		return fail_arena(call);
+	add_exits(s);
 	r->outcome = o;
 	r->level = s->a.level;
 	r->tlb_hit = s->a.tlb_hit;

@@ -12,18 +12,24 @@
 
 #define MEMORY_UNIT (UINT64_C(64) << 10)
 
-static Ptd__V1__Machine *message(struct call *call, struct machine *m)
+/* Memory for a machine's message: its name is not filled in. */
+static Ptd__V1__Machine *empty_message(struct call *call)
 {
 	Ptd__V1__Machine *to = new_response(call, &ptd__v1__machine__descriptor);
-	char *name = to ? call_alloc(call, NAME_BYTES + 1) : NULL;
 
-	if (!name) {
-		fail_arena(call);
+	if (!to)
 		return NULL;
-	}
+	to->name = call_alloc(call, NAME_BYTES + 1);
+	if (to->name)
+		return to;
+	fail_arena(call);
+	return NULL;
+}
+
+static void fill(struct call *call, Ptd__V1__Machine *to, struct machine *m)
+{
 	for (unsigned i = 0; i < NAME_BYTES; i++)
-		name[i] = m->by_name.name[i];
-	to->name = name;
+		to->name[i] = m->by_name.name[i];
 	to->handle = m->handle;
 	to->memory_bytes = m->ram.bytes;
 	to->vcpus = m->vcpus;
@@ -33,6 +39,14 @@ static Ptd__V1__Machine *message(struct call *call, struct machine *m)
 	to->contexts = m->contexts.live;
 	pt_port_unlock(&call->domain->lock);
 	to->resident_bytes = pt_host_ram_resident(&m->ram);
+}
+
+static Ptd__V1__Machine *message(struct call *call, struct machine *m)
+{
+	Ptd__V1__Machine *to = empty_message(call);
+
+	if (to)
+		fill(call, to, m);
 	return to;
 }
 
@@ -99,13 +113,15 @@ static enum call_result create(struct call *call)
 	if (check_create(call, &args) != CALL_MORE)
 		return CALL_DONE;
 	r = new_response(call, &ptd__v1__create_machine_response__descriptor);
-	if (!r)
+	if (r)
+		r->machine = empty_message(call); /* before there is a machine to tell of */
+	if (!r || !r->machine)
 		return CALL_DONE;
 	o = machine_create(call->domain, &args, &m);
 	if (o != PT_OK)
 		return fail_create(call, o);
-	r->machine = message(call, m);
-	call->response = r->machine ? &r->base : NULL;
+	fill(call, r->machine, m);
+	call->response = &r->base;
 	return CALL_DONE;
 }
 

@@ -19,6 +19,7 @@
 enum phase { PHASE_POINT, PHASE_TXN, PHASE_GRACE };
 
 struct single {
+	Ptd__V1__MapResponse *response; /* made before there is an effect */
 	struct pt_item item;
 	struct pt_effects effects;
 	struct pt_error error;
@@ -40,9 +41,8 @@ bool effects_invalidated(const struct pt_effects *e)
 }
 
 /* The three responses have the same fields in the same order. */
-static enum call_result answer(struct call *call, const struct single *s)
+static bool make_response(struct call *call, struct single *s)
 {
-	Ptd__V1__MapResponse *r;
 	const ProtobufCMessageDescriptor *type =
 		s->item.kind == PT_ITEM_MAP	? &ptd__v1__map_response__descriptor
 		: s->item.kind == PT_ITEM_UNMAP ? &ptd__v1__unmap_response__descriptor
@@ -51,13 +51,18 @@ static enum call_result answer(struct call *call, const struct single *s)
 	_Static_assert(sizeof(Ptd__V1__MapResponse) == sizeof(Ptd__V1__UnmapResponse) &&
 			       sizeof(Ptd__V1__MapResponse) == sizeof(Ptd__V1__ProtectResponse),
 		       "one layout for three responses");
-	r = new_response(call, type);
-	if (!r)
-		return CALL_DONE;
-	r->generation = s->generation;
-	r->outcome = s->item.outcome;
-	r->effects = effects_message(call, &s->effects);
-	call->response = r->effects ? &r->base : NULL;
+	s->response = new_response(call, type);
+	if (s->response)
+		s->response->effects = effects_message(call, &s->effects);
+	return s->response && s->response->effects;
+}
+
+static enum call_result answer(struct call *call, const struct single *s)
+{
+	s->response->generation = s->generation;
+	s->response->outcome = s->item.outcome;
+	effects_fill(s->response->effects, &s->effects);
+	call->response = &s->response->base;
 	return CALL_DONE;
 }
 
@@ -153,6 +158,8 @@ static enum call_result begin(struct call *call, const struct pt_item *item, uin
 	o = pt_item_check(&s->item);
 	if (o != PT_OK)
 		return fail_item(call, &s->item, o, "", 0);
+	if (!make_response(call, s))
+		return CALL_DONE;
 	call->state = s;
 	if (!expected && !validate_only)
 		return run_point(call, s, c);

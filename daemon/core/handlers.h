@@ -35,6 +35,7 @@ uint32_t page_limit(uint32_t asked);
 /* The message that says what an operation did. */
 struct Ptd__V1__Effects;
 struct Ptd__V1__Effects *effects_message(struct call *call, const struct pt_effects *effects);
+void effects_fill(struct Ptd__V1__Effects *message, const struct pt_effects *effects);
 
 /* A response of `type` in the call's arena; NULL: the call has been failed. */
 void *new_response(struct call *call, const ProtobufCMessageDescriptor *type);

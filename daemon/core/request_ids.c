@@ -18,7 +18,8 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#define BUCKETS (LIMIT_REQUEST_IDS / 8) /* 64 KiB, taken with the first id */
+#define ANSWER_ROOM 64u /* of most answers; a longer one takes memory, if there is some */
+#define BUCKETS	    (LIMIT_REQUEST_IDS / 8) /* 64 KiB, taken with the first id */
 
 /* A retry that waits for the first. In its call's arena. */
 struct retry_waiter {
@@ -43,11 +44,12 @@ struct request_id_entry {
 	const ProtobufCMessageDescriptor *method;      /* a request type belongs to one method */
 	const ProtobufCMessageDescriptor *answer_type; /* NULL: running */
 	struct retry_waiter *waiters;
-	uint8_t *answer; /* packed */
+	uint8_t *answer; /* packed; in `room` unless it is longer; NULL: it could not be kept */
 	size_t length;
 	uint64_t done_ns, hash;
 	XXH128_hash_t body;
 	uint8_t id[16];
+	uint8_t room[ANSWER_ROOM];
 };
 
 /* What a call with a request id keeps around its handler's own state. */
@@ -151,11 +153,23 @@ static struct request_id_entry *add(struct request_ids *ids, const struct call *
 	return e;
 }
 
+static void free_entry(struct request_id_entry *e)
+{
+	if (e->answer != e->room)
+		free(e->answer);
+	free(e);
+}
+
+static uint64_t weight(const struct request_id_entry *e)
+{
+	return sizeof(*e) + (e->answer == e->room ? 0 : e->length);
+}
+
 /* A finished entry goes. */
 static void drop(struct request_ids *ids, struct request_id_entry *e)
 {
 	struct request_id_owner *owner = e->owner;
-	uint64_t bytes = sizeof(*e) + e->length;
+	uint64_t bytes = weight(e);
 
 	*(e->older ? &e->older->newer : &ids->oldest) = e->newer;
 	*(e->newer ? &e->newer->older : &ids->newest) = e->older;
@@ -164,15 +178,14 @@ static void drop(struct request_ids *ids, struct request_id_entry *e)
 	ids->bytes -= bytes;
 	owner->bytes -= bytes;
 	unchain(ids, e);
-	free(e->answer);
-	free(e);
+	free_entry(e);
 }
 
 /* A finished entry comes. */
 static void append(struct request_ids *ids, struct request_id_entry *e)
 {
 	struct request_id_owner *owner = e->owner;
-	uint64_t bytes = sizeof(*e) + e->length;
+	uint64_t bytes = weight(e);
 
 	e->older = ids->newest;
 	*(e->older ? &e->older->newer : &ids->oldest) = e;
@@ -257,7 +270,14 @@ static void unqueue(struct retry_waiter *waiter)
 }
 
 /* What a call finds when it asks for its id. */
-enum found { FOUND_NEW, FOUND_RUNNING, FOUND_ANSWER, FOUND_OTHER_BODY, FOUND_NO_MEMORY };
+enum found {
+	FOUND_NEW,
+	FOUND_RUNNING,
+	FOUND_ANSWER,
+	FOUND_LOST,
+	FOUND_OTHER_BODY,
+	FOUND_NO_MEMORY,
+};
 
 struct answer {
 	const ProtobufCMessageDescriptor *type;
@@ -268,6 +288,8 @@ struct answer {
 static enum found copy_answer(struct call *call, const struct request_id_entry *e,
 			      struct answer *answer)
 {
+	if (!e->answer)
+		return FOUND_LOST;
 	*answer = (struct answer){e->answer_type, call_alloc(call, e->length + 1), e->length};
 	if (!answer->bytes)
 		return FOUND_NO_MEMORY;
@@ -329,6 +351,9 @@ static enum call_result ask(struct call *call, struct once *once, const uint8_t 
 	case FOUND_OTHER_BODY:
 		return call_fail(call, PT_REQUEST_ID_REUSED,
 				 "request_id: it came with another method or body before");
+	case FOUND_LOST:
+		return call_fail(call, PT_INTERNAL,
+				 "request_id: it was done, but its answer could not be kept");
 	case FOUND_ANSWER:
 		call->response = protobuf_c_message_unpack(answer.type, call->arena, answer.length,
 							   answer.bytes);
@@ -344,21 +369,21 @@ static void finish(struct call *call, struct once *once)
 	struct request_id_entry *e = once->owned;
 	bool keep = call->response != NULL; /* the status may be that of a deadline since */
 	size_t length = keep ? protobuf_c_message_get_packed_size(call->response) : 0;
-	uint8_t *packed = keep ? malloc(length + 1) : NULL;
+	uint8_t *packed = length <= ANSWER_ROOM ? e->room : malloc(length);
 
-	if (packed)
+	if (keep && packed)
 		protobuf_c_message_pack(call->response, packed);
 	pt_port_lock(&ids->lock);
 	wake_waiters(e);
-	if (packed) {
+	if (keep) { /* without memory, too: a retry must not run again */
 		e->answer = packed;
-		e->length = length;
+		e->length = packed ? length : 0;
 		e->answer_type = call->response->descriptor;
 		e->done_ns = call->now_ns;
 		append(ids, e);
 	} else {
 		unchain(ids, e);
-		free(e);
+		free_entry(e);
 	}
 	pt_port_unlock(&ids->lock);
 	once->owned = NULL;
