@@ -65,7 +65,7 @@ INTEROP = Stage("interop", 30, [Make("interop", ("interop",)), Tests(("tests/int
 ADDRESS = Stage("asan+ubsan", 120, [
     Make("asan", ("all", "tests"), "-asan", ASAN),
     Tests(UNIT, "-asan"),
-    Tests(("tests/e2e/test_fields*.py", "tests/e2e/test_wire*.py", "tests/e2e/test_libptd_*.py"), "-asan"),
+    Tests(("tests/e2e/test_fields*.py", "tests/e2e/test_wire*.py", "tests/e2e/test_libptd_*.py", "tests/e2e/test_tls*.py"), "-asan"),
 ])
 THREADS = Stage("tsan", 60, [
     Make("tsan", ("all", "tests"), "-tsan", TSAN),
