@@ -33,6 +33,6 @@ $(B)/ptd-interop: $(filter-out %/more_methods.o,$(DRIVER_OBJ)) $(INTEROP_OBJ) $(
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS_ALL) -o $@ $^ $(LDFLAGS_ALL) $(DAEMON_LIBS)
 
-interop: $(B)/ptd-interop
+interop: $(B)/ptd-interop #: ptd with the service that gRPC's interoperability tests call
 .PHONY: interop
 -include $(INTEROP_OBJ:.o=.d)
