@@ -255,10 +255,16 @@ bool stream_queue_message(struct stream *stream, const ProtobufCMessage *message
 {
 	struct outmsg *out = pack(stream, message, false);
 
-	if (!out)
+	if (out) {
+		append(stream, out);
+		push(stream);
+		return true;
+	}
+	if (protobuf_c_message_get_packed_size(message) > LIMIT_SEND_BYTES)
 		return false;
-	append(stream, out);
-	push(stream);
+	/* No room in a queue will ever wake the handler for this one. */
+	stream_fail(stream, PT_NO_MEMORY, PT_GRPC_RESOURCE_EXHAUSTED, NULL);
+	stream_wind_up(stream);
 	return true;
 }
 
@@ -312,20 +318,25 @@ void stream_drop_output(struct stream *stream)
 	stream->out_bytes = 0;
 }
 
-/* The response of a unary call, packed; failing that, the call fails. */
-static void add_response(struct stream *stream)
+/* The response of a unary call, packed; failing that, the call fails. False: it was done, and there
+ * is no memory to say so; the client must not take it for refused. */
+static bool add_response(struct stream *stream)
 {
+	const ProtobufCMessage *response = stream->call.response;
 	struct outmsg *out;
 
 	if (stream->call.status.code != PT_OK || stream->route->method.server_streaming)
-		return;
-	out = stream->call.response ? pack(stream, stream->call.response, true) : NULL;
+		return true;
+	out = response ? pack(stream, response, true) : NULL;
 	if (out)
 		append(stream, out);
-	else if (stream->call.response)
-		call_fail(&stream->call, PT_TOO_LARGE, "the answer is larger than max_send_bytes");
-	else
+	else if (!response)
 		call_fail(&stream->call, PT_INTERNAL, "the handler gave no response");
+	else if (protobuf_c_message_get_packed_size(response) <= LIMIT_SEND_BYTES)
+		return false;
+	else
+		call_fail(&stream->call, PT_TOO_LARGE, "the answer is larger than max_send_bytes");
+	return true;
 }
 
 void stream_send_answer(struct stream *stream)
@@ -336,8 +347,10 @@ void stream_send_answer(struct stream *stream)
 		stream_release(stream);
 		return;
 	}
-	if (!stream->responded)
-		add_response(stream);
+	if (!stream->responded && !add_response(stream)) {
+		stream_reset(stream, NGHTTP2_INTERNAL_ERROR);
+		return;
+	}
 	count(stream->call.status.code == PT_OK && !stream->call.status.grpc
 		      ? &counters->calls_ok
 		      : &counters->calls_failed,
