@@ -5,6 +5,7 @@
  */
 #include "sim.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static uint32_t one_of(uint64_t *random, const uint32_t *choice, uint32_t n)
@@ -115,18 +116,30 @@ static void resolve(struct client *client, struct op *op, uint64_t *random)
 }
 
 /* An earlier request whose answer the client has: its id must be refused for another body. */
-static const struct op *finished_one(const struct client *client, const struct op *now,
-				     uint64_t *random)
+static const struct op *finished_one(const struct client *client, uint64_t *random)
 {
 	const struct op *op;
 
 	if (!client->ops)
 		return NULL;
 	op = &client->op[sim_draw(random, client->ops)];
-	return op->has_id && !op->reuses && op->state == OP_DONE && op->status == 0 &&
-			       op->kind != now->kind
-		       ? op
-		       : NULL;
+	return op->has_id && !op->reuses && op->state == OP_DONE && op->status == 0 ? op : NULL;
+}
+
+static void set_id(const struct client *client, struct op *op)
+{
+	memset(op->id, 0x5a, sizeof(op->id));
+	op->id[0] = op->number;
+	op->id[1] = client->rank;
+}
+
+/* What was to be another body is the same. */
+static void own_id(struct sim *sim, struct client *client, struct op *op, uint64_t *random)
+{
+	op->reuses = NULL;
+	set_id(client, op);
+	free(op->body);
+	script_pack(sim, op, random);
 }
 
 static void draw_id(struct client *client, struct op *op, uint64_t *random)
@@ -136,12 +149,10 @@ static void draw_id(struct client *client, struct op *op, uint64_t *random)
 	op->has_id = writes && sim_percent(random, 80);
 	if (!op->has_id)
 		return;
-	memset(op->id, 0x5a, sizeof(op->id));
-	op->id[0] = op->number;
-	op->id[1] = client->rank;
+	set_id(client, op);
 	if (!sim_percent(random, 8))
 		return;
-	op->reuses = finished_one(client, op, random);
+	op->reuses = finished_one(client, random);
 	if (op->reuses)
 		memcpy(op->id, op->reuses->id, sizeof(op->id));
 }
@@ -171,6 +182,9 @@ void choose_next(struct sim *sim, struct client *client, struct op *op)
 	if (sim_percent(&random, sim->swarm.retry_done))
 		op->again = 1 + (uint32_t)sim_draw(&random, 2);
 	script_pack(sim, op, &random);
+	if (op->reuses && op->reuses->kind == op->kind && op->reuses->length == op->length &&
+	    !memcmp(op->reuses->body, op->body, op->length))
+		own_id(sim, client, op, &random);
 }
 
 void swarm_print(FILE *out, const struct sim *sim)
