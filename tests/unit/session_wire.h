@@ -362,12 +362,13 @@ static inline void half_close(struct link *l)
 /* The next whole message that has come, or NULL. To be freed by the caller. */
 static inline void *get_message(struct link *l, const ProtobufCMessageDescriptor *type)
 {
-	const uint8_t *at = l->in.at + l->taken;
 	size_t have = l->in.length - l->taken, n;
+	const uint8_t *at;
 	void *message;
 
 	if (have < 5)
 		return NULL;
+	at = l->in.at + l->taken;
 	n = (size_t)at[1] << 24 | (size_t)at[2] << 16 | (size_t)at[3] << 8 | at[4];
 	if (have - 5 < n)
 		return NULL;
