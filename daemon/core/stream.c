@@ -151,7 +151,10 @@ void stream_deadline(struct stream *stream)
 			stream_reset(stream, NGHTTP2_CANCEL);
 		return;
 	}
-	stream_fail(stream, PT_DEADLINE, PT_GRPC_DEADLINE_EXCEEDED, NULL);
+	/* Only the handler knows whether its commit point has passed. */
+	stream->overdue = stream->working;
+	if (!stream->working)
+		stream_fail(stream, PT_DEADLINE, PT_GRPC_DEADLINE_EXCEEDED, NULL);
 	stream_wind_up(stream);
 }
 
@@ -214,8 +217,11 @@ void stream_run(struct stream *stream)
 		return;
 	}
 	if (stream->winding || stream->gone) {
-		if (stream->working && run_abandon(stream))
+		if (stream->working && run_abandon(stream)) {
 			stream->working = false;
+			if (stream->overdue && !stream->gone)
+				stream_answer_overdue(stream);
+		}
 		stream_release(stream);
 		return;
 	}

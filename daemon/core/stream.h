@@ -48,6 +48,7 @@ struct stream {
 	bool started;	  /* the request's message was given to the handler */
 	bool delayed;	  /* the answer waits for the timer */
 	bool lost;	  /* the answer was dropped by a failpoint */
+	bool overdue;	  /* the deadline passed while the handler was at work */
 	bool held;	  /* DATA waits for a window that is worth it */
 	bool plain;	  /* answered over HTTP alone: no trailers */
 	bool blocked;	  /* call_send() said no */
@@ -128,7 +129,10 @@ void stream_answer(struct stream *stream);
 void stream_fail(struct stream *stream, enum pt_outcome code, enum pt_grpc grpc, const char *text);
 /* The delay of the answer, or the deadline meanwhile, is over. */
 void stream_answer_late(struct stream *stream);
-/* An HTTP answer to what is not gRPC; `text` may be NULL. */
+/* The handler is through after the deadline: what it did before its commit point is undone, what it
+ * did after that is told. */
+void stream_answer_overdue(struct stream *stream);
+/* An HTTP answer to what is not gRPC; `text` NULL: that only POST is allowed. */
 void stream_answer_http(struct stream *stream, const char *code, const char *text);
 /* As stream_fail() with RESOURCE_EXHAUSTED and when to try again: a budget has said no. */
 void stream_refuse(struct stream *stream, const char *text);

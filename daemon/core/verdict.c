@@ -55,10 +55,24 @@ void stream_answer_late(struct stream *stream)
 {
 	stream->delayed = false;
 	if (stream->call.deadline_ns <= stream->conn->shard->now_ns) {
-		call_fail(&stream->call, PT_DEADLINE, NULL);
+		/* DEADLINE would promise that nothing was done. */
+		call_fail(&stream->call,
+			  stream->call.status.code == PT_OK ? PT_INJECTED : PT_DEADLINE, NULL);
 		stream->call.status.grpc = PT_GRPC_DEADLINE_EXCEEDED;
 		stream->call.status.text[0] = 0;
 	}
+	stream_send_answer(stream);
+}
+
+void stream_answer_overdue(struct stream *stream)
+{
+	stream->overdue = false;
+	if (!stream->call.response) {
+		stream_fail(stream, PT_DEADLINE, PT_GRPC_DEADLINE_EXCEEDED, NULL);
+		return;
+	}
+	stream->call.status = (struct call_status){.level = PT_TTL_UNKNOWN};
+	stream->answered = true;
 	stream_send_answer(stream);
 }
 
