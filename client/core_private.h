@@ -60,6 +60,8 @@ void core_submit(struct core *core, struct ptd_call *call);
 /* Sends those whose time has come, if the connection takes them. */
 void core_submit_waiting(struct core *core);
 
+/* One more message at the end of a call's request. False: no memory. */
+bool core_append_message(struct ptd_call *call, const void *data, size_t length);
 /* At least `length` bytes in a buffer that keeps its size between calls. False: no memory. */
 bool core_reserve(uint8_t **buffer, size_t *capacity, size_t length);
 

@@ -26,7 +26,7 @@ bool socket_random(void *bytes, size_t length)
 	return getrandom(bytes, length, 0) == (ssize_t)length;
 }
 
-static unsigned resolve_unix(const char *path, struct socket_address *to)
+unsigned socket_unix(const char *path, struct socket_address *to)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 
@@ -36,27 +36,35 @@ static unsigned resolve_unix(const char *path, struct socket_address *to)
 	return 1;
 }
 
+unsigned socket_addresses(const struct addrinfo *found, struct socket_address *to)
+{
+	unsigned count = 0;
+
+	for (; found && count < SOCKET_ADDRESSES; found = found->ai_next) {
+		memcpy(&to[count].address, found->ai_addr, found->ai_addrlen);
+		to[count++].length = found->ai_addrlen;
+	}
+	return count;
+}
+
 unsigned socket_resolve(const struct endpoint *endpoint, struct socket_address *to,
 			const char **why, bool *wrong)
 {
 	const struct addrinfo hints = {
 		.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
 	struct addrinfo *found;
-	unsigned count = 0;
+	unsigned count;
 	int error;
 
 	if (endpoint->path)
-		return resolve_unix(endpoint->path, to);
+		return socket_unix(endpoint->path, to);
 	error = getaddrinfo(endpoint->host, endpoint->port, &hints, &found);
 	*wrong = error == EAI_SERVICE || error == EAI_NONAME;
 	if (error) {
 		*why = gai_strerror(error);
 		return 0;
 	}
-	for (struct addrinfo *at = found; at && count < SOCKET_ADDRESSES; at = at->ai_next) {
-		memcpy(&to[count].address, at->ai_addr, at->ai_addrlen);
-		to[count++].length = at->ai_addrlen;
-	}
+	count = socket_addresses(found, to);
 	freeaddrinfo(found);
 	*why = "no address";
 	return count;

@@ -18,6 +18,10 @@ struct socket_address {
  * because the endpoint can never be right. May wait for a name server. */
 unsigned socket_resolve(const struct endpoint *endpoint, struct socket_address *to,
 			const char **why, bool *wrong);
+/* The same of what has been looked up, and of a unix socket. */
+struct addrinfo;
+unsigned socket_addresses(const struct addrinfo *found, struct socket_address *to);
+unsigned socket_unix(const char *path, struct socket_address *to);
 /* Begins to connect: a non-blocking, close-on-exec socket that will be writable, or -1 and errno.
  */
 int socket_begin(const struct socket_address *to);

@@ -121,8 +121,9 @@ struct ptd_uv *ptd_uv_open(uv_loop_t *loop, const char *endpoint, const struct p
 		return NULL;
 	}
 	start_handles(uv, loop);
+	/* From the loop: what fails at once must not be over before a call can be started. */
 	ptd_core_wish_connection(uv->core);
-	uv_service(uv);
+	uv_timer_start(&uv->timer, on_timer, 0, 0);
 	return uv;
 }
 

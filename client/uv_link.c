@@ -2,31 +2,34 @@
 /*
  * A transport of the libuv layer: name lookup, connect, read, write.
  *
+ * The socket is our own and libuv polls it: libuv's streams write without MSG_NOSIGNAL, and they
+ * would not tell how much of a write had left when the connection is lost.
+ *
  * A link belongs to its client until it is dropped; then it lives until libuv has let go of it, and
  * its callbacks find no client.
  */
+#include "socket.h"
 #include "uv_private.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+/* Reads before others get their turn. */
+#define READS_PER_ROUND 4
 
 struct link {
 	struct ptd_uv *uv; /* whose it is, also after it was dropped: for uv_let_go() */
 	bool dropped;	   /* the client does not know it any more */
-	bool handle;	   /* `stream` is open */
+	bool polling;	   /* `poll` is open, and closes `fd` with it */
 	bool looking;	   /* uv_getaddrinfo() is under way */
-	bool up;	   /* connected */
-	bool writing;	   /* `write` is under way */
-	struct addrinfo *found, *next;
-	union {
-		uv_stream_t stream;
-		uv_tcp_t tcp;
-		uv_pipe_t pipe;
-	};
+	bool connecting;
+	int fd, events;
+	unsigned next, count;
+	uv_poll_t poll;
 	uv_getaddrinfo_t lookup;
-	uv_connect_t connect;
-	uv_write_t write;
-	char *rest; /* what try_write left */
+	struct socket_address addresses[SOCKET_ADDRESSES];
 };
 
 static void try_next(struct link *link, int error);
@@ -35,10 +38,8 @@ static void free_if_done(struct link *link)
 {
 	struct ptd_uv *uv = link->uv;
 
-	if (!link->dropped || link->handle || link->looking)
+	if (!link->dropped || link->polling || link->looking)
 		return;
-	uv_freeaddrinfo(link->found);
-	free(link->rest);
 	free(link);
 	uv_let_go(uv);
 }
@@ -47,12 +48,13 @@ static void on_closed(uv_handle_t *handle)
 {
 	struct link *link = handle->data;
 
-	link->handle = false;
+	close(link->fd);
+	link->polling = false;
 	/* Closed to try another address, or for good. */
-	if (!link->dropped)
-		try_next(link, 0);
-	else
+	if (link->dropped)
 		free_if_done(link);
+	else
+		try_next(link, 0);
 }
 
 void uv_link_drop(struct ptd_uv *uv)
@@ -63,8 +65,8 @@ void uv_link_drop(struct ptd_uv *uv)
 	if (!link)
 		return;
 	link->dropped = true;
-	if (link->handle && !uv_is_closing((uv_handle_t *)&link->stream))
-		uv_close((uv_handle_t *)&link->stream, on_closed);
+	if (link->polling && !uv_is_closing((uv_handle_t *)&link->poll))
+		uv_close((uv_handle_t *)&link->poll, on_closed);
 	if (link->looking)
 		uv_cancel((uv_req_t *)&link->lookup);
 	free_if_done(link);
@@ -86,129 +88,120 @@ static void lose(struct link *link, const char *why)
 
 /* --- bytes ----------------------------------------------------------------------------------- */
 
-static void give_room(uv_handle_t *handle, size_t wanted, uv_buf_t *to)
+static const char *why_lost(void)
 {
-	const struct link *link = handle->data;
-
-	(void)wanted;
-	*to = uv_buf_init(link->uv->input, UV_INPUT_BATCH);
+	return errno ? strerror(errno) : "closed by the daemon";
 }
 
-static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *from)
+static void read_some(struct ptd_uv *uv)
 {
-	struct link *link = stream->data;
-	struct ptd_uv *uv = link->uv;
+	for (int i = 0; i < READS_PER_ROUND && uv->link; i++) {
+		long length = socket_read(uv->link->fd, uv->input, UV_INPUT_BATCH);
 
-	if (link->dropped || !length)
-		return;
-	if (length < 0) {
-		lose(link, length == UV_EOF ? "closed by the daemon" : uv_strerror((int)length));
-		return;
+		if (length < 0)
+			uv_link_lost(uv, why_lost());
+		if (length <= 0)
+			break;
+		uv->busy = true;
+		ptd_core_input(uv->core, uv->input, (size_t)length, uv_hrtime());
+		uv->busy = false;
+		if (length < (long)UV_INPUT_BATCH)
+			break;
 	}
-	uv->busy = true;
-	ptd_core_input(uv->core, from->base, (size_t)length, uv_hrtime());
-	uv->busy = false;
-	uv_service(uv);
 }
 
-static void on_written(uv_write_t *write, int error)
+static void on_poll(uv_poll_t *poll, int status, int events);
+
+static void watch(struct link *link, int events)
 {
-	struct link *link = write->data;
-
-	link->writing = false;
-	free(link->rest);
-	link->rest = NULL;
-	if (link->dropped)
-		return;
-	if (error)
-		lose(link, uv_strerror(error));
-	else
-		uv_service(link->uv);
-}
-
-/* The core counts these as written although they are not: they may leave at any time from here on,
- * and what may have left counts as having left. */
-static bool queue_rest(struct link *link, const uint8_t *bytes, size_t length)
-{
-	uv_buf_t buffer;
-
-	link->rest = malloc(length);
-	if (!link->rest)
-		return false;
-	memcpy(link->rest, bytes, length);
-	buffer = uv_buf_init(link->rest, (unsigned)length);
-	link->write.data = link;
-	link->writing = !uv_write(&link->write, &link->stream, &buffer, 1, on_written);
-	return link->writing;
+	if (link->events != events)
+		uv_poll_start(&link->poll, events, on_poll);
+	link->events = events;
 }
 
 void uv_link_flush(struct ptd_uv *uv)
 {
 	const uint8_t *bytes;
-	size_t length;
+	size_t length = 0;
 
-	while (uv->link && uv->link->up && !uv->link->writing &&
+	while (uv->link && !uv->link->connecting && uv->link->polling &&
 	       (length = ptd_core_output(uv->core, &bytes))) {
-		uv_buf_t buffer = uv_buf_init((char *)(uintptr_t)bytes, (unsigned)length);
-		int moved = uv_try_write(&uv->link->stream, &buffer, 1);
-		size_t gone = moved > 0 ? (size_t)moved : 0;
+		long moved = socket_write(uv->link->fd, bytes, length);
 
-		if (moved < 0 && moved != UV_EAGAIN)
-			uv_link_lost(uv, uv_strerror(moved));
-		else if (gone < length && !queue_rest(uv->link, bytes + gone, length - gone))
-			uv_link_lost(uv, "no memory");
-		else
-			ptd_core_wrote(uv->core, length);
+		if (moved < 0)
+			uv_link_lost(uv, why_lost());
+		if (moved <= 0)
+			break;
+		ptd_core_wrote(uv->core, (size_t)moved);
 	}
+	if (uv->link && !uv->link->connecting && uv->link->polling)
+		watch(uv->link, UV_READABLE | (length ? UV_WRITABLE : 0));
 }
 
 /* --- connecting ------------------------------------------------------------------------------ */
 
-static void on_connected(uv_connect_t *connect, int error)
+static void finish_connection(struct link *link)
 {
-	struct link *link = connect->data;
+	int error = socket_finish(link->fd);
 
-	if (link->dropped)
-		return;
 	if (error) {
 		try_next(link, error);
 		return;
 	}
-	link->up = true;
-	uv_read_start(&link->stream, give_room, on_read);
+	link->connecting = false;
 	ptd_core_connected(link->uv->core, uv_hrtime());
 	uv_service(link->uv);
 }
 
-static int begin_tcp(struct link *link, uv_loop_t *loop, const struct sockaddr *address)
+static void on_poll(uv_poll_t *poll, int status, int events)
 {
-	int error = uv_tcp_init(loop, &link->tcp);
+	struct link *link = poll->data;
+	struct ptd_uv *uv = link->uv;
 
-	if (error)
-		return error;
-	link->handle = true;
-	link->tcp.data = link;
-	uv_tcp_nodelay(&link->tcp, 1);
-	return uv_tcp_connect(&link->connect, &link->tcp, address, on_connected);
+	(void)events;
+	if (link->dropped)
+		return;
+	if (link->connecting) {
+		finish_connection(link);
+		return;
+	}
+	if (status < 0)
+		uv_link_lost(uv, uv_strerror(status));
+	else
+		read_some(uv);
+	uv_service(uv);
 }
 
-/* The next address, after the handle of the last one is closed; lost when there is none. */
+/* 0, or an errno. */
+static int begin(struct link *link, const struct socket_address *to)
+{
+	link->fd = socket_begin(to);
+	if (link->fd < 0)
+		return errno;
+	if (uv_poll_init(link->uv->timer.loop, &link->poll, link->fd)) {
+		close(link->fd);
+		return ENOMEM;
+	}
+	link->poll.data = link;
+	link->polling = link->connecting = true;
+	link->events = 0;
+	watch(link, UV_READABLE | UV_WRITABLE);
+	return 0;
+}
+
+/* The next address, after the socket of the last one is closed; lost when there is none. */
 static void try_next(struct link *link, int error)
 {
-	struct addrinfo *at = link->next;
-
-	if (!at) {
-		lose(link, error ? uv_strerror(error) : "no address answers");
+	if (link->next < link->count && link->polling) {
+		uv_close((uv_handle_t *)&link->poll, on_closed);
 		return;
 	}
-	if (link->handle) {
-		uv_close((uv_handle_t *)&link->stream, on_closed);
-		return;
+	while (link->next < link->count) {
+		error = begin(link, &link->addresses[link->next++]);
+		if (!error)
+			return;
 	}
-	link->next = at->ai_next;
-	error = begin_tcp(link, link->uv->timer.loop, at->ai_addr);
-	if (error)
-		try_next(link, error);
+	lose(link, error ? strerror(error) : "no address answers");
 }
 
 static void on_found(uv_getaddrinfo_t *lookup, int error, struct addrinfo *found)
@@ -216,49 +209,41 @@ static void on_found(uv_getaddrinfo_t *lookup, int error, struct addrinfo *found
 	struct link *link = lookup->data;
 
 	link->looking = false;
-	link->found = link->next = found;
+	link->count = socket_addresses(found, link->addresses);
+	uv_freeaddrinfo(found);
 	if (link->dropped)
 		free_if_done(link);
+	else if (error)
+		lose(link, uv_strerror(error));
 	else
-		try_next(link, error);
-}
-
-static int begin(struct link *link, const struct endpoint *endpoint)
-{
-	const struct addrinfo hints = {
-		.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
-	uv_loop_t *loop = link->uv->timer.loop;
-	int error;
-
-	if (!endpoint->path) {
-		error = uv_getaddrinfo(loop, &link->lookup, on_found, endpoint->host,
-				       endpoint->port, &hints);
-		link->looking = !error;
-		return error;
-	}
-	error = uv_pipe_init(loop, &link->pipe, 0);
-	if (error)
-		return error;
-	link->handle = true;
-	link->pipe.data = link;
-	uv_pipe_connect(&link->connect, &link->pipe, endpoint->path, on_connected);
-	return 0;
+		try_next(link, 0);
 }
 
 void uv_link_open(struct ptd_uv *uv)
 {
+	const struct addrinfo hints = {
+		.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
 	struct link *link = calloc(1, sizeof(*link));
-	int error;
+	int error = 0;
 
 	if (!link) {
 		ptd_core_lost(uv->core, uv_hrtime(), "no memory");
 		return;
 	}
 	link->uv = uv;
-	link->connect.data = link->lookup.data = link;
+	link->lookup.data = link;
 	uv->link = link;
 	uv->handles++;
-	error = begin(link, &uv->endpoint);
+	if (uv->endpoint.path) {
+		link->count = socket_unix(uv->endpoint.path, link->addresses);
+		error = begin(link, &link->addresses[link->next++]);
+		if (error)
+			uv_link_lost(uv, strerror(error));
+		return;
+	}
+	error = uv_getaddrinfo(uv->timer.loop, &link->lookup, on_found, uv->endpoint.host,
+			       uv->endpoint.port, &hints);
+	link->looking = !error;
 	if (error)
 		uv_link_lost(uv, uv_strerror(error));
 }

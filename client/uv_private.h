@@ -24,7 +24,7 @@ struct ptd_uv {
 	ptd_uv_closed_fn *closed;
 	void *arg;
 	struct endpoint endpoint;
-	char input[UV_INPUT_BATCH];
+	uint8_t input[UV_INPUT_BATCH];
 };
 
 /* Opens a transport; ptd_core_connected() or uv_link_lost() follow, maybe at once. */

@@ -40,6 +40,8 @@ static void on_end(void *arg, const struct ptd_reply *reply)
 
 int main(int argc, char **argv)
 {
+	/* With `reconnects` a busy daemon's wish to be asked later is granted, too. */
+	const struct ptd_options options = {.size = sizeof(options), .reconnects = 3};
 	struct tally tally = {0};
 	struct ptd_status status;
 	struct ptd_client *client;
@@ -47,7 +49,7 @@ int main(int argc, char **argv)
 
 	if (argc != 3)
 		return 2;
-	client = ptd_open(argv[1], NULL, &status);
+	client = ptd_open(argv[1], &options, &status);
 	if (!client || ptd_find_context(client, argv[2], &context, &status)) {
 		fprintf(stderr, "%s\n", status.message);
 		ptd_close(client);

@@ -9,6 +9,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import clientproxy  # noqa: E402
 import ptdtest  # noqa: E402
+import tlstest  # noqa: E402
 from ptdtest import BUILD, equal, test, true  # noqa: E402
 
 
@@ -43,6 +44,31 @@ def _():
             clientproxy.Proxy(ptd.socket, limits=[(20000, None), (None, 30000), (31, None), (None, 9), (40000, None)]) as proxy:
         client(proxy.endpoint, "cut")
         true(len(proxy.links) == 6, str(len(proxy.links)))
+
+
+@test("a client takes ptd's own certificates, calls over its TLS, and is somebody there")
+def _():
+    files = tlstest.Files()
+    with tlstest.Daemon(files) as ptd:
+        env = {"PTD_TLS_CA": files("ca.crt"), "PTD_TLS_CERTIFICATE": files("trial.crt"), "PTD_TLS_KEY": files("trial.key")}
+        subprocess.run([os.path.join(BUILD, "ptctl"), "-e", f"tls:localhost:{ptd.port}", "machine", "create", "m0"],
+                               check=True, capture_output=True, env={**ptdtest.sanitizer_env(), **env})
+        subprocess.run([os.path.join(BUILD, "ptctl"), "-e", f"tls:localhost:{ptd.port}", "context", "create", "m0/g0"],
+                               check=True, capture_output=True, env={**ptdtest.sanitizer_env(), **env})
+        client(f"tls:127.0.0.1:{ptd.port}", env=env)
+
+
+@test("calls and sessions do not notice that connections grow old and are ended with a GOAWAY")
+def _():
+    with ptdtest.Daemon(loops=1, args=["--max-connection-age", "20ms", "--max-connection-age-grace", "10ms"]) as ptd:
+        ptdtest.Guest(ptd)
+        with clientproxy.Proxy(ptd.socket) as proxy:
+            client(proxy.endpoint, "cut")
+            calls = len(proxy.links)
+            done = subprocess.run([os.path.join(BUILD, "examples", "session"), proxy.endpoint, "m0/g0", "200000"],
+                                  capture_output=True, text=True, timeout=100, env=ptdtest.sanitizer_env())
+            equal((done.returncode, done.stdout), (0, "200000 done, 0 failed, 0 unknown\n"), done.stderr)
+            true(calls > 1 and len(proxy.links) > calls + 1, f"{calls} connections, then {len(proxy.links)}")
 
 
 ptdtest.main()
