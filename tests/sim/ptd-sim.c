@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* ptd-sim: seeds by the number as TAP, one seed, a replay, a shrink. */
-#include "sim.h"
+#include "play.h"
 
 #include <getopt.h>
 #include <inttypes.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Plays in processes of their own, and delta debugging over a failing list of events. */
-#include "sim.h"
+#include "play.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "sim.h"
+#include "play.h"
 
 #include <stdlib.h>
 #include <unistd.h>

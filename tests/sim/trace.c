@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Lists of events as text: a line an event, for people and for --replay. */
-#include "sim.h"
+#include "play.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

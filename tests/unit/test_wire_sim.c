@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "sim.h"
+#include "play.h"
 
 #include <stdlib.h>
 #include <string.h>
