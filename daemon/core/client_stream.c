@@ -274,7 +274,7 @@ enum call_result stream_run_messages(struct stream *stream)
 
 	if (stream->in_work)
 		result = run_request(stream);
-	else if (method->look)
+	if (result == CALL_STREAM && method->look)
 		result = method->look(&stream->call);
 	if (result == CALL_STREAM)
 		result = run_buffer(stream);

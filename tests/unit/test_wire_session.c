@@ -250,6 +250,22 @@ static void a_message_in_execution_ends_before_the_session_changes_hands(void **
 	expect_outcome(second, 2, PT_MAPPED);
 }
 
+static void a_message_in_execution_of_a_lost_stream_ends_first(void **state)
+{
+	struct fixture *f = *state;
+	struct link *first = open_on(f, 0, id), *second;
+
+	put_range(first, 1, OP_MAP, LARGE_AT, 0, LARGE);
+	deliver(first);
+	second = ask_open(f, 1, id);
+	deliver(second);
+	hang_up(first);
+	assert_null(get_response(second));
+	expect_opened(second, 1); /* it was past its commit point */
+	put_range(second, 1, OP_MAP, LARGE_AT, 0, LARGE);
+	expect_outcome(second, 1, PT_MAPPED);
+}
+
 /* A range operation of another connection that holds its claim; unary, and not done. */
 static struct link *hold_claim(struct fixture *f, uint32_t shard)
 {
@@ -416,14 +432,21 @@ static void a_drain_ends_the_stream_after_the_message_under_way(void **state)
 {
 	struct fixture *f = *state;
 	struct link *busy = open_on(f, 0, id), *idle = open_on(f, 1, NULL), *late;
+	struct link *parked = open_on(f, 0, NULL), *holder;
 
-	put_range(busy, 1, OP_MAP, LARGE_AT, 0, LARGE);
-	put_page(busy, 2, OP_MAP, IPA, PA);
+	put_range(busy, 1, OP_MAP, IPA, 0, LARGE);
+	put_page(busy, 2, OP_UNMAP, IPA, 0);
 	deliver(busy);
+	holder = hold_claim(f, 1);
+	put_page(parked, 1, OP_UNMAP, CLAIMED_PAGE, 0);
+	deliver(parked);
 	domain_drain(f->wire.domain);
 	f->wire.mail[0] = f->wire.mail[1] = true;
 	expect_outcome(busy, 1, PT_MAPPED);
 	expect_end(busy, UNAVAILABLE, "opened again elsewhere");
+	assert_int_equal(holder->status, OK);
+	expect_outcome(parked, 1, PT_UNMAPPED);
+	expect_end(parked, UNAVAILABLE, "opened again elsewhere");
 	expect_end(idle, UNAVAILABLE, "opened again elsewhere");
 	late = f->control;
 	if (!late->told) {
@@ -498,6 +521,7 @@ int main(void)
 		TEST(large_answers_push_out_older_ones_but_never_the_last),
 		TEST(an_open_session_is_taken_over_on_any_connection),
 		TEST(a_message_in_execution_ends_before_the_session_changes_hands),
+		TEST(a_message_in_execution_of_a_lost_stream_ends_first),
 		TEST(a_parked_message_ends_before_the_session_changes_hands),
 		TEST(a_parked_message_of_a_lost_stream_is_undone_and_not_counted),
 		TEST(of_three_streams_the_last_gets_the_session),
