@@ -174,6 +174,15 @@ static void submit_headers(struct stream *stream)
 	nghttp2_submit_response(stream->conn->session, stream->id, field, n, &provider);
 }
 
+/* RFC 9218's default is one answer after the other; a large one takes turns with the others. */
+static void take_turns(struct stream *stream)
+{
+	const nghttp2_extpri turns = {.urgency = NGHTTP2_EXTPRI_DEFAULT_URGENCY, .inc = 1};
+
+	stream->bulk = true;
+	nghttp2_session_change_extpri_stream_priority(stream->conn->session, stream->id, &turns, 1);
+}
+
 /* Something was queued, or the status was decided. */
 static void push(struct stream *stream)
 {
@@ -181,6 +190,8 @@ static void push(struct stream *stream)
 
 	if (stream->gone || !conn->session)
 		return;
+	if (stream->out_bytes >= WIRE_BULK && !stream->bulk)
+		take_turns(stream);
 	if (!stream->responded) {
 		submit_headers(stream);
 	} else if (stream->deferred) {

@@ -51,6 +51,7 @@ struct stream {
 	bool overdue;	  /* the deadline passed while the handler was at work */
 	bool held;	  /* DATA waits for a window that is worth it */
 	bool plain;	  /* answered over HTTP alone: no trailers */
+	bool bulk;	  /* its DATA takes turns with other streams' */
 	bool blocked;	  /* call_send() said no */
 	bool trailers;	  /* trailers are submitted */
 	bool got_headers; /* the request's header block is complete */

@@ -32,7 +32,8 @@
 #define WIRE_PRINCIPAL_OUTPUT_BYTES  (128u << 20)
 #define WIRE_PUSHBACK_MS	     100u /* when to try again after a budget has said no */
 
-#define WIRE_LEAST_DATA	   256u /* a shorter DATA frame only ends what waits */
+#define WIRE_LEAST_DATA	   256u	       /* a shorter DATA frame only ends what waits */
+#define WIRE_BULK	   (64u << 10) /* an answer that takes turns with others */
 #define WIRE_PING_STRIKES  2u
 #define WIRE_TRAILER_BYTES (6u << 10)
 #define WIRE_DETAIL_BYTES  (4u << 10)
