@@ -73,7 +73,7 @@ $(B)/examples/%: tests/e2e/%.c $(B)/libptd.so $(B)/libptd-uv.so
 	$(call say,CCLD,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(if $(findstring uv,$*),$(HOST_DEFS)) -Iclient/include -o $@ $< -L$(B) \
 		-Wl,--disable-new-dtags,-rpath,'$$ORIGIN/..' $(if $(findstring uv,$*),-lptd-uv -luv) -lptd $(LDFLAGS_ALL)
-examples: $(EXAMPLES) $(B)/examples/libptd_client $(B)/examples/libptd_uv_client
+examples: $(EXAMPLES) $(patsubst tests/e2e/%.c,$(B)/examples/%,$(wildcard tests/e2e/libptd_*.c))
 .PHONY: examples
 
 # Manual pages, where scdoc is there.

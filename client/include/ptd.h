@@ -12,7 +12,7 @@
  *   [MT-Client]  one thread at a time for one client and its calls; two clients share nothing.
  * No function is async-signal-safe. The library prints nothing, never exits, raises no signal, asks
  * for no signal handler and keeps no global state (OpenSSL and libc keep theirs). After fork() the
- * child may only ptd_close() a client, without TLS; it shares the connection with its parent.
+ * child must leave its parent's clients alone but for ptd_close(), which says nothing to the daemon.
  */
 #ifndef PTD_H
 #define PTD_H

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The examples of libptd do what they say, over sockets, TLS and connections that are cut."""
+import glob
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -128,6 +130,20 @@ def _():
             equal(done.returncode, 0, done.stderr)
             done = subprocess.run([binary, ptd.endpoint, "m0/g0", "0x40000040"], capture_output=True, text=True)
             equal((done.returncode, done.stdout), (0, "0x200040\n"), done.stderr)
+
+
+@test("each C fragment of docs/libptd.md stands in an example")
+def _():
+    def squeeze(text):
+        return " ".join(text.split())
+    with open(os.path.join(TREE, "docs", "libptd.md"), encoding="utf-8") as file:
+        fragments = re.findall(r"^```c\n(.*?)^```$", file.read(), re.M | re.S)
+    programs = []
+    for path in glob.glob(os.path.join(TREE, "client", "examples", "*.c")):
+        with open(path, encoding="utf-8") as file:
+            programs.append(squeeze(file.read()))
+    true(len(fragments) > 5, f"{len(fragments)} fragments")
+    equal([text for text in fragments if not any(squeeze(text) in program for program in programs)], [])
 
 
 @test("each example is shorter than a hundred lines")
