@@ -172,6 +172,14 @@ void domain_loop_busy(struct domain_loop *loop)
 	pt_rcu_online();
 }
 
+void domain_tick(struct domain *domain, uint64_t now_ns)
+{
+	uint64_t due = atomic_load_explicit(&domain->sessions.due_ns, memory_order_relaxed);
+
+	if (unlikely(due && now_ns >= due))
+		sessions_expire(&domain->sessions, now_ns);
+}
+
 void domain_drain(struct domain *domain)
 {
 	atomic_store(&domain->draining, true);

@@ -65,6 +65,9 @@ void domain_loop_busy(struct domain_loop *loop);
  * and reflection. */
 extern const struct method domain_methods[];
 
+/* In each step: what has come to its end by `now_ns` goes. */
+void domain_tick(struct domain *domain, uint64_t now_ns);
+
 /* Set by the driver or by the Drain call; the shards look at it. */
 void domain_drain(struct domain *domain);
 bool domain_draining(const struct domain *domain);

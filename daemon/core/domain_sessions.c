@@ -58,6 +58,14 @@ static void free_session(struct session *s)
 	free(s);
 }
 
+static void note_due(struct sessions *sessions)
+{
+	const struct session *oldest = sessions->oldest;
+
+	atomic_store_explicit(&sessions->due_ns, oldest ? oldest->lost_ns + SESSION_TTL_NS : 0,
+			      memory_order_relaxed);
+}
+
 /* Out of the list of those without a stream. */
 static void unlist(struct sessions *sessions, struct session *s)
 {
@@ -70,6 +78,7 @@ static void unlist(struct sessions *sessions, struct session *s)
 	else
 		sessions->newest = s->older;
 	s->older = s->newer = NULL;
+	note_due(sessions);
 }
 
 static void list(struct sessions *sessions, struct session *s)
@@ -80,6 +89,7 @@ static void list(struct sessions *sessions, struct session *s)
 	else
 		sessions->oldest = s;
 	sessions->newest = s;
+	note_due(sessions);
 }
 
 static void drop(struct sessions *sessions, struct session *s)
@@ -94,14 +104,19 @@ static void drop(struct sessions *sessions, struct session *s)
 	free_session(s);
 }
 
-/* Another loop's clock may be ahead of this step's: then the session is young. */
+/* A stream may be lost at a time that another loop's clock has not reached: then the list is not
+ * quite in order, and a session ends that much later. */
 static void expire(struct sessions *sessions, uint64_t now_ns)
 {
-	struct session *s;
+	while (sessions->oldest && now_ns >= sessions->oldest->lost_ns + SESSION_TTL_NS)
+		drop(sessions, sessions->oldest);
+}
 
-	while ((s = sessions->oldest) && now_ns > s->lost_ns &&
-	       now_ns - s->lost_ns >= SESSION_TTL_NS)
-		drop(sessions, s);
+void sessions_expire(struct sessions *sessions, uint64_t now_ns)
+{
+	pt_port_lock(&sessions->lock);
+	expire(sessions, now_ns);
+	pt_port_unlock(&sessions->lock);
 }
 
 static uint32_t count_of(const struct sessions *sessions, const struct call *call, uint64_t who)
@@ -230,7 +245,8 @@ enum call_result session_open_for(struct call *call, struct session_hold *hold, 
 	case PT_OK: return result;
 	case PT_NOT_FOUND: find_context(call, context, "context"); return CALL_DONE;
 	case PT_INVALID: return call_fail(call, o, "context: not that of this session");
-	case PT_TOO_LARGE: return call_fail(call, o, "max_sessions_per_principal: too many sessions are kept");
+	case PT_TOO_LARGE:
+		return call_fail(call, o, "max_sessions_per_principal: too many sessions are kept");
 	default: return call_fail(call, o, "session_id: no room to remember it");
 	}
 }

@@ -60,11 +60,14 @@ struct sessions {
 	struct pt_port_lock lock;
 	struct session **bucket;	 /* from the first session on */
 	struct session *oldest, *newest; /* those without a stream, in order of losing it */
+	_Atomic uint64_t due_ns;	 /* when the oldest of them ends; 0: there is none */
 	uint32_t count;
 	uint64_t drawn; /* ids, so far */
 };
 
 void sessions_free(struct sessions *sessions);
+/* Frees those whose time is over. */
+void sessions_expire(struct sessions *sessions, uint64_t now_ns);
 
 /*
  * Ties `hold` to the session that its call asks for: a new one, or one that is there, which is

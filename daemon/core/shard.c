@@ -288,6 +288,7 @@ void shard_step(struct shard *shard, const struct event *event)
 	domain_section_begin(shard->loop);
 	settle(shard);
 	shard->now_ns = event->now_ns;
+	domain_tick(shard->domain, shard->now_ns);
 	if (shard->tracing)
 		digest_item(shard, event->kind, event->peer, event->data, event->length,
 			    event->now_ns);

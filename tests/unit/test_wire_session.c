@@ -2,7 +2,7 @@
 /* MappingService.Session over the wire: order, replays, who has the session, and its end. */
 #include "session_wire.h"
 
-#include "domain_limits.h"
+#include "domain_types.h"
 
 #include <pt/outcome.h>
 
@@ -360,7 +360,11 @@ static void a_session_ends_a_minute_after_its_stream(void **state)
 	l = ask_open(f, 1, id);
 	expect_opened(l, 2);
 	hang_up(l);
+	assert_int_equal(f->wire.domain->sessions.count, 1);
 	f->wire.now_ns += 60 * SECOND;
+	f->wire.mail[0] = true; /* any event */
+	settle(&f->wire);
+	assert_int_equal(f->wire.domain->sessions.count, 0);
 	l = ask_open(f, 1, id);
 	expect_opened(l, 0);
 }
