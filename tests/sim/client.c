@@ -101,7 +101,7 @@ void client_turn(struct sim *sim, struct client *client, uint32_t shard)
 			http_send(sim, link, op);
 	}
 	http_pump(link);
-	if (link->goaway && !link->running)
+	if (link->goaway && !in_flight(client))
 		link_leave(link, true);
 }
 
@@ -115,7 +115,7 @@ bool client_has_work(const struct sim *sim, const struct client *client)
 		return false;
 	if (!link)
 		return more && !sim->daemon[client->daemon].draining;
-	return (more && !link->goaway) || (link->goaway && !link->running) ||
+	return (more && !link->goaway) || (link->goaway && !in_flight(client)) ||
 	       nghttp2_session_want_write(link->session) ||
 	       is_late(sim, oldest((struct client *)(uintptr_t)client));
 }
@@ -238,5 +238,11 @@ const char *client_unfinished(const struct sim *sim)
 			return text;
 		}
 	}
-	return "a call inside a daemon, or a drain";
+	for (uint32_t i = 0; i < SIM_DAEMONS; i++) {
+		if (!sim->daemon[i].draining)
+			continue;
+		snprintf(text, sizeof(text), "daemon %u has not drained", i);
+		return text;
+	}
+	return "a call inside a daemon";
 }
