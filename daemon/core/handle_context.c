@@ -246,6 +246,7 @@ enum call_result context_list(struct call *call)
 /* A deletion under way: the context stays until its teardown, by this call, has ended. */
 struct deletion {
 	Ptd__V1__DeleteContextResponse *response;
+	Ptd__V1__Effects effects;
 	struct work *work;
 	struct context *context;
 };
@@ -265,7 +266,6 @@ static enum call_result delete_on(struct call *call, struct deletion *s)
 {
 	enum call_result result;
 	enum pt_outcome o;
-	Ptd__V1__Effects *e;
 
 	if (s->work->holds != WORK_NOTHING) {
 		result = work_step(s->work, STEP_VISITS, &o);
@@ -276,9 +276,10 @@ static enum call_result delete_on(struct call *call, struct deletion *s)
 		return CALL_MORE;
 	count_effects(call, &s->work->txn.effects);
 	context_retire(s->context);
-	e = effects_message(call, &s->work->txn.effects);
-	s->response->effects = e;
-	call->response = e ? &s->response->base : NULL;
+	ptd__v1__effects__init(&s->effects);
+	effects_fill(&s->effects, &s->work->txn.effects);
+	s->response->effects = &s->effects;
+	call->response = &s->response->base;
 	return CALL_DONE;
 }
 

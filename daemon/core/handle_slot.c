@@ -24,6 +24,10 @@ struct change {
 	bool in_txn;
 	uint64_t generation;
 	struct pt_effects effects;
+	/* The answer: its memory is there before the effect. */
+	Ptd__V1__SetSlotResponse set;
+	Ptd__V1__DeleteSlotResponse deleted;
+	Ptd__V1__Effects effects_message;
 };
 
 static enum call_result check_flags(struct call *call, const Ptd__V1__Slot *q)
@@ -199,15 +203,19 @@ static enum call_result unmap_on(struct call *call, struct change *s)
 	return end_turn(call, c, s);
 }
 
-static enum call_result answer_set(struct call *call, const struct change *s)
+static Ptd__V1__Effects *tell_effects(struct change *s)
 {
-	Ptd__V1__SetSlotResponse *r = new_response(call, &ptd__v1__set_slot_response__descriptor);
+	ptd__v1__effects__init(&s->effects_message);
+	effects_fill(&s->effects_message, &s->effects);
+	return &s->effects_message;
+}
 
-	if (!r)
-		return CALL_DONE;
-	r->generation = s->generation;
-	r->effects = effects_message(call, &s->effects);
-	call->response = r->effects ? &r->base : NULL;
+static enum call_result answer_set(struct call *call, struct change *s)
+{
+	ptd__v1__set_slot_response__init(&s->set);
+	s->set.generation = s->generation;
+	s->set.effects = tell_effects(s);
+	call->response = &s->set.base;
 	return CALL_DONE;
 }
 
@@ -294,16 +302,12 @@ enum call_result slot_set(struct call *call)
 	return call_once(call, &q->request_id, set_step);
 }
 
-static enum call_result answer_delete(struct call *call, const struct change *s)
+static enum call_result answer_delete(struct call *call, struct change *s)
 {
-	Ptd__V1__DeleteSlotResponse *r =
-		new_response(call, &ptd__v1__delete_slot_response__descriptor);
-
-	if (!r)
-		return CALL_DONE;
-	r->generation = s->generation;
-	r->effects = effects_message(call, &s->effects);
-	call->response = r->effects ? &r->base : NULL;
+	ptd__v1__delete_slot_response__init(&s->deleted);
+	s->deleted.generation = s->generation;
+	s->deleted.effects = tell_effects(s);
+	call->response = &s->deleted.base;
 	return CALL_DONE;
 }
 
@@ -350,7 +354,7 @@ enum call_result slot_delete(struct call *call)
 
 /* Before the commit point all is undone; after it the change is finished and its answer kept. */
 static enum call_result undo(struct call *call,
-			     enum call_result (*answer)(struct call *, const struct change *))
+			     enum call_result (*answer)(struct call *, struct change *))
 {
 	struct change *s = call->state;
 	enum call_result result;
