@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#define WORKER_NICE 10
+#define WORKER_NICE 5
 
 static void pump(struct tls_loop *tls);
 

@@ -208,12 +208,15 @@ def _():
         port = probe.getsockname()[1]
     words = serve.replace(":7443", f":{port}").split()
     with subprocess.Popen([os.path.join(BUILD, words[0]), *words[1:], "--loops", "1"], stdout=subprocess.PIPE, text=True) as ptd:
-        true(ptd.stdout.readline().startswith("ptd ready"))
-        words = ask.replace(":7443", f":{port}").split()
-        done = subprocess.run([os.path.join(BUILD, words[0]), *words[1:]], capture_output=True, text=True, timeout=60)
-        ptd.terminate()
-        equal((done.returncode, ptd.wait(20)), (0, 0), done.stderr)
-        true("epoch" in done.stdout, done.stdout)
+        try:
+            true(ptd.stdout.readline().startswith("ptd ready"))
+            words = ask.replace(":7443", f":{port}").split()
+            done = subprocess.run([os.path.join(BUILD, words[0]), *words[1:]], capture_output=True, text=True, timeout=60)
+            ptd.terminate()
+            equal((done.returncode, ptd.wait(20)), (0, 0), done.stderr)
+            true("epoch" in done.stdout, done.stdout)
+        finally:
+            ptd.kill()
 
 
 @test("tls init writes keys for their owner alone, and replaces nothing unasked")
@@ -262,6 +265,23 @@ def _():
     os.chmod(FILES("server.key"), 0o600)
     equal(code, 0)
     true("server.key: warning: anyone can read this key" in said, said)
+
+
+@test("any address can be listened on, of IPv4 and IPv6")
+def _():
+    endpoints = ["tls:0.0.0.0:0"] + (["tls:[::1]:0"] if os.path.exists("/proc/net/if_inet6") else [])
+    listen = [word for endpoint in endpoints for word in ("--listen", endpoint)]
+    with subprocess.Popen([os.path.join(BUILD, "ptd"), "--loops", "2", *listen, *FILES.server_options()], stdout=subprocess.PIPE, text=True) as ptd:
+        try:
+            ready = ptd.stdout.readline()
+            equal(ready.count("tls:"), len(endpoints), ready)
+            for host, port in re.findall(r"tls:(0\.0\.0\.0|\[::1\]):(\d+)", ready):
+                plain = socket.create_connection(("127.0.0.1" if host[0] == "0" else "::1", int(port)), 20)
+                equal(outcome(PTD, TRIAL, plain=plain), "served", f"{host} of {ready}")
+            ptd.terminate()
+            equal(ptd.wait(20), 0)
+        finally:
+            ptd.kill()
 
 
 @test("the daemon ends well")

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """TLS peers that stall, flood, lie or vanish: each ends as it should, and the others are served (cases 4, 9, 10, 12 to 14)."""
+import ctypes
 import os
 import re
 import resource
@@ -290,6 +291,30 @@ def _():
             c.data(c.open(CHECK), rawh2.message(b""))
         reset(c.socket.plain)
     alive()
+
+
+@test("case 52: what a peer that vanished does not acknowledge is given up after 30 s (TCP_USER_TIMEOUT)")
+def _():
+    getfd, option = 438, 18  # pidfd_getfd(), TCP_USER_TIMEOUT
+    call = ctypes.CDLL(None, use_errno=True).syscall
+    with opened() as c:
+        mine = c.socket.plain.getsockname()
+        process = os.pidfd_open(PTD.pid)
+        seen = []
+        for name in os.listdir(f"/proc/{PTD.pid}/fd"):
+            if not os.readlink(f"/proc/{PTD.pid}/fd/{name}").startswith("socket:"):
+                continue
+            copy = call(getfd, process, int(name), 0)
+            if copy < 0:
+                raise ptdtest.Skip(f"pidfd_getfd: {os.strerror(ctypes.get_errno())}")
+            with socket.socket(fileno=copy) as one:
+                try:
+                    if one.getpeername() == mine:
+                        seen.append(one.getsockopt(socket.IPPROTO_TCP, option))
+                except OSError:
+                    pass  # a listener
+        os.close(process)
+    equal(seen, [30000])
 
 
 @test("a drain closes unfinished handshakes and ends")
