@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #define HANG_SECONDS 60
+#define FEW	     80 /* events: now pieces are tried at every place */
 
 struct verdict *verdict_new(void)
 {
@@ -200,6 +201,42 @@ static void operations(struct hunt *h, uint32_t least)
 				without_ops(h, i, at, piece);
 }
 
+/* Few events: pieces of each length at each place, and an operation together with a piece. */
+static void slide(struct hunt *h)
+{
+	for (size_t n = 8; n; n--)
+		for (size_t at = 0; at + n <= h->best->recorded;) {
+			probe_without(h, at, n);
+			if (!fails_alike(h))
+				at++;
+		}
+}
+
+static bool is_asked(const struct verdict *v, uint32_t client, uint32_t op)
+{
+	return !(v->scripts.left_out[client][op / 64] >> op % 64 & 1);
+}
+
+static void slide_with_op(struct hunt *h, uint32_t client, uint32_t op)
+{
+	for (size_t n = 6; n > 1; n--)
+		for (size_t at = 0; at + n <= h->best->recorded; at++) {
+			if (!is_asked(h->best, client, op))
+				return;
+			probe_without(h, at, n);
+			h->probe->scripts.left_out[client][op / 64] |= UINT64_C(1) << op % 64;
+			fails_alike(h);
+		}
+}
+
+static void slide_with_ops(struct hunt *h)
+{
+	for (uint32_t i = 0; i < SIM_CLIENTS; i++)
+		for (uint32_t k = 0; k < SIM_OPS; k++)
+			if (is_asked(h->best, i, k))
+				slide_with_op(h, i, k);
+}
+
 /* Whole transfers read better. */
 static void simplify(struct hunt *h)
 {
@@ -224,6 +261,12 @@ uint32_t shrink(struct verdict *v, uint32_t most)
 	events(&h);
 	while (pass(&h, 1) && h.plays < most)
 		continue;
+	if (h.best->recorded <= FEW) {
+		slide(&h);
+		slide_with_ops(&h);
+		slide(&h);
+		operations(&h, 1);
+	}
 	munmap(h.probe, sizeof(*h.probe));
 	return h.plays;
 }

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define PLAYS 1200
+#define PLAYS 4000
 
 static void find_and_shrink(enum plant plant)
 {
