@@ -23,5 +23,6 @@ include mk/interop.mk
 include mk/bench.mk
 include mk/demo.mk
 include mk/fuzz.mk
+include mk/alloc.mk
 include mk/repo.mk
 include mk/install.mk

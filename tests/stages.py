@@ -84,7 +84,11 @@ FREE_SIMULATION = Stage("simulation", 600, [
 ])
 QUICK_MUTANTS = Stage("mutants", 60, [Tests(("tests/mutants/run",), timeout=180)])
 ALL_MUTANTS = Stage("mutants", 900, [Tests(("tests/mutants/run",), env={"MUTANTS": "all"}, timeout=1800)])
-FUZZ = Stage("fuzz", 60, [Make("fuzz", ("fuzz",), variables=("FUZZ_RUNS=20000",))])
+ALLOCATION = Stage("allocation", 30, [Tests(("tests/alloc/sweep.c",)),
+                                      Tests(("tests/alloc/sweep.c",), "-asan", env={"ALLOC_STRIDE": "8"})])
+FUZZ_BUILD = Make("fuzz targets", ("fuzz-targets",), "-fuzz", (
+    "CC=clang", "SAN=fuzzer-no-link,address,undefined", "CFLAGS=-fprofile-instr-generate -fcoverage-mapping"))
+FUZZ = Stage("fuzz", 70, [FUZZ_BUILD, Tests(("tests/fuzz/run",), "-fuzz", timeout=300)])
 REPO = Stage("repository", 90, [Tests(("tests/repo/test_*.py", "tests/repo/test_*.sh"), timeout=300, jobs=1)])
 
 # A systemd that boots in a container; the first run makes its system.
@@ -97,8 +101,8 @@ TIERS = {
         Stage("unit", 30, [Tests(UNIT)]),
         Stage("e2e", 60, [Tests(E2E, without=SLOW)]),
     ],
-    "check": [BUILD, LAYERS, UNITS, END_TO_END, INTEROP, ADDRESS, THREADS, SIMULATION, QUICK_MUTANTS, FUZZ, REPO],
-    "check-long": [BUILD, LAYERS, UNITS, END_TO_END, INTEROP, ADDRESS, THREADS, FREE_SIMULATION, ALL_MUTANTS, FUZZ, REPO, BOOTED],
+    "check": [BUILD, LAYERS, UNITS, END_TO_END, INTEROP, ADDRESS, ALLOCATION, THREADS, SIMULATION, QUICK_MUTANTS, FUZZ, REPO],
+    "check-long": [BUILD, LAYERS, UNITS, END_TO_END, INTEROP, ADDRESS, ALLOCATION, THREADS, FREE_SIMULATION, ALL_MUTANTS, FUZZ, REPO, BOOTED],
     "unit": [UNITS],
     "layers": [LAYERS],
     "e2e": [END_TO_END],
