@@ -95,6 +95,17 @@ static const char *why_lost(void)
 	return errno ? strerror(errno) : "closed by the daemon";
 }
 
+/* Nothing can be written any more; answers may have come before that. */
+static void lose_after_input(struct ptd_client *client)
+{
+	const char *why = why_lost();
+
+	while (client_take_input(client))
+		;
+	if (client->fd >= 0)
+		lose(client, why);
+}
+
 void client_flush(struct ptd_client *client)
 {
 	const uint8_t *bytes;
@@ -105,7 +116,7 @@ void client_flush(struct ptd_client *client)
 		long moved = socket_write(client->fd, bytes, length);
 
 		if (moved < 0)
-			lose(client, why_lost());
+			lose_after_input(client);
 		if (moved <= 0)
 			break;
 		ptd_core_wrote(client->core, (size_t)moved);

@@ -93,7 +93,8 @@ static const char *why_lost(void)
 	return errno ? strerror(errno) : "closed by the daemon";
 }
 
-static void read_some(struct ptd_uv *uv)
+/* True: there may be more. */
+static bool read_some(struct ptd_uv *uv)
 {
 	for (int i = 0; i < READS_PER_ROUND && uv->link; i++) {
 		long length = socket_read(uv->link->fd, uv->input, UV_INPUT_BATCH);
@@ -101,13 +102,25 @@ static void read_some(struct ptd_uv *uv)
 		if (length < 0)
 			uv_link_lost(uv, why_lost());
 		if (length <= 0)
-			break;
+			return false;
 		uv->busy = true;
 		ptd_core_input(uv->core, uv->input, (size_t)length, uv_hrtime());
 		uv->busy = false;
 		if (length < (long)UV_INPUT_BATCH)
 			break;
 	}
+	return uv->link;
+}
+
+/* Nothing can be written any more; answers may have come before that. */
+static void lose_after_input(struct ptd_uv *uv)
+{
+	const char *why = why_lost();
+
+	while (read_some(uv))
+		;
+	if (uv->link)
+		uv_link_lost(uv, why);
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events);
@@ -129,7 +142,7 @@ void uv_link_flush(struct ptd_uv *uv)
 		long moved = socket_write(uv->link->fd, bytes, length);
 
 		if (moved < 0)
-			uv_link_lost(uv, why_lost());
+			lose_after_input(uv);
 		if (moved <= 0)
 			break;
 		ptd_core_wrote(uv->core, (size_t)moved);
