@@ -19,5 +19,9 @@ $(LOAD_OBJ): $(B)/tests/load/%.o: tests/load/%.c
 $(B)/tests/load/load: $(LOAD_OBJ)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS_ALL) -o $@ $^ $(LDFLAGS_ALL) -lnghttp2 -lssl -lcrypto -lm
-tests: $(B)/tests/load/load
+tests: load
+load: $(B)/tests/load/load #: builds the load generator
+soak: all load #: good and bad clients of all kinds for two minutes (SOAK_SECONDS)
+	$(Q)PTD_BUILD="$(B)" $(PYTHON) tests/load/soak.py
+.PHONY: load soak
 -include $(LOAD_OBJ:.o=.d)

@@ -91,6 +91,10 @@ FUZZ_BUILD = Make("fuzz targets", ("fuzz-targets",), "-fuzz", (
 FUZZ = Stage("fuzz", 70, [FUZZ_BUILD, Tests(("tests/fuzz/run",), "-fuzz", timeout=300)])
 REPO = Stage("repository", 90, [Tests(("tests/repo/test_*.py", "tests/repo/test_*.sh"), timeout=300, jobs=1)])
 
+# They measure time: nothing runs beside them.
+LOAD = Stage("load", 60, [Make("load", ("all", "load")), Tests(("tests/load/test_*.py",), timeout=300, jobs=1)])
+SOAK = Stage("soak", 200, [Make("load", ("all", "load")), Tests(("tests/load/soak.py",), timeout=300, jobs=1)])
+
 # A systemd that boots in a container; the first run makes its system.
 BOOTED = Stage("booted", 240, [Make("programs", ("all",)), Tests(("tests/service/test_*.py",), timeout=600)])
 
@@ -101,8 +105,9 @@ TIERS = {
         Stage("unit", 30, [Tests(UNIT)]),
         Stage("e2e", 60, [Tests(E2E, without=SLOW)]),
     ],
-    "check": [BUILD, LAYERS, UNITS, END_TO_END, INTEROP, ADDRESS, ALLOCATION, THREADS, SIMULATION, QUICK_MUTANTS, FUZZ, REPO],
-    "check-long": [BUILD, LAYERS, UNITS, END_TO_END, INTEROP, ADDRESS, ALLOCATION, THREADS, FREE_SIMULATION, ALL_MUTANTS, FUZZ, REPO, BOOTED],
+    "check": [BUILD, LAYERS, UNITS, END_TO_END, INTEROP, ADDRESS, ALLOCATION, THREADS, SIMULATION, QUICK_MUTANTS, FUZZ, LOAD, REPO],
+    "check-long": [BUILD, LAYERS, UNITS, END_TO_END, INTEROP, ADDRESS, ALLOCATION, THREADS, FREE_SIMULATION, ALL_MUTANTS, FUZZ,
+                   LOAD, SOAK, REPO, BOOTED],
     "unit": [UNITS],
     "layers": [LAYERS],
     "e2e": [END_TO_END],
@@ -110,6 +115,7 @@ TIERS = {
     "asan": [ADDRESS],
     "tsan": [THREADS],
     "simulation": [SIMULATION],
+    "load": [LOAD],
     "mutants": [ALL_MUTANTS],
     "repo": [REPO],
     "booted": [BOOTED],

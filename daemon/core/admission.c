@@ -13,6 +13,7 @@
 #define TURN_TIME     (SECOND / 100) /* in case nobody says that a turn is over */
 #define PUSHBACK_MIN  16u
 #define PUSHBACK_MAX  2048u
+#define UNHEARD_TIME  (PUSHBACK_MIN / 2 * SECOND / 1000)
 #define REFUSALS_A_MS 5u /* of callers that come back: about one part in a hundred of a loop */
 
 void admission_begin(struct admission *admission, uint64_t random)
@@ -207,6 +208,26 @@ static void refuse(struct stream *stream)
 		stream_reset(stream, NGHTTP2_REFUSED_STREAM);
 }
 
+static void hear_again(struct timer *timer, uint64_t now_ns)
+{
+	struct conn *conn = container_of_(timer, struct conn, admission.unheard);
+
+	(void)now_ns;
+	if (!conn->paused && !conn->closing)
+		shard_act(conn->shard, ACTION_RESUME)->peer = conn->peer;
+}
+
+static void stop_hearing(struct conn *conn)
+{
+	struct timer *timer = &conn->admission.unheard;
+
+	if (timer->slot || conn->closing)
+		return;
+	timer->fire = hear_again;
+	if (timer_arm(&conn->shard->timers, timer, conn->shard->now_ns + UNHEARD_TIME))
+		shard_act(conn->shard, ACTION_PAUSE)->peer = conn->peer;
+}
+
 bool admission_judge(struct stream *stream)
 {
 	struct shard *shard = stream->conn->shard;
@@ -219,5 +240,7 @@ bool admission_judge(struct stream *stream)
 	if (!is_too_busy(stream->conn) || is_exempt(stream))
 		return true;
 	refuse(stream);
+	if (!admission->room)
+		stop_hearing(stream->conn);
 	return false;
 }

@@ -11,6 +11,10 @@
  * delay each other alone: of them there is a smaller number, and only a connection that has some is
  * sent away for them.
  *
+ * What it costs to send somebody away is mostly reading and writing for one call. So a connection
+ * that is sent away for its long calls is not read for the least time of a push-back: what it sends
+ * all the same is then read, and refused, at once.
+ *
  * A connection that has less than its share is always admitted, so nobody is sent away for the
  * calls of another. The others get RESOURCE_EXHAUSTED before their message is looked at, with a
  * push-back that grows until those who wait come back no faster than can be afforded.
@@ -18,8 +22,7 @@
 #ifndef PTD_ADMISSION_H
 #define PTD_ADMISSION_H
 
-#include <stdbool.h>
-#include <stdint.h>
+#include "timer.h"
 
 struct stream;
 
@@ -41,6 +44,7 @@ struct admission {
 /* Of a connection; `load` is of turn `turn`. */
 struct admission_share {
 	uint32_t load, under_way, turn, long_ones;
+	struct timer unheard; /* armed: it is not read for a while */
 };
 
 void admission_begin(struct admission *admission, uint64_t random);

@@ -249,6 +249,7 @@ void conn_closed(struct conn *conn)
 	conn->closing = true;
 	conn->peer = NULL;
 	timer_stop(&conn->shard->timers, &conn->timer);
+	timer_stop(&conn->shard->timers, &conn->admission.unheard);
 	conn_written(conn);
 	drop_streams(conn);
 	if (!conn->starved)

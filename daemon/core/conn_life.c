@@ -71,15 +71,24 @@ static void reset_stalled(struct conn *conn, uint64_t now_ns)
 			stream_reset(stream, NGHTTP2_CANCEL);
 }
 
+/* A peer that takes nothing would not take the reason either. */
+static void give_up(struct conn *conn, uint32_t code, const char *text)
+{
+	if (conn->writing)
+		conn_close(conn, ACTION_ABORT);
+	else
+		conn_fail(conn, code, text);
+}
+
 static void check_debts(struct conn *conn, uint64_t now_ns)
 {
 	if ((!conn->got_settings && older(conn->accepted_ns, now_ns, WIRE_PREFACE_TIME)) ||
 	    older(conn->write_since_ns, now_ns, WIRE_STALL_TIME))
 		conn_close(conn, ACTION_ABORT);
 	else if (older(conn->block_since_ns, now_ns, WIRE_HEADERS_TIME))
-		conn_fail(conn, NGHTTP2_ENHANCE_YOUR_CALM, "header block too slow");
+		give_up(conn, NGHTTP2_ENHANCE_YOUR_CALM, "header block too slow");
 	else if (older(conn->settings_sent_ns, now_ns, WIRE_SETTINGS_ACK_TIME))
-		conn_fail(conn, NGHTTP2_SETTINGS_TIMEOUT, "no answer to SETTINGS");
+		give_up(conn, NGHTTP2_SETTINGS_TIMEOUT, "no answer to SETTINGS");
 	if (conn->open)
 		reset_stalled(conn, now_ns);
 }
@@ -194,7 +203,8 @@ void conn_life_arm(struct conn *conn)
 	uint64_t due = next_due(conn, now_ns);
 
 	if (due != UINT64_MAX && !conn->closing)
-		timer_arm(&conn->shard->timers, &conn->timer, due > now_ns ? due : now_ns + 1);
+		timer_arm(&conn->shard->timers, &conn->timer,
+			  due > now_ns ? due : now_ns + SECOND / 1000);
 }
 
 void conn_tick(struct timer *timer, uint64_t now_ns)

@@ -79,7 +79,8 @@ static void resume_if_low(struct conn *conn)
 	if (!conn->paused || conn->closing || (conn->writing && !low))
 		return;
 	conn->paused = false;
-	shard_act(conn->shard, ACTION_RESUME)->peer = conn->peer;
+	if (!conn->admission.unheard.slot)
+		shard_act(conn->shard, ACTION_RESUME)->peer = conn->peer;
 }
 
 /* GOAWAY with the reason; nothing is read from now on, and the connection closes once it has left.

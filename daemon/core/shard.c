@@ -222,8 +222,8 @@ static void run_calls(struct shard *shard)
 	}
 }
 
-/* What the last part took is known now. While others send, the next one waits four times as long,
- * so that long calls have a fifth of the time. */
+/* What the last part took is known now. While others send, the next one waits seven times as long,
+ * so that long calls have an eighth of the time. */
 static void time_long_call(struct shard *shard)
 {
 	uint64_t took_ns = shard->now_ns - shard->long_began_ns;
@@ -231,7 +231,7 @@ static void time_long_call(struct shard *shard)
 	if (!shard->long_began_ns)
 		return;
 	shard->long_began_ns = 0;
-	shard->long_next_ns = shard->now_ns + 4 * (took_ns < LONG_PART_NS ? took_ns : LONG_PART_NS);
+	shard->long_next_ns = shard->now_ns + 7 * (took_ns < LONG_PART_NS ? took_ns : LONG_PART_NS);
 }
 
 /* Goes on with one long call: connections take turns, and in each its calls. */

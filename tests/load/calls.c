@@ -47,6 +47,14 @@ static struct slot *slot_of(struct conn *conn, int32_t id)
 	return &conn->slot[((uint32_t)id >> 1) & (conn->load->slots - 1)];
 }
 
+/* The slot of the next stream; numbers whose slot a longer call still has are left out. */
+static struct slot *next_slot(struct conn *conn)
+{
+	while (slot_of(conn, conn->wire.next_id)->id)
+		conn->wire.next_id += 2;
+	return slot_of(conn, conn->wire.next_id);
+}
+
 static void put_body(struct wire *wire, const struct body *body, int32_t id)
 {
 	const uint8_t *at = body->data;
@@ -69,15 +77,16 @@ static bool start_call(struct conn *conn, uint64_t since_ns)
 {
 	struct load *load = conn->load;
 	struct wire *wire = &conn->wire;
-	struct slot *slot = slot_of(conn, wire->next_id);
+	struct slot *slot;
 
-	if (!conn->ready || wire->over || wire->goaway || slot->id ||
+	if (!conn->ready || wire->over || wire->goaway ||
 	    conn->under_way >= load->options.streams || conn->under_way >= wire->streams ||
 	    wire->window < (int64_t)load->body.length ||
 	    wire->out_length - wire->out_sent > OUT_MOST)
 		return false;
 	if (load->body.items)
 		body_vary(&load->body, load->serial++);
+	slot = next_slot(conn);
 	*slot = (struct slot){.id = wire_request(wire, false), .since_ns = since_ns};
 	slot->answer.grpc = -1;
 	put_body(wire, &load->body, slot->id);
@@ -85,6 +94,24 @@ static bool start_call(struct conn *conn, uint64_t since_ns)
 	load->counts.sent++;
 	conn_dirty(conn);
 	return true;
+}
+
+/* Calls of the other method, one after the other on each of their streams. */
+static void start_beside(struct conn *conn)
+{
+	struct load *load = conn->load;
+	struct wire *wire = &conn->wire;
+
+	while (conn->ready && wire->first_sent && !load->stopping && !wire->goaway &&
+	       conn->beside < load->options.beside_streams) {
+		struct slot *slot = next_slot(conn);
+
+		*slot = (struct slot){.id = wire_request_to(wire, load->options.beside),
+				      .beside = true};
+		put_body(wire, &load->beside, slot->id);
+		conn->beside++;
+		conn_dirty(conn);
+	}
 }
 
 static bool may_start(const struct load *load)
@@ -109,6 +136,13 @@ static void end_call(struct conn *conn, struct slot *slot)
 	struct load *load = conn->load;
 	struct answer answer = slot->answer;
 
+	if (slot->beside) {
+		slot->id = 0;
+		conn->beside--;
+		load->counts.beside += answer.grpc == 0;
+		start_beside(conn);
+		return;
+	}
 	load_count(load, &answer, slot->since_ns);
 	slot->id = 0;
 	conn->under_way--;
@@ -163,6 +197,7 @@ static void on_window(struct wire *wire, int32_t id, int64_t more)
 	if (!id) {
 		conn->ready = true;
 		start_calls(conn);
+		start_beside(conn);
 	}
 }
 
@@ -179,6 +214,10 @@ static void end_calls(struct conn *conn)
 		if (!conn->slot[i].id)
 			continue;
 		conn->slot[i].id = 0;
+		if (conn->slot[i].beside) {
+			conn->beside--;
+			continue;
+		}
 		conn->under_way--;
 		conn->load->counts.failed++;
 		conn->load->counts.status[17]++;

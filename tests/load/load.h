@@ -13,6 +13,8 @@
 struct options {
 	struct endpoint endpoint;
 	const char *name, *method, *body, *bad, *session;
+	const char *beside, *beside_body; /* another method on each connection; its request */
+	uint32_t beside_streams;
 	uint64_t context;
 	uint32_t connections, streams;
 	uint64_t calls; /* 0: as long as `seconds` */
@@ -28,6 +30,7 @@ struct slot {
 	int32_t id; /* 0: free */
 	uint64_t since_ns;
 	struct answer answer;
+	bool beside;
 };
 
 struct conn {
@@ -36,6 +39,7 @@ struct conn {
 	struct slot *slot;
 	uint32_t under_way, waiting; /* calls; callers that were pushed back */
 	bool ready;		     /* the peer's SETTINGS are here */
+	uint32_t beside;	     /* calls of the other method under way */
 	bool polls_write, dirty;
 	uint64_t again_ns; /* when to connect again; NEVER: it is connected */
 	struct conn *next_dirty;
@@ -45,7 +49,7 @@ struct conn {
 struct counts {
 	uint64_t sent, ok, refused, bare, failed, unsent;
 	uint64_t status[18]; /* [17]: none */
-	uint64_t resets, goaways, reconnects, bytes;
+	uint64_t resets, goaways, reconnects, bytes, beside;
 };
 
 /* What was counted until then. */
@@ -62,7 +66,7 @@ struct retry {
 
 struct load {
 	struct options options;
-	struct body body;
+	struct body body, beside;
 	struct conn *conn;
 	uint32_t slots; /* of each connection; a power of two */
 	int epoll;

@@ -21,6 +21,8 @@ static const char help[] =
 	"  --poisson              irregular arrivals\n"
 	"  --rude                 does not wait as long as a push-back says\n"
 	"  --session KIND:CONTEXT apply or translate: messages on one stream, --streams in flight\n"
+	"  --beside PATH --beside-body BODY --beside-streams N\n"
+	"                         the same connections also have calls of another method\n"
 	"  --bad KIND             a client that misbehaves; --bad list names the kinds\n"
 	"  --every S              a line each S seconds\n"
 	"  --name TEXT            of the lines\n";
@@ -41,7 +43,10 @@ enum {
 	SESSION,
 	BAD,
 	EVERY,
-	NAME
+	NAME,
+	BESIDE,
+	BESIDE_BODY,
+	BESIDE_STREAMS
 };
 
 static const struct option long_options[] = {
@@ -65,6 +70,9 @@ static const struct option long_options[] = {
 	{"every", 1, NULL, EVERY},
 	{"name", 1, NULL, NAME},
 	{"help", 0, NULL, 'h'},
+	{"beside", 1, NULL, BESIDE},
+	{"beside-body", 1, NULL, BESIDE_BODY},
+	{"beside-streams", 1, NULL, BESIDE_STREAMS},
 	{NULL, 0, NULL, 0},
 };
 
@@ -94,6 +102,9 @@ static void take_option(struct options *o, struct files *files, int option, cons
 	case BAD: o->bad = value; break;
 	case EVERY: o->every = strtod(value, NULL); break;
 	case NAME: o->name = value; break;
+	case BESIDE: o->beside = value; break;
+	case BESIDE_BODY: o->beside_body = value; break;
+	case BESIDE_STREAMS: o->beside_streams = (uint32_t)strtoul(value, NULL, 0); break;
 	default: fputs(help, option == 'h' ? stdout : stderr); exit(option == 'h' ? 0 : 2);
 	}
 }
@@ -107,6 +118,7 @@ bool options_parse(struct load *load, int argc, char **argv, const char **error)
 	*o = (struct options){.name = "load",
 			      .method = "/ptd.v1.MappingService/Apply",
 			      .body = "empty",
+			      .beside_body = "empty",
 			      .connections = 1,
 			      .streams = 1,
 			      .seconds = 1};
@@ -128,5 +140,6 @@ bool options_parse(struct load *load, int argc, char **argv, const char **error)
 		if (!o->endpoint.tls)
 			return false;
 	}
-	return body_make(&load->body, o->body, error);
+	return body_make(&load->body, o->body, error) &&
+	       body_make(&load->beside, o->beside_body, error);
 }

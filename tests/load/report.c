@@ -28,14 +28,15 @@ static void print_counts(const struct counts *c)
 	static const char form[] =
 		"\"sent\": %llu, \"ok\": %llu, \"refused\": %llu, \"bare\": %llu, "
 		"\"failed\": %llu, \"unsent\": %llu, \"resets\": %llu, \"goaways\": %llu, "
-		"\"reconnects\": %llu, \"bytes\": %llu";
+		"\"reconnects\": %llu, \"bytes\": %llu, \"beside\": %llu";
 	const char *comma = "";
 
 	printf(form, (unsigned long long)c->sent, (unsigned long long)c->ok,
 	       (unsigned long long)c->refused, (unsigned long long)c->bare,
 	       (unsigned long long)c->failed, (unsigned long long)c->unsent,
 	       (unsigned long long)c->resets, (unsigned long long)c->goaways,
-	       (unsigned long long)c->reconnects, (unsigned long long)c->bytes);
+	       (unsigned long long)c->reconnects, (unsigned long long)c->bytes,
+	       (unsigned long long)c->beside);
 	printf(", \"status\": {");
 	for (int i = 0; i < 18; i++) {
 		if (!c->status[i])

@@ -183,6 +183,8 @@ static bool is_over(struct load *load)
 	const struct options *o = &load->options;
 	uint64_t ended = load->counts.ok + load->counts.refused + load->counts.failed;
 
+	if (o->calls && load->client != &call_client)
+		return load->counts.sent >= o->calls;
 	if (o->calls)
 		return ended >= o->calls && load->counts.sent >= o->calls;
 	load->stopping = load->now_ns >= load->end_ns;
@@ -228,7 +230,7 @@ static void make_conns(struct load *load)
 	uint32_t n = load->options.connections;
 
 	load->slots = 4;
-	while (load->slots < 4 * load->options.streams)
+	while (load->slots < 4 * (load->options.streams + load->options.beside_streams))
 		load->slots *= 2;
 	load->conn = calloc(n, sizeof(*load->conn));
 	load->heap = calloc((size_t)n * load->options.streams, sizeof(*load->heap));

@@ -108,6 +108,28 @@ int32_t wire_request(struct wire *wire, bool end)
 	return id;
 }
 
+int32_t wire_request_to(struct wire *wire, const char *path)
+{
+	uint8_t space[512], *at = space;
+	size_t n = strlen(path);
+	int32_t id = wire->next_id;
+
+	wire->next_id += 2;
+	*at++ = 0x83;
+	*at++ = 0x86;
+	*at++ = 0x04;
+	*at++ = (uint8_t)n;
+	memcpy(at, path, n);
+	at += n;
+	*at++ = 0xc0;
+	*at++ = 0xbf;
+	*at++ = 0xbe;
+	memcpy(wire_frame(wire, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, id,
+			  (uint32_t)(at - space)),
+	       space, (size_t)(at - space));
+	return id;
+}
+
 static uint32_t number(const nghttp2_nv *field)
 {
 	uint32_t value = 0;

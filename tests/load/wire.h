@@ -84,6 +84,8 @@ void wire_hello(struct wire *wire, uint32_t window);
 uint8_t *wire_frame(struct wire *wire, uint8_t type, uint8_t flags, int32_t id, uint32_t length);
 /* HEADERS of a request on the next stream; returns its id. */
 int32_t wire_request(struct wire *wire, bool end);
+/* Likewise for another method, spelt out each time; not the first. */
+int32_t wire_request_to(struct wire *wire, const char *path);
 /* Bytes without a frame. */
 void wire_raw(struct wire *wire, const void *bytes, size_t length);
 /* Writes what it can. False: the connection is over. */

@@ -32,6 +32,7 @@ static struct world *world_open(void)
 	nghttp2_session_callbacks_new(&callbacks);
 	w->shard.counters = &w->counters;
 	w->shard.now_ns = SECOND;
+	assert_true(shard_reserve(&w->shard, CONNS));
 	admission_begin(&w->shard.admission, 7);
 	w->route.method.path = "/ptd.v1.MappingService/Apply";
 	w->route.domain = true;
@@ -49,6 +50,8 @@ static void world_close(struct world *w)
 	for (int i = 0; i < CONNS; i++)
 		nghttp2_session_del(w->conn[i].session);
 	admission_end(&w->shard.admission);
+	timers_fini(&w->shard.timers);
+	free(w->shard.actions);
 	free(w);
 }
 
@@ -147,6 +150,10 @@ static void long_calls_send_only_those_away_who_have_some(void **unused)
 		admission_lasts(longer[i]);
 	}
 	assert_null(arrive(w, 0));
+	assert_null(arrive(w, 0));
+	assert_int_equal(w->shard.actions_count, 1); /* it is not read for a while */
+	assert_int_equal(w->shard.actions[0].kind, ACTION_PAUSE);
+	assert_int_equal(timers_next(&w->shard.timers), SECOND + 8 * (SECOND / 1000));
 	once = arrive(w, 1);
 	assert_non_null(once);
 	admission_lasts(once);
@@ -158,6 +165,13 @@ static void long_calls_send_only_those_away_who_have_some(void **unused)
 	for (unsigned i = 0; i < WIRE_LONG_CALLS; i++)
 		leave(longer[i]);
 	assert_int_equal(w->shard.admission.long_ones, 0);
+	for (int i = 0; i < 2; i++) {
+		struct timer *timer = timers_due(&w->shard.timers, 2 * SECOND);
+
+		assert_non_null(timer);
+		timer->fire(timer, 2 * SECOND);
+		assert_int_equal(w->shard.actions[2 + i].kind, ACTION_RESUME);
+	}
 	assert_true(admission_has_room(&w->shard.admission));
 	world_close(w);
 }
