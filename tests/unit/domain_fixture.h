@@ -379,7 +379,8 @@ static inline int setup(void **state)
 				       .allow_failpoints = true,
 				       .version = "0.0-test",
 				       .services = services,
-				       .max_connections = 77};
+				       .max_connections = 77,
+				       .wire = WIRE_CONFIG_DEFAULT};
 	struct fixture *fx = calloc(1, sizeof(*fx));
 
 	assert_non_null(fx);
