@@ -282,6 +282,8 @@ static void on_sweep(uv_timer_t *timer)
 		if ((h->state == HANDSHAKE_SILENT || h->state == HANDSHAKE_READING) &&
 		    now_ms >= h->deadline_ms)
 			refuse(h->tls->link, "no end of it in time");
+		else if (h->state == HANDSHAKE_OVER && now_ms >= h->deadline_ms + TLS_PATIENCE_MS)
+			link_abort(h->tls->link); /* does not even take the alert */
 	}
 	tls_log_suppressed(tls);
 	if (!tls->pendings && !tls->suppressed)

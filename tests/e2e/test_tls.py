@@ -207,7 +207,8 @@ def _():
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     words = serve.replace(":7443", f":{port}").split()
-    with subprocess.Popen([os.path.join(BUILD, words[0]), *words[1:], "--loops", "1"], stdout=subprocess.PIPE, text=True) as ptd:
+    with subprocess.Popen([os.path.join(BUILD, words[0]), *words[1:], "--loops", "1"],
+                          env=ptdtest.sanitizer_env(), stdout=subprocess.PIPE, text=True) as ptd:
         try:
             true(ptd.stdout.readline().startswith("ptd ready"))
             words = ask.replace(":7443", f":{port}").split()
@@ -271,7 +272,8 @@ def _():
 def _():
     endpoints = ["tls:0.0.0.0:0"] + (["tls:[::1]:0"] if os.path.exists("/proc/net/if_inet6") else [])
     listen = [word for endpoint in endpoints for word in ("--listen", endpoint)]
-    with subprocess.Popen([os.path.join(BUILD, "ptd"), "--loops", "2", *listen, *FILES.server_options()], stdout=subprocess.PIPE, text=True) as ptd:
+    with subprocess.Popen([os.path.join(BUILD, "ptd"), "--loops", "2", *listen, *FILES.server_options()],
+                          env=ptdtest.sanitizer_env(), stdout=subprocess.PIPE, text=True) as ptd:
         try:
             ready = ptd.stdout.readline()
             equal(ready.count("tls:"), len(endpoints), ready)
