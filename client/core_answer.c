@@ -60,6 +60,10 @@ static void end_by_reset(struct core *core, struct ptd_call *call, uint32_t erro
 			     "the daemon limits this client's rate");
 		break;
 	case NGHTTP2_CANCEL:
+		/* Its connection has reached its age, or the daemon its end. */
+		if (core_again(core, call,
+			       core_retry_ns(core, call->attempts - 1, PTD_RETRY_UNSAID)))
+			return;
 		status_local(status, PTD_STATE_UNKNOWN, PTD_WHERE_DAEMON, 1,
 			     "the daemon cancelled the call");
 		break;

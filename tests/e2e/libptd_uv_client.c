@@ -83,6 +83,9 @@ static void on_info(void *arg, const struct ptd_reply *reply)
 	struct test *test = arg;
 
 	count(test, reply);
+	if (reply->status->state != PTD_STATE_OK)
+		fprintf(stderr, "sent %u times: %s\n", (unsigned)reply->attempts,
+			reply->status->message);
 	CHECK(reply->status->state == PTD_STATE_OK && reply->length > 10);
 	if (test->started < CALLS)
 		start(test, PTD_CALL_REPLAY, GET_INFO, NULL, on_info);

@@ -10,7 +10,16 @@
 #define IDS    8
 
 /* What the daemon does with a request that is complete. */
-enum manner { ANSWER, SILENT, REFUSE, REFUSE_ONCE, OVERLOADED_ONCE, NEVER_AGAIN, LEAVE_OUT };
+enum manner {
+	ANSWER,
+	SILENT,
+	REFUSE,
+	REFUSE_ONCE,
+	CANCEL_ONCE,
+	OVERLOADED_ONCE,
+	NEVER_AGAIN,
+	LEAVE_OUT
+};
 
 struct daemon {
 	enum manner manner;
@@ -76,15 +85,19 @@ static void take_request(struct peer *peer, uint32_t stream)
 {
 	struct daemon *daemon = peer->world->daemon;
 	enum manner manner = daemon->manner;
-	const uint8_t cancel_refused[4] = {0, 0, 0, 7};
+	const uint8_t refused[4] = {0, 0, 0, 7}, cancel[4] = {0, 0, 0, 8};
 	const uint8_t leave_out[8] = {0};
 
 	daemon->requests++;
-	if (manner == REFUSE_ONCE || manner == OVERLOADED_ONCE)
+	if (manner == REFUSE_ONCE || manner == OVERLOADED_ONCE || manner == CANCEL_ONCE)
 		daemon->manner = ANSWER;
 	switch (manner) {
 	case REFUSE:
-	case REFUSE_ONCE: frame(peer, RST_STREAM, 0, stream, cancel_refused, 4); break;
+	case REFUSE_ONCE: frame(peer, RST_STREAM, 0, stream, refused, 4); break;
+	case CANCEL_ONCE:
+		execute(daemon, &peer->body[stream]);
+		frame(peer, RST_STREAM, 0, stream, cancel, 4);
+		break;
 	case OVERLOADED_ONCE: refuse_with_status(peer, stream, "8", daemon->pushback); break;
 	case NEVER_AGAIN: refuse_with_status(peer, stream, "14", "-1"); break;
 	case LEAVE_OUT: frame(peer, GOAWAY, 0, 0, leave_out, 8); break;
@@ -382,6 +395,22 @@ static void one_that_is_refused_for_ever_fails_after_its_retries(void **state)
 	close_world(world);
 }
 
+static void one_that_the_daemon_cancels_is_sent_again_if_it_may_be(void **state)
+{
+	(void)state;
+	for (uint32_t replay = 0; replay < 2; replay++) {
+		struct world *world = open_world(3, SIZE_MAX, SIZE_MAX);
+		struct end end = {0};
+
+		daemon_of(world)->manner = CANCEL_ONCE;
+		start(world, WITH_ID, replay ? PTD_CALL_REPLAY : 0, 0, &end);
+		run(world);
+		assert_int_equal(end.state, replay ? PTD_STATE_OK : PTD_STATE_UNKNOWN);
+		assert_int_equal(daemon_of(world)->effects, 1);
+		close_world(world);
+	}
+}
+
 static void streams_that_a_goaway_leaves_out_go_over_the_next_connection(void **state)
 {
 	struct world *world = open_world(3, SIZE_MAX, SIZE_MAX);
@@ -551,6 +580,7 @@ int main(void)
 		cmocka_unit_test(a_connection_that_takes_too_long_is_closed),
 		cmocka_unit_test(a_refused_stream_is_sent_again_even_without_an_id),
 		cmocka_unit_test(one_that_is_refused_for_ever_fails_after_its_retries),
+		cmocka_unit_test(one_that_the_daemon_cancels_is_sent_again_if_it_may_be),
 		cmocka_unit_test(streams_that_a_goaway_leaves_out_go_over_the_next_connection),
 		cmocka_unit_test(the_same_without_reconnect_fails_for_certain),
 		cmocka_unit_test(a_pushback_is_told_and_kept),
