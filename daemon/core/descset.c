@@ -35,6 +35,7 @@ static bool next_field(struct slice *at, struct field *field)
 	if (!n)
 		goto bad;
 	field->value = length;
+	field->bytes = (struct slice){at->data, 0}; /* of a number, where bytes were expected */
 	*at = (struct slice){at->data + n, at->length - n};
 	if (field->wire == 0)
 		return true;
