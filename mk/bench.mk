@@ -5,7 +5,7 @@ $(B)/tests/bench/core: tests/bench/core.c $(B)/libpt.a
 	$(call say,CCLD,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(HOST_DEFS) $(LIB_INC) -o $@ $< $(B)/libpt.a $(LDFLAGS_ALL) $(LIBPT_LIBS)
 
-bench: $(B)/tests/bench/core $(B)/ptd $(B)/python/.stamp #: times core and daemon beside their peers (PEERS=DIR)
+bench: $(B)/tests/bench/core $(B)/ptd $(B)/ptctl $(B)/tests/load/load $(B)/python/.stamp #: times core and daemon beside their peers (PEERS=DIR)
 	$(Q)PYTHON="$(PYTHON)" tests/bench/run.sh "$(B)" "$(PEERS)"
 .PHONY: bench
 -include $(B)/tests/bench/core.d

@@ -46,6 +46,7 @@ for pass in $(seq "${PASSES:-2}"); do
 	echo "bench: pass $pass: daemon" >&2
 	peer grpc-cpp grpc.txt
 	"$here/rpc.sh" "$build" load >>"$raw/rpc.txt"
+	PTD_BUILD=$(cd "$build" && pwd) "$python" "$here/load.py" >>"$raw/rpc.txt"
 done
 "$here/rpc.sh" "$build" memory >>"$raw/memory.txt"
 "$python" "$here/table.py" "$raw" "$build"

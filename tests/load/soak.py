@@ -32,9 +32,9 @@ def good_clients(tls):
     fault = ptd.write(ptd.pb("fault").HandleFaultRequest(context=ptd.guest.handle, ipa=4096, access=1))
     calls = ["-c", 2, "-m", 64, "--body", ptd.apply]
     return [
-        ("calls", [*calls, "--rate", 5000], None),
-        ("faults", ["-c", 2, "-m", 64, "--method", "/ptd.v1.FaultService/HandleFault", "--body", fault, "--rate", 2000], None),
-        ("calls over TLS", [*calls, "--rate", 2000, *tls.files], tls.secure),
+        ("calls", [*calls, "--rate", 1000], None),
+        ("faults", ["-c", 2, "-m", 64, "--method", "/ptd.v1.FaultService/HandleFault", "--body", fault, "--rate", 500], None),
+        ("calls over TLS", [*calls, "--rate", 500, *tls.files], tls.secure),
         ("session", ["--session", f"apply:{ptd.guest.handle:x}", "-m", 64], None),
     ]
 
