@@ -54,6 +54,7 @@ struct link {
 	nghttp2_session *session;
 	size_t up_left, down_left; /* bytes until it is cut */
 	size_t up, down;	   /* bytes so far */
+	size_t chunk;		   /* most bytes of a read of the daemon; 0: any number */
 	uint32_t linger;	   /* turns until the daemon learns of the cut; 0: in that step */
 	bool in_use, cut, told, writable_due, deaf;
 	bool closing; /* the daemon wants it closed */
@@ -241,18 +242,22 @@ static inline bool send_up(struct link *l)
 		return false;
 	while ((n = nghttp2_session_mem_send(l->session, &data)) > 0)
 		bytes_put(&up, data, (size_t)n);
-	event.length = up.length < l->up_left ? up.length : l->up_left;
-	event.data = up.at;
-	l->up += event.length;
+	n = (ssize_t)(up.length < l->up_left ? up.length : l->up_left);
+	l->up += (size_t)n;
 	if (l->up_left != NEVER)
-		l->up_left -= event.length;
-	if (event.length)
+		l->up_left -= (size_t)n;
+	for (size_t at = 0; at < (size_t)n; at += event.length) {
+		event.data = up.at + at;
+		event.length = (size_t)n - at;
+		if (l->chunk && event.length > l->chunk)
+			event.length = l->chunk;
 		step(l->wire, l->shard, &event);
+	}
 	l->cut = l->cut || !l->up_left;
 	if (l->cut && !l->linger)
 		hang_up(l);
 	free(up.at);
-	return event.length || l->cut;
+	return n || l->cut;
 }
 
 static inline bool serve_link(struct link *l)
@@ -557,9 +562,9 @@ static inline void put_page(struct link *l, uint64_t seq, uint32_t kind, uint64_
 	put_range(l, seq, kind, ipa, pa, 4096);
 }
 
-/* Accesses of `n` pages from `ipa` on; `what` says which. */
-static inline void put_accesses(struct link *l, uint64_t seq, uint32_t what, uint64_t ipa,
-				uint32_t n)
+/* Accesses of `n` pages, each `stride` bytes behind the one before; `what` says which. */
+static inline void put_strided(struct link *l, uint64_t seq, uint32_t what, uint64_t ipa,
+			       uint64_t stride, uint32_t n)
 {
 	Ptd__V1__Accesses a = PTD__V1__ACCESSES__INIT;
 	Request q = PTD__V1__SESSION_REQUEST__INIT;
@@ -568,7 +573,7 @@ static inline void put_accesses(struct link *l, uint64_t seq, uint32_t what, uin
 
 	assert_non_null(at);
 	for (uint32_t i = 0; i < n; i++)
-		at[i] = ipa + i * UINT64_C(4096);
+		at[i] = ipa + i * stride;
 	a.ipa = at;
 	a.n_ipa = n;
 	a.access = &access;
@@ -578,6 +583,12 @@ static inline void put_accesses(struct link *l, uint64_t seq, uint32_t what, uin
 	q.access = &a;
 	put_message(l, &q);
 	free(at);
+}
+
+static inline void put_accesses(struct link *l, uint64_t seq, uint32_t what, uint64_t ipa,
+				uint32_t n)
+{
+	put_strided(l, seq, what, ipa, 4096, n);
 }
 
 #endif

@@ -2,6 +2,7 @@
 /* MappingService.Session over the wire: order, replays, who has the session, and its end. */
 #include "session_wire.h"
 
+#include "conn.h"
 #include "domain_types.h"
 
 #include <pt/outcome.h>
@@ -320,6 +321,85 @@ static void a_parked_message_of_a_lost_stream_is_undone_and_not_counted(void **s
 	expect_outcome(l, 1, PT_UNMAPPED);
 }
 
+/* Memory behind the last page of the claim. */
+static void back_claimed_page(struct fixture *f)
+{
+	Ptd__V1__SetSlotRequest set = PTD__V1__SET_SLOT_REQUEST__INIT;
+	Ptd__V1__Slot slot = PTD__V1__SLOT__INIT;
+
+	slot.id = 7;
+	slot.ipa = CLAIMED_PAGE;
+	slot.size = 4096;
+	slot.pa = PA;
+	set.context = f->context;
+	set.slot = &slot;
+	drop_message(unary(f->control, "/ptd.v1.ContextService/SetSlot", &set,
+			   &ptd__v1__set_slot_response__descriptor));
+}
+
+static void parked_accesses_of_a_lost_stream_end_once_one_is_done(void **state)
+{
+	struct fixture *f = *state;
+	struct link *l, *holder;
+	Response *r;
+
+	back_claimed_page(f);
+	for (uint32_t n = 1; n <= 2; n++) { /* the claimed page alone, then behind another one */
+		uint64_t first = n == 1 ? CLAIMED_PAGE : SLOT_IPA;
+		uint64_t done = n == 1 ? 0 : 1;
+
+		l = open_on(f, 0, id);
+		holder = hold_claim(f, 1);
+		put_strided(l, 1, ASKS(ACCESS), first, CLAIMED_PAGE - SLOT_IPA, n);
+		deliver(l);
+		assert_null(get_response(l));
+		hang_up(l);
+		l = ask_open(f, 1, id);
+		expect_opened(l, done);
+		assert_int_equal(holder->status, OK);
+		put_strided(l, 1, ASKS(ACCESS), first, CLAIMED_PAGE - SLOT_IPA, n);
+		settle(&f->wire);
+		r = get_response(l);
+		assert_non_null(r);
+		assert_int_equal(r->what_case, ANSWERS(RESULTS));
+		assert_int_equal(r->results->n_outcome, n);
+		assert_int_equal(r->results->outcome[0], n == 2 ? PT_OK : PT_OUT_OF_RANGE);
+		assert_int_equal(r->results->outcome[n - 1], PT_OUT_OF_RANGE); /* of the Map */
+		assert_int_equal(r->results->esr[0] != 0, n == 2); /* the fill was told */
+		drop_message(r);
+		hang_up(l);
+		f->wire.now_ns += 61 * SECOND;
+		put_range(open_on(f, 0, NULL), 1, OP_UNMAP, LARGE_AT, 0, CLAIMED);
+		settle(&f->wire);
+	}
+}
+
+static void bytes_may_come_in_any_pieces(void **state)
+{
+	struct fixture *f = *state;
+	static const size_t chunk[] = {1, 2, 3, 7, 64, 1000};
+
+	for (unsigned i = 0; i < sizeof(chunk) / sizeof(chunk[0]); i++) {
+		struct link *l = connect_to(&f->wire, i % SHARDS, NEVER, NEVER);
+
+		l->chunk = chunk[i];
+		begin_stream(l, SESSION_PATH);
+		put_open(l, f->context, NULL);
+		expect_opened(l, 0);
+		for (uint64_t seq = 1; seq <= 40; seq++)
+			put_page(l, seq, seq % 2 ? OP_MAP : OP_UNMAP, IPA, PA);
+		put_accesses(l, 41, ASKS(TRANSLATE), IPA, 3000);
+		put_page(l, 42, OP_UNMAP, IPA, 0);
+		for (uint64_t seq = 1; seq <= 40; seq++)
+			expect_outcome(l, seq, seq % 2 ? PT_MAPPED : PT_UNMAPPED);
+		drop_message(get_response(l));
+		expect_outcome(l, 42, PT_HOLE);
+		half_close(l);
+		expect_end(l, OK, "");
+		assert_int_equal(l->peer.conn->body_bytes, 0);
+	}
+}
+
 static void of_three_streams_the_last_gets_the_session(void **state)
 {
 	struct fixture *f = *state;
@@ -528,6 +608,8 @@ int main(void)
 		TEST(a_message_in_execution_of_a_lost_stream_ends_first),
 		TEST(a_parked_message_ends_before_the_session_changes_hands),
 		TEST(a_parked_message_of_a_lost_stream_is_undone_and_not_counted),
+		TEST(parked_accesses_of_a_lost_stream_end_once_one_is_done),
+		TEST(bytes_may_come_in_any_pieces),
 		TEST(of_three_streams_the_last_gets_the_session),
 		TEST(a_session_ends_a_minute_after_its_stream),
 		TEST(each_principal_has_sessions_of_its_own),
