@@ -18,7 +18,7 @@ from ptdtest import test, true  # noqa: E402
 SECONDS = float(os.environ.get("SOAK_SECONDS", "120"))
 EVERY = 10
 GROWTH_KIB = 32768
-P99_MOST_US = 250000  # of a call at any time, in seconds with 14 bad clients on the same two cores
+P99_MOST_US = 500000  # with 14 bad clients, the good ones and the daemon on two cores, and whatever else runs there
 
 
 def descriptors(pid):
