@@ -15,7 +15,7 @@ import clientproxy  # noqa: E402
 import ptdtest  # noqa: E402
 from ptdtest import BUILD, TREE, Skip, equal, test, true  # noqa: E402
 
-CUTS = 40
+CUTS = 24
 
 
 def example(name, *words, check=True, env=None):
