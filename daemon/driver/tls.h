@@ -26,7 +26,7 @@ bool tls_wanted(const struct options *options);
 /* There is no tls endpoint, or its files can be used; else said on stderr. */
 bool tls_files_sound(const struct options *options);
 
-/* --- a loop (tls_handshake.c) ---------------------------------------------------------------- */
+/* --- a loop (tls_pending.c) ------------------------------------------------------------------ */
 
 /* Timer and buffers; false: no memory. */
 bool tls_open(struct loop *loop, struct ssl_ctx_st *context);
@@ -37,7 +37,7 @@ void tls_drain(struct loop *loop);
 /* Descriptors are short: gives up the oldest unfinished handshake. False: there is none. */
 bool tls_evict(struct loop *loop);
 
-/* --- a link: handshake (tls_handshake.c) ----------------------------------------------------- */
+/* --- a link: handshake (tls_pending.c, tls_handshake.c) -------------------------------------- */
 
 /* A new link waits for its peer's first byte. False: no memory. */
 bool tls_begin(struct link *link);

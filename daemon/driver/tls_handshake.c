@@ -13,8 +13,6 @@
 
 #define WORKER_NICE 5
 
-static void pump(struct tls_loop *tls);
-
 /* --- in a worker ----------------------------------------------------------------------------- */
 
 /* On Linux the number holds for the calling thread alone. A sandbox may forbid it: then without. */
@@ -67,34 +65,9 @@ static void work(uv_work_t *request)
 
 /* --- queues ---------------------------------------------------------------------------------- */
 
-static struct tls_loop *loop_of(const struct handshake *handshake)
-{
-	return handshake->tls->link->loop->tls;
-}
-
-static void give_slot_back(struct handshake *handshake)
-{
-	if (handshake->slot)
-		loop_of(handshake)->slots--;
-	handshake->slot = false;
-}
-
-static void unqueue(struct handshake *handshake)
-{
-	struct tls_loop *tls = loop_of(handshake);
-
-	if (handshake->state != HANDSHAKE_QUEUED)
-		return;
-	if (handshake->slot)
-		TAILQ_REMOVE(&tls->ready, handshake, queued);
-	else
-		TAILQ_REMOVE(&tls->fresh, handshake, queued);
-	handshake->state = HANDSHAKE_OVER;
-}
-
 static void enqueue(struct handshake *handshake)
 {
-	struct tls_loop *tls = loop_of(handshake);
+	struct tls_loop *tls = tls_loop_of(handshake);
 
 	handshake->state = HANDSHAKE_QUEUED;
 	handshake->queued_ms = uv_now(&tls->loop->uv);
@@ -102,49 +75,16 @@ static void enqueue(struct handshake *handshake)
 		TAILQ_INSERT_TAIL(&tls->ready, handshake, queued);
 	else
 		TAILQ_INSERT_TAIL(&tls->fresh, handshake, queued);
-	pump(tls);
-}
-
-static void free_handshake(struct handshake *handshake)
-{
-	free(handshake->input);
-	free(handshake->output.data);
-	free(handshake);
-}
-
-static void free_tls(struct tls *tls)
-{
-	if (tls->handshake)
-		free_handshake(tls->handshake);
-	SSL_free(tls->ssl);
-	free(tls);
-}
-
-/* Out of `pending`, where every unfinished handshake is until its link closes. */
-static void unlist(struct handshake *handshake)
-{
-	struct tls_loop *tls = loop_of(handshake);
-
-	if (!handshake->deadline_ms)
-		return;
-	handshake->deadline_ms = 0;
-	TAILQ_REMOVE(&tls->pending, handshake, pending);
-	tls->pendings--;
+	tls_pump(tls);
 }
 
 /* --- back on the loop ------------------------------------------------------------------------ */
-
-static void refuse(struct link *link, const char *reason)
-{
-	tls_log_refusal(link->loop->tls, link, reason);
-	link_abort(link);
-}
 
 /* An alert has been sent or queued: the link lingers so that a reset does not overtake it. */
 static void refuse_politely(struct link *link, struct handshake *handshake)
 {
 	handshake->state = HANDSHAKE_OVER;
-	give_slot_back(handshake);
+	tls_give_slot_back(handshake);
 	link->tls->broken = true;
 	tls_log_refusal(link->loop->tls, link, handshake->reason);
 	if (tls_send(link, &handshake->output, false) >= 0)
@@ -156,8 +96,8 @@ static void establish(struct link *link, struct handshake *handshake)
 {
 	struct tls *tls = link->tls;
 
-	unlist(handshake);
-	give_slot_back(handshake);
+	tls_unlist(handshake);
+	tls_give_slot_back(handshake);
 	tls->handshake = NULL;
 	tls->out = &link->loop->tls->out;
 	if (tls_send(link, &handshake->output, false) >= 0 && link_admit(link)) {
@@ -167,7 +107,7 @@ static void establish(struct link *link, struct handshake *handshake)
 	} else {
 		link_abort(link);
 	}
-	free_handshake(handshake);
+	tls_free_handshake(handshake);
 }
 
 static void go_on(struct link *link, struct handshake *handshake)
@@ -195,15 +135,15 @@ static void on_work_done(uv_work_t *request, int status)
 	tls->jobs--;
 	handshake->state = HANDSHAKE_OVER;
 	if (handshake->gone) {
-		give_slot_back(handshake);
-		free_tls(link->tls);
+		tls_give_slot_back(handshake);
+		tls_destroy(link->tls);
 		free(link);
 	} else if (uv_is_closing(&link->handle)) {
-		give_slot_back(handshake); /* tls_closed() comes */
+		tls_give_slot_back(handshake); /* tls_closed() comes */
 	} else {
 		go_on(link, handshake);
 	}
-	pump(tls);
+	tls_pump(tls);
 }
 
 /* A handshake that its peer has let stall for a while, to make room for one that waits. */
@@ -228,7 +168,7 @@ static struct handshake *next_job(struct tls_loop *tls)
 	}
 	next = TAILQ_FIRST(&tls->fresh);
 	if (next && tls->slots == TLS_SLOTS && (slow = stalled(tls)))
-		refuse(slow->tls->link, "stalled while others wait");
+		tls_refuse(slow->tls->link, "stalled while others wait");
 	if (!next || tls->slots == TLS_SLOTS)
 		return NULL;
 	TAILQ_REMOVE(&tls->fresh, next, queued);
@@ -237,7 +177,7 @@ static struct handshake *next_job(struct tls_loop *tls)
 	return next;
 }
 
-static void pump(struct tls_loop *tls)
+void tls_pump(struct tls_loop *tls)
 {
 	struct handshake *next;
 
@@ -249,92 +189,24 @@ static void pump(struct tls_loop *tls)
 			continue;
 		tls->jobs--;
 		next->state = HANDSHAKE_OVER;
-		refuse(next->tls->link, "no worker");
+		tls_refuse(next->tls->link, "no worker");
 	}
 }
 
 /* --- from the link --------------------------------------------------------------------------- */
-
-bool tls_evict(struct loop *loop)
-{
-	struct tls_loop *tls = loop->tls;
-	struct handshake *h = tls ? TAILQ_FIRST(&tls->pending) : NULL;
-
-	while (h && h->state == HANDSHAKE_WORKING)
-		h = TAILQ_NEXT(h, pending);
-	if (!h)
-		return false;
-	if (h->state == HANDSHAKE_OVER)
-		link_abort(h->tls->link);
-	else
-		refuse(h->tls->link, "too many unfinished handshakes");
-	return true;
-}
-
-static void on_sweep(uv_timer_t *timer)
-{
-	struct tls_loop *tls = timer->data;
-	uint64_t now_ms = uv_now(&tls->loop->uv);
-	struct handshake *h, *next;
-
-	for (h = TAILQ_FIRST(&tls->pending); h; h = next) {
-		next = TAILQ_NEXT(h, pending);
-		if ((h->state == HANDSHAKE_SILENT || h->state == HANDSHAKE_READING) &&
-		    now_ms >= h->deadline_ms)
-			refuse(h->tls->link, "no end of it in time");
-		else if (h->state == HANDSHAKE_OVER && now_ms >= h->deadline_ms + TLS_PATIENCE_MS)
-			link_abort(h->tls->link); /* does not even take the alert */
-	}
-	tls_log_suppressed(tls);
-	if (!tls->pendings && !tls->suppressed)
-		uv_timer_stop(&tls->timer);
-	pump(tls);
-}
-
-bool tls_begin(struct link *link)
-{
-	struct tls_loop *loop = link->loop->tls;
-	struct tls *tls = calloc(1, sizeof(*tls));
-	struct handshake *handshake = calloc(1, sizeof(*handshake));
-
-	if (!tls || !handshake) {
-		free(tls);
-		free(handshake);
-		return false;
-	}
-	if (loop->pendings >= TLS_PENDING)
-		tls_evict(link->loop);
-	link->tls = tls;
-	tls->link = link;
-	tls->handshake = handshake;
-	tls->out = &handshake->output;
-	handshake->tls = tls;
-	handshake->begun_ms = uv_now(&loop->loop->uv);
-	handshake->deadline_ms = handshake->begun_ms + TLS_HANDSHAKE_MS;
-	TAILQ_INSERT_TAIL(&loop->pending, handshake, pending);
-	loop->pendings++;
-	if (!uv_is_active((uv_handle_t *)&loop->timer))
-		uv_timer_start(&loop->timer, on_sweep, TLS_SWEEP_MS, TLS_SWEEP_MS);
-	return true;
-}
-
-bool tls_in_handshake(const struct link *link)
-{
-	return link->tls && link->tls->handshake;
-}
 
 void tls_handshake_bytes(struct link *link, const uint8_t *data, size_t length)
 {
 	struct handshake *handshake = link->tls->handshake;
 
 	if (handshake->state == HANDSHAKE_SILENT && data[0] != SSL3_RT_HANDSHAKE) {
-		refuse(link, "not TLS");
+		tls_refuse(link, "not TLS");
 		return;
 	}
 	if (!handshake->input)
 		handshake->input = malloc(TLS_HELLO_BYTES);
 	if (!handshake->input || length > TLS_HELLO_BYTES) {
-		refuse(link, "no memory");
+		tls_refuse(link, "no memory");
 		return;
 	}
 	memcpy(handshake->input, data, length);
@@ -346,70 +218,7 @@ void tls_handshake_bytes(struct link *link, const uint8_t *data, size_t length)
 void tls_handshake_end(struct link *link)
 {
 	if (link->tls->handshake->state == HANDSHAKE_READING)
-		refuse(link, "the peer went away");
+		tls_refuse(link, "the peer went away");
 	else
 		link_abort(link);
-}
-
-void tls_leave(struct link *link)
-{
-	struct handshake *handshake = link->tls->handshake;
-
-	if (!handshake)
-		return;
-	unqueue(handshake);
-	unlist(handshake);
-	if (handshake->state != HANDSHAKE_WORKING)
-		give_slot_back(handshake);
-}
-
-bool tls_closed(struct link *link)
-{
-	struct handshake *handshake = link->tls->handshake;
-
-	if (handshake && handshake->state == HANDSHAKE_WORKING) {
-		handshake->gone = true;
-		return false;
-	}
-	free_tls(link->tls);
-	return true;
-}
-
-/* --- the loop -------------------------------------------------------------------------------- */
-
-bool tls_open(struct loop *loop, struct ssl_ctx_st *context)
-{
-	struct tls_loop *tls = calloc(1, sizeof(*tls));
-
-	if (!tls)
-		return false;
-	tls->loop = loop;
-	tls->context = context;
-	TAILQ_INIT(&tls->pending);
-	TAILQ_INIT(&tls->fresh);
-	TAILQ_INIT(&tls->ready);
-	uv_timer_init(&loop->uv, &tls->timer);
-	tls->timer.data = tls;
-	loop->tls = tls;
-	return true;
-}
-
-void tls_free(struct loop *loop)
-{
-	if (loop->tls)
-		free(loop->tls->out.data);
-	free(loop->tls);
-	loop->tls = NULL;
-}
-
-void tls_drain(struct loop *loop)
-{
-	struct handshake *h, *next;
-
-	if (!loop->tls)
-		return;
-	for (h = TAILQ_FIRST(&loop->tls->pending); h; h = next) {
-		next = TAILQ_NEXT(h, pending);
-		link_abort(h->tls->link);
-	}
 }

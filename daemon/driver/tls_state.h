@@ -90,6 +90,22 @@ bool tls_attach(struct tls *tls, SSL_CTX *context);
  * EVENT_WRITABLE says so; -1: the link has been aborted. */
 int tls_send(struct link *link, struct tls_buffer *out, bool report);
 
+/* tls_pending.c */
+
+struct tls_loop *tls_loop_of(const struct handshake *handshake);
+void tls_give_slot_back(struct handshake *handshake);
+/* Out of `pending`, where every unfinished handshake is until its link closes. */
+void tls_unlist(struct handshake *handshake);
+void tls_free_handshake(struct handshake *handshake);
+void tls_destroy(struct tls *tls);
+/* Says why, and closes without a word to the peer. */
+void tls_refuse(struct link *link, const char *reason);
+
+/* tls_handshake.c */
+
+/* Gives workers what they may have now. */
+void tls_pump(struct tls_loop *tls);
+
 /* tls_context.c */
 
 /* Of the last failed step: the handshake's own reason, or OpenSSL's. */

@@ -85,6 +85,9 @@ def key_updates(count, command):
                 done += 1
             if done == count:
                 client.stdin.write(b"Q\n")
+        except BrokenPipeError:
+            pass
+        try:
             client.stdin.close()
         except BrokenPipeError:
             pass
