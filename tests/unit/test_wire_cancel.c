@@ -230,13 +230,13 @@ static void has_all_or_none(Ptd__V1__BatchMode mode, unsigned most, bool may_sto
 static void an_atomic_batch_has_all_of_its_effect_or_none(void **state)
 {
 	(void)state;
-	has_all_or_none(PTD__V1__BATCH_MODE__BATCH_MODE_ATOMIC, 10, true);
+	has_all_or_none(PTD__V1__BATCH_MODE__BATCH_MODE_ATOMIC, 5, true);
 }
 
 static void a_batch_that_has_begun_is_not_cut_in_two(void **state)
 {
 	(void)state;
-	has_all_or_none(PTD__V1__BATCH_MODE__BATCH_MODE_BEST_EFFORT, 10, false);
+	has_all_or_none(PTD__V1__BATCH_MODE__BATCH_MODE_BEST_EFFORT, 5, false);
 }
 
 static void a_cancel_that_comes_with_the_last_byte_undoes_all(void **state)
@@ -272,7 +272,7 @@ static void a_deadline_amid_a_batch_leaves_none_or_all(void **state)
 	unsigned none = 0, all = 0;
 
 	(void)state;
-	for (unsigned steps = 0; steps < 10; steps++) {
+	for (unsigned steps = 0; steps < 5; steps++) {
 		struct bench b = begin(65535);
 		int32_t id = apply_for(&b, PTD__V1__BATCH_MODE__BATCH_MODE_ATOMIC, "5m", steps);
 
@@ -286,7 +286,7 @@ static void a_deadline_amid_a_batch_leaves_none_or_all(void **state)
 		end(&b);
 	}
 	print_message("%u times none, %u times all\n", none, all);
-	assert_int_equal(none + all, 10);
+	assert_int_equal(none + all, 5);
 	assert_true(none > 0);
 }
 
