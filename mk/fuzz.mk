@@ -1,21 +1,33 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Fuzzing: each tests/fuzz/fuzz_*.c is one libFuzzer target; its corpus is the folder tests/fuzz/corpus/NAME.
-# `make fuzz` replays the corpus, then runs FUZZ_RUNS inputs from a fixed seed, so that a verdict repeats.
-FUZZ_RUNS ?= 100000
+# `make fuzz` replays the corpora, then runs each target from a fixed seed, so that a verdict repeats; the same build
+# counts lines, for tests/fuzz/coverage.
 FUZZ_SEED ?= 1
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_BIN := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/tests/fuzz/%)
+FUZZ_HELP := $(B)/tests/fuzz/generate.o $(B)/tests/fuzz/transcript.o $(B)/tests/fuzz/rcu.o
+FUZZ_COVER := -fprofile-instr-generate -fcoverage-mapping
+FUZZ_FLAVOUR = CC=clang SAN=fuzzer-no-link,address,undefined CFLAGS="$(FUZZ_COVER)"
 
-$(B)/tests/fuzz/%: tests/fuzz/%.c $(SCENARIO_OBJ) $(B)/libcore.a $(B)/libproto.a $(B)/libpt.a
-	$(call say,CCLD,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(HOST_DEFS) $(DAEMON_INC) -Iclient -fsanitize=fuzzer -o $@ $< \
-		$(SCENARIO_OBJ) $(B)/libcore.a $(B)/libproto.a $(B)/libpt.a $(LDFLAGS_ALL) $(CORE_LIBS)
+$(B)/tests/fuzz/%.o: tests/fuzz/%.c $(B)/gen/.stamp
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(HOST_DEFS) $(DAEMON_INC) -Idaemon/driver -Iclient \
+		-Iclient/include -c -o $@ $<
+
+$(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(FUZZ_HELP) $(B)/libcore.a $(B)/libproto.a $(B)/libpt.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS_ALL) -fsanitize=fuzzer -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDFLAGS_ALL) $(CORE_LIBS) \
+		-lssl -lcrypto
+$(B)/tests/fuzz/fuzz_scenario: $(SCENARIO_OBJ)
+$(B)/tests/fuzz/fuzz_tls: $(B)/daemon/driver/tls_identity.o
+$(B)/tests/fuzz/fuzz_client: $(filter-out $(B)/pic/gen/%,$(LIBPTD_OBJ))
 
 fuzz: #: replays the corpora and runs each fuzz target from a fixed seed
-	+$(Q)$(MAKE) --no-print-directory B=$(B)-fuzz CC=clang SAN=fuzzer-no-link,address,undefined fuzz-run
+	+$(Q)$(MAKE) --no-print-directory B=$(B)-fuzz $(FUZZ_FLAVOUR) fuzz-run
 
 fuzz-targets: $(FUZZ_BIN)
 fuzz-run: $(FUZZ_BIN)
-	$(Q)set -e; for target in $(FUZZ_BIN); do tests/fuzz/run $$target $(FUZZ_SEED) $(FUZZ_RUNS); done
+	$(Q)tests/fuzz/run $(B) $(FUZZ_SEED)
 .PHONY: fuzz fuzz-targets fuzz-run
--include $(FUZZ_BIN:=.d)
+.SECONDARY: $(FUZZ_SRC:%.c=$(B)/%.o) $(FUZZ_HELP)
+-include $(FUZZ_SRC:%.c=$(B)/%.d) $(FUZZ_HELP:.o=.d)
