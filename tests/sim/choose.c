@@ -21,6 +21,7 @@ static void draw_knobs(uint64_t *random)
 	knobs.step_visits = ONE_OF(random, 20000, 20000, 1000, 150, 20);
 	knobs.step_items = ONE_OF(random, 512, 512, 3, 1);
 	knobs.request_ids = ONE_OF(random, 65536, 65536, 1024);
+	knobs.principal_request_ids = ONE_OF(random, 16384, 16384, 64);
 	knobs.request_id_ttl_ns = ONE_OF(random, 600000, 600000, 400) * MS;
 	knobs.connection_window = ONE_OF(random, 8 << 20, 1 << 20);
 	knobs.high_water = ONE_OF(random, 1 << 20, 1 << 20, 2000);
@@ -100,12 +101,32 @@ static bool is_about_context(enum op_kind kind)
 	       kind == OP_GET_DIGEST || kind == OP_DUMP || kind == OP_SESSION;
 }
 
+/* Another context that it knows, if it knows any. */
+static void pick_known(const struct client *client, struct op *op, uint64_t *random)
+{
+	uint32_t n = SIM_MACHINES * SIM_CONTEXTS, first = (uint32_t)sim_draw(random, n);
+
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t at = (first + i) % n;
+
+		if (!client->context[at / SIM_CONTEXTS][at % SIM_CONTEXTS])
+			continue;
+		op->machine = (uint8_t)(at / SIM_CONTEXTS);
+		op->context = (uint8_t)(at % SIM_CONTEXTS);
+		return;
+	}
+}
+
 /* What it does not know yet it asks for, or makes. */
 static void resolve(struct client *client, struct op *op, uint64_t *random)
 {
-	uint64_t machine = client->machine[op->machine];
-	uint64_t context = client->context[op->machine][op->context];
+	uint64_t machine, context;
 
+	if (is_about_context(op->kind) && !client->context[op->machine][op->context] &&
+	    sim_percent(random, 80))
+		pick_known(client, op, random);
+	machine = client->machine[op->machine];
+	context = client->context[op->machine][op->context];
 	if (is_about_context(op->kind) && !context)
 		op->kind = sim_draw(random, 3) ? OP_CREATE_CONTEXT : OP_GET_CONTEXT;
 	if ((op->kind == OP_CREATE_CONTEXT || op->kind == OP_DELETE_MACHINE) && !machine)
@@ -194,13 +215,14 @@ void swarm_print(FILE *out, const struct sim *sim)
 
 	fprintf(out,
 		"# shards %u %u %u, granule 2^%u, quota %u, %u operations, depth %u, %u items\n"
-		"# step: %u visits, %u items; ids: %u, %llu ms; client window %u; high water %u, "
-		"stream queue %u\n"
+		"# step: %u visits, %u items; ids: %u, %u of one, %llu ms; client window %u; high "
+		"water %u, stream queue %u\n"
 		"# keepalive %llu + %llu ms, idle %llu, age %llu, drain %llu ms\n",
 		s->shards[0], s->shards[1], s->shards[2], s->granule_shift, s->quota_pages, s->ops,
 		s->depth, s->items, knobs.step_visits, knobs.step_items, knobs.request_ids,
-		(unsigned long long)(knobs.request_id_ttl_ns / MS), s->client_window,
-		knobs.high_water, knobs.stream_queue, (unsigned long long)(w->keepalive_ns / MS),
+		knobs.principal_request_ids, (unsigned long long)(knobs.request_id_ttl_ns / MS),
+		s->client_window, knobs.high_water, knobs.stream_queue,
+		(unsigned long long)(w->keepalive_ns / MS),
 		(unsigned long long)(w->keepalive_timeout_ns / MS),
 		(unsigned long long)(w->idle_ns / MS), (unsigned long long)(w->age_ns / MS),
 		(unsigned long long)(w->drain_grace_ns / MS));

@@ -181,7 +181,8 @@ void client_start(struct sim *sim, struct client *client, uint32_t number)
 	client->number = (uint8_t)number;
 	client->daemon = (uint8_t)(number % SIM_DAEMONS);
 	client->rank = (uint8_t)(local % 2);
-	snprintf(client->principal.name, sizeof(client->principal.name), "uid:%u", local / 2);
+	client->who = (uint8_t)(local / 2 % SIM_PRINCIPALS);
+	snprintf(client->principal.name, sizeof(client->principal.name), "uid:%u", client->who);
 	client->principal.admin = true;
 	client->limit = sim->swarm.ops;
 	leave_out(sim, client);

@@ -8,13 +8,14 @@
 
 #include <stdio.h>
 
-#define SIM_CLIENTS  8u
-#define SIM_MACHINES 2u
-#define SIM_CONTEXTS 3u
-#define SIM_OPS	     128u
-#define SIM_ITEMS    12u
-#define SIM_MESSAGES 40u /* of a session */
-#define SIM_OLD	     4u	 /* connections that a client left and its daemon has not seen end */
+#define SIM_CLIENTS    8u
+#define SIM_PRINCIPALS 2u /* at a daemon */
+#define SIM_MACHINES   2u
+#define SIM_CONTEXTS   3u
+#define SIM_OPS	       128u
+#define SIM_ITEMS      12u
+#define SIM_MESSAGES   40u /* of a session */
+#define SIM_OLD	       4u  /* connections that a client left and its daemon has not seen end */
 
 struct link;
 struct sim;
@@ -94,9 +95,9 @@ struct op {
 	/* What the daemon did; for the oracle. */
 	bool answered; /* it has decided a success */
 	uint64_t answer;
-	uint64_t done_ns, done_count;
-	bool worked;	 /* an attempt has changed something */
-	uint64_t worker; /* which */
+	uint64_t done_ns, done_count, done_count_of; /* how many had ended well before */
+	bool worked;				     /* an attempt has changed something */
+	uint64_t worker;			     /* which */
 };
 
 /* What a watcher has heard. */
@@ -110,6 +111,7 @@ struct view {
 
 struct client {
 	uint8_t number, daemon, rank; /* rank: among the clients of its principal at the daemon */
+	uint8_t who;		      /* which principal */
 	struct principal principal;
 	struct link *link, *old[SIM_OLD];
 	struct op op[SIM_OPS];

@@ -115,6 +115,14 @@ static void check_pool(struct sim *sim, const struct daemon *d)
 			 (unsigned long long)(used - d->pool_at_start));
 }
 
+static void check_bounds(struct sim *sim, const struct daemon *d)
+{
+	if (d->domain->request_ids.count > knobs.request_ids ||
+	    d->domain->request_ids.count > SIM_PRINCIPALS * knobs.principal_request_ids)
+		sim_fail(sim, "bounds", "daemon %u keeps %u request ids", d->number,
+			 d->domain->request_ids.count);
+}
+
 static void check_drained(struct sim *sim, const struct daemon *d)
 {
 	for (uint32_t i = 0; i < d->shards; i++)
@@ -156,6 +164,8 @@ void finish_all(struct sim *sim)
 	check_views(sim);
 	for (uint32_t i = 0; i < SIM_DAEMONS && !sim_failed(sim); i++)
 		check_pool(sim, &sim->daemon[i]);
+	for (uint32_t i = 0; i < SIM_DAEMONS; i++)
+		check_bounds(sim, &sim->daemon[i]);
 	sim->ending = true;
 	for (uint32_t i = 0; i < SIM_DAEMONS; i++)
 		daemon_drain(sim, &sim->daemon[i]);

@@ -28,7 +28,8 @@ struct model_machine {
 };
 
 struct model {
-	uint64_t last_handle, finished; /* calls with an id that have ended well */
+	uint64_t last_handle;
+	uint64_t finished, finished_of[SIM_PRINCIPALS]; /* calls with an id that ended well */
 	struct model_machine machine[SIM_MACHINES];
 	struct model_context context[SIM_MACHINES][SIM_CONTEXTS];
 };

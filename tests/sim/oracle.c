@@ -11,7 +11,8 @@
 
 #include <string.h>
 
-#define EXECS 1024
+#define EXECS	1024
+#define RUNNING 40 /* ids that calls under way may hold */
 
 static struct exec execs[EXECS];
 static struct exec *current;
@@ -130,10 +131,13 @@ void oracle_pause(struct sim *sim, struct exec *exec, enum call_result result)
 
 bool oracle_forgotten(const struct sim *sim, const struct op *op)
 {
-	const struct daemon *d = &sim->daemon[sim->client[op->client].daemon];
+	const struct client *client = &sim->client[op->client];
+	const struct model *model = &sim->daemon[client->daemon].model;
 
 	return !op->answered || sim->now_ns - op->done_ns >= knobs.request_id_ttl_ns ||
-	       d->model.finished - op->done_count + 40 >= knobs.request_ids;
+	       model->finished - op->done_count + RUNNING >= knobs.request_ids ||
+	       model->finished_of[client->who] - op->done_count_of + RUNNING >=
+		       knobs.principal_request_ids;
 }
 
 /* The call has a success to tell, whoever still listens: this is what retries get. */
@@ -142,15 +146,16 @@ static void decided(struct sim *sim, struct exec *exec, struct call *call)
 	struct daemon *d = &sim->daemon[sim->client[exec->op->client].daemon];
 	uint64_t hash = message_hash(call->response);
 	struct op *op = exec->op;
+	bool worked = exec->items || exec->retired;
 
-	if (op->has_id && op->answered && !oracle_forgotten(sim, op)) {
-		if (exec->items || exec->retired)
-			sim_fail(sim, "twice", "client %u op %u %s: a retry ran again", op->client,
-				 op->number, op_name(op->kind));
-		else if (hash != op->answer)
-			sim_fail(sim, "retry", "client %u op %u %s: a retry got another answer",
-				 op->client, op->number, op_name(op->kind));
+	if (op->has_id && op->answered && !worked && hash == op->answer) {
 		sim->stats.replays++;
+		return;
+	}
+	if (op->has_id && op->answered && !oracle_forgotten(sim, op)) {
+		sim_fail(sim, worked ? "twice" : "retry", "client %u op %u %s: a retry %s",
+			 op->client, op->number, op_name(op->kind),
+			 worked ? "ran again" : "got another answer");
 		return;
 	}
 	if (op->reuses && op->reuses->answered && !oracle_forgotten(sim, op->reuses))
@@ -159,8 +164,10 @@ static void decided(struct sim *sim, struct exec *exec, struct call *call)
 	op->answered = true;
 	op->answer = hash;
 	op->done_ns = call->now_ns;
-	if (op->has_id)
+	if (op->has_id) {
 		op->done_count = ++d->model.finished;
+		op->done_count_of = ++d->model.finished_of[sim->client[op->client].who];
+	}
 	content_check(sim, exec, call);
 }
 

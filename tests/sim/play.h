@@ -39,13 +39,14 @@ enum plant trace_plant(const char *name); /* PLANT_KINDS: none of them */
 bool trace_save(const char *path, const struct verdict *verdict);
 bool trace_load(const char *path, struct verdict *verdict);
 
-/* shrink.c */
+/* tries.c */
 struct verdict *verdict_new(void);
 /* Plays `count` seeds from `seed` on, each twice, in a process of its own: a crash and a hang are
  * verdicts, too. */
 void try_seeds(uint64_t seed, uint64_t count, enum plant plant, struct verdict *verdict);
 /* Plays the list in *verdict likewise. */
 void try_list(struct verdict *verdict, FILE *tell);
+/* shrink.c */
 /* Makes the failing list in *verdict short; returns how many plays it took, `most` at most. */
 uint32_t shrink(struct verdict *verdict, uint32_t most);
 

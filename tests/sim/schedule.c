@@ -52,6 +52,20 @@ static void shard_turn(struct sim *sim, uint32_t who)
 	daemon_turn(sim, &sim->daemon[who / SIM_SHARDS % SIM_DAEMONS], who % SIM_SHARDS);
 }
 
+/* What stands for many events in a list that was made short. */
+static void quiet(struct sim *sim, struct client *client, uint32_t moves)
+{
+	struct daemon *d = &sim->daemon[client->daemon];
+	struct ev choice[8];
+
+	for (uint32_t i = 0; i < moves && draw_choices(sim, client, choice); i++) {
+		choice[0].arg = choice[0].kind == EV_TURN ? (uint16_t)client->connects : 0;
+		sim_do(sim, choice[0]);
+		for (uint32_t k = 0; k < d->shards; k++)
+			daemon_turn(sim, d, k);
+	}
+}
+
 void sim_do(struct sim *sim, struct ev ev)
 {
 	struct client *client = &sim->client[ev.who % SIM_CLIENTS];
@@ -87,6 +101,7 @@ void sim_do(struct sim *sim, struct ev ev)
 		sim->stats.fault[FAULT_CRASH]++;
 		daemon_restart(sim, d);
 		break;
+	case EV_QUIET: quiet(sim, client, ev.n); break;
 	case EV_RCU: hooks_rcu(); break;
 	default: break;
 	}

@@ -1,131 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Plays in processes of their own, and delta debugging over a failing list of events. */
+/* Delta debugging over a failing list of events, and over the operations that clients ask. */
 #include "play.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#define HANG_SECONDS 60
-#define FEW	     80 /* events: now pieces are tried at every place */
-
-struct verdict *verdict_new(void)
-{
-	void *at = mmap(NULL, sizeof(struct verdict), PROT_READ | PROT_WRITE,
-			MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-	if (at == MAP_FAILED)
-		abort();
-	return at;
-}
-
-static void add_stats(struct stats *to, const struct stats *from)
-{
-	uint64_t *a = (uint64_t *)(void *)to;
-	const uint64_t *b = (const uint64_t *)(const void *)from;
-
-	for (size_t i = 0; i < sizeof(*to) / sizeof(*a); i++)
-		a[i] += b[i];
-}
-
-/* Drawn, then played again from what was recorded: to the same digest. */
-static void play_seed(struct sim *sim, uint64_t seed, enum plant plant, struct verdict *v)
-{
-	struct play first = {
-		.seed = seed, .record = v->record, .recorded = &v->recorded, .plant = plant};
-	struct play again = {.seed = seed, .list = v->record, .plant = plant};
-	uint64_t digest;
-
-	v->seed = seed;
-	v->recorded = 0;
-	sim_play(sim, &first);
-	memcpy(v->failure, sim->failure, sizeof(v->failure));
-	if (sim_failed(sim))
-		return;
-	add_stats(&v->stats, &sim->stats);
-	digest = sim->digest;
-	again.listed = v->recorded;
-	sim_play(sim, &again);
-	if (!sim_failed(sim) && sim->digest != digest)
-		sim_fail(sim, "replay", "another digest: %llx, %llx", (unsigned long long)digest,
-			 (unsigned long long)sim->digest);
-	memcpy(v->failure, sim->failure, sizeof(v->failure));
-	v->digest = sim_mix(v->digest, digest);
-}
-
-static void wait_for(pid_t child, struct verdict *v)
-{
-	int status;
-
-	if (waitpid(child, &status, 0) != child || (v->done && WIFEXITED(status)))
-		return;
-	if (!v->failure[0])
-		snprintf(v->failure, sizeof(v->failure), "crash: the process ended with %s %d",
-			 WIFSIGNALED(status) ? "signal" : "status",
-			 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
-}
-
-static struct sim *new_sim(void)
-{
-	struct sim *sim = calloc(1, sizeof(*sim));
-
-	if (!sim)
-		abort();
-	alarm(HANG_SECONDS);
-	return sim;
-}
-
-void try_seeds(uint64_t seed, uint64_t count, enum plant plant, struct verdict *v)
-{
-	pid_t child;
-
-	memset(v, 0, offsetof(struct verdict, record));
-	v->plant = plant;
-	fflush(NULL);
-	child = fork();
-	if (child == 0) {
-		struct sim *sim = new_sim();
-
-		for (uint64_t i = 0; i < count && !v->failure[0]; i++) {
-			play_seed(sim, seed + i, plant, v);
-			alarm(HANG_SECONDS);
-		}
-		v->done = true;
-		_exit(0);
-	}
-	wait_for(child, v);
-}
-
-void try_list(struct verdict *v, FILE *tell)
-{
-	pid_t child;
-
-	v->failure[0] = 0;
-	v->done = false;
-	fflush(NULL);
-	child = fork();
-	if (child == 0) {
-		struct sim *sim = new_sim();
-		struct play play = {.seed = v->seed,
-				    .list = v->record,
-				    .listed = v->recorded,
-				    .scripts = &v->scripts,
-				    .plant = v->plant,
-				    .tell = tell};
-
-		sim_play(sim, &play);
-		memcpy(v->failure, sim->failure, sizeof(v->failure));
-		v->digest = sim->digest;
-		v->done = true;
-		fflush(NULL);
-		_exit(0);
-	}
-	wait_for(child, v);
-}
-
-/* ---- delta debugging ---- */
+#define FEW 80 /* events: now pieces are tried at every place */
 
 struct hunt {
 	struct verdict *best, *probe;
@@ -201,6 +82,41 @@ static void operations(struct hunt *h, uint32_t least)
 				without_ops(h, i, at, piece);
 }
 
+static bool is_plain(const struct ev *ev)
+{
+	return ev->kind <= EV_SHARD || ev->kind == EV_QUIET || ev->kind == EV_RCU;
+}
+
+/* A piece without a fault as one event in which all goes well for its first client. */
+static void probe_quiet(struct hunt *h, size_t at, size_t n, uint32_t moves)
+{
+	struct ev ev = {.kind = EV_QUIET, .who = h->best->record[at].who, .n = moves};
+
+	probe_without(h, at, n - 1);
+	h->probe->record[at] = ev;
+	fails_alike(h);
+}
+
+static void quieten(struct hunt *h, size_t n)
+{
+	for (size_t at = 0; at + n <= h->best->recorded; at++) {
+		const struct ev *first = &h->best->record[at];
+		size_t plain = 0;
+
+		while (plain < n && is_plain(&first[plain]))
+			plain++;
+		if (plain < n || first->kind == EV_SHARD || first->kind == EV_RCU)
+			continue;
+		for (uint32_t moves = 1; moves <= 2 * n && h->best->recorded >= at + n; moves++) {
+			size_t before = h->best->recorded;
+
+			probe_quiet(h, at, n, moves);
+			if (h->best->recorded < before)
+				break;
+		}
+	}
+}
+
 /* Few events: pieces of each length at each place, and an operation together with a piece. */
 static void slide(struct hunt *h)
 {
@@ -263,7 +179,12 @@ uint32_t shrink(struct verdict *v, uint32_t most)
 		continue;
 	if (h.best->recorded <= FEW) {
 		slide(&h);
+		for (size_t n = 12; n > 1; n /= 2)
+			quieten(&h, n);
+		slide(&h);
 		slide_with_ops(&h);
+		for (size_t n = 4; n > 1; n--)
+			quieten(&h, n);
 		slide(&h);
 		operations(&h, 1);
 	}

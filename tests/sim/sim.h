@@ -10,7 +10,8 @@
  * Truth: model.c (registry and mappings), hooks.c (where the daemon's effects are seen), effects.c
  * and oracle.c (items and calls against the model), content.c and refusal.c (what answers say),
  * finish.c (what holds at the end).
- * Runs: schedule.c (a run), shrink.c, trace.c (lists of events as text), ptd-sim.c (the program).
+ * Runs: schedule.c (a run), tries.c, shrink.c, trace.c (lists of events as text), ptd-sim.c (the
+ * program).
  */
 #ifndef SIM_H
 #define SIM_H
@@ -43,6 +44,7 @@ enum ev_kind {
 	EV_CANCEL,  /* client: cancels its oldest call */
 	EV_DRAIN,   /* daemon who: as SIGTERM; starts again when it has drained */
 	EV_CRASH,   /* daemon who: gone, and there again with another epoch */
+	EV_QUIET,   /* client: n moves of it and its daemon, whole and in fair order */
 	EV_RCU,	    /* a grace period passes */
 	EV_KINDS
 };

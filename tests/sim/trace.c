@@ -11,7 +11,7 @@ static const char *const names[EV_KINDS] = {
 	[EV_SENT] = "sent",	[EV_OLD] = "old",     [EV_SHARD] = "shard",
 	[EV_TIME] = "time",	[EV_CUT] = "cut",     [EV_RESTART] = "restart",
 	[EV_CANCEL] = "cancel", [EV_DRAIN] = "drain", [EV_CRASH] = "crash",
-	[EV_RCU] = "rcu"};
+	[EV_QUIET] = "quiet",	[EV_RCU] = "rcu"};
 
 static const char *const plants[PLANT_KINDS] = {"none", "forget-ids", "lose-wake"};
 
@@ -49,6 +49,7 @@ static void tell_client(FILE *out, const struct sim *sim, const struct ev *ev)
 			: ev->arg == CUT_CLIENT_LATE ? "the client learns of it late"
 						     : "at both ends");
 		break;
+	case EV_QUIET: fputs("; all goes well", out); break;
 	case EV_RESTART: fprintf(out, "; %s its request ids", ev->arg ? "keeps" : "forgets"); break;
 	default: break;
 	}
