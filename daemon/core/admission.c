@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define TURN_TIME     (SECOND / 100) /* in case nobody says that a turn is over */
-#define PUSHBACK_MIN  16u
+#define PUSHBACK_MIN  32u
 #define PUSHBACK_MAX  2048u
 #define UNHEARD_TIME  (PUSHBACK_MIN / 2 * SECOND / 1000)
 #define REFUSALS_A_MS 5u /* of callers that come back: about one part in a hundred of a loop */

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #define ACCEPT_BURST	   64
+#define ACCEPT_BUSY	   1 /* while links are active: who comes and goes costs them little */
 #define DESCRIPTOR_WAIT_MS 100
 
 static void on_readable(uv_poll_t *poll, int status, int events);
@@ -80,9 +81,10 @@ static void hand_out(struct acceptor *acceptor, int fd)
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
 	struct acceptor *acceptor = poll->data;
+	int most = fair_is_busy(acceptor->loop) ? ACCEPT_BUSY : ACCEPT_BURST;
 
 	(void)events;
-	for (int i = 0; status == 0 && acceptor->open && i < ACCEPT_BURST; i++) {
+	for (int i = 0; status == 0 && acceptor->open && i < most; i++) {
 		int fd = accept4(acceptor->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 		if (fd >= 0)

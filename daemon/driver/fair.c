@@ -15,6 +15,11 @@ void fair_begin(struct link *link)
 	link->room = READ_FIRST;
 }
 
+bool fair_is_busy(const struct loop *loop)
+{
+	return loop->active || loop->active_before;
+}
+
 static bool others_are_active(const struct loop *loop)
 {
 	return loop->active > 1 || loop->active_before > 1;

@@ -81,6 +81,8 @@ struct loop {
 /* Runs one event, carries out its actions, and reports the writes that ended with them. */
 void loop_step(struct loop *loop, struct event *event);
 void fair_begin(struct link *link);
+/* Links are being read. */
+bool fair_is_busy(const struct loop *loop);
 /* Bytes of the link have been worked on since then, and their answers are on their way. */
 void fair_read(struct link *link, uint64_t since_ns, size_t length);
 /* Something else begins: what `reader` took is known. */

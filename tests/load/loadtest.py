@@ -17,7 +17,7 @@ LOAD = os.path.join(BUILD, "tests", "load", "load")
 CORES = sorted(os.sched_getaffinity(0))
 DUMP = "/ptd.v1.ContextService/DumpContext"
 GIB = 1 << 30
-ROUNDS = 5
+ROUNDS = 8
 
 
 def rss_kib(pid):

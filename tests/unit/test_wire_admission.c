@@ -153,7 +153,7 @@ static void long_calls_send_only_those_away_who_have_some(void **unused)
 	assert_null(arrive(w, 0));
 	assert_int_equal(w->shard.actions_count, 1); /* it is not read for a while */
 	assert_int_equal(w->shard.actions[0].kind, ACTION_PAUSE);
-	assert_int_equal(timers_next(&w->shard.timers), SECOND + 8 * (SECOND / 1000));
+	assert_int_equal(timers_next(&w->shard.timers), SECOND + 16 * (SECOND / 1000));
 	once = arrive(w, 1);
 	assert_non_null(once);
 	admission_lasts(once);
