@@ -140,6 +140,21 @@ bool oracle_forgotten(const struct sim *sim, const struct op *op)
 		       knobs.principal_request_ids;
 }
 
+/* Another operation of the client has come with this id and this body before. */
+static bool is_anothers_answer(const struct sim *sim, const struct op *op, uint64_t hash)
+{
+	const struct client *client = &sim->client[op->client];
+
+	for (uint32_t i = 0; i < client->ops; i++) {
+		const struct op *other = &client->op[i];
+
+		if (other != op && other->answered && other->answer == hash &&
+		    other->length == op->length && !memcmp(other->body, op->body, op->length))
+			return true;
+	}
+	return false;
+}
+
 /* The call has a success to tell, whoever still listens: this is what retries get. */
 static void decided(struct sim *sim, struct exec *exec, struct call *call)
 {
@@ -148,7 +163,9 @@ static void decided(struct sim *sim, struct exec *exec, struct call *call)
 	struct op *op = exec->op;
 	bool worked = exec->items || exec->retired;
 
-	if (op->has_id && op->answered && !worked && hash == op->answer) {
+	if (op->has_id && !worked &&
+	    ((op->answered && hash == op->answer) ||
+	     (op->reuses && is_anothers_answer(sim, op, hash)))) {
 		sim->stats.replays++;
 		return;
 	}
