@@ -318,7 +318,7 @@ static int name_all(struct job *job, char *clients, const char *hosts)
 	while ((name = strsep(&clients, ","))) {
 		if (!is_client(name) || is_taken(job, name))
 			return ptctl_usage(job->ctl,
-					   "--client: '%s' is given twice, or not of letters, "
+					   "--client: '%s' is taken, or not of letters, "
 					   "digits, '.', '_' and '-'",
 					   name);
 		job->identity[job->count++] = (struct identity){

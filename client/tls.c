@@ -32,10 +32,14 @@ static const char *reason(void)
 	return text ? text : "no reason given";
 }
 
+/* The oldest entry is the cause; that of a file that cannot be opened is the system's. */
 static bool complain(struct ptd_status *status, const char *what, const char *file)
 {
+	unsigned long error = ERR_peek_error();
+	const char *why = ERR_SYSTEM_ERROR(error) ? strerror(ERR_GET_REASON(error)) : reason();
+
 	status_local(status, PTD_STATE_FAILED, PTD_WHERE_ARGUMENT, 3, "%s %.100s: %s", what, file,
-		     reason());
+		     why);
 	ERR_clear_error();
 	return false;
 }

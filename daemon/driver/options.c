@@ -158,6 +158,34 @@ static bool set_path(const char *name, const char *text, char path[OPTIONS_PATH]
 	return false;
 }
 
+/* `text` is NULL for a flag on the command line. */
+static bool set_flag(const char *name, const char *text, bool *flag)
+{
+	static const char *const words[] = {"no", "yes", "false", "true", "0", "1"};
+
+	*flag = true;
+	for (size_t i = 0; text && i < sizeof(words) / sizeof(words[0]); i++)
+		if (!strcmp(text, words[i])) {
+			*flag = i & 1;
+			return true;
+		}
+	if (text)
+		fprintf(stderr, "ptd: %s: '%s' is neither yes nor no\n", name, text);
+	return !text;
+}
+
+/* unix:PATH, or a host and a port from 0 (any) to 65535; listener.c looks names up. */
+static bool is_endpoint(const char *text)
+{
+	const char *colon = strrchr(text, ':');
+	size_t digits = strspn(colon ? colon + 1 : "", "0123456789");
+
+	if (!strncmp(text, "unix:", 5))
+		return text[5];
+	return (!strncmp(text, "tcp:", 4) || !strncmp(text, "tls:", 4)) && colon > text + 4 &&
+	       digits && digits < 6 && !colon[1 + digits] && strtoul(colon + 1, NULL, 10) < 65536;
+}
+
 static bool add_listen(struct options *options, const char *text)
 {
 	size_t length = strlen(text);
@@ -166,9 +194,7 @@ static bool add_listen(struct options *options, const char *text)
 		fprintf(stderr, "ptd: listen: too many endpoints, or too long: '%s'\n", text);
 		return false;
 	}
-	if ((strncmp(text, "unix:", 5) != 0 && strncmp(text, "tcp:", 4) != 0 &&
-	     strncmp(text, "tls:", 4) != 0) ||
-	    length < 6) {
+	if (!is_endpoint(text)) {
 		fprintf(stderr,
 			"ptd: listen: '%s' is neither unix:PATH nor tls:HOST:PORT nor "
 			"tcp:HOST:PORT\n",
@@ -204,7 +230,6 @@ static bool set_file_or_time(struct options *options, int key, const char *text)
 /* Sets one key; `text` is NULL for a flag on the command line. */
 static bool set(struct options *options, int key, const char *text)
 {
-	bool on = !text || !strcmp(text, "yes") || !strcmp(text, "true") || !strcmp(text, "1");
 	uint64_t value = 0;
 	bool ok = true;
 
@@ -221,10 +246,12 @@ static bool set(struct options *options, int key, const char *text)
 	case KEY_TABLE_MEMORY:
 		ok = set_number("table-memory", text, UINT64_C(1) << 44, &options->table_bytes);
 		break;
-	case KEY_ALLOW_CLEAR_TCP: options->allow_clear_tcp = on; break;
-	case KEY_ALLOW_FAILPOINTS: options->allow_failpoints = on; break;
-	case KEY_NO_REFLECTION: options->no_reflection = on; break;
-	case KEY_CHECKED: options->checked = on; break;
+	case KEY_ALLOW_CLEAR_TCP:
+		return set_flag("allow-clear-tcp", text, &options->allow_clear_tcp);
+	case KEY_ALLOW_FAILPOINTS:
+		return set_flag("allow-failpoints", text, &options->allow_failpoints);
+	case KEY_NO_REFLECTION: return set_flag("no-reflection", text, &options->no_reflection);
+	case KEY_CHECKED: return set_flag("checked", text, &options->checked);
 	case KEY_CONNECTIONS_PER_PRINCIPAL:
 		ok = set_number("max-connections-per-principal", text, 1000000, &value);
 		options->wire.principal_connections = (uint32_t)value;
@@ -323,11 +350,16 @@ static bool is_loopback(const char *endpoint)
 
 static bool is_sound(const struct options *options)
 {
+	int files = !!options->tls_certificate[0] + !!options->tls_key[0] + !!options->tls_ca[0];
+
+	if (files && files < 3) {
+		fprintf(stderr, "ptd: --tls-certificate, --tls-key and --tls-ca go together\n");
+		return false;
+	}
 	for (uint32_t i = 0; i < options->listens; i++) {
 		const char *endpoint = options->listen[i];
 
-		if (!strncmp(endpoint, "tls:", 4) &&
-		    !(options->tls_certificate[0] && options->tls_key[0] && options->tls_ca[0])) {
+		if (!strncmp(endpoint, "tls:", 4) && !files) {
 			fprintf(stderr,
 				"ptd: %s: TLS needs --tls-certificate, --tls-key and --tls-ca\n",
 				endpoint);

@@ -21,9 +21,7 @@ struct ssl_ctx_st;
 /* From the three PEM files. NULL: said on stderr, as is what looks careless if `warn`. */
 struct ssl_ctx_st *tls_context_create(const struct options *options, bool warn);
 void tls_context_destroy(struct ssl_ctx_st *context);
-/* Some endpoint is a tls one. */
-bool tls_wanted(const struct options *options);
-/* There is no tls endpoint, or its files can be used; else said on stderr. */
+/* No files are named, or they can be used; else said on stderr. */
 bool tls_files_sound(const struct options *options);
 
 /* --- a loop (tls_pending.c) ------------------------------------------------------------------ */

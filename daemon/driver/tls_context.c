@@ -224,18 +224,13 @@ void tls_context_destroy(struct ssl_ctx_st *context)
 	SSL_CTX_free(context);
 }
 
-bool tls_wanted(const struct options *options)
-{
-	for (uint32_t i = 0; i < options->listens; i++)
-		if (!strncmp(options->listen[i], "tls:", 4))
-			return true;
-	return false;
-}
-
 bool tls_files_sound(const struct options *options)
 {
-	SSL_CTX *context = tls_wanted(options) ? tls_context_create(options, true) : NULL;
+	SSL_CTX *context;
 
+	if (!options->tls_certificate[0])
+		return true;
+	context = tls_context_create(options, true);
 	SSL_CTX_free(context);
-	return context || !tls_wanted(options);
+	return context;
 }

@@ -93,12 +93,15 @@ def _():
 
 @test("files that cannot be read are named")
 def _():
-    for words, says in ((["--tls-ca", PATH("none")], "none"), (["--tls-key", PATH("client.key")], "go together"),
+    gone, own = f"{PATH('none')}: No such file or directory", ["--tls-certificate", PATH("client.pem")]
+    for words, says in ((["--tls-ca", PATH("none")], gone), (["--tls-key", PATH("client.key")], "go together"),
+                        (["--tls-certificate", PATH("none"), "--tls-key", PATH("client.key")], gone), ([*own, "--tls-key", PATH("none")], gone),
                         (["--tls-certificate", PATH("client.pem"), "--tls-key", PATH("server.key")], "server.key")):
         done = subprocess.run([os.path.join(BUILD, "ptctl"), "-e", "tls:127.0.0.1:1", *words, "health"],
                               capture_output=True, text=True, timeout=60, env=ptdtest.sanitizer_env())
         equal(done.returncode, USAGE_OF_FILES, done.stderr)
         true(says in done.stderr, done.stderr)
+        true("is ptd running" not in done.stderr, done.stderr)
 
 
 ptdtest.main()

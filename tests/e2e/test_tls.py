@@ -261,6 +261,9 @@ def _():
         for more in ([], ["--check-config"]):
             code, said = run(*options, *more)
             true(code == 1 and re.search(says, said), f"{change}: {code} {said}")
+    sockets = subprocess.run([os.path.join(BUILD, "ptd"), "--tls-certificate", "/none.crt", "--tls-key", good["key"], "--tls-ca", good["ca"],
+                              "--check-config"], capture_output=True, text=True, timeout=20)
+    true(sockets.returncode == 1 and "/none.crt" in sockets.stderr, f"without an endpoint of its own: {sockets}")
     os.chmod(FILES("server.key"), 0o644)
     code, said = run(*[word for name, path in good.items() for word in (f"--tls-{name}", path)], "--check-config")
     os.chmod(FILES("server.key"), 0o600)

@@ -354,7 +354,9 @@ def _():
                               env=ptdtest.sanitizer_env()).returncode
     for wrong in (["--nonsense"], ["--loops", "0"], ["--loops", "x"], ["--listen", "http://x"], ["stray"],
                   ["--listen", "tcp:127.0.0.1:0"], ["--listen", "tcp:0.0.0.0:0", "--allow-clear-tcp"],
-                  ["--table-memory", "-1"], ["--table-memory", "5Q"]):
+                  ["--table-memory", "-1"], ["--table-memory", "5Q"], ["--listen", "unix:"], ["--tls-key", "x"],
+                  *(["--allow-clear-tcp", "--listen", f"tcp:localhost{port}"] for port in ("", ":", ":65536", ":-1", ":1x")),
+                  ["--listen", "tls::7443"]):
         equal(status(*wrong), 2, wrong)
     equal(status("--version"), 0)
     equal(status("--help"), 0)
@@ -362,6 +364,9 @@ def _():
     equal(status("--check-config", text="loops = 2\nlisten = unix:/x/y\nallow-failpoints = yes\n"), 0)
     equal(status("--check-config", text="loops = many\n"), 2)
     equal(status("--check-config", text="colour = red\n"), 2)
+    equal(status("--check-config", text="no-reflection = maybe\n"), 2)
+    equal(status("--check-config", text="listen = tcp:localhost:1\nallow-clear-tcp = no\n"), 2)
+    equal(status("--check-config", text="listen = tcp:localhost:1\nallow-clear-tcp = true\n"), 0)
 
 
 @test("an idle daemon is below 16 MiB resident")
