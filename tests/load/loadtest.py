@@ -96,6 +96,8 @@ def result(process):
 def kept(less, more):
     """What is left of the throughput. Of calls a second or calls a second of the daemon's processor, the better one: other
     work on the machine spoils the first, idle time of the daemon the second."""
+    if not more["rate"]:
+        return 0.0  # the daemon has not recovered from what was before
     return max(less["rate"] / more["rate"], less["ok_per_cpu"] / more["ok_per_cpu"])
 
 
