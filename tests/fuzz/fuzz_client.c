@@ -86,7 +86,7 @@ static size_t frame(struct source *in, uint8_t *out)
 	case 2:
 		bytes = take_bytes(in, take(in) & 63, &length);
 		memset(block, 0, 5);
-		block[4] = (uint8_t)length;
+		block[4] = (uint8_t)(length + (how & 8 ? 7 : 0)); /* perhaps cut */
 		memcpy(block + 5, bytes, length);
 		put(out, &n, 0, 0, id, block, length + 5);
 		break;

@@ -133,7 +133,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
 		memcpy(bytes, raw, n);
 	} else {
 		n = generate(&in, type, &words, bytes, ROOM);
-		for (unsigned i = take(&in) & 3; i && n; i--) /* a little damage */
+		uint8_t damage = take(&in);
+
+		if (damage & 4) /* one behind the other: they are to be merged */
+			n += generate(&in, type, &words, bytes + n, ROOM - n);
+		for (unsigned i = damage & 3; i && n; i--)
 			bytes[take_number(&in, 2) % n] ^= (uint8_t)take_number(&in, 1);
 	}
 	unpack_both(type, fast, bytes, n);

@@ -56,7 +56,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
 
 	if (how & 1)
 		n = (size_t)(in.end - in.at);
-	bytes = malloc(n + 1);
+	bytes = malloc(n + !n);
 	CHECK(bytes);
 	memcpy(bytes, how & 1 ? in.at : ptd__v1__descriptor_set, n);
 	for (unsigned i = how & 1 ? 0 : how >> 2 & 15; i; i--) {

@@ -152,7 +152,7 @@ static void repeated(struct maker *m, const ProtobufCFieldDescriptor *f, uint8_t
 {
 	unsigned items = how < 0xf0 ? m->items : how & 15;
 
-	if (wire_type(f->type) != 2 && how & 8)
+	if (wire_type(f->type) != 2 && how < 0xe0)
 		packed(m, f, items);
 	else
 		while (items--)
