@@ -39,6 +39,14 @@ void admission_turn(struct admission *admission)
 	admission->active = 0;
 }
 
+/* The first call of a turn. Who was active a while ago is not by now. */
+static void begin_turn(struct admission *admission, uint64_t now_ns)
+{
+	if (now_ns - admission->turn_ns >= TURN_TIME)
+		admission->active_before = 0;
+	admission->turn_ns = now_ns;
+}
+
 void admission_enter(struct stream *stream)
 {
 	struct admission *admission = &stream->conn->shard->admission;
@@ -46,7 +54,7 @@ void admission_enter(struct stream *stream)
 
 	if (own->turn != admission->turn) {
 		if (!admission->active++)
-			admission->turn_ns = stream->conn->shard->now_ns;
+			begin_turn(admission, stream->conn->shard->now_ns);
 		own->turn = admission->turn;
 		own->load = own->under_way;
 	}
@@ -99,16 +107,23 @@ static uint32_t share_of_each(const struct admission *admission)
 	return active < WIRE_CALLS_AT_ONCE ? WIRE_CALLS_AT_ONCE / (active ? active : 1) : 1;
 }
 
-/* There is no room for more, and it has its share of the calls, or one of the long ones. */
+/* It has one of the long calls, of which there are too many. */
+static bool is_too_long(const struct conn *conn)
+{
+	return conn->shard->admission.long_ones >= WIRE_LONG_CALLS && conn->admission.long_ones;
+}
+
+/* There is no room for more, and it has its share of the calls. Who is alone has nobody to make
+ * room for: of what he has in flight, SETTINGS are the limit, and what is done counts no more. */
 static bool is_too_busy(const struct conn *conn)
 {
 	const struct admission *admission = &conn->shard->admission;
 	const struct admission_share *own = &conn->admission;
 	uint32_t load = own->turn == admission->turn ? own->load : own->under_way;
 
-	if (admission->load >= WIRE_CALLS_AT_ONCE && load >= share_of_each(admission))
-		return true;
-	return admission->long_ones >= WIRE_LONG_CALLS && own->long_ones;
+	if (admission->active <= 1 && admission->active_before <= 1)
+		return own->under_way >= LIMIT_CONCURRENT_STREAMS;
+	return admission->load >= WIRE_CALLS_AT_ONCE && load >= share_of_each(admission);
 }
 
 static uint32_t draw(struct admission *admission)
@@ -228,6 +243,13 @@ static void stop_hearing(struct conn *conn)
 		shard_act(conn->shard, ACTION_PAUSE)->peer = conn->peer;
 }
 
+static void send_away(struct stream *stream)
+{
+	refuse(stream);
+	if (!stream->conn->shard->admission.room)
+		stop_hearing(stream->conn);
+}
+
 bool admission_judge(struct stream *stream)
 {
 	struct shard *shard = stream->conn->shard;
@@ -237,10 +259,16 @@ bool admission_judge(struct stream *stream)
 		admission_turn(admission);
 		admission->turn_ns = shard->now_ns;
 	}
-	if (!is_too_busy(stream->conn) || is_exempt(stream))
+	if (!(is_too_busy(stream->conn) || is_too_long(stream->conn)) || is_exempt(stream))
 		return true;
-	refuse(stream);
-	if (!admission->room)
-		stop_hearing(stream->conn);
+	send_away(stream);
+	return false;
+}
+
+bool admission_judge_again(struct stream *stream)
+{
+	if (!is_too_long(stream->conn) || is_exempt(stream))
+		return true;
+	send_away(stream);
 	return false;
 }

@@ -16,8 +16,9 @@
  * all the same is then read, and refused, at once.
  *
  * A connection that has less than its share is always admitted, so nobody is sent away for the
- * calls of another. The others get RESOURCE_EXHAUSTED before their message is looked at, with a
- * push-back that grows until those who wait come back no faster than can be afforded.
+ * calls of another; one that is alone may have as many calls as SETTINGS let it begin, of which it
+ * delays nobody but itself. The others get RESOURCE_EXHAUSTED before their message is looked at,
+ * with a push-back that grows until those who wait come back no faster than can be afforded.
  */
 #ifndef PTD_ADMISSION_H
 #define PTD_ADMISSION_H
@@ -59,6 +60,8 @@ static inline bool admission_has_room(const struct admission *admission)
 
 /* There is no room. True: the call may go on all the same; else it has been refused. */
 bool admission_judge(struct stream *stream);
+/* It was admitted and is about to begin; those before it may have turned out to be long since. */
+bool admission_judge_again(struct stream *stream);
 
 /* It is queued to run. */
 void admission_enter(struct stream *stream);

@@ -128,7 +128,7 @@ static void submit_write(struct conn *conn, struct outbuf *outbuf)
 	conn_watch(conn);
 }
 
-/* What is left after a flush waits for its reader. */
+/* What is left after a flush, or while a write does not leave, waits for its reader. */
 static void account_output(struct conn *conn)
 {
 	struct principal_share *share = &conn->share;
@@ -147,6 +147,8 @@ void conn_flush(struct conn *conn)
 	conn->is_dirty = false;
 	if (conn->starved)
 		conn_starved(conn);
+	if (conn->writing)
+		account_output(conn);
 	if (conn->closing || conn->writing || !conn->session)
 		return;
 	if (conn->failing && !conn->terminated)

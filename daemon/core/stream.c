@@ -205,6 +205,13 @@ static void run_handler(struct stream *stream)
 				      : stream->route->method.run(&stream->call));
 }
 
+/* Those before it in the same step may have turned out to be long. */
+static bool may_begin(struct stream *stream)
+{
+	return stream->started || !stream->admitted || stream->conn->shard->admission.room ||
+	       admission_judge_again(stream);
+}
+
 void stream_run(struct stream *stream)
 {
 	struct conn *conn = stream->conn;
@@ -222,14 +229,15 @@ void stream_run(struct stream *stream)
 			if (stream->overdue && !stream->gone)
 				stream_answer_overdue(stream);
 		}
+		if (stream->admitted && !stream->working)
+			admission_leave(stream);
 		stream_release(stream);
 		return;
 	}
-	/* Those before it in the same step may have turned out to be long. */
-	if (!stream->started && stream->admitted && !stream_admits(stream))
-		return;
-	if (!stream->answered && stream_unpack(stream))
+	if (!stream->answered && may_begin(stream) && stream_unpack(stream))
 		run_handler(stream);
+	else if (stream->admitted && !stream->working)
+		admission_leave(stream);
 }
 
 void *call_alloc(struct call *call, size_t bytes)

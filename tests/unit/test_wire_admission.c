@@ -91,15 +91,45 @@ static uint64_t refused(struct world *w)
 	return atomic_load(&w->counters.calls_refused);
 }
 
-static void one_connection_has_all_the_room(void **unused)
+/* In the turn before there were others. */
+static struct world *world_open_busy(void)
 {
 	struct world *w = world_open();
+
+	w->shard.admission.active_before = 2;
+	w->shard.admission.turn_ns = w->shard.now_ns;
+	return w;
+}
+
+static void one_connection_has_all_streams(void **unused)
+{
+	struct world *w = world_open();
+	struct stream *stream[LIMIT_CONCURRENT_STREAMS];
+
+	(void)unused;
+	for (unsigned turn = 0; turn < 2; turn++) {
+		for (unsigned i = 0; i < LIMIT_CONCURRENT_STREAMS; i++) {
+			stream[i] = arrive(w, 0);
+			assert_non_null(stream[i]);
+		}
+		assert_null(arrive(w, 0));
+		for (unsigned i = 0; i < LIMIT_CONCURRENT_STREAMS; i++)
+			leave(stream[i]);
+	}
+	assert_int_equal(refused(w), 2);
+	world_close(w);
+}
+
+static void one_of_several_has_the_room_that_they_leave(void **unused)
+{
+	struct world *w = world_open_busy();
 	struct stream *stream[WIRE_CALLS_AT_ONCE];
 
 	(void)unused;
 	for (unsigned i = 0; i < WIRE_CALLS_AT_ONCE; i++) {
 		stream[i] = arrive(w, 0);
 		assert_non_null(stream[i]);
+		assert_true(admission_judge_again(stream[i]));
 	}
 	assert_null(arrive(w, 0));
 	assert_int_equal(refused(w), 1);
@@ -115,7 +145,7 @@ static void one_connection_has_all_the_room(void **unused)
 
 static void nobody_is_sent_away_for_the_calls_of_another(void **unused)
 {
-	struct world *w = world_open();
+	struct world *w = world_open_busy();
 	struct stream *hog[WIRE_CALLS_AT_ONCE], *other[WIRE_CALLS_AT_ONCE / 2];
 
 	(void)unused;
@@ -178,7 +208,7 @@ static void long_calls_send_only_those_away_who_have_some(void **unused)
 
 static void who_looks_after_the_daemon_is_always_heard(void **unused)
 {
-	struct world *w = world_open();
+	struct world *w = world_open_busy();
 	struct stream *stream[WIRE_CALLS_AT_ONCE], *watch;
 
 	(void)unused;
@@ -202,7 +232,7 @@ static void who_looks_after_the_daemon_is_always_heard(void **unused)
 /* Many callers that come back as they are told, and none of them is ever admitted. */
 static void the_pushback_grows_until_refusals_are_few_and_falls_again(void **unused)
 {
-	struct world *w = world_open();
+	struct world *w = world_open_busy();
 	struct stream *stream[WIRE_CALLS_AT_ONCE];
 	struct admission *a = &w->shard.admission;
 	uint32_t grown;
@@ -234,7 +264,8 @@ static void the_pushback_grows_until_refusals_are_few_and_falls_again(void **unu
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(one_connection_has_all_the_room),
+		cmocka_unit_test(one_connection_has_all_streams),
+		cmocka_unit_test(one_of_several_has_the_room_that_they_leave),
 		cmocka_unit_test(nobody_is_sent_away_for_the_calls_of_another),
 		cmocka_unit_test(long_calls_send_only_those_away_who_have_some),
 		cmocka_unit_test(who_looks_after_the_daemon_is_always_heard),
