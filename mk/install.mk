@@ -15,13 +15,9 @@ sysusersdir ?= $(exec_prefix)/lib/sysusers.d
 tmpfilesdir ?= $(exec_prefix)/lib/tmpfiles.d
 INSTALL ?= install
 
-MAN1 := $(patsubst docs/man/%.scd,$(B)/%,$(sort $(wildcard docs/man/*.1.scd)))
-$(B)/%.1: docs/man/%.1.scd
-	$(Q)mkdir -p $(@D) && scdoc < $< > $@
-
 INSTALL_PROGRAMS := ptd:$(sbindir) ptd-checked:$(sbindir) ptctl:$(bindir)
 INSTALL_DATA := $(foreach l,libptd libptd-uv,$(B)/$(l).a:$(libdir) $(B)/$(l).pc:$(libdir)/pkgconfig) $(foreach f,$(wildcard client/include/*.h),$(f):$(includedir)) \
-	$(MAN1:%=%:$(mandir)/man1) LICENSE:$(docdir) README.md:$(docdir) $(foreach f,$(wildcard docs/*.md),$(f):$(docdir)) \
+	LICENSE:$(docdir) README.md:$(docdir) $(foreach f,$(wildcard docs/*.md),$(f):$(docdir)) \
 	$(foreach f,$(PROTO_SRC),$(f):$(datarootdir)/ptd/proto/ptd/v1) \
 	$(foreach f,$(MAN_PAGES),$(f):$(mandir)/man$(patsubst .%,%,$(suffix $(f)))) \
 	$(B)/systemd/ptd.service:$(unitdir) $(foreach f,$(wildcard systemd/*.socket),$(f):$(unitdir)) \
@@ -39,7 +35,7 @@ $(B)/libptd.pc:
 $(B)/libptd-uv.pc:
 	$(Q)mkdir -p $(@D) && printf '%s\n' 'prefix=$(prefix)' 'libdir=$(libdir)' 'includedir=$(includedir)' '' \
 		'Name: libptd-uv' 'Description: libptd on a libuv loop' 'Version: $(VERSION)' \
-		'Requires: libptd = $(VERSION)' 'Requires.private: libuv' 'Libs: -L$${libdir} -lptd-uv' \
+		'Requires: libptd = $(VERSION) libuv' 'Libs: -L$${libdir} -lptd-uv' \
 		'Cflags: -I$${includedir}' > $@
 
 # The unit names the program where it will be; the two .d folders want names in .conf.
@@ -50,7 +46,7 @@ $(B)/systemd/%.d/ptd.conf: systemd/ptd.%
 	$(Q)mkdir -p $(@D) && cp $< $@
 SYSTEMD_FILES := $(B)/systemd/ptd.service $(B)/systemd/sysusers.d/ptd.conf $(B)/systemd/tmpfiles.d/ptd.conf
 
-install: all $(MAN1) $(B)/libptd.pc $(B)/libptd-uv.pc $(SYSTEMD_FILES) #: puts programs, library, header and documents under DESTDIR and prefix
+install: all $(B)/libptd.pc $(B)/libptd-uv.pc $(SYSTEMD_FILES) #: puts programs, library, header and documents under DESTDIR and prefix
 	$(Q)set -e; for pair in $(INSTALL_PROGRAMS); do from=$(B)/$${pair%%:*}; \
 		if [ -e "$$from" ]; then $(INSTALL) -D -t "$(DESTDIR)$${pair#*:}" "$$from"; fi; done
 	$(Q)set -e; for pair in $(INSTALL_DATA); do $(INSTALL) -D -m 644 -t "$(DESTDIR)$${pair#*:}" "$${pair%%:*}"; done
