@@ -213,6 +213,7 @@ static void stop(struct sim *sim, struct daemon *d)
 		shard_destroy(d->shard[i]);
 	domain_destroy(d->domain);
 	oracle_forget(sim, d->number);
+	model_reset(&d->model);
 	d->domain = NULL;
 }
 
