@@ -95,6 +95,16 @@ static bool is_worth_it(nghttp2_session *session, size_t room)
 	return window && window <= 2 * room;
 }
 
+/* What is left of a window behind a frame of good size may be small: a peer that opens a window
+ * again only when all of it is used waits for that. */
+static bool take_credit(struct conn *conn)
+{
+	if (!conn->small_frames)
+		return false;
+	conn->small_frames--;
+	return true;
+}
+
 /* Else a peer that opens its window byte by byte would have a frame made for each. */
 static ssize_t hold(struct stream *stream)
 {
@@ -136,7 +146,8 @@ static ssize_t read_output(nghttp2_session *session, int32_t id, uint8_t *out, s
 	size_t n;
 
 	(void)id, (void)user;
-	if (room < WIRE_LEAST_DATA && stream->out_bytes > room && !is_worth_it(session, room))
+	if (room < WIRE_LEAST_DATA && stream->out_bytes > room && !is_worth_it(session, room) &&
+	    !take_credit(stream->conn))
 		return hold(stream);
 	n = take_output(stream, out, room);
 	stream->conn->cut = stream->out_first && n < WIRE_LEAST_DATA;

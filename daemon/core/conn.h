@@ -61,7 +61,8 @@ struct conn {
 	const char *drain_text; /* NULL: it does not drain */
 	uint64_t notice_until_ns, drain_until_ns;
 	uint32_t ping_strikes;
-	uint32_t held; /* streams whose answer waits for a larger window, or more */
+	uint32_t small_frames; /* that large ones before have earned */
+	uint32_t held;	       /* streams whose answer waits for a larger window, or more */
 	bool failing, terminated, dead; /* dead: nobody waits for our last words */
 	bool local;
 	bool cut;	 /* the DATA frame being made ends where the window does */

@@ -214,6 +214,8 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
 	case NGHTTP2_DATA:
 		if (!conn->cut)
 			budget_give(&conn->idle_frames, 4);
+		if (frame->hd.length >= WIRE_LEAST_DATA && conn->small_frames < WIRE_SMALL_FRAMES)
+			conn->small_frames++;
 		sent_answer(conn, frame);
 		break;
 	case NGHTTP2_HEADERS: sent_answer(conn, frame); break;

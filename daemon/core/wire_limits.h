@@ -33,6 +33,7 @@
 #define WIRE_PUSHBACK_MS	     100u /* when to try again after a budget has said no */
 
 #define WIRE_LEAST_DATA	   256u	       /* a shorter DATA frame only ends what waits */
+#define WIRE_SMALL_FRAMES  16u	       /* smaller ones that may be earned and kept */
 #define WIRE_BULK	   (64u << 10) /* an answer that takes turns with others */
 #define WIRE_PING_STRIKES  2u
 #define WIRE_TRAILER_BYTES (6u << 10)

@@ -297,6 +297,26 @@ static void a_window_of_a_few_bytes_is_not_worth_a_frame(void **state)
 	wire_end(w);
 }
 
+/* 300 bytes of window, used up to the last byte although that makes a small frame: the peer opens
+ * it again only then. */
+static void the_rest_of_a_window_is_used(void **state)
+{
+	struct wire *w = wire_start(&off);
+	struct wire_peer *p = wire_connect(w, "uid:1", true, 0);
+	int32_t id = get_info(w, p, NULL);
+	unsigned frames;
+
+	(void)state;
+	wire_frame(w, p, NGHTTP2_WINDOW_UPDATE, 0, id, "\0\0\1\0", 4);
+	assert_int_equal(body_of(p, id, &frames), WIRE_LEAST_DATA);
+	wire_frame(w, p, NGHTTP2_WINDOW_UPDATE, 0, id, "\0\0\0\x2c", 4);
+	assert_int_equal(body_of(p, id, &frames), 300);
+	assert_int_equal(frames, 2);
+	assert_int_equal(dribble(w, p, id, 20), 2); /* that was all it had earned */
+	wire_drop(w, p);
+	wire_end(w);
+}
+
 /* A window held back for the connection's sake looks again when that one grows, or SETTINGS do. */
 static void a_held_answer_goes_on_when_any_window_grows(void **state)
 {
@@ -324,6 +344,7 @@ int main(void)
 		cmocka_unit_test(a_deadline_holds_to_the_nanosecond),
 		cmocka_unit_test(a_late_or_lost_answer_honours_the_deadline),
 		cmocka_unit_test(a_window_of_a_few_bytes_is_not_worth_a_frame),
+		cmocka_unit_test(the_rest_of_a_window_is_used),
 		cmocka_unit_test(a_held_answer_goes_on_when_any_window_grows),
 	};
 
