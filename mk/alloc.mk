@@ -15,3 +15,12 @@ $(B)/tests/alloc/sweep: $(ALLOC_OBJ) $(B)/tests/fuzz/rcu.o $(B)/libcore.a $(B)/l
 
 tests: $(B)/tests/alloc/sweep
 -include $(ALLOC_OBJ:.o=.d)
+
+# The daemon itself, whose whole process allocates through tests/alloc/process.c.
+$(B)/ptd-alloc: $(B)/tests/alloc/process.o $(DRIVER_OBJ) $(B)/libcore.a $(B)/libproto.a $(B)/libpt.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS_ALL) -o $@ $^ $(LDFLAGS_ALL) $(DAEMON_LIBS)
+
+ifeq ($(SAN),)
+tests: $(B)/ptd-alloc
+endif

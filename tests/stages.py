@@ -84,7 +84,7 @@ FREE_SIMULATION = Stage("simulation", 600, [
 ])
 QUICK_MUTANTS = Stage("mutants", 60, [Tests(("tests/mutants/run",), timeout=180)])
 ALL_MUTANTS = Stage("mutants", 900, [Tests(("tests/mutants/run",), env={"MUTANTS": "all"}, timeout=1800)])
-ALLOCATION = Stage("allocation", 30, [Tests(("tests/alloc/sweep.c",)),
+ALLOCATION = Stage("allocation", 30, [Tests(("tests/alloc/sweep.c", "tests/alloc/test_*.py")),
                                       Tests(("tests/alloc/sweep.c",), "-asan", env={"ALLOC_STRIDE": "8"})])
 FUZZ_BUILD = Make("fuzz targets", ("fuzz-targets",), "-fuzz", (
     "CC=clang", "SAN=fuzzer-no-link,address,undefined", "CFLAGS=-fprofile-instr-generate -fcoverage-mapping"))

@@ -139,17 +139,20 @@ static void warn_of(const char *path)
 }
 
 /* OpenSSL looks over an authority's extensions when it first meets it: now, not in two workers. */
-static void look_over(const X509_STORE *authorities)
+static bool look_over(const X509_STORE *authorities)
 {
 	const STACK_OF(X509_OBJECT) *list = X509_STORE_get0_objects(authorities);
+	bool sound = true;
 
 	for (int i = 0; i < sk_X509_OBJECT_num(list); i++) {
 		X509 *authority = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(list, i));
 
 		if (authority)
-			X509_check_purpose(authority, -1, 0);
+			sound = X509_check_purpose(authority, -1, 0) == 1 &&
+				X509_get0_pubkey(authority) && sound;
 	}
 	ERR_clear_error();
+	return sound;
 }
 
 static bool load(SSL_CTX *context, const struct options *options)
@@ -164,7 +167,8 @@ static bool load(SSL_CTX *context, const struct options *options)
 		return say(options->tls_key, "this key does not match the certificate");
 	if (SSL_CTX_load_verify_file(context, options->tls_ca) <= 0)
 		return say(options->tls_ca, "cannot use these authorities");
-	look_over(SSL_CTX_get_cert_store(context));
+	if (!look_over(SSL_CTX_get_cert_store(context)))
+		return say(options->tls_ca, "cannot use these authorities");
 	return true;
 }
 
