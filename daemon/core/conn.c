@@ -91,7 +91,8 @@ void conn_close(struct conn *conn, enum action_kind how)
 			  conn->shard->now_ns + WIRE_CLOSE_TIME);
 	action = shard_act(conn->shard, how);
 	action->peer = conn->peer;
-	action->linger = conn->terminated;
+	/* TCP gives up what is on its way when the peer sends on after the close. */
+	action->linger = conn->terminated || !conn->local;
 }
 
 bool conn_request_room(struct conn *conn, size_t bytes)

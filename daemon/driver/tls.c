@@ -185,6 +185,7 @@ void tls_write(struct link *link, struct action *action)
 		return; /* EVENT_CLOSED is on its way */
 	if (!encrypt(tls->ssl, action->data, action->length)) {
 		tls->broken = true;
+		tls->out->length = 0; /* the buffer is all links' */
 		link_abort(link);
 		return;
 	}

@@ -2,6 +2,7 @@
 """Connections that end under load: no call is lost or run twice (cases 56 to 59), and one principal's limit (case 13)."""
 import os
 import signal
+import socket
 import threading
 import time
 
@@ -118,6 +119,33 @@ def _():
         c.finish(never)
         equal(c.reply(never).reset, rawh2.REFUSED_STREAM)
         c.wait_close()
+    equal(ptd.process.wait(10), 0)
+    ptd.stop()
+
+
+def small_reader(ptd):
+    """Over TCP, with a receive buffer that holds a few KiB."""
+    host, port = ptd.target().rsplit(":", 1)
+    made = socket.socket()
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    made.settimeout(rawh2.SECONDS)
+    made.connect((host, int(port)))
+    return Connection(ptd, over=made)
+
+
+@test("the last answers of a drain arrive whole though their reader is slow and still sends windows")
+def _():
+    ptd = ptdtest.Daemon(loops=1, listen="tcp:127.0.0.1:0", args=["--allow-clear-tcp"])
+    with small_reader(ptd) as c:
+        streams = [c.open("/ptd.v1.ServerService/GetInfo") for _ in range(400)]
+        equal(c.call(CHECK, b"").status, 0)
+        os.kill(ptd.pid, signal.SIGTERM)
+        while c.log.count((rawh2.GOAWAY, 0)) < 2:
+            true(c.read_some(), "the final GOAWAY")
+        c.send(b"".join(rawh2.frame(rawh2.DATA, rawh2.END_STREAM, s, rawh2.message(b"")) for s in streams))
+        for stream in streams:
+            c.finish(stream)
+        equal([c.reply(s).status for s in streams], [0] * len(streams), "answers")
     equal(ptd.process.wait(10), 0)
     ptd.stop()
 
