@@ -45,9 +45,9 @@ static void unlink_stream(struct conn *conn, struct stream *stream)
 	if (stream->next)
 		stream->next->prev = stream->prev;
 	conn->live--;
-	if (conn->share.held[PRINCIPAL_CALLS] > conn->live + 64u)
+	if (!conn->live || conn->share.held[PRINCIPAL_CALLS] > conn->live + 64u)
 		principal_trim(&conn->share, PRINCIPAL_CALLS, conn->live);
-	if (conn->share.held[PRINCIPAL_REQUEST] > conn->body_bytes + (1u << 20))
+	if (!conn->live || conn->share.held[PRINCIPAL_REQUEST] > conn->body_bytes + (1u << 20))
 		principal_trim(&conn->share, PRINCIPAL_REQUEST, conn->body_bytes);
 }
 

@@ -120,6 +120,27 @@ static void answers_behind_a_stuck_write_are_charged(void **state)
 	wire_end(w);
 }
 
+/* Connections that had many calls once do not keep room for them from others of their principal. */
+static void calls_that_are_over_leave_their_room_to_others(void **state)
+{
+	enum { EACH = 64, PEERS = WIRE_PRINCIPAL_CALLS / EACH };
+	struct wire *w = wire_start(&off);
+	struct wire_peer *p[PEERS], *more;
+
+	(void)state;
+	for (unsigned i = 0; i < PEERS; i++) {
+		p[i] = wire_connect(w, "uid:1", true, 65535);
+		burst(w, p[i], LIST, EACH, "\0\0\0\0", 5);
+		assert_int_equal(answers(p[i], 0), EACH);
+	}
+	more = wire_connect(w, "uid:1", true, 65535);
+	assert_int_equal(wire_unary(w, more, LIST), 0);
+	for (unsigned i = 0; i < PEERS; i++)
+		wire_drop(w, p[i]);
+	wire_drop(w, more);
+	wire_end(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -127,6 +148,7 @@ int main(void)
 		cmocka_unit_test(who_is_alone_again_has_all_streams_again),
 		cmocka_unit_test(calls_that_never_run_are_no_work),
 		cmocka_unit_test(answers_behind_a_stuck_write_are_charged),
+		cmocka_unit_test(calls_that_are_over_leave_their_room_to_others),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
