@@ -88,7 +88,7 @@ ALLOCATION = Stage("allocation", 30, [Tests(("tests/alloc/sweep.c", "tests/alloc
                                       Tests(("tests/alloc/sweep.c",), "-asan", env={"ALLOC_STRIDE": "8"})])
 FUZZ_BUILD = Make("fuzz targets", ("fuzz-targets",), "-fuzz", (
     "CC=clang", "SAN=fuzzer-no-link,address,undefined", "CFLAGS=-fprofile-instr-generate -fcoverage-mapping"))
-FUZZ = Stage("fuzz", 70, [FUZZ_BUILD, Tests(("tests/fuzz/run",), "-fuzz", timeout=300)])
+FUZZ = Stage("fuzz", 80, [FUZZ_BUILD, Tests(("tests/fuzz/run",), "-fuzz", timeout=300)])
 PLANTED = Stage("planted faults", 300, [Tests(("tests/fuzz/planted/run",), timeout=900)])
 REPO = Stage("repository", 90, [Tests(("tests/repo/test_*.py", "tests/repo/test_*.sh"), timeout=300, jobs=1)])
 

@@ -625,6 +625,7 @@ static void finish(struct script *s)
 		CHECK(!s->shard[i]->conns_count);
 		CHECK(!s->shard[i]->slab.used);
 		CHECK(!s->shard[i]->run_first);
+		CHECK(shard_digest(s->shard[i]));
 		shard_destroy(s->shard[i]);
 	}
 	for (unsigned i = 0; i < PEERS; i++) {
@@ -739,6 +740,7 @@ static void begin(struct script *s)
 
 		s->shard[i] = shard_create(&shard);
 		CHECK(s->shard[i]);
+		shard_trace(s->shard[i], true);
 		s->timer_at[i] = UINT64_MAX;
 	}
 	for (uint32_t i = 0; i < SHARDS; i++)
