@@ -40,7 +40,9 @@ int ptctl_connect(struct ptctl *ctl)
 	ctl->client = ptd_open(ctl->endpoint, &ctl->connection, &status);
 	if (ctl->client)
 		return EXIT_DONE;
-	if (!status.hint[0] && status.where == PTD_WHERE_CONNECT)
+	/* Who refuses a certificate is there. */
+	if (!status.hint[0] && status.where == PTD_WHERE_CONNECT &&
+	    !strstr(status.message, "TLS: "))
 		snprintf(status.hint, sizeof(status.hint),
 			 "is ptd running there? --endpoint or PTD_ENDPOINT say where");
 	return ptctl_failed(ctl, &status);
