@@ -74,7 +74,6 @@ void rows_text(struct rows *rows, size_t column, const char *text);
 void rows_number(struct rows *rows, size_t column, uint64_t number);
 void rows_signed(struct rows *rows, size_t column, int64_t number);
 void rows_real(struct rows *rows, size_t column, double real);
-size_t rows_count(const struct rows *rows);
 
 /* JSON: {"schema":"ptd/v1", key: [{...}]}. `vertical`: the only row as a table of names and values.
  */

@@ -72,11 +72,6 @@ void rows_real(struct rows *rows, size_t column, double real)
 	last(rows, column)->real = real;
 }
 
-size_t rows_count(const struct rows *rows)
-{
-	return rows->count;
-}
-
 char *rows_cell_text(const struct rows *rows, size_t row, size_t column, bool pretty,
 		     unsigned ipa_bits)
 {
