@@ -53,11 +53,12 @@ void conn_watch(struct conn *conn)
 		timer_arm(&conn->shard->timers, &conn->timer, latest);
 }
 
-/* A stream whose client neither sends what it began nor takes what waits for it. */
+/* A stream whose client neither sends what it began nor takes what waits for it. While a message is
+ * at work here, the client's next one may have to wait. */
 static bool is_stalled(const struct stream *stream, uint64_t now_ns)
 {
 	bool idle_client = stream->route && stream->route->method.client_streaming &&
-			   !stream_mid_message(stream);
+			   (stream->in_work || !stream_mid_message(stream));
 
 	if (stream->gone || now_ns - stream->progress_ns < WIRE_STALL_TIME)
 		return false;
