@@ -16,8 +16,8 @@
 #define TLS_SWEEP_MS	     250u
 #define TLS_PENDING	     1024u /* connections of a loop that are not through their handshake */
 #define TLS_SLOTS	     128u  /* of these, with an SSL object */
-#define TLS_JOBS	     2u	   /* of these, in the hands of a worker */
-#define TLS_KEY_UPDATES	     32u   /* of a connection in TLS_KEY_UPDATE_MS */
+#define TLS_JOBS	     1u /* of these, with a worker: two would displace the loop twice as often */
+#define TLS_KEY_UPDATES	     32u /* of a connection in TLS_KEY_UPDATE_MS */
 #define TLS_KEY_UPDATE_MS    60000u
 #define TLS_LINES_PER_SECOND 10u
 #define TLS_VERIFY_DEPTH     4 /* certificates between the leaf and a root of --tls-ca */
