@@ -39,6 +39,6 @@ help: #: this list
 	while IFS="$$(printf '\t')" read -r names what; do for n in $$names; do printf 'make %-11s %s\n' $$n "$$what"; done; done
 
 clean: #: removes the build folders
-	$(Q)rm -rf $(B) $(B)-asan $(B)-clang $(B)-fuzz $(B)-tsan
+	$(Q)rm -rf $(B) $(wildcard $(B)-*)
 
 .PHONY: all setup demo test check check-long unit layers e2e asan tsan mutants lint help clean

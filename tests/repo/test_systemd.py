@@ -28,7 +28,7 @@ class Copy:
         with open(service, encoding="ascii") as file:
             text = file.read()
         true("\nExecStart=/usr/sbin/ptd " in text, "ExecStart has another form")
-        self.write("ptd.service", text.replace("/usr/sbin/ptd", os.path.join(BUILD, "ptd")))
+        self.write("ptd.service", text.replace("/usr/sbin/ptd", f'"{BUILD}/ptd"'))
         for drop_in in drop_ins:
             with open(os.path.join(UNITS, "examples", drop_in), encoding="ascii") as file:
                 self.write(os.path.join("ptd.service.d", drop_in), file.read())
