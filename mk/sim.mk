@@ -13,7 +13,7 @@ $(B)/sim/%.o: %.c $(B)/gen/.stamp
 
 $(SIM_BIN): $(B)/%: $(B)/sim/%.o $(SIM_OBJ) $(FDS_OBJ) $(B)/libproto.a $(B)/libpt.a
 	$(call say,LD,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) -o $@ $^ $(SIM_LDFLAGS) $(LDFLAGS_ALL) -lcmocka $(CORE_LIBS)
+	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) -o $@ $(filter %.o %.a,$^) $(SIM_LDFLAGS) $(LDFLAGS_ALL) -lcmocka $(CORE_LIBS)
 
 sim: $(SIM_BIN) #: builds the simulation
 tests: sim
