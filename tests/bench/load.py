@@ -11,6 +11,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(
 from loadtest import Tls  # noqa: E402
 
 CALLS, OVER = ["-c", 4, "-m", 32], ["-c", 40, "-m", 32]
+FULL = ["-c", 40, "-m", 9]  # as many connections, and just less than what a loop works on at once
 TIMES = ["--warmup", 0.5, "--seconds", 2]
 
 
@@ -38,6 +39,7 @@ def main():
         clear = checked(ptd, *CALLS, *body, endpoint=tls.clear)
         print(f"calls_4x32 {clear['rate']}")
         print(f"calls_4x32_tls {checked(ptd, *CALLS, *body, *tls.files, endpoint=tls.secure)['rate']}")
+        print(f"calls_40x9 {checked(ptd, *FULL, *body, endpoint=tls.clear)['rate']}")
         over = checked(ptd, *OVER, *body, endpoint=tls.clear)
         print(f"overload_goodput {over['rate']}")
         print(f"overload_p99 {over['latency']['p99_us']}")
