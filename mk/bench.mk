@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Speed and memory: `make bench` times core and daemon beside their peers and prints one table.
 # PEERS is the folder of the peers; without it the table has no ratios. PASSES: how often each side runs.
-$(B)/tests/bench/core: tests/bench/core.c $(B)/libpt.a
-	$(call say,CCLD,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(HOST_DEFS) $(LIB_INC) -o $@ $< $(B)/libpt.a $(LDFLAGS_ALL) $(LIBPT_LIBS)
+BENCH_SRC := $(sort $(wildcard tests/bench/*.c))
+BENCH_OBJ := $(BENCH_SRC:%.c=$(B)/%.o)
+$(BENCH_OBJ): $(B)/tests/bench/%.o: tests/bench/%.c
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(HOST_DEFS) $(LIB_INC) -c -o $@ $<
+$(B)/tests/bench/core: $(BENCH_OBJ) $(B)/libpt.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS_ALL) -o $@ $(BENCH_OBJ) $(B)/libpt.a $(LDFLAGS_ALL) $(LIBPT_LIBS)
 
 bench: $(B)/tests/bench/core $(B)/ptd $(B)/ptctl $(B)/tests/load/load $(B)/python/.stamp #: times core and daemon beside their peers (PEERS=DIR)
 	$(Q)PYTHON="$(PYTHON)" tests/bench/run.sh "$(B)" "$(PEERS)"
 .PHONY: bench
--include $(B)/tests/bench/core.d
+-include $(BENCH_OBJ:.o=.d)
 
 # The load generator, also of the bad clients.
 LOAD_SRC := $(sort $(wildcard tests/load/*.c))

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the programs that time or count the core share: one context over one pool, with everything
+ * that a phase needs. */
+#ifndef BENCH_CORE_H
+#define BENCH_CORE_H
+
+#include <pt/fault.h>
+#include <pt/host/memory.h>
+#include <pt/host/vcpu.h>
+#include <pt/txn.h>
+#include <pt/walk.h>
+
+#define GIB	      (UINT64_C(1) << 30)
+#define BASE	      GIB	/* where the range begins, */
+#define BASE_PA	      (4 * GIB) /* and what it maps */
+#define STEP_BUDGET   65536 /* descriptor visits a step: one section holds a few ranges of a call */
+#define SECTION_CALLS 64
+
+enum row {
+	MAP_RANGE,
+	WRPROTECT,
+	GET_LEAF,
+	RELAX,
+	UNMAP_RANGE,
+	FAULT_MAP,
+	FAULT_MAP_SECTION,
+	UNMAP_PAGE,
+	BLOCK,
+	ROWS
+};
+
+extern const char *const row_name[ROWS];
+
+/* One context over one pool, with everything that a phase needs. */
+struct bench {
+	struct pt_host_tables tables;
+	struct pt_port port;
+	struct pt_port_mmu mmu;
+	struct pt_agent agent;
+	struct pt_machine machine;
+	struct pt_ctx ctx;
+	struct pt_slots *slots;
+	uint32_t *order;	    /* the pages in random order */
+	uint64_t size, pages, page; /* of the range, in bytes; pages in it; bytes of a page */
+	double best[ROWS];
+};
+
+/* Prints what differs and ends the program. */
+void check(bool ok, const char *what, uint64_t got, uint64_t want);
+void check_eq(const char *what, uint64_t got, uint64_t want);
+double now_ns(void);
+/* Keeps the best of all rounds: the time since `since`, a unit. */
+void note(struct bench *b, enum row row, double since, uint64_t units);
+/* The same generator and shuffle as the peer's, so that both see one permutation. */
+uint64_t random_next(uint64_t *seed);
+uint32_t *shuffled(uint64_t count);
+
+/* `size` bytes at BASE, backed by a slot, start level 1 at 4K. */
+struct bench_args {
+	unsigned granule_shift;
+	uint32_t vcpus;
+	unsigned ipa_bits;    /* 0: 40, at 4K from level 1 */
+	uint64_t size;	      /* of the range that the rows work on */
+	uint64_t table_bytes; /* of the pool */
+};
+
+void bench_open(struct bench *b, const struct bench_args *args);
+void bench_close(struct bench *b);
+void section_begin(struct bench *b);
+
+/* Closes the section and opens the next one after each SECTION_CALLS calls. */
+static inline void section_turn(struct bench *b, uint64_t i)
+{
+	if (i % SECTION_CALLS == SECTION_CALLS - 1) {
+		pt_section_end(&b->agent);
+		section_begin(b);
+	}
+}
+
+/* Run one range to its end, freed tables included. */
+struct pt_effects run_range(struct bench *b, struct pt_item *item);
+struct pt_effects map(struct bench *b, uint64_t ipa, uint64_t size, uint64_t pa, uint32_t flags);
+struct pt_effects unmap(struct bench *b, uint64_t ipa, uint64_t size);
+struct pt_effects protect(struct bench *b, uint64_t ipa, uint64_t size, uint32_t prot);
+/* The tree holds exactly `pages` leaves of level 3 and none elsewhere. */
+void check_leaves(struct bench *b, const char *after, uint64_t pages);
+
+/* All rows once. */
+void bench_round(struct bench *b);
+
+#endif

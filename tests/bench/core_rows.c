@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The rows of one thread on one range: 1 GiB of IPA, a 40-bit space, 4K granule from level 1 as the
+ * peer has it; then the 16K and 64K twins.
+ *
+ * Every phase checks what it did and the program fails if a number differs. A range is timed from
+ * the call until the freed tables are back in the pool, zeroed. Single-page calls share a section
+ * of 64, as the calls of one step of a loop do; the row ending in _section opens one for each call.
+ */
+#include "core.h"
+
+/* A function of its own in the output of callgrind: see count.py. */
+#define PHASE	     __attribute__((noinline))
+#define BLOCKS	     256
+#define BLOCK_ROUNDS 100
+
+const char *const row_name[ROWS] = {
+	[MAP_RANGE] = "map_range",
+	[WRPROTECT] = "wrprotect_range",
+	[GET_LEAF] = "get_leaf_random",
+	[RELAX] = "relax_random",
+	[UNMAP_RANGE] = "unmap_range",
+	[FAULT_MAP] = "fault_map_random",
+	[FAULT_MAP_SECTION] = "fault_map_random_section",
+	[UNMAP_PAGE] = "unmap_random",
+	[BLOCK] = "map_unmap_1g_block",
+};
+
+static PHASE void time_map_range(struct bench *b)
+{
+	double t = now_ns();
+	struct pt_effects done = map(b, BASE, b->size, BASE_PA, PT_MAP_FORCE_PAGES);
+
+	note(b, MAP_RANGE, t, b->pages);
+	check_eq("map_range: leaves written", done.leaves_written, b->pages);
+	check_eq("map_range: table pages", done.tables_added, b->ctx.table_pages);
+	if (b->ctx.geo.granule_shift == 12 && b->size == GIB)
+		check_eq("map_range: tables at 4K", done.tables_added, 513);
+	check_leaves(b, "leaves after map_range", b->pages);
+}
+
+static PHASE void time_wrprotect(struct bench *b)
+{
+	double t = now_ns();
+	struct pt_effects done = protect(b, BASE, b->size, PT_PROT_R);
+
+	note(b, WRPROTECT, t, b->pages);
+	check_eq("wrprotect_range: leaves written", done.leaves_written, b->pages);
+	check_leaves(b, "leaves after wrprotect_range", b->pages);
+}
+
+static PHASE void time_get_leaf(struct bench *b)
+{
+	pt_pte same = pt_leaf(&b->ctx.geo, pt_pa(0), pt_leaf_attrs(&b->ctx.geo, PT_PROT_R, 0), 3);
+	uint64_t sum = 0, want = 0, levels = 0;
+	double t = now_ns();
+
+	section_begin(b);
+	for (uint64_t i = 0; i < b->pages; i++) {
+		pt_pte entry = 0;
+		int level = -1;
+
+		pt_get_leaf(&b->ctx, pt_ipa(BASE + b->order[i] * b->page), &entry, &level);
+		sum += entry;
+		levels += level == PT_LEVEL_LAST;
+		section_turn(b, i);
+	}
+	pt_section_end(&b->agent);
+	note(b, GET_LEAF, t, b->pages);
+	for (uint64_t i = 0; i < b->pages; i++)
+		want += same + BASE_PA + i * b->page;
+	check_eq("get_leaf_random: sum of the entries", sum, want);
+	check_eq("get_leaf_random: level 3", levels, b->pages);
+}
+
+/* A fault on each page, in random order; all must end as `want`. */
+static inline __attribute__((always_inline)) void fault_all(struct bench *b, enum row row,
+							    enum pt_fault_type type,
+							    enum pt_outcome want,
+							    uint64_t calls_a_section)
+{
+	uint64_t as_wanted = 0, pas = 0, pas_wanted = 0;
+	double t = now_ns();
+
+	section_begin(b);
+	for (uint64_t i = 0; i < b->pages; i++) {
+		struct pt_fault fault = {.ipa = pt_ipa(BASE + b->order[i] * b->page),
+					 .access = PT_ACCESS_WRITE,
+					 .type = (uint8_t)type,
+					 .level = PT_LEVEL_LAST};
+		struct pt_fault_result result;
+
+		as_wanted += pt_fault_handle(&b->agent, &b->ctx, &fault, &result) == want;
+		pas += result.pa.v;
+		if (calls_a_section == 1)
+			section_turn(b, SECTION_CALLS - 1);
+		else
+			section_turn(b, i);
+	}
+	pt_section_end(&b->agent);
+	note(b, row, t, b->pages);
+	for (uint64_t i = 0; i < b->pages; i++)
+		pas_wanted += BASE_PA + i * b->page;
+	check_eq(row_name[row], as_wanted, b->pages);
+	check_eq(row_name[row], pas, pas_wanted);
+	check_leaves(b, row_name[row], b->pages);
+}
+
+static PHASE void time_relax(struct bench *b)
+{
+	fault_all(b, RELAX, PT_FAULT_PERMISSION, PT_RELAXED, SECTION_CALLS);
+}
+
+static PHASE void time_fault_map(struct bench *b)
+{
+	fault_all(b, FAULT_MAP, PT_FAULT_TRANSLATION, PT_MAPPED, SECTION_CALLS);
+}
+
+static PHASE void time_fault_map_section(struct bench *b)
+{
+	fault_all(b, FAULT_MAP_SECTION, PT_FAULT_TRANSLATION, PT_MAPPED, 1);
+}
+
+static PHASE void time_unmap_range(struct bench *b)
+{
+	uint64_t tables = b->ctx.table_pages;
+	double t = now_ns();
+	struct pt_effects done = unmap(b, BASE, b->size);
+
+	note(b, UNMAP_RANGE, t, b->pages);
+	check_eq("unmap_range: leaves removed", done.leaves_removed, b->pages);
+	check_eq("unmap_range: tables freed", done.tables_freed, tables);
+	check_eq("unmap_range: table pages left", b->ctx.table_pages, 0);
+	check_leaves(b, "leaves after unmap_range", 0);
+}
+
+static PHASE void time_unmap_page(struct bench *b)
+{
+	struct pt_effects effects = {0};
+	uint64_t unmapped = 0;
+	double t = now_ns();
+
+	section_begin(b);
+	for (uint64_t i = 0; i < b->pages; i++) {
+		struct pt_item item = {.ctx = &b->ctx,
+				       .ipa = pt_ipa(BASE + b->order[i] * b->page),
+				       .size = b->page,
+				       .kind = PT_ITEM_UNMAP};
+		struct pt_error err;
+
+		unmapped += pt_point(&b->agent, &item, &effects, &err) == PT_UNMAPPED;
+		section_turn(b, i);
+	}
+	pt_section_end(&b->agent);
+	note(b, UNMAP_PAGE, t, b->pages);
+	check_eq("unmap_random: outcomes", unmapped, b->pages);
+	check_eq("unmap_random: leaves removed", effects.leaves_removed, b->pages);
+	check_leaves(b, "leaves after unmap_random", 0);
+	unmap(b, BASE, b->size); /* the tables, which single pages leave in place */
+	check_eq("unmap_random: table pages left", b->ctx.table_pages, 0);
+}
+
+static PHASE void time_blocks(struct bench *b)
+{
+	struct pt_effects up = {0}, down = {0};
+	double t = now_ns();
+
+	for (unsigned i = 0; i < BLOCK_ROUNDS; i++) {
+		up = map(b, 0, BLOCKS * GIB, 0, 0);
+		down = unmap(b, 0, BLOCKS * GIB);
+	}
+	note(b, BLOCK, t, BLOCK_ROUNDS * BLOCKS);
+	check_eq("map_unmap_1g_block: blocks written", up.leaves_written, BLOCKS);
+	check_eq("map_unmap_1g_block: blocks removed", down.leaves_removed, BLOCKS);
+	check_eq("map_unmap_1g_block: table pages", b->ctx.table_pages, 0);
+}
+
+void bench_round(struct bench *b)
+{
+	time_map_range(b);
+	time_wrprotect(b);
+	time_get_leaf(b);
+	time_relax(b);
+	time_unmap_range(b);
+	time_fault_map(b);
+	time_unmap_page(b);
+	time_fault_map_section(b);
+	unmap(b, BASE, b->size);
+	if (b->ctx.geo.granule_shift == 12)
+		time_blocks(b);
+}
