@@ -28,11 +28,18 @@ PT__INLINE uint64_t pt__oa_low(unsigned gs)
 	return ((UINT64_C(1) << 50) - 1) & ~((UINT64_C(1) << gs) - 1);
 }
 
+/* Output address of a leaf or table in one of the wide formats (as pt_pte_to_oa(), but no call, for
+ * which hot functions would have to save registers). */
+PT__INLINE uint64_t pt__oa_of_wide(bool ds, pt_pte e, unsigned gs)
+{
+	uint64_t low = e & pt__oa_low(gs);
+
+	return ds ? low | (e >> 8 & 3) << 50 : (low & ~(UINT64_C(3) << 48)) | (e >> 12 & 0xf) << 48;
+}
+
 PT__INLINE uint64_t pt__oa(const struct pt_geometry *g, pt_pte e, unsigned gs)
 {
-	if (pt__wide(g))
-		return pt_pte_to_oa(g, e).v;
-	return e & pt__oa_low(gs);
+	return pt__wide(g) ? pt__oa_of_wide(g->ds, e, gs) : e & pt__oa_low(gs);
 }
 
 PT__INLINE pt_pte pt__oa_pte(const struct pt_geometry *g, uint64_t pa)
@@ -57,28 +64,71 @@ struct pt__at {
 	int level;
 };
 
-/* From the root to the entry for `ipa` that is no table, or to level `stop`. */
+/* What a descent keeps in registers: after each load of an entry the compiler would read them
+ * again. */
+struct pt__path {
+	struct pt_port port;
+	bool wide, ds;
+	uint64_t ipa;
+	int stop;
+	unsigned gs;
+};
+
+PT__INLINE void pt__enter(const struct pt__path *path, uint64_t table, uint64_t index, int level,
+			  struct pt__at *at)
+{
+	at->table = table;
+	at->index = (uint32_t)index;
+	at->slot = pt_port_table(&path->port, pt_pa(table)) + index;
+	at->entry = pt_pte_load(at->slot);
+	at->level = level;
+	at->shift = path->gs + (path->gs - 3) * (unsigned)(PT_LEVEL_LAST - level);
+}
+
+/* One level down, to `level`. False: the descent has ended. */
+PT__INLINE bool pt__down(const struct pt__path *path, int level, struct pt__at *at)
+{
+	const unsigned stride = path->gs - 3;
+	unsigned shift = path->gs + stride * (unsigned)(PT_LEVEL_LAST - level);
+
+	if (level > path->stop || (at->entry & 3) != 3)
+		return false;
+	pt__enter(path,
+		  PT__UNLIKELY(path->wide) ? pt__oa_of_wide(path->ds, at->entry, path->gs)
+					   : at->entry & pt__oa_low(path->gs),
+		  (path->ipa >> shift) & ((1u << stride) - 1), level, at);
+	return true;
+}
+
+/*
+ * From the root to the entry for `ipa` that is no table, or to level `stop`. Unrolled, so that each
+ * level's shift is a constant; the switch takes the one entry point that a geometry has.
+ */
 PT__INLINE void pt__descend(const struct pt_ctx *ctx, uint64_t ipa, int stop, unsigned gs,
 			    struct pt__at *at)
 {
-	const unsigned stride = gs - 3;
-	const struct pt_port *port = ctx->machine->port;
+	const struct pt__path path = {
+		*ctx->machine->port, pt__wide(&ctx->geo), ctx->geo.ds, ipa, stop, gs};
 	int level = ctx->geo.start_level;
-	unsigned shift = gs + stride * (unsigned)(PT_LEVEL_LAST - level);
-	uint64_t table = ctx->root.v;
-	uint64_t index = ipa >> shift;
-	pt_pte *slot = pt_port_table(port, pt_pa(table)) + index;
-	pt_pte e = pt_pte_load(slot);
+	unsigned shift = gs + (gs - 3) * (unsigned)(PT_LEVEL_LAST - level);
 
-	while (level < stop && (e & 3) == 3) {
-		level++;
-		shift -= stride;
-		index = (ipa >> shift) & ((1u << stride) - 1);
-		table = pt__oa(&ctx->geo, e, gs);
-		slot = pt_port_table(port, pt_pa(table)) + index;
-		e = pt_pte_load(slot);
+	pt__enter(&path, ctx->root.v, ipa >> shift, level, at);
+	switch (level) {
+	case -1:
+		if (!pt__down(&path, 0, at))
+			return;
+		/* fallthrough */
+	case 0:
+		if (!pt__down(&path, 1, at))
+			return;
+		/* fallthrough */
+	case 1:
+		if (!pt__down(&path, 2, at))
+			return;
+		/* fallthrough */
+	case 2: pt__down(&path, 3, at); return;
+	default: return;
 	}
-	*at = (struct pt__at){slot, e, table, (uint32_t)index, shift, level};
 }
 
 /*
