@@ -158,6 +158,7 @@ static void add_effects(struct pt_effects *to, const struct pt_effects *from)
 	to->tables_added += from->tables_added;
 	to->tables_freed += from->tables_freed;
 	to->tlbis += from->tlbis;
+	to->annotated += from->annotated;
 }
 
 /* CALL_DONE: the item's transaction has ended; *stop: so has the batch. */

@@ -97,7 +97,8 @@ static enum pt_memtype decode_memattr(pt_pte e, unsigned attrs)
 
 uint32_t pt_leaf_prot(const struct pt_geometry *g, pt_pte e, unsigned attrs)
 {
-	uint32_t rights = (e & PT_PTE_S2AP_R ? PT_PROT_R : 0) | (e & PT_PTE_S2AP_W ? PT_PROT_W : 0);
+	uint32_t rights = (e & PT_PTE_S2AP_R ? PT_PROT_R : 0) |
+			  (e & (PT_PTE_S2AP_W | PT_PTE_DBM) ? PT_PROT_W : 0);
 
 	(void)g;
 	return PT_PROT(rights | decode_xn(e, attrs), decode_memattr(e, attrs));

@@ -23,6 +23,8 @@ void pt__finish_item(struct pt_txn *txn)
 		item->outcome = txn->met_rights ? PT_PERMISSION_ONLY
 				: written	? PT_MAPPED
 						: PT_ALREADY_MAPPED;
+	else if (written && item->kind == PT_ITEM_MAKE_YOUNG)
+		item->outcome = PT_MADE_YOUNG;
 	else if (written)
 		item->outcome = txn->tightened ? PT_PROTECTED : PT_RELAXED;
 	else
@@ -72,6 +74,15 @@ bool pt__settle(struct pt_txn *txn, int64_t *left)
 	return txn->unlinked_count == 0;
 }
 
+static void commit_one(struct pt_txn *txn, const struct pt__range *r, int64_t *left)
+{
+	switch (r->item->kind) {
+	case PT_ITEM_MAP: pt__commit_map(txn, r, left); break;
+	case PT_ITEM_UNMAP: pt__commit_clear(txn, r, left); break;
+	default: pt__commit_rewrite(txn, r, left);
+	}
+}
+
 enum pt_outcome pt__commit(struct pt_txn *txn, int64_t *left)
 {
 	while (txn->at < txn->count) {
@@ -81,10 +92,7 @@ enum pt_outcome pt__commit(struct pt_txn *txn, int64_t *left)
 		while (txn->cursor <= r.last && *left > 0) {
 			if (txn->unlinked_count >= PT__UNLINKED_MAX && !pt__settle(txn, left))
 				break;
-			if (r.item->kind == PT_ITEM_MAP)
-				pt__commit_map(txn, &r, left);
-			else
-				pt__commit_clear(txn, &r, left);
+			commit_one(txn, &r, left);
 		}
 		if (txn->cursor <= r.last || (txn->unlinked_count && !pt__settle(txn, left))) {
 			pt__settle(txn, left);

@@ -22,13 +22,6 @@ PT__INLINE void fill(const struct pt__range *r, pt_pte *slot, uint64_t at, uint6
 	}
 }
 
-static void advance(struct pt_txn *txn, const struct pt__range *r, int level, uint64_t n,
-		    int64_t *left)
-{
-	pt__pass(txn, r, level, n);
-	*left -= (int64_t)n;
-}
-
 /* Links a table below an invalid entry; where the entry reaches out of the claim, others may do so
  * too. */
 static bool link_table(struct pt_txn *txn, const struct pt__range *r, const struct pt__at *at,
@@ -70,7 +63,7 @@ static void add_table(struct pt_txn *txn, const struct pt__range *r, const struc
 	txn->effects.tables_added++;
 	txn->effects.leaves_written += n;
 	if (n)
-		advance(txn, r, level, n, left);
+		pt__advance(txn, r, level, n, left);
 	--*left;
 }
 
@@ -85,7 +78,7 @@ static void fill_live(struct pt_txn *txn, const struct pt__range *r, const struc
 	pt__clean_for(r->ctx, r->item->prot, txn->cursor + r->delta, n << at->shift);
 	fill(r, at->slot, txn->cursor, n, at->level, true);
 	txn->effects.leaves_written += n;
-	advance(txn, r, at->level, n, left);
+	pt__advance(txn, r, at->level, n, left);
 }
 
 /*
@@ -114,23 +107,24 @@ static void replace_run(struct pt_txn *txn, const struct pt__range *r, const str
 		pt_pte_store_release(at->slot + i, pt__want(r, txn->cursor + i * size, at->level));
 	txn->effects.leaves_removed += n;
 	txn->effects.leaves_written += n;
-	advance(txn, r, at->level, n, left);
+	pt__advance(txn, r, at->level, n, left);
 }
 
 static void set_rights(struct pt_txn *txn, const struct pt__range *r, const struct pt__at *at,
 		       int64_t *left)
 {
-	pt_pte new = (at->entry & ~PT_PTE_PERM) | (r->attrs & PT_PTE_PERM);
+	pt_pte old = at->entry, rights = r->attrs & PT_PTE_PERM;
+	pt_pte new = pt__next(PT_ITEM_PROTECT, old, rights);
 
-	if (pt__adds_exec(at->entry, new))
+	if (pt__adds_exec(old, new))
 		pt_port_icache_inval_pou(r->ctx->machine->port, pt_pa(txn->cursor + r->delta),
 					 UINT64_C(1) << at->shift);
-	pt_pte_store(at->slot, new);
-	if (pt__tightens(at->entry, new))
+	pt__rewrite(r->ctx, at->slot, &old, PT_ITEM_PROTECT, rights, &new);
+	if (pt__tightens(old, new))
 		pt_ledger_add(&txn->ledger, txn->cursor,
 			      txn->cursor + (UINT64_C(1) << at->shift) - 1, at->level, false);
 	txn->effects.leaves_written++;
-	advance(txn, r, at->level, 1, left);
+	pt__advance(txn, r, at->level, 1, left);
 }
 
 static void map_leaf(struct pt_txn *txn, const struct pt__range *r, const struct pt__at *at,
@@ -144,7 +138,7 @@ static void map_leaf(struct pt_txn *txn, const struct pt__range *r, const struct
 			txn->effects.already++;
 		else
 			txn->met_rights = true; /* prepare has excluded another address */
-		advance(txn, r, at->level, 1, left);
+		pt__advance(txn, r, at->level, 1, left);
 	} else if (match == PT__RIGHTS ? pt__whole(r, txn->cursor, at->level)
 				       : pt__leafable(r, txn->cursor, at->level)) {
 		if (match == PT__RIGHTS)
@@ -170,7 +164,7 @@ static void replace_table(struct pt_txn *txn, const struct pt__range *r, const s
 	pt_pte_store_release(at->slot, pt__want(r, txn->cursor, at->level));
 	pt__unlink(txn, r, at->entry, at->level + 1, false);
 	txn->effects.leaves_written++;
-	advance(txn, r, at->level, 1, left);
+	pt__advance(txn, r, at->level, 1, left);
 }
 
 void pt__commit_map(struct pt_txn *txn, const struct pt__range *r, int64_t *left)

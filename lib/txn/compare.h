@@ -4,17 +4,27 @@
 #ifndef PT_TXN_COMPARE_H
 #define PT_TXN_COMPARE_H
 
+#include <pt/txn.h>
+
 #include "../walk/inline.h"
+
+/* S2AP[1] of a leaf that hardware may write through: set, or DBM (D1, Arm ARM D8.5.2). */
+PT__INLINE pt_pte pt__writable(pt_pte e)
+{
+	return (e | e >> 44) & PT_PTE_S2AP_W;
+}
+_Static_assert(PT_PTE_DBM >> 44 == PT_PTE_S2AP_W, "pt__writable() shifts the one to the other");
 
 enum pt__match { PT__SAME, PT__RIGHTS, PT__OTHER };
 
 /*
  * Does leaf `e` say the same as `want`? `want` has the output address for the first address that e
- * spans, so that a block and a page compare alike; the access flag and software bits do not count.
+ * spans, so that a block and a page compare alike; the access flag, dirty state and software bits
+ * do not count.
  */
 PT__INLINE enum pt__match pt__match(pt_pte e, pt_pte want)
 {
-	pt_pte differ = (e ^ want) & ~(PT__IGNORED | PT_PTE_TYPE);
+	pt_pte differ = ((e | pt__writable(e)) ^ want) & ~(PT__IGNORED | PT_PTE_TYPE);
 
 	if (!differ)
 		return PT__SAME;
@@ -31,14 +41,49 @@ PT__INLINE unsigned pt__exec(pt_pte e)
 /* Does going from the rights of `old` to those of `new` take one away? */
 PT__INLINE bool pt__tightens(pt_pte old, pt_pte new)
 {
-	pt_pte rw = PT_PTE_S2AP_R | PT_PTE_S2AP_W;
+	pt_pte r = old & ~new &PT_PTE_S2AP_R, w = pt__writable(old) & ~pt__writable(new);
 
-	return (old & rw & ~new) || (pt__exec(old) & ~pt__exec(new));
+	return r | w || (pt__exec(old) & ~pt__exec(new));
 }
 
 PT__INLINE bool pt__adds_exec(pt_pte old, pt_pte new)
 {
 	return pt__exec(new) & ~pt__exec(old);
+}
+
+/* XN[1:0] that lets all execute who may by `a` or by `b`. */
+PT__INLINE pt_pte pt__exec_either(pt_pte a, pt_pte b)
+{
+	return (pt_pte)(0x1eu >> (2 * (pt__exec(a) | pt__exec(b))) & 3) << 53;
+}
+
+/*
+ * What an operation that rewrites leaves in place makes of leaf `e`; `rights` are the permission
+ * bits of the item. The one place where each of these kinds is defined, for ranges and points,
+ * prepare and commit. A writable leaf with DBM stays as clean or dirty as it is (D8.5.2): only
+ * losing W takes DBM away.
+ */
+PT__INLINE pt_pte pt__next(uint32_t kind, pt_pte e, pt_pte rights)
+{
+	pt_pte dirty = e & e >> 44 & PT_PTE_S2AP_W, dbm = e >> 44 & PT_PTE_S2AP_W;
+
+	switch (kind) {
+	case PT_ITEM_PROTECT:
+		if (!(rights & PT_PTE_S2AP_W))
+			return (e & ~(PT_PTE_PERM | PT_PTE_DBM)) | rights;
+		return (e & ~PT_PTE_PERM) | (rights & ~dbm) | dirty;
+	case PT_ITEM_WRITE_PROTECT: return e & ~(PT_PTE_S2AP_W | PT_PTE_DBM);
+	case PT_ITEM_RELAX:
+		return (e & ~PT_PTE_XN) | (rights & ~dbm & (PT_PTE_S2AP_R | PT_PTE_S2AP_W)) |
+		       pt__exec_either(e, rights);
+	default: return e | PT_PTE_AF; /* PT_ITEM_MAKE_YOUNG */
+	}
+}
+
+/* Can an item of this kind take a right away? */
+PT__INLINE bool pt__may_tighten(uint32_t kind)
+{
+	return kind == PT_ITEM_PROTECT || kind == PT_ITEM_WRITE_PROTECT;
 }
 
 /* The leaf's memory type is Normal write-back, i.e. it may grant execute. */

@@ -45,6 +45,35 @@ PT__INLINE void pt__clean_for(const struct pt_ctx *ctx, uint32_t prot, uint64_t 
 		pt_port_icache_inval_pou(ctx->machine->port, pt_pa(pa), size);
 }
 
+/* May hardware make leaf `e` dirty at any moment (Arm ARM D8.5.2)? */
+PT__INLINE bool pt__hw_dirties(const struct pt_ctx *ctx, pt_pte e)
+{
+	return PT__UNLIKELY(ctx->vtcr_flags & PT_VTCR_HD) &&
+	       (e & (PT_PTE_DBM | PT_PTE_S2AP_W)) == PT_PTE_DBM;
+}
+
+/* Do the two differ in nothing but what hardware writes: the access flag, and S2AP[1] with DBM? */
+PT__INLINE bool pt__hw_only(pt_pte before, pt_pte now)
+{
+	pt_pte hw = PT_PTE_AF | (before >> 44 & PT_PTE_S2AP_W);
+
+	return pt_pte_valid(before) && !((before ^ now) & ~hw);
+}
+
+/* Takes valid leaf *old out for an invalid or marked entry by CAS; hardware's own changes do not
+ * make it fail. *old is what stood there last. */
+PT__INLINE bool pt__cas_out(pt_pte *slot, pt_pte *old, pt_pte entry)
+{
+	pt_pte before;
+
+	do {
+		before = *old;
+		if (PT__LIKELY(pt_pte_cas(slot, old, entry)))
+			return true;
+	} while (pt__hw_only(before, *old));
+	return false;
+}
+
 /* chain.c: a private chain of tables with one leaf at its end, for point operations. */
 struct pt__chain {
 	struct pt_page page[PT_LEVELS];
@@ -56,6 +85,13 @@ struct pt__chain {
 enum pt_outcome pt__chain_build(struct pt_agent *agent, struct pt_ctx *ctx, uint64_t ipa, int from,
 				int to, pt_pte leaf, struct pt__chain *chain);
 void pt__chain_drop(struct pt_agent *agent, struct pt_ctx *ctx, struct pt__chain *chain);
+
+/* point_rights.c: the kinds that pt__next() knows, as point operations; and one such change of the
+ * leaf at `at`: its outcome, PT_RACED, or PT_MORE for a part of a block. */
+enum pt_outcome pt__point_rewrite(struct pt_item *item, struct pt_effects *effects,
+				  struct pt_error *err);
+enum pt_outcome pt__point_change(const struct pt_item *item, uint32_t kind, pt_pte rights,
+				 const struct pt__at *at, struct pt_effects *effects);
 
 /* reserve.c: table pages of a context, with failpoint, quota and the machine's PA window. */
 enum pt_outcome pt__pages_take(struct pt_agent *agent, struct pt_ctx *ctx, uint32_t count,

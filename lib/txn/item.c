@@ -18,25 +18,32 @@ static enum pt_outcome check_map(const struct pt_item *item)
 	return pt_geometry_check_output(&ctx->geo, item->pa, item->size); /* B22 */
 }
 
+/* Rights alone: memory type and software bits are not touched, so nothing may ask for it. */
+static enum pt_outcome check_rights(const struct pt_item *item)
+{
+	return item->prot & ~PT_PROT_RIGHTS ? PT_INVALID
+					    : pt_prot_check(item->prot, item->ctx->attrs);
+}
+
 enum pt_outcome pt_item_check(const struct pt_item *item)
 {
-	const struct pt_ctx *ctx = item->ctx;
 	enum pt_outcome outcome = PT_OK;
 
 	if (item->kind == PT_ITEM_MAP)
 		return check_map(item);
-	if (item->kind != PT_ITEM_UNMAP && item->kind != PT_ITEM_PROTECT)
-		return PT_INVALID;
 	if (item->flags)
 		return PT_INVALID;
-	if (item->kind == PT_ITEM_PROTECT) {
-		if (item->prot & ~PT_PROT_RIGHTS)
-			return PT_INVALID;
-		outcome = pt_prot_check(item->prot, ctx->attrs);
+	switch (item->kind) {
+	case PT_ITEM_PROTECT:
+	case PT_ITEM_RELAX: outcome = check_rights(item); break;
+	case PT_ITEM_UNMAP:
+	case PT_ITEM_WRITE_PROTECT:
+	case PT_ITEM_MAKE_YOUNG: outcome = item->prot ? PT_INVALID : PT_OK; break;
+	default: return PT_INVALID;
 	}
 	if (outcome != PT_OK)
 		return outcome;
-	return pt_geometry_check_range(&ctx->geo, item->ipa, item->size);
+	return pt_geometry_check_range(&item->ctx->geo, item->ipa, item->size);
 }
 
 bool pt_item_needs_grace(const struct pt_machine *machine, const struct pt_agent *self)

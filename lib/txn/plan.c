@@ -148,18 +148,23 @@ static enum pt_outcome plan_map(struct pt_txn *txn, const struct pt__range *r, i
 	return map_missing(txn, r, &at, left);
 }
 
-/* Unmap and protect, every entry: for validate_only, and to refuse execute on what is not Normal
- * memory. */
-static enum pt_outcome plan_clear(struct pt_txn *txn, const struct pt__range *r)
+/* Does the item change leaf `e` so that a part of it would come to differ from the rest? */
+static bool splits(const struct pt__range *r, pt_pte e)
 {
-	bool protect = r->item->kind == PT_ITEM_PROTECT;
+	return r->item->kind == PT_ITEM_UNMAP || pt__splits(r, e);
+}
+
+/* All kinds but MAP, every entry: for validate_only, and to refuse execute on what is not Normal
+ * memory. */
+static enum pt_outcome plan_every(struct pt_txn *txn, const struct pt__range *r)
+{
+	bool unmap = r->item->kind == PT_ITEM_UNMAP;
 	struct pt__at at;
-	pt_pte new;
 	uint64_t n;
 	int level;
 
 	pt__descend(r->ctx, txn->cursor, PT_LEVEL_LAST, r->gs, &at);
-	for (level = r->ctx->geo.start_level; !protect && level < at.level; level++)
+	for (level = r->ctx->geo.start_level; unmap && level < at.level; level++)
 		txn->effects.tables_freed += pt__whole(r, txn->cursor, level);
 	if (!pt_pte_valid(at.entry)) {
 		uint64_t from = txn->cursor;
@@ -168,19 +173,19 @@ static enum pt_outcome plan_clear(struct pt_txn *txn, const struct pt__range *r)
 		txn->effects.holes += (txn->cursor - from) >> r->gs;
 		return PT_OK;
 	}
-	if (protect && r->item->prot & PT_PROT_X && !pt__may_exec(r->ctx, at.entry))
+	if (r->item->prot & PT_PROT_X && !pt__may_exec(r->ctx, at.entry))
 		return fail(txn, PT_INVALID, at.level);
 	level = level_now(txn, r, at.level);
-	new = (at.entry & ~PT_PTE_PERM) | r->attrs;
-	if (protect && new == at.entry) {
-		n = run(txn, r, level, at.level);
-		txn->effects.already += n;
+	if (splits(r, at.entry) && !split_to(txn, r, &level, PT_LEVEL_FIRST))
+		return PT_PARKED;
+	n = run(txn, r, level, at.level);
+	if (unmap) {
+		txn->effects.leaves_removed += n;
 	} else {
-		if (!split_to(txn, r, &level, PT_LEVEL_FIRST))
-			return PT_PARKED;
-		n = run(txn, r, level, at.level);
-		*(protect ? &txn->effects.leaves_written : &txn->effects.leaves_removed) += n;
-		txn->tightened |= protect && pt__tightens(at.entry, new);
+		pt_pte new = pt__next(r->item->kind, at.entry, r->attrs);
+
+		*(new == at.entry ? &txn->effects.already : &txn->effects.leaves_written) += n;
+		txn->tightened |= pt__tightens(at.entry, new);
 	}
 	pt__pass(txn, r, level, n);
 	return PT_OK;
@@ -195,7 +200,9 @@ static bool plan_edge(struct pt_txn *txn, const struct pt__range *r)
 	pt__descend(r->ctx, txn->cursor, PT_LEVEL_LAST, r->gs, &at);
 	if (!pt_pte_valid(at.entry))
 		return true;
-	if (r->item->kind == PT_ITEM_PROTECT && ((at.entry & ~PT_PTE_PERM) | r->attrs) == at.entry)
+	if (r->item->kind == PT_ITEM_MAKE_YOUNG)
+		return pt__in_claim(txn, r, txn->cursor & ~pt__mask(r, at.level), at.level);
+	if (!splits(r, at.entry))
 		return true;
 	for (level = at.level;; level++) {
 		uint64_t mask = pt__mask(r, level), base = txn->cursor & ~mask;
@@ -207,7 +214,7 @@ static bool plan_edge(struct pt_txn *txn, const struct pt__range *r)
 	}
 }
 
-/* An unmap or protect needs pages only where its two edges cut a block. */
+/* All kinds but MAP need pages only where their two edges cut a block. */
 static enum pt_outcome plan_edges(struct pt_txn *txn, const struct pt__range *r)
 {
 	if (!plan_edge(txn, r))
@@ -236,8 +243,7 @@ static enum pt_outcome reserve(struct pt_txn *txn)
 
 static enum pt_outcome plan_item(struct pt_txn *txn, const struct pt__range *r, int64_t *left)
 {
-	bool every = txn->validate_only ||
-		     (r->item->kind == PT_ITEM_PROTECT && r->item->prot & PT_PROT_X);
+	bool every = txn->validate_only || r->item->prot & PT_PROT_X;
 	enum pt_outcome outcome = PT_OK;
 
 	while (txn->cursor <= r->last && *left > 0 && outcome == PT_OK) {
@@ -246,7 +252,7 @@ static enum pt_outcome plan_item(struct pt_txn *txn, const struct pt__range *r, 
 			continue;
 		}
 		--*left;
-		outcome = every ? plan_clear(txn, r) : plan_edges(txn, r);
+		outcome = every ? plan_every(txn, r) : plan_edges(txn, r);
 	}
 	return outcome;
 }

@@ -80,7 +80,7 @@ static __attribute__((noinline)) enum pt_outcome replace_leaf(const struct point
 {
 	pt_pte old = at->entry;
 
-	if (!pt_pte_cas(at->slot, &old, PT_PTE_LOCKED))
+	if (!pt__cas_out(at->slot, &old, PT_PTE_LOCKED))
 		return PT_RACED;
 	if (pt_pte_valid(old)) {
 		pt__tlbi_leaf(p->ctx, p->item->ipa.v, at->level);
@@ -91,25 +91,6 @@ static __attribute__((noinline)) enum pt_outcome replace_leaf(const struct point
 	pt_pte_store_release(at->slot, leaf);
 	p->effects->leaves_written++;
 	return PT_MAPPED;
-}
-
-/* Sets the rights of one leaf in place; what is taken away is flushed before the return. */
-static enum pt_outcome set_rights(const struct point *p, const struct pt__at *at, pt_pte new)
-{
-	pt_pte old = at->entry;
-	bool tightens = pt__tightens(old, new);
-
-	if (pt__adds_exec(old, new))
-		pt_port_icache_inval_pou(p->ctx->machine->port, pt_pte_to_oa(&p->ctx->geo, old),
-					 p->item->size);
-	if (!pt_pte_cas(at->slot, &old, new))
-		return PT_RACED;
-	p->effects->leaves_written++;
-	if (!tightens)
-		return PT_RELAXED;
-	pt__tlbi_leaf(p->ctx, p->item->ipa.v, at->level);
-	p->effects->tlbis++;
-	return PT_PROTECTED;
 }
 
 /* A map that meets a valid leaf, at its own level or above. */
@@ -129,7 +110,8 @@ map_over(const struct point *p, const struct pt__at *at, int level, pt_pte attrs
 		return PT_MORE; /* part of a block: split first */
 	if (match == PT__OTHER)
 		return replace_leaf(p, at, want | (level == PT_LEVEL_LAST ? PT_PTE_TYPE : 0));
-	if (set_rights(p, at, (at->entry & ~PT_PTE_PERM) | (want & PT_PTE_PERM)) == PT_RACED)
+	if (pt__point_change(p->item, PT_ITEM_PROTECT, want & PT_PTE_PERM, at, p->effects) ==
+	    PT_RACED)
 		return PT_RACED;
 	return PT_MAPPED;
 }
@@ -193,7 +175,7 @@ PT__INLINE enum pt_outcome unmap(const struct point *p, unsigned gs)
 	}
 	if (at.level != level)
 		return PT_MORE;
-	if (!pt_pte_cas(at.slot, &at.entry, PT_PTE_LOCKED))
+	if (!pt__cas_out(at.slot, &at.entry, PT_PTE_LOCKED))
 		return PT_RACED;
 	pt__tlbi_leaf(p->ctx, p->item->ipa.v, level);
 	p->effects->tlbis++;
@@ -202,35 +184,12 @@ PT__INLINE enum pt_outcome unmap(const struct point *p, unsigned gs)
 	return PT_UNMAPPED;
 }
 
-PT__INLINE enum pt_outcome protect(const struct point *p, unsigned gs)
-{
-	int level = item_level(&p->ctx->geo, p->item, p->item->ipa.v, gs);
-	struct pt__at at;
-	pt_pte new;
-
-	if (level == PT_TTL_UNKNOWN)
-		return PT_MORE;
-	pt__descend(p->ctx, p->item->ipa.v, level, gs, &at);
-	if (pt_pte_is_table(at.entry, at.level))
-		return PT_MORE;
-	if (!pt_pte_valid(at.entry))
-		return pt_pte_locked(at.entry) ? PT_RACED : hole(p, gs);
-	new = (at.entry & ~PT_PTE_PERM) | pt_perm_attrs(p->item->prot, p->ctx->attrs);
-	if (new == at.entry) {
-		p->effects->already++;
-		return PT_ALREADY_MAPPED;
-	}
-	if (p->item->prot & PT_PROT_X && !pt__may_exec(p->ctx, at.entry))
-		return fail(p, PT_INVALID, at.level);
-	return at.level == level ? set_rights(p, &at, new) : PT_MORE;
-}
-
 PT__INLINE enum pt_outcome point(const struct point *p, unsigned gs)
 {
 	switch (p->item->kind) {
 	case PT_ITEM_MAP: return map(p, gs);
 	case PT_ITEM_UNMAP: return unmap(p, gs);
-	default: return protect(p, gs);
+	default: return pt__point_rewrite(p->item, p->effects, p->err);
 	}
 }
 

@@ -25,7 +25,7 @@ void pt__range_of(struct pt__range *r, struct pt_item *item)
 	if (item->kind == PT_ITEM_MAP) {
 		r->attrs = pt_leaf_attrs(&r->ctx->geo, item->prot, r->ctx->attrs);
 		r->top = map_top(r);
-	} else if (item->kind == PT_ITEM_PROTECT) {
+	} else if (item->kind == PT_ITEM_PROTECT || item->kind == PT_ITEM_RELAX) {
 		r->attrs = pt_perm_attrs(item->prot, r->ctx->attrs);
 	}
 }

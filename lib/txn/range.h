@@ -12,7 +12,7 @@ struct pt__range {
 	struct pt_item *item;
 	uint64_t start, last; /* inclusive */
 	uint64_t delta;	      /* MAP: output address minus IPA, modulo 2^64 */
-	pt_pte attrs;	      /* MAP: of a new leaf; PROTECT: the new permission bits */
+	pt_pte attrs;	      /* MAP: of a new leaf; PROTECT, RELAX: the permission bits */
 	int top;	      /* MAP: the smallest level number at which a leaf may stand here */
 	unsigned gs;
 };
@@ -89,6 +89,36 @@ PT__INLINE void pt__pass(struct pt_txn *txn, const struct pt__range *r, int leve
 	txn->cursor = (end < r->last ? end : r->last) + 1;
 }
 
+/* The same at commit, where each entry is a visit. */
+PT__INLINE void pt__advance(struct pt_txn *txn, const struct pt__range *r, int level, uint64_t n,
+			    int64_t *left)
+{
+	pt__pass(txn, r, level, n);
+	*left -= (int64_t)n;
+}
+
+/* Does an item that rewrites leaves split leaf `e` where it cuts it? Not if nothing changes, nor
+ * for the access flag, of which a block has one. */
+PT__INLINE bool pt__splits(const struct pt__range *r, pt_pte e)
+{
+	return r->item->kind != PT_ITEM_MAKE_YOUNG && pt__next(r->item->kind, e, r->attrs) != e;
+}
+
+/*
+ * Puts what follows from leaf *old in its place, under the claim. Where hardware may set the dirty
+ * state, a plain store could lose it: there *old and *new are what it came to (W9, Arm ARM D8.5.2).
+ */
+PT__INLINE void pt__rewrite(const struct pt_ctx *ctx, pt_pte *slot, pt_pte *old, uint32_t kind,
+			    pt_pte rights, pt_pte *new)
+{
+	if (PT__LIKELY(!pt__hw_dirties(ctx, *old))) {
+		pt_pte_store(slot, *new);
+		return;
+	}
+	while (!pt_pte_cas(slot, old, *new))
+		*new = pt__next(kind, *old, rights);
+}
+
 /* A page that prepare has reserved. It reserves what commit uses (A4); going on without would
  * corrupt. */
 PT__INLINE struct pt_page pt__reserved(struct pt_txn *txn)
@@ -120,9 +150,11 @@ void pt__finish_item(struct pt_txn *txn);
 /* Sets the transaction to its first item. */
 void pt__rewind(struct pt_txn *txn);
 
-/* commit_map.c, commit_clear.c: act on the entry or run at txn->cursor. */
+/* commit_map.c, commit_clear.c (UNMAP), commit_rewrite.c (kinds that pt__next() knows): act on the
+ * entry or run at txn->cursor. */
 void pt__commit_map(struct pt_txn *txn, const struct pt__range *r, int64_t *left);
 void pt__commit_clear(struct pt_txn *txn, const struct pt__range *r, int64_t *left);
+void pt__commit_rewrite(struct pt_txn *txn, const struct pt__range *r, int64_t *left);
 /* Replaces a block by a table of the same mappings, by break-before-make. */
 void pt__split(struct pt_txn *txn, const struct pt__range *r, const struct pt__at *at);
 

@@ -60,7 +60,7 @@ static void bad_ranges_are_refused_and_change_nothing(void **state)
 			item.flags = PT_MAP_FLAGS + 1;
 			ASSERT_OUTCOME(PT_INVALID, pt_item_check(&item));
 			item = ok;
-			item.kind = 4;
+			item.kind = 99;
 			ASSERT_OUTCOME(PT_INVALID, pt_item_check(&item));
 			item = ok;
 			item.prot |= 0x80;

@@ -26,6 +26,8 @@
 	X(NO_SLOT, 10, OUTCOME, OK, "no memslot at this address: an exit to the VMM", "")          \
 	X(READ_ONLY, 11, OUTCOME, OK, "write to a read-only memslot: an exit to the VMM", "")      \
 	X(DENIED, 12, OUTCOME, OK, "the mapping or memslot does not grant this access", "")        \
+	X(ANNOTATED, 13, OUTCOME, OK, "annotated: nothing is mapped there now", "")                \
+	X(FLUSHED, 14, OUTCOME, OK, "caches cleaned and invalidated", "")                          \
 	X(MORE, 32, CONTROL, INTERNAL, "budget spent; continue", "")                               \
 	X(PARKED, 33, CONTROL, INTERNAL, "met a claim; wait for its release", "")                  \
 	X(NO_MEMORY, 64, ERROR, RESOURCE_EXHAUSTED, "no table page or memory is left",             \

@@ -1,12 +1,37 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Map, unmap and protect: point operations on one entry, and the transaction object for ranges of
- * any size. */
+/* Operations on ranges: point operations on one entry, and the transaction object for ranges of any
+ * size. */
 #ifndef PT_TXN_H
 #define PT_TXN_H
 
 #include <pt/context.h>
 
-enum pt_item_kind { PT_ITEM_MAP = 1, PT_ITEM_UNMAP = 2, PT_ITEM_PROTECT = 3 };
+/* clang-format off */
+/*
+ * What an item does to its range. Holes are fine for all of them, and counted. A block that the
+ * range cuts is split first where its parts come to differ; its neighbours keep what they have.
+ *
+ *   MAP            leaves to consecutive output addresses (KVM: kvm_pgtable_stage2_map)
+ *   UNMAP          leaves, tables and annotations go (kvm_pgtable_stage2_unmap)
+ *   PROTECT        the rights become those of prot, added or taken; PROTECTED when one was taken,
+ *                  else RELAXED
+ *   WRITE_PROTECT  takes W away, and DBM with it (kvm_pgtable_stage2_wrprotect, which takes
+ *                  neighbours in the same block along): PROTECTED, ALREADY_MAPPED or HOLE
+ *   RELAX          adds the rights of prot and takes none (kvm_pgtable_stage2_relax_perms):
+ *                  RELAXED, ALREADY_MAPPED or HOLE
+ *   MAKE_YOUNG     sets the access flag, without a TLB invalidation, since no TLB holds an entry
+ *                  without it (Arm ARM D8.4.6; kvm_pgtable_stage2_mkyoung). A block has one flag: it is set
+ *                  for all of it, also by a range that cuts it. MADE_YOUNG, ALREADY_MAPPED or HOLE
+ */
+/* clang-format on */
+enum pt_item_kind {
+	PT_ITEM_MAP = 1,
+	PT_ITEM_UNMAP = 2,
+	PT_ITEM_PROTECT = 3,
+	PT_ITEM_WRITE_PROTECT = 4,
+	PT_ITEM_RELAX = 5,
+	PT_ITEM_MAKE_YOUNG = 7,
+};
 
 /* One range. Caller's memory; `outcome` is written when the item is done. */
 struct pt_item {
@@ -14,8 +39,8 @@ struct pt_item {
 	struct pt_ipa ipa;
 	uint64_t size;	 /* bytes */
 	struct pt_pa pa; /* MAP only */
-	uint32_t prot;	/* MAP: PT_PROT; PROTECT: the new rights (memory type field must be 0, it is
-			   kept) */
+	uint32_t prot; /* MAP: PT_PROT; PROTECT, RELAX: the new rights (memory type field must be 0,
+			  it is kept); else 0 */
 	uint32_t flags; /* PT_MAP_* for MAP, else 0 */
 	uint32_t kind;	/* enum pt_item_kind */
 	uint32_t outcome;
@@ -23,14 +48,16 @@ struct pt_item {
 
 /* What was done, in the units of ptd.v1.Effects. Added to, never reset, by the functions below. */
 struct pt_effects {
-	uint64_t leaves_written; /* leaf descriptors made valid, or rewritten with other rights */
+	uint64_t leaves_written; /* leaf descriptors made valid, or rewritten with other rights or
+				    access flag */
 	uint64_t leaves_removed; /* leaf descriptors made invalid */
 	uint64_t already;	 /* leaves found as asked */
-	uint64_t holes;		 /* granules of an unmap or protect where nothing was mapped */
+	uint64_t holes;		 /* granules where nothing was mapped, of all kinds but MAP */
 	uint32_t blocks_split;
 	uint32_t tables_added;
 	uint32_t tables_freed;
 	uint32_t tlbis;
+	uint64_t annotated; /* granules that bear the annotation now */
 };
 
 /* Where and why. index: the item; level: the level reached by the walk, or PT_TTL_UNKNOWN if none
@@ -57,7 +84,9 @@ enum pt_outcome pt_item_check(const struct pt_item *item);
  *   PT_MORE           not a point operation (more than one entry, a block to split, a table in the
  *                     way): use a pt_txn
  *   PT_PARKED         the address is claimed: pt_waiter_park(), then again
- *   PT_RACED          lost to another agent, or the entry is LOCKED: again in a later section
+ *   PT_RACED          lost to another agent, or the entry is LOCKED: again in a later section.
+ *                     Hardware that sets an access flag or a dirty state meanwhile is no loss: the
+ *                     operation is retried inside
  *   an error          nothing changed; code, ipa and level of *err filled (index is the caller's)
  *
  * What it took away has been flushed from every TLB when this returns (effects->tlbis rises), but

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Commit of the items that rewrite leaves in place: PROTECT, WRITE_PROTECT, RELAX, MAKE_YOUNG. */
+#include "range.h"
+
+/* What a run of entries came to. [first, end): the hull of those that lost a right. */
+struct tally {
+	uint64_t n, written, holes, first, end;
+};
+
+/*
+ * Pages of a context without hardware updates, and no right to execute added: every entry is
+ * written, changed or not, so that the loop has no branch but its own.
+ */
+PT__INLINE void run_plain(struct tally *t, pt_pte *slot, uint64_t most, uint32_t kind,
+			  pt_pte rights)
+{
+	uint64_t written = 0, holes = 0, first = most, end = 0;
+
+	for (uint64_t n = 0; n < most; n++) {
+		pt_pte e = pt_pte_load(slot + n), valid = 0 - (e & PT_PTE_VALID);
+		pt_pte new = e ^ ((e ^ pt__next(kind, e, rights)) & valid);
+		bool changed = new != e, loses = changed;
+
+		pt_pte_store(slot + n, new);
+		written += changed;
+		holes += !valid;
+		if (kind == PT_ITEM_PROTECT)
+			loses = pt__tightens(e, new);
+		if (!pt__may_tighten(kind))
+			continue;
+		first = loses && n < first ? n : first;
+		end = loses ? n + 1 : end;
+	}
+	*t = (struct tally){most, written, holes, first, end};
+}
+
+static void run_pages(struct tally *t, const struct pt__range *r, const struct pt__at *at,
+		      uint64_t most)
+{
+	switch (r->item->kind) {
+	case PT_ITEM_PROTECT: run_plain(t, at->slot, most, PT_ITEM_PROTECT, r->attrs); break;
+	case PT_ITEM_WRITE_PROTECT:
+		run_plain(t, at->slot, most, PT_ITEM_WRITE_PROTECT, r->attrs);
+		break;
+	case PT_ITEM_RELAX: run_plain(t, at->slot, most, PT_ITEM_RELAX, r->attrs); break;
+	default: run_plain(t, at->slot, most, PT_ITEM_MAKE_YOUNG, r->attrs);
+	}
+}
+
+/* Any level, any context; ends at a table. Writes only what changes. */
+static void run_any(struct tally *t, const struct pt__range *r, const struct pt__at *at,
+		    uint64_t most)
+{
+	uint32_t kind = r->item->kind;
+
+	for (; t->n < most; t->n++) {
+		pt_pte *slot = at->slot + t->n, e = pt_pte_load(slot), new;
+
+		if (!pt_pte_valid(e)) {
+			t->holes++;
+			continue;
+		}
+		if (pt_pte_is_table(e, at->level))
+			return;
+		new = pt__next(kind, e, r->attrs);
+		if (new == e)
+			continue;
+		if (pt__adds_exec(e, new))
+			pt_port_icache_inval_pou(r->ctx->machine->port,
+						 pt_pa(pt__oa(&r->ctx->geo, e, r->gs)),
+						 UINT64_C(1) << at->shift);
+		pt__rewrite(r->ctx, slot, &e, kind, r->attrs, &new);
+		t->written++;
+		if (!pt__tightens(e, new))
+			continue;
+		t->first = t->end ? t->first : t->n;
+		t->end = t->n + 1;
+	}
+}
+
+static void settle(struct pt_txn *txn, const struct pt__range *r, const struct pt__at *at,
+		   const struct tally *t, int64_t *left)
+{
+	if (t->end)
+		pt_ledger_add(&txn->ledger, txn->cursor + (t->first << at->shift),
+			      txn->cursor + (t->end << at->shift) - 1, at->level, false);
+	txn->tightened |= t->end != 0;
+	txn->effects.leaves_written += t->written;
+	txn->effects.holes += t->holes << (at->shift - r->gs);
+	txn->effects.already += t->n - t->written - t->holes;
+	pt__advance(txn, r, at->level, t->n, left);
+}
+
+/* An entry that the item cuts. A leaf is split where its parts come to differ; it has one access
+ * flag (prepare has seen to it that the claim covers it). */
+static void cut(struct pt_txn *txn, const struct pt__range *r, const struct pt__at *at,
+		int64_t *left)
+{
+	uint64_t from = txn->cursor;
+	struct tally one = {0};
+
+	if (!pt_pte_valid(at->entry)) {
+		pt__advance(txn, r, at->level, 1, left);
+		txn->effects.holes += (txn->cursor - from) >> r->gs;
+	} else if (pt__splits(r, at->entry)) {
+		pt__split(txn, r, at);
+		--*left;
+	} else {
+		run_any(&one, r, at, 1);
+		settle(txn, r, at, &one, left);
+	}
+}
+
+void pt__commit_rewrite(struct pt_txn *txn, const struct pt__range *r, int64_t *left)
+{
+	bool plain =
+		!(r->ctx->vtcr_flags & (PT_VTCR_HA | PT_VTCR_HD)) && !(r->item->prot & PT_PROT_X);
+	struct tally t = {0};
+	struct pt__at at;
+	uint64_t most;
+
+	pt__descend(r->ctx, txn->cursor, PT_LEVEL_LAST, r->gs, &at);
+	if (!pt__whole(r, txn->cursor, at.level)) {
+		cut(txn, r, &at, left);
+		return;
+	}
+	most = pt__entries_in(r, txn->cursor, &at);
+	if (plain && at.level == PT_LEVEL_LAST)
+		run_pages(&t, r, &at, most);
+	else
+		run_any(&t, r, &at, most);
+	settle(txn, r, &at, &t, left);
+}
