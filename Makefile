@@ -19,6 +19,7 @@ include mk/daemon.mk
 include mk/sim.mk
 include mk/client.mk
 include mk/test.mk
+include mk/check.mk
 include mk/interop.mk
 include mk/bench.mk
 include mk/demo.mk

@@ -34,6 +34,7 @@ enum pt_outcome pt_agent_join(struct pt_world *world, struct pt_agent *agent)
 			continue;
 		while (agents <= i && !atomic_compare_exchange_weak(&world->agents, &agents, i + 1))
 			pt_port_relax();
+		pt_port_note(PT_EVENT_AGENT_JOIN, i, agent, world, 0, 0);
 		return PT_OK;
 	}
 	return PT_BUSY;
@@ -42,6 +43,7 @@ enum pt_outcome pt_agent_join(struct pt_world *world, struct pt_agent *agent)
 void pt_agent_leave(struct pt_agent *agent)
 {
 	pt_pool_flush_magazines(agent);
+	pt_port_note(PT_EVENT_AGENT_LEAVE, agent->id, agent, agent->world, 0, 0);
 	atomic_store(&agent->world->agent[agent->id], NULL);
 }
 
@@ -49,14 +51,17 @@ void pt_section_begin(struct pt_agent *agent)
 {
 	uint64_t section = atomic_load_explicit(&agent->section, memory_order_relaxed);
 
+	pt_port_note(PT_EVENT_SECTION_BEGIN, agent->id, agent, agent->world, 0, 0);
 	atomic_store_explicit(&agent->section, section + 1, memory_order_relaxed);
 	pt_port_fence_full(); /* pairs with pt_grace_begin() and snapshot() */
+	pt_port_note(PT_EVENT_SECTION_BEGUN, agent->id, agent, agent->world, 0, 0);
 }
 
 void pt_section_end(struct pt_agent *agent)
 {
 	uint64_t section = atomic_load_explicit(&agent->section, memory_order_relaxed);
 
+	pt_port_note(PT_EVENT_SECTION_END, agent->id, agent, agent->world, 0, 0);
 	atomic_store_explicit(&agent->section, section + 1, memory_order_release);
 }
 

@@ -34,6 +34,8 @@ static uint32_t unit_of(struct pt_page page)
 void pt_pool_init(struct pt_pool *pool, struct pt_port *port, struct pt_pool_unit *unit,
 		  uint32_t units)
 {
+	pt_port_note(PT_EVENT_MEMORY, 0, pt_port_table(port, pt_pa(port->table_pa)), pool,
+		     (uint64_t)units << PT_POOL_UNIT_SHIFT, 0);
 	pool->port = port;
 	pool->unit = unit;
 	pool->units = units;

@@ -2,6 +2,22 @@
 /* Contexts: creation, register values, memslots. */
 #include "../txn/internal.h"
 
+static void note_context(const struct pt_ctx *ctx)
+{
+	const struct pt_machine *machine = ctx->machine;
+
+	pt_port_note_ctx(ctx, &(struct pt_event_ctx){
+				      .geo = ctx->geo,
+				      .machine = (uintptr_t)machine,
+				      .mmu = (uintptr_t)machine->mmu,
+				      .root = ctx->root.v,
+				      .root_va = (uintptr_t)pt_port_table(machine->port, ctx->root),
+				      .vmid = ctx->vmid,
+				      .attrs = ctx->attrs,
+				      .vtcr_flags = ctx->vtcr_flags,
+			      });
+}
+
 enum pt_outcome pt_ctx_init(struct pt_ctx *ctx, struct pt_agent *agent, struct pt_machine *machine,
 			    const struct pt_geometry *geo, unsigned attrs, unsigned vtcr_flags,
 			    uint16_t vmid, uint64_t quota_pages)
@@ -24,6 +40,7 @@ enum pt_outcome pt_ctx_init(struct pt_ctx *ctx, struct pt_agent *agent, struct p
 	ctx->fault_attrs = pt_leaf_attrs(geo, PT_PROT_R, attrs);
 	atomic_store_explicit(&ctx->generation, 1, memory_order_relaxed);
 	atomic_store_explicit(&ctx->quota_pages, quota_pages, memory_order_relaxed);
+	note_context(ctx);
 	return PT_OK;
 }
 

@@ -212,8 +212,9 @@ PT__INLINE enum pt_outcome refusal_of(const struct fault *f)
 	return PT_OK;
 }
 
-enum pt_outcome pt_fault_handle(struct pt_agent *agent, struct pt_ctx *ctx,
-				const struct pt_fault *fault, struct pt_fault_result *result)
+PT__INLINE enum pt_outcome admit_and_handle(struct pt_agent *agent, struct pt_ctx *ctx,
+					    const struct pt_fault *fault,
+					    struct pt_fault_result *result)
 {
 	struct fault f = {.agent = agent, .ctx = ctx, .in = fault, .out = result};
 	uint64_t page = fault->ipa.v & ~((UINT64_C(1) << ctx->geo.granule_shift) - 1);
@@ -229,4 +230,15 @@ enum pt_outcome pt_fault_handle(struct pt_agent *agent, struct pt_ctx *ctx,
 	f.slot = pt_slot_find(pt_ctx_slots(ctx), fault->ipa.v);
 	f.refusal = refusal_of(&f);
 	return PT__BY_GRANULE(&ctx->geo, handle(&f, 12), handle(&f, 14), handle(&f, 16));
+}
+
+enum pt_outcome pt_fault_handle(struct pt_agent *agent, struct pt_ctx *ctx,
+				const struct pt_fault *fault, struct pt_fault_result *result)
+{
+	enum pt_outcome outcome;
+
+	pt_port_note(PT_EVENT_OP_BEGIN, PT_OP_FAULT, result, ctx, fault->ipa.v, fault->access);
+	outcome = admit_and_handle(agent, ctx, fault, result);
+	pt_port_note(PT_EVENT_OP_END, PT_OP_FAULT, result, ctx, outcome, 0);
+	return outcome;
 }

@@ -16,6 +16,11 @@
  * next claim each time, and wait for as long as ranges keep coming.
  */
 
+static void note(enum pt_event_kind kind, const struct pt_claim *claim)
+{
+	pt_port_note(kind, claim->mode == PT_CLAIM_SHARED, claim, claim->ctx, claim->lo, claim->hi);
+}
+
 static bool meets(uint64_t lo, uint64_t hi, uint64_t lo2, uint64_t hi2)
 {
 	return lo <= hi2 && lo2 <= hi;
@@ -129,6 +134,7 @@ static void activate(struct pt_claim *claim)
 {
 	struct pt_ctx *ctx = claim->ctx;
 
+	note(PT_EVENT_CLAIM, claim);
 	atomic_store_explicit(&ctx->claims, active(ctx) | 1u << claim->slot, memory_order_release);
 }
 
@@ -167,6 +173,7 @@ static void wake(struct pt_waiter *ready)
 	while (ready) {
 		struct pt_waiter *next = ready->next; /* its memory is gone once it was woken */
 
+		pt_port_note(PT_EVENT_WAKE, 0, ready, ready->ctx, ready->lo, ready->hi);
 		if (ready->wake)
 			ready->wake(ready);
 		ready = next;
@@ -193,6 +200,7 @@ static enum pt_outcome acquire(struct pt_claim *claim, bool teardown,
 
 	claim->waiter = (struct pt_waiter){
 		.ctx = ctx, .lo = claim->lo, .hi = claim->hi, .claim = claim, .wake = wake_fn};
+	note(PT_EVENT_CLAIM_ASK, claim);
 	pt_port_lock(&machine->lock);
 	if (dying(ctx) && !teardown) {
 		outcome = PT_WRONG_STATE;
@@ -203,6 +211,8 @@ static enum pt_outcome acquire(struct pt_claim *claim, bool teardown,
 		publish(claim);
 	}
 	pt_port_unlock(&machine->lock);
+	if (outcome == PT_WRONG_STATE)
+		note(PT_EVENT_CLAIM_CANCEL, claim);
 	return outcome;
 }
 
@@ -251,6 +261,7 @@ void pt_claim_shrink(struct pt_claim *claim, uint64_t lo)
 		return;
 	pt_port_lock(&machine->lock);
 	claim->lo = lo;
+	note(PT_EVENT_CLAIM_SHRINK, claim);
 	atomic_store_explicit(&ctx->claim[claim->slot].lo, lo, memory_order_release);
 	waiting = machine->first != NULL;
 	pt_port_unlock(&machine->lock);
@@ -265,6 +276,7 @@ void pt_claim_release(struct pt_claim *claim)
 	bool waiting;
 
 	pt_port_lock(&machine->lock);
+	note(PT_EVENT_CLAIM_RELEASE, claim);
 	atomic_store_explicit(&ctx->claims, active(ctx) & ~(1u << claim->slot),
 			      memory_order_release);
 	ctx->taken &= ~(1u << claim->slot);
@@ -282,8 +294,10 @@ bool pt_claim_cancel(struct pt_claim *claim)
 
 	pt_port_lock(&machine->lock);
 	was = claim->waiter.queued;
-	if (was)
+	if (was) {
 		dequeue(machine, &claim->waiter);
+		note(PT_EVENT_CLAIM_CANCEL, claim);
+	}
 	pt_port_unlock(&machine->lock);
 	if (was)
 		advance(machine); /* others may have waited only for their turn */

@@ -67,6 +67,7 @@ bool pt__settle(struct pt_txn *txn, int64_t *left)
 	pt__flush(txn);
 	pt__apart(txn, left);
 	if (txn->unlinked.count) {
+		pt_port_note(PT_EVENT_REFUND, 0, NULL, ctx, txn->unlinked.count, 0);
 		atomic_fetch_sub_explicit(&ctx->table_pages, txn->unlinked.count,
 					  memory_order_relaxed);
 		pt_retire(txn->agent, ctx->geo.granule_shift, &txn->unlinked);

@@ -5,10 +5,11 @@
 /* By address: a copy made of single fields stalls on its way through the store buffer. */
 PT__INLINE void issue(const struct pt_ctx *ctx, const struct pt_tlbi *tlbi)
 {
-	if (pt_port_failpoint(PT_FP_TLBI_DROP, ctx->scope))
+	if (pt_port_failpoint(PT_FP_TLBI_DROP, ctx->scope)) {
+		pt_port_note(PT_EVENT_TLBI_DROPPED, 0, ctx->machine->mmu, ctx, 0, 0);
 		return;
-	if (ctx->machine->mmu)
-		pt_port_tlbi(ctx->machine->mmu, tlbi);
+	}
+	pt_port_tlbi(ctx->machine->mmu, tlbi);
 }
 
 void pt__tlbi_leaf(const struct pt_ctx *ctx, uint64_t ipa, int level)

@@ -193,8 +193,8 @@ PT__INLINE enum pt_outcome point(const struct point *p, unsigned gs)
 	}
 }
 
-enum pt_outcome pt_point(struct pt_agent *agent, struct pt_item *item, struct pt_effects *effects,
-			 struct pt_error *err)
+PT__INLINE enum pt_outcome admit_and_run(struct pt_agent *agent, struct pt_item *item,
+					 struct pt_effects *effects, struct pt_error *err)
 {
 	struct pt_ctx *ctx = item->ctx;
 	struct point p = {agent, item, effects, err, ctx};
@@ -206,5 +206,16 @@ enum pt_outcome pt_point(struct pt_agent *agent, struct pt_item *item, struct pt
 		return outcome == PT_PARKED ? outcome : fail(&p, outcome, PT_TTL_UNKNOWN);
 	outcome = PT__BY_GRANULE(&ctx->geo, point(&p, 12), point(&p, 14), point(&p, 16));
 	item->outcome = outcome;
+	return outcome;
+}
+
+enum pt_outcome pt_point(struct pt_agent *agent, struct pt_item *item, struct pt_effects *effects,
+			 struct pt_error *err)
+{
+	enum pt_outcome outcome;
+
+	pt_port_note(PT_EVENT_OP_BEGIN, PT_OP_POINT, item, item->ctx, item->ipa.v, item->size);
+	outcome = admit_and_run(agent, item, effects, err);
+	pt_port_note(PT_EVENT_OP_END, PT_OP_POINT, item, item->ctx, outcome, 0);
 	return outcome;
 }

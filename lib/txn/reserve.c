@@ -24,11 +24,13 @@ static enum pt_outcome charge(struct pt_ctx *ctx, uint64_t pages)
 			return PT_QUOTA;
 	} while (!atomic_compare_exchange_weak_explicit(
 		&ctx->table_pages, &now, now + pages, memory_order_relaxed, memory_order_relaxed));
+	pt_port_note(PT_EVENT_CHARGE, 0, NULL, ctx, pages, quota);
 	return PT_OK;
 }
 
 static void refund(struct pt_ctx *ctx, uint64_t pages)
 {
+	pt_port_note(PT_EVENT_REFUND, 0, NULL, ctx, pages, 0);
 	atomic_fetch_sub_explicit(&ctx->table_pages, pages, memory_order_relaxed);
 }
 

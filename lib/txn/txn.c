@@ -61,6 +61,7 @@ enum pt_outcome pt_ctx_destroy_begin(struct pt_txn *txn, struct pt_ctx *ctx,
 					 .size = UINT64_C(1) << ctx->geo.ipa_bits,
 					 .kind = PT_ITEM_UNMAP}};
 	pt_ledger_init(&txn->ledger, ctx);
+	pt_port_note(PT_EVENT_CTX_DYING, 0, txn, ctx, 0, 0);
 	pt_port_lock(
 		&machine->lock); /* orders it with claims: none is granted to others after this */
 	first = atomic_exchange(&ctx->state, PT_CTX_DYING) == PT_CTX_LIVE;
@@ -153,6 +154,7 @@ static enum pt_outcome commit_point(struct pt_txn *txn)
 	txn->generation = generation + 1;
 	if (txn->publish)
 		txn->replaced = pt_ctx_set_slots(ctx, txn->publish);
+	pt_port_note(PT_EVENT_OP_COMMIT, 0, txn, ctx, 0, 0);
 	txn->committed = true;
 	pt__rewind(txn);
 	txn->phase = PT_TXN_COMMIT;
@@ -215,6 +217,7 @@ static void end(struct pt_txn *txn)
 	struct pt_ctx *ctx = txn->item[0].ctx;
 
 	if (txn->teardown) {
+		pt_port_note(PT_EVENT_CTX_GONE, 0, txn, ctx, 0, 0);
 		pt_pool_put_root(txn->agent, ctx->geo.start_bytes,
 				 pt_pa_page(ctx->machine->port, ctx->root));
 		pt__claims_wake(ctx->machine);
@@ -243,6 +246,8 @@ static enum pt_outcome phase(struct pt_txn *txn, int64_t *left)
 	case PT_TXN_DRAIN:
 		if (!pt_grace_done(&txn->grace, machine))
 			return PT_MORE;
+		pt_port_note(PT_EVENT_CLAIM_DRAINED, 0, &txn->claim, txn->claim.ctx, txn->claim.lo,
+			     txn->claim.hi);
 		start_plan(txn);
 		return PT_OK;
 	case PT_TXN_PREPARE: return prepare(txn, left);
@@ -262,10 +267,8 @@ static enum pt_outcome phase(struct pt_txn *txn, int64_t *left)
 	return PT_OK;
 }
 
-enum pt_outcome pt_txn_step(struct pt_txn *txn, struct pt_agent *agent, uint32_t budget)
+static enum pt_outcome step(struct pt_txn *txn, struct pt_agent *agent, int64_t left)
 {
-	int64_t left = budget ? budget : 1;
-
 	txn->agent = agent;
 	if (txn->teardown) { /* the caller may have moved the transaction */
 		txn->item = &txn->whole;
@@ -284,12 +287,30 @@ enum pt_outcome pt_txn_step(struct pt_txn *txn, struct pt_agent *agent, uint32_t
 	return txn->error.code;
 }
 
+static void note_op(enum pt_event_kind kind, const struct pt_txn *txn, enum pt_outcome outcome)
+{
+	pt_port_note(kind, txn->teardown ? PT_OP_TEARDOWN : PT_OP_TXN, txn, txn->ledger.ctx,
+		     outcome, 0);
+}
+
+enum pt_outcome pt_txn_step(struct pt_txn *txn, struct pt_agent *agent, uint32_t budget)
+{
+	enum pt_outcome outcome;
+
+	note_op(PT_EVENT_OP_BEGIN, txn, PT_MORE);
+	outcome = step(txn, agent, budget ? budget : 1);
+	note_op(PT_EVENT_OP_END, txn, outcome);
+	return outcome;
+}
+
 bool pt_txn_abort(struct pt_txn *txn, struct pt_agent *agent)
 {
 	if (txn->committed || (txn->teardown && txn->phase != PT_TXN_DONE))
 		return false;
 	txn->agent = agent;
+	note_op(PT_EVENT_OP_BEGIN, txn, PT_MORE);
 	if (txn->phase != PT_TXN_DONE && txn->count)
 		give_back(txn);
+	note_op(PT_EVENT_OP_END, txn, PT_OK);
 	return true;
 }

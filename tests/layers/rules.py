@@ -20,7 +20,7 @@ SEES = {
 # that both work on; what a layer may call is decided by symbols, not by them.
 PUBLIC = {
     "types.h": "base", "outcome.h": "base",
-    "geometry.h": "arch", "desc.h": "arch", "tlbi.h": "arch", "decode.h": "arch",
+    "geometry.h": "arch", "desc.h": "arch", "tlbi.h": "arch", "event.h": "arch", "decode.h": "arch",
     "platform.h": "seam", "port.h": "port",
     "pool.h": "shape", "machine.h": "shape", "context.h": "shape", "walk.h": "shape",
     "txn.h": "txn", "fault.h": "s2", "owner.h": "owner", "dirty.h": "dirty", "nested.h": "nested",

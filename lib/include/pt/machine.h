@@ -101,6 +101,7 @@ static inline void pt_machine_use(struct pt_machine *machine, struct pt_agent *a
 	if (!(atomic_load_explicit(&machine->agents, memory_order_relaxed) & bit)) {
 		atomic_fetch_or(&machine->agents, bit);
 		pt_port_fence_full();
+		pt_port_note(PT_EVENT_MACHINE_USE, agent->id, machine, agent, 0, 0);
 	}
 }
 

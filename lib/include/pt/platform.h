@@ -14,34 +14,14 @@
  *   struct pt_port_mmu   the TLBs of one machine (host: a model of each vCPU's; EL2: nothing)
  *   struct pt_port_lock  a spin lock for short lists; zeroed: free
  *
- * In a checked build (PT_CHECKED) the same names show each write to a live descriptor to lib/check.
+ * In a checked build (PT_CHECKED) the same names make an event of <pt/event.h> each; in others
+ * pt_port_note() is empty.
  */
 /* clang-format on */
 #ifndef PT_PLATFORM_H
 #define PT_PLATFORM_H
 
-#include <pt/types.h>
-
-/* What a TLB invalidation names. `level` is the TTL hint: the level of the leaf that was there, or
- * PT_TTL_UNKNOWN. */
-enum pt_tlbi_kind {
-	PT_TLBI_IPA,   /* IPAS2E1IS for [ipa, ipa + size), one leaf, then VMALLE1IS */
-	PT_TLBI_RANGE, /* RIPAS2E1IS over [ipa, ipa + size), then VMALLE1IS */
-	PT_TLBI_VMID,  /* VMALLS12E1IS */
-	PT_TLBI_ALL,   /* ALLE1IS */
-	PT_TLBI_LOCAL, /* the faulting vCPU's own entries for [ipa, ipa + size), non-shareable
-			  (KVM's _ipa_nsh) */
-};
-
-struct pt_tlbi {
-	enum pt_tlbi_kind kind;
-	uint16_t vmid;
-	int8_t level;	 /* TTL hint, or PT_TTL_UNKNOWN when a table was removed */
-	bool last_level; /* IPAS2LE1: only leaves changed */
-	uint32_t vcpu;	 /* PT_TLBI_LOCAL: whose */
-	struct pt_ipa ipa;
-	uint64_t size; /* bytes */
-};
+#include <pt/event.h>
 
 /* Edges where a failure can be injected; in every build, one predicted branch each when nothing is
  * armed. */
@@ -81,6 +61,9 @@ enum pt_failpoint {
  *   pt_pte pt_pte_private(const pt_pte *slot);
  *       A plain load from a table that nobody else can reach.
  *
+ *   bool pt_pte_hw_cas(pt_pte *slot, pt_pte *old, pt_pte entry);
+ *       As pt_pte_cas(), by a model of the hardware: access flag and dirty state.
+ *
  * Order
  *   void pt_port_fence_store(void);
  *       DSB ISHST: private tables are complete before a link.
@@ -97,6 +80,13 @@ enum pt_failpoint {
  *       With its DSBs, in the order of checker rule T1; complete on return.
  *   void pt_port_dcache_clean_inval_poc(struct pt_port *port, struct pt_pa pa, uint64_t size);
  *   void pt_port_icache_inval_pou(struct pt_port *port, struct pt_pa pa, uint64_t size);
+ *
+ * What the seam cannot see (empty but in a checked build; the arguments have no side effects)
+ *   void pt_port_note(enum pt_event_kind kind, uint32_t arg, const void *at, const void *ctx,
+ *                     uint64_t lo, uint64_t hi);
+ *       One event; what the words say stands with its kind in <pt/event.h>.
+ *   void pt_port_note_ctx(const void *ctx, const struct pt_event_ctx *facts);
+ *       PT_EVENT_CTX_INIT.
  *
  * Failures
  *   bool pt_port_failpoint(unsigned point, uint64_t scope);

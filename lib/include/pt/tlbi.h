@@ -5,6 +5,27 @@
 
 #include <pt/geometry.h>
 
+/* What a TLB invalidation names. `level` is the TTL hint: the level of the leaf that was there, or
+ * PT_TTL_UNKNOWN. */
+enum pt_tlbi_kind {
+	PT_TLBI_IPA,   /* IPAS2E1IS for [ipa, ipa + size), one leaf, then VMALLE1IS */
+	PT_TLBI_RANGE, /* RIPAS2E1IS over [ipa, ipa + size), then VMALLE1IS */
+	PT_TLBI_VMID,  /* VMALLS12E1IS */
+	PT_TLBI_ALL,   /* ALLE1IS */
+	PT_TLBI_LOCAL, /* the faulting vCPU's own entries for [ipa, ipa + size), non-shareable
+			  (KVM's _ipa_nsh) */
+};
+
+struct pt_tlbi {
+	enum pt_tlbi_kind kind;
+	uint16_t vmid;
+	int8_t level;	 /* TTL hint, or PT_TTL_UNKNOWN when a table was removed */
+	bool last_level; /* IPAS2LE1: only leaves changed */
+	uint32_t vcpu;	 /* PT_TLBI_LOCAL: whose */
+	struct pt_ipa ipa;
+	uint64_t size; /* bytes */
+};
+
 /* One instruction: IPAS2E1 / IPAS2LE1 (an address), or RIPAS2E1 / RIPAS2LE1 (a range). */
 struct pt_tlbi_op {
 	bool range;

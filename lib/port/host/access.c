@@ -48,7 +48,7 @@ static bool bus_cas(void *arg, uint64_t pa, uint64_t old, uint64_t want)
 	uint64_t off;
 
 	return table_offset(port, pa, &off) &&
-	       pt_pte_cas(pt_port_table(port, pt_pa(pa)), &seen, want);
+	       pt_pte_hw_cas(pt_port_table(port, pt_pa(pa)), &seen, want);
 }
 
 static void walk(struct pt_ctx *ctx, uint64_t ipa, enum hw_access kind, bool el0, bool update,

@@ -148,10 +148,8 @@ static void invalidate(struct pt_port_mmu *mmu, struct scope who, const struct p
 		empty_range(mmu, who, tlbi);
 }
 
-void pt_port_tlbi(struct pt_port_mmu *mmu, const struct pt_tlbi *tlbi)
+void pt_host_tlbi(struct pt_port_mmu *mmu, const struct pt_tlbi *tlbi)
 {
-	if (!mmu)
-		return;
 	if (tlbi->kind == PT_TLBI_LOCAL) {
 		/* The vCPU's own doing: what another vCPU fills meanwhile is none of its business.
 		 */

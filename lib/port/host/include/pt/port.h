@@ -4,7 +4,7 @@
 #ifndef PT_PORT_H
 #define PT_PORT_H
 
-#include <pt/types.h>
+#include <pt/event.h>
 
 struct pt_port {
 	unsigned char *table_va; /* table memory, mapped once */
@@ -17,11 +17,77 @@ struct pt_port_lock {
 };
 
 struct pt_port_mmu;
-struct pt_tlbi;
 
 static inline pt_pte *pt_port_table(const struct pt_port *port, struct pt_pa table)
 {
 	return (pt_pte *)(void *)(port->table_va + (table.v - port->table_pa));
+}
+
+#ifdef PT_CHECKED
+/* What happens here goes through lib/check: lib/port/host/checked.c. */
+#include <pt/host/checked.h>
+
+static inline void pt_port_note(enum pt_event_kind kind, uint32_t arg, const void *at,
+				const void *ctx, uint64_t lo, uint64_t hi)
+{
+	pt_host_event(&(struct pt_event){.kind = (uint8_t)kind,
+					 .arg = arg,
+					 .at = (uintptr_t)at,
+					 .ctx = (uintptr_t)ctx,
+					 .lo = lo,
+					 .hi = hi});
+}
+
+static inline void pt_port_note_ctx(const void *ctx, const struct pt_event_ctx *facts)
+{
+	pt_host_event(&(struct pt_event){
+		.kind = PT_EVENT_CTX_INIT, .ctx = (uintptr_t)ctx, .facts = facts});
+}
+
+static inline pt_pte pt_pte_load(const pt_pte *slot)
+{
+	return pt_host_event_load(slot, PT_EVENT_LOAD);
+}
+
+static inline void pt_pte_store(pt_pte *slot, pt_pte entry)
+{
+	pt_host_event_store(slot, entry, PT_EVENT_STORE);
+}
+
+static inline void pt_pte_store_release(pt_pte *slot, pt_pte entry)
+{
+	pt_host_event_store(slot, entry, PT_EVENT_STORE_RELEASE);
+}
+
+static inline bool pt_pte_cas(pt_pte *slot, pt_pte *old, pt_pte entry)
+{
+	return pt_host_event_cas(slot, old, entry, PT_EVENT_CAS);
+}
+
+static inline bool pt_pte_hw_cas(pt_pte *slot, pt_pte *old, pt_pte entry)
+{
+	return pt_host_event_cas(slot, old, entry, PT_EVENT_HW_CAS);
+}
+
+static inline void pt_pte_init(pt_pte *slot, pt_pte entry)
+{
+	pt_host_event_store(slot, entry, PT_EVENT_INIT);
+}
+
+static inline pt_pte pt_pte_private(const pt_pte *slot)
+{
+	return pt_host_event_load(slot, PT_EVENT_PRIVATE);
+}
+#else
+static inline void pt_port_note(enum pt_event_kind kind, uint32_t arg, const void *at,
+				const void *ctx, uint64_t lo, uint64_t hi)
+{
+	(void)kind, (void)arg, (void)at, (void)ctx, (void)lo, (void)hi;
+}
+
+static inline void pt_port_note_ctx(const void *ctx, const struct pt_event_ctx *facts)
+{
+	(void)ctx, (void)facts;
 }
 
 static inline pt_pte pt_pte_load(const pt_pte *slot)
@@ -29,37 +95,26 @@ static inline pt_pte pt_pte_load(const pt_pte *slot)
 	return __atomic_load_n(slot, __ATOMIC_ACQUIRE);
 }
 
-/* The checked build shows each write to a live descriptor to lib/check: see <pt/check.h>. */
-#ifdef PT_CHECKED
-#define PT_CHECKED_OLD(slot) __atomic_load_n(slot, __ATOMIC_RELAXED)
-void pt_host_checked_write(const pt_pte *slot, pt_pte old, pt_pte entry, unsigned how);
-#else
-#define PT_CHECKED_OLD(slot) 0
-static inline void pt_host_checked_write(const pt_pte *slot, pt_pte old, pt_pte entry, unsigned how)
-{
-	(void)slot, (void)old, (void)entry, (void)how;
-}
-#endif
-
 static inline void pt_pte_store(pt_pte *slot, pt_pte entry)
 {
-	pt_host_checked_write(slot, PT_CHECKED_OLD(slot), entry, 0);
 	__atomic_store_n(slot, entry, __ATOMIC_RELAXED);
 }
 
 static inline void pt_pte_store_release(pt_pte *slot, pt_pte entry)
 {
-	pt_host_checked_write(slot, PT_CHECKED_OLD(slot), entry, 1);
 	__atomic_store_n(slot, entry, __ATOMIC_RELEASE);
 }
 
 static inline bool pt_pte_cas(pt_pte *slot, pt_pte *old, pt_pte entry)
 {
-	if (!__atomic_compare_exchange_n(slot, old, entry, false, __ATOMIC_ACQ_REL,
-					 __ATOMIC_ACQUIRE))
-		return false;
-	pt_host_checked_write(slot, *old, entry, 2);
-	return true;
+	return __atomic_compare_exchange_n(slot, old, entry, false, __ATOMIC_ACQ_REL,
+					   __ATOMIC_ACQUIRE);
+}
+
+/* The hardware's own: the access flag and the dirty state. */
+static inline bool pt_pte_hw_cas(pt_pte *slot, pt_pte *old, pt_pte entry)
+{
+	return pt_pte_cas(slot, old, entry);
 }
 
 static inline void pt_pte_init(pt_pte *slot, pt_pte entry)
@@ -71,6 +126,7 @@ static inline pt_pte pt_pte_private(const pt_pte *slot)
 {
 	return *slot;
 }
+#endif
 
 /* TSan does not model fences: there, an exchange on a local orders the CPU, and every publication
  * is a release or an exchange by itself. */
@@ -84,6 +140,7 @@ static inline pt_pte pt_pte_private(const pt_pte *slot)
 
 static inline void pt_port_fence_store(void)
 {
+	pt_port_note(PT_EVENT_FENCE_STORE, 0, NULL, NULL, 0, 0);
 #ifndef PT_PORT_TSAN
 	atomic_thread_fence(memory_order_release);
 #endif
@@ -91,6 +148,7 @@ static inline void pt_port_fence_store(void)
 
 static inline void pt_port_fence_full(void)
 {
+	pt_port_note(PT_EVENT_FENCE_FULL, 0, NULL, NULL, 0, 0);
 #ifdef PT_PORT_TSAN
 	atomic_uint here = 0;
 
@@ -102,6 +160,7 @@ static inline void pt_port_fence_full(void)
 
 static inline void pt_port_relax(void)
 {
+	pt_port_note(PT_EVENT_RELAX, 0, NULL, NULL, 0, 0);
 #if defined(__x86_64__) || defined(__i386__)
 	__builtin_ia32_pause();
 #endif
@@ -109,35 +168,48 @@ static inline void pt_port_relax(void)
 
 static inline void pt_port_lock(struct pt_port_lock *lock)
 {
+	pt_port_note(PT_EVENT_LOCK, 0, lock, NULL, 0, 0);
 	while (atomic_flag_test_and_set_explicit(&lock->held, memory_order_acquire))
 		pt_port_relax();
+	pt_port_note(PT_EVENT_LOCKED, 0, lock, NULL, 0, 0);
 }
 
 static inline void pt_port_unlock(struct pt_port_lock *lock)
 {
+	pt_port_note(PT_EVENT_UNLOCK, 0, lock, NULL, 0, 0);
 	atomic_flag_clear_explicit(&lock->held, memory_order_release);
 }
 
 void pt_port_zero(void *at, size_t bytes);
-void pt_port_tlbi(struct pt_port_mmu *mmu, const struct pt_tlbi *tlbi);
+void pt_host_tlbi(struct pt_port_mmu *mmu, const struct pt_tlbi *tlbi);
 
-/* The host's memory is coherent and its caches are not modelled: nothing to do, counted in a
- * checked build. */
+/* No MMU: a machine without vCPUs. */
+static inline void pt_port_tlbi(struct pt_port_mmu *mmu, const struct pt_tlbi *tlbi)
+{
+#ifdef PT_CHECKED
+	pt_host_event_tlbi(mmu, tlbi);
+#else
+	if (mmu)
+		pt_host_tlbi(mmu, tlbi);
+#endif
+}
+
+/* The host's memory is coherent and its caches are not modelled: nothing to do. */
 static inline void pt_port_dcache_clean_inval_poc(struct pt_port *port, struct pt_pa pa,
 						  uint64_t size)
 {
-	(void)port, (void)pa, (void)size;
+	(void)port;
+	pt_port_note(PT_EVENT_DCACHE, 0, NULL, NULL, pa.v, size);
 }
 
 static inline void pt_port_icache_inval_pou(struct pt_port *port, struct pt_pa pa, uint64_t size)
 {
-	(void)port, (void)pa, (void)size;
+	(void)port;
+	pt_port_note(PT_EVENT_ICACHE, 0, NULL, NULL, pa.v, size);
 }
 
 /* Bit n: failpoint n is armed. Zero nearly always: one predicted branch. */
 extern _Atomic uint32_t pt_host_failpoints_armed;
-/* Writes seen by the checker since the start; 0 in a build without it. */
-uint64_t pt_host_checked_events(void);
 bool pt_host_failpoint_hit(unsigned point, uint64_t scope);
 
 static inline bool pt_port_failpoint(unsigned point, uint64_t scope)

@@ -3,7 +3,7 @@
 #ifndef PT_PORT_H
 #define PT_PORT_H
 
-#include <pt/types.h>
+#include <pt/event.h>
 
 struct pt_port {
 	uint64_t table_pa, table_bytes;
@@ -14,7 +14,6 @@ struct pt_port_lock {
 };
 
 struct pt_port_mmu;
-struct pt_tlbi;
 
 pt_pte *pt_port_table(const struct pt_port *port, struct pt_pa table);
 pt_pte pt_pte_load(const pt_pte *slot);
@@ -22,6 +21,7 @@ pt_pte pt_pte_private(const pt_pte *slot);
 void pt_pte_store(pt_pte *slot, pt_pte entry);
 void pt_pte_store_release(pt_pte *slot, pt_pte entry);
 bool pt_pte_cas(pt_pte *slot, pt_pte *old, pt_pte entry);
+bool pt_pte_hw_cas(pt_pte *slot, pt_pte *old, pt_pte entry);
 void pt_pte_init(pt_pte *slot, pt_pte entry);
 void pt_port_fence_store(void);
 void pt_port_fence_full(void);
@@ -32,6 +32,9 @@ void pt_port_zero(void *at, size_t bytes);
 void pt_port_tlbi(struct pt_port_mmu *mmu, const struct pt_tlbi *tlbi);
 void pt_port_dcache_clean_inval_poc(struct pt_port *port, struct pt_pa pa, uint64_t size);
 void pt_port_icache_inval_pou(struct pt_port *port, struct pt_pa pa, uint64_t size);
+void pt_port_note(enum pt_event_kind kind, uint32_t arg, const void *at, const void *ctx,
+		  uint64_t lo, uint64_t hi);
+void pt_port_note_ctx(const void *ctx, const struct pt_event_ctx *facts);
 bool pt_port_failpoint(unsigned point, uint64_t scope);
 
 #endif

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Events of the platform seam: what a checked build (PT_CHECKED) shows to the runtime checker
+ * <pt/check.h>, one at a time and in one order. In other builds nothing of this is left.
+ *
+ * The port makes most of them itself, since there is no other way to a table than through it. What
+ * the seam cannot see (operations, claims, contexts) lib announces by pt_port_note(). An event is
+ * made just before what it tells happens, unless it says otherwise.
+ */
+#ifndef PT_EVENT_H
+#define PT_EVENT_H
+
+#include <pt/tlbi.h>
+
+/* clang-format off */
+enum pt_event_kind {
+	PT_EVENT_NONE,
+	/* Descriptors. at: the slot; lo: what it holds, hi: what is written. */
+	PT_EVENT_INIT,          /* pt_pte_init() */
+	PT_EVENT_STORE,         /* pt_pte_store() */
+	PT_EVENT_STORE_RELEASE, /* pt_pte_store_release() */
+	PT_EVENT_CAS,           /* pt_pte_cas(); lo is what was expected. arg 1: it lost */
+	PT_EVENT_HW_CAS,        /* the same, of a hardware walk: access flag and dirty state */
+	PT_EVENT_LOAD,          /* pt_pte_load() */
+	PT_EVENT_PRIVATE,       /* pt_pte_private() */
+
+	/* Order. */
+	PT_EVENT_FENCE_STORE,
+	PT_EVENT_FENCE_FULL,
+	PT_EVENT_RELAX,         /* pt_port_relax(), also at each turn of a lock that is taken */
+	PT_EVENT_LOCK,          /* at: the lock; arg: enum pt_lock_class */
+	PT_EVENT_LOCKED,        /* after it was taken */
+	PT_EVENT_UNLOCK,
+
+	/* TLBs and caches. */
+	PT_EVENT_TLBI,          /* at: the MMU; tlbi. With its DSBs; complete at PT_EVENT_TLBI_DONE */
+	PT_EVENT_TLBI_OPERAND,  /* between the two: lo: register operand; arg: 1 a range, 0 an address */
+	PT_EVENT_TLBI_DONE,     /* as PT_EVENT_TLBI */
+	PT_EVENT_TLBI_DROPPED,  /* in place of the first two: a failpoint. ctx */
+	PT_EVENT_DCACHE,        /* lo: PA, hi: size */
+	PT_EVENT_ICACHE,
+	/* Single instructions, of a port that issues them one by one. at: the MMU. */
+	PT_EVENT_DSB,           /* arg: 0 ISH, 1 ISHST, 2 NSH */
+	PT_EVENT_TLBI_S2,       /* tlbi: IPAS2E1IS or RIPAS2E1IS */
+	PT_EVENT_TLBI_S1,       /* tlbi: VMALLE1IS */
+	PT_EVENT_TLBI_S12,      /* tlbi: VMALLS12E1IS or ALLE1IS */
+
+	/* Table memory. at: its first byte as the CPU sees it; lo: bytes. */
+	PT_EVENT_MEMORY,        /* handed to a pool; ctx: the world */
+	PT_EVENT_MEMORY_GONE,   /* unmapped */
+	PT_EVENT_PAGE_GET,      /* out of the pool. arg: 1 it is all zero; ctx: the agent's world */
+	PT_EVENT_PAGE_PUT,      /* back in the pool. arg: 1 it is all zero */
+	PT_EVENT_ZERO,          /* pt_port_zero() */
+	PT_EVENT_CHARGE,        /* quota taken. ctx; lo: pages, hi: the quota */
+	PT_EVENT_REFUND,        /* quota given back. ctx; lo: pages */
+	PT_EVENT_POOL_USED,     /* lo: bytes that the pool counts as handed out; ctx: the world */
+
+	/* Agents. at: the agent; arg: its id; ctx: the world. */
+	PT_EVENT_AGENT_JOIN,
+	PT_EVENT_AGENT_LEAVE,
+	PT_EVENT_SECTION_BEGIN,
+	PT_EVENT_SECTION_BEGUN, /* after its fence */
+	PT_EVENT_SECTION_END,
+	PT_EVENT_MACHINE_USE,   /* after it is noted. at: the machine; arg: the agent's id */
+
+	/* Claims. at: the claim; ctx; lo, hi: the range, inclusive; arg: 1 shared. */
+	PT_EVENT_CLAIM_ASK,
+	PT_EVENT_CLAIM,         /* published: holds off points and claims */
+	PT_EVENT_CLAIM_DRAINED, /* its owner goes on */
+	PT_EVENT_CLAIM_SHRINK,  /* lo: the new lower end */
+	PT_EVENT_CLAIM_RELEASE,
+	PT_EVENT_CLAIM_CANCEL,  /* left the queue */
+
+	/* Operations. at: the object that is stepped; ctx; arg: enum pt_op_kind. */
+	PT_EVENT_OP_BEGIN,      /* a step of it begins */
+	PT_EVENT_OP_COMMIT,     /* its commit point has passed */
+	PT_EVENT_OP_END,        /* the step ends. lo: enum pt_outcome */
+	PT_EVENT_WAKE,          /* a callback of a waiter */
+	PT_EVENT_WAIT,          /* the thread is about to wait for something outside */
+	PT_EVENT_TRANSPORT,     /* ... or hands something to a client */
+
+	/* Contexts. ctx. */
+	PT_EVENT_CTX_INIT,      /* facts */
+	PT_EVENT_CTX_DYING,
+	PT_EVENT_CTX_GONE,      /* its start tables go back next */
+	PT_EVENT_CTX_ACTIVATE,  /* a vCPU uses it. at: the MMU; arg: vCPU; lo: root; hi: VMID */
+	PT_EVENT_CTX_DEACTIVATE,
+
+	/* Dirty logs. at: the log; ctx; lo, hi: IPAs, inclusive. */
+	PT_EVENT_DIRTY_START,   /* the log takes marks */
+	PT_EVENT_DIRTY_ARMED,   /* nothing in the range is writable without a mark */
+	PT_EVENT_DIRTY_MARK,
+	PT_EVENT_DIRTY_CLEAR,   /* read and cleared */
+	PT_EVENT_DIRTY_STOP,
+	PT_EVENT_KINDS
+};
+
+/* Global order of locks (rule L1): one is taken only while all that are held have a smaller class. */
+enum pt_lock_class {
+	PT_LOCK_SESSION = 1,
+	PT_LOCK_REGISTRY,
+	PT_LOCK_CONTEXT,
+	PT_LOCK_OWNER,          /* frames, by address */
+	PT_LOCK_CLAIM,          /* the wait queue of a machine */
+	PT_LOCK_POOL,
+	PT_LOCK_LEAF,           /* nothing is taken inside */
+	PT_LOCK_CLASSES
+};
+
+enum pt_op_kind {
+	PT_OP_POINT = 1,
+	PT_OP_FAULT,
+	PT_OP_TXN,
+	PT_OP_TEARDOWN,
+	PT_OP_UPKEEP,
+	PT_OP_DIRTY,
+	PT_OP_KINDS
+};
+/* clang-format on */
+
+/* What the checker has to know of a context. */
+struct pt_event_ctx {
+	struct pt_geometry geo;
+	uint64_t machine, mmu;	/* ids */
+	uint64_t root, root_va; /* PA of the start tables, and where the CPU sees them */
+	uint64_t scope;
+	uint64_t quota;
+	uint16_t vmid;
+	uint8_t attrs, vtcr_flags;
+	uint8_t bbm; /* FEAT_BBM level */
+};
+
+/*
+ * One event. Ids are addresses of objects; they are compared, never followed. `agent` and `op` are
+ * filled in by the port: the agent whose section it is, and the operation that it steps; 0: none.
+ */
+struct pt_event {
+	uint8_t kind; /* enum pt_event_kind */
+	uint32_t arg;
+	uint64_t agent, op;
+	uint64_t at, ctx, lo, hi;
+	const struct pt_tlbi *tlbi;	  /* TLB events; valid during the call */
+	const struct pt_event_ctx *facts; /* PT_EVENT_CTX_INIT; valid during the call */
+};
+
+#endif

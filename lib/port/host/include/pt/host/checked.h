@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The checked build of the host port: each event of the seam goes to the hook, and then, together
+ * with its effect and under one lock, to lib/check. Built without PT_CHECKED, none of it is called.
+ */
+#ifndef PT_HOST_CHECKED_H
+#define PT_HOST_CHECKED_H
+
+#include <pt/event.h>
+
+struct pt_port_mmu;
+
+/*
+ * Called with each event before it takes effect, under no lock: may run other agents meanwhile.
+ * Set it while no other thread uses lib. lo of a descriptor's event is what the slot held then.
+ */
+extern void (*pt_host_event_hook)(const struct pt_event *event);
+
+/*
+ * Who runs here: set by PT_EVENT_SECTION_* and PT_EVENT_OP_*. A scheduler of fibres on one thread
+ * swaps it with them.
+ */
+struct pt_host_self {
+	uint64_t agent, op;
+};
+extern _Thread_local struct pt_host_self pt_host_self;
+
+/* Events since the start. */
+uint64_t pt_host_events(void);
+
+/* One event whose effect, if it has one, is somewhere else. */
+void pt_host_event(const struct pt_event *event);
+
+/* Descriptor writes: event and effect are one. */
+void pt_host_event_store(pt_pte *slot, pt_pte entry, enum pt_event_kind kind);
+bool pt_host_event_cas(pt_pte *slot, pt_pte *old, pt_pte entry, enum pt_event_kind kind);
+/* TLBI, its operands, and TLBI_DONE, with pt_host_tlbi() between. */
+void pt_host_event_tlbi(struct pt_port_mmu *mmu, const struct pt_tlbi *tlbi);
+pt_pte pt_host_event_load(const pt_pte *slot, enum pt_event_kind kind);
+
+#endif
