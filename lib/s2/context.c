@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Contexts: creation, register values, memslots. */
+/* Contexts: creation, register values. */
 #include "../txn/internal.h"
 
 static void note_context(const struct pt_ctx *ctx)
@@ -36,7 +36,8 @@ enum pt_outcome pt_ctx_init(struct pt_ctx *ctx, struct pt_agent *agent, struct p
 			       .root = pt_page_pa(machine->port, root),
 			       .vmid = vmid,
 			       .attrs = (uint8_t)attrs,
-			       .vtcr_flags = (uint8_t)vtcr_flags};
+			       .vtcr_flags = (uint8_t)vtcr_flags,
+			       .bbm = (uint8_t)PT_ATTR_BBM_OF(attrs)};
 	ctx->fault_attrs = pt_leaf_attrs(geo, PT_PROT_R, attrs);
 	atomic_store_explicit(&ctx->generation, 1, memory_order_relaxed);
 	atomic_store_explicit(&ctx->quota_pages, quota_pages, memory_order_relaxed);
@@ -52,22 +53,4 @@ uint64_t pt_ctx_vtcr(const struct pt_ctx *ctx)
 uint64_t pt_ctx_vttbr(const struct pt_ctx *ctx)
 {
 	return pt_geometry_vttbr(&ctx->geo, ctx->root, ctx->vmid);
-}
-
-const struct pt_slot *pt_slot_find(const struct pt_slots *slots, uint64_t ipa)
-{
-	uint32_t lo = 0, hi = slots ? slots->count : 0;
-
-	while (lo < hi) {
-		uint32_t mid = lo + (hi - lo) / 2;
-		const struct pt_slot *slot = &slots->slot[mid];
-
-		if (ipa < slot->ipa)
-			hi = mid;
-		else if (ipa - slot->ipa >= slot->size)
-			lo = mid + 1;
-		else
-			return slot;
-	}
-	return NULL;
 }

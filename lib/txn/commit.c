@@ -2,6 +2,7 @@
 /* Commit: carries out what prepare reserved for, in bounded steps that leave no stale translation
  * behind. */
 #include "range.h"
+#include "resize.h"
 
 void pt__rewind(struct pt_txn *txn)
 {
@@ -111,24 +112,9 @@ enum pt_outcome pt__commit(struct pt_txn *txn, int64_t *left)
 
 void pt__split(struct pt_txn *txn, const struct pt__range *r, const struct pt__at *at)
 {
-	const struct pt_geometry *g = &r->ctx->geo;
-	struct pt_pa pa = pt_page_pa(r->ctx->machine->port, pt__reserved(txn));
-	pt_pte *child = pt__table(r->ctx, pa.v);
-	int level = at->level + 1;
-	uint64_t size = pt_level_size(g, level), base = txn->cursor & ~pt__mask(r, at->level);
-	uint64_t oa = pt_pte_to_oa(g, at->entry).v;
-	/* Rights, memory type, access flag and software bits go on (B13); block-only bits do not.
-	 */
-	pt_pte attrs = at->entry & ~(pt_oa_mask(g) | PT_PTE_CONTIGUOUS | PT_PTE_TYPE);
+	struct pt__resize rs = {r->ctx, &txn->ledger, &txn->effects};
+	struct pt_page page = pt__reserved(txn);
 
-	for (unsigned i = 0; i < pt_table_entries(g); i++)
-		pt_pte_init(child + i, pt_leaf(g, pt_pa(oa + i * size), attrs, level));
-	pt_pte_store(at->slot, PT_PTE_LOCKED);
-	pt_ledger_add(&txn->ledger, base, base | pt__mask(r, at->level), at->level, false);
-	pt__flush(txn);
-	pt_pte_store_release(at->slot, pt_table_desc(g, pa));
-	txn->effects.blocks_split++;
-	txn->effects.tables_added++;
-	txn->effects.leaves_removed++;
-	txn->effects.leaves_written += pt_table_entries(g);
+	pt__split_blocks(&rs, at->slot, txn->cursor & ~pt__mask(r, at->level), at->level, &page, 1);
+	txn->flushed = true;
 }

@@ -155,7 +155,7 @@ void pt__rewind(struct pt_txn *txn);
 void pt__commit_map(struct pt_txn *txn, const struct pt__range *r, int64_t *left);
 void pt__commit_clear(struct pt_txn *txn, const struct pt__range *r, int64_t *left);
 void pt__commit_rewrite(struct pt_txn *txn, const struct pt__range *r, int64_t *left);
-/* Replaces a block by a table of the same mappings, by break-before-make. */
+/* Replaces the block around the cursor by a table of the same mappings (see resize.h). */
 void pt__split(struct pt_txn *txn, const struct pt__range *r, const struct pt__at *at);
 
 /* apart.c: unlinked subtrees. `holes`: count their empty entries as holes. */

@@ -47,6 +47,7 @@ struct pt_ctx {
 	uint16_t vmid;	    /* anyone */
 	uint8_t attrs;	    /* anyone: PT_ATTR_* */
 	uint8_t vtcr_flags; /* anyone: PT_VTCR_* */
+	uint8_t bbm;	    /* anyone: FEAT_BBM level, 0 to 2 */
 	_Atomic uint32_t state;
 	pt_pte fault_attrs; /* of a leaf that a fault installs, read-only and without execute */
 	uint64_t scope;	    /* anyone: the owner's handle for failpoints and traces */
@@ -67,7 +68,7 @@ struct pt_ctx {
  * Makes an empty live context; takes its start tables from the agent's pool. PT_OK or PT_NO_MEMORY.
  * `geo` was made by pt_geometry_init() with pa_bits <= machine->pa_bits. quota_pages counts table
  * pages below the start tables; UINT64_MAX: no limit. VMIDs are the caller's (unique in the
- * machine, V1).
+ * machine, V1). attrs: PT_ATTR_*; their FEAT_BBM level is at most 2.
  */
 enum pt_outcome pt_ctx_init(struct pt_ctx *ctx, struct pt_agent *agent, struct pt_machine *machine,
 			    const struct pt_geometry *geo, unsigned attrs, unsigned vtcr_flags,

@@ -26,9 +26,12 @@
 #define PT_PTE_LOCKED                                                                              \
 	(UINT64_C(1) << 60) /* between break and make; cleared only by its operation */
 
-/* Options of a context that change encodings. */
-#define PT_ATTR_FWB 0x1u /* HCR_EL2.FWB: MemAttr as FEAT_S2FWB defines it */
-#define PT_ATTR_XNX 0x2u /* FEAT_XNX: execute at EL1 and EL0 apart */
+/* What the CPUs that run a context have: the encodings, and how a live mapping may change its size.
+ */
+#define PT_ATTR_FWB	      0x1u /* HCR_EL2.FWB: MemAttr as FEAT_S2FWB defines it */
+#define PT_ATTR_XNX	      0x2u /* FEAT_XNX: execute at EL1 and EL0 apart */
+#define PT_ATTR_BBM(level)    ((unsigned)(level) << 4) /* FEAT_BBM: level 0, 1 or 2 */
+#define PT_ATTR_BBM_OF(attrs) ((attrs) >> 4 & 3)
 
 static inline bool pt_pte_valid(pt_pte e)
 {

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The one place where a mapping changes its size while its translation stays: block to table and
+ * back. */
+#include "resize.h"
+
+/*
+ * FEAT_BBM (Arm ARM D8.16.2) says how live entries may change their size only:
+ *
+ *   level 0  break, invalidate, make
+ *   level 1  the block gets nT, which keeps it from clashing in a TLB; invalidate; then block and
+ * table change places live level 2  they change places live
+ *
+ * At 1 and 2 the last invalidation stays in the ledger: it precedes the reply, and until then a
+ * vCPU may take a TLB conflict abort. A fold where hardware updates descriptors is always broken
+ * first: an update of a leaf in the table that goes would be lost.
+ */
+
+static bool hardware_writes(const struct pt_ctx *ctx)
+{
+	return ctx->vtcr_flags & (PT_VTCR_HA | PT_VTCR_HD);
+}
+
+static void owe(const struct pt__resize *rs, uint64_t base, uint64_t bytes, int level, bool table)
+{
+	pt_ledger_add(rs->ledger, base, base + bytes - 1, level, table);
+}
+
+static void flush(const struct pt__resize *rs)
+{
+	rs->effects->tlbis += pt_ledger_discharge(rs->ledger);
+}
+
+/* The leaves of `level` that say what `block` says. Rights, memory type, access flag, DBM and
+ * software bits go on (B13); block-only bits do not. */
+static void fill(const struct pt_ctx *ctx, pt_pte *child, pt_pte block, int level)
+{
+	const struct pt_geometry *g = &ctx->geo;
+	uint64_t size = pt_level_size(g, level), oa = pt_pte_to_oa(g, block).v;
+	pt_pte attrs = block & ~(pt_oa_mask(g) | PT_PTE_CONTIGUOUS | PT_PTE_TYPE);
+	unsigned entries = pt_table_entries(g);
+	pt_pte leaf;
+
+	oa &= ~(pt_level_size(g, level - 1) - 1);
+	leaf = pt_leaf(g, pt_pa(oa), attrs, level);
+	if (pt__wide(g)) {
+		for (unsigned i = 0; i < entries; i++)
+			pt_pte_init(child + i, pt_leaf(g, pt_pa(oa + i * size), attrs, level));
+		return;
+	}
+	for (unsigned i = 0; i < entries; i++, leaf += size)
+		pt_pte_init(child + i, leaf);
+}
+
+static void fill_page(const struct pt_ctx *ctx, struct pt_page page, pt_pte block, int level)
+{
+	fill(ctx, pt__table(ctx, pt_page_pa(ctx->machine->port, page).v), block, level);
+}
+
+static pt_pte linking(const struct pt_ctx *ctx, struct pt_page page)
+{
+	return pt_table_desc(&ctx->geo, pt_page_pa(ctx->machine->port, page));
+}
+
+/* Sets and clears bits of an entry that only hardware changes beside us, or takes it out (`bits`
+ * all); returns what stood there. */
+static pt_pte change(const struct pt_ctx *ctx, pt_pte *slot, pt_pte clear, pt_pte set)
+{
+	pt_pte old = pt_pte_load(slot);
+
+	if (!hardware_writes(ctx)) {
+		pt_pte_store(slot, (old & ~clear) | set);
+		return old;
+	}
+	while (!pt_pte_cas(slot, &old, (old & ~clear) | set))
+		pt_port_relax();
+	return old;
+}
+
+static void split_broken(const struct pt__resize *rs, pt_pte *slot, uint64_t base, int level,
+			 const struct pt_page *page, unsigned n)
+{
+	const struct pt_ctx *ctx = rs->ctx;
+	pt_pte read[PT_RESIZE_BATCH];
+
+	for (unsigned i = 0; i < n; i++) {
+		read[i] = pt_pte_load(slot + i);
+		fill_page(ctx, page[i], read[i], level + 1);
+	}
+	for (unsigned i = 0; i < n; i++) {
+		pt_pte old = change(ctx, slot + i, ~UINT64_C(0), PT_PTE_LOCKED);
+
+		if (old != read[i])
+			fill_page(ctx, page[i], old, level + 1);
+	}
+	owe(rs, base, n * pt_level_size(&ctx->geo, level), level, false);
+	flush(rs);
+	for (unsigned i = 0; i < n; i++)
+		pt_pte_store_release(slot + i, linking(ctx, page[i]));
+}
+
+/* What hardware sets in the block until the table stands in its place is copied, too. */
+static void exchange(const struct pt_ctx *ctx, pt_pte *slot, struct pt_page page, int level)
+{
+	pt_pte old = pt_pte_load(slot);
+
+	fill_page(ctx, page, old, level + 1);
+	if (!hardware_writes(ctx)) {
+		pt_pte_store_release(slot, linking(ctx, page));
+		return;
+	}
+	while (!pt_pte_cas(slot, &old, linking(ctx, page)))
+		fill_page(ctx, page, old, level + 1);
+}
+
+static void split_live(const struct pt__resize *rs, pt_pte *slot, uint64_t base, int level,
+		       const struct pt_page *page, unsigned n)
+{
+	uint64_t bytes = n * pt_level_size(&rs->ctx->geo, level);
+
+	if (rs->ctx->bbm == 1) {
+		for (unsigned i = 0; i < n; i++)
+			change(rs->ctx, slot + i, 0, PT_PTE_NT);
+		owe(rs, base, bytes, level, false);
+		flush(rs);
+	}
+	for (unsigned i = 0; i < n; i++)
+		exchange(rs->ctx, slot + i, page[i], level);
+	owe(rs, base, bytes, level, false);
+}
+
+void pt__split_blocks(const struct pt__resize *rs, pt_pte *slot, uint64_t base, int level,
+		      const struct pt_page *page, unsigned n)
+{
+	(rs->ctx->bbm ? split_live : split_broken)(rs, slot, base, level, page, n);
+	rs->effects->blocks_split += n;
+	rs->effects->tables_added += n;
+	rs->effects->leaves_removed += n;
+	rs->effects->leaves_written += (uint64_t)n * pt_table_entries(&rs->ctx->geo);
+}
+
+/* Bits in which the leaves of a block or group may differ: the whole has their OR. With DBM a leaf
+ * is writable whatever S2AP[1] says, which holds the dirty state then. */
+static pt_pte united(pt_pte leaf)
+{
+	return PT_PTE_AF | (leaf & PT_PTE_DBM ? PT_PTE_S2AP_W : 0);
+}
+
+pt_pte pt__fold_block(const struct pt_ctx *ctx, pt_pte table, int level)
+{
+	const struct pt_geometry *g = &ctx->geo;
+	const pt_pte *slot = pt__table(ctx, pt_pte_to_oa(g, table).v);
+	uint64_t size = pt_level_size(g, level + 1);
+	unsigned entries = pt_table_entries(g);
+	pt_pte first = pt_pte_load(slot), any = first, unite = united(first), attrs;
+	uint64_t oa = pt_pte_to_oa(g, first).v;
+
+	if (!pt_pte_is_leaf(first, level + 1) || oa & (pt_level_size(g, level) - 1))
+		return 0;
+	attrs = first & ~(pt_oa_mask(g) | PT_PTE_CONTIGUOUS | PT_PTE_TYPE);
+	for (unsigned i = 1; i < entries; i++) {
+		pt_pte e = pt_pte_load(slot + i);
+		pt_pte want = pt_leaf(g, pt_pa(oa + i * size), attrs, level + 1);
+
+		if ((e ^ want) & ~(unite | PT_PTE_CONTIGUOUS))
+			return 0;
+		any |= e;
+	}
+	return pt_leaf(g, pt_pa(oa), attrs | (any & unite), level);
+}
+
+static void fold_broken(const struct pt__resize *rs, const struct pt_upkeep_fold *fold, unsigned n)
+{
+	const struct pt_ctx *ctx = rs->ctx;
+
+	for (unsigned i = 0; i < n; i++) {
+		pt_pte_store(fold[i].slot, PT_PTE_LOCKED);
+		owe(rs, fold[i].base, pt_level_size(&ctx->geo, fold[i].level), fold[i].level, true);
+	}
+	flush(rs);
+	for (unsigned i = 0; i < n; i++) {
+		/* Since the flush nothing reaches the table any more: what hardware set is final.
+		 */
+		pt_pte block = hardware_writes(ctx)
+				       ? pt__fold_block(ctx, fold[i].table, fold[i].level)
+				       : fold[i].block;
+
+		pt_pte_store_release(fold[i].slot, block);
+	}
+}
+
+static void fold_live(const struct pt__resize *rs, const struct pt_upkeep_fold *fold, unsigned n)
+{
+	const struct pt_ctx *ctx = rs->ctx;
+	bool mark = ctx->bbm == 1;
+
+	for (unsigned i = 0; i < n; i++) {
+		pt_pte_store_release(fold[i].slot, fold[i].block | (mark ? PT_PTE_NT : 0));
+		owe(rs, fold[i].base, pt_level_size(&ctx->geo, fold[i].level), fold[i].level, true);
+	}
+	if (!mark)
+		return;
+	flush(rs);
+	for (unsigned i = 0; i < n; i++)
+		pt_pte_store(fold[i].slot, fold[i].block);
+}
+
+void pt__fold_tables(const struct pt__resize *rs, const struct pt_upkeep_fold *fold, unsigned n)
+{
+	bool live = rs->ctx->bbm && !hardware_writes(rs->ctx);
+
+	(live ? fold_live : fold_broken)(rs, fold, n);
+	rs->effects->tables_freed += n;
+	rs->effects->leaves_removed += (uint64_t)n * pt_table_entries(&rs->ctx->geo);
+	rs->effects->leaves_written += n;
+}

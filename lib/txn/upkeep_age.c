@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* AGE: access flags, eight leaves at a time. */
+#include "upkeep.h"
+
+#define GROUP	 8
+#define AF_SHIFT 10
+_Static_assert(PT_PTE_AF == UINT64_C(1) << AF_SHIFT && PT_PTE_VALID == 1, "sums count both");
+
+/* What a run of entries held. */
+struct aged {
+	uint64_t valid, young; /* leaves */
+	uint64_t first, end;   /* young ones, from the first to behind the last */
+};
+
+static void set_bits(uint8_t *bitmap, uint64_t first, uint64_t n)
+{
+	for (; n && first % 8; first++, n--)
+		bitmap[first / 8] |= (uint8_t)(1u << first % 8);
+	for (; n >= 8; first += 8, n -= 8)
+		bitmap[first / 8] = 0xff;
+	for (; n; first++, n--)
+		bitmap[first / 8] |= (uint8_t)(1u << first % 8);
+}
+
+/* `young` bits of eight granules from `first` on. */
+PT__INLINE void set_group(uint8_t *bitmap, uint64_t first, unsigned young)
+{
+	unsigned word = young << first % 8;
+
+	if (word & 0xff)
+		bitmap[first / 8] |= (uint8_t)word;
+	if (word >> 8)
+		bitmap[first / 8 + 1] |= (uint8_t)(word >> 8);
+}
+
+PT__INLINE void note(struct aged *aged, uint64_t at, unsigned n, uint64_t valid, uint64_t young)
+{
+	aged->valid += valid;
+	aged->young += young;
+	if (!young)
+		return;
+	if (!aged->end)
+		aged->first = at;
+	aged->end = at + n;
+}
+
+/* Clears the flag of a young leaf; where hardware writes, beside it. */
+PT__INLINE void make_old(pt_pte *slot, pt_pte e, bool hardware)
+{
+	if (!hardware)
+		pt_pte_store(slot, e & ~PT_PTE_AF);
+	else
+		while (!pt_pte_cas(slot, &e, e & ~PT_PTE_AF))
+			pt_port_relax();
+}
+
+/* n entries, one at a time; their young bits. */
+static unsigned age_each(struct aged *aged, pt_pte *slot, uint64_t at, unsigned n, bool clear,
+			 bool hardware)
+{
+	unsigned bits = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		pt_pte e = pt_pte_load(slot + i);
+		unsigned young = (unsigned)(e >> AF_SHIFT & e & 1);
+
+		bits |= young << i;
+		note(aged, at + i, 1, e & 1, young);
+		if (clear && young)
+			make_old(slot + i, e, hardware);
+	}
+	return bits;
+}
+
+/*
+ * Eight valid pages: one sum counts both flags, and the stores need no branch. False: not all are
+ * valid, and nothing was done.
+ */
+PT__INLINE bool age_group(struct aged *aged, pt_pte *slot, uint64_t at, bool clear)
+{
+	pt_pte e[GROUP];
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < GROUP; i++) {
+		e[i] = pt_pte_load(slot + i);
+		sum += e[i] & (PT_PTE_AF | PT_PTE_VALID);
+	}
+	if (PT__UNLIKELY((sum & (PT_PTE_AF - 1)) != GROUP))
+		return false;
+	if (clear)
+		for (unsigned i = 0; i < GROUP; i++)
+			pt_pte_store(slot + i, e[i] & ~PT_PTE_AF);
+	note(aged, at, GROUP, GROUP, sum >> AF_SHIFT);
+	return true;
+}
+
+/* The pages of a last-level table from `next` on. */
+static uint64_t age_pages(struct pt_upkeep *upkeep, const struct pt__at *at, struct aged *aged)
+{
+	const struct pt_upkeep_args *args = &upkeep->args;
+	const struct pt_ctx *ctx = args->ctx;
+	bool hardware = ctx->vtcr_flags & (PT_VTCR_HA | PT_VTCR_HD);
+	uint64_t most = (upkeep->last - upkeep->next + 1) >> at->shift;
+	uint64_t first = (upkeep->next - args->ipa.v) >> at->shift;
+	uint32_t room = pt_table_entries(&ctx->geo) - at->index;
+
+	if (at->level != ctx->geo.start_level && most > room)
+		most = room;
+	for (uint64_t i = 0; i < most; i += GROUP) {
+		unsigned n = most - i < GROUP ? (unsigned)(most - i) : GROUP, bits;
+
+		if (PT__LIKELY(n == GROUP && !args->bitmap && !hardware) &&
+		    age_group(aged, at->slot + i, i, args->clear))
+			continue;
+		bits = age_each(aged, at->slot + i, i, n, args->clear, hardware);
+		if (args->bitmap && bits)
+			set_group(args->bitmap, first + i, bits);
+	}
+	return most;
+}
+
+/* A block, or a hole: the granules of it that are in the range. False: the claim does not cover it.
+ */
+static bool age_one(struct pt_upkeep *upkeep, const struct pt__at *at, struct aged *aged)
+{
+	const struct pt_upkeep_args *args = &upkeep->args;
+	uint64_t mask = (UINT64_C(1) << at->shift) - 1, end = upkeep->next | mask;
+	uint64_t first = (upkeep->next - args->ipa.v) >> args->ctx->geo.granule_shift, n;
+	bool young = pt_pte_valid(at->entry) && at->entry & PT_PTE_AF;
+	bool hardware = args->ctx->vtcr_flags & (PT_VTCR_HA | PT_VTCR_HD);
+
+	if (young && args->clear &&
+	    ((upkeep->next & ~mask) < upkeep->claim.lo || end > upkeep->claim.hi))
+		return false;
+	end = end < upkeep->last ? end : upkeep->last;
+	n = (end - upkeep->next + 1) >> args->ctx->geo.granule_shift;
+	note(aged, 0, 1, pt_pte_valid(at->entry), young);
+	if (young && args->clear)
+		make_old(at->slot, at->entry, hardware);
+	if (young && args->bitmap)
+		set_bits(args->bitmap, first, n);
+	upkeep->young += young ? n : 0;
+	upkeep->old += pt_pte_valid(at->entry) && !young ? n : 0;
+	upkeep->effects.holes += pt_pte_valid(at->entry) ? 0 : n;
+	return true;
+}
+
+static void account(struct pt_upkeep *upkeep, const struct pt__at *at, const struct aged *aged)
+{
+	uint64_t base = upkeep->next & ~((UINT64_C(1) << at->shift) - 1);
+
+	if (!upkeep->args.clear)
+		return;
+	upkeep->effects.leaves_written += aged->young;
+	upkeep->effects.already += aged->valid - aged->young;
+	if (aged->end)
+		pt_ledger_add(&upkeep->ledger, base + (aged->first << at->shift),
+			      base + (aged->end << at->shift) - 1, at->level, false);
+}
+
+enum pt_outcome pt__age(struct pt_upkeep *upkeep, int64_t *left)
+{
+	struct pt_ctx *ctx = upkeep->args.ctx;
+
+	while (upkeep->next <= upkeep->last) {
+		struct aged aged = {0};
+		struct pt__at at;
+		uint64_t n = 1;
+
+		if (*left <= 0)
+			return PT_MORE;
+		pt__descend(ctx, upkeep->next, PT_LEVEL_LAST, ctx->geo.granule_shift, &at);
+		if (at.level == PT_LEVEL_LAST) {
+			n = age_pages(upkeep, &at, &aged);
+			upkeep->young += aged.young;
+			upkeep->old += aged.valid - aged.young;
+			upkeep->effects.holes += n - aged.valid;
+		} else if (!age_one(upkeep, &at, &aged)) {
+			return PT_PARKED;
+		}
+		account(upkeep, &at, &aged);
+		pt__upkeep_pass(upkeep, at.level, n);
+		*left -= (int64_t)n;
+	}
+	return PT_OK;
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* COLLAPSE and SWEEP: tables that became needless, from the bottom up. */
+#include "upkeep.h"
+
+/*
+ * The cursor passes over last-level tables, blocks and holes. Whenever it reaches the end of a
+ * table's span, that table is looked at: its own tables have been folded by then, or it cannot
+ * fold. What a span holds that keeps it from folding marks the spans above as dead, so that they
+ * are not read in vain and the claim need not wait for them.
+ */
+
+static bool sweeping(const struct pt_upkeep *upkeep)
+{
+	return upkeep->args.kind == PT_UPKEEP_SWEEP;
+}
+
+/* The smallest level number whose entries may lose their table. */
+static int top(const struct pt_upkeep *upkeep)
+{
+	const struct pt_geometry *g = &upkeep->args.ctx->geo;
+
+	return sweeping(upkeep) ? g->start_level : g->min_block_level;
+}
+
+static uint64_t *dead(struct pt_upkeep *upkeep, int level)
+{
+	return &upkeep->dead[level + 1];
+}
+
+static uint64_t span(const struct pt_upkeep *upkeep, uint64_t ipa, int level)
+{
+	return (ipa >> pt_level_shift(&upkeep->args.ctx->geo, level)) + 1;
+}
+
+/* Nothing above `level` around `ipa` will fold. */
+static void kill_above(struct pt_upkeep *upkeep, uint64_t ipa, int level)
+{
+	for (int l = top(upkeep); l < level; l++)
+		*dead(upkeep, l) = span(upkeep, ipa, l);
+}
+
+/* May the span of `level` around `ipa` lose its table, as far as is known? */
+static bool alive(const struct pt_upkeep *upkeep, uint64_t ipa, int level)
+{
+	uint64_t mask = pt__upkeep_mask(upkeep, level), base = ipa & ~mask;
+
+	return base >= upkeep->args.ipa.v && (base | mask) <= upkeep->last &&
+	       upkeep->dead[level + 1] != span(upkeep, ipa, level);
+}
+
+uint64_t pt__fold_keeps(const struct pt_upkeep *upkeep)
+{
+	for (int level = top(upkeep); level < PT_LEVEL_LAST; level++)
+		if (alive(upkeep, upkeep->next, level))
+			return upkeep->next & ~pt__upkeep_mask(upkeep, level);
+	return upkeep->next;
+}
+
+/* Takes the collected tables out, all with one flush. */
+static void commit(struct pt_upkeep *upkeep)
+{
+	struct pt_ctx *ctx = upkeep->args.ctx;
+	struct pt__resize rs = {ctx, &upkeep->ledger, &upkeep->effects};
+	struct pt_pool *pool = &upkeep->agent->world->pool;
+
+	if (!upkeep->folds)
+		return;
+	if (sweeping(upkeep)) {
+		for (uint32_t i = 0; i < upkeep->folds; i++) {
+			const struct pt_upkeep_fold *f = &upkeep->fold[i];
+
+			pt_pte_store(f->slot, 0);
+			pt_ledger_add(&upkeep->ledger, f->base,
+				      f->base | pt__upkeep_mask(upkeep, f->level), f->level, true);
+		}
+		upkeep->effects.tables_freed += upkeep->folds;
+	} else {
+		pt__fold_tables(&rs, upkeep->fold, upkeep->folds);
+		upkeep->blocks_made += upkeep->folds;
+	}
+	for (uint32_t i = 0; i < upkeep->folds; i++)
+		pt_pages_push(pool, &upkeep->unlinked,
+			      pt_pa_page(ctx->machine->port,
+					 pt_pte_to_oa(&ctx->geo, upkeep->fold[i].table)));
+	upkeep->folds = 0;
+}
+
+static bool empty(const struct pt_ctx *ctx, pt_pte table)
+{
+	const pt_pte *slot = pt__table(ctx, pt_pte_to_oa(&ctx->geo, table).v);
+	unsigned entries = pt_table_entries(&ctx->geo);
+
+	for (unsigned i = 0; i < entries; i++)
+		if (pt_pte_load(slot + i))
+			return false;
+	return true;
+}
+
+/* Do the memslots allow a block of `level` at `base`? */
+static bool slots_allow(struct pt_ctx *ctx, uint64_t base, int level)
+{
+	const struct pt_slot *slot = pt_slot_find(pt_ctx_slots(ctx), base);
+	unsigned shift = pt_level_shift(&ctx->geo, level);
+
+	return !slot || (slot->backing_shift >= shift && !(slot->flags & PT_SLOT_LOG_DIRTY));
+}
+
+/* Collects the table below the entry at `at`, if it can go. */
+static bool collect(struct pt_upkeep *upkeep, const struct pt__at *at, uint64_t base, int64_t *left)
+{
+	struct pt_ctx *ctx = upkeep->args.ctx;
+	struct pt_upkeep_fold *f = &upkeep->fold[upkeep->folds];
+
+	*f = (struct pt_upkeep_fold){at->slot, at->entry, 0, base, at->level};
+	*left -= pt_table_entries(&ctx->geo);
+	if (sweeping(upkeep)) {
+		if (!empty(ctx, at->entry))
+			return false;
+	} else {
+		if (!slots_allow(ctx, base, at->level))
+			return false;
+		f->block = pt__fold_block(ctx, at->entry, at->level);
+		if (!f->block)
+			return false;
+	}
+	if (++upkeep->folds == PT_RESIZE_BATCH)
+		commit(upkeep);
+	return true;
+}
+
+/* The cursor has come to `next`: looks at each table that ends there, and begins in the range. */
+static void look_behind(struct pt_upkeep *upkeep, int64_t *left)
+{
+	const struct pt_ctx *ctx = upkeep->args.ctx;
+
+	for (int level = PT_LEVEL_LAST - 1; level >= top(upkeep); level--) {
+		uint64_t mask = pt__upkeep_mask(upkeep, level);
+		struct pt__at at;
+
+		if (upkeep->next & mask || !alive(upkeep, upkeep->next - 1, level))
+			return;
+		if (upkeep->folds && upkeep->fold[0].level > level)
+			commit(upkeep);
+		pt__descend(ctx, upkeep->next - 1, level, ctx->geo.granule_shift, &at);
+		if (at.level != level || !pt_pte_is_table(at.entry, level))
+			continue;
+		if (!collect(upkeep, &at, (upkeep->next - 1) & ~mask, left)) {
+			kill_above(upkeep, upkeep->next - 1, level);
+			return;
+		}
+	}
+}
+
+/* Past what is at the cursor: a last-level table as a whole, or entries up to the next table. */
+static void pass(struct pt_upkeep *upkeep, int64_t *left)
+{
+	const struct pt_ctx *ctx = upkeep->args.ctx;
+	struct pt__at at;
+
+	pt__descend(ctx, upkeep->next, PT_LEVEL_LAST, ctx->geo.granule_shift, &at);
+	--*left;
+	if (at.level == PT_LEVEL_LAST && at.level > ctx->geo.start_level) {
+		pt__upkeep_pass(upkeep, at.level - 1, 1);
+		return;
+	}
+	if (sweeping(upkeep) ? at.entry != 0 : !pt_pte_valid(at.entry))
+		kill_above(upkeep, upkeep->next, at.level);
+	pt__upkeep_pass(upkeep, at.level, 1);
+}
+
+enum pt_outcome pt__fold_range(struct pt_upkeep *upkeep, int64_t *left)
+{
+	while (upkeep->next <= upkeep->last && *left > 0) {
+		pass(upkeep, left);
+		look_behind(upkeep, left);
+	}
+	commit(upkeep);
+	return upkeep->next <= upkeep->last ? PT_MORE : PT_OK;
+}
