@@ -86,6 +86,7 @@ void effects_read(struct ptd_effects *to, const Ptd__V1__Effects *from, uint64_t
 	to->tables_added = from->tables_added;
 	to->tables_freed = from->tables_freed;
 	to->tlbis = from->tlbis;
+	to->annotated = from->annotated < UINT32_MAX ? (uint32_t)from->annotated : UINT32_MAX;
 }
 
 enum ptd_state ptd_find_machine(struct ptd_client *client, const char *name, uint64_t *handle,

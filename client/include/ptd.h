@@ -12,7 +12,8 @@
  *   [MT-Client]  one thread at a time for one client and its calls; two clients share nothing.
  * No function is async-signal-safe. The library prints nothing, never exits, raises no signal, asks
  * for no signal handler and keeps no global state (OpenSSL and libc keep theirs). After fork() the
- * child must leave its parent's clients alone but for ptd_close(), which says nothing to the daemon.
+ * child must leave its parent's clients alone but for ptd_close(), which says nothing to the
+ * daemon.
  */
 #ifndef PTD_H
 #define PTD_H
@@ -249,25 +250,37 @@ PTD_API const char *ptd_version(void);
  * it is replayed after a loss; lookups, translations and reads are replayed as they are,
  * ptd_write() is not. [MT-Client], all of them.
  */
-#define PTD_PROT_R	 0x1u
-#define PTD_PROT_W	 0x2u
-#define PTD_PROT_PX	 0x4u
-#define PTD_PROT_UX	 0x8u
-#define PTD_PROT_NC	 0x100u
-#define PTD_PROT_DEVICE	 0x200u
-#define PTD_MAP_REPLACE	 0x1u
-#define PTD_MAP_PAGES	 0x2u
-#define PTD_ACCESS_READ	 1u
-#define PTD_ACCESS_WRITE 2u
-#define PTD_ACCESS_EXEC	 3u
-#define PTD_ACCESS_AT	 4u
+#define PTD_PROT_R	   0x1u
+#define PTD_PROT_W	   0x2u
+#define PTD_PROT_PX	   0x4u
+#define PTD_PROT_UX	   0x8u
+#define PTD_PROT_NC	   0x100u
+#define PTD_PROT_DEVICE	   0x200u
+#define PTD_MAP_REPLACE	   0x1u
+#define PTD_MAP_PAGES	   0x2u
+#define PTD_MAP_CONTIGUOUS 0x4u
+#define PTD_ACCESS_READ	   1u
+#define PTD_ACCESS_WRITE   2u
+#define PTD_ACCESS_EXEC	   3u
+#define PTD_ACCESS_AT	   4u
+
+/* OpKind numbers, for ptd_change(). */
+#define PTD_ITEM_MAP	       1u
+#define PTD_ITEM_UNMAP	       2u
+#define PTD_ITEM_PROTECT       3u
+#define PTD_ITEM_WRITE_PROTECT 4u
+#define PTD_ITEM_RELAX	       5u
+#define PTD_ITEM_ANNOTATE      6u
+#define PTD_ITEM_MAKE_YOUNG    7u
+#define PTD_ITEM_FLUSH	       8u
 
 struct ptd_effects {
 	uint64_t generation; /* of the context, afterwards */
 	uint32_t outcome;    /* number of the outcome table */
 	uint32_t blocks_split;
 	uint64_t leaves_written, leaves_removed, already, holes;
-	uint32_t tables_added, tables_freed, tlbis, reserved;
+	uint32_t tables_added, tables_freed, tlbis;
+	uint32_t annotated; /* granules; UINT32_MAX: so many, or more */
 };
 
 struct ptd_translation {

@@ -44,7 +44,7 @@ enum call_result fail_error(struct call *call, const struct pt_error *error)
 /* Which argument is at fault, in the order in which pt_item_check() looks. */
 static void name_invalid(struct call *call, const struct pt_item *item, const char *p)
 {
-	if (item->kind < PT_ITEM_MAP || item->kind > PT_ITEM_PROTECT)
+	if (item->kind < PT_ITEM_MAP || item->kind > PT_ITEM_MAKE_YOUNG)
 		call_fail(call, PT_INVALID, "%skind: %u is not a kind of operation", p, item->kind);
 	else if (item->kind != PT_ITEM_MAP && item->flags)
 		call_fail(call, PT_INVALID, "%sflags: 0x%x; only a map has flags", p, item->flags);

@@ -3,36 +3,37 @@
 #ifndef PTD_DOMAIN_LIMITS_H
 #define PTD_DOMAIN_LIMITS_H
 
-#define LIMIT_NAME_BYTES	 63u
-#define LIMIT_VCPUS		 256u
-#define LIMIT_SLOTS		 1024u
-#define LIMIT_MACHINES		 4096u
-#define LIMIT_CONTEXTS		 262144u
-#define LIMIT_MACHINE_BYTES	 (UINT64_C(1) << 44)
-#define LIMIT_ACCESS_BYTES	 (1u << 20)
-#define LIMIT_PAGE_SIZE		 1000u
-#define DEFAULT_PAGE_SIZE	 100u
-#define LIMIT_PAGE_BYTES	 (1u << 20) /* a page of a list ends early beyond it */
-#define LIMIT_DUMP_ROWS		 65536u
-#define DEFAULT_DUMP_ROWS	 4096u
-#define LIMIT_BATCH_ITEMS	 65536u
-#define LIMIT_ERRORS		 16u
-#define LIMIT_BACKING_SHIFT	 39u /* 512 GiB */
-#define LIMIT_WATCH_EVENTS	 256u
-#define LIMIT_FAILPOINTS	 64u
-#define LIMIT_REQUEST_IDS	 65536u
-#define LIMIT_REQUEST_ID_BYTES	 (16u << 20)
+#define LIMIT_NAME_BYTES		 63u
+#define LIMIT_VCPUS			 256u
+#define LIMIT_SLOTS			 1024u
+#define LIMIT_MACHINES			 4096u
+#define LIMIT_CONTEXTS			 262144u
+#define LIMIT_MACHINE_BYTES		 (UINT64_C(1) << 44)
+#define LIMIT_ACCESS_BYTES		 (1u << 20)
+#define LIMIT_PAGE_SIZE			 1000u
+#define DEFAULT_PAGE_SIZE		 100u
+#define LIMIT_PAGE_BYTES		 (1u << 20) /* a page of a list ends early beyond it */
+#define LIMIT_DUMP_ROWS			 65536u
+#define DEFAULT_DUMP_ROWS		 4096u
+#define LIMIT_BATCH_ITEMS		 65536u
+#define LIMIT_ERRORS			 16u
+#define LIMIT_BACKING_SHIFT		 39u /* 512 GiB */
+#define LIMIT_WATCH_EVENTS		 256u
+#define LIMIT_FAILPOINTS		 64u
+#define LIMIT_REQUEST_IDS		 65536u
+#define LIMIT_REQUEST_ID_BYTES		 (16u << 20)
 #define LIMIT_PRINCIPAL_REQUEST_IDS	 16384u
 #define LIMIT_PRINCIPAL_REQUEST_ID_BYTES (4u << 20)
-#define REQUEST_ID_TTL_NS	 (UINT64_C(600) * 1000000000)
-#define LIMIT_SESSIONS		 1024u
-#define LIMIT_SESSIONS_PRINCIPAL 64u
-#define LIMIT_SESSION_WINDOW	 64u
-#define LIMIT_SESSION_BYTES	 (256u << 10) /* of answers; the last one is always kept */
-#define SESSION_TTL_NS		 (UINT64_C(60) * 1000000000)
-#define FAILPOINT_TTL_MS	 60000u
-#define LIMIT_FAILPOINT_TTL_MS	 3600000u
-#define LIMIT_FAILPOINT_DELAY_MS 60000u
+#define REQUEST_ID_TTL_NS		 (UINT64_C(600) * 1000000000)
+#define LIMIT_SESSIONS			 1024u
+#define LIMIT_SESSIONS_PRINCIPAL	 64u
+#define LIMIT_SESSION_WINDOW		 64u
+#define LIMIT_SESSION_BYTES		 (256u << 10) /* of answers; the last one is always kept */
+#define SESSION_TTL_NS			 (UINT64_C(60) * 1000000000)
+#define LIMIT_BITMAP_BYTES		 (1u << 20) /* of a reply: larger ones come in parts */
+#define FAILPOINT_TTL_MS		 60000u
+#define LIMIT_FAILPOINT_TTL_MS		 3600000u
+#define LIMIT_FAILPOINT_DELAY_MS	 60000u
 
 /* Of the wire; stated here because GetInfo is answered by the domain. */
 #define LIMIT_RECEIVE_BYTES	 (4u << 20)

@@ -54,6 +54,11 @@ const struct method domain_methods[] = {
 	METHOD("MappingService", "Map", map, mapping_map, mapping_map_abandon),
 	METHOD("MappingService", "Unmap", unmap, mapping_unmap, mapping_unmap_abandon),
 	METHOD("MappingService", "Protect", protect, mapping_protect, mapping_protect_abandon),
+	METHOD("MappingService", "WriteProtect", write_protect, mapping_write_protect,
+	       mapping_write_protect_abandon),
+	METHOD("MappingService", "Age", age, mapping_age, mapping_upkeep_abandon),
+	METHOD("MappingService", "Split", split, mapping_split, mapping_upkeep_abandon),
+	METHOD("MappingService", "Collapse", collapse, mapping_collapse, mapping_upkeep_abandon),
 	{.path = "/ptd.v1.MappingService/Apply",
 	 .request = &ptd__v1__apply_request__descriptor,
 	 .run = mapping_apply,
@@ -110,6 +115,7 @@ void effects_fill(Ptd__V1__Effects *m, const struct pt_effects *e)
 	m->tables_added = e->tables_added;
 	m->tables_freed = e->tables_freed;
 	m->tlbis = e->tlbis;
+	m->annotated = e->annotated;
 }
 
 static uint64_t mix(uint64_t h, uint64_t word)

@@ -25,10 +25,10 @@ static bool column(struct call *call, const char *name, size_t have, uint32_t n,
 	return false;
 }
 
-static bool something_maps(const Ptd__V1__Ops *ops)
+static bool something_needs_pa(const Ptd__V1__Ops *ops)
 {
 	for (size_t i = 0; i < ops->n_kind; i++)
-		if (ops->kind[i] == PT_ITEM_MAP)
+		if (kind_is_of(ops->kind[i], KINDS_WITH_PA))
 			return true;
 	return false;
 }
@@ -61,24 +61,15 @@ enum call_result columns_check(struct call *call, const Ptd__V1__Ops *ops, struc
 	if (ops->n_pa && ops->n_pa != n)
 		return call_fail(call, PT_INVALID, "ops.pa: %zu entries; %u or none are due",
 				 ops->n_pa, n);
-	if (!ops->n_pa && something_maps(ops))
-		return call_fail(call, PT_INVALID, "ops.pa: absent, and an item maps");
+	if (!ops->n_pa && something_needs_pa(ops))
+		return call_fail(call, PT_INVALID, "ops.pa: absent, and an item maps or annotates");
 	return CALL_MORE;
 }
 
 enum call_result apply_answer(struct call *call, struct apply *a)
 {
-	Ptd__V1__Effects *to = &a->effects_message;
-
-	to->leaves_written = a->effects.leaves_written;
-	to->leaves_removed = a->effects.leaves_removed;
-	to->already = a->effects.already;
-	to->holes = a->effects.holes;
-	to->blocks_split = a->effects.blocks_split;
-	to->tables_added = a->effects.tables_added;
-	to->tables_freed = a->effects.tables_freed;
-	to->tlbis = a->effects.tlbis;
-	a->response.effects = to;
+	effects_fill(&a->effects_message, &a->effects);
+	a->response.effects = &a->effects_message;
 	call->response = &a->response.base;
 	return CALL_DONE;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * MappingService: Map, Unmap and Protect of one range.
+ * MappingService: Map, Unmap, Protect and WriteProtect of one range.
  *
  * A point operation first, when nothing more is asked for than the range itself; else, and when one
  * entry is not enough, a transaction. Both end in an answer that leaves once no access through an
@@ -32,7 +32,7 @@ struct single {
 bool effects_changed(const struct pt_effects *e)
 {
 	return e->leaves_written || e->leaves_removed || e->blocks_split || e->tables_added ||
-	       e->tables_freed;
+	       e->tables_freed || e->annotated;
 }
 
 bool effects_invalidated(const struct pt_effects *e)
@@ -40,18 +40,29 @@ bool effects_invalidated(const struct pt_effects *e)
 	return e->tlbis != 0;
 }
 
-/* The three responses have the same fields in the same order. */
+/* The responses have the same fields in the same order. */
+#define SAME_AS_MAP(type)                                                                          \
+	_Static_assert(sizeof(type) == sizeof(Ptd__V1__MapResponse) &&                             \
+			       offsetof(type, generation) ==                                       \
+				       offsetof(Ptd__V1__MapResponse, generation) &&               \
+			       offsetof(type, outcome) ==                                          \
+				       offsetof(Ptd__V1__MapResponse, outcome) &&                  \
+			       offsetof(type, effects) == offsetof(Ptd__V1__MapResponse, effects), \
+		       "one layout for all responses")
+SAME_AS_MAP(Ptd__V1__UnmapResponse);
+SAME_AS_MAP(Ptd__V1__ProtectResponse);
+SAME_AS_MAP(Ptd__V1__WriteProtectResponse);
+
 static bool make_response(struct call *call, struct single *s)
 {
-	const ProtobufCMessageDescriptor *type =
-		s->item.kind == PT_ITEM_MAP	? &ptd__v1__map_response__descriptor
-		: s->item.kind == PT_ITEM_UNMAP ? &ptd__v1__unmap_response__descriptor
-						: &ptd__v1__protect_response__descriptor;
+	static const ProtobufCMessageDescriptor *const type[] = {
+		[PT_ITEM_MAP] = &ptd__v1__map_response__descriptor,
+		[PT_ITEM_UNMAP] = &ptd__v1__unmap_response__descriptor,
+		[PT_ITEM_PROTECT] = &ptd__v1__protect_response__descriptor,
+		[PT_ITEM_WRITE_PROTECT] = &ptd__v1__write_protect_response__descriptor,
+	};
 
-	_Static_assert(sizeof(Ptd__V1__MapResponse) == sizeof(Ptd__V1__UnmapResponse) &&
-			       sizeof(Ptd__V1__MapResponse) == sizeof(Ptd__V1__ProtectResponse),
-		       "one layout for three responses");
-	s->response = new_response(call, type);
+	s->response = new_response(call, type[s->item.kind]);
 	if (s->response)
 		s->response->effects = effects_message(call, &s->effects);
 	return s->response && s->response->effects;
@@ -223,6 +234,17 @@ static enum call_result protect_step(struct call *call)
 		       : begin(call, &item, q->context, q->expected_generation, q->validate_only);
 }
 
+static enum call_result write_protect_step(struct call *call)
+{
+	const Ptd__V1__WriteProtectRequest *q = (const void *)call->request;
+	struct pt_item item = {
+		.ipa = pt_ipa(q->ipa), .size = q->size, .kind = PT_ITEM_WRITE_PROTECT};
+
+	return call->state
+		       ? go_on(call, q->context)
+		       : begin(call, &item, q->context, q->expected_generation, q->validate_only);
+}
+
 /* Before the effect nothing is left behind; after it the answer is kept for a retry. */
 static enum call_result undo(struct call *call)
 {
@@ -280,6 +302,20 @@ enum call_result mapping_protect(struct call *call)
 enum call_result mapping_protect_abandon(struct call *call)
 {
 	const Ptd__V1__ProtectRequest *q = (const void *)call->request;
+
+	return call_once_abandon(call, &q->request_id, undo);
+}
+
+enum call_result mapping_write_protect(struct call *call)
+{
+	const Ptd__V1__WriteProtectRequest *q = (const void *)call->request;
+
+	return call_once(call, &q->request_id, write_protect_step);
+}
+
+enum call_result mapping_write_protect_abandon(struct call *call)
+{
+	const Ptd__V1__WriteProtectRequest *q = (const void *)call->request;
 
 	return call_once_abandon(call, &q->request_id, undo);
 }

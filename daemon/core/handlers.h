@@ -14,7 +14,9 @@ call_handler context_watch, context_watch_abandon;
 call_handler slot_set, slot_set_abandon, slot_delete, slot_delete_abandon;
 call_handler context_dump, context_dump_abandon, context_digest, context_digest_abandon;
 call_handler mapping_map, mapping_map_abandon, mapping_unmap, mapping_unmap_abandon,
-	mapping_protect, mapping_protect_abandon;
+	mapping_protect, mapping_protect_abandon, mapping_write_protect,
+	mapping_write_protect_abandon;
+call_handler mapping_age, mapping_split, mapping_collapse, mapping_upkeep_abandon;
 call_handler mapping_apply, mapping_apply_abandon;
 call_handler mapping_session, mapping_session_look, mapping_session_abandon;
 call_handler fault_access, fault_access_abandon, fault_handle, fault_handle_abandon;

@@ -10,7 +10,7 @@
 #define VARINT_MOST	  10u
 #define TAG(number, wire) ((uint8_t)((number) << 3 | (wire)))
 #define HEAD_MOST	  (1u + 5u) /* a tag and a length */
-#define EFFECTS_MOST	  (HEAD_MOST + 8u * (1u + VARINT_MOST))
+#define EFFECTS_MOST	  (HEAD_MOST + 9u * (1u + VARINT_MOST))
 
 static inline uint8_t *put_varint(uint8_t *out, uint64_t value)
 {
@@ -66,6 +66,7 @@ static uint8_t *put_effects(uint8_t *out, const Ptd__V1__Effects *e)
 	at = put_number(at, 6, e->tables_added);
 	at = put_number(at, 7, e->tables_freed);
 	at = put_number(at, 8, e->tlbis);
+	at = put_number(at, 9, e->annotated);
 	return end_part(body, at);
 }
 

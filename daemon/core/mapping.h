@@ -23,14 +23,23 @@ struct columns {
 /* CALL_MORE: good. Else the call has been failed. */
 enum call_result columns_check(struct call *call, const Ptd__V1__Ops *ops, struct columns *columns);
 
+/* The kinds whose prot, or pa, counts; in others the column may hold anything. */
+#define KINDS_WITH_PROT (1u << PT_ITEM_MAP | 1u << PT_ITEM_PROTECT | 1u << PT_ITEM_RELAX)
+#define KINDS_WITH_PA	(1u << PT_ITEM_MAP)
+
+static inline bool kind_is_of(uint32_t kind, uint32_t kinds)
+{
+	return kind < 32 && kinds >> kind & 1;
+}
+
 static inline void columns_item(const struct columns *c, uint32_t i, struct pt_item *item)
 {
 	item->ipa.v = c->ipa[i];
 	item->size = c->size[i * c->size_step];
 	item->kind = c->kind[i * c->kind_step];
 	item->flags = c->flags[i * c->flags_step];
-	item->prot = item->kind == PT_ITEM_UNMAP ? 0 : c->prot[i * c->prot_step];
-	item->pa.v = item->kind == PT_ITEM_MAP ? c->pa[i * c->pa_step] : 0;
+	item->prot = kind_is_of(item->kind, KINDS_WITH_PROT) ? c->prot[i * c->prot_step] : 0;
+	item->pa.v = kind_is_of(item->kind, KINDS_WITH_PA) ? c->pa[i * c->pa_step] : 0;
 }
 
 /* A batch under way. */

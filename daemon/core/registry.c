@@ -3,8 +3,9 @@
  * The registry. Finding is lock-free: a hash table under RCU, and the section of the caller keeps
  * what it found. Adding and removing take domain->lock for a few pointer writes.
  *
- * A handle is epoch (16 bits) : counter (48 bits). The counter is shared by machines and contexts
- * and only rises, so no handle is ever given twice and order of handles is order of birth.
+ * A handle is epoch (16 bits) : counter (48 bits). The counter is shared by machines,
+ * contexts and dirty logs and only rises, so no handle is ever given twice and order of handles is
+ * order of birth.
  */
 #include "registry.h"
 
@@ -22,7 +23,7 @@ static uint16_t epoch16(const struct domain *d)
 	return (uint16_t)d->config.epoch;
 }
 
-static void refuse_handle(struct call *call, uint64_t handle, const char *field, const char *what)
+void fail_handle(struct call *call, uint64_t handle, const char *field, const char *what)
 {
 	if (!handle)
 		call_fail(call, PT_INVALID, "%s: 0 is no handle", field);
@@ -71,7 +72,7 @@ struct machine *find_machine(struct call *call, uint64_t handle, const char *fie
 	struct machine *m = peek_machine(call, handle);
 
 	if (!m)
-		refuse_handle(call, handle, field, "machine");
+		fail_handle(call, handle, field, "machine");
 	return m;
 }
 
@@ -80,7 +81,7 @@ struct context *find_context(struct call *call, uint64_t handle, const char *fie
 	struct context *c = peek_context(call, handle);
 
 	if (unlikely(!c))
-		refuse_handle(call, handle, field, "context");
+		fail_handle(call, handle, field, "context");
 	return c;
 }
 
@@ -123,7 +124,7 @@ struct context *find_context_named(struct call *call, const char *name)
 	return c;
 }
 
-static uint64_t next_handle(struct domain *d)
+uint64_t registry_next_handle(struct domain *d)
 {
 	return (uint64_t)epoch16(d) << COUNTER_BITS | ++d->last_handle;
 }
@@ -136,7 +137,7 @@ static enum pt_outcome add_machine(struct domain *d, struct machine *m)
 		return PT_ALREADY_EXISTS;
 	if (!name_table_reserve(&d->machine_names) || !ordered_reserve(&d->machine_list))
 		return PT_NO_MEMORY;
-	m->handle = next_handle(d);
+	m->handle = registry_next_handle(d);
 	m->node.key = m->handle;
 	name_table_add(&d->machine_names, &m->by_name);
 	ordered_append(&d->machine_list, m->handle, m);
@@ -165,7 +166,7 @@ static enum pt_outcome add_context(struct domain *d, struct context *c)
 	if (!name_table_reserve(&d->context_names) || !ordered_reserve(&d->context_list) ||
 	    !ordered_reserve(&c->machine->contexts))
 		return PT_NO_MEMORY;
-	c->handle = next_handle(d);
+	c->handle = registry_next_handle(d);
 	c->node.key = c->handle;
 	c->pt.scope = c->handle;
 	name_table_add(&d->context_names, &c->by_name);

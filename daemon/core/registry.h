@@ -15,6 +15,11 @@ struct context *find_context(struct call *call, uint64_t handle, const char *fie
 struct machine *find_machine_named(struct call *call, const char *name);
 struct context *find_context_named(struct call *call, const char *name);
 
+/* Fails a call whose handle names no `what`, as these do. */
+void fail_handle(struct call *call, uint64_t handle, const char *field, const char *what);
+/* A handle that was never given. Under domain->lock. */
+uint64_t registry_next_handle(struct domain *domain);
+
 /* The same without failing a call: NULL when it is gone. */
 struct machine *peek_machine(struct call *call, uint64_t handle);
 struct context *peek_context(struct call *call, uint64_t handle);

@@ -138,6 +138,42 @@ def _():
                 {"ipa": [IPA + 64 * PAGE, IPA + 65 * PAGE], "pa": [PA, PA], **one, **wrong})
 
 
+@test("Ops: kinds that change what is mapped, each with what counts for it")
+def _():
+    g = guest(ipa_bits=40)
+    g.slot(IPA + 8 * BLOCK, BLOCK, PA)
+    g.access(IPA + 8 * BLOCK, length=8)
+    g.map(IPA, 2 * BLOCK, PA, prot=R | W)
+    WRITE_PROTECT, RELAX, MAKE_YOUNG = 4, 5, 7
+    age = lambda clear: stub("mapping").Age(pb("upkeep").AgeRequest(  # noqa: E731
+        context=g.handle, ipa=IPA + 8 * BLOCK, size=PAGE, clear=clear)).young
+    equal((age(True), age(False)), (1, 0))
+    # prot counts for RELAX alone, pa for none of these.
+    columns = {"ipa": [IPA, IPA + PAGE, IPA + 2 * PAGE, IPA + 8 * BLOCK], "size": [PAGE, PAGE, 4 * PAGE, PAGE],
+               "kind": [WRITE_PROTECT, WRITE_PROTECT, RELAX, MAKE_YOUNG], "prot": [0, 77, PX | UX, R | W]}
+    for mode in (ATOMIC, STOP, BEST):
+        g.protect(IPA, 2 * BLOCK, R | W)
+        stub("mapping").Age(pb("upkeep").AgeRequest(context=g.handle, ipa=IPA + 8 * BLOCK, size=PAGE, clear=True))
+        reply = apply(g, mode, columns, want_outcomes=True)
+        equal(list(reply.outcome), [OUTCOME[o] for o in ("PROTECTED", "PROTECTED", "RELAXED", "MADE_YOUNG")])
+        equal([g.translate(IPA + n * PAGE).prot for n in (0, 1, 2, 5, 6)],
+              [R, R, R | W | PX | UX, R | W | PX | UX, R | W])
+        equal(age(False), 1)
+    before = g.digest()
+    equal(list(apply(g, ATOMIC, {**columns, "prot": [0, 0, PX | UX, 0]}, want_outcomes=True).outcome),
+          [OUTCOME["ALREADY_MAPPED"]] * 4)
+    equal(g.digest(), before)
+    for wrong in ({"kind": [RELAX], "prot": [R | 1 << 8]}, {"kind": [RELAX], "prot": [R | 1 << 16]},
+                  {"kind": [WRITE_PROTECT], "flags": [1]}, {"kind": [MAKE_YOUNG], "flags": [2]}, {"kind": [99]}):
+        for mode in (ATOMIC, STOP):
+            items = {"ipa": [IPA], "size": [PAGE], "kind": [MAP], "prot": [R], "pa": [PA], **wrong}
+            if mode == ATOMIC:
+                refused("INVALID", apply, g, mode, items)
+            else:
+                equal([e.code for e in apply(g, mode, items).errors], [OUTCOME["INVALID"]])
+    equal(g.digest(), before)
+
+
 @test("mode: atomic, stop on error and best effort differ on a batch with a bad item")
 @covers("ApplyRequest.mode", "ApplyRequest.want_outcomes")
 def _():

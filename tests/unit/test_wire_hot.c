@@ -237,6 +237,7 @@ static void random_answer(Ptd__V1__ApplyResponse *r, Ptd__V1__Effects *e, struct
 	e->tables_added = draw(2) ? UINT32_MAX : 0;
 	e->tables_freed = (uint32_t)number();
 	e->tlbis = (uint32_t)number();
+	e->annotated = draw(2) ? UINT64_MAX : 0;
 	r->generation = draw(2) ? number() : 0;
 	r->applied = (uint32_t)number();
 	r->effects = draw(4) ? e : NULL;

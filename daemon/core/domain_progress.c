@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Progressive operations of lib in a call's steps. */
+#include "domain_progress.h"
+
+#include "registry.h"
+
+static void wake_upkeep(struct pt_waiter *waiter)
+{
+	call_wake(container_of(waiter, struct progress, upkeep.claim.waiter)->call);
+}
+
+static void pin(struct call *call, struct progress *p, struct context *c)
+{
+	atomic_fetch_add_explicit(&c->pins, 1, memory_order_relaxed);
+	p->pinned = c;
+	p->call = call;
+	p->state = PROGRESS_RUNS;
+}
+
+static void unpin(struct progress *p)
+{
+	if (p->pinned)
+		atomic_fetch_sub_explicit(&p->pinned->pins, 1, memory_order_release);
+	p->pinned = NULL;
+}
+
+enum pt_outcome progress_upkeep(struct call *call, struct progress *p, struct context *c,
+				const struct pt_upkeep_args *args)
+{
+	enum pt_outcome o = pt_upkeep_init(&p->upkeep, args, wake_upkeep);
+
+	if (o == PT_OK)
+		pin(call, p, c);
+	return o;
+}
+
+static enum call_result over(struct progress *p, enum pt_outcome outcome)
+{
+	p->outcome = outcome;
+	p->state = PROGRESS_OVER;
+	unpin(p);
+	return CALL_DONE;
+}
+
+enum call_result progress_step(struct progress *p)
+{
+	struct pt_agent *agent = call_agent(p->call);
+	enum pt_outcome o;
+
+	/* Other calls may have run on this thread since the last step. */
+	if (unlikely(
+		    atomic_load_explicit(&p->call->domain->failpoints.armed, memory_order_relaxed)))
+		failpoints_enter(p->call);
+	o = pt_upkeep_step(&p->upkeep, agent, STEP_VISITS);
+	p->state = o == PT_PARKED ? PROGRESS_PARKED : PROGRESS_RUNS;
+	if (o == PT_PARKED)
+		return CALL_PARKED;
+	return o == PT_MORE ? CALL_MORE : over(p, o);
+}
+
+/* Lib wakes inside a section of the agent that releases: once all that are open now have ended, no
+ * wake can name this memory. */
+static enum call_result last_wake(struct progress *p)
+{
+	struct pt_machine any = {.world = &p->call->domain->tables.world, .agents = UINT64_MAX};
+
+	if (p->state != PROGRESS_LAST_WAKE)
+		pt_grace_begin(&p->grace, &any, call_agent(p->call));
+	p->state = PROGRESS_LAST_WAKE;
+	if (!pt_grace_done(&p->grace, &any))
+		return CALL_MORE;
+	return over(p, PT_CANCELLED);
+}
+
+enum call_result progress_abandon(struct progress *p)
+{
+	bool parked = p->state == PROGRESS_PARKED;
+	bool given_up;
+
+	if (p->state == PROGRESS_OVER)
+		return CALL_DONE;
+	if (p->state == PROGRESS_LAST_WAKE)
+		return last_wake(p);
+	given_up = pt_upkeep_stop(&p->upkeep, call_agent(p->call));
+	if (given_up)
+		return parked ? last_wake(p) : over(p, PT_CANCELLED);
+	/* What cannot be given up runs to its end; a wake that it waits for is still to come. */
+	return parked ? CALL_PARKED : progress_step(p);
+}

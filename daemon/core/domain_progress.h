@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What a call keeps of a progressive operation of lib (upkeep) across its steps: the
+ * operation, a pin on its context, and after an abandoned wait the last wake that may be on its
+ * way.
+ */
+#ifndef PTD_DOMAIN_PROGRESS_H
+#define PTD_DOMAIN_PROGRESS_H
+
+#include "domain_types.h"
+
+#include <pt/upkeep.h>
+
+enum progress_state { PROGRESS_OVER, PROGRESS_RUNS, PROGRESS_PARKED, PROGRESS_LAST_WAKE };
+
+/* In the call's arena, zeroed at first. */
+struct progress {
+	struct call *call;
+	struct context *pinned;
+	enum progress_state state;
+	enum pt_outcome outcome; /* how the operation ended */
+	struct pt_grace grace;
+	struct pt_upkeep upkeep;
+};
+
+/* pt_upkeep_init() and a pin on the context. In the section that found it. */
+enum pt_outcome progress_upkeep(struct call *call, struct progress *progress,
+				struct context *context, const struct pt_upkeep_args *args);
+
+/* One step. CALL_DONE: it is over, progress->outcome says how. */
+enum call_result progress_step(struct progress *progress);
+
+/*
+ * The call was abandoned: gives the operation up where it stands. CALL_DONE: it is over;
+ * progress->outcome is PT_CANCELLED if it was given up. CALL_MORE, CALL_PARKED: call again.
+ */
+enum call_result progress_abandon(struct progress *progress);
+
+#endif
