@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* ptctl map, unmap and protect. */
+/* ptctl map, unmap, protect and wrprotect. */
 #include "commands.h"
 
 #include "ptd/v1/mapping.pb-c.h"
@@ -7,7 +7,8 @@
 static uint32_t flags_of(const struct ptctl *ctl)
 {
 	return (ptctl_given(ctl, "replace") ? PTD_MAP_REPLACE : 0) |
-	       (ptctl_given(ctl, "pages") ? PTD_MAP_PAGES : 0);
+	       (ptctl_given(ctl, "pages") ? PTD_MAP_PAGES : 0) |
+	       (ptctl_given(ctl, "contiguous") ? PTD_MAP_CONTIGUOUS : 0);
 }
 
 int cmd_map(struct ptctl *ctl)
@@ -63,4 +64,21 @@ int cmd_protect(struct ptctl *ctl)
 	request.validate_only = ptctl_given(ctl, "dry-run");
 	return ptctl_show(ctl, "/ptd.v1.MappingService/Protect", &request.base,
 			  &ptd__v1__protect_response__descriptor);
+}
+
+int cmd_wrprotect(struct ptctl *ctl)
+{
+	Ptd__V1__WriteProtectRequest request = PTD__V1__WRITE_PROTECT_REQUEST__INIT;
+	int result = ptctl_request_id(ctl, &request.request_id);
+
+	if (!result)
+		result = ptctl_handle(ctl, "context", &request.context);
+	if (result)
+		return result;
+	request.ipa = ptctl_number(ctl, "ipa");
+	request.size = ptctl_number(ctl, "size");
+	request.expected_generation = ptctl_number(ctl, "if-generation");
+	request.validate_only = ptctl_given(ctl, "dry-run");
+	return ptctl_show(ctl, "/ptd.v1.MappingService/WriteProtect", &request.base,
+			  &ptd__v1__write_protect_response__descriptor);
 }

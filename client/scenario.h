@@ -59,6 +59,20 @@ static inline uint32_t scenario_extent(const struct scn_record *r)
 	return r->op == SCN_BATCH || r->op == SCN_PAR ? 1 + r->body.group.records : 1;
 }
 
+/* OpKind of an operation that may be an item of a batch; 0: it is none. */
+static inline uint32_t scn_item_kind(unsigned op)
+{
+	if (op >= SCN_MAP && op <= SCN_PROTECT)
+		return op - SCN_MAP + 1;
+	return op >= SCN_WRPROTECT && op <= SCN_FLUSH ? op - SCN_WRPROTECT + 4 : 0;
+}
+
+/* Does it have body.map, and so come in numbers? */
+static inline bool scn_is_series(unsigned op)
+{
+	return scn_item_kind(op) || (op >= SCN_AGE && op <= SCN_COLLAPSE);
+}
+
 enum scn_scope { SCN_SCOPE_REPLY, SCN_SCOPE_STATE, SCN_SCOPE_STAGE };
 enum scn_kind {
 	SCN_KIND_NUMBER,

@@ -44,7 +44,18 @@ const char *scn_op_name(unsigned op)
 						  [SCN_DISARM] = "disarm",
 						  [SCN_PAR] = "par",
 						  [SCN_DELETE_MACHINE] = "delete machine",
-						  [SCN_DELETE_CONTEXT] = "delete context"};
+						  [SCN_DELETE_CONTEXT] = "delete context",
+						  [SCN_WRPROTECT] = "wrprotect",
+						  [SCN_RELAX] = "relax",
+						  [SCN_ANNOTATE] = "annotate",
+						  [SCN_YOUNG] = "young",
+						  [SCN_FLUSH] = "flush",
+						  [SCN_AGE] = "age",
+						  [SCN_SPLIT] = "split",
+						  [SCN_COLLAPSE] = "collapse",
+						  [SCN_LOG_START] = "log-start",
+						  [SCN_LOG_GET] = "log-get",
+						  [SCN_LOG_STOP] = "log-stop"};
 
 	return op < SCN_OPS ? name[op] : NULL;
 }

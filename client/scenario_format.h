@@ -22,6 +22,7 @@
 #define SCN_MAX_MACHINES 64u
 #define SCN_MAX_CONTEXTS 256u
 #define SCN_MAX_DIGESTS	 64u
+#define SCN_MAX_LOGS	 64u
 #define SCN_MAX_STAGES	 256u
 #define SCN_MAX_LANES	 64u
 #define SCN_MAX_BATCH	 4096u	    /* records of a batch */
@@ -69,6 +70,17 @@ enum scn_op {
 	SCN_PAR = 18,	     /* body.group: the next `records` records, by each of `lanes` vCPUs */
 	SCN_DELETE_MACHINE = 19, /* `object` */
 	SCN_DELETE_CONTEXT = 20, /* `object` */
+	SCN_WRPROTECT = 21,	 /* body.map, as SCN_UNMAP */
+	SCN_RELAX = 22,		 /* body.map, as SCN_PROTECT */
+	SCN_ANNOTATE = 23,	 /* body.map; pa is the invalid descriptor */
+	SCN_YOUNG = 24,		 /* body.map, as SCN_UNMAP */
+	SCN_FLUSH = 25,		 /* the same */
+	SCN_AGE = 26,		 /* body.map; flags: SCN_AGE_CLEAR */
+	SCN_SPLIT = 27,		 /* body.map; prot: level + 2 (0: pages), pa: table pages, 0: any */
+	SCN_COLLAPSE = 28,	 /* body.map, as SCN_UNMAP without flags */
+	SCN_LOG_START = 29,	 /* body.log, also of the next two */
+	SCN_LOG_GET = 30,
+	SCN_LOG_STOP = 31, /* index alone */
 	SCN_OPS
 };
 
@@ -103,6 +115,7 @@ struct scn_context_body {
 	uint32_t kind;	/* ContextKind: 1 guest, 2 host */
 	uint8_t granule_shift, ipa_bits, pa_bits;
 	uint8_t start_plus_2; /* start level + 2; 0: chosen */
+	uint32_t bbm;	      /* FEAT_BBM level: 0, 1 or 2 */
 };
 
 struct scn_slot_body {
@@ -123,6 +136,19 @@ struct scn_map_body {
 	uint64_t ipa, size, pa;
 	uint64_t stride, lane_step;
 	uint32_t prot, flags, count, reserved;
+};
+
+#define SCN_AGE_CLEAR 0x1u
+
+#define SCN_LOG_EAGER 0x1u
+#define SCN_LOG_ALL   0x2u /* every page counts as dirty at first */
+#define SCN_LOG_CLEAR 0x4u
+
+/* A dirty log of the record's context. */
+struct scn_log_body {
+	uint64_t ipa, size; /* LOG_GET: size 0 means all of it */
+	uint32_t index;	    /* below SCN_MAX_LOGS: which of the scenario's logs */
+	uint32_t flags;	    /* SCN_LOG_* */
 };
 
 /* A run of records that belong together. */
@@ -184,6 +210,7 @@ union scn_body {
 	struct scn_slot_body slot;
 	struct scn_quota_body quota;
 	struct scn_map_body map;
+	struct scn_log_body log;
 	struct scn_group_body group;
 	struct scn_access_body access;
 	struct scn_fault_body fault;
@@ -238,6 +265,12 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "files are little-endi
 	X(tlbis, 21, REPLY, NUMBER)                                                                \
 	X(nearest_below, 22, REPLY, NUMBER)                                                        \
 	X(nearest_above, 23, REPLY, NUMBER)                                                        \
+	X(annotated, 24, REPLY, NUMBER)                                                            \
+	X(young, 25, REPLY, NUMBER)                                                                \
+	X(old, 26, REPLY, NUMBER)                                                                  \
+	X(next_ipa, 27, REPLY, NUMBER)                                                             \
+	X(blocks_made, 28, REPLY, NUMBER)                                                          \
+	X(dirty, 29, REPLY, NUMBER)                                                                \
 	X(leaves_minus1, 32, STATE, NUMBER)                                                        \
 	X(leaves0, 33, STATE, NUMBER)                                                              \
 	X(leaves1, 34, STATE, NUMBER)                                                              \

@@ -103,14 +103,16 @@ static const char *check_body(const struct scn_header *h, const struct scn_recor
 {
 	const union scn_body *b = &r->body;
 
-	switch (r->op) {
-	case SCN_CONTEXT: return b->context.machine < h->machines ? NULL : "names no machine";
-	case SCN_MAP:
-	case SCN_UNMAP:
-	case SCN_PROTECT:
+	if (scn_is_series(r->op)) {
 		if (!b->map.count)
 			return "does nothing";
 		return b->map.count <= SCN_MAX_COUNT ? NULL : "counts too far";
+	}
+	switch (r->op) {
+	case SCN_LOG_START:
+	case SCN_LOG_GET:
+	case SCN_LOG_STOP: return b->log.index < SCN_MAX_LOGS ? NULL : "names no log";
+	case SCN_CONTEXT: return b->context.machine < h->machines ? NULL : "names no machine";
 	case SCN_FAILPOINT:
 		return !b->failpoint.scoped || r->object < h->contexts ? NULL : "names no context";
 	case SCN_ACCESS:
@@ -149,8 +151,8 @@ static const char *check_record(const struct scn_header *h, const struct scn_rec
 
 static bool in_par(unsigned op)
 {
-	return (op >= SCN_MAP && op <= SCN_PROTECT) || op == SCN_ACCESS || op == SCN_FAULT ||
-	       op == SCN_TRANSLATE || op == SCN_EXPECT;
+	return scn_is_series(op) || op == SCN_ACCESS || op == SCN_FAULT || op == SCN_TRANSLATE ||
+	       op == SCN_EXPECT;
 }
 
 /* A group ends inside the file, holds only what it may, and its members are marked so. */
@@ -168,7 +170,7 @@ static const char *check_group(const struct scn_header *h, const struct scn_reco
 		return "has no items, too many, or no mode";
 	for (uint32_t k = i + 1; k <= i + n; k++) {
 		if (par ? !in_par(r[k].op) || !(r[k].flags & SCN_F_PAR)
-			: r[k].op < SCN_MAP || r[k].op > SCN_PROTECT || r[k].object != r[i].object)
+			: !scn_item_kind(r[k].op) || r[k].object != r[i].object)
 			return "holds an operation that may not stand there";
 		items += par ? 0 : r[k].body.map.count;
 	}

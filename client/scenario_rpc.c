@@ -114,8 +114,7 @@ static bool run_hot(struct scn_rpc *rpc, const struct scenario *s, uint32_t reco
 
 static bool is_hot(unsigned op)
 {
-	return (op >= SCN_MAP && op <= SCN_PROTECT) || op == SCN_ACCESS || op == SCN_FAULT ||
-	       op == SCN_TRANSLATE;
+	return scn_is_series(op) || op == SCN_ACCESS || op == SCN_FAULT || op == SCN_TRANSLATE;
 }
 
 static bool run(void *self, const struct scenario *s, uint32_t record, struct scn_reply *reply,
@@ -133,6 +132,8 @@ static bool run(void *self, const struct scenario *s, uint32_t record, struct sc
 		scn_count(sums, SCN_FACT_calls, 1);
 		if (r->op == SCN_BATCH)
 			scn_rpc_batch(rpc, s, record, reply, sums);
+		else if (r->op >= SCN_LOG_START && r->op <= SCN_LOG_STOP)
+			scn_rpc_log(rpc, r, reply);
 		else
 			scn_rpc_object(rpc, s, r, reply);
 		if (scn_is_failure((unsigned)reply->fact[SCN_FACT_outcome]))

@@ -17,6 +17,9 @@ struct scn_rpc {
 	/* Handles; 0: not created, or deleted. */
 	uint64_t machine[SCN_MAX_MACHINES];
 	uint64_t context[SCN_MAX_CONTEXTS];
+	struct scn_log {
+		uint64_t handle, generation;
+	} log[SCN_MAX_LOGS];
 };
 
 /* False: `status` says why. */
@@ -56,7 +59,7 @@ struct scn_lane {
 
 void scn_lane_init(struct scn_lane *lane, struct scn_rpc *rpc, const struct scenario *scenario,
 		   struct ptd_client *client);
-/* Runs a map, unmap, protect, access, fault or translate record to its end. */
+/* Runs a record that changes or asks for ranges, or of an access, fault or translation. */
 void scn_lane_run(struct scn_lane *lane, uint32_t record);
 /* A par and its group, on connections of its own. */
 bool scn_rpc_par(struct scn_rpc *rpc, const struct scenario *scenario, uint32_t record,
@@ -86,6 +89,8 @@ bool scn_rpc_call(struct scn_rpc *rpc, const char *method, const ProtobufCMessag
 		  struct scn_reply *reply);
 bool scn_delete_machine(struct scn_rpc *rpc, uint32_t index, struct scn_reply *reply);
 uint64_t scn_now_ns(void);
+/* log-start, log-get and log-stop. */
+void scn_rpc_log(struct scn_rpc *rpc, const struct scn_record *r, struct scn_reply *reply);
 /* The operations that make, change and delete objects, and failpoints. */
 void scn_rpc_object(struct scn_rpc *rpc, const struct scenario *scenario,
 		    const struct scn_record *r, struct scn_reply *reply);

@@ -31,12 +31,14 @@ static void add_items(struct columns *c, const struct scn_record *r)
 	for (uint32_t i = 0; i < b->count; i++, c->n++) {
 		c->ipa[c->n] = b->ipa + i * b->stride;
 		c->size[c->n] = b->size;
-		c->pa[c->n] = r->op == SCN_MAP ? b->pa + i * b->stride : 0;
-		c->kind[c->n] = r->op - SCN_MAP + 1u;
+		c->pa[c->n] = r->op == SCN_MAP	      ? b->pa + i * b->stride
+			      : r->op == SCN_ANNOTATE ? b->pa
+						      : 0;
+		c->kind[c->n] = scn_item_kind(r->op);
 		c->prot[c->n] = b->prot;
 		c->flags[c->n] = b->flags & ~SCN_MAP_VALIDATE;
 	}
-	c->maps |= r->op == SCN_MAP;
+	c->maps |= r->op == SCN_MAP || r->op == SCN_ANNOTATE;
 }
 
 static bool columns_init(struct columns *c, size_t n)

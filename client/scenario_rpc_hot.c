@@ -104,6 +104,67 @@ static size_t pack_protect(const struct scn_map_body *b, uint64_t context, uint6
 	return packed(&m, bytes);
 }
 
+static size_t pack_write_protect(const struct scn_map_body *b, uint64_t context, uint64_t ipa,
+				 uint8_t *bytes)
+{
+	Ptd__V1__WriteProtectRequest m = PTD__V1__WRITE_PROTECT_REQUEST__INIT;
+
+	m.context = context;
+	m.ipa = ipa;
+	m.size = b->size;
+	m.validate_only = (b->flags & SCN_MAP_VALIDATE) != 0;
+	return packed(&m, bytes);
+}
+
+/* Those that have no rpc of their own. */
+static size_t pack_item(const struct scn_record *r, uint64_t context, uint64_t ipa, uint8_t *bytes)
+{
+	const struct scn_map_body *b = &r->body.map;
+	Ptd__V1__ApplyRequest m = PTD__V1__APPLY_REQUEST__INIT;
+	Ptd__V1__Ops ops = PTD__V1__OPS__INIT;
+	uint32_t kind = scn_item_kind(r->op), prot = b->prot;
+	uint64_t size = b->size, pa = b->pa;
+
+	ops.n_ipa = ops.n_size = ops.n_pa = ops.n_kind = ops.n_prot = 1;
+	ops.ipa = &ipa;
+	ops.size = &size;
+	ops.pa = &pa;
+	ops.kind = &kind;
+	ops.prot = &prot;
+	m.context = context;
+	m.mode = PTD__V1__BATCH_MODE__BATCH_MODE_ATOMIC;
+	m.ops = &ops;
+	m.want_outcomes = true;
+	m.validate_only = (b->flags & SCN_MAP_VALIDATE) != 0;
+	return packed(&m, bytes);
+}
+
+static size_t pack_upkeep(const struct scn_record *r, uint64_t context, uint64_t ipa,
+			  uint8_t *bytes, const char **method)
+{
+	const struct scn_map_body *b = &r->body.map;
+	Ptd__V1__AgeRequest age = PTD__V1__AGE_REQUEST__INIT;
+	Ptd__V1__SplitRequest split = PTD__V1__SPLIT_REQUEST__INIT;
+	Ptd__V1__CollapseRequest collapse = PTD__V1__COLLAPSE_REQUEST__INIT;
+
+	age.context = split.context = collapse.context = context;
+	age.ipa = split.ipa = collapse.ipa = ipa;
+	age.size = split.size = collapse.size = b->size;
+	if (r->op == SCN_AGE) {
+		*method = "/ptd.v1.MappingService/Age";
+		age.clear = b->flags & SCN_AGE_CLEAR;
+		return packed(&age, bytes);
+	}
+	if (r->op == SCN_COLLAPSE) {
+		*method = "/ptd.v1.MappingService/Collapse";
+		return packed(&collapse, bytes);
+	}
+	*method = "/ptd.v1.MappingService/Split";
+	split.level_plus_2 = b->prot;
+	split.page_budget = b->pa;
+	return packed(&split, bytes);
+}
+
 size_t scn_pack(const struct scn_lane *lane, const struct scn_record *r, uint64_t ipa, uint64_t i,
 		uint8_t *bytes, const char **method)
 {
@@ -127,9 +188,16 @@ size_t scn_pack(const struct scn_lane *lane, const struct scn_record *r, uint64_
 	case SCN_UNMAP:
 		*method = "/ptd.v1.MappingService/Unmap";
 		return pack_unmap(b, context, ipa, bytes);
-	default:
+	case SCN_PROTECT:
 		*method = "/ptd.v1.MappingService/Protect";
 		return pack_protect(b, context, ipa, bytes);
+	case SCN_WRPROTECT:
+		*method = "/ptd.v1.MappingService/WriteProtect";
+		return pack_write_protect(b, context, ipa, bytes);
+	case SCN_AGE:
+	case SCN_SPLIT:
+	case SCN_COLLAPSE: return pack_upkeep(r, context, ipa, bytes, method);
+	default: *method = "/ptd.v1.MappingService/Apply"; return pack_item(r, context, ipa, bytes);
 	}
 }
 
@@ -145,6 +213,7 @@ void scn_take_effects(const struct Ptd__V1__Effects *e, struct scn_reply *reply)
 	scn_set_fact(reply, SCN_FACT_tables_added, e->tables_added);
 	scn_set_fact(reply, SCN_FACT_tables_freed, e->tables_freed);
 	scn_set_fact(reply, SCN_FACT_tlbis, e->tlbis);
+	scn_set_fact(reply, SCN_FACT_annotated, e->annotated);
 }
 
 void scn_count_effects(const struct scn_reply *reply, struct scn_sums *sums)
@@ -213,11 +282,43 @@ static const ProtobufCMessageDescriptor *answer_type(unsigned op)
 	case SCN_TRANSLATE: return &ptd__v1__translate_response__descriptor;
 	case SCN_MAP: return &ptd__v1__map_response__descriptor;
 	case SCN_UNMAP: return &ptd__v1__unmap_response__descriptor;
-	default: return &ptd__v1__protect_response__descriptor;
+	case SCN_PROTECT: return &ptd__v1__protect_response__descriptor;
+	case SCN_WRPROTECT: return &ptd__v1__write_protect_response__descriptor;
+	case SCN_AGE: return &ptd__v1__age_response__descriptor;
+	case SCN_SPLIT: return &ptd__v1__split_response__descriptor;
+	case SCN_COLLAPSE: return &ptd__v1__collapse_response__descriptor;
+	default: return &ptd__v1__apply_response__descriptor;
 	}
 }
 
-/* Map, Unmap and Protect answer alike, in types of their own. */
+static void take_result(uint32_t outcome, const struct Ptd__V1__Effects *effects,
+			struct scn_reply *reply)
+{
+	scn_set_fact(reply, SCN_FACT_outcome, outcome);
+	scn_take_effects(effects, reply);
+}
+
+static void take_age(const Ptd__V1__AgeResponse *m, struct scn_reply *reply)
+{
+	scn_set_fact(reply, SCN_FACT_young, m->young);
+	scn_set_fact(reply, SCN_FACT_old, m->old);
+	scn_set_fact(reply, SCN_FACT_next_ipa, m->next_ipa);
+}
+
+static void take_split(const Ptd__V1__SplitResponse *m, struct scn_reply *reply)
+{
+	scn_take_effects(m->effects, reply);
+	scn_set_fact(reply, SCN_FACT_next_ipa, m->next_ipa);
+}
+
+static void take_collapse(const Ptd__V1__CollapseResponse *m, struct scn_reply *reply)
+{
+	scn_take_effects(m->effects, reply);
+	scn_set_fact(reply, SCN_FACT_blocks_made, m->blocks_made);
+	scn_set_fact(reply, SCN_FACT_next_ipa, m->next_ipa);
+}
+
+/* The answers of changes, in types of their own. */
 static void take_change(unsigned op, const ProtobufCMessage *message, struct scn_reply *reply,
 			struct scn_sums *sums)
 {
@@ -225,16 +326,20 @@ static void take_change(unsigned op, const ProtobufCMessage *message, struct scn
 	const Ptd__V1__MapResponse *map = m;
 	const Ptd__V1__UnmapResponse *unmap = m;
 	const Ptd__V1__ProtectResponse *protect = m;
+	const Ptd__V1__WriteProtectResponse *write_protect = m;
+	const Ptd__V1__ApplyResponse *item = m;
 
-	if (op == SCN_MAP) {
-		scn_set_fact(reply, SCN_FACT_outcome, map->outcome);
-		scn_take_effects(map->effects, reply);
-	} else if (op == SCN_UNMAP) {
-		scn_set_fact(reply, SCN_FACT_outcome, unmap->outcome);
-		scn_take_effects(unmap->effects, reply);
-	} else {
-		scn_set_fact(reply, SCN_FACT_outcome, protect->outcome);
-		scn_take_effects(protect->effects, reply);
+	switch (op) {
+	case SCN_MAP: take_result(map->outcome, map->effects, reply); break;
+	case SCN_UNMAP: take_result(unmap->outcome, unmap->effects, reply); break;
+	case SCN_PROTECT: take_result(protect->outcome, protect->effects, reply); break;
+	case SCN_WRPROTECT:
+		take_result(write_protect->outcome, write_protect->effects, reply);
+		break;
+	case SCN_AGE: take_age(m, reply); break;
+	case SCN_SPLIT: take_split(m, reply); break;
+	case SCN_COLLAPSE: take_collapse(m, reply); break;
+	default: take_result(item->n_outcome ? item->outcome[0] : 0, item->effects, reply); break;
 	}
 	scn_count_effects(reply, sums);
 }

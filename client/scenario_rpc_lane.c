@@ -54,10 +54,18 @@ static void arena_free(void *data, void *pointer)
 /* Facts of one answer into those of its operation: the first failure stays, effects add up. */
 static void merge(struct scn_reply *all, const struct scn_reply *one)
 {
-	static const uint16_t added[] = {SCN_FACT_leaves_written, SCN_FACT_leaves_removed,
-					 SCN_FACT_already,	  SCN_FACT_holes,
-					 SCN_FACT_blocks_split,	  SCN_FACT_tables_added,
-					 SCN_FACT_tables_freed,	  SCN_FACT_tlbis};
+	static const uint16_t added[] = {SCN_FACT_leaves_written,
+					 SCN_FACT_leaves_removed,
+					 SCN_FACT_already,
+					 SCN_FACT_holes,
+					 SCN_FACT_blocks_split,
+					 SCN_FACT_tables_added,
+					 SCN_FACT_tables_freed,
+					 SCN_FACT_tlbis,
+					 SCN_FACT_annotated,
+					 SCN_FACT_young,
+					 SCN_FACT_old,
+					 SCN_FACT_blocks_made};
 	uint64_t sum[sizeof(added) / sizeof(added[0])];
 	uint64_t exits = all->fact[SCN_FACT_exits];
 

@@ -62,6 +62,7 @@ static void create_context(struct scn_rpc *rpc, const struct scenario *s,
 	m.geometry = b->vtcr ? NULL : &geometry;
 	m.vtcr = b->vtcr;
 	m.options = &options;
+	options.bbm = b->bbm;
 	m.quota_pages = b->quota_pages;
 	if (!scn_rpc_call(rpc, "/ptd.v1.ContextService/CreateContext", &m.base,
 			  &ptd__v1__create_context_response__descriptor, &answer, reply))

@@ -36,6 +36,7 @@ static const struct scn_key context_keys[] = {
 	FLAG("ha", context.flags, SCN_CTX_HA, "VTCR_EL2.HA"),
 	FLAG("hd", context.flags, SCN_CTX_HD, "VTCR_EL2.HD"),
 	FLAG("identity", context.flags, SCN_CTX_IDENTITY, "mappings must have IPA = PA"),
+	KEY("bbm", SCN_T_NUMBER, false, context.bbm, "FEAT_BBM level: 0, 1 or 2; 0"),
 	{0}};
 
 static const struct scn_key slot_keys[] = {
@@ -57,15 +58,16 @@ static const struct scn_key delete_keys[] = {
 static const struct scn_key quota_keys[] = {
 	KEY("pages", SCN_T_NUMBER, true, quota.pages, "table pages; 0: no limit"), {0}};
 
-#define RANGE_KEYS                                                                                 \
+#define SERIES_KEYS                                                                                \
 	KEY("ipa", SCN_T_NUMBER, true, map.ipa, "where it begins"),                                \
 		KEY("size", SCN_T_NUMBER, true, map.size, "bytes"),                                \
 		KEY("count", SCN_T_NUMBER, false, map.count, "so many operations; 1"),             \
 		KEY("stride", SCN_T_NUMBER, false, map.stride,                                     \
 		    "bytes from one to the next; size"),                                           \
 		KEY("lane-step", SCN_T_NUMBER, false, map.lane_step,                               \
-		    "in par: bytes from one vCPU's to the next's"),                                \
-		FLAG("validate", map.flags, SCN_MAP_VALIDATE, "report, change nothing")
+		    "in par: bytes from one vCPU's to the next's")
+#define RANGE_KEYS                                                                                 \
+	SERIES_KEYS, FLAG("validate", map.flags, SCN_MAP_VALIDATE, "report, change nothing")
 
 static const struct scn_key map_keys[] = {
 	RANGE_KEYS,
@@ -74,12 +76,51 @@ static const struct scn_key map_keys[] = {
 	KEY("type", SCN_T_MEMORY, false, map.prot, "normal, nc or device; normal"),
 	FLAG("replace", map.flags, 1, "over another mapping, too"),
 	FLAG("pages", map.flags, 2, "no blocks"),
+	FLAG("contiguous", map.flags, 4, "the contiguous hint wherever a whole group fits"),
 	{0}};
 
 static const struct scn_key unmap_keys[] = {RANGE_KEYS, {0}};
 
 static const struct scn_key protect_keys[] = {
 	RANGE_KEYS, KEY("prot", SCN_T_PROT, true, map.prot, "the rights from now on"), {0}};
+
+static const struct scn_key relax_keys[] = {
+	RANGE_KEYS, KEY("prot", SCN_T_PROT, true, map.prot, "rights to add"), {0}};
+
+/* The two parts of the invalid descriptor are put together in map.pa. */
+static const struct scn_key annotate_keys[] = {
+	RANGE_KEYS,
+	KEY("type", SCN_T_NUMBER, true, words[7], "2 to 15: bits 63:60"),
+	KEY("payload", SCN_T_NUMBER, false, map.pa, "bits 59:1; 0"),
+	{0}};
+
+static const struct scn_key age_keys[] = {
+	SERIES_KEYS, FLAG("clear", map.flags, SCN_AGE_CLEAR, "take the access flags away"), {0}};
+
+static const struct scn_key split_keys[] = {
+	SERIES_KEYS,
+	KEY("level", SCN_T_LEVEL, false, map.prot, "no block above it is left; 3"),
+	KEY("pages", SCN_T_NUMBER, false, map.pa, "table pages to spend at most; any"),
+	{0}};
+
+static const struct scn_key collapse_keys[] = {SERIES_KEYS, {0}};
+
+#define LOG_KEY                                                                                    \
+	KEY("id", SCN_T_NUMBER, false, log.index, "which of the scenario's logs: 0 to 63; 0")
+static const struct scn_key log_start_keys[] = {
+	LOG_KEY,
+	KEY("ipa", SCN_T_NUMBER, true, log.ipa, "where it begins"),
+	KEY("size", SCN_T_NUMBER, true, log.size, "bytes"),
+	FLAG("eager", log.flags, SCN_LOG_EAGER, "split blocks now, not at their first write"),
+	FLAG("all-dirty", log.flags, SCN_LOG_ALL, "every page counts as dirty at first"),
+	{0}};
+static const struct scn_key log_get_keys[] = {
+	LOG_KEY,
+	KEY("ipa", SCN_T_NUMBER, false, log.ipa, "from here on; the log's begin"),
+	KEY("size", SCN_T_NUMBER, false, log.size, "bytes; to the log's end"),
+	FLAG("clear", log.flags, SCN_LOG_CLEAR, "they are clean from now on"),
+	{0}};
+static const struct scn_key log_stop_keys[] = {LOG_KEY, {0}};
 
 static const struct scn_key batch_keys[] = {
 	KEY("mode", SCN_T_MODE, true, group.mode, "atomic, stop or best"),
@@ -221,6 +262,27 @@ static bool finish_map(struct scn_compiler *c, struct scn_record *r, uint64_t gi
 	return true;
 }
 
+static bool finish_annotate(struct scn_compiler *c, struct scn_record *r, uint64_t given)
+{
+	struct scn_map_body *b = &r->body.map;
+	uint64_t type = r->body.words[7];
+
+	r->body.words[7] = 0;
+	if (type > 15)
+		return scn_error(c, NULL, "type is at most 15");
+	if (b->pa >> 59)
+		return scn_error(c, NULL, "payload has more than 59 bits");
+	b->pa = type << 60 | b->pa << 1;
+	return finish_map(c, r, given);
+}
+
+static bool finish_log(struct scn_compiler *c, struct scn_record *r, uint64_t given)
+{
+	(void)given;
+	return r->body.log.index < SCN_MAX_LOGS ||
+	       scn_error(c, NULL, "id is at most %u", SCN_MAX_LOGS - 1);
+}
+
 static bool finish_access(struct scn_compiler *c, struct scn_record *r, uint64_t given)
 {
 	struct scn_access_body *b = &r->body.access;
@@ -311,6 +373,28 @@ const struct scn_verb scn_verb_table[] = {
 	 finish_map, "unmap a range"},
 	{"protect", SCN_PROTECT, SCN_FIRST_NONE, SCN_W_CONTEXT | SCN_W_PAR | SCN_W_BATCH,
 	 protect_keys, finish_map, "replace the rights of a range"},
+	{"wrprotect", SCN_WRPROTECT, SCN_FIRST_NONE, SCN_W_CONTEXT | SCN_W_PAR | SCN_W_BATCH,
+	 unmap_keys, finish_map, "take write access away from a range"},
+	{"relax", SCN_RELAX, SCN_FIRST_NONE, SCN_W_CONTEXT | SCN_W_PAR | SCN_W_BATCH, relax_keys,
+	 finish_map, "add rights to what is mapped"},
+	{"annotate", SCN_ANNOTATE, SCN_FIRST_NONE, SCN_W_CONTEXT | SCN_W_PAR | SCN_W_BATCH,
+	 annotate_keys, finish_annotate, "unmap a range and leave an invalid descriptor"},
+	{"young", SCN_YOUNG, SCN_FIRST_NONE, SCN_W_CONTEXT | SCN_W_PAR | SCN_W_BATCH, unmap_keys,
+	 finish_map, "set the access flags of a range"},
+	{"flush", SCN_FLUSH, SCN_FIRST_NONE, SCN_W_CONTEXT | SCN_W_PAR | SCN_W_BATCH, unmap_keys,
+	 finish_map, "data cache maintenance over a range"},
+	{"age", SCN_AGE, SCN_FIRST_NONE, SCN_W_CONTEXT | SCN_W_PAR, age_keys, finish_map,
+	 "which of a range was accessed"},
+	{"split", SCN_SPLIT, SCN_FIRST_NONE, SCN_W_CONTEXT | SCN_W_PAR, split_keys, finish_map,
+	 "turn blocks into smaller ones or pages"},
+	{"collapse", SCN_COLLAPSE, SCN_FIRST_NONE, SCN_W_CONTEXT | SCN_W_PAR, collapse_keys,
+	 finish_map, "turn what can be one block into one"},
+	{"log-start", SCN_LOG_START, SCN_FIRST_NONE, SCN_W_CONTEXT, log_start_keys, finish_log,
+	 "log which pages of a range are written"},
+	{"log-get", SCN_LOG_GET, SCN_FIRST_NONE, SCN_W_CONTEXT, log_get_keys, finish_log,
+	 "which pages were written"},
+	{"log-stop", SCN_LOG_STOP, SCN_FIRST_NONE, SCN_W_CONTEXT, log_stop_keys, finish_log,
+	 "end a log"},
 	{"batch", SCN_BATCH, SCN_FIRST_NONE, SCN_W_CONTEXT, batch_keys, finish_group,
 	 "the lines up to endbatch are one Apply call"},
 	{"read", SCN_ACCESS, SCN_FIRST_NONE, SCN_W_CONTEXT | SCN_W_PAR, access_keys, finish_access,

@@ -187,13 +187,72 @@ PARAMS map_args[] = {ARG_CONTEXT, ARG_IPA, ARG_SIZE, ARG_PA, ARG_PROT, END};
 PARAMS map_options[] = {
 	{.name = "replace", .type = VALUE_FLAG, .help = "overwrite what is mapped elsewhere"},
 	{.name = "pages", .type = VALUE_FLAG, .help = "last-level pages only, no blocks"},
+	{.name = "contiguous",
+	 .type = VALUE_FLAG,
+	 .help = "with the contiguous hint wherever a whole group fits"},
 	OPTION_GENERATION,
 	OPTION_DRY_RUN,
 	OPTION_REQUEST_ID,
 	END};
-PARAMS unmap_args[] = {ARG_CONTEXT, ARG_IPA, ARG_SIZE, END};
+PARAMS range_args[] = {ARG_CONTEXT, ARG_IPA, ARG_SIZE, END};
 PARAMS change_options[] = {OPTION_GENERATION, OPTION_DRY_RUN, OPTION_REQUEST_ID, END};
 PARAMS protect_args[] = {ARG_CONTEXT, ARG_IPA, ARG_SIZE, ARG_PROT, END};
+PARAMS relax_args[] = {ARG_CONTEXT,
+		       ARG_IPA,
+		       ARG_SIZE,
+		       {.name = "prot", .type = VALUE_PROT, .help = "rights to add, as in w or x"},
+		       END};
+PARAMS annotate_args[] = {
+	ARG_CONTEXT,
+	ARG_IPA,
+	ARG_SIZE,
+	{.name = "type", .type = VALUE_NUMBER, .limit = 15, .help = "2 to 15: bits 63:60"},
+	{.name = "payload",
+	 .type = VALUE_NUMBER,
+	 .limit = (UINT64_C(1) << 59) - 1,
+	 .optional = true,
+	 .help = "bits 59:1 of the descriptor; 0 if not given"},
+	END};
+#define APPLY_COLUMNS                                                                              \
+	"generation outcome effects.leaves_written effects.leaves_removed effects.already "        \
+	"effects.holes effects.blocks_split effects.tables_added effects.tables_freed "            \
+	"effects.tlbis effects.annotated"
+
+/* --- upkeep -------------------------------------------------------------------------------- */
+
+PARAMS age_options[] = {
+	{.name = "clear", .type = VALUE_FLAG, .help = "take the access flags away"},
+	{.name = "bitmap", .type = VALUE_FLAG, .help = "one bit for each granule, first in bit 0"},
+	END};
+PARAMS split_options[] = {
+	{.name = "level",
+	 .type = VALUE_CHOICE,
+	 .choices = "1|2|3",
+	 .help = "no block above it is left; 3, pages, if not given"},
+	{.name = "pages",
+	 .type = VALUE_NUMBER,
+	 .help = "table pages to spend at most; no limit but the quota if not given"},
+	END};
+PARAMS dirty_start_options[] = {
+	{.name = "eager", .type = VALUE_FLAG, .help = "split blocks now, not at their first write"},
+	{.name = "all-dirty", .type = VALUE_FLAG, .help = "every page counts as dirty at first"},
+	END};
+#define ARG_LOG                                                                                    \
+	{                                                                                          \
+		.name = "log", .type = VALUE_NUMBER, .help = "handle that dirty start printed"     \
+	}
+PARAMS dirty_get_args[] = {ARG_LOG, END};
+PARAMS dirty_get_options[] = {
+	{.name = "ipa",
+	 .type = VALUE_ADDRESS,
+	 .help = "from here on; the log's begin if not given"},
+	{.name = "size", .type = VALUE_SIZE, .help = "bytes; to the log's end if not given"},
+	{.name = "clear", .type = VALUE_FLAG, .help = "they are clean from now on"},
+	{.name = "generation",
+	 .type = VALUE_NUMBER,
+	 .help = "log_generation of the reply before; needed with --clear after a lost answer"},
+	END};
+PARAMS dirty_stop_args[] = {ARG_LOG, END};
 
 /* --- vCPUs --------------------------------------------------------------------------------- */
 
@@ -392,10 +451,39 @@ const struct command command_table[] = {
 	 cmd_slot_list, {.rows = "slots"}, NULL, 0},
 	{"map", NULL, "map a range", "ptctl map m0/g0 0x4000_0000 2M 0x8000_0000 rwx", map_args,
 	 map_options, cmd_map, {0}, NULL, 0},
-	{"unmap", NULL, "unmap a range", "ptctl unmap m0/g0 0x4000_0000 2M", unmap_args,
+	{"unmap", NULL, "unmap a range", "ptctl unmap m0/g0 0x4000_0000 2M", range_args,
 	 change_options, cmd_unmap, {0}, NULL, 0},
 	{"protect", NULL, "change the rights of a range", "ptctl protect m0/g0 0x4000_0000 4K r",
 	 protect_args, change_options, cmd_protect, {0}, NULL, 0},
+	{"wrprotect", NULL, "take write access away from a range",
+	 "ptctl wrprotect m0/g0 0x4000_0000 2M", range_args, change_options, cmd_wrprotect, {0},
+	 NULL, 0},
+	{"relax", NULL, "add rights to what is mapped in a range",
+	 "ptctl relax m0/g0 0x4000_0000 4K w", relax_args, change_options, cmd_relax,
+	 {.columns = APPLY_COLUMNS}, NULL, 0},
+	{"annotate", NULL, "unmap a range and leave an invalid descriptor at each granule",
+	 "ptctl annotate m0/g0 0x4000_0000 2M 2 0x1234", annotate_args, change_options,
+	 cmd_annotate, {.columns = APPLY_COLUMNS}, NULL, 0},
+	{"young", NULL, "set the access flags of a range", "ptctl young m0/g0 0x4000_0000 2M",
+	 range_args, change_options, cmd_young, {.columns = APPLY_COLUMNS}, NULL, 0},
+	{"flush", NULL, "data cache maintenance over what is mapped in a range",
+	 "ptctl flush m0/g0 0x4000_0000 2M", range_args, change_options, cmd_flush,
+	 {.columns = APPLY_COLUMNS}, NULL, 0},
+	{"age", NULL, "which of a range was accessed", "ptctl age m0/g0 0x4000_0000 2M --clear",
+	 range_args, age_options, cmd_age, {0}, NULL, 0},
+	{"split", NULL, "turn the blocks of a range into smaller ones or pages",
+	 "ptctl split m0/g0 0x4000_0000 1G --level 2", range_args, split_options, cmd_split, {0},
+	 NULL, 0},
+	{"collapse", NULL, "turn what can be one block of a range into one",
+	 "ptctl collapse m0/g0 0x4000_0000 1G", range_args, NULL, cmd_collapse, {0}, NULL, 0},
+	{"dirty", "start", "log which pages of a range are written",
+	 "ptctl dirty start m0/g0 0x4000_0000 1G --eager", range_args, dirty_start_options,
+	 cmd_dirty_start, {0}, NULL, 0},
+	{"dirty", "get", "which pages were written, and with --clear begin anew",
+	 "ptctl dirty get 0xd142000000000007 --clear", dirty_get_args, dirty_get_options,
+	 cmd_dirty_get, {0}, NULL, 0},
+	{"dirty", "stop", "end a log", "ptctl dirty stop 0xd142000000000007", dirty_stop_args,
+	 NULL, cmd_dirty_stop, {0}, NULL, 0},
 	{"access", "read", "read as a vCPU does; exit code 7 on a fault",
 	 "ptctl access read m0/g0 0x4000_0000 --length 16", at_args, read_options, cmd_access, {0},
 	 NULL, 0},

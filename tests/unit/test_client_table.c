@@ -6,6 +6,7 @@
 #include "ptd/v1/context.pb-c.h"
 #include "ptd/v1/failpoint.pb-c.h"
 #include "ptd/v1/machine.pb-c.h"
+#include "ptd/v1/mapping.pb-c.h"
 #include "ptd/v1/server.pb-c.h"
 
 #include <setjmp.h>
@@ -153,6 +154,10 @@ static void columns_exist_in_their_messages(void **state)
 		{"context", "list", &ptd__v1__context__descriptor},
 		{"context", "watch", &ptd__v1__watch_contexts_response__descriptor},
 		{"failpoint", "list", &ptd__v1__failpoint__descriptor},
+		{"relax", NULL, &ptd__v1__apply_response__descriptor},
+		{"annotate", NULL, &ptd__v1__apply_response__descriptor},
+		{"young", NULL, &ptd__v1__apply_response__descriptor},
+		{"flush", NULL, &ptd__v1__apply_response__descriptor},
 	};
 	size_t with_columns = 0;
 
