@@ -15,6 +15,7 @@ static void note_context(const struct pt_ctx *ctx)
 				      .vmid = ctx->vmid,
 				      .attrs = ctx->attrs,
 				      .vtcr_flags = ctx->vtcr_flags,
+				      .bbm = ctx->bbm,
 			      });
 }
 

@@ -93,6 +93,21 @@ enum pt_outcome pt__point_rewrite(struct pt_item *item, struct pt_effects *effec
 enum pt_outcome pt__point_change(const struct pt_item *item, uint32_t kind, pt_pte rights,
 				 const struct pt__at *at, struct pt_effects *effects);
 
+/*
+ * resize.c: splits the block at `at` (valid, around `ipa`) as a point operation, in a section:
+ * child table, CAS to LOCKED, TLBI, release store; with FEAT_BBM level 2 one CAS and the TLBI.
+ * PT_OK: split and flushed, effects added; descend again. PT_RACED: another agent changed the
+ * entry, or a claim reaches into the block; nothing changed. PT_NO_MEMORY, PT_QUOTA.
+ */
+enum pt_outcome pt__split_point(struct pt_agent *agent, struct pt_ctx *ctx, uint64_t ipa,
+				const struct pt__at *at, struct pt_effects *effects);
+/*
+ * Would a collapse make a block of `level` around `ipa`? A hint, without a claim, in a section: a
+ * few probes, and the whole table only if they find it full. Then the caller queues
+ * PT_UPKEEP_COLLAPSE over the block's range.
+ */
+bool pt__could_fold(struct pt_ctx *ctx, uint64_t ipa, int level);
+
 /* reserve.c: table pages of a context, with failpoint, quota and the machine's PA window. */
 enum pt_outcome pt__pages_take(struct pt_agent *agent, struct pt_ctx *ctx, uint32_t count,
 			       struct pt_pages *list);

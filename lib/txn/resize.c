@@ -128,44 +128,61 @@ static void split_live(const struct pt__resize *rs, pt_pte *slot, uint64_t base,
 	owe(rs, base, bytes, level, false);
 }
 
+static void count_splits(const struct pt_ctx *ctx, struct pt_effects *effects, unsigned n)
+{
+	effects->blocks_split += n;
+	effects->tables_added += n;
+	effects->leaves_removed += n;
+	effects->leaves_written += (uint64_t)n * pt_table_entries(&ctx->geo);
+}
+
 void pt__split_blocks(const struct pt__resize *rs, pt_pte *slot, uint64_t base, int level,
 		      const struct pt_page *page, unsigned n)
 {
 	(rs->ctx->bbm ? split_live : split_broken)(rs, slot, base, level, page, n);
-	rs->effects->blocks_split += n;
-	rs->effects->tables_added += n;
-	rs->effects->leaves_removed += n;
-	rs->effects->leaves_written += (uint64_t)n * pt_table_entries(&rs->ctx->geo);
+	count_splits(rs->ctx, rs->effects, n);
 }
 
-/* Bits in which the leaves of a block or group may differ: the whole has their OR. With DBM a leaf
- * is writable whatever S2AP[1] says, which holds the dirty state then. */
-static pt_pte united(pt_pte leaf)
+/* Puts `entry` in the place of the block that the child was filled from. */
+static bool take_block(const struct pt_ctx *ctx, const struct pt__at *at, struct pt_page page,
+		       pt_pte entry)
 {
-	return PT_PTE_AF | (leaf & PT_PTE_DBM ? PT_PTE_S2AP_W : 0);
-}
+	pt_pte old = at->entry;
 
-pt_pte pt__fold_block(const struct pt_ctx *ctx, pt_pte table, int level)
-{
-	const struct pt_geometry *g = &ctx->geo;
-	const pt_pte *slot = pt__table(ctx, pt_pte_to_oa(g, table).v);
-	uint64_t size = pt_level_size(g, level + 1);
-	unsigned entries = pt_table_entries(g);
-	pt_pte first = pt_pte_load(slot), any = first, unite = united(first), attrs;
-	uint64_t oa = pt_pte_to_oa(g, first).v;
-
-	if (!pt_pte_is_leaf(first, level + 1) || oa & (pt_level_size(g, level) - 1))
-		return 0;
-	attrs = first & ~(pt_oa_mask(g) | PT_PTE_CONTIGUOUS | PT_PTE_TYPE);
-	for (unsigned i = 1; i < entries; i++) {
-		pt_pte e = pt_pte_load(slot + i);
-		pt_pte want = pt_leaf(g, pt_pa(oa + i * size), attrs, level + 1);
-
-		if ((e ^ want) & ~(unite | PT_PTE_CONTIGUOUS))
-			return 0;
-		any |= e;
+	fill_page(ctx, page, old, at->level + 1);
+	while (!pt_pte_cas(at->slot, &old, entry)) {
+		if ((at->entry ^ old) & ~pt__hardware_bits(at->entry))
+			return false;
+		fill_page(ctx, page, old, at->level + 1);
 	}
-	return pt_leaf(g, pt_pa(oa), attrs | (any & unite), level);
+	return true;
+}
+
+enum pt_outcome pt__split_point(struct pt_agent *agent, struct pt_ctx *ctx, uint64_t ipa,
+				const struct pt__at *at, struct pt_effects *effects)
+{
+	uint64_t mask = (UINT64_C(1) << at->shift) - 1;
+	bool live = ctx->bbm == 2;
+	struct pt_page page;
+	enum pt_outcome outcome;
+
+	if (pt__admit(ctx, ipa & ~mask, ipa | mask) != PT_OK)
+		return PT_RACED;
+	outcome = pt__page_get(agent, ctx, &page);
+	if (outcome != PT_OK)
+		return outcome;
+	if (!take_block(ctx, at, page, live ? linking(ctx, page) : PT_PTE_LOCKED)) {
+		pt_port_zero(pt__table(ctx, pt_page_pa(ctx->machine->port, page).v),
+			     UINT64_C(1) << ctx->geo.granule_shift);
+		pt__page_put(agent, ctx, page);
+		return PT_RACED;
+	}
+	pt__tlbi_leaf(ctx, ipa, at->level);
+	if (!live)
+		pt_pte_store_release(at->slot, linking(ctx, page));
+	effects->tlbis++;
+	count_splits(ctx, effects, 1);
+	return PT_OK;
 }
 
 static void fold_broken(const struct pt__resize *rs, const struct pt_upkeep_fold *fold, unsigned n)

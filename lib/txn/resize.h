@@ -8,6 +8,15 @@
 
 #include "internal.h"
 
+/*
+ * Bits that hardware writes, and in which the leaves of a block or group may differ: the whole has
+ * their OR. With DBM a leaf is writable whatever S2AP[1] says, which holds the dirty state then.
+ */
+PT__INLINE pt_pte pt__hardware_bits(pt_pte leaf)
+{
+	return PT_PTE_AF | (leaf & PT_PTE_DBM ? PT_PTE_S2AP_W : 0);
+}
+
 /* On whose account: what is owed and what was done. */
 struct pt__resize {
 	struct pt_ctx *ctx;
@@ -30,8 +39,14 @@ void pt__split_blocks(const struct pt__resize *rs, pt_pte *slot, uint64_t base, 
  */
 void pt__fold_tables(const struct pt__resize *rs, const struct pt_upkeep_fold *fold, unsigned n);
 
-/* Attributes, access flag and dirty state of the block that a table's leaves make together, at
- * output and IPA `base`; 0 if they make none. `level`: of the entry that links the table. */
+/* foldable.c: attributes, access flag and dirty state of the block that a table's leaves make
+ * together, at output and IPA `base`; 0 if they make none. `level`: of the entry that links the
+ * table. */
 pt_pte pt__fold_block(const struct pt_ctx *ctx, pt_pte table, int level);
+
+bool pt__table_empty(const struct pt_ctx *ctx, pt_pte table);
+/* Do the memslots allow a block of `level` at `base`: backed by pages as large, dirty pages not
+ * logged? */
+bool pt__slots_allow(struct pt_ctx *ctx, uint64_t base, int level);
 
 #endif

@@ -98,6 +98,7 @@ void pt__upkeep_settle(struct pt_upkeep *upkeep)
 	upkeep->flushed |= upkeep->effects.tlbis != 0;
 	if (!upkeep->unlinked.count)
 		return;
+	pt_port_note(PT_EVENT_REFUND, 0, NULL, ctx, upkeep->unlinked.count, 0);
 	atomic_fetch_sub_explicit(&ctx->table_pages, upkeep->unlinked.count, memory_order_relaxed);
 	pt_retire(upkeep->agent, ctx->geo.granule_shift, &upkeep->unlinked);
 }
@@ -195,6 +196,8 @@ static enum pt_outcome phase(struct pt_upkeep *upkeep, int64_t *left)
 	case PT_UPKEEP_DRAIN:
 		if (!pt_grace_done(&upkeep->grace, machine))
 			return PT_MORE;
+		pt_port_note(PT_EVENT_CLAIM_DRAINED, 0, &upkeep->claim, upkeep->claim.ctx,
+			     upkeep->claim.lo, upkeep->claim.hi);
 		upkeep->phase = PT_UPKEEP_WORK;
 		return PT_OK;
 	case PT_UPKEEP_WORK: return work(upkeep, left);
@@ -208,10 +211,8 @@ static enum pt_outcome phase(struct pt_upkeep *upkeep, int64_t *left)
 	return PT_OK;
 }
 
-enum pt_outcome pt_upkeep_step(struct pt_upkeep *upkeep, struct pt_agent *agent, uint32_t budget)
+static enum pt_outcome step(struct pt_upkeep *upkeep, struct pt_agent *agent, int64_t left)
 {
-	int64_t left = budget ? budget : 1;
-
 	upkeep->agent = agent;
 	if (upkeep->phase != PT_UPKEEP_DONE)
 		pt_machine_use(upkeep->args.ctx->machine, agent);
@@ -224,11 +225,24 @@ enum pt_outcome pt_upkeep_step(struct pt_upkeep *upkeep, struct pt_agent *agent,
 	return upkeep->result;
 }
 
-bool pt_upkeep_stop(struct pt_upkeep *upkeep, struct pt_agent *agent)
+static void note_op(enum pt_event_kind kind, const struct pt_upkeep *upkeep,
+		    enum pt_outcome outcome)
 {
-	upkeep->agent = agent;
-	if (upkeep->phase >= PT_UPKEEP_RETIRE)
-		return false;
+	pt_port_note(kind, PT_OP_UPKEEP, upkeep, upkeep->args.ctx, outcome, 0);
+}
+
+enum pt_outcome pt_upkeep_step(struct pt_upkeep *upkeep, struct pt_agent *agent, uint32_t budget)
+{
+	enum pt_outcome outcome;
+
+	note_op(PT_EVENT_OP_BEGIN, upkeep, PT_MORE);
+	outcome = step(upkeep, agent, budget ? budget : 1);
+	note_op(PT_EVENT_OP_END, upkeep, outcome);
+	return outcome;
+}
+
+static bool stop(struct pt_upkeep *upkeep)
+{
 	upkeep->stopped = PT_CANCELLED;
 	end_work(upkeep);
 	upkeep->result = PT_OK;
@@ -236,4 +250,17 @@ bool pt_upkeep_stop(struct pt_upkeep *upkeep, struct pt_agent *agent)
 		return false;
 	upkeep->phase = PT_UPKEEP_DONE;
 	return true;
+}
+
+bool pt_upkeep_stop(struct pt_upkeep *upkeep, struct pt_agent *agent)
+{
+	bool over;
+
+	if (upkeep->phase >= PT_UPKEEP_RETIRE)
+		return false;
+	upkeep->agent = agent;
+	note_op(PT_EVENT_OP_BEGIN, upkeep, PT_MORE);
+	over = stop(upkeep);
+	note_op(PT_EVENT_OP_END, upkeep, over ? PT_OK : PT_MORE);
+	return over;
 }

@@ -85,26 +85,6 @@ static void commit(struct pt_upkeep *upkeep)
 	upkeep->folds = 0;
 }
 
-static bool empty(const struct pt_ctx *ctx, pt_pte table)
-{
-	const pt_pte *slot = pt__table(ctx, pt_pte_to_oa(&ctx->geo, table).v);
-	unsigned entries = pt_table_entries(&ctx->geo);
-
-	for (unsigned i = 0; i < entries; i++)
-		if (pt_pte_load(slot + i))
-			return false;
-	return true;
-}
-
-/* Do the memslots allow a block of `level` at `base`? */
-static bool slots_allow(struct pt_ctx *ctx, uint64_t base, int level)
-{
-	const struct pt_slot *slot = pt_slot_find(pt_ctx_slots(ctx), base);
-	unsigned shift = pt_level_shift(&ctx->geo, level);
-
-	return !slot || (slot->backing_shift >= shift && !(slot->flags & PT_SLOT_LOG_DIRTY));
-}
-
 /* Collects the table below the entry at `at`, if it can go. */
 static bool collect(struct pt_upkeep *upkeep, const struct pt__at *at, uint64_t base, int64_t *left)
 {
@@ -114,10 +94,10 @@ static bool collect(struct pt_upkeep *upkeep, const struct pt__at *at, uint64_t 
 	*f = (struct pt_upkeep_fold){at->slot, at->entry, 0, base, at->level};
 	*left -= pt_table_entries(&ctx->geo);
 	if (sweeping(upkeep)) {
-		if (!empty(ctx, at->entry))
+		if (!pt__table_empty(ctx, at->entry))
 			return false;
 	} else {
-		if (!slots_allow(ctx, base, at->level))
+		if (!pt__slots_allow(ctx, base, at->level))
 			return false;
 		f->block = pt__fold_block(ctx, at->entry, at->level);
 		if (!f->block)

@@ -119,4 +119,23 @@ enum pt_outcome pt_upkeep_step(struct pt_upkeep *upkeep, struct pt_agent *agent,
  */
 bool pt_upkeep_stop(struct pt_upkeep *upkeep, struct pt_agent *agent);
 
+/* A search for needless tables: the caller sets the first three and keeps the object between calls.
+ */
+struct pt_upkeep_find {
+	struct pt_ctx *ctx;
+	uint64_t at, last; /* where to look on; inclusive end */
+	uint32_t kind;	   /* found: what to run, PT_UPKEEP_COLLAPSE or PT_UPKEEP_SWEEP; else 0 */
+	struct pt_ipa ipa; /* found: the range of it, */
+	uint64_t size;	   /* tables side by side together */
+};
+
+/*
+ * For idle moments: looks for the next tables that an operation of that kind would remove, at about
+ * `budget` descriptors. Reads alone, without a claim, in a section. PT_OK: found (a hint: it may
+ * change before the operation's claim). PT_MORE: call again, in the same or another section.
+ * PT_HOLE: nothing up to the end. PT_OUT_OF_RANGE: `last` is beyond the space. A table of tables is
+ * found only when those below it have gone, by another search.
+ */
+enum pt_outcome pt_upkeep_find(struct pt_upkeep_find *find, uint32_t budget);
+
 #endif
