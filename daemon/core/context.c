@@ -29,32 +29,23 @@ static void unmake(struct call *call, struct context *c)
 	struct pt_page root = pt_pa_page(&c->machine->port, c->pt.root);
 
 	pt_pool_put_root(call_agent(call), c->pt.geo.start_bytes, root);
-	machine_vmid_give(c->machine, c->pt.vmid);
 	free(c);
 }
 
 enum pt_outcome context_create(struct call *call, struct machine *m,
 			       const struct context_args *args, struct context **made)
 {
-	unsigned vmid_bits = args->vtcr_flags & PT_VTCR_VS ? 16 : 8;
 	struct context *c = calloc(1, sizeof(*c));
 	enum pt_outcome o;
-	uint16_t vmid;
 
 	if (!c)
 		return PT_NO_MEMORY;
 	c->machine = m;
 	c->kind = args->kind;
 	full_name(c, args->name);
-	vmid = machine_vmid_take(m, vmid_bits);
-	if (!vmid) {
-		free(c);
-		return PT_BUSY;
-	}
 	o = pt_ctx_init(&c->pt, call_agent(call), &m->pt, &args->geometry, args->attrs,
-			args->vtcr_flags, vmid, quota_of(args->quota_pages));
+			args->vtcr_flags, quota_of(args->quota_pages));
 	if (o != PT_OK) {
-		machine_vmid_give(m, vmid);
 		free(c);
 		return o;
 	}
@@ -76,7 +67,6 @@ static void free_context(struct pt_rcu_head *head)
 
 void context_retire(struct context *c)
 {
-	machine_vmid_give(c->machine, c->pt.vmid);
 	registry_remove_context(c->machine->domain, c);
 	pt_rcu_call(&c->rcu, free_context);
 }
@@ -157,7 +147,7 @@ static void fill(struct message *m, struct context *c, const struct pt_slots *sl
 	fill_geometry(&m->geometry, &c->pt.geo);
 	to->options = &m->options;
 	fill_options(&m->options, &c->pt);
-	to->vmid = c->pt.vmid;
+	to->vmid = pt_ctx_vmid(&c->pt);
 	to->vtcr = pt_ctx_vtcr(&c->pt);
 	to->vttbr = pt_ctx_vttbr(&c->pt);
 	to->generation = atomic_load_explicit(&c->pt.generation, memory_order_acquire);

@@ -49,7 +49,6 @@ struct machine {
 	uint32_t vcpus, vmid_bits;
 	bool dying;		 /* lock: takes no new contexts */
 	struct ordered contexts; /* lock */
-	uint64_t *vmids;	 /* lock: bitmap of those in use */
 };
 
 /* A call that waits for its turn to change a context's memslots. Lives in the call's arena. */

@@ -121,7 +121,6 @@ static enum call_result fail_create(struct call *call, enum pt_outcome o)
 	switch (o) {
 	case PT_ALREADY_EXISTS:
 		return call_fail(call, o, "name: a context of this name exists in the machine");
-	case PT_BUSY: return call_fail(call, o, "machine: no VMID is free");
 	case PT_TOO_LARGE: return call_fail(call, o, "max_contexts contexts exist");
 	case PT_WRONG_STATE: return call_fail(call, o, "machine: it is being deleted");
 	default: return call_fail(call, o, "no memory for the start tables");

@@ -7,11 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static size_t vmid_words(const struct machine *m)
-{
-	return ((size_t)1 << m->vmid_bits) / 64;
-}
-
 static struct machine *build(struct domain *domain, const struct machine_args *args)
 {
 	struct machine *m = calloc(1, sizeof(*m));
@@ -22,12 +17,8 @@ static struct machine *build(struct domain *domain, const struct machine_args *a
 	m->vcpus = args->vcpus;
 	m->vmid_bits = args->vmid_bits;
 	strncpy(m->by_name.name, args->name, NAME_BYTES);
-	m->vmids = calloc(vmid_words(m), sizeof(*m->vmids));
-	if (!m->vmids)
-		goto err_after_machine;
-	m->vmids[0] = 1; /* VMID 0 is the host's */
 	if (pt_host_mmu_init(&m->mmu, m->vcpus, PT_HOST_TLB_CACHE, 0) != PT_OK)
-		goto err_after_vmids;
+		goto err_after_machine;
 	if (pt_host_ram_create(&m->ram, args->memory_bytes) != PT_OK)
 		goto err_after_mmu;
 	pt_host_port_init(&m->port, &domain->tables, args->pa_bits);
@@ -36,8 +27,6 @@ static struct machine *build(struct domain *domain, const struct machine_args *a
 
 err_after_mmu:
 	pt_host_mmu_destroy(&m->mmu);
-err_after_vmids:
-	free(m->vmids);
 err_after_machine:
 	free(m);
 	return NULL;
@@ -48,7 +37,6 @@ void machine_destroy(struct machine *m)
 	pt_host_ram_destroy(&m->ram);
 	pt_host_mmu_destroy(&m->mmu);
 	ordered_free(&m->contexts);
-	free(m->vmids);
 	free(m);
 }
 
@@ -77,27 +65,4 @@ void machine_retire(struct machine *m)
 {
 	registry_remove_machine(m->domain, m);
 	pt_rcu_call(&m->rcu, free_machine);
-}
-
-uint16_t machine_vmid_take(struct machine *m, unsigned bits)
-{
-	size_t words = ((size_t)1 << bits) / 64;
-	uint16_t vmid = 0;
-
-	pt_port_lock(&m->domain->lock);
-	for (size_t i = 0; i < words && !vmid; i++) {
-		if (m->vmids[i] == UINT64_MAX)
-			continue;
-		vmid = (uint16_t)(i * 64 + (unsigned)__builtin_ctzll(~m->vmids[i]));
-		m->vmids[i] |= UINT64_C(1) << vmid % 64;
-	}
-	pt_port_unlock(&m->domain->lock);
-	return vmid;
-}
-
-void machine_vmid_give(struct machine *m, uint16_t vmid)
-{
-	pt_port_lock(&m->domain->lock);
-	m->vmids[vmid / 64] &= ~(UINT64_C(1) << vmid % 64);
-	pt_port_unlock(&m->domain->lock);
 }

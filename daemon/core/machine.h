@@ -20,8 +20,4 @@ void machine_retire(struct machine *machine);
 /* At the end of the domain: at once. */
 void machine_destroy(struct machine *machine);
 
-/* The lowest free VMID from 1 to 2^bits - 1, or 0: none is left. Takes domain->lock. */
-uint16_t machine_vmid_take(struct machine *machine, unsigned bits);
-void machine_vmid_give(struct machine *machine, uint16_t vmid);
-
 #endif

@@ -12,7 +12,6 @@ static void note_context(const struct pt_ctx *ctx)
 				      .mmu = (uintptr_t)machine->mmu,
 				      .root = ctx->root.v,
 				      .root_va = (uintptr_t)pt_port_table(machine->port, ctx->root),
-				      .vmid = ctx->vmid,
 				      .attrs = ctx->attrs,
 				      .vtcr_flags = ctx->vtcr_flags,
 				      .bbm = ctx->bbm,
@@ -21,7 +20,7 @@ static void note_context(const struct pt_ctx *ctx)
 
 enum pt_outcome pt_ctx_init(struct pt_ctx *ctx, struct pt_agent *agent, struct pt_machine *machine,
 			    const struct pt_geometry *geo, unsigned attrs, unsigned vtcr_flags,
-			    uint16_t vmid, uint64_t quota_pages)
+			    uint64_t quota_pages)
 {
 	struct pt_page root;
 	enum pt_outcome outcome = pt_pool_get_root(agent, geo->start_bytes, &root);
@@ -35,7 +34,6 @@ enum pt_outcome pt_ctx_init(struct pt_ctx *ctx, struct pt_agent *agent, struct p
 	*ctx = (struct pt_ctx){.geo = *geo,
 			       .machine = machine,
 			       .root = pt_page_pa(machine->port, root),
-			       .vmid = vmid,
 			       .attrs = (uint8_t)attrs,
 			       .vtcr_flags = (uint8_t)vtcr_flags,
 			       .bbm = (uint8_t)PT_ATTR_BBM_OF(attrs)};
@@ -53,5 +51,5 @@ uint64_t pt_ctx_vtcr(const struct pt_ctx *ctx)
 
 uint64_t pt_ctx_vttbr(const struct pt_ctx *ctx)
 {
-	return pt_geometry_vttbr(&ctx->geo, ctx->root, ctx->vmid);
+	return pt_geometry_vttbr(&ctx->geo, ctx->root, pt_ctx_vmid(ctx));
 }

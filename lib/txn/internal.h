@@ -31,8 +31,14 @@ bool pt__claim_activate(struct pt_claim *claim);
 /* Wakes who waits on a context that has just been torn down. */
 void pt__claims_wake(struct pt_machine *machine);
 
-/* ledger.c: one leaf, at once. */
-void pt__tlbi_leaf(const struct pt_ctx *ctx, uint64_t ipa, int level);
+/* vmid.c: the number to flush. False: the context never ran, no TLB knows it; true with *vmid 0:
+ * the rollover since has flushed it, but accesses may be in flight. After the descriptor was
+ * written. */
+bool pt__vmid_flush(const struct pt_ctx *ctx, uint16_t *vmid);
+
+/* ledger.c: one leaf, at once. Returns how many invalidations that took: 0 for a context that never
+ * ran. */
+uint32_t pt__tlbi_leaf(const struct pt_ctx *ctx, uint64_t ipa, int level);
 /* The faulting vCPU's own entries for the leaf at `ipa`. */
 void pt__tlbi_local(const struct pt_ctx *ctx, uint32_t vcpu, uint64_t ipa, int level);
 

@@ -2,34 +2,41 @@
 /* The invalidation ledger: what is owed to the TLBs, and its discharge in range TLBIs. */
 #include "internal.h"
 
-/* By address: a copy made of single fields stalls on its way through the store buffer. */
-PT__INLINE void issue(const struct pt_ctx *ctx, const struct pt_tlbi *tlbi)
+/*
+ * Counted when TLBs could know the context: a number that rolled over has been flushed with all
+ * others. By address: a copy made of single fields stalls on its way through the store buffer.
+ */
+PT__INLINE uint32_t issue(const struct pt_ctx *ctx, struct pt_tlbi *tlbi)
 {
-	if (pt_port_failpoint(PT_FP_TLBI_DROP, ctx->scope)) {
-		pt_port_note(PT_EVENT_TLBI_DROPPED, 0, ctx->machine->mmu, ctx, 0, 0);
-		return;
+	if (!pt__vmid_flush(ctx, &tlbi->vmid)) {
+		pt_port_note(PT_EVENT_TLBI_NONE, 0, ctx->machine->mmu, ctx, 0, 0);
+		return 0;
 	}
-	pt_port_tlbi(ctx->machine->mmu, tlbi);
+	if (pt_port_failpoint(PT_FP_TLBI_DROP, ctx->scope))
+		pt_port_note(PT_EVENT_TLBI_DROPPED, 0, ctx->machine->mmu, ctx, 0, 0);
+	else if (tlbi->vmid)
+		pt_port_tlbi(ctx->machine->mmu, tlbi);
+	else
+		pt_port_note(PT_EVENT_TLBI_NONE, 0, ctx->machine->mmu, ctx, 0, 0);
+	return 1;
 }
 
-void pt__tlbi_leaf(const struct pt_ctx *ctx, uint64_t ipa, int level)
+uint32_t pt__tlbi_leaf(const struct pt_ctx *ctx, uint64_t ipa, int level)
 {
 	uint64_t size = pt_level_size(&ctx->geo, level);
 
-	issue(ctx, &(struct pt_tlbi){.vmid = ctx->vmid,
-				     .kind = PT_TLBI_IPA,
-				     .level = (int8_t)level,
-				     .last_level = true,
-				     .ipa = pt_ipa(ipa & ~(size - 1)),
-				     .size = size});
+	return issue(ctx, &(struct pt_tlbi){.kind = PT_TLBI_IPA,
+					    .level = (int8_t)level,
+					    .last_level = true,
+					    .ipa = pt_ipa(ipa & ~(size - 1)),
+					    .size = size});
 }
 
 void pt__tlbi_local(const struct pt_ctx *ctx, uint32_t vcpu, uint64_t ipa, int level)
 {
 	uint64_t size = pt_level_size(&ctx->geo, level);
 
-	issue(ctx, &(struct pt_tlbi){.vmid = ctx->vmid,
-				     .kind = PT_TLBI_LOCAL,
+	issue(ctx, &(struct pt_tlbi){.kind = PT_TLBI_LOCAL,
 				     .level = (int8_t)level,
 				     .last_level = true,
 				     .vcpu = vcpu,
@@ -77,34 +84,29 @@ void pt_ledger_add(struct pt_ledger *ledger, uint64_t lo, uint64_t hi, int level
 	ledger->count++;
 }
 
-static void issue_range(const struct pt_ledger *ledger, unsigned i)
+static uint32_t issue_range(const struct pt_ledger *ledger, unsigned i)
 {
 	const struct pt_ctx *ctx = ledger->ctx;
 	int level = ledger->range[i].level;
 	uint64_t size = ledger->range[i].hi - ledger->range[i].lo + 1;
 	bool one = level != PT_TTL_UNKNOWN && size == pt_level_size(&ctx->geo, level);
 
-	issue(ctx, &(struct pt_tlbi){.vmid = ctx->vmid,
-				     .kind = one ? PT_TLBI_IPA : PT_TLBI_RANGE,
-				     .level = (int8_t)level,
-				     .last_level = !ledger->tables,
-				     .ipa = pt_ipa(ledger->range[i].lo),
-				     .size = size});
+	return issue(ctx, &(struct pt_tlbi){.kind = one ? PT_TLBI_IPA : PT_TLBI_RANGE,
+					    .level = (int8_t)level,
+					    .last_level = !ledger->tables,
+					    .ipa = pt_ipa(ledger->range[i].lo),
+					    .size = size});
 }
 
 uint32_t pt_ledger_discharge(struct pt_ledger *ledger)
 {
-	uint32_t count = ledger->count;
+	uint32_t count = 0;
 
-	if (ledger->whole) {
-		issue(ledger->ctx, &(struct pt_tlbi){.vmid = ledger->ctx->vmid,
-						     .kind = PT_TLBI_VMID,
-						     .level = PT_TTL_UNKNOWN});
-		count = 1;
-	} else {
-		for (unsigned i = 0; i < count; i++)
-			issue_range(ledger, i);
-	}
+	if (ledger->whole)
+		count = issue(ledger->ctx,
+			      &(struct pt_tlbi){.kind = PT_TLBI_VMID, .level = PT_TTL_UNKNOWN});
+	for (unsigned i = 0; !ledger->whole && i < ledger->count; i++)
+		count += issue_range(ledger, i);
 	pt_ledger_init(ledger, ledger->ctx);
 	return count;
 }

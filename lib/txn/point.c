@@ -83,8 +83,7 @@ static __attribute__((noinline)) enum pt_outcome replace_leaf(const struct point
 	if (!pt__cas_out(at->slot, &old, PT_PTE_LOCKED))
 		return PT_RACED;
 	if (pt_pte_valid(old)) {
-		pt__tlbi_leaf(p->ctx, p->item->ipa.v, at->level);
-		p->effects->tlbis++;
+		p->effects->tlbis += pt__tlbi_leaf(p->ctx, p->item->ipa.v, at->level);
 		p->effects->leaves_removed++;
 	}
 	pt__clean_for(p->ctx, p->item->prot, p->item->pa.v, p->item->size);
@@ -177,8 +176,7 @@ PT__INLINE enum pt_outcome unmap(const struct point *p, unsigned gs)
 		return PT_MORE;
 	if (!pt__cas_out(at.slot, &at.entry, PT_PTE_LOCKED))
 		return PT_RACED;
-	pt__tlbi_leaf(p->ctx, p->item->ipa.v, level);
-	p->effects->tlbis++;
+	p->effects->tlbis += pt__tlbi_leaf(p->ctx, p->item->ipa.v, level);
 	pt_pte_store_release(at.slot, 0);
 	p->effects->leaves_removed++;
 	return PT_UNMAPPED;

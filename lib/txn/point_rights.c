@@ -25,8 +25,7 @@ static enum pt_outcome done(const struct pt_item *item, uint32_t kind, pt_pte ol
 		return PT_MADE_YOUNG;
 	if (!pt__tightens(old, new))
 		return PT_RELAXED;
-	pt__tlbi_leaf(item->ctx, item->ipa.v, at->level);
-	effects->tlbis++;
+	effects->tlbis += pt__tlbi_leaf(item->ctx, item->ipa.v, at->level);
 	return PT_PROTECTED;
 }
 

@@ -173,7 +173,10 @@ void bench_open(struct bench *b, const struct bench_args *how)
 	pt_machine_init(&b->machine, &b->tables.world, &b->port, how->vcpus ? &b->mmu : NULL,
 			args.pa_bits);
 	check_eq("pt_ctx_init",
-		 pt_ctx_init(&b->ctx, &b->agent, &b->machine, &geo, 0, 0, 1, UINT64_MAX), PT_OK);
+		 pt_ctx_init(&b->ctx, &b->agent, &b->machine, &geo, 0, 0, UINT64_MAX), PT_OK);
+	section_begin(b);
+	check_eq("pt_vmid_get", pt_vmid_get(&b->ctx, &b->agent), PT_OK);
+	pt_section_end(&b->agent);
 	b->slots = calloc(1, sizeof(*b->slots) + sizeof(b->slots->slot[0]));
 	check(b->slots != NULL, "memory for a slot", 0, 1);
 	b->slots->count = 1;

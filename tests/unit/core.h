@@ -79,8 +79,9 @@ static inline void core_open_bytes(struct core *c, const struct shape *shape, ui
 	c->empty_bytes = atomic_load(&c->tables.world.pool.used_bytes);
 	ASSERT_OUTCOME(PT_OK, pt_geometry_init(&geo, &shape->args));
 	pt_section_begin(&c->agent);
-	ASSERT_OUTCOME(PT_OK, pt_ctx_init(&c->ctx, &c->agent, &c->machine, &geo, PT_ATTR_FWB, 0, 7,
+	ASSERT_OUTCOME(PT_OK, pt_ctx_init(&c->ctx, &c->agent, &c->machine, &geo, PT_ATTR_FWB, 0,
 					  UINT64_MAX));
+	ASSERT_OUTCOME(PT_OK, pt_vmid_get(&c->ctx, &c->agent)); /* as if a vCPU had run it */
 	pt_section_end(&c->agent);
 }
 

@@ -342,6 +342,17 @@ static inline Ptd__V1__MapRequest map_request(uint64_t context, uint64_t ipa, ui
 	return q;
 }
 
+/* A vCPU runs the context, whatever becomes of its access: from then on TLBs may know it. */
+static inline void run_once(struct fixture *fx, uint64_t context)
+{
+	Ptd__V1__AccessRequest q = PTD__V1__ACCESS_REQUEST__INIT;
+
+	q.context = context;
+	q.access = PTD__V1__ACCESS_KIND__ACCESS_KIND_READ;
+	q.length = 1;
+	OK(fx, "Access", &q);
+}
+
 static inline Ptd__V1__UnmapRequest unmap_request(uint64_t context, uint64_t ipa, uint64_t size)
 {
 	Ptd__V1__UnmapRequest q = PTD__V1__UNMAP_REQUEST__INIT;

@@ -43,11 +43,11 @@ struct pt_claim_range {
 struct pt_ctx {
 	struct pt_geometry geo; /* anyone */
 	struct pt_machine *machine;
-	struct pt_pa root;  /* anyone */
-	uint16_t vmid;	    /* anyone */
-	uint8_t attrs;	    /* anyone: PT_ATTR_* */
-	uint8_t vtcr_flags; /* anyone: PT_VTCR_* */
-	uint8_t bbm;	    /* anyone: FEAT_BBM level, 0 to 2 */
+	struct pt_pa root;     /* anyone */
+	_Atomic uint64_t vmid; /* generation and number: pt_ctx_vmid(), pt_vmid_get() */
+	uint8_t attrs;	       /* anyone: PT_ATTR_* */
+	uint8_t vtcr_flags;    /* anyone: PT_VTCR_* */
+	uint8_t bbm;	       /* anyone: FEAT_BBM level, 0 to 2 */
 	_Atomic uint32_t state;
 	pt_pte fault_attrs; /* of a leaf that a fault installs, read-only and without execute */
 	uint64_t scope;	    /* anyone: the owner's handle for failpoints and traces */
@@ -67,12 +67,30 @@ struct pt_ctx {
 /*
  * Makes an empty live context; takes its start tables from the agent's pool. PT_OK or PT_NO_MEMORY.
  * `geo` was made by pt_geometry_init() with pa_bits <= machine->pa_bits. quota_pages counts table
- * pages below the start tables; UINT64_MAX: no limit. VMIDs are the caller's (unique in the
- * machine, V1). attrs: PT_ATTR_*; their FEAT_BBM level is at most 2.
+ * pages below the start tables; UINT64_MAX: no limit. It has no VMID until a vCPU runs it.
+ * attrs: PT_ATTR_*; their FEAT_BBM level is at most 2.
  */
 enum pt_outcome pt_ctx_init(struct pt_ctx *ctx, struct pt_agent *agent, struct pt_machine *machine,
 			    const struct pt_geometry *geo, unsigned attrs, unsigned vtcr_flags,
-			    uint16_t vmid, uint64_t quota_pages);
+			    uint64_t quota_pages);
+
+/*
+ * Gives the context a VMID of its machine, for a vCPU that is about to run it: of 16 bits with
+ * PT_VTCR_VS, else of 8. In a section; the number holds while pt_ctx_vmid() returns it. PT_OK; or
+ * PT_MORE: the numbers are rolling over and sections are running that may still flush older ones:
+ * again in a later section.
+ */
+enum pt_outcome pt_vmid_get(struct pt_ctx *ctx, struct pt_agent *agent);
+
+/* The number under which TLBs may hold entries of the context now; 0: none, it never ran or the
+ * numbers have rolled over since. Any thread. */
+static inline uint16_t pt_ctx_vmid(const struct pt_ctx *ctx)
+{
+	uint64_t word = atomic_load_explicit(&ctx->vmid, memory_order_acquire);
+	uint64_t now = atomic_load_explicit(&ctx->machine->vmids.generation, memory_order_acquire);
+
+	return (word ^ now) >> 16 ? 0 : (uint16_t)word;
+}
 
 uint64_t pt_ctx_vtcr(const struct pt_ctx *ctx);
 uint64_t pt_ctx_vttbr(const struct pt_ctx *ctx);

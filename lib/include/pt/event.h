@@ -39,6 +39,7 @@ enum pt_event_kind {
 	PT_EVENT_TLBI_DROPPED,  /* in place of the first two: a failpoint. ctx */
 	PT_EVENT_DCACHE,        /* lo: PA, hi: size */
 	PT_EVENT_ICACHE,
+	PT_EVENT_TLBI_NONE,     /* in place of the first two: ctx has no VMID; it never ran, or a rollover flushed it */
 	/* Single instructions, of a port that issues them one by one. at: the MMU. */
 	PT_EVENT_DSB,           /* arg: 0 ISH, 1 ISHST, 2 NSH */
 	PT_EVENT_TLBI_S2,       /* tlbi: IPAS2E1IS or RIPAS2E1IS */
@@ -85,6 +86,8 @@ enum pt_event_kind {
 	PT_EVENT_CTX_GONE,      /* its start tables go back next */
 	PT_EVENT_CTX_ACTIVATE,  /* a vCPU uses it. at: the MMU; arg: vCPU; lo: root; hi: VMID */
 	PT_EVENT_CTX_DEACTIVATE,
+	PT_EVENT_VMID,          /* given to ctx. at: the machine; lo: the number */
+	PT_EVENT_VMID_ROLLOVER, /* all numbers are void. at: the machine; one ALLE1IS follows before any is given again */
 
 	/* Dirty logs. at: the log; ctx; lo, hi: IPAs, inclusive. */
 	PT_EVENT_DIRTY_START,   /* the log takes marks */
@@ -125,7 +128,6 @@ struct pt_event_ctx {
 	uint64_t root, root_va; /* PA of the start tables, and where the CPU sees them */
 	uint64_t scope;
 	uint64_t quota;
-	uint16_t vmid;
 	uint8_t attrs, vtcr_flags;
 	uint8_t bbm; /* FEAT_BBM level */
 };

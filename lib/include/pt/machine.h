@@ -72,6 +72,20 @@ struct pt_ctx;
 struct pt_waiter;
 
 /*
+ * The VMIDs of a machine. A context gets a number when a vCPU first runs it; numbers are not given
+ * back but run out, and then all of them roll over: a new generation begins, one ALLE1IS discharges
+ * every older one, and no number is given again before the sections have ended that may still
+ * flush an old one by its name (rule V1; Linux: arch/arm64/kvm/vmid.c). Fields are private to lib.
+ */
+struct pt_vmids {
+	_Atomic uint64_t generation; /* in 63:16; a number of another generation is void */
+	uint32_t narrow, wide;	     /* given so far of 1 to 255, and of 256 to 65535 */
+	bool flushing, draining;     /* a rollover under way */
+	uint32_t rollovers;
+	struct pt_grace grace;
+};
+
+/*
  * One machine: contexts that share memory, vCPUs and TLBs. `agents` has a bit for each agent that
  * has used the machine; a claim waits only for those. Caller's memory.
  */
@@ -83,6 +97,7 @@ struct pt_machine {
 	struct pt_port_lock lock; /* the wait queue and claim publication: short, never held across
 				     anything else */
 	struct pt_waiter *first, *last;
+	struct pt_vmids vmids; /* under the lock, but for the generation */
 	uint8_t pa_bits;
 };
 

@@ -90,14 +90,15 @@ static_assert((int)HW_READ == PT_ACCESS_READ && (int)HW_WRITE == PT_ACCESS_WRITE
 	      "one numbering of accesses");
 
 /* The entry that a walk without fault leaves behind. */
-static struct tlb_pair pair_of(const struct pt_ctx *ctx, uint64_t ipa, const struct hw_result *r)
+static struct tlb_pair pair_of(const struct pt_ctx *ctx, uint16_t vmid, uint64_t ipa,
+			       const struct hw_result *r)
 {
 	const struct pt_geometry *g = &ctx->geo;
 	unsigned shift = pt_level_shift(g, r->level), code = tlb_code_of(shift);
 	uint64_t rights = (r->read ? PT_PROT_R : 0) | (r->write ? PT_PROT_W : 0) |
 			  (r->exec_el1 ? PT_PROT_PX : 0) | (r->exec_el0 ? PT_PROT_UX : 0);
 	uint64_t memtype = pt_prot_memtype(pt_leaf_prot(g, r->descriptor, ctx->attrs));
-	struct tlb_pair pair = {.tag = tlb_tag(ipa, ctx->vmid, code)};
+	struct tlb_pair pair = {.tag = tlb_tag(ipa, vmid, code)};
 
 	/* Writable but clean (DBM): the first write has to walk, to make the leaf dirty. */
 	if (r->write && !(r->descriptor & PT_PTE_S2AP_W))
@@ -120,10 +121,10 @@ static bool grants(uint64_t data, enum hw_access kind, bool el0)
 static bool look_up(struct run *run, struct tlb_pair *pair)
 {
 	uint64_t ipa = run->a->ipa.v;
-	uint16_t vmid = run->ctx->vmid;
+	uint16_t vmid = pt_ctx_vmid(run->ctx);
 	bool hit = false;
 
-	if (ipa >> run->ctx->geo.ipa_bits)
+	if (ipa >> run->ctx->geo.ipa_bits || !vmid)
 		return false;
 	if (run->vcpu->adversary)
 		hit = adversary_lookup(run->vcpu->adversary, ipa, vmid, pair);
@@ -149,13 +150,15 @@ static bool walk_and_fill(struct run *run, struct tlb_pair *pair, struct hw_resu
 
 	for (int i = 0; i < FILL_TRIES; i++) {
 		uint64_t generation = atomic_load(&run->mmu->generation);
+		uint16_t vmid = pt_ctx_vmid(run->ctx);
 
 		walk(run->ctx, a->ipa.v, run->kind, a->el0, true, r);
 		if (r->fault != HW_NO_FAULT)
 			return false;
-		*pair = pair_of(run->ctx, a->ipa.v, r);
-		/* An AT instruction does not set AF, and a TLB keeps no entry without it. */
-		if (!(r->descriptor & PT_PTE_AF) || fill(run, pair, generation))
+		*pair = pair_of(run->ctx, vmid, a->ipa.v, r);
+		/* An AT instruction does not set AF, and a TLB keeps no entry without it; nor one
+		 * of a number that has just rolled over. */
+		if (!vmid || !(r->descriptor & PT_PTE_AF) || fill(run, pair, generation))
 			return true;
 	}
 	return true;
@@ -168,7 +171,7 @@ static void judge(struct run *run, const struct tlb_pair *pair)
 
 	walk(run->ctx, run->a->ipa.v, HW_AT, false, false, &r);
 	if ((r.fault != HW_NO_FAULT && r.fault != HW_PERMISSION) ||
-	    pair_of(run->ctx, run->a->ipa.v, &r).data != pair->data)
+	    pair_of(run->ctx, 0, run->a->ipa.v, &r).data != pair->data)
 		adversary_note_stale(run->vcpu->adversary);
 }
 
@@ -177,16 +180,18 @@ static void prefetch(struct run *run)
 {
 	const struct pt_geometry *g = &run->ctx->geo;
 	uint64_t generation = atomic_load(&run->mmu->generation), near;
+	uint16_t vmid = pt_ctx_vmid(run->ctx);
 	struct tlb_pair pair;
 	struct hw_result r;
 
-	if (!adversary_prefetch(run->vcpu->adversary, run->a->ipa.v, g->granule_shift, &near) ||
+	if (!vmid ||
+	    !adversary_prefetch(run->vcpu->adversary, run->a->ipa.v, g->granule_shift, &near) ||
 	    near >> g->ipa_bits)
 		return;
 	walk(run->ctx, near, HW_AT, false, false, &r);
 	if (r.fault != HW_NO_FAULT || !(r.descriptor & PT_PTE_AF))
 		return;
-	pair = pair_of(run->ctx, near, &r);
+	pair = pair_of(run->ctx, vmid, near, &r);
 	fill(run, &pair, generation);
 }
 
@@ -335,7 +340,6 @@ static void begin(struct run *run)
 {
 	struct pt_host_access *a = run->a;
 
-	run->vcpu = &run->mmu->vcpu[a->vcpu];
 	run->kind = (enum hw_access)a->access;
 	if (a->s1ptw && run->kind == HW_EXEC)
 		run->kind = HW_READ;
@@ -352,16 +356,22 @@ enum pt_outcome pt_host_access(struct pt_agent *agent, struct pt_ctx *ctx, struc
 			       struct pt_host_access *access)
 {
 	struct run run = {.agent = agent, .ctx = ctx, .mmu = ctx->machine->mmu, .a = access};
+	enum pt_outcome outcome;
 
 	if (!is_legal(&run))
 		return PT_INVALID;
-	if (atomic_exchange_explicit(&run.mmu->vcpu[access->vcpu].busy, 1, memory_order_acquire))
+	run.vcpu = &run.mmu->vcpu[access->vcpu];
+	if (atomic_exchange_explicit(&run.vcpu->busy, 1, memory_order_acquire))
 		return PT_MORE;
 	pt_machine_use(ctx->machine, agent);
-	begin(&run);
-	access->outcome = run_access(&run, ram);
-	if (run.vcpu->adversary)
-		prefetch(&run);
+	outcome = pt_vmid_get(ctx, agent);
+	if (outcome == PT_OK) {
+		begin(&run);
+		outcome = run_access(&run, ram);
+		access->outcome = outcome;
+		if (run.vcpu->adversary)
+			prefetch(&run);
+	}
 	atomic_store_explicit(&run.vcpu->busy, 0, memory_order_release);
-	return (enum pt_outcome)access->outcome;
+	return outcome;
 }
