@@ -9,7 +9,7 @@
  * little: its section began before the later claim was published, and that claim's owner waits for
  * the section.
  *
- * The queue is one FIFO for the machine. Points leave it as soon as no active claim covers them;
+ * Each context has one FIFO. Points leave it as soon as no active claim covers them;
  * claims when they meet neither a claim that holds a slot nor anybody earlier in the queue. Points
  * are woken first, and a transaction's claim that leaves the queue only takes its slot: points meet
  * it when its owner has been woken, too, and makes it active. Else they would be woken into the
@@ -65,50 +65,55 @@ static bool conflicts(const struct pt_waiter *a, const struct pt_waiter *b)
 		 b->claim->mode == PT_CLAIM_SHARED);
 }
 
+/* No claim can be taken or leave the queue. */
+static bool full(const struct pt_ctx *ctx)
+{
+	return ctx->taken == (1u << PT_CLAIMS_PER_CTX) - 1;
+}
+
 /* Must this one stay in the queue, or go into it? `before` ends the part of the queue that counts.
  */
-static bool blocked(const struct pt_machine *machine, const struct pt_waiter *who,
-		    const struct pt_waiter *before)
+static bool blocked(const struct pt_waiter *who, const struct pt_waiter *before)
 {
 	struct pt_ctx *ctx = who->ctx;
 	uint32_t claims = ctx->taken;
 
 	if (!who->claim)
 		return !dying(ctx) && covered(ctx, active(ctx), who->lo, who->hi);
-	if (claims == (1u << PT_CLAIMS_PER_CTX) - 1)
+	if (full(ctx))
 		return true;
 	if (who->claim->mode == PT_CLAIM_SHARED)
 		claims &= ~ctx->shared;
 	if (covered(ctx, claims, who->lo, who->hi))
 		return true;
-	for (const struct pt_waiter *w = machine->first; w && w != before; w = w->next)
+	for (const struct pt_waiter *w = ctx->first; w && w != before; w = w->next)
 		if (conflicts(w, who))
 			return true;
 	return false;
 }
 
-static void enqueue(struct pt_machine *machine, struct pt_waiter *waiter)
+static void enqueue(struct pt_ctx *ctx, struct pt_waiter *waiter)
 {
 	waiter->next = NULL;
-	waiter->prev = machine->last;
-	if (machine->last)
-		machine->last->next = waiter;
+	waiter->prev = ctx->last;
+	if (ctx->last)
+		ctx->last->next = waiter;
 	else
-		machine->first = waiter;
-	machine->last = waiter;
+		ctx->first = waiter;
+	ctx->last = waiter;
 	waiter->queued = true;
 }
 
-static void dequeue(struct pt_machine *machine, struct pt_waiter *waiter)
+static void dequeue(struct pt_ctx *ctx, struct pt_waiter *waiter)
 {
 	if (waiter->prev)
 		waiter->prev->next = waiter->next;
 	else
-		machine->first = waiter->next;
+		ctx->first = waiter->next;
 	if (waiter->next)
 		waiter->next->prev = waiter->prev;
 	else
-		machine->last = waiter->prev;
+		ctx->last = waiter->prev;
 	waiter->queued = false;
 }
 
@@ -146,16 +151,17 @@ static void publish(struct pt_claim *claim)
 
 /* Takes those out of the queue that may go: points or claims. Returns them in order, linked by
  * next. */
-static struct pt_waiter *take_ready(struct pt_machine *machine, bool claims)
+static struct pt_waiter *take_ready(struct pt_ctx *ctx, bool claims)
 {
+	struct pt_machine *machine = ctx->machine;
 	struct pt_waiter *ready = NULL, **end = &ready, *next;
 
 	pt_port_lock(&machine->lock);
-	for (struct pt_waiter *w = machine->first; w; w = next) {
+	for (struct pt_waiter *w = ctx->first; w && !(claims && full(ctx)); w = next) {
 		next = w->next;
-		if ((w->claim != NULL) != claims || blocked(machine, w, w))
+		if ((w->claim != NULL) != claims || blocked(w, w))
 			continue;
-		dequeue(machine, w);
+		dequeue(ctx, w);
 		if (w->claim && w->claim->lazy)
 			take_slot(w->claim);
 		else if (w->claim)
@@ -180,15 +186,15 @@ static void wake(struct pt_waiter *ready)
 	}
 }
 
-static void advance(struct pt_machine *machine)
+static void advance(struct pt_ctx *ctx)
 {
-	wake(take_ready(machine, false));
-	wake(take_ready(machine, true));
+	wake(take_ready(ctx, false));
+	wake(take_ready(ctx, true));
 }
 
-void pt__claims_wake(struct pt_machine *machine)
+void pt__claims_wake(struct pt_ctx *ctx)
 {
-	advance(machine);
+	advance(ctx);
 }
 
 static enum pt_outcome acquire(struct pt_claim *claim, bool teardown,
@@ -204,8 +210,8 @@ static enum pt_outcome acquire(struct pt_claim *claim, bool teardown,
 	pt_port_lock(&machine->lock);
 	if (dying(ctx) && !teardown) {
 		outcome = PT_WRONG_STATE;
-	} else if (blocked(machine, &claim->waiter, NULL)) {
-		enqueue(machine, &claim->waiter);
+	} else if (blocked(&claim->waiter, NULL)) {
+		enqueue(ctx, &claim->waiter);
 		outcome = PT_PARKED;
 	} else {
 		publish(claim);
@@ -263,10 +269,10 @@ void pt_claim_shrink(struct pt_claim *claim, uint64_t lo)
 	claim->lo = lo;
 	note(PT_EVENT_CLAIM_SHRINK, claim);
 	atomic_store_explicit(&ctx->claim[claim->slot].lo, lo, memory_order_release);
-	waiting = machine->first != NULL;
+	waiting = ctx->first != NULL;
 	pt_port_unlock(&machine->lock);
 	if (waiting)
-		advance(machine);
+		advance(ctx);
 }
 
 void pt_claim_release(struct pt_claim *claim)
@@ -281,26 +287,27 @@ void pt_claim_release(struct pt_claim *claim)
 			      memory_order_release);
 	ctx->taken &= ~(1u << claim->slot);
 	claim->slot = -1;
-	waiting = machine->first != NULL;
+	waiting = ctx->first != NULL;
 	pt_port_unlock(&machine->lock);
 	if (waiting)
-		advance(machine);
+		advance(ctx);
 }
 
 bool pt_claim_cancel(struct pt_claim *claim)
 {
-	struct pt_machine *machine = claim->ctx->machine;
+	struct pt_ctx *ctx = claim->ctx;
+	struct pt_machine *machine = ctx->machine;
 	bool was;
 
 	pt_port_lock(&machine->lock);
 	was = claim->waiter.queued;
 	if (was) {
-		dequeue(machine, &claim->waiter);
+		dequeue(ctx, &claim->waiter);
 		note(PT_EVENT_CLAIM_CANCEL, claim);
 	}
 	pt_port_unlock(&machine->lock);
 	if (was)
-		advance(machine); /* others may have waited only for their turn */
+		advance(ctx); /* others may have waited only for their turn */
 	return was;
 }
 
@@ -312,9 +319,9 @@ bool pt_waiter_park(struct pt_waiter *waiter, struct pt_ctx *ctx, uint64_t lo, u
 
 	*waiter = (struct pt_waiter){.ctx = ctx, .lo = lo, .hi = hi, .wake = wake_fn};
 	pt_port_lock(&machine->lock);
-	park = blocked(machine, waiter, NULL);
+	park = blocked(waiter, NULL);
 	if (park)
-		enqueue(machine, waiter);
+		enqueue(ctx, waiter);
 	pt_port_unlock(&machine->lock);
 	return park;
 }
@@ -326,9 +333,9 @@ bool pt_waiter_cancel(struct pt_waiter *waiter, struct pt_machine *machine)
 	pt_port_lock(&machine->lock);
 	was = waiter->queued;
 	if (was)
-		dequeue(machine, waiter);
+		dequeue(waiter->ctx, waiter);
 	pt_port_unlock(&machine->lock);
 	if (was)
-		advance(machine);
+		advance(waiter->ctx);
 	return was;
 }

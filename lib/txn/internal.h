@@ -29,7 +29,7 @@ enum pt_outcome pt__claim_acquire_lazy(struct pt_claim *claim, struct pt_ctx *ct
 				       void (*wake)(struct pt_waiter *));
 bool pt__claim_activate(struct pt_claim *claim);
 /* Wakes who waits on a context that has just been torn down. */
-void pt__claims_wake(struct pt_machine *machine);
+void pt__claims_wake(struct pt_ctx *ctx);
 
 /* vmid.c: the number to flush. False: the context never ran, no TLB knows it; true with *vmid 0:
  * the rollover since has flushed it, but accesses may be in flight. After the descriptor was

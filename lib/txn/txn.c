@@ -220,7 +220,7 @@ static void end(struct pt_txn *txn)
 		pt_port_note(PT_EVENT_CTX_GONE, 0, txn, ctx, 0, 0);
 		pt_pool_put_root(txn->agent, ctx->geo.start_bytes,
 				 pt_pa_page(ctx->machine->port, ctx->root));
-		pt__claims_wake(ctx->machine);
+		pt__claims_wake(ctx);
 	}
 	txn->phase = PT_TXN_DONE;
 }

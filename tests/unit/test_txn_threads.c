@@ -240,7 +240,7 @@ static void check_at_rest(struct core *c)
 	}
 	assert_int_equal(digest.tables, added - freed);
 	assert_int_equal(0, atomic_load(&c->ctx.claims));
-	assert_null(c->machine.first);
+	assert_null(c->ctx.first);
 	print_message("installed %llu, parked %llu, tables added %llu\n",
 		      (unsigned long long)installed, (unsigned long long)parked,
 		      (unsigned long long)added);

@@ -56,6 +56,7 @@ struct pt_ctx {
 	uint32_t taken;		 /* entries that keep other claims out; under the machine's lock */
 	uint32_t shared;	 /* which of them are shared; under the machine's lock */
 	struct pt_claim_range claim[PT_CLAIMS_PER_CTX];
+	struct pt_waiter *first, *last; /* who waits; under the machine's lock */
 
 	_Atomic(const struct pt_slots *) slots;
 	_Atomic uint64_t

@@ -94,10 +94,9 @@ struct pt_machine {
 	struct pt_port *port;
 	struct pt_port_mmu *mmu;
 	_Atomic uint64_t agents;
-	struct pt_port_lock lock; /* the wait queue and claim publication: short, never held across
+	struct pt_port_lock lock; /* wait queues, claim publication, VMIDs: short, never held across
 				     anything else */
-	struct pt_waiter *first, *last;
-	struct pt_vmids vmids; /* under the lock, but for the generation */
+	struct pt_vmids vmids;	  /* under the lock, but for the generation */
 	uint8_t pa_bits;
 };
 
@@ -182,7 +181,8 @@ bool pt_claim_cancel(struct pt_claim *claim);
  */
 bool pt_waiter_park(struct pt_waiter *waiter, struct pt_ctx *ctx, uint64_t lo, uint64_t hi,
 		    void (*wake)(struct pt_waiter *));
-/* True: it was queued and is out. False: wake has been or is being called. */
+/* True: it was queued and is out. False: wake has been or is being called. In a section, so that
+ * the context does not go meanwhile. */
 bool pt_waiter_cancel(struct pt_waiter *waiter, struct pt_machine *machine);
 
 #endif
