@@ -37,4 +37,13 @@ static inline bool pt__beyond(uint64_t start, uint64_t size, unsigned bits)
 	return start >= limit || size > limit - start;
 }
 
+/* Bits set. The compiler's own may be a call into its library. */
+static inline unsigned pt__count_bits(uint64_t v)
+{
+	v -= v >> 1 & UINT64_C(0x5555555555555555);
+	v = (v & UINT64_C(0x3333333333333333)) + (v >> 2 & UINT64_C(0x3333333333333333));
+	v = (v + (v >> 4)) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+	return (unsigned)(v * UINT64_C(0x0101010101010101) >> 56);
+}
+
 #endif

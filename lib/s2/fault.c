@@ -15,6 +15,7 @@ struct fault {
 	struct pt_ctx *ctx;
 	const struct pt_fault *in;
 	const struct pt_slot *slot;
+	struct pt_dirty_log *logs;
 	enum pt_outcome refusal; /* PT_OK, or why the slots do not grant this access */
 	struct pt_fault_result *out;
 };
@@ -24,13 +25,28 @@ PT__INLINE bool is_write(const struct fault *f)
 	return f->in->access == PT_ACCESS_WRITE;
 }
 
-/* Rights that the slot gives on this access, as descriptor bits over ctx->fault_attrs (read only,
- * no execute). */
-PT__INLINE pt_pte with_rights(const struct fault *f, pt_pte e)
+/* Is part of [lo, hi] in a dirty log, or the page in a slot that logs? */
+PT__INLINE bool is_logged(const struct fault *f, uint64_t lo, uint64_t hi)
+{
+	if (PT__UNLIKELY(f->logs) && pt__meets_log(f->logs, lo, hi))
+		return true;
+	return f->slot && f->slot->flags & PT_SLOT_LOG_DIRTY;
+}
+
+/*
+ * Rights that the slot gives on this access, as descriptor bits over ctx->fault_attrs (read only,
+ * no execute) or over what a leaf has. Where the hardware keeps dirty state, it makes a leaf dirty;
+ * else a logged page is writable from its first write on.
+ */
+PT__INLINE pt_pte with_rights(const struct fault *f, pt_pte e, bool logged)
 {
 	e |= PT_PTE_S2AP_R | PT_PTE_AF;
-	if (is_write(f) || !(f->slot->flags & (PT_SLOT_READ_ONLY | PT_SLOT_LOG_DIRTY)))
-		e |= PT_PTE_S2AP_W;
+	if (!(f->slot->flags & PT_SLOT_READ_ONLY)) {
+		if (PT__UNLIKELY(pt__hw_dirty(f->ctx)))
+			e |= PT_PTE_DBM;
+		else if (is_write(f) || !logged)
+			e = (e & ~PT_PTE_DBM) | PT_PTE_S2AP_W;
+	}
 	if (f->in->access == PT_ACCESS_EXEC)
 		e &= ~PT_PTE_XN; /* 00: EL1 and EL0 */
 	return e;
@@ -41,8 +57,8 @@ static uint64_t slot_pa(const struct fault *f, uint64_t ipa)
 	return f->slot->pa + (ipa - f->slot->ipa);
 }
 
-/* May a leaf of 1 << shift bytes stand around the address: inside the slot, congruent, and
- * unclaimed? */
+/* May a leaf of 1 << shift bytes stand around the address: inside the slot, congruent,
+ * unclaimed and unlogged? */
 static bool block_fits(const struct fault *f, unsigned shift)
 {
 	uint64_t size = UINT64_C(1) << shift, mask = size - 1;
@@ -51,23 +67,21 @@ static bool block_fits(const struct fault *f, unsigned shift)
 
 	return ((slot->ipa ^ slot->pa) & mask) == 0 && lo >= slot->ipa &&
 	       slot->size - (lo - slot->ipa) >= size && lo - slot->ipa < slot->size &&
-	       pt__admit(f->ctx, lo, lo + mask) == PT_OK;
+	       pt__admit(f->ctx, lo, lo + mask) == PT_OK && !is_logged(f, lo, lo + mask);
 }
 
 /*
- * The level of the leaf to install: the largest that slot, alignment and backing page allow, at or
- * below the entry that the walk met. A slot that logs dirty pages gets pages.
+ * The level of the leaf to install: the largest that slot, alignment, backing page and dirty logs
+ * allow, at or below the entry that the walk met.
  */
 PT__INLINE int choose_level(const struct fault *f, int level, unsigned gs)
 {
-	unsigned limit = f->slot->flags & PT_SLOT_LOG_DIRTY ? gs : f->slot->backing_shift;
-
 	if (level < f->ctx->geo.min_block_level)
 		level = f->ctx->geo.min_block_level;
 	for (; level < PT_LEVEL_LAST; level++) {
 		unsigned shift = gs + (gs - 3) * (unsigned)(PT_LEVEL_LAST - level);
 
-		if (shift <= limit && block_fits(f, shift))
+		if (shift <= f->slot->backing_shift && block_fits(f, shift))
 			break;
 	}
 	return level;
@@ -81,7 +95,7 @@ PT__INLINE uint32_t prot_of(const struct pt_ctx *ctx, pt_pte e)
 
 	if (PT__UNLIKELY((e ^ ctx->fault_attrs) & PT_PTE_MEMATTR))
 		return pt_leaf_prot(&ctx->geo, e, ctx->attrs);
-	return (e & PT_PTE_S2AP_R ? PT_PROT_R : 0) | (e & PT_PTE_S2AP_W ? PT_PROT_W : 0) |
+	return (e & PT_PTE_S2AP_R ? PT_PROT_R : 0) | (pt__writable(e) ? PT_PROT_W : 0) |
 	       (exec & 1 ? PT_PROT_PX : 0) | (exec & 2 ? PT_PROT_UX : 0);
 }
 
@@ -121,7 +135,9 @@ PT__INLINE enum pt_outcome install(const struct fault *f, const struct pt__at *a
 	int level = choose_level(f, at->level, gs);
 	uint64_t mask = (UINT64_C(1) << (gs + (gs - 3) * (unsigned)(PT_LEVEL_LAST - level))) - 1;
 	uint64_t pa = slot_pa(f, f->in->ipa.v);
-	pt_pte leaf = with_rights(f, ctx->fault_attrs) | pt__oa_pte(&ctx->geo, pa & ~mask);
+	uint64_t lo = f->in->ipa.v & ~mask, hi = lo + mask;
+	pt_pte leaf = with_rights(f, ctx->fault_attrs, is_logged(f, lo, hi)) |
+		      pt__oa_pte(&ctx->geo, pa & ~mask);
 	enum pt_outcome outcome = PT_MAPPED;
 	pt_pte old = 0;
 
@@ -136,65 +152,126 @@ PT__INLINE enum pt_outcome install(const struct fault *f, const struct pt__at *a
 		return outcome;
 	f->out->level = (int8_t)level;
 	f->out->pa = pt_pa(pa);
-	f->out->prot = PT_PROT_R | (leaf & PT_PTE_S2AP_W ? PT_PROT_W : 0) |
+	f->out->prot = PT_PROT_R | (pt__writable(leaf) ? PT_PROT_W : 0) |
 		       (f->in->access == PT_ACCESS_EXEC ? PT_PROT_X : 0);
+	if (leaf & PT_PTE_S2AP_W && PT__UNLIKELY(f->logs))
+		pt__mark(ctx, lo, hi, NULL);
 	return PT_MAPPED;
+}
+
+/* Has an entry that a compare-and-swap missed been changed by the hardware alone? */
+PT__INLINE bool only_hardware(pt_pte was, pt_pte is)
+{
+	return !((was ^ is) & ~(PT_PTE_AF | (was & PT_PTE_DBM ? PT_PTE_S2AP_W : 0)));
+}
+
+/*
+ * A block in a logged range becomes a table of the same leaves, clean: the write then makes one
+ * page dirty. PT_OK: descend again.
+ */
+static __attribute__((noinline)) enum pt_outcome split(const struct fault *f,
+						       const struct pt__at *at)
+{
+	struct pt_effects effects = {0};
+	enum pt_outcome outcome = pt__split_point(f->agent, f->ctx, f->in->ipa.v, at, &effects);
+
+	f->out->tables_added += effects.tables_added;
+	return outcome;
+}
+
+/* Does the leaf say that this access may be made? */
+PT__INLINE bool is_lacking(const struct fault *f, pt_pte e)
+{
+	bool hw = pt__hw_dirty(f->ctx);
+
+	if (is_write(f))
+		return !(e & PT_PTE_S2AP_W) && !(hw && e & PT_PTE_DBM);
+	return !(e & PT_PTE_S2AP_R) || (f->in->access == PT_ACCESS_EXEC && e & PT_PTE_XN);
+}
+
+/*
+ * What `old` becomes when the missing right is added. The slot is the policy only for its own
+ * memory: a leaf that was mapped elsewhere, or as another type, keeps its rights. But one that only
+ * logging has write-protected has its right already.
+ */
+PT__INLINE enum pt_outcome add_right(const struct fault *f, const struct pt__at *at, bool logged,
+				     pt_pte *new, unsigned gs)
+{
+	uint64_t mask = (UINT64_C(1) << at->shift) - 1, page;
+	pt_pte old = at->entry;
+
+	if (is_write(f) && old & PT_PTE_DBM) {
+		*new = (old | PT_PTE_AF | PT_PTE_S2AP_W) & ~PT_PTE_DBM;
+		return PT_OK;
+	}
+	if (PT__UNLIKELY(f->refusal != PT_OK))
+		return f->refusal;
+	page = (pt__oa(&f->ctx->geo, old, gs) & ~mask) | (f->in->ipa.v & mask);
+	if (page != slot_pa(f, f->in->ipa.v) || ((old ^ f->ctx->fault_attrs) & PT_PTE_MEMATTR))
+		return PT_DENIED;
+	*new = with_rights(f, old, logged);
+	return PT_OK;
 }
 
 /*
  * A leaf is there: add what is missing, in place (W3 allows a relaxation without
- * break-before-make). The slot is the policy only for its own memory: a leaf that was mapped
- * elsewhere, or as another type, keeps its rights.
+ * break-before-make). PT_OK: it is not the same any more, descend again.
  */
 PT__INLINE enum pt_outcome relax(const struct fault *f, const struct pt__at *at, unsigned gs)
 {
 	struct pt_ctx *ctx = f->ctx;
-	const struct pt_geometry *g = &ctx->geo;
-	uint64_t size = UINT64_C(1) << at->shift;
+	uint64_t mask = (UINT64_C(1) << at->shift) - 1;
+	uint64_t lo = f->in->ipa.v & ~mask, hi = f->in->ipa.v | mask;
 	pt_pte old = at->entry, new = old | PT_PTE_AF;
-	bool lacking = (is_write(f) ? !(old & PT_PTE_S2AP_W) : !(old & PT_PTE_S2AP_R)) ||
-		       (f->in->access == PT_ACCESS_EXEC && (old & PT_PTE_XN));
-	enum pt_outcome outcome = PT_ALREADY_MAPPED;
+	enum pt_outcome outcome = old & PT_PTE_AF ? PT_ALREADY_MAPPED : PT_MADE_YOUNG, refusal;
 
-	if (lacking && PT__UNLIKELY(f->refusal != PT_OK))
-		return f->refusal;
-	if (lacking) {
-		uint64_t pa = (pt__oa(g, old, gs) & ~(size - 1)) | (f->in->ipa.v & (size - 1));
+	if (is_lacking(f, old)) {
+		bool logged = is_logged(f, lo, hi);
 
-		if (pa != slot_pa(f, f->in->ipa.v) || ((old ^ ctx->fault_attrs) & PT_PTE_MEMATTR))
-			return PT_DENIED;
-		new = with_rights(f, old);
-		if (pt__adds_exec(old, new))
-			pt_port_icache_inval_pou(ctx->machine->port, pt_pa(pa & ~(size - 1)), size);
+		refusal = add_right(f, at, logged, &new, gs);
+		if (PT__UNLIKELY(refusal != PT_OK))
+			return refusal;
 		outcome = PT_RELAXED;
-	} else if (!(old & PT_PTE_AF)) {
-		outcome = PT_MADE_YOUNG;
+		if (logged && is_write(f) && at->level < PT_LEVEL_LAST)
+			return split(f, at);
+		if (pt__adds_exec(old, new))
+			pt_port_icache_inval_pou(ctx->machine->port,
+						 pt_pa(pt__oa(&ctx->geo, old, gs) & ~mask),
+						 mask + 1);
 	}
 	/* A block may reach into a claim that does not cover the page: its owner counts on what it
 	 * read. */
-	if (new != old &&
-	    (pt__admit(ctx, f->in->ipa.v & ~(size - 1), f->in->ipa.v | (size - 1)) != PT_OK ||
-	     !pt_pte_cas(at->slot, &old, new)))
+	if (new != old && pt__admit(ctx, lo, hi) != PT_OK)
 		outcome = PT_RACED;
+	else if (new != old && !pt_pte_cas(at->slot, &old, new))
+		outcome = only_hardware(at->entry, old) ? PT_OK : PT_RACED;
 	/* Also for those who had the right already or lost the race: the vCPU's own entry is stale.
 	 */
 	pt__tlbi_local(ctx, f->in->vcpu, f->in->ipa.v, at->level);
-	if (outcome != PT_RACED)
-		report(f, new, at, gs);
+	if (outcome == PT_RACED || outcome == PT_OK)
+		return outcome;
+	/* D1; and a page is dirty only once its fault is resolved. */
+	if (new & ~at->entry & PT_PTE_S2AP_W &&PT__UNLIKELY(f->logs))
+		pt__mark(ctx, lo, hi, NULL);
+	report(f, new, at, gs);
 	return outcome;
 }
 
 PT__INLINE enum pt_outcome handle(const struct fault *f, unsigned gs)
 {
+	enum pt_outcome outcome = PT_OK;
 	struct pt__at at;
 
-	pt__descend(f->ctx, f->in->ipa.v, PT_LEVEL_LAST, gs, &at);
-	f->out->level = (int8_t)at.level;
-	if (PT__LIKELY(!at.entry))
-		return PT__LIKELY(f->refusal == PT_OK) ? install(f, &at, gs) : f->refusal;
-	if (pt_pte_valid(at.entry))
-		return relax(f, &at, gs);
-	return pt_pte_locked(at.entry) ? PT_RACED : PT_WRONG_OWNER;
+	while (outcome == PT_OK) {
+		pt__descend(f->ctx, f->in->ipa.v, PT_LEVEL_LAST, gs, &at);
+		f->out->level = (int8_t)at.level;
+		if (PT__LIKELY(!at.entry))
+			return PT__LIKELY(f->refusal == PT_OK) ? install(f, &at, gs) : f->refusal;
+		if (!pt_pte_valid(at.entry))
+			return pt_pte_locked(at.entry) ? PT_RACED : PT_WRONG_OWNER;
+		outcome = relax(f, &at, gs);
+	}
+	return outcome;
 }
 
 /*
@@ -228,6 +305,7 @@ PT__INLINE enum pt_outcome admit_and_handle(struct pt_agent *agent, struct pt_ct
 	if (PT__UNLIKELY(outcome != PT_OK))
 		return outcome;
 	f.slot = pt_slot_find(pt_ctx_slots(ctx), fault->ipa.v);
+	f.logs = pt__logs(ctx);
 	f.refusal = refusal_of(&f);
 	return PT__BY_GRANULE(&ctx->geo, handle(&f, 12), handle(&f, 14), handle(&f, 16));
 }

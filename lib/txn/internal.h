@@ -6,6 +6,7 @@
 #include <pt/txn.h>
 
 #include "../walk/inline.h"
+#include "mark.h"
 
 /* claim.c: PT_OK, PT_PARKED when an active claim covers part of [lo, hi], PT_WRONG_STATE when the
  * context is being torn down. */

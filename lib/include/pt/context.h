@@ -30,6 +30,26 @@ struct pt_slots {
 /* The slot that holds `ipa`, or NULL. Pure; inside the section that loaded `slots`. */
 const struct pt_slot *pt_slot_find(const struct pt_slots *slots, uint64_t ipa);
 
+/*
+ * A dirty log: which pages of [ipa, last] were written. Caller's memory, made and used by
+ * <pt/dirty.h>; the logs of a context are a list that sections read and operations under the
+ * machine's lock change. `bits` belong to whoever resolves a fault (set) and to the operation that
+ * holds `busy` and a drained claim (cleared).
+ */
+struct pt_dirty_log {
+	_Atomic(struct pt_dirty_log *) next;
+	struct pt_ctx *ctx;
+	uint64_t ipa, last; /* inclusive; anyone */
+	unsigned shift;	    /* log2 of the granule */
+	bool eager, initially_set;
+	bool given_up; /* what is in `sent` was not told: put it back */
+	_Atomic uint32_t busy;
+	_Atomic uint64_t *bits;	     /* one a granule: dirty, not told yet */
+	uint64_t *sent;		     /* one a granule: told, not acknowledged yet */
+	uint64_t sent_lo, sent_last; /* words of `sent` that may be set; lo > last: none */
+	uint64_t generation;	     /* of the last answer, from 1 on */
+};
+
 enum pt_ctx_state { PT_CTX_LIVE, PT_CTX_DYING };
 
 struct pt_claim_range {
@@ -59,6 +79,7 @@ struct pt_ctx {
 	struct pt_waiter *first, *last; /* who waits; under the machine's lock */
 
 	_Atomic(const struct pt_slots *) slots;
+	_Atomic(struct pt_dirty_log *) dirty; /* the logs of this context; NULL: none */
 	_Atomic uint64_t
 		generation; /* anyone: explicit changes, from 1 on; fault fills do not count */
 	_Atomic uint64_t table_pages; /* anyone: below the start tables, granule-sized */

@@ -69,8 +69,8 @@ pt_pte pt_leaf_attrs(const struct pt_geometry *g, uint32_t prot, unsigned attrs)
 /* The permission bits alone, for relax and protect. */
 pt_pte pt_perm_attrs(uint32_t prot, unsigned attrs);
 
-/* Rights and memory type of a valid leaf. With DBM it is writable whatever S2AP[1] says (rule D1).
- */
+/* Rights and memory type of a valid leaf. DBM grants W whatever S2AP[1] says: dirty state is no
+ * right (see <pt/dirty.h>). */
 uint32_t pt_leaf_prot(const struct pt_geometry *g, pt_pte e, unsigned attrs);
 
 /* Output address <-> descriptor bits, in the geometry's format (plain 48-bit, LPA2, 64K LPA). */

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Dirty logs: setting bits. In a section; the logs of a context live until its end. */
+#include "internal.h"
+
+/* A set bit is not written again: pages that many agents write share its cache line. */
+static void set(_Atomic uint64_t *word, uint64_t bits)
+{
+	if ((atomic_load_explicit(word, memory_order_relaxed) & bits) != bits)
+		atomic_fetch_or_explicit(word, bits, memory_order_relaxed);
+}
+
+/* Relaxed: who clears bits has waited for the sections of all who set them. */
+static void set_range(struct pt_dirty_log *log, uint64_t lo, uint64_t hi)
+{
+	uint64_t first = ((lo > log->ipa ? lo : log->ipa) - log->ipa) >> log->shift;
+	uint64_t last = ((hi < log->last ? hi : log->last) - log->ipa) >> log->shift;
+
+	for (uint64_t word = first / 64; word <= last / 64; word++) {
+		uint64_t bits = UINT64_MAX;
+
+		if (word == first / 64)
+			bits &= UINT64_MAX << first % 64;
+		if (word == last / 64)
+			bits &= UINT64_MAX >> (63 - last % 64);
+		set(&log->bits[word], bits);
+	}
+}
+
+void pt__mark(const struct pt_ctx *ctx, uint64_t lo, uint64_t hi, const struct pt_dirty_log *except)
+{
+	struct pt_dirty_log *log = pt__logs(ctx);
+
+	for (; log; log = atomic_load_explicit(&log->next, memory_order_acquire))
+		if (log != except && lo <= log->last && log->ipa <= hi)
+			set_range(log, lo, hi);
+}
+
+bool pt__meets_log(struct pt_dirty_log *first, uint64_t lo, uint64_t hi)
+{
+	struct pt_dirty_log *log = first;
+
+	for (; log; log = atomic_load_explicit(&log->next, memory_order_acquire))
+		if (lo <= log->last && log->ipa <= hi)
+			return true;
+	return false;
+}
