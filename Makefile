@@ -25,5 +25,6 @@ include mk/bench.mk
 include mk/demo.mk
 include mk/fuzz.mk
 include mk/alloc.mk
+include mk/interleave.mk
 include mk/repo.mk
 include mk/install.mk

@@ -76,6 +76,15 @@ SIMULATION = Stage("simulation", 30, [
     Make("simulation", ("sim",)),
     Tests(("tests/sim/ptd-sim.c", "tests/sim/test_*.c"), timeout=180),
 ])
+# All interleavings within bounds of preemptions and of stores seen late.
+INTERLEAVE = Stage("interleave", 25, [
+    Make("interleave", ("interleave",)),
+    Tests(("tests/interleave/test_*.c",), env={"PTD_PREEMPTIONS": "3", "PTD_DELAYS": "2"}),
+])
+DEEP_INTERLEAVE = Stage("interleave", 600, [
+    Make("interleave", ("interleave",)),
+    Tests(("tests/interleave/test_*.c",), env={"PTD_PREEMPTIONS": "6", "PTD_DELAYS": "3"}, timeout=900),
+])
 # Other seeds each time, and more of them.
 FREE_SIMULATION = Stage("simulation", 600, [
     Make("simulation", ("sim",)),
@@ -108,8 +117,8 @@ TIERS = {
         Stage("unit", 30, [Tests(UNIT)]),
         Stage("e2e", 60, [Tests(E2E, without=SLOW)]),
     ],
-    "check": [BUILD, LAYERS, UNITS, END_TO_END, INTEROP, ADDRESS, ALLOCATION, THREADS, SIMULATION, QUICK_MUTANTS, FUZZ, LOAD, REPO],
-    "check-long": [BUILD, LAYERS, UNITS, END_TO_END, INTEROP, ADDRESS, ALLOCATION, THREADS, FREE_SIMULATION, ALL_MUTANTS, FUZZ, PLANTED,
+    "check": [BUILD, LAYERS, UNITS, END_TO_END, INTEROP, ADDRESS, ALLOCATION, THREADS, INTERLEAVE, SIMULATION, QUICK_MUTANTS, FUZZ, LOAD, REPO],
+    "check-long": [BUILD, LAYERS, UNITS, END_TO_END, INTEROP, ADDRESS, ALLOCATION, THREADS, DEEP_INTERLEAVE, FREE_SIMULATION, ALL_MUTANTS, FUZZ, PLANTED,
                    EXACT_LOAD, SOAK, REPO, BOOTED],
     "unit": [UNITS],
     "layers": [LAYERS],
@@ -117,6 +126,7 @@ TIERS = {
     "interop": [INTEROP],
     "asan": [ADDRESS],
     "tsan": [THREADS],
+    "interleave": [INTERLEAVE],
     "simulation": [SIMULATION],
     "load": [EXACT_LOAD],
     "mutants": [ALL_MUTANTS],

@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Interleavings: lib compiled again with each access to shared memory as a point where another agent may go on.
+IV_SRC := $(sort $(wildcard tests/interleave/*.c))
+IV_OBJ := $(IV_SRC:%.c=$(B)/iv/%.o) $(LIB_SRC:%.c=$(B)/iv/%.o)
+IV_BIN := $(B)/tests/interleave/test_interleave
+IV_INC := -Itests/interleave/port -Ilib/include -Ilib/port/host/include
+IV_SHIM := -include tests/interleave/atomics.h -Itests/interleave
+$(LIB_SRC:%.c=$(B)/iv/%.o): IV_FLAGS := $(IV_SHIM)
+
+$(B)/iv/%.o: %.c
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(HOST_DEFS) $(IV_FLAGS) $(IV_INC) -Ilib -c -o $@ $<
+
+$(IV_BIN): $(IV_OBJ) $(B)/lib/port/host/failpoint.o
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) -o $@ $^ $(LDFLAGS_ALL) -lcmocka
+
+interleave: $(IV_BIN) #: builds the interleaving explorer
+# Its stacks are not those that a sanitizer expects.
+ifeq ($(SAN),)
+tests: interleave
+endif
+.PHONY: interleave
+-include $(IV_OBJ:.o=.d)

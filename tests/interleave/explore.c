@@ -1,0 +1,723 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The search: every run of a case with at most so many preemptions and delayed stores.
+ *
+ * A run is played from the first state by a list of decisions; what the list does not say takes the
+ * first option. Depth first, the last decision that has another option left is changed and the case
+ * is played again. Three kinds of decision:
+ *
+ *   switch   before an event on a shared location: go on, or let another agent go on (a preemption;
+ *            free when the agent cannot go on itself, has ended or waits)
+ *   hold     at a store to a shared location: visible at once, or held back (a delay)
+ *   drain    where an agent passes a location for which another holds a store: still held, or
+ *            visible from now on
+ *
+ * What keeps it small, without losing a run that matters:
+ *
+ *   Shared locations. A switch makes a difference only before an event that another agent's events
+ *   can conflict with. The locations that two agents touched, one of them writing, are collected;
+ *   when a run finds a new one, the search begins again with it, until none is added.
+ *
+ *   States. A decision that is reached in a state (memory, buffers, what every agent has read, who
+ *   runs) from which the search has gone on before, with as many preemptions and delays left, is
+ *   not gone on from again. States are compared by 64 bits.
+ *
+ * Bounds rise one by one, so that the first failure has as few preemptions as any.
+ */
+#include "iv.h"
+#include "world.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define DECISIONS    8192
+#define OPTIONS	     (IV_FIBRES + 1)
+#define EVENTS_LIMIT 200000
+#define REFERENCES   128
+
+enum kind { SWITCH, HOLD, DRAIN };
+static const char kind_letter[] = ">hd";
+
+struct decision {
+	uint32_t event;
+	uint8_t kind, count, at;
+	uint8_t option[OPTIONS];
+	uint8_t preempts[OPTIONS], delays[OPTIONS];
+};
+
+enum state { READY, ON_LOCK, ON_FLAG, ON_WRITE, ENDED };
+
+/* How a run is driven. */
+enum mode { SEARCH, ORDER, REPLAY };
+
+static struct {
+	enum mode mode;
+	const struct iv_case *c;
+	unsigned self, agents;
+	struct {
+		enum state state;
+		const volatile void *at;
+		uint64_t mark;
+	} fibre[IV_FIBRES];
+	uint64_t event;
+	unsigned points;
+
+	struct decision path[DECISIONS];
+	unsigned depth, cursor;
+	unsigned preemptions, delays; /* left in this run */
+	bool grown, pruned, failed, ended;
+	jmp_buf over;
+	char text[256];
+
+	const uint8_t *order;	  /* ORDER: who does the next operation */
+	struct decision told[64]; /* REPLAY */
+	unsigned tells;
+	bool tracing;
+
+	struct iv_result *result;
+	struct iv_verdict reference[REFERENCES];
+	unsigned references;
+} x = {.self = IV_NOBODY};
+
+const struct iv_case *iv_case_now;
+
+unsigned iv_self(void)
+{
+	return x.self;
+}
+
+/* ---- the locations that are shared, a byte for each four of memory ---- */
+
+#define SHADOW(bytes) (((bytes) + 3) / 4)
+static uint8_t shadow_world[SHADOW(sizeof(iv_w))], shadow_tables[SHADOW(sizeof(iv_tables))];
+
+#define SHADOW_AGENTS  0x07
+#define SHADOW_WRITTEN 0x08
+#define SHADOW_SHARED  0x10
+
+static uint8_t *shadow_of(const volatile void *at)
+{
+	if (iv_in_tables(at))
+		return &shadow_tables[((uintptr_t)at - (uintptr_t)iv_tables) / 4];
+	if (iv_in_world(at))
+		return &shadow_world[((uintptr_t)at - (uintptr_t)&iv_w) / 4];
+	return NULL;
+}
+
+bool iv_is_shared(const volatile void *at)
+{
+	const uint8_t *s = shadow_of(at);
+
+	return !at || (s && *s & SHADOW_SHARED);
+}
+
+static void note_access(const volatile void *at, bool writes)
+{
+	uint8_t *s = shadow_of(at);
+
+	if (!s || *s & SHADOW_SHARED)
+		return;
+	*s |= (uint8_t)(1u << x.self | (writes ? SHADOW_WRITTEN : 0));
+	if (!(*s & SHADOW_WRITTEN) || !((*s & SHADOW_AGENTS) & ((*s & SHADOW_AGENTS) - 1)))
+		return;
+	*s |= SHADOW_SHARED;
+	x.grown = true;
+}
+
+/* ---- the states gone on from ---- */
+
+/* For each number of delays left, 1 + the preemptions left with which the search has gone on. */
+struct seen {
+	uint64_t key;
+	uint8_t left[4];
+};
+
+static struct {
+	struct seen *slot;
+	uint64_t mask, count;
+} seen;
+
+static void seen_clear(void)
+{
+	if (!seen.slot) {
+		seen.mask = (1u << 16) - 1;
+		seen.slot = calloc(seen.mask + 1, sizeof(*seen.slot));
+	}
+	memset(seen.slot, 0, (seen.mask + 1) * sizeof(*seen.slot));
+	seen.count = 0;
+}
+
+static struct seen *seen_find(uint64_t key)
+{
+	uint64_t i = key & seen.mask;
+
+	while (seen.slot[i].key && seen.slot[i].key != key)
+		i = (i + 1) & seen.mask;
+	return &seen.slot[i];
+}
+
+static void seen_grow(void)
+{
+	struct seen *old = seen.slot;
+	uint64_t size = seen.mask + 1;
+
+	seen.mask = size * 2 - 1;
+	seen.slot = calloc(size * 2, sizeof(*seen.slot));
+	for (uint64_t i = 0; i < size; i++)
+		if (old[i].key)
+			*seen_find(old[i].key) = old[i];
+	free(old);
+}
+
+/* Has the search gone on from here with as much left? If not, it does now. */
+static bool seen_before(uint64_t key)
+{
+	struct seen *s = seen_find(key |= 1);
+
+	for (unsigned d = x.delays; s->key && d < 4; d++)
+		if (s->left[d] > x.preemptions)
+			return true;
+	if (!s->key)
+		seen.count++;
+	s->key = key;
+	s->left[x.delays] = (uint8_t)(x.preemptions + 1);
+	if (seen.count > seen.mask / 2)
+		seen_grow();
+	return false;
+}
+
+static bool enabled(unsigned f)
+{
+	switch (x.fibre[f].state) {
+	case READY: return true;
+	case ON_LOCK:
+		return !*(const volatile uint8_t *)x.fibre[f].at ||
+		       iv_memory_pending(x.fibre[f].at);
+	case ON_FLAG: return *(const volatile uint32_t *)x.fibre[f].at;
+	case ON_WRITE: return iv_memory_writes(f) > x.fibre[f].mark;
+	case ENDED: break;
+	}
+	return false;
+}
+
+static uint64_t state_key(const struct decision *d)
+{
+	uint64_t key = iv_mix(iv_memory_hash(), iv_tlb_hash()) + iv_world_hash();
+
+	for (unsigned f = 0; f < x.agents; f++)
+		key = iv_mix(key, x.fibre[f].state * 2u + enabled(f));
+	return iv_mix(key, x.self * 64 + d->kind * 16 + (d->kind == DRAIN ? d->option[1] : 0));
+}
+
+/* ---- decisions ---- */
+
+static _Noreturn void stop(void)
+{
+	x.self = IV_NOBODY;
+	_longjmp(x.over, 1);
+}
+
+void iv_fail(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(x.text, sizeof(x.text), format, args);
+	va_end(args);
+	x.failed = true;
+	if (x.tracing)
+		printf("# %6llu  agent %u: FAILS: %s\n", (unsigned long long)x.event, x.self,
+		       x.text);
+	stop();
+}
+
+static unsigned told(const struct decision *d)
+{
+	for (unsigned i = 0; i < x.tells; i++)
+		if (x.told[i].event == d->event && x.told[i].kind == d->kind)
+			for (unsigned k = 0; k < d->count; k++)
+				if (d->option[k] == x.told[i].option[0])
+					return k;
+	return 0;
+}
+
+static void pay(const struct decision *d)
+{
+	x.preemptions -= d->preempts[d->at];
+	x.delays -= d->delays[d->at];
+}
+
+static bool affordable(const struct decision *d, unsigned k)
+{
+	return d->preempts[k] <= x.preemptions && d->delays[k] <= x.delays;
+}
+
+static unsigned choose(struct decision *d)
+{
+	d->event = (uint32_t)x.event;
+	if (x.mode == REPLAY)
+		return d->option[told(d)];
+	if (x.mode == ORDER)
+		return d->option[0];
+	if (x.cursor < x.depth && d->count == 1)
+		return d->option[0];
+	if (x.cursor < x.depth) {
+		const struct decision *p = &x.path[x.cursor++];
+
+		if (p->event != d->event || p->kind != d->kind || p->count != d->count) {
+			fprintf(stderr, "interleave: a run did not repeat itself\n");
+			abort();
+		}
+		pay(p);
+		return p->option[p->at];
+	}
+	if (seen_before(state_key(d))) {
+		x.pruned = true;
+		stop();
+	}
+	if (d->count == 1)
+		return d->option[0];
+	if (x.depth == DECISIONS)
+		iv_fail("more decisions than the search has room for");
+	x.path[x.depth++] = *d;
+	x.cursor = x.depth;
+	return d->option[0];
+}
+
+static void add_option(struct decision *d, unsigned option, bool preempts, bool delays)
+{
+	d->option[d->count] = (uint8_t)option;
+	d->preempts[d->count] = preempts;
+	d->delays[d->count++] = delays;
+}
+
+bool iv_choose_hold(void)
+{
+	struct decision d = {.kind = HOLD};
+
+	if (x.mode == ORDER || (x.mode == SEARCH && !x.delays))
+		return false;
+	add_option(&d, 0, false, false);
+	add_option(&d, 1, false, true);
+	return choose(&d);
+}
+
+bool iv_choose_drain(unsigned whose)
+{
+	struct decision d = {.kind = DRAIN};
+
+	add_option(&d, 0, false, false);
+	add_option(&d, whose + 1, false, false);
+	return choose(&d);
+}
+
+static void go_to(unsigned f)
+{
+	unsigned from = x.self;
+
+	if (f == from)
+		return;
+	if (x.tracing)
+		printf("# %6llu  ---- agent %u goes on\n", (unsigned long long)x.event, f);
+	x.self = f;
+	iv_fibre_switch(from, f);
+}
+
+/* Nobody can go on as things are: what is held back comes out; else the run has ended, or is stuck.
+ */
+static void nobody(void)
+{
+	bool over = true;
+
+	for (unsigned f = 0; f < x.agents; f++)
+		over &= x.fibre[f].state == ENDED;
+	if (over) {
+		iv_memory_settle(IV_NOBODY);
+		x.ended = true;
+		stop();
+	}
+	if (!iv_memory_settle(IV_NOBODY))
+		iv_fail("nobody can go on");
+}
+
+/* The next operation of a run in a given order. */
+static void next_in_order(void)
+{
+	if (!*x.order)
+		iv_fail("the order of operations has ended early");
+	go_to((unsigned)*x.order++ - 1);
+}
+
+/* Somebody goes on: the agent that runs, if it can and nobody is preferred to it. */
+static void schedule(void)
+{
+	struct decision d = {.kind = SWITCH};
+	bool can;
+
+	for (;;) {
+		can = x.self < x.agents && enabled(x.self);
+		d.count = 0;
+		if (can)
+			add_option(&d, x.self, false, false);
+		for (unsigned f = 0; f < x.agents; f++)
+			if (f != x.self && enabled(f))
+				add_option(&d, f, can, false);
+		if (d.count)
+			break;
+		nobody();
+	}
+	if (x.mode == ORDER) {
+		if (x.fibre[x.self].state == ENDED)
+			next_in_order();
+		else if (!can)
+			iv_fail("an operation waits though it is alone");
+		return;
+	}
+	if (can && x.mode == SEARCH && !x.preemptions)
+		d.count = 1;
+	go_to(choose(&d));
+}
+
+void iv_event(enum iv_event kind, const volatile void *at, unsigned bytes)
+{
+	if (x.self == IV_NOBODY)
+		return;
+	if (++x.event > EVENTS_LIMIT)
+		iv_fail("no end in sight after %u events", EVENTS_LIMIT);
+	for (unsigned i = 0; at && i < bytes; i += 8)
+		note_access((const volatile char *)at + i, kind != IV_EVENT_LOAD);
+	if (kind != IV_EVENT_ZERO && !iv_is_shared(at))
+		return;
+	x.points++;
+	iv_observe(x.self, kind, 0); /* one event further, whether or not it tells anything */
+	schedule();
+}
+
+static void wait_for(enum state state, const volatile void *at, uint64_t mark)
+{
+	x.fibre[x.self].state = state;
+	x.fibre[x.self].at = at;
+	x.fibre[x.self].mark = mark;
+	schedule();
+	x.fibre[x.self].state = READY;
+}
+
+void iv_wait_lock(const volatile void *at)
+{
+	wait_for(ON_LOCK, at, 0);
+}
+
+void iv_wait_flag(const volatile uint32_t *at)
+{
+	while (!*at)
+		wait_for(ON_FLAG, at, 0);
+	iv_observe(x.self, 1, 1);
+}
+
+void iv_wait_write(uint64_t mark)
+{
+	if (iv_memory_writes(x.self) <= mark)
+		wait_for(ON_WRITE, NULL, mark);
+	iv_observe(x.self, 2, iv_memory_writes(x.self) > mark);
+}
+
+/* Between two operations of one agent: in a run by order, others may have theirs. */
+void iv_turn(void)
+{
+	if (x.mode == ORDER)
+		next_in_order();
+}
+
+static void body(unsigned id)
+{
+	iv_run_script(id);
+	x.fibre[id].state = ENDED;
+	schedule();
+}
+
+void iv_trace(enum iv_event kind, const volatile void *at, uint64_t value, const char *note)
+{
+	static const char *const verb[] = {"load", "store",  "init", "cas",  "rmw",
+					   "lock", "unlock", "zero", "tlbi", "fence"};
+	char name[64] = "";
+
+	if (!x.tracing || x.self == IV_NOBODY)
+		return;
+	if (at)
+		iv_world_name(at, name, sizeof(name));
+	printf("# %6llu  agent %u: %-6s %-28s %#18llx %s\n", (unsigned long long)x.event, x.self,
+	       verb[kind], name, (unsigned long long)value, note);
+}
+
+/* ---- one run ---- */
+
+static void first_agent(void)
+{
+	struct decision d = {.kind = SWITCH};
+
+	if (x.mode == ORDER)
+		next_in_order();
+	for (unsigned f = 0; f < x.agents; f++)
+		add_option(&d, f, false, false);
+	go_to(choose(&d));
+}
+
+/* Plays the case once; true: to the end and without a failure, with *verdict. */
+static bool play(enum mode mode, struct iv_verdict *verdict)
+{
+	x.mode = mode;
+	x.cursor = 0;
+	x.event = 0;
+	x.points = 0;
+	x.grown = x.pruned = x.failed = x.ended = false;
+	memset(x.fibre, 0, sizeof(x.fibre));
+	iv_world_reset();
+	iv_memory_reset();
+	iv_tlb_reset();
+	for (unsigned f = 0; f < x.agents; f++)
+		iv_fibre_restart(f);
+	if (!_setjmp(x.over))
+		first_agent();
+	if (x.ended && !_setjmp(x.over)) {
+		iv_tlb_end();
+		*verdict = iv_world_end(x.c);
+	}
+	if (x.event > x.result->longest)
+		x.result->longest = x.event;
+	if (x.points > x.result->points)
+		x.result->points = x.points;
+	return x.ended && !x.failed;
+}
+
+/* Is what a run came to what some order of the operations comes to? */
+static void compare(const struct iv_verdict *v)
+{
+	for (unsigned i = 0; i < x.references; i++)
+		if (v->exact == x.reference[i].exact ||
+		    (x.c->blocks_differ && v->equivalent == x.reference[i].equivalent))
+			return;
+	x.failed = true;
+	snprintf(x.text, sizeof(x.text), "what came out comes from no order of the operations: ");
+	iv_world_story(x.c, x.text + strlen(x.text), sizeof(x.text) - strlen(x.text));
+}
+
+/* ---- all orders of the operations, one after the other ---- */
+
+static void add_reference(const uint8_t *order)
+{
+	struct iv_verdict v;
+
+	x.order = order;
+	if (!play(ORDER, &v)) {
+		fprintf(stderr, "interleave: %s: a sequential run fails: %s\n", x.c->name, x.text);
+		abort();
+	}
+	for (unsigned i = 0; i < x.references; i++)
+		if (x.reference[i].exact == v.exact)
+			return;
+	if (x.references == REFERENCES)
+		abort();
+	x.reference[x.references++] = v;
+}
+
+static void all_orders(uint8_t *order, unsigned done, unsigned *next)
+{
+	bool any = false;
+
+	for (unsigned f = 0; f < x.agents; f++) {
+		if (next[f] == IV_OPS || !x.c->script[f][next[f]].kind)
+			continue;
+		any = true;
+		next[f]++;
+		order[done] = (uint8_t)(f + 1);
+		all_orders(order, done + 1, next);
+		next[f]--;
+	}
+	if (any)
+		return;
+	order[done] = 0;
+	add_reference(order);
+}
+
+/* ---- the search ---- */
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* To the last decision with an option left that the rest of the budget pays for. */
+static bool backtrack(const struct iv_limits *limits, unsigned bound)
+{
+	while (x.depth) {
+		struct decision *d = &x.path[x.depth - 1];
+
+		x.preemptions = bound;
+		x.delays = limits->delays;
+		for (unsigned i = 0; i + 1 < x.depth; i++)
+			pay(&x.path[i]);
+		while (++d->at < d->count)
+			if (affordable(d, d->at))
+				return true;
+		x.depth--;
+	}
+	return false;
+}
+
+/* False: failed. */
+static bool search_bound(const struct iv_limits *limits, unsigned bound, double until)
+{
+	struct iv_verdict v;
+
+	x.depth = 0;
+	seen_clear();
+	do {
+		x.preemptions = bound;
+		x.delays = limits->delays;
+		x.result->schedules++;
+		if (play(SEARCH, &v)) {
+			x.result->completed++;
+			compare(&v);
+		}
+		if (x.failed)
+			return false;
+		if (x.grown) {
+			x.depth = 0;
+			seen_clear();
+			x.result->restarts++;
+			x.preemptions = bound;
+			continue;
+		}
+		if (limits->seconds > 0 && !(x.result->schedules & 255) && now() > until) {
+			x.result->exhausted = false;
+			return true;
+		}
+		if (!backtrack(limits, bound))
+			return true;
+	} while (true);
+}
+
+/* The decisions of the failed run that are not the first option. */
+static void tell_path(void)
+{
+	x.tells = 0;
+	for (unsigned i = 0; i < x.depth && x.tells < 64; i++) {
+		const struct decision *d = &x.path[i];
+
+		if (!d->at)
+			continue;
+		x.told[x.tells] = *d;
+		x.told[x.tells++].option[0] = d->option[d->at];
+	}
+}
+
+static bool fails_again(void)
+{
+	struct iv_verdict v;
+
+	if (play(REPLAY, &v))
+		compare(&v);
+	return x.failed;
+}
+
+/* Leaves decisions out while the run still fails. */
+static void shrink(void)
+{
+	for (unsigned i = 0; i < x.tells;) {
+		struct decision out = x.told[i];
+
+		memmove(&x.told[i], &x.told[i + 1], (x.tells - i - 1) * sizeof(x.told[0]));
+		x.tells--;
+		if (fails_again()) {
+			i = 0;
+			continue;
+		}
+		memmove(&x.told[i + 1], &x.told[i], (x.tells - i) * sizeof(x.told[0]));
+		x.told[i++] = out;
+		x.tells++;
+	}
+}
+
+static void write_schedule(char *text, size_t room)
+{
+	size_t used = 0;
+
+	text[0] = 0;
+	if (!x.tells)
+		snprintf(text, room, "-");
+	for (unsigned i = 0; i < x.tells && used < room; i++)
+		used += (size_t)snprintf(text + used, room - used, "%s%u%c%u", i ? "," : "",
+					 x.told[i].event, kind_letter[x.told[i].kind],
+					 x.told[i].option[0]);
+}
+
+static void open_case(const struct iv_case *c, struct iv_result *result)
+{
+	static bool made;
+	unsigned next[IV_FIBRES] = {0};
+	uint8_t order[IV_FIBRES * IV_OPS + 1];
+
+	if (!made)
+		iv_fibres_make(body);
+	made = true;
+	*result = (struct iv_result){.exhausted = true};
+	iv_case_now = x.c = c;
+	x.result = result;
+	x.agents = 0;
+	while (x.agents < IV_FIBRES && c->script[x.agents][0].kind)
+		x.agents++;
+	memset(shadow_world, 0, sizeof(shadow_world));
+	memset(shadow_tables, 0, sizeof(shadow_tables));
+	iv_world_build(c);
+	x.references = 0;
+	all_orders(order, 0, next);
+}
+
+void iv_explore(const struct iv_case *c, const struct iv_limits *limits, struct iv_result *result)
+{
+	double until = now() + limits->seconds;
+	bool good = true;
+
+	open_case(c, result);
+	for (unsigned bound = 0; good && result->exhausted && bound <= limits->preemptions; bound++)
+		good = search_bound(limits, bound, until);
+	result->states = seen.count;
+	if (good)
+		return;
+	result->failed = true;
+	tell_path();
+	if (fails_again())
+		shrink();
+	fails_again();
+	snprintf(result->text, sizeof(result->text), "%s", x.text);
+	write_schedule(result->schedule, sizeof(result->schedule));
+}
+
+bool iv_replay(const struct iv_case *c, const char *schedule, struct iv_result *result)
+{
+	const char *p = schedule;
+
+	open_case(c, result);
+	x.tells = 0;
+	while (x.tells < 64 && *p >= '0' && *p <= '9') {
+		struct decision *d = &x.told[x.tells++];
+		char *end;
+
+		d->event = (uint32_t)strtoul(p, &end, 10);
+		d->kind = (uint8_t)(*end == 'h' ? HOLD : *end == 'd' ? DRAIN : SWITCH);
+		d->option[0] = (uint8_t)strtoul(*end ? end + 1 : end, &end, 10);
+		p = *end == ',' ? end + 1 : end;
+	}
+	x.tracing = true;
+	result->failed = fails_again();
+	x.tracing = false;
+	snprintf(result->text, sizeof(result->text), "%s", x.text);
+	return result->failed;
+}

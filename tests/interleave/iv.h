@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The interleaving explorer: lib compiled once more so that each access to shared memory is a point
+ * where another agent may go on, and a search through all the ways in which they can.
+ *
+ * Files: fibre.c switches stacks; memory.c is the memory model; explore.c decides who goes on and
+ * searches; world.c holds what is explored, and looks at it in the end; tlb.c is a TLB that keeps
+ * whatever it may; ops.c are the operations; test_interleave.c the cases.
+ */
+#ifndef TESTS_INTERLEAVE_IV_H
+#define TESTS_INTERLEAVE_IV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define IV_FIBRES 3	    /* agents at work at once */
+#define IV_NOBODY IV_FIBRES /* the test itself: its accesses are not explored */
+
+/* A finaliser with full avalanche (splitmix64's), for every hash here. */
+static inline uint64_t iv_mix(uint64_t a, uint64_t b)
+{
+	uint64_t x = a + UINT64_C(0x9e3779b97f4a7c15) + b * UINT64_C(0xd1342543de82ef95);
+
+	x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
+	return x ^ x >> 31;
+}
+
+/* ---- fibre.c: stacks ---- */
+
+/* Makes IV_FIBRES fibres, once; `body` runs when a fibre is entered after a restart, and must not
+ * return. */
+void iv_fibres_make(void (*body)(unsigned id));
+/* The fibre begins its body anew when it is entered next. From home only. */
+void iv_fibre_restart(unsigned id);
+/* From `from` (a fibre, or IV_NOBODY: home) to `to`. */
+void iv_fibre_switch(unsigned from, unsigned to);
+
+/* ---- memory.c: the memory model; called by the shim in atomics.h and by port/pt/port.h ---- */
+
+uint64_t iv_load(const volatile void *at, unsigned size, int order);
+void iv_store(volatile void *at, unsigned size, uint64_t value, int order);
+void iv_init(volatile void *at, uint64_t value); /* a plain store to a private table */
+bool iv_cas(volatile void *at, unsigned size, uint64_t *old, uint64_t value, int order);
+enum iv_rmw { IV_SWAP, IV_ADD, IV_SUB, IV_OR, IV_AND };
+uint64_t iv_rmw(volatile void *at, unsigned size, enum iv_rmw what, uint64_t operand, int order);
+void iv_fence(int order);
+void iv_lock(volatile void *at);
+void iv_unlock(volatile void *at);
+void iv_zero(void *at, size_t bytes);
+
+void iv_memory_reset(void);
+/* Everything that is held back becomes visible: of one agent, or of all (IV_NOBODY). True: there
+ * was something. */
+bool iv_memory_settle(unsigned agent);
+/* Is there a store to `at` that is not yet visible? */
+bool iv_memory_pending(const volatile void *at);
+uint64_t iv_memory_hash(void);
+/* Writes that changed something, of all agents but this one. */
+uint64_t iv_memory_writes(unsigned but);
+/* What an agent has read so far; its local state is a function of it. */
+void iv_observe(unsigned agent, uint64_t what, uint64_t value);
+
+/* ---- explore.c: who goes on ---- */
+
+unsigned iv_self(void); /* the fibre that runs, or IV_NOBODY */
+
+enum iv_event {
+	IV_EVENT_LOAD,
+	IV_EVENT_STORE,
+	IV_EVENT_INIT,
+	IV_EVENT_CAS,
+	IV_EVENT_RMW,
+	IV_EVENT_LOCK,
+	IV_EVENT_UNLOCK,
+	IV_EVENT_ZERO,
+	IV_EVENT_TLBI,
+	IV_EVENT_FENCE,
+};
+/* Before each event: somebody else may go on here. `at` NULL: concerns everybody. */
+void iv_event(enum iv_event kind, const volatile void *at, unsigned bytes);
+/* May this location be seen by more than one agent? */
+bool iv_is_shared(const volatile void *at);
+/* A store is about to be made: hold it back? Costs one of the run's delays. */
+bool iv_choose_hold(void);
+/* A store held back by another agent is about to be passed: let it become visible? */
+bool iv_choose_drain(unsigned whose);
+/* For the trace of a failed run. */
+void iv_trace(enum iv_event kind, const volatile void *at, uint64_t value, const char *note);
+
+/* The fibre waits: until the lock is free, the flag is not zero, or somebody else wrote since
+ * `mark`. */
+void iv_wait_lock(const volatile void *at);
+void iv_wait_flag(const volatile uint32_t *at);
+void iv_wait_write(uint64_t mark);
+
+/* Between two operations of one agent. */
+void iv_turn(void);
+
+/* The run has failed; does not come back. */
+_Noreturn void iv_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+struct iv_limits {
+	unsigned preemptions, delays;
+	double seconds; /* give up after so many; 0: never */
+};
+
+struct iv_result {
+	uint64_t schedules, completed, states, restarts;
+	uint64_t longest; /* events in one run */
+	unsigned points;  /* of them, at most so many are switching points */
+	bool exhausted;	  /* false: the time ran out */
+	bool failed;
+	char text[256];	    /* what failed */
+	char schedule[512]; /* how to see it again, as short as found */
+};
+
+struct iv_case;
+/* All runs of a case within the limits, or up to the first that fails. */
+void iv_explore(const struct iv_case *c, const struct iv_limits *limits, struct iv_result *result);
+/* One run by a schedule that a failure printed, with its trace on stdout. True: it failed, as
+ * before. */
+bool iv_replay(const struct iv_case *c, const char *schedule, struct iv_result *result);
+
+/* ---- tlb.c: what hardware may remember ---- */
+
+void iv_tlb_reset(void);
+/* After a write to a table that hardware may see. */
+void iv_tlb_note(unsigned agent);
+void iv_tlb_page_freed(uint64_t table_pa);
+/* The operation of this agent is about to be answered. */
+void iv_tlb_reply(unsigned agent);
+void iv_tlb_end(void);
+uint64_t iv_tlb_hash(void);
+
+#endif
