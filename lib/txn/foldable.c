@@ -2,13 +2,22 @@
 /* What could become a block, or go: looked at without changing anything. */
 #include "resize.h"
 
+/*
+ * Bits that hardware writes, and in which the leaves of a block or group may differ: the whole has
+ * their OR. With DBM a leaf is writable whatever S2AP[1] says, which holds the dirty state then.
+ */
+static pt_pte hardware_bits(pt_pte leaf)
+{
+	return PT_PTE_AF | (leaf & PT_PTE_DBM ? PT_PTE_S2AP_W : 0);
+}
+
 pt_pte pt__fold_block(const struct pt_ctx *ctx, pt_pte table, int level)
 {
 	const struct pt_geometry *g = &ctx->geo;
 	const pt_pte *slot = pt__table(ctx, pt_pte_to_oa(g, table).v);
 	uint64_t size = pt_level_size(g, level + 1);
 	unsigned entries = pt_table_entries(g);
-	pt_pte first = pt_pte_load(slot), any = first, unite = pt__hardware_bits(first), attrs;
+	pt_pte first = pt_pte_load(slot), any = first, unite = hardware_bits(first), attrs;
 	uint64_t oa = pt_pte_to_oa(g, first).v;
 
 	if (!pt_pte_is_leaf(first, level + 1) || oa & (pt_level_size(g, level) - 1))

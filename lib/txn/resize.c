@@ -151,7 +151,7 @@ static bool take_block(const struct pt_ctx *ctx, const struct pt__at *at, struct
 
 	fill_page(ctx, page, old, at->level + 1);
 	while (!pt_pte_cas(at->slot, &old, entry)) {
-		if ((at->entry ^ old) & ~pt__hardware_bits(at->entry))
+		if (!pt__hw_only(at->entry, old))
 			return false;
 		fill_page(ctx, page, old, at->level + 1);
 	}

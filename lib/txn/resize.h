@@ -8,15 +8,6 @@
 
 #include "internal.h"
 
-/*
- * Bits that hardware writes, and in which the leaves of a block or group may differ: the whole has
- * their OR. With DBM a leaf is writable whatever S2AP[1] says, which holds the dirty state then.
- */
-PT__INLINE pt_pte pt__hardware_bits(pt_pte leaf)
-{
-	return PT_PTE_AF | (leaf & PT_PTE_DBM ? PT_PTE_S2AP_W : 0);
-}
-
 /* On whose account: what is owed and what was done. */
 struct pt__resize {
 	struct pt_ctx *ctx;

@@ -44,10 +44,11 @@ PT__INLINE void note(struct aged *aged, uint64_t at, unsigned n, uint64_t valid,
 	aged->end = at + n;
 }
 
-/* Clears the flag of a young leaf; where hardware writes, beside it. */
-PT__INLINE void make_old(pt_pte *slot, pt_pte e, bool hardware)
+/* Clears the flag of a young leaf. Hardware does not touch the flag while it is set, but it may set
+ * the dirty state beside it (W9). */
+PT__INLINE void make_old(const struct pt_ctx *ctx, pt_pte *slot, pt_pte e)
 {
-	if (!hardware)
+	if (!pt__hw_dirties(ctx, e))
 		pt_pte_store(slot, e & ~PT_PTE_AF);
 	else
 		while (!pt_pte_cas(slot, &e, e & ~PT_PTE_AF))
@@ -55,8 +56,8 @@ PT__INLINE void make_old(pt_pte *slot, pt_pte e, bool hardware)
 }
 
 /* n entries, one at a time; their young bits. */
-static unsigned age_each(struct aged *aged, pt_pte *slot, uint64_t at, unsigned n, bool clear,
-			 bool hardware)
+static unsigned age_each(const struct pt_ctx *ctx, struct aged *aged, pt_pte *slot, uint64_t at,
+			 unsigned n, bool clear)
 {
 	unsigned bits = 0;
 
@@ -67,7 +68,7 @@ static unsigned age_each(struct aged *aged, pt_pte *slot, uint64_t at, unsigned 
 		bits |= young << i;
 		note(aged, at + i, 1, e & 1, young);
 		if (clear && young)
-			make_old(slot + i, e, hardware);
+			make_old(ctx, slot + i, e);
 	}
 	return bits;
 }
@@ -112,7 +113,7 @@ static uint64_t age_pages(struct pt_upkeep *upkeep, const struct pt__at *at, str
 		if (PT__LIKELY(n == GROUP && !args->bitmap && !hardware) &&
 		    age_group(aged, at->slot + i, i, args->clear))
 			continue;
-		bits = age_each(aged, at->slot + i, i, n, args->clear, hardware);
+		bits = age_each(ctx, aged, at->slot + i, i, n, args->clear);
 		if (args->bitmap && bits)
 			set_group(args->bitmap, first + i, bits);
 	}
@@ -127,7 +128,6 @@ static bool age_one(struct pt_upkeep *upkeep, const struct pt__at *at, struct ag
 	uint64_t mask = (UINT64_C(1) << at->shift) - 1, end = upkeep->next | mask;
 	uint64_t first = (upkeep->next - args->ipa.v) >> args->ctx->geo.granule_shift, n;
 	bool young = pt_pte_valid(at->entry) && at->entry & PT_PTE_AF;
-	bool hardware = args->ctx->vtcr_flags & (PT_VTCR_HA | PT_VTCR_HD);
 
 	if (young && args->clear &&
 	    ((upkeep->next & ~mask) < upkeep->claim.lo || end > upkeep->claim.hi))
@@ -136,7 +136,7 @@ static bool age_one(struct pt_upkeep *upkeep, const struct pt__at *at, struct ag
 	n = (end - upkeep->next + 1) >> args->ctx->geo.granule_shift;
 	note(aged, 0, 1, pt_pte_valid(at->entry), young);
 	if (young && args->clear)
-		make_old(at->slot, at->entry, hardware);
+		make_old(args->ctx, at->slot, at->entry);
 	if (young && args->bitmap)
 		set_bits(args->bitmap, first, n);
 	upkeep->young += young ? n : 0;
