@@ -27,7 +27,8 @@ enum pt_outcome pt_prot_check(uint32_t prot, unsigned attrs)
 {
 	uint32_t x = prot & PT_PROT_X;
 
-	if (prot & ~(PT_PROT_RWX | PT_PROT_MEM_MASK) || pt_prot_memtype(prot) >= PT_MEM_TYPES)
+	if (prot & ~(PT_PROT_RWX | PT_PROT_MEM_MASK | PT_PROT_SW) ||
+	    pt_prot_memtype(prot) >= PT_MEM_TYPES)
 		return PT_INVALID;
 	if (!(prot & PT_PROT_RWX) || (pt_prot_memtype(prot) != PT_MEM_NORMAL && x))
 		return PT_INVALID;
@@ -77,7 +78,7 @@ pt_pte pt_leaf_attrs(const struct pt_geometry *g, uint32_t prot, unsigned attrs)
 {
 	/* With DS bits 9:8 hold the output address, and shareability comes from VTCR_EL2.SH0. */
 	return PT_PTE_VALID | PT_PTE_AF | (g->ds ? 0 : SH_INNER) | encode_memattr(prot, attrs) |
-	       pt_perm_attrs(prot, attrs);
+	       pt_perm_attrs(prot, attrs) | pt_sw_to_pte(prot);
 }
 
 /* Every encoding has a type, so that foreign tables (a guest's) decode too. */

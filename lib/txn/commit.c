@@ -24,6 +24,10 @@ void pt__finish_item(struct pt_txn *txn)
 		item->outcome = txn->met_rights ? PT_PERMISSION_ONLY
 				: written	? PT_MAPPED
 						: PT_ALREADY_MAPPED;
+	else if (item->kind == PT_ITEM_ANNOTATE)
+		item->outcome = PT_ANNOTATED;
+	else if (item->kind == PT_ITEM_FLUSH)
+		item->outcome = now->already != then->already ? PT_FLUSHED : PT_HOLE;
 	else if (written && item->kind == PT_ITEM_MAKE_YOUNG)
 		item->outcome = PT_MADE_YOUNG;
 	else if (written)
@@ -81,6 +85,8 @@ static void commit_one(struct pt_txn *txn, const struct pt__range *r, int64_t *l
 	switch (r->item->kind) {
 	case PT_ITEM_MAP: pt__commit_map(txn, r, left); break;
 	case PT_ITEM_UNMAP: pt__commit_clear(txn, r, left); break;
+	case PT_ITEM_ANNOTATE: pt__commit_annotate(txn, r, left); break;
+	case PT_ITEM_FLUSH: pt__commit_flush(txn, r, left); break;
 	default: pt__commit_rewrite(txn, r, left);
 	}
 }

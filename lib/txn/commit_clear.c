@@ -2,30 +2,30 @@
 /* Commit of an UNMAP item. */
 #include "range.h"
 
-/* Clears a run of leaves, holes and counted invalid entries (B8), up to the next table. */
-static uint64_t clear_run(struct pt_txn *txn, const struct pt__range *r, const struct pt__at *at)
+uint64_t pt__clear_run(struct pt_txn *txn, const struct pt__range *r, const struct pt__at *at,
+		       pt_pte value, uint64_t *removed)
 {
-	uint64_t most = pt__entries_in(r, txn->cursor, at), n = 0, removed = 0, first = 0, end = 0;
+	uint64_t most = pt__entries_in(r, txn->cursor, at), n = 0, first = 0, end = 0;
 
+	*removed = 0;
 	for (; n < most; n++) {
 		pt_pte e = pt_pte_load(at->slot + n);
 
-		if (!e)
+		if (e == value)
 			continue;
 		if (pt_pte_is_table(e, at->level))
 			break;
-		pt_pte_store(at->slot + n, 0);
+		pt__take_out(r->ctx, at->slot + n, e, value);
 		if (!pt_pte_valid(e))
 			continue;
-		if (!removed++)
+		if (!(*removed)++)
 			first = n;
 		end = n + 1;
 	}
-	if (removed)
+	if (end)
 		pt_ledger_add(&txn->ledger, txn->cursor + (first << at->shift),
 			      txn->cursor + (end << at->shift) - 1, at->level, false);
-	txn->effects.leaves_removed += removed;
-	txn->effects.holes += (n - removed) << (at->shift - r->gs);
+	txn->effects.leaves_removed += *removed;
 	return n;
 }
 
@@ -57,7 +57,7 @@ static void cut(struct pt_txn *txn, const struct pt__range *r, const struct pt__
 void pt__commit_clear(struct pt_txn *txn, const struct pt__range *r, int64_t *left)
 {
 	struct pt__at at;
-	uint64_t n;
+	uint64_t n, removed;
 
 	descend(txn, r, &at);
 	if (pt_pte_is_table(at.entry, at.level)) {
@@ -70,7 +70,8 @@ void pt__commit_clear(struct pt_txn *txn, const struct pt__range *r, int64_t *le
 	} else if (!pt__whole(r, txn->cursor, at.level)) {
 		cut(txn, r, &at, left);
 	} else {
-		n = clear_run(txn, r, &at);
+		n = pt__clear_run(txn, r, &at, 0, &removed);
+		txn->effects.holes += (n - removed) << (at.shift - r->gs);
 		pt__advance(txn, r, at.level, n, left);
 	}
 }

@@ -22,20 +22,6 @@ PT__INLINE void fill(const struct pt__range *r, pt_pte *slot, uint64_t at, uint6
 	}
 }
 
-/* Links a table below an invalid entry; where the entry reaches out of the claim, others may do so
- * too. */
-static bool link_table(struct pt_txn *txn, const struct pt__range *r, const struct pt__at *at,
-		       pt_pte desc)
-{
-	uint64_t base = txn->cursor & ~pt__mask(r, at->level);
-	pt_pte old = at->entry;
-
-	if (!pt__in_claim(txn, r, base, at->level))
-		return pt_pte_cas(at->slot, &old, desc);
-	pt_pte_store_release(at->slot, desc);
-	return true;
-}
-
 /* A new table; its leaves are written before it is linked, if it begins with leaves. */
 static void add_table(struct pt_txn *txn, const struct pt__range *r, const struct pt__at *at,
 		      int64_t *left)
@@ -54,7 +40,7 @@ static void add_table(struct pt_txn *txn, const struct pt__range *r, const struc
 			      n << pt__shift(r, level));
 		fill(r, slot, txn->cursor, n, level, false);
 	}
-	if (!link_table(txn, r, at, pt_table_desc(&r->ctx->geo, pa))) {
+	if (!pt__link_table(txn, r, at, pa)) {
 		pt_port_zero(slot, n * sizeof(*slot)); /* zero again (A2); then look again */
 		pt_pages_push(pool, &txn->reserved, page);
 		--*left;
@@ -96,9 +82,10 @@ static void replace_run(struct pt_txn *txn, const struct pt__range *r, const str
 		pt_pte e = pt_pte_load(at->slot + n);
 
 		if (!pt_pte_valid(e) || pt_pte_is_table(e, at->level) ||
-		    pt__match(e, pt__want(r, txn->cursor + n * size, at->level)) != PT__OTHER)
+		    pt__match(e, pt__want(r, txn->cursor + n * size, at->level), r->sw) !=
+			    PT__OTHER)
 			break;
-		pt_pte_store(at->slot + n, PT_PTE_LOCKED);
+		pt__take_out(r->ctx, at->slot + n, e, PT_PTE_LOCKED);
 	}
 	pt_ledger_add(&txn->ledger, txn->cursor, txn->cursor + n * size - 1, at->level, false);
 	pt__flush(txn);
@@ -113,13 +100,13 @@ static void replace_run(struct pt_txn *txn, const struct pt__range *r, const str
 static void set_rights(struct pt_txn *txn, const struct pt__range *r, const struct pt__at *at,
 		       int64_t *left)
 {
-	pt_pte old = at->entry, rights = r->attrs & PT_PTE_PERM;
-	pt_pte new = pt__next(PT_ITEM_PROTECT, old, rights);
+	pt_pte old = at->entry;
+	pt_pte new = pt__next(PT_ITEM_PROTECT, old, r->attrs & (PT_PTE_PERM | r->sw), r->sw);
 
 	if (pt__adds_exec(old, new))
 		pt_port_icache_inval_pou(r->ctx->machine->port, pt_pa(txn->cursor + r->delta),
 					 UINT64_C(1) << at->shift);
-	pt__rewrite(r->ctx, at->slot, &old, PT_ITEM_PROTECT, rights, &new);
+	pt__rewrite(r, at->slot, &old, PT_ITEM_PROTECT, &new);
 	if (pt__tightens(old, new))
 		pt_ledger_add(&txn->ledger, txn->cursor,
 			      txn->cursor + (UINT64_C(1) << at->shift) - 1, at->level, false);
@@ -131,7 +118,7 @@ static void map_leaf(struct pt_txn *txn, const struct pt__range *r, const struct
 		     int64_t *left)
 {
 	uint64_t base = txn->cursor & ~pt__mask(r, at->level);
-	enum pt__match match = pt__match(at->entry, pt__want(r, base, at->level));
+	enum pt__match match = pt__match(at->entry, pt__want(r, base, at->level), r->sw);
 
 	if (match == PT__SAME || !(r->item->flags & PT_MAP_REPLACE)) {
 		if (match == PT__SAME)

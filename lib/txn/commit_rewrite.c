@@ -18,7 +18,7 @@ PT__INLINE void run_plain(struct tally *t, pt_pte *slot, uint64_t most, uint32_t
 
 	for (uint64_t n = 0; n < most; n++) {
 		pt_pte e = pt_pte_load(slot + n), valid = 0 - (e & PT_PTE_VALID);
-		pt_pte new = e ^ ((e ^ pt__next(kind, e, rights)) & valid);
+		pt_pte new = e ^ ((e ^ pt__next(kind, e, rights, 0)) & valid);
 		bool changed = new != e, loses = changed;
 
 		pt_pte_store(slot + n, new);
@@ -62,14 +62,14 @@ static void run_any(struct tally *t, const struct pt__range *r, const struct pt_
 		}
 		if (pt_pte_is_table(e, at->level))
 			return;
-		new = pt__next(kind, e, r->attrs);
+		new = pt__next(kind, e, r->attrs, 0);
 		if (new == e)
 			continue;
 		if (pt__adds_exec(e, new))
 			pt_port_icache_inval_pou(r->ctx->machine->port,
 						 pt_pa(pt__oa(&r->ctx->geo, e, r->gs)),
 						 UINT64_C(1) << at->shift);
-		pt__rewrite(r->ctx, slot, &e, kind, r->attrs, &new);
+		pt__rewrite(r, slot, &e, kind, &new);
 		t->written++;
 		if (!pt__tightens(e, new))
 			continue;

@@ -17,18 +17,26 @@ _Static_assert(PT_PTE_DBM >> 44 == PT_PTE_S2AP_W, "pt__writable() shifts the one
 
 enum pt__match { PT__SAME, PT__RIGHTS, PT__OTHER };
 
+/* The software bits that a MAP sets and compares, as descriptor bits; others' stay as they are. */
+PT__INLINE pt_pte pt__sw_mask(const struct pt_ctx *ctx)
+{
+	if (PT__LIKELY(!atomic_load_explicit(&ctx->sw_owner, memory_order_relaxed)))
+		return 0;
+	return pt_sw_to_pte(pt_ctx_sw_of(ctx, PT_SW_CALLER));
+}
+
 /*
  * Does leaf `e` say the same as `want`? `want` has the output address for the first address that e
- * spans, so that a block and a page compare alike; the access flag, dirty state and software bits
- * do not count.
+ * spans, so that a block and a page compare alike; access flag, dirty state and software bits
+ * other than `sw` do not count.
  */
-PT__INLINE enum pt__match pt__match(pt_pte e, pt_pte want)
+PT__INLINE enum pt__match pt__match(pt_pte e, pt_pte want, pt_pte sw)
 {
-	pt_pte differ = ((e | pt__writable(e)) ^ want) & ~(PT__IGNORED | PT_PTE_TYPE);
+	pt_pte differ = ((e | pt__writable(e)) ^ want) & (~(PT__IGNORED | PT_PTE_TYPE) | sw);
 
 	if (!differ)
 		return PT__SAME;
-	return differ & ~PT_PTE_PERM ? PT__OTHER : PT__RIGHTS;
+	return differ & ~(PT_PTE_PERM | sw) ? PT__OTHER : PT__RIGHTS;
 }
 
 /* XN[1:0] as a set of who may execute: bit 0 EL1, bit 1 EL0. */
@@ -59,24 +67,26 @@ PT__INLINE pt_pte pt__exec_either(pt_pte a, pt_pte b)
 
 /*
  * What an operation that rewrites leaves in place makes of leaf `e`; `rights` are the permission
- * bits of the item. The one place where each of these kinds is defined, for ranges and points,
- * prepare and commit. A writable leaf with DBM stays as clean or dirty as it is (D8.5.2): only
- * losing W takes DBM away.
+ * bits of the item; those of a MAP that replaces rights (as PROTECT does) come with the software
+ * bits in `sw`, which is 0 for all others. The one place where each of these kinds is defined, for
+ * ranges and points, prepare and commit. A writable leaf with DBM stays as clean or dirty as it is
+ * (D8.5.2): only losing W takes DBM away.
  */
-PT__INLINE pt_pte pt__next(uint32_t kind, pt_pte e, pt_pte rights)
+PT__INLINE pt_pte pt__next(uint32_t kind, pt_pte e, pt_pte rights, pt_pte sw)
 {
 	pt_pte dirty = e & e >> 44 & PT_PTE_S2AP_W, dbm = e >> 44 & PT_PTE_S2AP_W;
 
 	switch (kind) {
 	case PT_ITEM_PROTECT:
 		if (!(rights & PT_PTE_S2AP_W))
-			return (e & ~(PT_PTE_PERM | PT_PTE_DBM)) | rights;
-		return (e & ~PT_PTE_PERM) | (rights & ~dbm) | dirty;
+			return (e & ~(PT_PTE_PERM | PT_PTE_DBM | sw)) | rights;
+		return (e & ~(PT_PTE_PERM | sw)) | (rights & ~dbm) | dirty;
 	case PT_ITEM_WRITE_PROTECT: return e & ~(PT_PTE_S2AP_W | PT_PTE_DBM);
 	case PT_ITEM_RELAX:
 		return (e & ~PT_PTE_XN) | (rights & ~dbm & (PT_PTE_S2AP_R | PT_PTE_S2AP_W)) |
 		       pt__exec_either(e, rights);
-	default: return e | PT_PTE_AF; /* PT_ITEM_MAKE_YOUNG */
+	case PT_ITEM_MAKE_YOUNG: return e | PT_PTE_AF;
+	default: return e; /* PT_ITEM_FLUSH */
 	}
 }
 

@@ -52,6 +52,19 @@ PT__INLINE void pt__clean_for(const struct pt_ctx *ctx, uint32_t prot, uint64_t 
 		pt_port_icache_inval_pou(ctx->machine->port, pt_pa(pa), size);
 }
 
+/* Cleans and invalidates [ipa, ipa + size) of leaf `e`, as its memory type and FWB ask (KVM:
+ * stage2_flush_walker). */
+PT__INLINE void pt__flush_leaf(const struct pt_ctx *ctx, pt_pte e, const struct pt__at *at,
+			       uint64_t ipa, uint64_t size)
+{
+	uint64_t offset = ipa & ((UINT64_C(1) << at->shift) - 1);
+
+	if (!(ctx->attrs & PT_ATTR_FWB) &&
+	    pt_prot_memtype(pt_leaf_prot(&ctx->geo, e, ctx->attrs)) == PT_MEM_NORMAL)
+		pt_port_dcache_clean_inval_poc(ctx->machine->port,
+					       pt_pa(pt_pte_to_oa(&ctx->geo, e).v + offset), size);
+}
+
 /* May hardware make leaf `e` dirty at any moment (Arm ARM D8.5.2)? */
 PT__INLINE bool pt__hw_dirties(const struct pt_ctx *ctx, pt_pte e)
 {
@@ -98,7 +111,19 @@ void pt__chain_drop(struct pt_agent *agent, struct pt_ctx *ctx, struct pt__chain
 enum pt_outcome pt__point_rewrite(struct pt_item *item, struct pt_effects *effects,
 				  struct pt_error *err);
 enum pt_outcome pt__point_change(const struct pt_item *item, uint32_t kind, pt_pte rights,
-				 const struct pt__at *at, struct pt_effects *effects);
+				 pt_pte sw, const struct pt__at *at, struct pt_effects *effects);
+
+/* point_data.c: ANNOTATE and FLUSH as point operations. */
+enum pt_outcome pt__point_annotate(struct pt_item *item, struct pt_effects *effects);
+enum pt_outcome pt__point_flush(struct pt_item *item, struct pt_effects *effects);
+
+/* policy.c: asks the context's policy about a MAP item; the answer stands in item->flags. */
+void pt__item_policy(struct pt_item *item);
+PT__INLINE void pt__ask_policy(struct pt_item *item)
+{
+	if (PT__UNLIKELY(item->ctx->force_pages != NULL))
+		pt__item_policy(item);
+}
 
 /*
  * resize.c: splits the block at `at` (valid, around `ipa`) as a point operation, in a section:

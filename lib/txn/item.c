@@ -12,6 +12,10 @@ static enum pt_outcome check_map(const struct pt_item *item)
 	outcome = pt_prot_check(item->prot, ctx->attrs);
 	if (outcome != PT_OK)
 		return outcome;
+	if (item->prot & PT_PROT_SW & ~pt_ctx_sw_of(ctx, PT_SW_CALLER))
+		return PT_INVALID;
+	if (ctx->policy & PT_CTX_IDENTITY && item->ipa.v != item->pa.v)
+		return PT_INVALID;
 	outcome = pt_geometry_check_range(&ctx->geo, item->ipa, item->size);
 	if (outcome != PT_OK)
 		return outcome;
@@ -36,7 +40,11 @@ enum pt_outcome pt_item_check(const struct pt_item *item)
 	switch (item->kind) {
 	case PT_ITEM_PROTECT:
 	case PT_ITEM_RELAX: outcome = check_rights(item); break;
+	case PT_ITEM_ANNOTATE:
+		outcome = item->prot || !pt_pte_is_annotation(item->pa.v) ? PT_INVALID : PT_OK;
+		break;
 	case PT_ITEM_UNMAP:
+	case PT_ITEM_FLUSH:
 	case PT_ITEM_WRITE_PROTECT:
 	case PT_ITEM_MAKE_YOUNG: outcome = item->prot ? PT_INVALID : PT_OK; break;
 	default: return PT_INVALID;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Prepare: checks every item against the frozen structure and reserves the table pages that commit
  * uses. */
-#include "range.h"
+#include "plan.h"
 
 /*
  * Prepare changes nothing, so it meets what items before it in the batch will have changed by then:
@@ -14,7 +14,7 @@
  * yet: a run of `n` entries of some level below the one that the walk met.
  */
 
-static enum pt_outcome fail(struct pt_txn *txn, enum pt_outcome code, int level)
+enum pt_outcome pt__plan_fail(struct pt_txn *txn, enum pt_outcome code, int level)
 {
 	txn->error = (struct pt_error){code, txn->at, pt_ipa(txn->cursor), (int8_t)level};
 	return code;
@@ -25,9 +25,7 @@ static bool is_counted(const struct pt_txn *txn, const struct pt__range *r, int 
 	return txn->counted[level + 1] == (txn->cursor >> pt__shift(r, level)) + 1;
 }
 
-/* Counts the table below the entry of `level` around the cursor, once. False: the claim does not
- * cover a block that is to be split. */
-static bool count_table(struct pt_txn *txn, const struct pt__range *r, int level, bool split)
+bool pt__plan_table(struct pt_txn *txn, const struct pt__range *r, int level, bool split)
 {
 	uint64_t span = txn->cursor >> pt__shift(r, level);
 
@@ -46,106 +44,28 @@ static bool count_table(struct pt_txn *txn, const struct pt__range *r, int level
 	return true;
 }
 
-/* The level at which a block met at `level` will stand after the splits already counted. */
-static int level_now(const struct pt_txn *txn, const struct pt__range *r, int level)
+int pt__plan_level(const struct pt_txn *txn, const struct pt__range *r, int level)
 {
 	while (level < PT_LEVEL_LAST && is_counted(txn, r, level))
 		level++;
 	return level;
 }
 
-/* How many entries of `level` there are from the cursor on below the entry met at `met`; 1 for that
- * entry itself, or for one that the item cuts. */
-static uint64_t run(const struct pt_txn *txn, const struct pt__range *r, int level, int met)
+uint64_t pt__plan_run(const struct pt_txn *txn, const struct pt__range *r, int level, int met)
 {
 	if (level == met || !pt__whole(r, txn->cursor, level))
 		return 1;
 	return pt__run(r, txn->cursor, level, level - 1);
 }
 
-/* Splits down from *level until an entry may be changed as a whole. */
-static bool split_to(struct pt_txn *txn, const struct pt__range *r, int *level, int top)
+bool pt__plan_split(struct pt_txn *txn, const struct pt__range *r, int *level, int top)
 {
 	while (*level < top || !pt__whole(r, txn->cursor, *level)) {
-		if (!count_table(txn, r, *level, true))
+		if (!pt__plan_table(txn, r, *level, true))
 			return false;
 		++*level;
 	}
 	return true;
-}
-
-static enum pt_outcome map_leaf(struct pt_txn *txn, const struct pt__range *r,
-				const struct pt__at *at)
-{
-	uint64_t base = txn->cursor & ~pt__mask(r, at->level);
-	enum pt__match match = pt__match(at->entry, pt__want(r, base, at->level));
-	int level = level_now(txn, r, at->level);
-	uint64_t n;
-
-	if (match != PT__SAME && r->item->flags & PT_MAP_REPLACE) {
-		int top = match == PT__OTHER ? r->top : PT_LEVEL_FIRST;
-
-		if (!split_to(txn, r, &level, top))
-			return PT_PARKED;
-		n = run(txn, r, level, at->level);
-		txn->effects.leaves_written += n;
-		txn->effects.leaves_removed += match == PT__OTHER ? n : 0;
-	} else if (match == PT__OTHER) {
-		return fail(txn, PT_OVERLAP, at->level);
-	} else {
-		n = run(txn, r, level, at->level);
-		if (match == PT__SAME)
-			txn->effects.already += n;
-		else
-			txn->met_rights = true;
-	}
-	pt__pass(txn, r, level, n);
-	return PT_OK;
-}
-
-static enum pt_outcome map_missing(struct pt_txn *txn, const struct pt__range *r,
-				   const struct pt__at *at, int64_t *left)
-{
-	int level = at->level;
-	uint64_t n = 1;
-
-	if (at->entry && (!(r->item->flags & PT_MAP_REPLACE) || !pt__whole(r, txn->cursor, level)))
-		return fail(txn, PT_OVERLAP, level);
-	while (!pt__leafable(r, txn->cursor, level)) {
-		count_table(txn, r, level, false);
-		level++;
-	}
-	if (level != at->level) {
-		n = pt__run(r, txn->cursor, level, level - 1);
-	} else {
-		uint64_t most = pt__entries_in(r, txn->cursor, at);
-
-		while (n < most && !pt_pte_load(at->slot + n))
-			n++;
-		*left -= (int64_t)n;
-	}
-	txn->effects.leaves_written += n;
-	pt__pass(txn, r, level, n);
-	return PT_OK;
-}
-
-static enum pt_outcome plan_map(struct pt_txn *txn, const struct pt__range *r, int64_t *left)
-{
-	struct pt__at at;
-	bool replace;
-
-	pt__descend_map(r, txn->cursor, &at, &replace);
-	--*left;
-	if (replace) {
-		if (txn->validate_only)
-			pt__count_subtree(r, at.entry, at.level, &txn->effects);
-		txn->effects.leaves_written++;
-		pt__pass(txn, r, at.level, 1);
-		return PT_OK;
-	}
-	if (pt_pte_valid(at.entry))
-		return map_leaf(txn, r, &at);
-	return map_missing(txn, r, &at, left);
 }
 
 /* Does the item change leaf `e` so that a part of it would come to differ from the rest? */
@@ -154,8 +74,8 @@ static bool splits(const struct pt__range *r, pt_pte e)
 	return r->item->kind == PT_ITEM_UNMAP || pt__splits(r, e);
 }
 
-/* All kinds but MAP, every entry: for validate_only, and to refuse execute on what is not Normal
- * memory. */
+/* Kinds that make no tables, every entry: for validate_only, and to refuse execute on what is not
+ * Normal memory. */
 static enum pt_outcome plan_every(struct pt_txn *txn, const struct pt__range *r)
 {
 	bool unmap = r->item->kind == PT_ITEM_UNMAP;
@@ -174,15 +94,15 @@ static enum pt_outcome plan_every(struct pt_txn *txn, const struct pt__range *r)
 		return PT_OK;
 	}
 	if (r->item->prot & PT_PROT_X && !pt__may_exec(r->ctx, at.entry))
-		return fail(txn, PT_INVALID, at.level);
-	level = level_now(txn, r, at.level);
-	if (splits(r, at.entry) && !split_to(txn, r, &level, PT_LEVEL_FIRST))
+		return pt__plan_fail(txn, PT_INVALID, at.level);
+	level = pt__plan_level(txn, r, at.level);
+	if (splits(r, at.entry) && !pt__plan_split(txn, r, &level, PT_LEVEL_FIRST))
 		return PT_PARKED;
-	n = run(txn, r, level, at.level);
+	n = pt__plan_run(txn, r, level, at.level);
 	if (unmap) {
 		txn->effects.leaves_removed += n;
 	} else {
-		pt_pte new = pt__next(r->item->kind, at.entry, r->attrs);
+		pt_pte new = pt__next(r->item->kind, at.entry, r->attrs, 0);
 
 		*(new == at.entry ? &txn->effects.already : &txn->effects.leaves_written) += n;
 		txn->tightened |= pt__tightens(at.entry, new);
@@ -209,12 +129,12 @@ static bool plan_edge(struct pt_txn *txn, const struct pt__range *r)
 
 		if (base >= r->start && (base | mask) <= r->last)
 			return true;
-		if (!count_table(txn, r, level, true))
+		if (!pt__plan_table(txn, r, level, true))
 			return false;
 	}
 }
 
-/* All kinds but MAP need pages only where their two edges cut a block. */
+/* Kinds that make no tables need pages only where their two edges cut a block. */
 static enum pt_outcome plan_edges(struct pt_txn *txn, const struct pt__range *r)
 {
 	if (!plan_edge(txn, r))
@@ -238,7 +158,7 @@ static enum pt_outcome reserve(struct pt_txn *txn)
 		outcome = PT_NO_MEMORY;
 	else
 		outcome = pt__pages_take(txn->agent, ctx, (uint32_t)want, &txn->reserved);
-	return outcome == PT_OK ? PT_OK : fail(txn, outcome, PT_TTL_UNKNOWN);
+	return outcome == PT_OK ? PT_OK : pt__plan_fail(txn, outcome, PT_TTL_UNKNOWN);
 }
 
 static enum pt_outcome plan_item(struct pt_txn *txn, const struct pt__range *r, int64_t *left)
@@ -247,12 +167,11 @@ static enum pt_outcome plan_item(struct pt_txn *txn, const struct pt__range *r, 
 	enum pt_outcome outcome = PT_OK;
 
 	while (txn->cursor <= r->last && *left > 0 && outcome == PT_OK) {
-		if (r->item->kind == PT_ITEM_MAP) {
-			outcome = plan_map(txn, r, left);
-			continue;
+		switch (r->item->kind) {
+		case PT_ITEM_MAP: outcome = pt__plan_map(txn, r, left); break;
+		case PT_ITEM_ANNOTATE: outcome = pt__plan_annotate(txn, r, left); break;
+		default: --*left; outcome = every ? plan_every(txn, r) : plan_edges(txn, r);
 		}
-		--*left;
-		outcome = every ? plan_every(txn, r) : plan_edges(txn, r);
 	}
 	return outcome;
 }

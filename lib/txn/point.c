@@ -97,7 +97,8 @@ static __attribute__((noinline)) enum pt_outcome
 map_over(const struct point *p, const struct pt__at *at, int level, pt_pte attrs)
 {
 	pt_pte want = wanted(p, attrs, at->shift);
-	enum pt__match match = pt__match(at->entry, want);
+	pt_pte sw = pt__sw_mask(p->ctx);
+	enum pt__match match = pt__match(at->entry, want, sw);
 
 	if (match == PT__SAME) {
 		p->effects->already++;
@@ -109,8 +110,8 @@ map_over(const struct point *p, const struct pt__at *at, int level, pt_pte attrs
 		return PT_MORE; /* part of a block: split first */
 	if (match == PT__OTHER)
 		return replace_leaf(p, at, want | (level == PT_LEVEL_LAST ? PT_PTE_TYPE : 0));
-	if (pt__point_change(p->item, PT_ITEM_PROTECT, want & PT_PTE_PERM, at, p->effects) ==
-	    PT_RACED)
+	if (pt__point_change(p->item, PT_ITEM_PROTECT, want & (PT_PTE_PERM | sw), sw, at,
+			     p->effects) == PT_RACED)
 		return PT_RACED;
 	return PT_MAPPED;
 }
@@ -187,6 +188,8 @@ PT__INLINE enum pt_outcome point(const struct point *p, unsigned gs)
 	switch (p->item->kind) {
 	case PT_ITEM_MAP: return map(p, gs);
 	case PT_ITEM_UNMAP: return unmap(p, gs);
+	case PT_ITEM_ANNOTATE: return pt__point_annotate(p->item, p->effects);
+	case PT_ITEM_FLUSH: return pt__point_flush(p->item, p->effects);
 	default: return pt__point_rewrite(p->item, p->effects, p->err);
 	}
 }
@@ -199,6 +202,7 @@ PT__INLINE enum pt_outcome admit_and_run(struct pt_agent *agent, struct pt_item 
 	enum pt_outcome outcome;
 
 	pt_machine_use(ctx->machine, agent);
+	pt__ask_policy(item);
 	outcome = pt__admit(ctx, item->ipa.v, item->ipa.v + item->size - 1);
 	if (PT__UNLIKELY(outcome != PT_OK))
 		return outcome == PT_PARKED ? outcome : fail(&p, outcome, PT_TTL_UNKNOWN);

@@ -43,7 +43,7 @@ static enum pt_outcome whole_leaf(const struct pt_item *item, uint32_t kind,
 }
 
 enum pt_outcome pt__point_change(const struct pt_item *item, uint32_t kind, pt_pte rights,
-				 const struct pt__at *at, struct pt_effects *effects)
+				 pt_pte sw, const struct pt__at *at, struct pt_effects *effects)
 {
 	struct pt_ctx *ctx = item->ctx;
 	pt_pte old = at->entry, before, new;
@@ -51,7 +51,7 @@ enum pt_outcome pt__point_change(const struct pt_item *item, uint32_t kind, pt_p
 
 	do {
 		before = old;
-		new = pt__next(kind, old, rights);
+		new = pt__next(kind, old, rights, sw);
 		if (new == old) {
 			effects->already++;
 			return PT_ALREADY_MAPPED;
@@ -90,7 +90,7 @@ PT__INLINE enum pt_outcome rewrite(struct pt_item *item, struct pt_effects *effe
 						 (int8_t)at.level};
 		return PT_INVALID;
 	}
-	return pt__point_change(item, item->kind, rights, &at, effects);
+	return pt__point_change(item, item->kind, rights, 0, &at, effects);
 }
 
 enum pt_outcome pt__point_rewrite(struct pt_item *item, struct pt_effects *effects,

@@ -24,9 +24,12 @@ void pt__range_of(struct pt__range *r, struct pt_item *item)
 				.gs = item->ctx->geo.granule_shift};
 	if (item->kind == PT_ITEM_MAP) {
 		r->attrs = pt_leaf_attrs(&r->ctx->geo, item->prot, r->ctx->attrs);
+		r->sw = pt__sw_mask(r->ctx);
 		r->top = map_top(r);
 	} else if (item->kind == PT_ITEM_PROTECT || item->kind == PT_ITEM_RELAX) {
 		r->attrs = pt_perm_attrs(item->prot, r->ctx->attrs);
+	} else if (item->kind == PT_ITEM_ANNOTATE) {
+		r->attrs = item->pa.v;
 	}
 }
 
@@ -54,4 +57,15 @@ void pt__descend_map(const struct pt__range *r, uint64_t ipa, struct pt__at *at,
 		if (*replace)
 			return;
 	}
+}
+
+bool pt__link_table(struct pt_txn *txn, const struct pt__range *r, const struct pt__at *at,
+		    struct pt_pa table)
+{
+	pt_pte old = at->entry, desc = pt_table_desc(&r->ctx->geo, table);
+
+	if (!pt__in_claim(txn, r, txn->cursor & ~pt__mask(r, at->level), at->level))
+		return pt_pte_cas(at->slot, &old, desc);
+	pt_pte_store_release(at->slot, desc);
+	return true;
 }

@@ -12,8 +12,10 @@ struct pt__range {
 	struct pt_item *item;
 	uint64_t start, last; /* inclusive */
 	uint64_t delta;	      /* MAP: output address minus IPA, modulo 2^64 */
-	pt_pte attrs;	      /* MAP: of a new leaf; PROTECT, RELAX: the permission bits */
-	int top;	      /* MAP: the smallest level number at which a leaf may stand here */
+	pt_pte attrs; /* MAP: of a new leaf; PROTECT, RELAX: the permission bits; ANNOTATE: the
+			 descriptor */
+	pt_pte sw;    /* MAP: the software bits that it sets */
+	int top;      /* MAP: the smallest level number at which a leaf may stand here */
 	unsigned gs;
 };
 
@@ -101,22 +103,32 @@ PT__INLINE void pt__advance(struct pt_txn *txn, const struct pt__range *r, int l
  * for the access flag, of which a block has one. */
 PT__INLINE bool pt__splits(const struct pt__range *r, pt_pte e)
 {
-	return r->item->kind != PT_ITEM_MAKE_YOUNG && pt__next(r->item->kind, e, r->attrs) != e;
+	return r->item->kind != PT_ITEM_MAKE_YOUNG && pt__next(r->item->kind, e, r->attrs, 0) != e;
+}
+
+/* Takes entry `e` out for an invalid one, under the claim; returns what stood there last. */
+PT__INLINE pt_pte pt__take_out(const struct pt_ctx *ctx, pt_pte *slot, pt_pte e, pt_pte value)
+{
+	if (PT__LIKELY(!pt__hw_dirties(ctx, e)))
+		pt_pte_store(slot, value);
+	else
+		pt__cas_out(slot, &e, value);
+	return e;
 }
 
 /*
  * Puts what follows from leaf *old in its place, under the claim. Where hardware may set the dirty
  * state, a plain store could lose it: there *old and *new are what it came to (W9, Arm ARM D8.5.2).
  */
-PT__INLINE void pt__rewrite(const struct pt_ctx *ctx, pt_pte *slot, pt_pte *old, uint32_t kind,
-			    pt_pte rights, pt_pte *new)
+PT__INLINE void pt__rewrite(const struct pt__range *r, pt_pte *slot, pt_pte *old, uint32_t kind,
+			    pt_pte *new)
 {
-	if (PT__LIKELY(!pt__hw_dirties(ctx, *old))) {
+	if (PT__LIKELY(!pt__hw_dirties(r->ctx, *old))) {
 		pt_pte_store(slot, *new);
 		return;
 	}
 	while (!pt_pte_cas(slot, old, *new))
-		*new = pt__next(kind, *old, rights);
+		*new = pt__next(kind, *old, r->attrs & (PT_PTE_PERM | r->sw), r->sw);
 }
 
 /* A page that prepare has reserved. It reserves what commit uses (A4); going on without would
@@ -150,11 +162,23 @@ void pt__finish_item(struct pt_txn *txn);
 /* Sets the transaction to its first item. */
 void pt__rewind(struct pt_txn *txn);
 
-/* commit_map.c, commit_clear.c (UNMAP), commit_rewrite.c (kinds that pt__next() knows): act on the
- * entry or run at txn->cursor. */
+/* Links a table below an invalid entry; where the entry reaches out of the claim, others may do so
+ * too: false, and nothing is linked. */
+bool pt__link_table(struct pt_txn *txn, const struct pt__range *r, const struct pt__at *at,
+		    struct pt_pa table);
+
+/* commit_map.c, commit_clear.c (UNMAP), commit_rewrite.c (kinds that pt__next() knows),
+ * commit_annotate.c, commit_flush.c: act on the entry or run at txn->cursor. */
 void pt__commit_map(struct pt_txn *txn, const struct pt__range *r, int64_t *left);
 void pt__commit_clear(struct pt_txn *txn, const struct pt__range *r, int64_t *left);
+void pt__commit_annotate(struct pt_txn *txn, const struct pt__range *r, int64_t *left);
+void pt__commit_flush(struct pt_txn *txn, const struct pt__range *r, int64_t *left);
 void pt__commit_rewrite(struct pt_txn *txn, const struct pt__range *r, int64_t *left);
+/* Writes the invalid `value` over a run of leaves, holes and counted invalid entries (B8), up to
+ * the next table or the item's end. Owes and counts what it removes; returns how many entries it
+ * passed. */
+uint64_t pt__clear_run(struct pt_txn *txn, const struct pt__range *r, const struct pt__at *at,
+		       pt_pte value, uint64_t *removed);
 /* Replaces the block around the cursor by a table of the same mappings (see resize.h). */
 void pt__split(struct pt_txn *txn, const struct pt__range *r, const struct pt__at *at);
 

@@ -44,6 +44,8 @@ enum pt_outcome pt_txn_init(struct pt_txn *txn, struct pt_item *items, uint32_t 
 		if (items[i].ctx != before->ctx || items[i].ipa.v < before->ipa.v + before->size)
 			return refuse(txn, PT_INVALID, i);
 	}
+	for (uint32_t i = 0; i < count; i++)
+		pt__ask_policy(&items[i]);
 	pt_ledger_init(&txn->ledger, items[0].ctx);
 	return PT_OK;
 }

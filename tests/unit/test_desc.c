@@ -50,7 +50,10 @@ static void prot_check_refuses_what_a_leaf_cannot_say(void **state)
 		{PT_PROT_R | 0x80, XNX, PT_INVALID},
 		{PT_PROT_R | 0x300, 0, PT_INVALID},
 		{PT_PROT_R | 0xff00, 0, PT_INVALID},
-		{PT_PROT_R | 0x10000, 0, PT_INVALID},
+		{PT_PROT_R | 0x10000, 0, PT_OK}, /* a software bit */
+		{PT_PROT_R | 0xf0000, 0, PT_OK},
+		{0xf0000, 0, PT_INVALID},
+		{PT_PROT_R | 0x100000, 0, PT_INVALID},
 		{PT_PROT_R | 0x80000000, 0, PT_INVALID},
 	};
 

@@ -224,6 +224,35 @@ static void a_replaced_leaf_is_flushed(void **state)
 	close_rig(&rig);
 }
 
+static void annotating_leaves_no_tlb_entry(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < SHAPES; i++) {
+		struct rig rig;
+		uint64_t page, block;
+		struct pt_item item;
+
+		open_rig(&rig, &shapes[i]);
+		page = core_size(&rig.c, 3);
+		block = core_size(&rig.c, 2);
+		ASSERT_OUTCOME(PT_MAPPED, core_map(&rig.c, 0, 2 * block, 0, PT_PROT_R, 0));
+		ASSERT_OUTCOME(PT_MAPPED, core_map(&rig.c, 2 * block, 4 * page, 0, PT_PROT_R, 0));
+		all_touch(&rig, block - page, PT_ACCESS_READ, PT_OK);
+		all_touch(&rig, block, PT_ACCESS_READ, PT_OK);
+		all_touch(&rig, 2 * block, PT_ACCESS_READ, PT_OK);
+		all_touch(&rig, 2 * block + page, PT_ACCESS_READ, PT_OK);
+		item = core_item(&rig.c, PT_ITEM_ANNOTATE, block - page, block + 2 * page,
+				 UINT64_C(2) << 60, 0, 0);
+		ASSERT_OUTCOME(PT_ANNOTATED, core_range(&rig.c, item, NULL));
+		item.ipa.v = 2 * block + page;
+		item.size = page;
+		ASSERT_OUTCOME(PT_ANNOTATED, core_point(&rig.c, item, NULL, NULL));
+		for (uint32_t vcpu = 0; vcpu < 4; vcpu++)
+			assert_int_equal(0, pt_host_tlb_count(&rig.c.mmu, vcpu));
+		close_rig(&rig);
+	}
+}
+
 static struct rig *watched;
 static unsigned wakes, entries_at_wake;
 
@@ -292,6 +321,7 @@ int main(void)
 		cmocka_unit_test(teardown_leaves_no_entry_of_the_vmid),
 		cmocka_unit_test(a_split_flushes_the_block),
 		cmocka_unit_test(a_replaced_leaf_is_flushed),
+		cmocka_unit_test(annotating_leaves_no_tlb_entry),
 		cmocka_unit_test(what_a_claim_lets_go_of_is_flushed),
 		cmocka_unit_test(an_empty_context_gives_its_vmid_back_flushed),
 	};

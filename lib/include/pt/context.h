@@ -50,6 +50,28 @@ struct pt_dirty_log {
 	uint64_t generation;	     /* of the last answer, from 1 on */
 };
 
+/*
+ * Who gives meaning to a software bit of the leaves of a context. A bit has one owner, from the
+ * first declaration until the context ends, so that two uses cannot meet in one descriptor.
+ */
+enum pt_sw_owner {
+	PT_SW_FREE,
+	PT_SW_OWNERSHIP,   /* page states (kvm-stage2.md 2.11) */
+	PT_SW_GUEST_LEVEL, /* the guest's leaf level in a shadow (5.3) */
+	PT_SW_CALLER,	   /* who maps: the only bits that a MAP may name */
+};
+
+/* Policies of a context. */
+#define PT_CTX_IDENTITY                                                                            \
+	0x1u /* a MAP whose IPA and PA differ is PT_INVALID (KVM_PGTABLE_S2_IDMAP) */
+
+/*
+ * Asked once for each MAP item of the context: true puts the item's leaves at the last level
+ * (KVM's force_pte_cb). Called in the section of pt_txn_init()'s or pt_point()'s caller; may not
+ * call lib. Faults are not asked: what they install is limited by the slot's backing_shift.
+ */
+typedef bool (*pt_force_pages_fn)(void *arg, struct pt_ipa ipa, uint64_t size, uint32_t prot);
+
 enum pt_ctx_state { PT_CTX_LIVE, PT_CTX_DYING };
 
 struct pt_claim_range {
@@ -69,6 +91,10 @@ struct pt_ctx {
 	uint8_t vtcr_flags;    /* anyone: PT_VTCR_* */
 	uint8_t bbm;	       /* anyone: FEAT_BBM level, 0 to 2 */
 	_Atomic uint32_t state;
+	uint8_t policy;		   /* PT_CTX_* */
+	_Atomic uint32_t sw_owner; /* enum pt_sw_owner of the four software bits, a byte each */
+	pt_force_pages_fn force_pages;
+	void *force_pages_arg;
 	pt_pte fault_attrs; /* of a leaf that a fault installs, read-only and without execute */
 	uint64_t scope;	    /* anyone: the owner's handle for failpoints and traces */
 
@@ -113,6 +139,24 @@ static inline uint16_t pt_ctx_vmid(const struct pt_ctx *ctx)
 
 	return (word ^ now) >> 16 ? 0 : (uint16_t)word;
 }
+
+/*
+ * Sets the policies of a context that nobody uses yet: PT_CTX_* and the force-pages function (NULL:
+ * none), which gets `arg`. PT_INVALID for an unknown policy, nothing changed. Slots of an identity
+ * context have ipa == pa: that is for whoever publishes them to see to.
+ */
+enum pt_outcome pt_ctx_set_policy(struct pt_ctx *ctx, uint32_t policy,
+				  pt_force_pages_fn force_pages, void *arg);
+
+/*
+ * Declares `owner` (not PT_SW_FREE) the owner of the software bits in `mask` (PT_PROT_SW). PT_OK,
+ * also when it owns them; PT_WRONG_STATE when another has one of them, PT_INVALID for other bits or
+ * no such owner: nothing changed. Any agent, no lock.
+ */
+enum pt_outcome pt_ctx_sw_own(struct pt_ctx *ctx, uint32_t mask, enum pt_sw_owner owner);
+
+/* The software bits (PT_PROT_SW) that `owner` has. */
+uint32_t pt_ctx_sw_of(const struct pt_ctx *ctx, enum pt_sw_owner owner);
 
 uint64_t pt_ctx_vtcr(const struct pt_ctx *ctx);
 uint64_t pt_ctx_vttbr(const struct pt_ctx *ctx);

@@ -18,7 +18,8 @@
 #define PT_PTE_DBM	  (UINT64_C(1) << 51)
 #define PT_PTE_CONTIGUOUS (UINT64_C(1) << 52)
 #define PT_PTE_XN	  (UINT64_C(3) << 53) /* 00 both, 01 EL0 only, 10 none, 11 EL1 only (FEAT_XNX) */
-#define PT_PTE_SW	  (UINT64_C(0xf) << 55)
+#define PT_PTE_SW	  (UINT64_C(0xf) << 55) /* ignored by hardware (Arm ARM D8.3.2) */
+#define PT_PTE_SW_SHIFT	  55
 #define PT_PTE_PERM	  (PT_PTE_S2AP_R | PT_PTE_S2AP_W | PT_PTE_XN)
 
 /* Invalid entries: type in 63:60, payload in 59:1 (reference: KVM's enum kvm_invalid_pte_type). */
@@ -36,6 +37,14 @@
 static inline bool pt_pte_valid(pt_pte e)
 {
 	return e & PT_PTE_VALID;
+}
+
+/* Is `e` something to annotate a page with? Invalid, of a type other than 0 (empty) and LOCKED. */
+static inline bool pt_pte_is_annotation(pt_pte e)
+{
+	pt_pte type = e & PT_PTE_INVALID_TYPE;
+
+	return !pt_pte_valid(e) && type && type != PT_PTE_LOCKED;
 }
 
 static inline bool pt_pte_is_table(pt_pte e, int level)
@@ -61,13 +70,25 @@ static inline bool pt_pte_locked(pt_pte e)
 enum pt_outcome pt_prot_check(uint32_t prot, unsigned attrs);
 
 /*
- * Everything of a leaf but its output address and type bit: valid, AF, SH, MemAttr, S2AP, XN.
+ * Everything of a leaf but its output address and type bit: valid, AF, SH, MemAttr, S2AP, XN,
+ * software bits.
  * Compute once a range. `prot` has passed pt_prot_check().
  */
 pt_pte pt_leaf_attrs(const struct pt_geometry *g, uint32_t prot, unsigned attrs);
 
 /* The permission bits alone, for relax and protect. */
 pt_pte pt_perm_attrs(uint32_t prot, unsigned attrs);
+
+/* Software bits of `prot` as descriptor bits, and back. */
+static inline pt_pte pt_sw_to_pte(uint32_t prot)
+{
+	return (pt_pte)(prot & PT_PROT_SW) << (PT_PTE_SW_SHIFT - PT_PROT_SW_SHIFT);
+}
+
+static inline uint32_t pt_pte_to_sw(pt_pte e)
+{
+	return (uint32_t)((e & PT_PTE_SW) >> (PT_PTE_SW_SHIFT - PT_PROT_SW_SHIFT));
+}
 
 /* Rights and memory type of a valid leaf. DBM grants W whatever S2AP[1] says: dirty state is no
  * right (see <pt/dirty.h>). */

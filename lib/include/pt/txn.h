@@ -19,6 +19,13 @@
  *                  neighbours in the same block along): PROTECTED, ALREADY_MAPPED or HOLE
  *   RELAX          adds the rights of prot and takes none (kvm_pgtable_stage2_relax_perms):
  *                  RELAXED, ALREADY_MAPPED or HOLE
+ *   ANNOTATE       writes the invalid descriptor pa.v on each granule, for others to read: type in
+ *                  63:60, neither 0 nor that of LOCKED, payload in 59:1, bit 0 clear. What was mapped is
+ *                  unmapped; tables are made where there are none. ANNOTATED
+ *                  (kvm_pgtable_stage2_annotate)
+ *   FLUSH          cleans and invalidates the range's Normal memory to the point of coherency;
+ *                  nothing to do with FWB (kvm_pgtable_stage2_flush). Tables stay as they are;
+ *                  Effects.already counts the leaves. FLUSHED or HOLE
  *   MAKE_YOUNG     sets the access flag, without a TLB invalidation, since no TLB holds an entry
  *                  without it (Arm ARM D8.4.6; kvm_pgtable_stage2_mkyoung). A block has one flag: it is set
  *                  for all of it, also by a range that cuts it. MADE_YOUNG, ALREADY_MAPPED or HOLE
@@ -30,7 +37,9 @@ enum pt_item_kind {
 	PT_ITEM_PROTECT = 3,
 	PT_ITEM_WRITE_PROTECT = 4,
 	PT_ITEM_RELAX = 5,
+	PT_ITEM_ANNOTATE = 6,
 	PT_ITEM_MAKE_YOUNG = 7,
+	PT_ITEM_FLUSH = 8,
 };
 
 /* One range. Caller's memory; `outcome` is written when the item is done. */
@@ -38,10 +47,11 @@ struct pt_item {
 	struct pt_ctx *ctx;
 	struct pt_ipa ipa;
 	uint64_t size;	 /* bytes */
-	struct pt_pa pa; /* MAP only */
+	struct pt_pa pa; /* MAP: of the first byte; ANNOTATE: the descriptor; else ignored */
 	uint32_t prot; /* MAP: PT_PROT; PROTECT, RELAX: the new rights (memory type field must be 0,
 			  it is kept); else 0 */
-	uint32_t flags; /* PT_MAP_* for MAP, else 0 */
+	uint32_t flags; /* PT_MAP_* for MAP, else 0. lib adds PT_MAP_FORCE_PAGES where the
+			   context's policy asks for it */
 	uint32_t kind;	/* enum pt_item_kind */
 	uint32_t outcome;
 };
@@ -70,8 +80,9 @@ struct pt_error {
 };
 
 /*
- * Checks an item as every operation does first, without looking at tables: kind, flags, prot, range
- * rules of design section "Range rules", output range. PT_OK or the error; nothing changed. Pure.
+ * Checks an item as every operation does first, without looking at tables: kind, flags, prot,
+ * software bits (those that PT_SW_CALLER owns), annotation, range rules of design section "Range
+ * rules", output range, identity. PT_OK or the error; nothing changed. Pure.
  */
 enum pt_outcome pt_item_check(const struct pt_item *item);
 

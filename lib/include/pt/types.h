@@ -35,7 +35,8 @@ typedef uint64_t pt_pte;
 #define PT_TTL_UNKNOWN 127 /* no level: no walk was made, or tables went, too */
 #define PT_LEVELS      5
 
-/* Access rights and memory type of a mapping: rights in 7:0, enum pt_memtype in 15:8. */
+/* Access rights, memory type and software bits of a mapping: rights in 7:0, enum pt_memtype in
+ * 15:8, software bits in 19:16. */
 #define PT_PROT_R	  0x1u
 #define PT_PROT_W	  0x2u
 #define PT_PROT_PX	  0x4u /* execute at EL1 */
@@ -46,6 +47,8 @@ typedef uint64_t pt_pte;
 #define PT_PROT_RIGHTS	  0xffu
 #define PT_PROT_MEM_SHIFT 8
 #define PT_PROT_MEM_MASK  0xff00u
+#define PT_PROT_SW	  0xf0000u /* descriptor bits 58:55; each has an owner: pt_ctx_sw_own() */
+#define PT_PROT_SW_SHIFT  16
 
 enum pt_memtype {
 	PT_MEM_NORMAL = 0, /* Normal, inner and outer write-back */

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Prepare of a MAP item. */
+#include "plan.h"
+
+static enum pt_outcome map_leaf(struct pt_txn *txn, const struct pt__range *r,
+				const struct pt__at *at)
+{
+	uint64_t base = txn->cursor & ~pt__mask(r, at->level);
+	enum pt__match match = pt__match(at->entry, pt__want(r, base, at->level), r->sw);
+	int level = pt__plan_level(txn, r, at->level);
+	uint64_t n;
+
+	if (match != PT__SAME && r->item->flags & PT_MAP_REPLACE) {
+		int top = match == PT__OTHER ? r->top : PT_LEVEL_FIRST;
+
+		if (!pt__plan_split(txn, r, &level, top))
+			return PT_PARKED;
+		n = pt__plan_run(txn, r, level, at->level);
+		txn->effects.leaves_written += n;
+		txn->effects.leaves_removed += match == PT__OTHER ? n : 0;
+	} else if (match == PT__OTHER) {
+		return pt__plan_fail(txn, PT_OVERLAP, at->level);
+	} else {
+		n = pt__plan_run(txn, r, level, at->level);
+		if (match == PT__SAME)
+			txn->effects.already += n;
+		else
+			txn->met_rights = true;
+	}
+	pt__pass(txn, r, level, n);
+	return PT_OK;
+}
+
+static enum pt_outcome map_missing(struct pt_txn *txn, const struct pt__range *r,
+				   const struct pt__at *at, int64_t *left)
+{
+	int level = at->level;
+	uint64_t n = 1;
+
+	if (at->entry && (!(r->item->flags & PT_MAP_REPLACE) || !pt__whole(r, txn->cursor, level)))
+		return pt__plan_fail(txn, PT_OVERLAP, level);
+	while (!pt__leafable(r, txn->cursor, level)) {
+		pt__plan_table(txn, r, level, false);
+		level++;
+	}
+	if (level != at->level) {
+		n = pt__run(r, txn->cursor, level, level - 1);
+	} else {
+		uint64_t most = pt__entries_in(r, txn->cursor, at);
+
+		while (n < most && !pt_pte_load(at->slot + n))
+			n++;
+		*left -= (int64_t)n;
+	}
+	txn->effects.leaves_written += n;
+	pt__pass(txn, r, level, n);
+	return PT_OK;
+}
+
+enum pt_outcome pt__plan_map(struct pt_txn *txn, const struct pt__range *r, int64_t *left)
+{
+	struct pt__at at;
+	bool replace;
+
+	pt__descend_map(r, txn->cursor, &at, &replace);
+	--*left;
+	if (replace) {
+		if (txn->validate_only)
+			pt__count_subtree(r, at.entry, at.level, &txn->effects);
+		txn->effects.leaves_written++;
+		pt__pass(txn, r, at.level, 1);
+		return PT_OK;
+	}
+	if (pt_pte_valid(at.entry))
+		return map_leaf(txn, r, &at);
+	return map_missing(txn, r, &at, left);
+}
