@@ -105,6 +105,7 @@ static void fill_options(Ptd__V1__ContextOptions *to, const struct pt_ctx *ctx)
 	to->xnx = (ctx->attrs & PT_ATTR_XNX) != 0;
 	to->ha = (ctx->vtcr_flags & PT_VTCR_HA) != 0;
 	to->hd = (ctx->vtcr_flags & PT_VTCR_HD) != 0;
+	to->bbm = ctx->bbm;
 }
 
 static void fill_slot(Ptd__V1__Slot *to, const struct pt_slot *slot)

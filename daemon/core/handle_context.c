@@ -21,8 +21,6 @@ static enum call_result check_options(struct call *call, const Ptd__V1__ContextO
 {
 	if (o->bbm > 2)
 		return call_fail(call, PT_INVALID, "options.bbm: %u is not 0, 1 or 2", o->bbm);
-	if (o->bbm)
-		return call_fail(call, PT_UNSUPPORTED, "options.bbm: only level 0 is offered");
 	if (o->durable)
 		return call_fail(call, PT_UNSUPPORTED, "options.durable: not offered");
 	if (o->identity)
@@ -108,7 +106,8 @@ static enum call_result options(struct call *call, const Ptd__V1__ContextOptions
 	if (o && check_options(call, o) != CALL_MORE)
 		return CALL_DONE;
 	if (o) {
-		args->attrs = (o->fwb ? PT_ATTR_FWB : 0) | (o->xnx ? PT_ATTR_XNX : 0);
+		args->attrs = (o->fwb ? PT_ATTR_FWB : 0) | (o->xnx ? PT_ATTR_XNX : 0) |
+			      PT_ATTR_BBM(o->bbm);
 		args->vtcr_flags |= (o->ha ? PT_VTCR_HA : 0) | (o->hd ? PT_VTCR_HD : 0);
 	}
 	if (args->vtcr_flags & PT_VTCR_HD && !(args->vtcr_flags & PT_VTCR_HA))

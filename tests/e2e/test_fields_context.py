@@ -88,7 +88,17 @@ def _():
     m = machine()
     options = pb("context").ContextOptions
     equal([create(m, options=options(ha=ha, hd=hd)).vtcr >> 21 & 3 for ha, hd in ((0, 0), (1, 0), (1, 1))], [0, 1, 3])
-    for row, wrong in (("INVALID", {"bbm": 3}), ("UNSUPPORTED", {"bbm": 1}), ("UNSUPPORTED", {"durable": True}),
+    tlbis = []
+    for bbm in (0, 1, 2):
+        g = guest(bbm=bbm, memory=4 << 30)
+        equal(g.context.options.bbm, bbm)
+        g.map(IPA, 1 << 30, 0)
+        g.access(IPA, length=8)
+        tlbis.append(stub("mapping").Split(pb("upkeep").SplitRequest(
+            context=g.handle, ipa=IPA, size=1 << 30)).effects.tlbis)
+        equal((g.translate(IPA).level, g.access(IPA, length=8).outcome), (3, 0))
+    true(tlbis[2] < tlbis[0], f"level 2 saves no invalidation: {tlbis}")
+    for row, wrong in (("INVALID", {"bbm": 3}), ("UNSUPPORTED", {"durable": True}),
                        ("UNSUPPORTED", {"identity": True}), ("INVALID", {"hd": True})):
         refused(row, create, m, options=options(**wrong))
 

@@ -227,8 +227,6 @@ static void bad_contexts_are_refused_by_name(void **state)
 	o.hd = false;
 	o.bbm = 3;
 	REFUSED(fx, "CreateContext", &q, PT_INVALID, "options.bbm: 3");
-	o.bbm = 1;
-	REFUSED(fx, "CreateContext", &q, PT_UNSUPPORTED, "options.bbm:");
 	o.bbm = 0;
 	o.durable = true;
 	REFUSED(fx, "CreateContext", &q, PT_UNSUPPORTED, "options.durable:");
