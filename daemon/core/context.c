@@ -2,6 +2,7 @@
 /* The life of a context: made whole, registered, torn down by a transaction, retired. */
 #include "context.h"
 
+#include "dirty_logs.h"
 #include "machine.h"
 #include "registry.h"
 #include "slots.h"
@@ -67,6 +68,7 @@ static void free_context(struct pt_rcu_head *head)
 
 void context_retire(struct context *c)
 {
+	dirty_logs_end(c);
 	registry_remove_context(c->machine->domain, c);
 	pt_rcu_call(&c->rcu, free_context);
 }

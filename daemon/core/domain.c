@@ -30,8 +30,13 @@ struct domain *domain_create(const struct domain_config *config)
 	d->contexts = pt_rcu_table_create();
 	if (!d->contexts)
 		goto err_after_machines;
+	d->log_table = pt_rcu_table_create();
+	if (!d->log_table)
+		goto err_after_contexts;
 	return d;
 
+err_after_contexts:
+	pt_rcu_table_destroy(d->contexts);
 err_after_machines:
 	pt_rcu_table_destroy(d->machines);
 err_after_tables:
@@ -68,6 +73,7 @@ void domain_destroy(struct domain *d)
 		free(d->loop[i]);
 	pt_rcu_table_destroy(d->machines);
 	pt_rcu_table_destroy(d->contexts);
+	pt_rcu_table_destroy(d->log_table);
 	failpoints_free(&d->failpoints);
 	request_ids_free(&d->request_ids);
 	sessions_free(&d->sessions);

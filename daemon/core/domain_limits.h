@@ -31,6 +31,9 @@
 #define LIMIT_SESSION_BYTES		 (256u << 10) /* of answers; the last one is always kept */
 #define SESSION_TTL_NS			 (UINT64_C(60) * 1000000000)
 #define LIMIT_BITMAP_BYTES		 (1u << 20) /* of a reply: larger ones come in parts */
+#define LIMIT_DIRTY_LOGS		 1024u
+#define LIMIT_DIRTY_LOG_BYTES		 (UINT64_C(64) << 20) /* two bits a granule */
+#define LIMIT_PRINCIPAL_DIRTY_LOG_BYTES	 (UINT64_C(256) << 20)
 #define FAILPOINT_TTL_MS		 60000u
 #define LIMIT_FAILPOINT_TTL_MS		 3600000u
 #define LIMIT_FAILPOINT_DELAY_MS	 60000u

@@ -9,6 +9,11 @@ static void wake_upkeep(struct pt_waiter *waiter)
 	call_wake(container_of(waiter, struct progress, upkeep.claim.waiter)->call);
 }
 
+static void wake_dirty(struct pt_waiter *waiter)
+{
+	call_wake(container_of(waiter, struct progress, dirty.claim.waiter)->call);
+}
+
 static void pin(struct call *call, struct progress *p, struct context *c)
 {
 	atomic_fetch_add_explicit(&c->pins, 1, memory_order_relaxed);
@@ -29,6 +34,18 @@ enum pt_outcome progress_upkeep(struct call *call, struct progress *p, struct co
 {
 	enum pt_outcome o = pt_upkeep_init(&p->upkeep, args, wake_upkeep);
 
+	p->kind = PROGRESS_UPKEEP;
+	if (o == PT_OK)
+		pin(call, p, c);
+	return o;
+}
+
+enum pt_outcome progress_dirty(struct call *call, struct progress *p, struct context *c,
+			       const struct pt_dirty_args *args)
+{
+	enum pt_outcome o = pt_dirty_init(&p->dirty, args, wake_dirty);
+
+	p->kind = PROGRESS_DIRTY;
 	if (o == PT_OK)
 		pin(call, p, c);
 	return o;
@@ -51,7 +68,8 @@ enum call_result progress_step(struct progress *p)
 	if (unlikely(
 		    atomic_load_explicit(&p->call->domain->failpoints.armed, memory_order_relaxed)))
 		failpoints_enter(p->call);
-	o = pt_upkeep_step(&p->upkeep, agent, STEP_VISITS);
+	o = p->kind == PROGRESS_UPKEEP ? pt_upkeep_step(&p->upkeep, agent, STEP_VISITS)
+				       : pt_dirty_step(&p->dirty, agent, STEP_VISITS);
 	p->state = o == PT_PARKED ? PROGRESS_PARKED : PROGRESS_RUNS;
 	if (o == PT_PARKED)
 		return CALL_PARKED;
@@ -81,7 +99,8 @@ enum call_result progress_abandon(struct progress *p)
 		return CALL_DONE;
 	if (p->state == PROGRESS_LAST_WAKE)
 		return last_wake(p);
-	given_up = pt_upkeep_stop(&p->upkeep, call_agent(p->call));
+	given_up = p->kind == PROGRESS_UPKEEP ? pt_upkeep_stop(&p->upkeep, call_agent(p->call))
+					      : pt_dirty_abort(&p->dirty, call_agent(p->call));
 	if (given_up)
 		return parked ? last_wake(p) : over(p, PT_CANCELLED);
 	/* What cannot be given up runs to its end; a wake that it waits for is still to come. */

@@ -70,16 +70,19 @@ struct context {
 	bool gone;		 /* lock: out of the registry */
 	_Atomic uint32_t pins;	 /* transactions that step on it: it is not retired before */
 	struct slot_turn *turns; /* lock: the first has the turn */
+	struct dirty_log *logs;	 /* lock */
 };
 
 struct domain {
 	struct domain_config config;
 	struct pt_host_tables tables;
-	struct pt_rcu_table *machines, *contexts; /* by handle */
+	struct pt_rcu_table *machines, *contexts, *log_table; /* by handle */
 	struct pt_port_lock lock;
 	struct name_table machine_names, context_names; /* lock */
 	struct ordered machine_list, context_list;	/* lock: by handle, so in order of birth */
 	uint64_t last_handle;				/* lock: the counter of the newest object */
+	struct dirty_log *logs;				/* lock */
+	uint32_t log_count;				/* lock */
 	struct watch_list watchers;
 	struct failpoints failpoints;
 	struct request_ids request_ids;

@@ -67,8 +67,8 @@ enum call_result work_grace_step(struct work *work);
 enum call_result work_abandon(struct work *work, bool *committed);
 
 /*
- * An abandoned call that is to go on runs although its wake has not come: it leaves the queue first.
- * True: it did; it goes on in a later step, when a wake that was on its way has been read.
+ * An abandoned call that is to go on runs although its wake has not come: it leaves the queue
+ * first. True: it did; it goes on in a later step, when a wake that was on its way has been read.
  */
 bool work_leaves_queue(struct work *work);
 

@@ -3,8 +3,9 @@
  * ContextService: memslots.
  *
  * States of a change: its turn (changes of one context's slots go one by one); then, for a new
- * slot, one publication; for a slot that changes or goes, a transaction that unmaps the old range
- * and publishes the new table at its commit point. The turn ends with the change.
+ * slot, and where only the logging flag changes, one publication; for a slot that changes or goes,
+ * a transaction that unmaps the old range and publishes the new table at its commit point. The turn
+ * ends with the change.
  */
 #include "handlers.h"
 
@@ -34,8 +35,6 @@ static enum call_result check_flags(struct call *call, const Ptd__V1__Slot *q)
 {
 	if (q->flags & ~PT_SLOT_FLAGS)
 		return call_fail(call, PT_INVALID, "slot.flags: 0x%x has unknown bits", q->flags);
-	if (q->flags & PT_SLOT_LOG_DIRTY)
-		return call_fail(call, PT_UNSUPPORTED, "slot.flags: log dirty (2) is not offered");
 	return CALL_MORE;
 }
 
@@ -110,6 +109,16 @@ static bool same(const struct pt_slot *a, const struct pt_slot *b)
 	       a->backing_shift == b->backing_shift;
 }
 
+/*
+ * Only how faults behave from now on differs: what is mapped stays. Which pages were written is told
+ * by dirty logs, whatever the flag says of the slot.
+ */
+static bool same_but_logging(const struct pt_slot *a, struct pt_slot b)
+{
+	b.flags ^= (a->flags ^ b.flags) & PT_SLOT_LOG_DIRTY;
+	return same(a, &b);
+}
+
 /* Waits for the turn. CALL_DONE: it has come, or the call failed (*c is NULL then). */
 static enum call_result begin(struct call *call, uint64_t handle, uint64_t expected,
 			      struct context **c, struct change **change)
@@ -149,7 +158,7 @@ static enum call_result mismatch(struct call *call, uint64_t expected, uint64_t 
 }
 
 /* Nothing is taken away: one exchange does it. */
-static void publish_new(struct call *call, struct context *c, struct change *s)
+static void publish_now(struct call *call, struct context *c, struct change *s)
 {
 	uint64_t expected = s->expected;
 
@@ -264,10 +273,10 @@ static void set_now(struct call *call, struct context *c, struct change *s, cons
 	if (o != PT_OK)
 		call_fail(call, o, "slot: %s",
 			  o == PT_TOO_LARGE ? "max_slots are there" : "no memory");
-	else if (old)
+	else if (old && !same_but_logging(old, slot))
 		start_unmap(c, s, old);
 	else
-		publish_new(call, c, s);
+		publish_now(call, c, s);
 }
 
 static enum call_result set_step(struct call *call)

@@ -176,7 +176,7 @@ def _():
                                    (0, {"access": 2, "data": b"x"}, "OK"), (0, {"access": 3}, "OK")):
         g.slot(IPA + 16 * BLOCK, BLOCK, PA, id=7, flags=flags)
         equal(g.access(IPA + 16 * BLOCK, **access).outcome, OUTCOME[outcome], f"flags {flags}")
-    refused("UNSUPPORTED", g.slot, IPA + 24 * BLOCK, BLOCK, PA, id=8, flags=2)
+    refused("INVALID", g.slot, IPA + 24 * BLOCK, BLOCK, PA, id=8, flags=8)
     refused("INVALID", g.slot, IPA + 32 * BLOCK, BLOCK, PA, id=9, flags=8)
     equal(stub("context").DeleteSlot(pb("context").DeleteSlotRequest(context=g.handle, id=5)).effects.leaves_removed, 1)
     equal(g.access(IPA, length=1).outcome, OUTCOME["NO_SLOT"])
