@@ -37,6 +37,10 @@ enum pt_outcome pt_ctx_init(struct pt_ctx *ctx, struct pt_agent *agent, struct p
 			       .attrs = (uint8_t)attrs,
 			       .vtcr_flags = (uint8_t)vtcr_flags,
 			       .bbm = (uint8_t)PT_ATTR_BBM_OF(attrs)};
+	ctx->root_shift = (uint8_t)pt_level_shift(geo, geo->start_level);
+	ctx->port = *machine->port;
+	ctx->wide = geo->ds || geo->lpa;
+	ctx->plain = !ctx->wide && !(vtcr_flags & (PT_VTCR_HA | PT_VTCR_HD));
 	ctx->fault_attrs = pt_leaf_attrs(geo, PT_PROT_R, attrs);
 	atomic_store_explicit(&ctx->generation, 1, memory_order_relaxed);
 	atomic_store_explicit(&ctx->quota_pages, quota_pages, memory_order_relaxed);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The stage-2 fault handler: one walk, one compare-and-swap, no lock. */
+/* The stage-2 fault handler: one walk, one compare-and-swap, no lock. See also page_fault.c. */
 #include <pt/fault.h>
 
 #include "../txn/compare.h"
 #include "../txn/internal.h"
+#include "../txn/slot.h"
+#include "internal.h"
 
 /*
  * Order: claims before slots before tables, each load an acquire. A section that finds no claim
@@ -289,9 +291,8 @@ PT__INLINE enum pt_outcome refusal_of(const struct fault *f)
 	return PT_OK;
 }
 
-PT__INLINE enum pt_outcome admit_and_handle(struct pt_agent *agent, struct pt_ctx *ctx,
-					    const struct pt_fault *fault,
-					    struct pt_fault_result *result)
+enum pt_outcome pt__fault_handle(struct pt_agent *agent, struct pt_ctx *ctx,
+				 const struct pt_fault *fault, struct pt_fault_result *result)
 {
 	struct fault f = {.agent = agent, .ctx = ctx, .in = fault, .out = result};
 	uint64_t page = fault->ipa.v & ~((UINT64_C(1) << ctx->geo.granule_shift) - 1);
@@ -304,19 +305,8 @@ PT__INLINE enum pt_outcome admit_and_handle(struct pt_agent *agent, struct pt_ct
 	outcome = pt__admit(ctx, page, page + (UINT64_C(1) << ctx->geo.granule_shift) - 1);
 	if (PT__UNLIKELY(outcome != PT_OK))
 		return outcome;
-	f.slot = pt_slot_find(pt_ctx_slots(ctx), fault->ipa.v);
+	f.slot = pt__slot_find(pt_ctx_slots(ctx), fault->ipa.v);
 	f.logs = pt__logs(ctx);
 	f.refusal = refusal_of(&f);
 	return PT__BY_GRANULE(&ctx->geo, handle(&f, 12), handle(&f, 14), handle(&f, 16));
-}
-
-enum pt_outcome pt_fault_handle(struct pt_agent *agent, struct pt_ctx *ctx,
-				const struct pt_fault *fault, struct pt_fault_result *result)
-{
-	enum pt_outcome outcome;
-
-	pt_port_note(PT_EVENT_OP_BEGIN, PT_OP_FAULT, result, ctx, fault->ipa.v, fault->access);
-	outcome = admit_and_handle(agent, ctx, fault, result);
-	pt_port_note(PT_EVENT_OP_END, PT_OP_FAULT, result, ctx, outcome, 0);
-	return outcome;
 }

@@ -37,11 +37,35 @@ void pt__claims_wake(struct pt_ctx *ctx);
  * written. */
 bool pt__vmid_flush(const struct pt_ctx *ctx, uint16_t *vmid);
 
-/* ledger.c: one leaf, at once. Returns how many invalidations that took: 0 for a context that never
- * ran. */
-uint32_t pt__tlbi_leaf(const struct pt_ctx *ctx, uint64_t ipa, int level);
-/* The faulting vCPU's own entries for the leaf at `ipa`. */
-void pt__tlbi_local(const struct pt_ctx *ctx, uint32_t vcpu, uint64_t ipa, int level);
+/* ledger.c: what the functions below do when TLBs may hold entries of the context. */
+uint32_t pt__tlbi_leaf_now(const struct pt_ctx *ctx, uint64_t ipa, int level);
+void pt__tlbi_local_now(const struct pt_ctx *ctx, uint32_t vcpu, uint64_t ipa, int level);
+
+/* Has the context ever run? Read after the descriptor was written. */
+PT__INLINE bool pt__has_run(const struct pt_ctx *ctx)
+{
+	if (PT__LIKELY(atomic_load_explicit(&ctx->vmid, memory_order_relaxed)))
+		return true;
+	pt_port_note(PT_EVENT_TLBI_NONE, 0, ctx->machine->mmu, ctx, 0, 0);
+	return false;
+}
+
+/* One leaf, at once, directly after the compare-and-swap that took it away. Returns how many
+ * invalidations that took: 0 for a context that never ran. */
+PT__INLINE uint32_t pt__tlbi_leaf(const struct pt_ctx *ctx, uint64_t ipa, int level)
+{
+	pt_port_fence_cas(); /* the descriptor before the number: vmid.c */
+	if (!pt__has_run(ctx))
+		return 0;
+	return pt_port_has_tlb(ctx->machine->mmu) ? pt__tlbi_leaf_now(ctx, ipa, level) : 1;
+}
+
+/* The faulting vCPU's own entries for the leaf at `ipa`; it has run, or has none. */
+PT__INLINE void pt__tlbi_local(const struct pt_ctx *ctx, uint32_t vcpu, uint64_t ipa, int level)
+{
+	if (pt__has_run(ctx) && pt_port_has_tlb(ctx->machine->mmu))
+		pt__tlbi_local_now(ctx, vcpu, ipa, level);
+}
 
 /* Cache maintenance before a leaf becomes valid (KVM: between break and make). */
 PT__INLINE void pt__clean_for(const struct pt_ctx *ctx, uint32_t prot, uint64_t pa, uint64_t size)

@@ -21,7 +21,7 @@ PT__INLINE uint32_t issue(const struct pt_ctx *ctx, struct pt_tlbi *tlbi)
 	return 1;
 }
 
-uint32_t pt__tlbi_leaf(const struct pt_ctx *ctx, uint64_t ipa, int level)
+uint32_t pt__tlbi_leaf_now(const struct pt_ctx *ctx, uint64_t ipa, int level)
 {
 	uint64_t size = pt_level_size(&ctx->geo, level);
 
@@ -32,7 +32,7 @@ uint32_t pt__tlbi_leaf(const struct pt_ctx *ctx, uint64_t ipa, int level)
 					    .size = size});
 }
 
-void pt__tlbi_local(const struct pt_ctx *ctx, uint32_t vcpu, uint64_t ipa, int level)
+void pt__tlbi_local_now(const struct pt_ctx *ctx, uint32_t vcpu, uint64_t ipa, int level)
 {
 	uint64_t size = pt_level_size(&ctx->geo, level);
 

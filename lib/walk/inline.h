@@ -51,7 +51,7 @@ PT__INLINE pt_pte pt__oa_pte(const struct pt_geometry *g, uint64_t pa)
 
 PT__INLINE pt_pte *pt__table(const struct pt_ctx *ctx, uint64_t pa)
 {
-	return pt_port_table(ctx->machine->port, pt_pa(pa));
+	return pt_port_table(&ctx->port, pt_pa(pa));
 }
 
 /* Where the descent for an address ended. */
@@ -102,17 +102,16 @@ PT__INLINE bool pt__down(const struct pt__path *path, int level, struct pt__at *
 
 /*
  * From the root to the entry for `ipa` that is no table, or to level `stop`. Unrolled, so that each
- * level's shift is a constant; the switch takes the one entry point that a geometry has.
+ * level's shift is a constant; the switch takes the one entry point that a geometry has. `wide`:
+ * may the context's descriptors be of a wide format?
  */
-PT__INLINE void pt__descend(const struct pt_ctx *ctx, uint64_t ipa, int stop, unsigned gs,
-			    struct pt__at *at)
+PT__INLINE void pt__descend_in(const struct pt_ctx *ctx, uint64_t ipa, int stop, unsigned gs,
+			       bool wide, struct pt__at *at)
 {
-	const struct pt__path path = {
-		*ctx->machine->port, pt__wide(&ctx->geo), ctx->geo.ds, ipa, stop, gs};
+	const struct pt__path path = {ctx->port, wide && ctx->wide, ctx->geo.ds, ipa, stop, gs};
 	int level = ctx->geo.start_level;
-	unsigned shift = gs + (gs - 3) * (unsigned)(PT_LEVEL_LAST - level);
 
-	pt__enter(&path, ctx->root.v, ipa >> shift, level, at);
+	pt__enter(&path, ctx->root.v, ipa >> ctx->root_shift, level, at);
 	switch (level) {
 	case -1:
 		if (!pt__down(&path, 0, at))
@@ -129,6 +128,12 @@ PT__INLINE void pt__descend(const struct pt_ctx *ctx, uint64_t ipa, int stop, un
 	case 2: pt__down(&path, 3, at); return;
 	default: return;
 	}
+}
+
+PT__INLINE void pt__descend(const struct pt_ctx *ctx, uint64_t ipa, int stop, unsigned gs,
+			    struct pt__at *at)
+{
+	pt__descend_in(ctx, ipa, stop, gs, true, at);
 }
 
 /*

@@ -5,23 +5,31 @@
 #include "inline.h"
 
 PT__INLINE enum pt_outcome get_leaf(const struct pt_ctx *ctx, uint64_t ipa, pt_pte *entry,
-				    int *level, unsigned gs)
+				    int *level, unsigned gs, bool wide)
 {
 	struct pt__at at;
 
-	pt__descend(ctx, ipa, PT_LEVEL_LAST, gs, &at);
+	pt__descend_in(ctx, ipa, PT_LEVEL_LAST, gs, wide, &at);
 	*entry = at.entry;
 	*level = at.level;
 	return PT_OK;
 }
 
+static __attribute__((noinline)) enum pt_outcome
+get_leaf_wide(const struct pt_ctx *ctx, uint64_t ipa, pt_pte *entry, int *level)
+{
+	return get_leaf(ctx, ipa, entry, level, ctx->geo.granule_shift, true);
+}
+
 enum pt_outcome pt_get_leaf(struct pt_ctx *ctx, struct pt_ipa ipa, pt_pte *entry, int *level)
 {
-	if (PT__UNLIKELY(ipa.v >> ctx->geo.ipa_bits)) /* B9 */
+	if (PT__UNLIKELY(ipa.v >> ctx->root_shift >= ctx->geo.start_entries)) /* B9 */
 		return PT_OUT_OF_RANGE;
-	return PT__BY_GRANULE(&ctx->geo, get_leaf(ctx, ipa.v, entry, level, 12),
-			      get_leaf(ctx, ipa.v, entry, level, 14),
-			      get_leaf(ctx, ipa.v, entry, level, 16));
+	if (PT__UNLIKELY(ctx->wide))
+		return get_leaf_wide(ctx, ipa.v, entry, level);
+	return PT__BY_GRANULE(&ctx->geo, get_leaf(ctx, ipa.v, entry, level, 12, false),
+			      get_leaf(ctx, ipa.v, entry, level, 14, false),
+			      get_leaf(ctx, ipa.v, entry, level, 16, false));
 }
 
 unsigned pt_walk_explain(struct pt_ctx *ctx, struct pt_ipa ipa, struct pt_walk_step step[PT_LEVELS])

@@ -49,18 +49,36 @@ static PHASE void time_wrprotect(struct bench *b)
 	check_leaves(b, "leaves after wrprotect_range", b->pages);
 }
 
+/* The pages in random order, in registers: the loops are to measure what they call. */
+struct pages {
+	const uint32_t *order;
+	uint64_t count;
+	unsigned shift;
+};
+
+static inline struct pages pages_of(const struct bench *b)
+{
+	return (struct pages){b->order, b->pages, b->ctx.geo.granule_shift};
+}
+
+static inline struct pt_ipa ipa_of(const struct pages *p, uint64_t i)
+{
+	return pt_ipa(BASE + ((uint64_t)p->order[i] << p->shift));
+}
+
 static PHASE void time_get_leaf(struct bench *b)
 {
 	pt_pte same = pt_leaf(&b->ctx.geo, pt_pa(0), pt_leaf_attrs(&b->ctx.geo, PT_PROT_R, 0), 3);
 	uint64_t sum = 0, want = 0, levels = 0;
+	const struct pages p = pages_of(b);
 	double t = now_ns();
 
 	section_begin(b);
-	for (uint64_t i = 0; i < b->pages; i++) {
+	for (uint64_t i = 0; i < p.count; i++) {
 		pt_pte entry = 0;
 		int level = -1;
 
-		pt_get_leaf(&b->ctx, pt_ipa(BASE + b->order[i] * b->page), &entry, &level);
+		pt_get_leaf(&b->ctx, ipa_of(&p, i), &entry, &level);
 		sum += entry;
 		levels += level == PT_LEVEL_LAST;
 		section_turn(b, i);
@@ -80,11 +98,12 @@ static inline __attribute__((always_inline)) void fault_all(struct bench *b, enu
 							    uint64_t calls_a_section)
 {
 	uint64_t as_wanted = 0, pas = 0, pas_wanted = 0;
+	const struct pages p = pages_of(b);
 	double t = now_ns();
 
 	section_begin(b);
-	for (uint64_t i = 0; i < b->pages; i++) {
-		struct pt_fault fault = {.ipa = pt_ipa(BASE + b->order[i] * b->page),
+	for (uint64_t i = 0; i < p.count; i++) {
+		struct pt_fault fault = {.ipa = ipa_of(&p, i),
 					 .access = PT_ACCESS_WRITE,
 					 .type = (uint8_t)type,
 					 .level = PT_LEVEL_LAST};
@@ -121,6 +140,13 @@ static PHASE void time_fault_map_section(struct bench *b)
 	fault_all(b, FAULT_MAP_SECTION, PT_FAULT_TRANSLATION, PT_MAPPED, 1);
 }
 
+/* Table pages that an unmap of the range leaves: at 4K a part of a GiB does not fill its table of
+ * level 2. */
+static uint64_t tables_left(const struct bench *b)
+{
+	return b->ctx.geo.granule_shift == 12 && b->size < GIB;
+}
+
 static PHASE void time_unmap_range(struct bench *b)
 {
 	uint64_t tables = b->ctx.table_pages;
@@ -129,8 +155,8 @@ static PHASE void time_unmap_range(struct bench *b)
 
 	note(b, UNMAP_RANGE, t, b->pages);
 	check_eq("unmap_range: leaves removed", done.leaves_removed, b->pages);
-	check_eq("unmap_range: tables freed", done.tables_freed, tables);
-	check_eq("unmap_range: table pages left", b->ctx.table_pages, 0);
+	check_eq("unmap_range: tables freed", done.tables_freed, tables - tables_left(b));
+	check_eq("unmap_range: table pages left", b->ctx.table_pages, tables_left(b));
 	check_leaves(b, "leaves after unmap_range", 0);
 }
 
@@ -138,12 +164,13 @@ static PHASE void time_unmap_page(struct bench *b)
 {
 	struct pt_effects effects = {0};
 	uint64_t unmapped = 0;
+	const struct pages p = pages_of(b);
 	double t = now_ns();
 
 	section_begin(b);
-	for (uint64_t i = 0; i < b->pages; i++) {
+	for (uint64_t i = 0; i < p.count; i++) {
 		struct pt_item item = {.ctx = &b->ctx,
-				       .ipa = pt_ipa(BASE + b->order[i] * b->page),
+				       .ipa = ipa_of(&p, i),
 				       .size = b->page,
 				       .kind = PT_ITEM_UNMAP};
 		struct pt_error err;
@@ -157,7 +184,7 @@ static PHASE void time_unmap_page(struct bench *b)
 	check_eq("unmap_random: leaves removed", effects.leaves_removed, b->pages);
 	check_leaves(b, "leaves after unmap_random", 0);
 	unmap(b, BASE, b->size); /* the tables, which single pages leave in place */
-	check_eq("unmap_random: table pages left", b->ctx.table_pages, 0);
+	check_eq("unmap_random: table pages left", b->ctx.table_pages, tables_left(b));
 }
 
 static PHASE void time_blocks(struct bench *b)

@@ -90,6 +90,11 @@ struct pt_ctx {
 	uint8_t attrs;	       /* anyone: PT_ATTR_* */
 	uint8_t vtcr_flags;    /* anyone: PT_VTCR_* */
 	uint8_t bbm;	       /* anyone: FEAT_BBM level, 0 to 2 */
+	/* Private to lib, as what follows. */
+	uint8_t root_shift;  /* log2 of what an entry of the start level spans */
+	bool wide;	     /* descriptors of another format than the 48-bit one */
+	bool plain;	     /* neither that, nor written by hardware */
+	struct pt_port port; /* a copy of the machine's */
 	_Atomic uint32_t state;
 	uint8_t policy;		   /* PT_CTX_* */
 	_Atomic uint32_t sw_owner; /* enum pt_sw_owner of the four software bits, a byte each */

@@ -69,6 +69,8 @@ enum pt_failpoint {
  *       DSB ISHST: private tables are complete before a link.
  *   void pt_port_fence_full(void);
  *       DMB ISH: the two sides of claims and sections.
+ *   void pt_port_fence_cas(void);
+ *       The same directly after a pt_pte_cas() that succeeded.
  *   void pt_port_relax(void);
  *       A hint in a loop that spins.
  *   void pt_port_lock(struct pt_port_lock *lock);
@@ -78,6 +80,8 @@ enum pt_failpoint {
  * TLBs and caches
  *   void pt_port_tlbi(struct pt_port_mmu *mmu, const struct pt_tlbi *tlbi);
  *       With its DSBs, in the order of checker rule T1; complete on return.
+ *   bool pt_port_has_tlb(const struct pt_port_mmu *mmu);
+ *       False: an invalidation would do nothing (a machine of the host without vCPUs).
  *   void pt_port_dcache_clean_inval_poc(struct pt_port *port, struct pt_pa pa, uint64_t size);
  *   void pt_port_icache_inval_pou(struct pt_port *port, struct pt_pa pa, uint64_t size);
  *

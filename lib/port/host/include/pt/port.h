@@ -20,7 +20,8 @@ struct pt_port_mmu;
 
 static inline pt_pte *pt_port_table(const struct pt_port *port, struct pt_pa table)
 {
-	return (pt_pte *)(void *)(port->table_va + (table.v - port->table_pa));
+	/* In this order: a walk computes the difference once. */
+	return (pt_pte *)((uintptr_t)port->table_va - port->table_pa + table.v);
 }
 
 #ifdef PT_CHECKED
@@ -158,6 +159,16 @@ static inline void pt_port_fence_full(void)
 #endif
 }
 
+/* A locked instruction of x86 is a full fence by itself. */
+static inline void pt_port_fence_cas(void)
+{
+#if !defined(__x86_64__) || defined(PT_CHECKED) || defined(PT_PORT_TSAN)
+	pt_port_fence_full();
+#else
+	atomic_signal_fence(memory_order_seq_cst);
+#endif
+}
+
 static inline void pt_port_relax(void)
 {
 	pt_port_note(PT_EVENT_RELAX, 0, NULL, NULL, 0, 0);
@@ -191,6 +202,16 @@ static inline void pt_port_tlbi(struct pt_port_mmu *mmu, const struct pt_tlbi *t
 #else
 	if (mmu)
 		pt_host_tlbi(mmu, tlbi);
+#endif
+}
+
+static inline bool pt_port_has_tlb(const struct pt_port_mmu *mmu)
+{
+#ifdef PT_CHECKED
+	(void)mmu; /* each invalidation is an event */
+	return true;
+#else
+	return mmu;
 #endif
 }
 
