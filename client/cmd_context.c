@@ -42,6 +42,7 @@ static void fill_options(const struct ptctl *ctl, Ptd__V1__ContextOptions *optio
 	options->bbm = (uint32_t)ptctl_number(ctl, "bbm");
 	options->durable = ptctl_given(ctl, "durable");
 	options->identity = ptctl_given(ctl, "identity");
+	options->software_bits = (uint32_t)ptctl_number(ctl, "software-bits");
 }
 
 /* Without any wish: 4K pages and 40 bits, KVM's default. */

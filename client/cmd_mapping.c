@@ -23,7 +23,7 @@ int cmd_map(struct ptctl *ctl)
 	request.ipa = ptctl_number(ctl, "ipa");
 	request.size = ptctl_number(ctl, "size");
 	request.pa = ptctl_number(ctl, "pa");
-	request.prot = (uint32_t)ptctl_number(ctl, "prot");
+	request.prot = (uint32_t)(ptctl_number(ctl, "prot") | ptctl_number(ctl, "software") << 16);
 	request.flags = flags_of(ctl);
 	request.expected_generation = ptctl_number(ctl, "if-generation");
 	request.validate_only = ptctl_given(ctl, "dry-run");

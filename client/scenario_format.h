@@ -116,6 +116,7 @@ struct scn_context_body {
 	uint8_t granule_shift, ipa_bits, pa_bits;
 	uint8_t start_plus_2; /* start level + 2; 0: chosen */
 	uint32_t bbm;	      /* FEAT_BBM level: 0, 1 or 2 */
+	uint32_t software;    /* bits 58:55 of a descriptor that maps may set, from 0 to 15 */
 };
 
 struct scn_slot_body {

@@ -63,6 +63,7 @@ static void create_context(struct scn_rpc *rpc, const struct scenario *s,
 	m.vtcr = b->vtcr;
 	m.options = &options;
 	options.bbm = b->bbm;
+	options.software_bits = b->software;
 	m.quota_pages = b->quota_pages;
 	if (!scn_rpc_call(rpc, "/ptd.v1.ContextService/CreateContext", &m.base,
 			  &ptd__v1__create_context_response__descriptor, &answer, reply))

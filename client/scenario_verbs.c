@@ -36,6 +36,8 @@ static const struct scn_key context_keys[] = {
 	FLAG("ha", context.flags, SCN_CTX_HA, "VTCR_EL2.HA"),
 	FLAG("hd", context.flags, SCN_CTX_HD, "VTCR_EL2.HD"),
 	FLAG("identity", context.flags, SCN_CTX_IDENTITY, "mappings must have IPA = PA"),
+	KEY("software", SCN_T_NUMBER, false, context.software,
+	    "descriptor bits 58:55 that maps may set: 0 to 15; 0"),
 	KEY("bbm", SCN_T_NUMBER, false, context.bbm, "FEAT_BBM level: 0, 1 or 2; 0"),
 	{0}};
 
@@ -76,6 +78,7 @@ static const struct scn_key map_keys[] = {
 	KEY("type", SCN_T_MEMORY, false, map.prot, "normal, nc or device; normal"),
 	FLAG("replace", map.flags, 1, "over another mapping, too"),
 	FLAG("pages", map.flags, 2, "no blocks"),
+	KEY("software", SCN_T_NUMBER, false, words[7], "descriptor bits 58:55; 0"),
 	FLAG("contiguous", map.flags, 4, "the contiguous hint wherever a whole group fits"),
 	{0}};
 
@@ -262,6 +265,18 @@ static bool finish_map(struct scn_compiler *c, struct scn_record *r, uint64_t gi
 	return true;
 }
 
+/* Software bits stand above rights and memory type. */
+static bool finish_software(struct scn_compiler *c, struct scn_record *r, uint64_t given)
+{
+	uint64_t bits = r->body.words[7];
+
+	r->body.words[7] = 0;
+	if (bits > 15)
+		return scn_error(c, NULL, "software is at most 15");
+	r->body.map.prot |= (uint32_t)bits << 16;
+	return finish_map(c, r, given);
+}
+
 static bool finish_annotate(struct scn_compiler *c, struct scn_record *r, uint64_t given)
 {
 	struct scn_map_body *b = &r->body.map;
@@ -368,7 +383,7 @@ const struct scn_verb scn_verb_table[] = {
 	{"quota", SCN_QUOTA, SCN_FIRST_NONE, SCN_W_CONTEXT, quota_keys, NULL,
 	 "limit the table pages"},
 	{"map", SCN_MAP, SCN_FIRST_NONE, SCN_W_CONTEXT | SCN_W_PAR | SCN_W_BATCH, map_keys,
-	 finish_map, "map a range"},
+	 finish_software, "map a range"},
 	{"unmap", SCN_UNMAP, SCN_FIRST_NONE, SCN_W_CONTEXT | SCN_W_PAR | SCN_W_BATCH, unmap_keys,
 	 finish_map, "unmap a range"},
 	{"protect", SCN_PROTECT, SCN_FIRST_NONE, SCN_W_CONTEXT | SCN_W_PAR | SCN_W_BATCH,

@@ -50,6 +50,8 @@ enum pt_outcome context_create(struct call *call, struct machine *m,
 		free(c);
 		return o;
 	}
+	pt_ctx_set_policy(&c->pt, args->policy, NULL, NULL);
+	pt_ctx_sw_own(&c->pt, args->software_bits, PT_SW_CALLER);
 	o = registry_add_context(call->domain, c);
 	if (o != PT_OK)
 		unmake(call, c);
@@ -108,6 +110,8 @@ static void fill_options(Ptd__V1__ContextOptions *to, const struct pt_ctx *ctx)
 	to->ha = (ctx->vtcr_flags & PT_VTCR_HA) != 0;
 	to->hd = (ctx->vtcr_flags & PT_VTCR_HD) != 0;
 	to->bbm = ctx->bbm;
+	to->identity = (ctx->policy & PT_CTX_IDENTITY) != 0;
+	to->software_bits = pt_ctx_sw_of(ctx, PT_SW_CALLER) >> PT_PROT_SW_SHIFT;
 }
 
 static void fill_slot(Ptd__V1__Slot *to, const struct pt_slot *slot)

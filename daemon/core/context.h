@@ -12,6 +12,7 @@ struct context_args {
 	uint32_t kind;
 	struct pt_geometry geometry;
 	unsigned attrs, vtcr_flags;
+	uint32_t policy, software_bits; /* PT_CTX_*, PT_PROT_SW */
 	uint64_t quota_pages; /* 0: no limit */
 };
 

@@ -41,10 +41,20 @@ enum call_result fail_error(struct call *call, const struct pt_error *error)
 	return CALL_DONE;
 }
 
+static bool breaks_identity(const struct pt_item *item)
+{
+	return item->ctx->policy & PT_CTX_IDENTITY && item->ipa.v != item->pa.v;
+}
+
+static bool foreign_software_bits(const struct pt_item *item)
+{
+	return item->prot & PT_PROT_SW & ~pt_ctx_sw_of(item->ctx, PT_SW_CALLER);
+}
+
 /* Which argument is at fault, in the order in which pt_item_check() looks. */
 static void name_invalid(struct call *call, const struct pt_item *item, const char *p)
 {
-	if (item->kind < PT_ITEM_MAP || item->kind > PT_ITEM_MAKE_YOUNG)
+	if (item->kind < PT_ITEM_MAP || item->kind > PT_ITEM_FLUSH)
 		call_fail(call, PT_INVALID, "%skind: %u is not a kind of operation", p, item->kind);
 	else if (item->kind != PT_ITEM_MAP && item->flags)
 		call_fail(call, PT_INVALID, "%sflags: 0x%x; only a map has flags", p, item->flags);
@@ -56,6 +66,19 @@ static void name_invalid(struct call *call, const struct pt_item *item, const ch
 		call_fail(call, PT_INVALID, "%ssize: ipa + size wraps", p);
 	else if (item->kind == PT_ITEM_MAP && item->pa.v + item->size - 1 < item->pa.v)
 		call_fail(call, PT_INVALID, "%spa: pa + size wraps", p);
+	else if (item->kind == PT_ITEM_ANNOTATE)
+		call_fail(
+			call, PT_INVALID,
+			"%spa: 0x%llx is no annotation: a type from 2 to 15 in 63:60, bit 0 clear",
+			p, (unsigned long long)item->pa.v);
+	else if (item->kind == PT_ITEM_MAP && breaks_identity(item))
+		call_fail(call, PT_INVALID, "%spa: 0x%llx; the context maps only IPA = PA", p,
+			  (unsigned long long)item->pa.v);
+	else if (item->kind == PT_ITEM_MAP && foreign_software_bits(item))
+		call_fail(
+			call, PT_INVALID,
+			"%sprot: 0x%x has software bits that the context does not give to mappings",
+			p, item->prot);
 	else
 		call_fail(call, PT_INVALID, "%sprot: 0x%x is not a legal set of rights", p,
 			  item->prot);

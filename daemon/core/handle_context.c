@@ -23,8 +23,9 @@ static enum call_result check_options(struct call *call, const Ptd__V1__ContextO
 		return call_fail(call, PT_INVALID, "options.bbm: %u is not 0, 1 or 2", o->bbm);
 	if (o->durable)
 		return call_fail(call, PT_UNSUPPORTED, "options.durable: not offered");
-	if (o->identity)
-		return call_fail(call, PT_UNSUPPORTED, "options.identity: not offered");
+	if (o->software_bits > PT_PROT_SW >> PT_PROT_SW_SHIFT)
+		return call_fail(call, PT_INVALID, "options.software_bits: 0x%x; there are four",
+				 o->software_bits);
 	return CALL_MORE;
 }
 
@@ -108,6 +109,8 @@ static enum call_result options(struct call *call, const Ptd__V1__ContextOptions
 	if (o) {
 		args->attrs = (o->fwb ? PT_ATTR_FWB : 0) | (o->xnx ? PT_ATTR_XNX : 0) |
 			      PT_ATTR_BBM(o->bbm);
+		args->policy = o->identity ? PT_CTX_IDENTITY : 0;
+		args->software_bits = o->software_bits << PT_PROT_SW_SHIFT;
 		args->vtcr_flags |= (o->ha ? PT_VTCR_HA : 0) | (o->hd ? PT_VTCR_HD : 0);
 	}
 	if (args->vtcr_flags & PT_VTCR_HD && !(args->vtcr_flags & PT_VTCR_HA))

@@ -100,6 +100,10 @@ static enum call_result check_slot(struct call *call, const Ptd__V1__Slot *q,
 		return call_fail(call, PT_INVALID, "slot: missing");
 	if (check_flags(call, q) != CALL_MORE || check_range(call, q, c) != CALL_MORE)
 		return CALL_DONE;
+	if (c->pt.policy & PT_CTX_IDENTITY && q->ipa != q->pa)
+		return call_fail(call, PT_INVALID,
+				 "slot.pa: 0x%llx; the context maps only IPA = PA",
+				 (unsigned long long)q->pa);
 	return check_backing(call, q, UINT64_C(1) << c->pt.geo.granule_shift);
 }
 
@@ -110,8 +114,8 @@ static bool same(const struct pt_slot *a, const struct pt_slot *b)
 }
 
 /*
- * Only how faults behave from now on differs: what is mapped stays. Which pages were written is told
- * by dirty logs, whatever the flag says of the slot.
+ * Only how faults behave from now on differs: what is mapped stays. Which pages were written is
+ * told by dirty logs, whatever the flag says of the slot.
  */
 static bool same_but_logging(const struct pt_slot *a, struct pt_slot b)
 {

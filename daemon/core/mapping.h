@@ -25,7 +25,7 @@ enum call_result columns_check(struct call *call, const Ptd__V1__Ops *ops, struc
 
 /* The kinds whose prot, or pa, counts; in others the column may hold anything. */
 #define KINDS_WITH_PROT (1u << PT_ITEM_MAP | 1u << PT_ITEM_PROTECT | 1u << PT_ITEM_RELAX)
-#define KINDS_WITH_PA	(1u << PT_ITEM_MAP)
+#define KINDS_WITH_PA	(1u << PT_ITEM_MAP | 1u << PT_ITEM_ANNOTATE)
 
 static inline bool kind_is_of(uint32_t kind, uint32_t kinds)
 {

@@ -75,7 +75,7 @@ def _():
 
 @test("options: each changes what a context may do, or is refused")
 @covers("ContextOptions.fwb", "ContextOptions.xnx", "ContextOptions.ha", "ContextOptions.hd", "ContextOptions.bbm",
-        "ContextOptions.durable", "ContextOptions.identity")
+        "ContextOptions.durable", "ContextOptions.identity", "ContextOptions.software_bits")
 def _():
     attributes = []
     for fwb in (False, True):
@@ -88,6 +88,20 @@ def _():
     m = machine()
     options = pb("context").ContextOptions
     equal([create(m, options=options(ha=ha, hd=hd)).vtcr >> 21 & 3 for ha, hd in ((0, 0), (1, 0), (1, 1))], [0, 1, 3])
+    g = guest(identity=True)
+    equal(g.context.options.identity, True)
+    g.map(PA, PAGE, PA)
+    refused("INVALID", g.map, IPA, PAGE, PA)
+    refused("INVALID", g.slot, IPA, PAGE, PA)
+    g.slot(PA + BLOCK, BLOCK, PA + BLOCK)
+    equal(g.access(PA + BLOCK + 8, length=1).pa, PA + BLOCK + 8)
+    g = guest(software_bits=0b0101)
+    equal(g.context.options.software_bits, 0b0101)
+    g.map(IPA, PAGE, PA, prot=R | 0b0100 << 16)
+    equal(g.translate(IPA).descriptor >> 55 & 15, 0b0100)
+    equal(g.map(IPA, PAGE, PA, prot=R).outcome, OUTCOME["PERMISSION_ONLY"])
+    for bits in (0b0010, 0b1000, 0b0111):
+        refused("INVALID", g.map, IPA + PAGE, PAGE, PA, prot=R | bits << 16)
     tlbis = []
     for bbm in (0, 1, 2):
         g = guest(bbm=bbm, memory=4 << 30)
@@ -99,7 +113,7 @@ def _():
         equal((g.translate(IPA).level, g.access(IPA, length=8).outcome), (3, 0))
     true(tlbis[2] < tlbis[0], f"level 2 saves no invalidation: {tlbis}")
     for row, wrong in (("INVALID", {"bbm": 3}), ("UNSUPPORTED", {"durable": True}),
-                       ("UNSUPPORTED", {"identity": True}), ("INVALID", {"hd": True})):
+                       ("INVALID", {"software_bits": 16}), ("INVALID", {"hd": True})):
         refused(row, create, m, options=options(**wrong))
 
 

@@ -163,6 +163,24 @@ def _():
     equal(list(apply(g, ATOMIC, {**columns, "prot": [0, 0, PX | UX, 0]}, want_outcomes=True).outcome),
           [OUTCOME["ALREADY_MAPPED"]] * 4)
     equal(g.digest(), before)
+    ANNOTATE, FLUSH = 6, 8
+    note = 3 << 60 | 0x123456 << 1
+    columns = {"ipa": [IPA + PAGE, IPA + BLOCK], "size": [2 * PAGE, BLOCK], "kind": [ANNOTATE, FLUSH], "prot": [R],
+               "pa": [note, 7]}
+    reply = apply(g, ATOMIC, columns, want_outcomes=True)
+    equal(list(reply.outcome), [OUTCOME["ANNOTATED"], OUTCOME["FLUSHED"]])
+    equal((reply.effects.annotated, reply.effects.leaves_removed), (2, 2))
+    equal([g.translate(IPA + n * PAGE).outcome for n in (0, 1, 2, 3)],
+          [0, OUTCOME["NOT_MAPPED"], OUTCOME["NOT_MAPPED"], 0])
+    rows = stub("context").DumpContext(pb("context").DumpContextRequest(context=g.handle, ipa=IPA + PAGE, size=2 * PAGE))
+    equal((list(rows.ipa), list(rows.descriptor), list(rows.count)), ([IPA + PAGE], [note], [2]))
+    equal(g.unmap(IPA + PAGE, PAGE).effects.holes, 1)
+    g.map(IPA + PAGE, PAGE, PA)
+    before = g.digest()
+    for wrong in ({"kind": [ANNOTATE], "pa": [note | 1]}, {"kind": [ANNOTATE], "pa": [1 << 60 | 2]},
+                  {"kind": [ANNOTATE], "pa": [2]}, {"kind": [ANNOTATE], "flags": [1], "pa": [note]},
+                  {"kind": [ANNOTATE], "pa": []}, {"kind": [FLUSH], "flags": [1]}):
+        refused("INVALID", apply, g, ATOMIC, {"ipa": [IPA], "size": [PAGE], "prot": [0], "pa": [PA], **wrong})
     for wrong in ({"kind": [RELAX], "prot": [R | 1 << 8]}, {"kind": [RELAX], "prot": [R | 1 << 16]},
                   {"kind": [WRITE_PROTECT], "flags": [1]}, {"kind": [MAKE_YOUNG], "flags": [2]}, {"kind": [99]}):
         for mode in (ATOMIC, STOP):

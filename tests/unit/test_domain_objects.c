@@ -231,8 +231,8 @@ static void bad_contexts_are_refused_by_name(void **state)
 	o.durable = true;
 	REFUSED(fx, "CreateContext", &q, PT_UNSUPPORTED, "options.durable:");
 	o.durable = false;
-	o.identity = true;
-	REFUSED(fx, "CreateContext", &q, PT_UNSUPPORTED, "options.identity:");
+	o.software_bits = 16;
+	REFUSED(fx, "CreateContext", &q, PT_INVALID, "options.software_bits:");
 	get.name = (char *)(uintptr_t) "m0/g9";
 	REFUSED(fx, "GetContext", &get, PT_NOT_FOUND, "name:");
 	get.name = (char *)(uintptr_t) "m0/g0";
