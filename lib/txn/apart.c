@@ -103,30 +103,3 @@ void pt__apart(struct pt_txn *txn, int64_t *left)
 	while (txn->unlinked_count && *left > 0)
 		read_top(txn, ctx, alone, left);
 }
-
-void pt__count_subtree(const struct pt__range *r, pt_pte entry, int level,
-		       struct pt_effects *effects)
-{
-	const struct pt_geometry *g = &r->ctx->geo;
-	unsigned entries = pt_table_entries(g), index[PT_LEVELS] = {0}, depth = 1;
-	const pt_pte *table[PT_LEVELS];
-
-	table[0] = pt__table(r->ctx, pt_pte_to_oa(g, entry).v);
-	while (depth) {
-		unsigned d = depth - 1;
-		pt_pte e;
-
-		if (index[d] == entries) {
-			effects->tables_freed++;
-			depth--;
-			continue;
-		}
-		e = pt_pte_load(table[d] + index[d]++);
-		if (pt_pte_is_table(e, level + (int)depth)) {
-			table[depth] = pt__table(r->ctx, pt_pte_to_oa(g, e).v);
-			index[depth++] = 0;
-		} else {
-			effects->leaves_removed += pt_pte_valid(e);
-		}
-	}
-}

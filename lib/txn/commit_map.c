@@ -121,11 +121,13 @@ static void map_leaf(struct pt_txn *txn, const struct pt__range *r, const struct
 	enum pt__match match = pt__match(at->entry, pt__want(r, base, at->level), r->sw);
 
 	if (match == PT__SAME || !(r->item->flags & PT_MAP_REPLACE)) {
+		uint64_t n = pt__alike(r, txn->cursor, at, match);
+
 		if (match == PT__SAME)
-			txn->effects.already++;
+			txn->effects.already += n;
 		else
 			txn->met_rights = true; /* prepare has excluded another address */
-		pt__advance(txn, r, at->level, 1, left);
+		pt__advance(txn, r, at->level, n, left);
 	} else if (match == PT__RIGHTS ? pt__whole(r, txn->cursor, at->level)
 				       : pt__leafable(r, txn->cursor, at->level)) {
 		if (match == PT__RIGHTS)
@@ -134,7 +136,7 @@ static void map_leaf(struct pt_txn *txn, const struct pt__range *r, const struct
 			replace_run(txn, r, at, left);
 	} else {
 		pt__split(txn, r, at);
-		--*left;
+		*left -= pt_table_entries(&r->ctx->geo);
 	}
 }
 
@@ -160,6 +162,7 @@ void pt__commit_map(struct pt_txn *txn, const struct pt__range *r, int64_t *left
 	bool replace;
 
 	pt__descend_map(r, txn->cursor, &at, &replace);
+	*left -= at.level - r->ctx->geo.start_level; /* the descent; the entry counts below */
 	if (replace)
 		replace_table(txn, r, &at, left);
 	else if (pt_pte_valid(at.entry))

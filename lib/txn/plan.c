@@ -76,7 +76,7 @@ static bool splits(const struct pt__range *r, pt_pte e)
 
 /* Kinds that make no tables, every entry: for validate_only, and to refuse execute on what is not
  * Normal memory. */
-static enum pt_outcome plan_every(struct pt_txn *txn, const struct pt__range *r)
+static enum pt_outcome plan_every(struct pt_txn *txn, const struct pt__range *r, int64_t *left)
 {
 	bool unmap = r->item->kind == PT_ITEM_UNMAP;
 	struct pt__at at;
@@ -84,6 +84,7 @@ static enum pt_outcome plan_every(struct pt_txn *txn, const struct pt__range *r)
 	int level;
 
 	pt__descend(r->ctx, txn->cursor, PT_LEVEL_LAST, r->gs, &at);
+	*left -= pt__descent(r, &at);
 	for (level = r->ctx->geo.start_level; unmap && level < at.level; level++)
 		txn->effects.tables_freed += pt__whole(r, txn->cursor, level);
 	if (!pt_pte_valid(at.entry)) {
@@ -170,7 +171,7 @@ static enum pt_outcome plan_item(struct pt_txn *txn, const struct pt__range *r, 
 		switch (r->item->kind) {
 		case PT_ITEM_MAP: outcome = pt__plan_map(txn, r, left); break;
 		case PT_ITEM_ANNOTATE: outcome = pt__plan_annotate(txn, r, left); break;
-		default: --*left; outcome = every ? plan_every(txn, r) : plan_edges(txn, r);
+		default: --*left; outcome = every ? plan_every(txn, r, left) : plan_edges(txn, r);
 		}
 	}
 	return outcome;

@@ -42,8 +42,10 @@ enum pt_outcome pt__plan_annotate(struct pt_txn *txn, const struct pt__range *r,
 	valid = pt_pte_valid(at.entry);
 	if (at.level == PT_LEVEL_LAST) {
 		n = pt__entries_in(r, txn->cursor, &at);
-		if (txn->validate_only)
+		if (txn->validate_only) {
 			txn->effects.leaves_removed += leaves_in(&at, n);
+			*left -= (int64_t)n;
+		}
 	} else {
 		if (!tables(txn, r, at.level, &valid))
 			return PT_PARKED;

@@ -2,8 +2,21 @@
 /* Prepare of a MAP item. */
 #include "plan.h"
 
+/* As pt__plan_run(), for leaves that a MAP meets: with those beside it that compare alike. */
+static uint64_t leaves(const struct pt_txn *txn, const struct pt__range *r, int level,
+		       const struct pt__at *at, enum pt__match match, int64_t *left)
+{
+	uint64_t n;
+
+	if (level != at->level)
+		return pt__plan_run(txn, r, level, at->level);
+	n = pt__alike(r, txn->cursor, at, match);
+	*left -= (int64_t)n;
+	return n;
+}
+
 static enum pt_outcome map_leaf(struct pt_txn *txn, const struct pt__range *r,
-				const struct pt__at *at)
+				const struct pt__at *at, int64_t *left)
 {
 	uint64_t base = txn->cursor & ~pt__mask(r, at->level);
 	enum pt__match match = pt__match(at->entry, pt__want(r, base, at->level), r->sw);
@@ -15,13 +28,13 @@ static enum pt_outcome map_leaf(struct pt_txn *txn, const struct pt__range *r,
 
 		if (!pt__plan_split(txn, r, &level, top))
 			return PT_PARKED;
-		n = pt__plan_run(txn, r, level, at->level);
+		n = leaves(txn, r, level, at, match, left);
 		txn->effects.leaves_written += n;
 		txn->effects.leaves_removed += match == PT__OTHER ? n : 0;
 	} else if (match == PT__OTHER) {
 		return pt__plan_fail(txn, PT_OVERLAP, at->level);
 	} else {
-		n = pt__plan_run(txn, r, level, at->level);
+		n = leaves(txn, r, level, at, match, left);
 		if (match == PT__SAME)
 			txn->effects.already += n;
 		else
@@ -57,21 +70,49 @@ static enum pt_outcome map_missing(struct pt_txn *txn, const struct pt__range *r
 	return PT_OK;
 }
 
+/* validate_only, below a table in whose place a block would go: counts a run of what goes with it.
+ */
+static void count_replaced(struct pt_txn *txn, const struct pt__range *r, int64_t *left)
+{
+	struct pt__at at;
+	uint64_t n = 0, most;
+	int level;
+
+	pt__descend(r->ctx, txn->cursor, PT_LEVEL_LAST, r->gs, &at);
+	for (level = at.level - 1; level >= txn->replaced_level; level--)
+		txn->effects.tables_freed += !(txn->cursor & pt__mask(r, level));
+	for (most = pt__entries_in(r, txn->cursor, &at); n < most; n++) {
+		pt_pte e = pt_pte_load(at.slot + n);
+
+		if (pt_pte_is_table(e, at.level))
+			break;
+		txn->effects.leaves_removed += pt_pte_valid(e);
+	}
+	*left -= (int64_t)n + pt__descent(r, &at);
+	pt__pass(txn, r, at.level, n);
+}
+
 enum pt_outcome pt__plan_map(struct pt_txn *txn, const struct pt__range *r, int64_t *left)
 {
 	struct pt__at at;
 	bool replace;
 
+	if (txn->cursor < txn->replaced_end) {
+		count_replaced(txn, r, left);
+		return PT_OK;
+	}
 	pt__descend_map(r, txn->cursor, &at, &replace);
-	--*left;
+	*left -= pt__descent(r, &at);
 	if (replace) {
-		if (txn->validate_only)
-			pt__count_subtree(r, at.entry, at.level, &txn->effects);
 		txn->effects.leaves_written++;
-		pt__pass(txn, r, at.level, 1);
+		txn->replaced_level = (int8_t)at.level;
+		if (txn->validate_only)
+			txn->replaced_end = txn->cursor + pt__mask(r, at.level) + 1;
+		else
+			pt__pass(txn, r, at.level, 1);
 		return PT_OK;
 	}
 	if (pt_pte_valid(at.entry))
-		return map_leaf(txn, r, &at);
+		return map_leaf(txn, r, &at, left);
 	return map_missing(txn, r, &at, left);
 }

@@ -69,3 +69,20 @@ bool pt__link_table(struct pt_txn *txn, const struct pt__range *r, const struct 
 	pt_pte_store_release(at->slot, desc);
 	return true;
 }
+
+uint64_t pt__alike(const struct pt__range *r, uint64_t cursor, const struct pt__at *at,
+		   enum pt__match match)
+{
+	uint64_t size = UINT64_C(1) << at->shift, n = 1, most;
+
+	if (!pt__whole(r, cursor, at->level))
+		return 1;
+	for (most = pt__entries_in(r, cursor, at); n < most; n++) {
+		pt_pte e = pt_pte_load(at->slot + n);
+
+		if (!pt_pte_valid(e) || pt_pte_is_table(e, at->level) ||
+		    pt__match(e, pt__want(r, cursor + n * size, at->level), r->sw) != match)
+			break;
+	}
+	return n;
+}

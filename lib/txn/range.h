@@ -68,6 +68,12 @@ PT__INLINE uint64_t pt__entries_in(const struct pt__range *r, uint64_t cursor,
 	return most < room ? most : room;
 }
 
+/* Descriptors that the descent to `at` has read: what it takes from a step's budget. */
+PT__INLINE int64_t pt__descent(const struct pt__range *r, const struct pt__at *at)
+{
+	return at->level - r->ctx->geo.start_level + 1;
+}
+
 /* The leaf that a MAP wants for an entry of `level` that begins at `base`. */
 PT__INLINE pt_pte pt__want(const struct pt__range *r, uint64_t base, int level)
 {
@@ -81,6 +87,11 @@ PT__INLINE pt_pte pt__want(const struct pt__range *r, uint64_t base, int level)
  * (*replace): one without any entry, or any with PT_MAP_REPLACE.
  */
 void pt__descend_map(const struct pt__range *r, uint64_t ipa, struct pt__at *at, bool *replace);
+
+/* How many entries of this table, from the leaf at the cursor on, compare with what the MAP wants
+ * as that one does; 1 when the item cuts it. */
+uint64_t pt__alike(const struct pt__range *r, uint64_t cursor, const struct pt__at *at,
+		   enum pt__match match);
 
 /* Moves the transaction past n entries of `level`, and not past the item. */
 PT__INLINE void pt__pass(struct pt_txn *txn, const struct pt__range *r, int level, uint64_t n)
@@ -188,8 +199,5 @@ void pt__split(struct pt_txn *txn, const struct pt__range *r, const struct pt__a
 	   */
 void pt__unlink(struct pt_txn *txn, const struct pt__range *r, pt_pte entry, int level, bool holes);
 void pt__apart(struct pt_txn *txn, int64_t *left);
-/* Counts a linked subtree without changing it (validate_only). */
-void pt__count_subtree(const struct pt__range *r, pt_pte entry, int level,
-		       struct pt_effects *effects);
 
 #endif

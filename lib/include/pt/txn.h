@@ -159,6 +159,8 @@ struct pt_txn {
 	struct pt_grace grace;
 	struct pt_pages reserved;
 	uint64_t need;		     /* pages counted so far */
+	uint64_t replaced_end;	     /* validate_only: of the block whose table is being counted, */
+	int8_t replaced_level;	     /* and its level */
 	uint64_t counted[PT_LEVELS]; /* per level, 1 + the last span counted: items that share a
 					table count it once */
 	struct pt_pages unlinked;    /* table pages to retire after flush */

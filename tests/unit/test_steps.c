@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * No step is long, whatever the range: at most BUDGET descriptor visits and a table more, and 200
+ * us of a thread's CPU time. Built with PT_CHECKED it counts the visits at the seam, otherwise it
+ * takes the time: the longest step of each operation, the best of some rounds, since the machine is
+ * shared.
+ */
+#include "core.h"
+
+#include <pt/upkeep.h>
+
+#include <time.h>
+
+#define BUDGET	11000u /* as the daemon's STEP_VISITS */
+#define MOST	20000u
+#define STEP_US 200.0
+#ifdef PT_CHECKED
+#define CHECKED true
+#define ROUNDS	1
+#else
+#define CHECKED false
+#define ROUNDS	20
+#endif
+#define ENOUGH	    3
+#define TABLE_BYTES (UINT64_C(96) << 20)
+#define GIB	    (UINT64_C(1) << 30)
+
+struct longest {
+	double cpu, wall; /* us */
+	uint64_t visits, steps;
+};
+
+static double now_us(clockid_t clock)
+{
+	struct timespec t;
+
+	clock_gettime(clock, &t);
+	return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
+}
+
+#ifdef PT_CHECKED
+static uint64_t visits;
+
+static void count(const struct pt_event *event)
+{
+	/* A store to a live entry belongs to the visit that has read it. */
+	visits += event->kind == PT_EVENT_LOAD || event->kind == PT_EVENT_PRIVATE ||
+		  event->kind == PT_EVENT_INIT;
+}
+
+static void begin_count(void)
+{
+	visits = 0;
+	pt_host_event_hook = count;
+}
+
+static uint64_t end_count(void)
+{
+	pt_host_event_hook = NULL;
+	return visits;
+}
+#else
+static void begin_count(void)
+{
+}
+
+static uint64_t end_count(void)
+{
+	return 0;
+}
+#endif
+
+/* What is stepped: one of them, or neither for the freeing of what was retired. */
+struct job {
+	struct pt_txn *txn;
+	struct pt_upkeep *upkeep;
+	struct pt_digest *digest;
+};
+
+static enum pt_outcome step(struct core *c, const struct job *job)
+{
+	if (job->txn)
+		return pt_txn_step(job->txn, &c->agent, BUDGET);
+	if (job->upkeep)
+		return pt_upkeep_step(job->upkeep, &c->agent, BUDGET);
+	if (job->digest)
+		return pt_digest_step(job->digest, BUDGET);
+	return pt_reclaim(&c->agent) ? PT_MORE : PT_OK;
+}
+
+static void run(struct core *c, const struct job *job, struct longest *max)
+{
+	enum pt_outcome outcome;
+
+	do {
+		double cpu = now_us(CLOCK_THREAD_CPUTIME_ID), wall = now_us(CLOCK_MONOTONIC);
+		uint64_t seen;
+
+		begin_count();
+		pt_section_begin(&c->agent);
+		outcome = step(c, job);
+		pt_section_end(&c->agent);
+		seen = end_count();
+		cpu = now_us(CLOCK_THREAD_CPUTIME_ID) - cpu;
+		wall = now_us(CLOCK_MONOTONIC) - wall;
+		max->cpu = cpu > max->cpu ? cpu : max->cpu;
+		max->wall = wall > max->wall ? wall : max->wall;
+		max->visits = seen > max->visits ? seen : max->visits;
+		max->steps++;
+	} while (outcome == PT_MORE);
+	ASSERT_OUTCOME(PT_OK, outcome);
+}
+
+enum what { ITEM, UPKEEP, DIGEST, TEARDOWN };
+
+/* clang-format off */
+#define ITEM_ROW(text, k, at, bytes, ...) \
+	{.name = (text), .what = ITEM, .kind = PT_ITEM_##k, .ipa = (at), .size = (bytes), __VA_ARGS__}
+#define UPKEEP_ROW(text, k, bytes, ...) \
+	{.name = (text), .what = UPKEEP, .kind = PT_UPKEEP_##k, .size = (bytes), __VA_ARGS__}
+#define TIB	(UINT64_C(1) << 40) /* at 64K, where it takes pages, 64 GiB */
+#define PAGES	.prot = PT_PROT_RW, .flags = PT_MAP_FORCE_PAGES
+
+static const struct row {
+	const char *name;
+	enum what what;
+	uint32_t kind;
+	uint64_t ipa, size, pa;
+	uint32_t prot, flags;
+	bool validate_only, clear;
+	int8_t level;
+} rows[] = {
+	ITEM_ROW("map 1 GiB of pages", MAP, 0, GIB, PAGES),
+	ITEM_ROW("the same again", MAP, 0, GIB, PAGES),
+	ITEM_ROW("protect", PROTECT, 0, GIB, .prot = PT_PROT_R),
+	ITEM_ROW("relax", RELAX, 0, GIB, .prot = PT_PROT_W),
+	ITEM_ROW("write-protect", WRITE_PROTECT, 0, GIB, .prot = 0),
+	UPKEEP_ROW("age, test", AGE, GIB, .clear = false),
+	UPKEEP_ROW("age, test and clear", AGE, GIB, .clear = true),
+	ITEM_ROW("make young", MAKE_YOUNG, 0, GIB, .prot = 0),
+	ITEM_ROW("validate an unmap", UNMAP, 0, GIB, .validate_only = true),
+	ITEM_ROW("validate a block over pages", MAP, 0, GIB, .prot = PT_PROT_RW, .flags = PT_MAP_REPLACE,
+		 .validate_only = true),
+	ITEM_ROW("replace by other pages", MAP, 0, GIB, .pa = GIB, .prot = PT_PROT_RW,
+		 .flags = PT_MAP_REPLACE | PT_MAP_FORCE_PAGES),
+	{.name = "digest", .what = DIGEST},
+	UPKEEP_ROW("collapse", COLLAPSE, GIB, .clear = false),
+	UPKEEP_ROW("split", SPLIT, GIB, .level = PT_LEVEL_LAST),
+	ITEM_ROW("replace by blocks", MAP, 0, GIB, .prot = PT_PROT_RW, .flags = PT_MAP_REPLACE),
+	UPKEEP_ROW("split again", SPLIT, GIB, .level = PT_LEVEL_LAST),
+	ITEM_ROW("unmap", UNMAP, 0, GIB, .prot = 0),
+	ITEM_ROW("validate an annotation", ANNOTATE, 0, GIB, .pa = UINT64_C(2) << 60, .validate_only = true),
+	ITEM_ROW("annotate", ANNOTATE, 0, GIB, .pa = UINT64_C(2) << 60),
+	ITEM_ROW("annotate again", ANNOTATE, 0, GIB, .pa = UINT64_C(2) << 60 | 2),
+	ITEM_ROW("unmap annotations", UNMAP, 0, GIB, .prot = 0),
+	ITEM_ROW("map 1 TiB as 2 MiB blocks", MAP, 0, TIB - PT_SZ_2M, .pa = PT_SZ_2M, .prot = PT_PROT_RW),
+	ITEM_ROW("protect it", PROTECT, 0, TIB - PT_SZ_2M, .prot = PT_PROT_R),
+	ITEM_ROW("unmap all but its ends", UNMAP, PT_SZ_64K, TIB - PT_SZ_2M - 2 * PT_SZ_64K, .prot = 0),
+	UPKEEP_ROW("sweep the space", SWEEP, TIB, .clear = false),
+	ITEM_ROW("map 1 GiB of pages once more", MAP, GIB, GIB, PAGES),
+	{.name = "tear down", .what = TEARDOWN},
+};
+/* clang-format on */
+#define ROWS (sizeof(rows) / sizeof(rows[0]))
+
+static uint64_t size_of(const struct core *c, const struct row *row)
+{
+	bool large = c->ctx.geo.granule_shift == 16 && row->size > TIB / 2;
+
+	return large ? row->size - TIB + 64 * GIB : row->size;
+}
+
+static void run_item(struct core *c, const struct row *row, struct longest *max)
+{
+	struct pt_item item = {.ctx = &c->ctx,
+			       .ipa = {row->ipa},
+			       .size = size_of(c, row),
+			       .pa = {row->pa},
+			       .prot = row->prot,
+			       .flags = row->flags,
+			       .kind = row->kind};
+	struct pt_txn txn;
+
+	ASSERT_OUTCOME(PT_OK, pt_item_check(&item));
+	ASSERT_OUTCOME(PT_OK, pt_txn_init(&txn, &item, 1, 0, row->validate_only, NULL));
+	run(c, &(struct job){.txn = &txn}, max);
+}
+
+static void run_row(struct core *c, const struct row *row, struct longest *max)
+{
+	struct pt_upkeep_args args = {.ctx = &c->ctx,
+				      .kind = row->kind,
+				      .ipa = {row->ipa},
+				      .size = size_of(c, row),
+				      .clear = row->clear,
+				      .level = row->level};
+	struct pt_upkeep upkeep;
+	struct pt_digest digest;
+	struct pt_txn txn;
+
+	switch (row->what) {
+	case ITEM: run_item(c, row, max); break;
+	case UPKEEP:
+		ASSERT_OUTCOME(PT_OK, pt_upkeep_init(&upkeep, &args, NULL));
+		run(c, &(struct job){.upkeep = &upkeep}, max);
+		ASSERT_OUTCOME(PT_OK, upkeep.stopped);
+		break;
+	case DIGEST:
+		pt_digest_begin(&digest, &c->ctx);
+		run(c, &(struct job){.digest = &digest}, max);
+		break;
+	case TEARDOWN:
+		ASSERT_OUTCOME(PT_OK, pt_ctx_destroy_begin(&txn, &c->ctx, NULL));
+		run(c, &(struct job){.txn = &txn}, max);
+		c->ctx.machine = NULL;
+		break;
+	}
+}
+
+/* Keeps the better of two rounds for the times, and the worse for the visits. */
+static void keep(struct longest *best, const struct longest *now, bool first)
+{
+	if (first || now->cpu < best->cpu)
+		best->cpu = now->cpu;
+	if (first || now->wall < best->wall)
+		best->wall = now->wall;
+	if (first || now->visits > best->visits)
+		best->visits = now->visits;
+	best->steps = now->steps;
+}
+
+/* best[ROWS] is the freeing of what was retired. */
+static void one_round(const struct shape *shape, struct longest *best, bool first)
+{
+	struct longest freed = {0};
+	struct core c;
+
+	core_open_bytes(&c, shape, TABLE_BYTES, false);
+	for (unsigned i = 0; i < ROWS; i++) {
+		struct longest max = {0};
+
+		run_row(&c, &rows[i], &max);
+		keep(&best[i], &max, first);
+		run(&c, &(struct job){0}, &freed);
+	}
+	keep(&best[ROWS], &freed, first);
+	core_close(&c);
+}
+
+static unsigned too_long(const struct longest *best)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i <= ROWS; i++)
+		n += CHECKED ? best[i].visits > MOST : best[i].cpu > STEP_US;
+	return n;
+}
+
+static void measure(const struct shape *shape)
+{
+	struct longest best[ROWS + 1];
+
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		one_round(shape, best, round == 0);
+		if (round >= ENOUGH && !too_long(best))
+			break;
+	}
+	print_message("%s\n", shape->name);
+	for (unsigned i = 0; i <= ROWS; i++)
+		print_message(
+			"%-32s %3llu steps, longest %6.1f us of CPU, %6.1f us of wall, %llu visits\n",
+			i < ROWS ? rows[i].name : "free what was retired",
+			(unsigned long long)best[i].steps, best[i].cpu, best[i].wall,
+			(unsigned long long)best[i].visits);
+	assert_int_equal(0, too_long(best));
+}
+
+static void no_step_is_long(void **state)
+{
+	(void)state;
+	measure(&shapes[0]);
+	measure(&shapes[2]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(no_step_is_long),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
