@@ -1,23 +1,30 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What could become a block, or go: looked at without changing anything. */
+#include "compare.h"
 #include "resize.h"
 
+/* Bits in which the leaves of a block may differ: it has their OR, or what follows from it. */
+#define UNITED (PT_PTE_AF | PT_PTE_S2AP_W | PT_PTE_DBM)
+
 /*
- * Bits that hardware writes, and in which the leaves of a block or group may differ: the whole has
- * their OR. With DBM a leaf is writable whatever S2AP[1] says, which holds the dirty state then.
+ * DBM and S2AP[1] of leaves that are all writable (see <pt/dirty.h>). Nothing here is in a dirty
+ * log: a leaf that one had write-protected may be written again. Where hardware keeps dirty state,
+ * one dirty leaf makes the block dirty.
  */
-static pt_pte hardware_bits(pt_pte leaf)
+static pt_pte united(const struct pt_ctx *ctx, pt_pte any)
 {
-	return PT_PTE_AF | (leaf & PT_PTE_DBM ? PT_PTE_S2AP_W : 0);
+	if (!pt__writable(any))
+		return any & PT_PTE_AF;
+	return pt__hw_dirty(ctx) ? any & UNITED : (any & PT_PTE_AF) | PT_PTE_S2AP_W;
 }
 
-pt_pte pt__fold_block(const struct pt_ctx *ctx, pt_pte table, int level)
+pt_pte pt__fold_block(const struct pt_ctx *ctx, pt_pte table, int level, bool *equal)
 {
 	const struct pt_geometry *g = &ctx->geo;
 	const pt_pte *slot = pt__table(ctx, pt_pte_to_oa(g, table).v);
 	uint64_t size = pt_level_size(g, level + 1);
 	unsigned entries = pt_table_entries(g);
-	pt_pte first = pt_pte_load(slot), any = first, unite = hardware_bits(first), attrs;
+	pt_pte first = pt_pte_load(slot), want = first, any = first, differ = 0, attrs;
 	uint64_t oa = pt_pte_to_oa(g, first).v;
 
 	if (!pt_pte_is_leaf(first, level + 1) || oa & (pt_level_size(g, level) - 1))
@@ -25,13 +32,18 @@ pt_pte pt__fold_block(const struct pt_ctx *ctx, pt_pte table, int level)
 	attrs = first & ~(pt_oa_mask(g) | PT_PTE_CONTIGUOUS | PT_PTE_TYPE);
 	for (unsigned i = 1; i < entries; i++) {
 		pt_pte e = pt_pte_load(slot + i);
-		pt_pte want = pt_leaf(g, pt_pa(oa + i * size), attrs, level + 1);
 
-		if ((e ^ want) & ~(unite | PT_PTE_CONTIGUOUS))
+		want = pt__wide(g) ? pt_leaf(g, pt_pa(oa + i * size), attrs, level + 1)
+				   : want + size;
+		if ((e ^ want) & ~(UNITED | PT_PTE_CONTIGUOUS) ||
+		    pt__writable(e) != pt__writable(first))
 			return 0;
 		any |= e;
+		differ |= e ^ want;
 	}
-	return pt_leaf(g, pt_pa(oa), attrs | (any & unite), level);
+	attrs = (attrs & ~UNITED) | united(ctx, any);
+	*equal = !((differ | (attrs ^ first)) & (PT_PTE_S2AP_W | PT_PTE_DBM));
+	return pt_leaf(g, pt_pa(oa), attrs, level);
 }
 
 /* Every (entries / PROBES)th entry and the last say soon that a table is not full. */
@@ -47,12 +59,14 @@ static bool looks_full(const struct pt_ctx *ctx, const pt_pte *slot, int level)
 	return pt_pte_is_leaf(seen, level);
 }
 
-bool pt__slots_allow(struct pt_ctx *ctx, uint64_t base, int level)
+bool pt__may_be_block(struct pt_ctx *ctx, uint64_t base, int level)
 {
 	const struct pt_slot *slot = pt_slot_find(pt_ctx_slots(ctx), base);
 	unsigned shift = pt_level_shift(&ctx->geo, level);
 
-	return !slot || (slot->backing_shift >= shift && !(slot->flags & PT_SLOT_LOG_DIRTY));
+	if (slot && (slot->backing_shift < shift || slot->flags & PT_SLOT_LOG_DIRTY))
+		return false;
+	return !pt__meets_log(pt__logs(ctx), base, base + pt_level_size(&ctx->geo, level) - 1);
 }
 
 bool pt__table_empty(const struct pt_ctx *ctx, pt_pte table)
@@ -70,6 +84,7 @@ bool pt__could_fold(struct pt_ctx *ctx, uint64_t ipa, int level)
 {
 	uint64_t mask = pt_level_size(&ctx->geo, level) - 1;
 	struct pt__at at;
+	bool equal;
 
 	if (level < ctx->geo.min_block_level || level < ctx->geo.start_level)
 		return false;
@@ -77,7 +92,8 @@ bool pt__could_fold(struct pt_ctx *ctx, uint64_t ipa, int level)
 	if (at.level != level || !pt_pte_is_table(at.entry, level))
 		return false;
 	return looks_full(ctx, pt__table(ctx, pt_pte_to_oa(&ctx->geo, at.entry).v), level + 1) &&
-	       pt__slots_allow(ctx, ipa & ~mask, level) && pt__fold_block(ctx, at.entry, level);
+	       pt__may_be_block(ctx, ipa & ~mask, level) &&
+	       pt__fold_block(ctx, at.entry, level, &equal);
 }
 
 /* What would remove the table below `at`: 0, or an enum pt_upkeep_kind. */

@@ -11,8 +11,9 @@
  * table change places live level 2  they change places live
  *
  * At 1 and 2 the last invalidation stays in the ledger: it precedes the reply, and until then a
- * vCPU may take a TLB conflict abort. A fold where hardware updates descriptors is always broken
- * first: an update of a leaf in the table that goes would be lost.
+ * vCPU may take a TLB conflict abort. A fold is always broken first where hardware updates
+ * descriptors, since an update of a leaf in the table that goes would be lost, and where the leaves
+ * differ in dirty state, since nothing but the size may change live.
  */
 
 static bool hardware_writes(const struct pt_ctx *ctx)
@@ -195,10 +196,10 @@ static void fold_broken(const struct pt__resize *rs, const struct pt_upkeep_fold
 	}
 	flush(rs);
 	for (unsigned i = 0; i < n; i++) {
-		/* Since the flush nothing reaches the table any more: what hardware set is final.
-		 */
+		/* Since the flush nothing reaches the table: what hardware has set is final. */
+		bool equal;
 		pt_pte block = hardware_writes(ctx)
-				       ? pt__fold_block(ctx, fold[i].table, fold[i].level)
+				       ? pt__fold_block(ctx, fold[i].table, fold[i].level, &equal)
 				       : fold[i].block;
 
 		pt_pte_store_release(fold[i].slot, block);
@@ -225,6 +226,8 @@ void pt__fold_tables(const struct pt__resize *rs, const struct pt_upkeep_fold *f
 {
 	bool live = rs->ctx->bbm && !hardware_writes(rs->ctx);
 
+	for (unsigned i = 0; i < n; i++)
+		live = live && fold[i].equal;
 	(live ? fold_live : fold_broken)(rs, fold, n);
 	rs->effects->tables_freed += n;
 	rs->effects->leaves_removed += (uint64_t)n * pt_table_entries(&rs->ctx->geo);

@@ -30,14 +30,16 @@ void pt__split_blocks(const struct pt__resize *rs, pt_pte *slot, uint64_t base, 
  */
 void pt__fold_tables(const struct pt__resize *rs, const struct pt_upkeep_fold *fold, unsigned n);
 
-/* foldable.c: attributes, access flag and dirty state of the block that a table's leaves make
- * together, at output and IPA `base`; 0 if they make none. `level`: of the entry that links the
- * table. */
-pt_pte pt__fold_block(const struct pt_ctx *ctx, pt_pte table, int level);
+/*
+ * foldable.c: the block that a table's leaves make together; 0 if they make none. `level`: of the
+ * entry that links the table. *equal: rights and dirty state are those of each leaf, not only what
+ * they come to.
+ */
+pt_pte pt__fold_block(const struct pt_ctx *ctx, pt_pte table, int level, bool *equal);
 
 bool pt__table_empty(const struct pt_ctx *ctx, pt_pte table);
-/* Do the memslots allow a block of `level` at `base`: backed by pages as large, dirty pages not
- * logged? */
-bool pt__slots_allow(struct pt_ctx *ctx, uint64_t base, int level);
+/* May a block of `level` stand at `base`: memslots are backed by pages as large, and nothing logs
+ * dirty pages there. */
+bool pt__may_be_block(struct pt_ctx *ctx, uint64_t base, int level);
 
 #endif

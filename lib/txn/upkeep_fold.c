@@ -91,15 +91,16 @@ static bool collect(struct pt_upkeep *upkeep, const struct pt__at *at, uint64_t 
 	struct pt_ctx *ctx = upkeep->args.ctx;
 	struct pt_upkeep_fold *f = &upkeep->fold[upkeep->folds];
 
-	*f = (struct pt_upkeep_fold){at->slot, at->entry, 0, base, at->level};
+	*f = (struct pt_upkeep_fold){
+		.slot = at->slot, .table = at->entry, .base = base, .level = at->level};
 	*left -= pt_table_entries(&ctx->geo);
 	if (sweeping(upkeep)) {
 		if (!pt__table_empty(ctx, at->entry))
 			return false;
 	} else {
-		if (!pt__slots_allow(ctx, base, at->level))
+		if (!pt__may_be_block(ctx, base, at->level))
 			return false;
-		f->block = pt__fold_block(ctx, at->entry, at->level);
+		f->block = pt__fold_block(ctx, at->entry, at->level, &f->equal);
 		if (!f->block)
 			return false;
 	}

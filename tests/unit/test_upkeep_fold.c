@@ -66,9 +66,9 @@ static void fold_requires_pa_and_attr(void **state)
 		struct core c;
 		struct pt_upkeep u;
 		uint64_t page, block, per;
-		pt_pte flips[] = {PT_PTE_S2AP_W, PT_PTE_S2AP_R,	    UINT64_C(1) << 54,
-				  PT_PTE_SW,	 PT_PTE_DBM,	    UINT64_C(1) << 2,
-				  PT_PTE_VALID,	 UINT64_C(1) << 53, UINT64_C(1) << 47};
+		pt_pte flips[] = {PT_PTE_S2AP_W,     PT_PTE_S2AP_R,    UINT64_C(1) << 54,
+				  PT_PTE_SW,	     UINT64_C(1) << 2, PT_PTE_VALID,
+				  UINT64_C(1) << 53, UINT64_C(1) << 47};
 
 		core_open(&c, &shapes[i]);
 		page = core_size(&c, 3);
@@ -100,21 +100,24 @@ static void fold_requires_pa_and_attr(void **state)
 	}
 }
 
+/* Writable pages, clean or dirty: without hardware dirty state the block is just writable. */
 static void access_flag_and_dirty_state_are_united(void **state)
 {
 	(void)state;
 	for (unsigned i = 0; i < SHAPES; i++)
-		for (unsigned flags = 0; flags <= (PT_VTCR_HA | PT_VTCR_HD); flags++) {
+		for (unsigned k = 0; k < 12; k++) {
+			bool hardware = k % 4 == (PT_VTCR_HA | PT_VTCR_HD);
 			struct core c;
 			struct pt_upkeep u;
 			uint64_t page, block;
 			int level;
 
 			core_open(&c, &shapes[i]);
-			c.ctx.vtcr_flags = (uint8_t)flags;
+			c.ctx.vtcr_flags = (uint8_t)(k % 4);
+			c.ctx.bbm = (uint8_t)(k / 4);
 			page = core_size(&c, 3);
 			block = core_size(&c, 2);
-			for (unsigned b = 0; b < 3; b++) {
+			for (unsigned b = 0; b < 4; b++) {
 				ASSERT_OUTCOME(PT_MAPPED, core_map(&c, b * block, block, b * block,
 								   PT_PROT_R, PT_MAP_FORCE_PAGES));
 				for (uint64_t at = 0; at < block; at += page)
@@ -122,16 +125,24 @@ static void access_flag_and_dirty_state_are_united(void **state)
 			}
 			upkeep_poke(&c, block + 5 * page, 0, PT_PTE_AF);
 			upkeep_poke(&c, 2 * block + 6 * page, 0, PT_PTE_S2AP_W);
-			ASSERT_OUTCOME(PT_OK, collapse(&c, &u, 0, 3 * block));
-			assert_int_equal(3, u.blocks_made);
-			for (unsigned b = 0; b < 3; b++) {
+			upkeep_poke(&c, 3 * block + 7 * page, PT_PTE_DBM, PT_PTE_S2AP_W);
+			ASSERT_OUTCOME(PT_OK, collapse(&c, &u, 0, 4 * block));
+			assert_int_equal(4, u.blocks_made);
+			for (unsigned b = 0; b < 4; b++) {
 				pt_pte e = upkeep_entry(&c, b * block, &level);
 
 				assert_int_equal(2, level);
-				assert_true(e & PT_PTE_DBM);
 				assert_int_equal(b == 1, !!(e & PT_PTE_AF));
-				assert_int_equal(b == 2, !!(e & PT_PTE_S2AP_W));
+				assert_int_equal(hardware, !!(e & PT_PTE_DBM));
+				assert_int_equal(!hardware || b >= 2, !!(e & PT_PTE_S2AP_W));
 			}
+			/* a page that may not be written is none of them */
+			ASSERT_OUTCOME(PT_UNMAPPED, core_unmap(&c, 0, block));
+			ASSERT_OUTCOME(PT_MAPPED, core_map(&c, 0, block, 0, PT_PROT_RW,
+							   PT_MAP_FORCE_PAGES));
+			upkeep_poke(&c, 9 * page, PT_PTE_S2AP_W | PT_PTE_DBM, 0);
+			ASSERT_OUTCOME(PT_OK, collapse(&c, &u, 0, block));
+			assert_int_equal(0, u.blocks_made);
 			core_close(&c);
 		}
 }
@@ -236,6 +247,27 @@ static void memslots_limit_the_block(void **state)
 		core_close(&c);
 		free(slots);
 	}
+}
+
+static void a_logged_range_keeps_its_pages(void **state)
+{
+	struct pt_dirty_log log = {0};
+	struct pt_upkeep u;
+	struct core c;
+
+	(void)state;
+	core_open(&c, &shapes[0]);
+	ASSERT_OUTCOME(PT_MAPPED, core_map(&c, 0, 3 * PT_SZ_2M, 0, PT_PROT_RW, PT_MAP_FORCE_PAGES));
+	log.ipa = 2 * PT_SZ_2M - 0x1000;
+	log.last = 2 * PT_SZ_2M - 1;
+	atomic_store(&c.ctx.dirty, &log);
+	ASSERT_OUTCOME(PT_OK, collapse(&c, &u, 0, 3 * PT_SZ_2M));
+	assert_int_equal(2, u.blocks_made);
+	assert_int_equal(3, level_at(&c, PT_SZ_2M));
+	atomic_store(&c.ctx.dirty, NULL);
+	ASSERT_OUTCOME(PT_OK, collapse(&c, &u, 0, 3 * PT_SZ_2M));
+	assert_int_equal(1, u.blocks_made);
+	core_close(&c);
 }
 
 static void only_empty_tables_are_swept(void **state)
@@ -357,6 +389,7 @@ int main(void)
 		cmocka_unit_test(blocks_of_blocks),
 		cmocka_unit_test(a_part_of_a_table_is_left_alone),
 		cmocka_unit_test(memslots_limit_the_block),
+		cmocka_unit_test(a_logged_range_keeps_its_pages),
 		cmocka_unit_test(only_empty_tables_are_swept),
 		cmocka_unit_test(the_search_finds_what_can_go),
 	};

@@ -15,8 +15,9 @@
  *           (KVM: kvm_pgtable_stage2_split)
  * COLLAPSE  replaces each table that lies in the range as a whole, and whose entries are all leaves of
  *           equal attributes with consecutive outputs aligned to the block, by that block; from the bottom up.
- *           AF, and with DBM the dirty state, is the OR of the leaves. Where a memslot lies, only up to its
- *           backing page, and not while it logs dirty pages
+ *           AF is the OR of the leaves; leaves that a dirty log left writable but clean, and such as were
+ *           written, count as equal. Where a memslot lies, only up to its backing page, and nowhere while
+ *           dirty pages are logged
  * SWEEP     frees each table that lies in the range as a whole and has no entry but zeroes; from the bottom up
  */
 /* clang-format on */
@@ -47,7 +48,8 @@ struct pt_upkeep_fold {
 	pt_pte *slot;
 	pt_pte table, block;
 	uint64_t base;
-	int level; /* of *slot */
+	int level;  /* of *slot */
+	bool equal; /* the block's rights and dirty state are those of each leaf */
 };
 
 enum pt_upkeep_phase {
