@@ -69,8 +69,9 @@ static struct {
 	struct decision path[DECISIONS];
 	unsigned depth, cursor;
 	unsigned preemptions, delays; /* left in this run */
-	bool grown, pruned, failed, ended;
+	bool playing, grown, pruned, failed, ended;
 	jmp_buf over;
+	struct iv_verdict verdict;
 	char text[256];
 
 	const uint8_t *order;	  /* ORDER: who does the next operation */
@@ -228,6 +229,10 @@ void iv_fail(const char *format, ...)
 	va_start(args, format);
 	vsnprintf(x.text, sizeof(x.text), format, args);
 	va_end(args);
+	if (!x.playing) {
+		fprintf(stderr, "interleave: %s\n", x.text);
+		abort();
+	}
 	x.failed = true;
 	if (x.tracing)
 		printf("# %6llu  agent %u: FAILS: %s\n", (unsigned long long)x.event, x.self,
@@ -466,8 +471,24 @@ static void first_agent(void)
 	go_to(choose(&d));
 }
 
-/* Plays the case once; true: to the end and without a failure, with *verdict. */
-static bool play(enum mode mode, struct iv_verdict *verdict)
+/* Runs `what` until it returns or stop() is called: in a frame of its own, with nothing in
+ * registers that a jump would lose. */
+static __attribute__((noinline)) void until_stopped(void (*what)(void))
+{
+	x.playing = true;
+	if (!_setjmp(x.over))
+		what();
+	x.playing = false;
+}
+
+static void look_at_end(void)
+{
+	iv_tlb_end();
+	x.verdict = iv_world_end(x.c);
+}
+
+/* Plays the case once; true: to the end and without a failure, with x.verdict. */
+static bool play(enum mode mode)
 {
 	x.mode = mode;
 	x.cursor = 0;
@@ -480,12 +501,9 @@ static bool play(enum mode mode, struct iv_verdict *verdict)
 	iv_tlb_reset();
 	for (unsigned f = 0; f < x.agents; f++)
 		iv_fibre_restart(f);
-	if (!_setjmp(x.over))
-		first_agent();
-	if (x.ended && !_setjmp(x.over)) {
-		iv_tlb_end();
-		*verdict = iv_world_end(x.c);
-	}
+	until_stopped(first_agent);
+	if (x.ended)
+		until_stopped(look_at_end);
 	if (x.event > x.result->longest)
 		x.result->longest = x.event;
 	if (x.points > x.result->points)
@@ -494,8 +512,10 @@ static bool play(enum mode mode, struct iv_verdict *verdict)
 }
 
 /* Is what a run came to what some order of the operations comes to? */
-static void compare(const struct iv_verdict *v)
+static void compare(void)
 {
+	const struct iv_verdict *v = &x.verdict;
+
 	for (unsigned i = 0; i < x.references; i++)
 		if (v->exact == x.reference[i].exact ||
 		    (x.c->blocks_differ && v->equivalent == x.reference[i].equivalent))
@@ -509,19 +529,17 @@ static void compare(const struct iv_verdict *v)
 
 static void add_reference(const uint8_t *order)
 {
-	struct iv_verdict v;
-
 	x.order = order;
-	if (!play(ORDER, &v)) {
+	if (!play(ORDER)) {
 		fprintf(stderr, "interleave: %s: a sequential run fails: %s\n", x.c->name, x.text);
 		abort();
 	}
 	for (unsigned i = 0; i < x.references; i++)
-		if (x.reference[i].exact == v.exact)
+		if (x.reference[i].exact == x.verdict.exact)
 			return;
 	if (x.references == REFERENCES)
 		abort();
-	x.reference[x.references++] = v;
+	x.reference[x.references++] = x.verdict;
 }
 
 static void all_orders(uint8_t *order, unsigned done, unsigned *next)
@@ -574,17 +592,15 @@ static bool backtrack(const struct iv_limits *limits, unsigned bound)
 /* False: failed. */
 static bool search_bound(const struct iv_limits *limits, unsigned bound, double until)
 {
-	struct iv_verdict v;
-
 	x.depth = 0;
 	seen_clear();
 	do {
 		x.preemptions = bound;
 		x.delays = limits->delays;
 		x.result->schedules++;
-		if (play(SEARCH, &v)) {
+		if (play(SEARCH)) {
 			x.result->completed++;
-			compare(&v);
+			compare();
 		}
 		if (x.failed)
 			return false;
@@ -620,10 +636,8 @@ static void tell_path(void)
 
 static bool fails_again(void)
 {
-	struct iv_verdict v;
-
-	if (play(REPLAY, &v))
-		compare(&v);
+	if (play(REPLAY))
+		compare();
 	return x.failed;
 }
 

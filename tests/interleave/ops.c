@@ -193,47 +193,153 @@ static enum pt_outcome do_slot_delete(unsigned id, const struct iv_op *op)
 	return (enum pt_outcome)item.outcome;
 }
 
+/* Ages, splits, collapses or sweeps; the answer tells what stopped it, and pages found young. */
+static enum pt_outcome do_upkeep(unsigned id, const struct iv_op *op, uint64_t *told)
+{
+	struct pt_upkeep_args args = {.ctx = &iv_w.ctx,
+				      .kind = op->upkeep,
+				      .ipa = {op->ipa},
+				      .size = op->size,
+				      .clear = op->upkeep == PT_UPKEEP_AGE,
+				      .level = op->upkeep == PT_UPKEEP_SPLIT ? PT_LEVEL_LAST : 0};
+	struct pt_agent *self = agent_of(id);
+	struct pt_upkeep upkeep;
+	enum pt_outcome o = pt_upkeep_init(&upkeep, &args, wake[id]);
+
+	while (o == PT_OK) {
+		uint64_t mark = iv_memory_writes(id);
+
+		pt_section_begin(self);
+		o = pt_upkeep_step(&upkeep, self, op->budget ? op->budget : PLENTY);
+		pt_section_end(self);
+		if (o == PT_OK)
+			break;
+		if (o == PT_PARKED)
+			await_wake(id);
+		else if (upkeep.phase == PT_UPKEEP_DRAIN || upkeep.phase == PT_UPKEEP_RETIRE)
+			iv_wait_write(mark);
+		if (!pt_is_error(o))
+			o = PT_OK;
+	}
+	*told = upkeep.young;
+	return o == PT_OK ? upkeep.stopped : o;
+}
+
+/* Starts, reads and clears, or stops the one log. A log that another operation uses is asked again.
+ */
+enum pt_outcome iv_do_dirty(unsigned id, const struct iv_op *op, uint64_t *told)
+{
+	struct pt_dirty_args args = {.kind = op->dirty,
+				     .log = &iv_w.log,
+				     .ctx = &iv_w.ctx,
+				     .ipa = {op->ipa},
+				     .size = op->size,
+				     .memory = iv_w.log_memory,
+				     .clear = true,
+				     .bitmap = (uint8_t *)told};
+	struct pt_agent *self = agent_of(id);
+	struct pt_dirty dirty;
+	enum pt_outcome o = pt_dirty_init(&dirty, &args, id < IV_FIBRES ? wake[id] : NULL);
+
+	while (o == PT_OK) {
+		uint64_t mark = iv_memory_writes(id);
+
+		pt_section_begin(self);
+		o = pt_dirty_step(&dirty, self, op->budget ? op->budget : PLENTY);
+		pt_section_end(self);
+		if (o == PT_OK)
+			break;
+		if (o == PT_PARKED)
+			await_wake(id);
+		else if (o == PT_BUSY || !op->budget)
+			iv_wait_write(mark);
+		if (!pt_is_error(o) || o == PT_BUSY)
+			o = PT_OK;
+	}
+	if (op->dirty == PT_DIRTY_STOP)
+		*told = dirty.dirty;
+	return o;
+}
+
 /* ---- a vCPU's access ---- */
 
 static bool permits(const struct iv_leaf *leaf, uint8_t access)
 {
-	if (access == PT_ACCESS_WRITE)
-		return leaf->attrs & PT_PTE_S2AP_W;
-	return leaf->attrs & PT_PTE_S2AP_R;
+	if (!leaf->level || !(leaf->attrs & PT_PTE_AF))
+		return false;
+	return leaf->attrs & (access == PT_ACCESS_WRITE ? PT_PTE_S2AP_W : PT_PTE_S2AP_R);
 }
 
-/* Walks in memory as it stands at one moment: hardware may have done so at any time before. */
+/* The access flag and the dirty state that hardware would set for this access; 0: none. */
+static uint64_t hardware_sets(const struct iv_leaf *leaf, uint8_t access)
+{
+	unsigned flags = iv_w.ctx.vtcr_flags;
+	uint64_t bits = 0;
+
+	if (leaf->level && flags & PT_VTCR_HA)
+		bits |= PT_PTE_AF & ~leaf->attrs;
+	if (leaf->level && access == PT_ACCESS_WRITE && flags & PT_VTCR_HD &&
+	    leaf->attrs & PT_PTE_DBM)
+		bits |= PT_PTE_S2AP_W & ~leaf->attrs;
+	return bits;
+}
+
+/* The walk, as of one moment: hardware may have made it at any time before. */
+static struct iv_leaf walk(unsigned id, const struct iv_op *op)
+{
+	struct iv_leaf leaf;
+	uint64_t bits, old;
+
+	for (;;) {
+		iv_event(IV_EVENT_TLBI, NULL, 0);
+		leaf = iv_world_leaf(op->ipa);
+		iv_observe(id, op->ipa, leaf.pa ^ leaf.attrs ^ (uint64_t)leaf.level);
+		bits = hardware_sets(&leaf, op->access);
+		if (!bits)
+			return leaf;
+		old = *leaf.slot;
+		/* Walk and update are one for the tables: an entry that changed is walked again. */
+		if (iv_cas(leaf.slot, 8, &old, old | bits, memory_order_relaxed)) {
+			leaf.attrs |= bits;
+			return leaf;
+		}
+	}
+}
+
+static void use(unsigned id, const struct iv_op *op, const struct iv_leaf *leaf)
+{
+	iv_w.in_flight[id].page = op->ipa;
+	iv_w.in_flight[id].oa = leaf->pa + (op->ipa - leaf->base);
+	iv_w.in_flight[id].rights = op->access == PT_ACCESS_WRITE ? PT_PTE_S2AP_W : PT_PTE_S2AP_R;
+	iv_w.in_flight[id].stale_by = 0;
+	iv_w.in_flight[id].active = true;
+	iv_event(IV_EVENT_TLBI, NULL, 0);
+	iv_w.in_flight[id].active = false;
+}
+
 static enum pt_outcome do_access(unsigned id, const struct iv_op *op)
 {
 	struct pt_agent *self = agent_of(id);
 	struct iv_leaf leaf;
 	enum pt_outcome o;
+	bool done;
 
 	for (;;) {
 		pt_section_begin(self);
-		iv_event(IV_EVENT_TLBI, NULL, 0);
-		leaf = iv_world_leaf(op->ipa);
-		iv_observe(id, op->ipa, leaf.pa ^ leaf.attrs ^ (uint64_t)leaf.level);
-		if (leaf.level && (leaf.attrs & PT_PTE_AF) && permits(&leaf, op->access)) {
-			iv_w.in_flight[id].page = op->ipa;
-			iv_w.in_flight[id].oa = leaf.pa + (op->ipa - leaf.base);
-			iv_w.in_flight[id].rights =
-				op->access == PT_ACCESS_WRITE ? PT_PTE_S2AP_W : PT_PTE_S2AP_R;
-			iv_w.in_flight[id].stale_by = 0;
-			iv_w.in_flight[id].active = true;
-			iv_event(IV_EVENT_TLBI, NULL, 0);
-			iv_w.in_flight[id].active = false;
-			pt_section_end(self);
-			return PT_OK;
-		}
+		leaf = walk(id, op);
+		done = permits(&leaf, op->access);
+		if (done)
+			use(id, op, &leaf);
 		pt_section_end(self);
+		if (done)
+			return PT_OK;
 		o = do_fault(id, op, leaf.level ? PT_FAULT_PERMISSION : PT_FAULT_TRANSLATION);
 		if (o == PT_NO_SLOT || o == PT_READ_ONLY || o == PT_DENIED || pt_is_error(o))
 			return o;
 	}
 }
 
-static enum pt_outcome do_op(unsigned id, const struct iv_op *op)
+static enum pt_outcome do_op(unsigned id, const struct iv_op *op, uint64_t *told)
 {
 	switch (op->kind) {
 	case IV_OP_FAULT: return do_fault(id, op, PT_FAULT_TRANSLATION);
@@ -241,6 +347,8 @@ static enum pt_outcome do_op(unsigned id, const struct iv_op *op)
 	case IV_OP_RANGE: return do_range(id, op);
 	case IV_OP_SLOT_DELETE: return do_slot_delete(id, op);
 	case IV_OP_ACCESS: return do_access(id, op);
+	case IV_OP_UPKEEP: return do_upkeep(id, op, told);
+	case IV_OP_DIRTY: return iv_do_dirty(id, op, told);
 	case IV_OP_NONE: break;
 	}
 	return PT_INVALID;
@@ -253,7 +361,7 @@ void iv_run_script(unsigned id)
 	for (unsigned i = 0; i < IV_OPS && op[i].kind; i++) {
 		if (i)
 			iv_turn();
-		iv_w.outcome[id][i] = do_op(id, &op[i]);
+		iv_w.outcome[id][i] = do_op(id, &op[i], &iv_w.told[id][i]);
 		iv_tlb_reply(id);
 		pt_reclaim(agent_of(id));
 	}
@@ -261,10 +369,19 @@ void iv_run_script(unsigned id)
 
 void iv_ops_name(const struct iv_op *op, char *text, size_t room)
 {
-	static const char *const kind[] = {"", "fault", "point", "range", "delete", "access"};
-	static const char *const item[] = {"", "map ", "unmap ", "protect "};
-	bool is_item = op->kind == IV_OP_POINT || op->kind == IV_OP_RANGE;
+	static const char *const kind[] = {"",	     "fault",  "point",	 "range",
+					   "delete", "access", "upkeep", "dirty"};
+	static const char *const item[] = {"",		"map",	 "unmap", "protect",
+					   "wrprotect", "relax", "",	  "young"};
+	static const char *const upkeep[] = {"", "age", "split", "collapse", "sweep"};
+	static const char *const dirty[] = {"", "start", "get", "stop"};
+	const char *what = "";
 
-	snprintf(text, room, "%s %s%#llx", kind[op->kind], is_item ? item[op->item] : "",
-		 (unsigned long long)op->ipa);
+	if (op->kind == IV_OP_POINT || op->kind == IV_OP_RANGE)
+		what = item[op->item];
+	else if (op->kind == IV_OP_UPKEEP)
+		what = upkeep[op->upkeep];
+	else if (op->kind == IV_OP_DIRTY)
+		what = dirty[op->dirty];
+	snprintf(text, room, "%s %s %#llx", kind[op->kind], what, (unsigned long long)op->ipa);
 }

@@ -68,6 +68,10 @@ static void forbid_conflict(const struct entry *t)
 
 		if (e->table || t->table || (!covers(e, t->base) && !covers(t, e->base)))
 			continue;
+		/* FEAT_BBM: a change of size alone needs no break. */
+		if (iv_w.ctx.bbm && e->pa - e->base == t->pa - t->base &&
+		    !((e->attrs ^ t->attrs) & PT_PTE_MEMATTR))
+			continue;
 		if (e->level != t->level || e->pa != t->pa ||
 		    (e->attrs ^ t->attrs) & PT_PTE_MEMATTR)
 			iv_fail("break without TLBI: %#llx is at level %d while level %d is still "
@@ -106,14 +110,22 @@ static bool table_entry(uint64_t page, struct entry *t)
 	return pa;
 }
 
-/* Marks what has become stale, and keeps what is there now. */
-void iv_tlb_note(unsigned agent)
+static bool allowed(const struct entry *e)
+{
+	struct iv_leaf now;
+
+	if (e->table) {
+		return iv_world_table(e->base) == e->pa;
+	}
+	now = iv_world_leaf(e->base);
+	return harmless(e, &now);
+}
+
+/* Keeps what is there now, and marks what gives more than that. */
+static void note(unsigned agent)
 {
 	const uint64_t *page = iv_case_now->tracked;
 
-	for (unsigned i = 0; i < tlb.count; i++)
-		if (!tlb.entry[i].stale_by)
-			tlb.entry[i].stale_by = (uint8_t)(1u << agent);
 	for (unsigned i = 0; i < IV_TRACKED && (!i || page[i]); i++) {
 		struct entry t;
 
@@ -122,6 +134,11 @@ void iv_tlb_note(unsigned agent)
 		if (leaf_entry(page[i], &t))
 			keep(&t);
 	}
+	for (unsigned i = 0; i < tlb.count; i++)
+		if (allowed(&tlb.entry[i]))
+			tlb.entry[i].stale_by = 0;
+		else if (!tlb.entry[i].stale_by)
+			tlb.entry[i].stale_by = (uint8_t)(1u << agent);
 	for (unsigned f = 0; f < IV_FIBRES; f++) {
 		struct iv_leaf now = iv_world_leaf(iv_w.in_flight[f].page);
 
@@ -134,10 +151,16 @@ void iv_tlb_note(unsigned agent)
 	}
 }
 
+void iv_tlb_note(unsigned agent)
+{
+	if (agent != IV_NOBODY)
+		note(agent);
+}
+
 void iv_tlb_reset(void)
 {
 	memset(&tlb, 0, sizeof(tlb));
-	iv_tlb_note(IV_NOBODY);
+	note(IV_NOBODY);
 }
 
 static bool must_go(const struct entry *e, const struct pt_tlbi *tlbi)
@@ -177,23 +200,7 @@ void pt_port_tlbi(struct pt_port_mmu *mmu, const struct pt_tlbi *tlbi)
 	if (left == tlb.count)
 		return;
 	tlb.count = left;
-	/* Another CPU may walk at once. What was stale stays the doing of who made it so. */
-	for (unsigned i = 0; i < tlb.count; i++)
-		tlb.entry[i].stale_by |= 0x80;
-	iv_tlb_note(agent);
-	for (unsigned i = 0; i < tlb.count; i++)
-		tlb.entry[i].stale_by &= 0x7f;
-}
-
-static bool allowed(const struct entry *e)
-{
-	struct iv_leaf now;
-
-	if (e->table) {
-		return iv_world_table(e->base) == e->pa;
-	}
-	now = iv_world_leaf(e->base);
-	return harmless(e, &now);
+	iv_tlb_note(agent); /* another CPU may walk at once */
 }
 
 void iv_tlb_reply(unsigned agent)
@@ -201,7 +208,7 @@ void iv_tlb_reply(unsigned agent)
 	for (unsigned i = 0; i < tlb.count; i++) {
 		const struct entry *e = &tlb.entry[i];
 
-		if (e->stale_by >> agent & 1 && !e->table && !allowed(e))
+		if (e->stale_by >> agent & 1 && !e->table)
 			iv_fail("agent %u answers while a TLB still holds %#llx -> %#llx, level %d "
 				"(T1)",
 				agent, (unsigned long long)e->base, (unsigned long long)e->pa,

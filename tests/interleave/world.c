@@ -93,9 +93,9 @@ void iv_world_build(const struct iv_case *c)
 
 /* ---- raw reads of the tree, which share nothing with lib's walkers ---- */
 
-static const uint64_t *table_at(uint64_t pa)
+static uint64_t *table_at(uint64_t pa)
 {
-	return (const uint64_t *)(const void *)(iv_tables + (pa - IV_TABLE_PA));
+	return (uint64_t *)(void *)(iv_tables + (pa - IV_TABLE_PA));
 }
 
 static uint64_t output(uint64_t entry)
@@ -116,17 +116,17 @@ static unsigned shift_of(int level)
 struct iv_leaf iv_world_leaf(uint64_t ipa)
 {
 	int level = iv_w.ctx.geo.start_level;
-	uint64_t index = ipa >> shift_of(level), e = table_at(iv_w.ctx.root.v)[index], size;
+	uint64_t *slot = table_at(iv_w.ctx.root.v) + (ipa >> shift_of(level)), size;
 
-	while (is_table(e, level)) {
+	while (is_table(*slot, level)) {
 		level++;
-		e = table_at(output(e))[(ipa >> shift_of(level)) & 511];
+		slot = table_at(output(*slot)) + ((ipa >> shift_of(level)) & 511);
 	}
-	if (!(e & 1))
+	if (!(*slot & 1))
 		return (struct iv_leaf){.base = ipa & ~(GRANULE - 1)};
 	size = UINT64_C(1) << shift_of(level);
-	return (struct iv_leaf){ipa & ~(size - 1), output(e) & ~(size - 1),
-				e & ~UINT64_C(0x0000fffffffff003), level};
+	return (struct iv_leaf){ipa & ~(size - 1), output(*slot) & ~(size - 1),
+				*slot & ~UINT64_C(0x0000fffffffff003), level, slot};
 }
 
 uint64_t iv_world_table(uint64_t ipa)
@@ -231,7 +231,12 @@ struct iv_verdict iv_world_end(const struct iv_case *c)
 		check(!pt_reclaim(&iv_w.agent[i]), "a page waits for ever");
 	for (unsigned f = 0; f < IV_FIBRES; f++)
 		for (unsigned i = 0; i < IV_OPS && c->script[f][i].kind; i++)
-			s.equivalent = s.exact = iv_mix(s.exact, iv_w.outcome[f][i]);
+			s.equivalent = s.exact =
+				iv_mix(iv_mix(s.exact, iv_w.outcome[f][i]), iv_w.told[f][i]);
+	for (unsigned i = 0; i < 2; i++)
+		s.equivalent = s.exact = iv_mix(s.exact, iv_w.log_memory[i]);
+	check(!iv_w.log.busy, "a dirty log is in use");
+	s.equivalent = s.exact = iv_mix(s.exact, iv_w.ctx.dirty != NULL);
 	survey_table(&s, iv_w.ctx.root.v, iv_w.ctx.geo.start_level, 0, iv_w.ctx.geo.start_entries);
 	check_pages(&s);
 	check_rest(&s);
@@ -261,8 +266,9 @@ void iv_world_story(const struct iv_case *c, char *text, size_t room)
 
 			iv_ops_name(&c->script[f][i], op, sizeof(op));
 			used += (size_t)snprintf(
-				text + used, room - used, "%s%s = %s", used ? ", " : "", op,
-				pt_outcome_info((enum pt_outcome)iv_w.outcome[f][i])->name);
+				text + used, room - used, "%s%s = %s/%x/%llx", used ? ", " : "", op,
+				pt_outcome_info((enum pt_outcome)(iv_w.outcome[f][i] & 0xff))->name,
+				iv_w.outcome[f][i] >> 8, (unsigned long long)iv_w.told[f][i]);
 		}
 }
 
@@ -305,6 +311,10 @@ void iv_world_name(const volatile void *at, char *text, size_t room)
 		NAMED(world.pool.used_bytes),
 		NAMED(world.agents),
 		NAMED(world.agent),
+		NAMED(log),
+		NAMED(log_memory),
+		NAMED(ctx.dirty),
+		NAMED(ctx.vmid),
 		NAMED(woken),
 		NAMED(slots_gone),
 		NAMED(agent),

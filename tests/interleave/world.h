@@ -3,8 +3,8 @@
 #ifndef TESTS_INTERLEAVE_WORLD_H
 #define TESTS_INTERLEAVE_WORLD_H
 
-#include <pt/fault.h>
-#include <pt/txn.h>
+#include <pt/dirty.h>
+#include <pt/upkeep.h>
 
 #include "iv.h"
 
@@ -14,6 +14,7 @@
 #define IV_OPS	     2 /* in one agent's script */
 #define IV_TRACKED   8 /* pages that the TLB remembers */
 #define IV_SLOTS_MAX 4
+#define IV_LOG_PAGES 64 /* that the dirty log covers, from IPA 0 on */
 
 struct iv_slots {
 	struct pt_slots head;
@@ -26,7 +27,9 @@ enum iv_op_kind {
 	IV_OP_POINT,	   /* the item as a point operation, and as a range if it is none */
 	IV_OP_RANGE,	   /* the item as a transaction */
 	IV_OP_SLOT_DELETE, /* unmaps the slot at ipa and publishes a table without it */
-	IV_OP_ACCESS,	   /* a vCPU: TLB, walk, use, or fault */
+	IV_OP_ACCESS,	   /* a vCPU: walk, hardware updates, use; or fault */
+	IV_OP_UPKEEP,	   /* `upkeep` over the range; AGE clears */
+	IV_OP_DIRTY,	   /* `dirty` over the range; GET clears */
 };
 
 struct iv_op {
@@ -35,6 +38,8 @@ struct iv_op {
 	uint64_t ipa, size, pa;
 	uint32_t prot, flags;
 	uint8_t access;
+	uint8_t upkeep;	 /* enum pt_upkeep_kind */
+	uint8_t dirty;	 /* enum pt_dirty_kind */
 	uint32_t budget; /* of a step; 0: plenty */
 };
 
@@ -62,6 +67,9 @@ struct iv_world {
 	_Atomic uint64_t slots_gone;	      /* the first has been freed */
 	_Atomic uint32_t woken[IV_FIBRES];
 	uint32_t outcome[IV_FIBRES][IV_OPS];
+	struct pt_dirty_log log;
+	uint64_t log_memory[2];
+	uint64_t told[IV_FIBRES][IV_OPS]; /* by GET: a bit a page */
 	struct {
 		bool active;
 		uint32_t stale_by;
@@ -69,6 +77,10 @@ struct iv_world {
 	} in_flight[IV_FIBRES];
 	uint64_t freed[(IV_PAGES + 63) / 64]; /* pages given back and not taken since */
 };
+
+/* cases.c */
+extern const struct iv_case iv_cases[];
+extern const unsigned iv_case_count;
 
 extern struct iv_world iv_w;
 extern unsigned char iv_tables[IV_PAGES << PT_POOL_UNIT_SHIFT];
@@ -106,12 +118,14 @@ uint64_t iv_world_hash(void);
 struct iv_leaf {
 	uint64_t base, pa, attrs; /* attrs: descriptor bits but the output address */
 	int level;
+	uint64_t *slot; /* where it stands */
 };
 struct iv_leaf iv_world_leaf(uint64_t ipa);
 /* PA of the table that the start level links for an address; 0: none. */
 uint64_t iv_world_table(uint64_t ipa);
 
 /* ops.c */
+enum pt_outcome iv_do_dirty(unsigned id, const struct iv_op *op, uint64_t *told);
 void iv_run_script(unsigned id);
 void iv_ops_name(const struct iv_op *op, char *text, size_t room);
 extern const struct iv_case *iv_case_now;

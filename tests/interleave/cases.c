@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The cases: a first state and what two or three agents do to it. */
+#include <stdlib.h>
+
+#include "world.h"
+
+#define MEMORY	 UINT64_C(0x40000000)
+#define PT_SZ_1M (PT_SZ_2M / 2)
+
+/* ---- first states ---- */
+
+static void slot(unsigned flags, unsigned backing_shift)
+{
+	iv_w.slots[0].head.count = 1;
+	iv_w.slots[0].slot[0] = (struct pt_slot){.ipa = 0,
+						 .size = 4 * PT_SZ_2M,
+						 .pa = MEMORY,
+						 .flags = flags,
+						 .backing_shift = (uint8_t)backing_shift};
+	pt_ctx_set_slots(&iv_w.ctx, &iv_w.slots[0].head);
+}
+
+static void map(uint64_t ipa, uint64_t size, uint64_t pa, uint32_t prot)
+{
+	struct pt_agent *self = &iv_w.agent[IV_NOBODY];
+	struct pt_item item = {.ctx = &iv_w.ctx,
+			       .ipa = {ipa},
+			       .size = size,
+			       .pa = {pa},
+			       .prot = prot,
+			       .kind = PT_ITEM_MAP};
+	struct pt_txn txn;
+	enum pt_outcome o;
+
+	pt_txn_init(&txn, &item, 1, 0, false, NULL);
+	do {
+		pt_section_begin(self);
+		o = pt_txn_step(&txn, self, 1000);
+		pt_section_end(self);
+	} while (o == PT_MORE);
+	if (o != PT_OK)
+		abort();
+}
+
+static void empty(void)
+{
+	slot(0, 12);
+}
+
+static void empty_large(void)
+{
+	slot(0, 21);
+}
+
+static void two_pages(void)
+{
+	slot(0, 12);
+	map(0, 0x2000, MEMORY, PT_PROT_RW);
+}
+
+static void two_pages_read_only(void)
+{
+	slot(0, 12);
+	map(0, 0x2000, MEMORY, PT_PROT_R);
+}
+
+/* What dirty logging or ageing left behind. */
+static void run(struct iv_op op)
+{
+	uint64_t told = 0;
+
+	if (iv_do_dirty(IV_NOBODY, &op, &told) != PT_OK)
+		abort();
+}
+
+#define LOG_START                                                                                  \
+	{                                                                                          \
+		.kind = IV_OP_DIRTY, .dirty = PT_DIRTY_START, .size = IV_LOG_PAGES << 12           \
+	}
+#define HARVEST                                                                                    \
+	{                                                                                          \
+		.kind = IV_OP_DIRTY, .dirty = PT_DIRTY_GET, .size = IV_LOG_PAGES << 12             \
+	}
+#define LOG_STOP                                                                                   \
+	{                                                                                          \
+		.kind = IV_OP_DIRTY, .dirty = PT_DIRTY_STOP                                        \
+	}
+
+static void two_pages_logged(void)
+{
+	two_pages();
+	run((struct iv_op)LOG_START);
+}
+
+static void dirty_page(void)
+{
+	struct pt_fault fault = {.access = PT_ACCESS_WRITE, .type = PT_FAULT_PERMISSION};
+	struct pt_agent *self = &iv_w.agent[IV_NOBODY];
+	struct pt_fault_result result;
+
+	two_pages_logged();
+	pt_section_begin(self);
+	if (pt_fault_handle(self, &iv_w.ctx, &fault, &result) != PT_RELAXED)
+		abort();
+	pt_section_end(self);
+}
+
+static void block(void)
+{
+	slot(0, 21);
+	map(0, PT_SZ_2M, MEMORY, PT_PROT_RW);
+}
+
+static void block_logged(void)
+{
+	block();
+	run((struct iv_op)LOG_START);
+}
+
+/* A table that nothing is mapped in any more. */
+static void empty_table(void)
+{
+	struct pt_agent *self = &iv_w.agent[IV_NOBODY];
+	struct pt_item item = {.ctx = &iv_w.ctx, .size = 0x1000, .kind = PT_ITEM_UNMAP};
+	struct pt_effects effects = {0};
+
+	slot(0, 12);
+	map(0, 0x1000, MEMORY, PT_PROT_RW);
+	pt_section_begin(self);
+	if (pt_point(self, &item, &effects, NULL) != PT_UNMAPPED)
+		abort();
+	pt_section_end(self);
+}
+
+/* A table whose pages could be a block. */
+static void foldable(void)
+{
+	slot(0, 21);
+	for (unsigned i = 0; i < 2; i++)
+		map(i * PT_SZ_1M, PT_SZ_1M, MEMORY + i * PT_SZ_1M, PT_PROT_RW);
+}
+
+/* ---- operations ---- */
+
+#define READ(at)                                                                                   \
+	{                                                                                          \
+		.kind = IV_OP_FAULT, .ipa = (at), .access = PT_ACCESS_READ                         \
+	}
+#define WRITE(at)                                                                                  \
+	{                                                                                          \
+		.kind = IV_OP_FAULT, .ipa = (at), .access = PT_ACCESS_WRITE                        \
+	}
+#define EXEC(at)                                                                                   \
+	{                                                                                          \
+		.kind = IV_OP_FAULT, .ipa = (at), .access = PT_ACCESS_EXEC                         \
+	}
+#define TOUCH(at)                                                                                  \
+	{                                                                                          \
+		.kind = IV_OP_ACCESS, .ipa = (at), .access = PT_ACCESS_READ                        \
+	}
+#define ITEM(how, what, at, bytes, to, rights, how_map)                                            \
+	{                                                                                          \
+		.kind = (how), .item = (what), .ipa = (at), .size = (bytes), .pa = MEMORY + (to),  \
+		.prot = (rights), .flags = (how_map)                                               \
+	}
+#define PAGE_MAP(at, to, flags)	 ITEM(IV_OP_POINT, PT_ITEM_MAP, at, 0x1000, to, PT_PROT_RW, flags)
+#define PAGE_UNMAP(at)		 ITEM(IV_OP_POINT, PT_ITEM_UNMAP, at, 0x1000, 0, 0, 0)
+#define PAGE_PROTECT(at, rights) ITEM(IV_OP_POINT, PT_ITEM_PROTECT, at, 0x1000, 0, rights, 0)
+#define RANGE_MAP(at, bytes, to, flags)                                                            \
+	ITEM(IV_OP_RANGE, PT_ITEM_MAP, at, bytes, to, PT_PROT_RW, flags)
+#define RANGE_UNMAP(at, bytes)		 ITEM(IV_OP_RANGE, PT_ITEM_UNMAP, at, bytes, 0, 0, 0)
+#define RANGE_PROTECT(at, bytes, rights) ITEM(IV_OP_RANGE, PT_ITEM_PROTECT, at, bytes, 0, rights, 0)
+#define SLOT_DELETE                                                                                \
+	{                                                                                          \
+		.kind = IV_OP_SLOT_DELETE, .ipa = 0                                                \
+	}
+
+#define UPKEEP(what, at, bytes)                                                                    \
+	{                                                                                          \
+		.kind = IV_OP_UPKEEP, .upkeep = PT_UPKEEP_##what, .ipa = (at), .size = (bytes)     \
+	}
+#define POINT(what, at, rights)	       ITEM(IV_OP_POINT, PT_ITEM_##what, at, 0x1000, 0, rights, 0)
+#define RANGE(what, at, bytes, rights) ITEM(IV_OP_RANGE, PT_ITEM_##what, at, bytes, 0, rights, 0)
+#define STORE(at)                                                                                  \
+	{                                                                                          \
+		.kind = IV_OP_ACCESS, .ipa = (at), .access = PT_ACCESS_WRITE                       \
+	}
+#define HARDWARE .vtcr_flags = PT_VTCR_HA | PT_VTCR_HD
+
+#define AGE(bytes) UPKEEP(AGE, 0, bytes)
+#define SWEEP	   UPKEEP(SWEEP, 0, PT_SZ_2M)
+#define SPLIT	   UPKEEP(SPLIT, 0, 0x1000)
+#define COLLAPSE   UPKEEP(COLLAPSE, 0, PT_SZ_2M)
+#define PAGES	   .tracked = {0, 0x1000}
+#define TWO(a, b)  .script = {{a}, {b}}
+
+/* clang-format off */
+const struct iv_case iv_cases[] = {
+	/* faults, points and ranges */
+	{.name = "fault_and_fault", .prepare = empty, TWO(READ(0), WRITE(0))},
+	{.name = "fault_and_fault_of_the_next_page", .prepare = empty, TWO(READ(0), WRITE(0x1000)), PAGES},
+	{.name = "fault_and_range_unmap", .prepare = two_pages, TWO(READ(0), RANGE_UNMAP(0, 0x2000)), PAGES},
+	{.name = "fault_and_table_unmap", .prepare = two_pages, TWO(WRITE(0), RANGE_UNMAP(0, PT_SZ_2M)), PAGES},
+	{.name = "page_unmap_and_page_unmap", .prepare = two_pages, TWO(PAGE_UNMAP(0), PAGE_UNMAP(0))},
+	{.name = "fault_and_slot_delete", .prepare = empty, TWO(WRITE(0), SLOT_DELETE)},
+	{.name = "fault_on_a_mapped_page_and_slot_delete", .prepare = two_pages, TWO(WRITE(0x2000), SLOT_DELETE), PAGES},
+	{.name = "relax_and_protect", .prepare = two_pages_read_only, TWO(WRITE(0), PAGE_PROTECT(0, PT_PROT_R | PT_PROT_X))},
+	{.name = "relax_and_range_protect", .prepare = two_pages_read_only, TWO(WRITE(0), RANGE_PROTECT(0, 0x2000, PT_PROT_R)), PAGES},
+	{.name = "access_and_page_unmap", .prepare = two_pages, TWO(TOUCH(0), PAGE_UNMAP(0))},
+	{.name = "access_and_range_unmap", .prepare = two_pages, TWO(TOUCH(0), RANGE_UNMAP(0, 0x2000)), PAGES},
+	{.name = "page_map_and_range_map", .prepare = empty,
+	 TWO(PAGE_MAP(0x1000, 0x9000, PT_MAP_REPLACE), RANGE_MAP(0, 0x2000, 0, PT_MAP_REPLACE)), PAGES},
+	{.name = "range_map_and_range_unmap", .prepare = empty,
+	 TWO(RANGE_MAP(0, 0x3000, 0, 0), RANGE_UNMAP(0x1000, 0x1000)), PAGES},
+	{.name = "block_fault_and_page_unmap", .prepare = empty_large,
+	 TWO(READ(0x3000), PAGE_UNMAP(0x1000)), PAGES, .blocks_differ = true},
+	{.name = "relax_of_a_block_and_its_split", .prepare = block,
+	 TWO(EXEC(0x3000), RANGE_UNMAP(0x1000, 0x1000)), .tracked = {0, 0x1000, 0x3000}},
+	/* rights and age */
+	{.name = "relax_and_write_protect", .prepare = two_pages_read_only, TWO(WRITE(0), POINT(WRITE_PROTECT, 0, 0))},
+	{.name = "make_young_and_page_unmap", .prepare = two_pages, TWO(POINT(MAKE_YOUNG, 0, 0), PAGE_UNMAP(0))},
+	{.name = "make_young_and_age", .prepare = two_pages, TWO(POINT(MAKE_YOUNG, 0, 0), AGE(0x2000)), PAGES},
+	{.name = "fault_and_age", .prepare = two_pages, TWO(WRITE(0), AGE(0x2000)), PAGES},
+	{.name = "access_and_age", .prepare = two_pages, TWO(TOUCH(0), AGE(0x2000)), PAGES},
+	{.name = "hardware_access_and_age", .prepare = two_pages, HARDWARE, TWO(TOUCH(0), AGE(0x2000)), PAGES},
+	{.name = "range_relax_and_write_protect", .prepare = two_pages_read_only,
+	 TWO(RANGE(RELAX, 0, 0x2000, PT_PROT_RW), RANGE(WRITE_PROTECT, 0, 0x2000, 0)), PAGES},
+	/* sizes */
+	{.name = "fault_and_sweep", .prepare = empty_table, TWO(WRITE(0), SWEEP), PAGES},
+	{.name = "page_map_and_sweep", .prepare = empty_table, TWO(PAGE_MAP(0x1000, 0x9000, 0), SWEEP), PAGES},
+	{.name = "sweep_and_sweep", .prepare = empty_table, TWO(SWEEP, SWEEP)},
+	{.name = "fault_and_split", .prepare = block, TWO(EXEC(0x1000), SPLIT), PAGES},
+	{.name = "fault_and_split_at_level_1", .prepare = block, .attrs = PT_ATTR_BBM(1), TWO(EXEC(0x1000), SPLIT), PAGES},
+	{.name = "fault_and_split_at_level_2", .prepare = block, .attrs = PT_ATTR_BBM(2), TWO(EXEC(0x1000), SPLIT), PAGES},
+	{.name = "hardware_store_and_split_at_level_2", .prepare = block, .attrs = PT_ATTR_BBM(2), HARDWARE,
+	 TWO(STORE(0x1000), SPLIT), PAGES},
+	{.name = "page_unmap_and_collapse", .prepare = foldable, TWO(PAGE_UNMAP(0x1000), COLLAPSE), PAGES},
+	{.name = "fault_and_collapse", .prepare = foldable, TWO(EXEC(0x1000), COLLAPSE), PAGES},
+	{.name = "access_and_collapse", .prepare = foldable, TWO(TOUCH(0x1000), COLLAPSE), PAGES},
+	/* dirty logs: a store is a fault and then an access, which a harvest may come between */
+	{.name = "store_and_harvest", .prepare = two_pages_logged, .script = {{WRITE(0), STORE(0)}, {HARVEST}}, PAGES},
+	{.name = "store_and_harvest_of_a_dirty_page", .prepare = dirty_page, .script = {{WRITE(0), STORE(0)}, {HARVEST}}, PAGES},
+	{.name = "store_and_start_of_the_log", .prepare = two_pages, .script = {{WRITE(0), STORE(0)}, {LOG_START}}, PAGES},
+	{.name = "store_and_stop_of_the_log", .prepare = two_pages_logged, .script = {{WRITE(0), STORE(0)}, {LOG_STOP}}, PAGES},
+	{.name = "page_unmap_and_harvest", .prepare = dirty_page, TWO(PAGE_UNMAP(0), HARVEST), PAGES},
+	{.name = "page_unmap_and_write_fault", .prepare = two_pages_logged, TWO(PAGE_UNMAP(0), WRITE(0)), PAGES},
+	{.name = "block_split_by_two_faults", .prepare = block_logged, TWO(WRITE(0), WRITE(0x1000)), PAGES},
+	{.name = "block_split_by_a_fault_and_harvest", .prepare = block_logged, TWO(WRITE(0), HARVEST), PAGES},
+	{.name = "hardware_store_and_harvest", .prepare = two_pages_logged, HARDWARE, TWO(STORE(0), HARVEST), PAGES},
+	{.name = "hardware_store_and_page_unmap", .prepare = two_pages_logged, HARDWARE, TWO(STORE(0), PAGE_UNMAP(0)), PAGES},
+	{.name = "hardware_store_and_range_unmap", .prepare = two_pages_logged, HARDWARE,
+	 TWO(STORE(0), RANGE_UNMAP(0, 0x2000)), PAGES},
+	{.name = "hardware_store_and_write_protect", .prepare = two_pages_logged, HARDWARE,
+	 TWO(STORE(0), RANGE(WRITE_PROTECT, 0, 0x2000, 0)), PAGES},
+};
+/* clang-format on */
+const unsigned iv_case_count = sizeof(iv_cases) / sizeof(iv_cases[0]);
