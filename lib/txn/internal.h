@@ -130,6 +130,10 @@ enum pt_outcome pt__chain_build(struct pt_agent *agent, struct pt_ctx *ctx, uint
 				int to, pt_pte leaf, struct pt__chain *chain);
 void pt__chain_drop(struct pt_agent *agent, struct pt_ctx *ctx, struct pt__chain *chain);
 
+/* point.c: any point operation, as pt_point() but for its notes to the checker. */
+enum pt_outcome pt__point(struct pt_agent *agent, struct pt_item *item, struct pt_effects *effects,
+			  struct pt_error *err);
+
 /* point_rights.c: the kinds that pt__next() knows, as point operations; and one such change of the
  * leaf at `at`: its outcome, PT_RACED, or PT_MORE for a part of a block. */
 enum pt_outcome pt__point_rewrite(struct pt_item *item, struct pt_effects *effects,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Point operations: one entry, published by one compare-and-swap beside everything else. */
+/* Point operations: one entry, published by one compare-and-swap beside everything else. See also
+ * page_point.c. */
 #include "compare.h"
 #include "internal.h"
 
@@ -194,8 +195,8 @@ PT__INLINE enum pt_outcome point(const struct point *p, unsigned gs)
 	}
 }
 
-PT__INLINE enum pt_outcome admit_and_run(struct pt_agent *agent, struct pt_item *item,
-					 struct pt_effects *effects, struct pt_error *err)
+enum pt_outcome pt__point(struct pt_agent *agent, struct pt_item *item, struct pt_effects *effects,
+			  struct pt_error *err)
 {
 	struct pt_ctx *ctx = item->ctx;
 	struct point p = {agent, item, effects, err, ctx};
@@ -208,16 +209,5 @@ PT__INLINE enum pt_outcome admit_and_run(struct pt_agent *agent, struct pt_item 
 		return outcome == PT_PARKED ? outcome : fail(&p, outcome, PT_TTL_UNKNOWN);
 	outcome = PT__BY_GRANULE(&ctx->geo, point(&p, 12), point(&p, 14), point(&p, 16));
 	item->outcome = outcome;
-	return outcome;
-}
-
-enum pt_outcome pt_point(struct pt_agent *agent, struct pt_item *item, struct pt_effects *effects,
-			 struct pt_error *err)
-{
-	enum pt_outcome outcome;
-
-	pt_port_note(PT_EVENT_OP_BEGIN, PT_OP_POINT, item, item->ctx, item->ipa.v, item->size);
-	outcome = admit_and_run(agent, item, effects, err);
-	pt_port_note(PT_EVENT_OP_END, PT_OP_POINT, item, item->ctx, outcome, 0);
 	return outcome;
 }
