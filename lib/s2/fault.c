@@ -161,12 +161,6 @@ PT__INLINE enum pt_outcome install(const struct fault *f, const struct pt__at *a
 	return PT_MAPPED;
 }
 
-/* Has an entry that a compare-and-swap missed been changed by the hardware alone? */
-PT__INLINE bool only_hardware(pt_pte was, pt_pte is)
-{
-	return !((was ^ is) & ~(PT_PTE_AF | (was & PT_PTE_DBM ? PT_PTE_S2AP_W : 0)));
-}
-
 /*
  * A block in a logged range becomes a table of the same leaves, clean: the write then makes one
  * page dirty. PT_OK: descend again.
@@ -246,7 +240,7 @@ PT__INLINE enum pt_outcome relax(const struct fault *f, const struct pt__at *at,
 	if (new != old && pt__admit(ctx, lo, hi) != PT_OK)
 		outcome = PT_RACED;
 	else if (new != old && !pt_pte_cas(at->slot, &old, new))
-		outcome = only_hardware(at->entry, old) ? PT_OK : PT_RACED;
+		outcome = pt__hw_only(at->entry, old) ? PT_OK : PT_RACED;
 	/* Also for those who had the right already or lost the race: the vCPU's own entry is stale.
 	 */
 	pt__tlbi_local(ctx, f->in->vcpu, f->in->ipa.v, at->level);
@@ -291,6 +285,24 @@ PT__INLINE enum pt_outcome refusal_of(const struct fault *f)
 	return PT_OK;
 }
 
+/*
+ * A page below a table that could be a block: since its log has stopped, or for it was mapped by
+ * pages. Asked only where the slot allows a block.
+ */
+PT__INLINE void advise(const struct fault *f)
+{
+	const struct pt_geometry *g = &f->ctx->geo;
+	struct pt_fault_result *out = f->out;
+	unsigned shift = pt_level_shift(g, out->level - 1);
+
+	if (PT__LIKELY(!f->slot || f->slot->backing_shift < shift) ||
+	    !pt__could_fold(f->ctx, f->in->ipa.v, out->level - 1))
+		return;
+	out->todo = (struct pt_fault_todo){PT_TODO_COLLAPSE,
+					   pt_ipa(f->in->ipa.v & ~((UINT64_C(1) << shift) - 1)),
+					   UINT64_C(1) << shift};
+}
+
 enum pt_outcome pt__fault_handle(struct pt_agent *agent, struct pt_ctx *ctx,
 				 const struct pt_fault *fault, struct pt_fault_result *result)
 {
@@ -308,5 +320,8 @@ enum pt_outcome pt__fault_handle(struct pt_agent *agent, struct pt_ctx *ctx,
 	f.slot = pt__slot_find(pt_ctx_slots(ctx), fault->ipa.v);
 	f.logs = pt__logs(ctx);
 	f.refusal = refusal_of(&f);
-	return PT__BY_GRANULE(&ctx->geo, handle(&f, 12), handle(&f, 14), handle(&f, 16));
+	outcome = PT__BY_GRANULE(&ctx->geo, handle(&f, 12), handle(&f, 14), handle(&f, 16));
+	if ((outcome == PT_MAPPED || outcome == PT_RELAXED) && result->level > ctx->geo.start_level)
+		advise(&f);
+	return outcome;
 }

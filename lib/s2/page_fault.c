@@ -83,6 +83,7 @@ PT__INLINE enum pt_outcome handle(struct pt_ctx *ctx, const struct pt_fault *in,
 	pt__descend_in(ctx, in->ipa.v, PT_LEVEL_LAST, gs, false, &at);
 	from = pt__slot_find(slots, in->ipa.v);
 	if (PT__UNLIKELY(at.level != PT_LEVEL_LAST || !from ||
+			 from->backing_shift > gs || /* a table where a block could be */
 			 from->flags & (PT_SLOT_READ_ONLY | PT_SLOT_LOG_DIRTY)))
 		return PT_MORE;
 	page = (in->ipa.v & ~((UINT64_C(1) << gs) - 1)) - from->ipa + from->pa;

@@ -15,7 +15,9 @@ uint64_t pt__clear_run(struct pt_txn *txn, const struct pt__range *r, const stru
 			continue;
 		if (pt_pte_is_table(e, at->level))
 			break;
-		pt__take_out(r->ctx, at->slot + n, e, value);
+		pt__was_dirty(r->ctx, pt__take_out(r->ctx, at->slot + n, e, value),
+			      txn->cursor + (n << at->shift),
+			      txn->cursor + ((n + 1) << at->shift) - 1);
 		if (!pt_pte_valid(e))
 			continue;
 		if (!(*removed)++)
@@ -29,12 +31,13 @@ uint64_t pt__clear_run(struct pt_txn *txn, const struct pt__range *r, const stru
 	return n;
 }
 
-/* Down to an entry that is no table, or to a table that the item covers as a whole. */
+/* Down to an entry that is no table, or to a table that the item covers as a whole. (One that holds
+ * dirt is emptied, and left to the sweep.) */
 static void descend(const struct pt_txn *txn, const struct pt__range *r, struct pt__at *at)
 {
 	for (int level = r->ctx->geo.start_level;; level++) {
 		pt__descend(r->ctx, txn->cursor, level, r->gs, at);
-		if (!pt_pte_is_table(at->entry, at->level) || pt__whole(r, txn->cursor, level))
+		if (!pt_pte_is_table(at->entry, at->level) || pt__goes_whole(txn, r, level))
 			return;
 	}
 }

@@ -49,6 +49,8 @@ static void add_table(struct pt_txn *txn, const struct pt__range *r, const struc
 	txn->effects.tables_added++;
 	txn->effects.leaves_written += n;
 	if (n)
+		pt__dirtied(r->ctx, txn->cursor, txn->cursor + (n << pt__shift(r, level)) - 1);
+	if (n)
 		pt__advance(txn, r, level, n, left);
 	--*left;
 }
@@ -63,6 +65,7 @@ static void fill_live(struct pt_txn *txn, const struct pt__range *r, const struc
 		n++;
 	pt__clean_for(r->ctx, r->item->prot, txn->cursor + r->delta, n << at->shift);
 	fill(r, at->slot, txn->cursor, n, at->level, true);
+	pt__dirtied(r->ctx, txn->cursor, txn->cursor + (n << at->shift) - 1);
 	txn->effects.leaves_written += n;
 	pt__advance(txn, r, at->level, n, left);
 }
@@ -92,6 +95,7 @@ static void replace_run(struct pt_txn *txn, const struct pt__range *r, const str
 	pt__clean_for(r->ctx, r->item->prot, txn->cursor + r->delta, n * size);
 	for (uint64_t i = 0; i < n; i++)
 		pt_pte_store_release(at->slot + i, pt__want(r, txn->cursor + i * size, at->level));
+	pt__dirtied(r->ctx, txn->cursor, txn->cursor + n * size - 1);
 	txn->effects.leaves_removed += n;
 	txn->effects.leaves_written += n;
 	pt__advance(txn, r, at->level, n, left);
@@ -107,6 +111,7 @@ static void set_rights(struct pt_txn *txn, const struct pt__range *r, const stru
 		pt_port_icache_inval_pou(r->ctx->machine->port, pt_pa(txn->cursor + r->delta),
 					 UINT64_C(1) << at->shift);
 	pt__rewrite(r, at->slot, &old, PT_ITEM_PROTECT, &new);
+	pt__was_changed(r->ctx, old, new, txn->cursor, txn->cursor | pt__mask(r, at->level));
 	if (pt__tightens(old, new))
 		pt_ledger_add(&txn->ledger, txn->cursor,
 			      txn->cursor + (UINT64_C(1) << at->shift) - 1, at->level, false);
@@ -151,6 +156,7 @@ static void replace_table(struct pt_txn *txn, const struct pt__range *r, const s
 	pt__flush(txn);
 	pt__clean_for(r->ctx, r->item->prot, txn->cursor + r->delta, last - txn->cursor + 1);
 	pt_pte_store_release(at->slot, pt__want(r, txn->cursor, at->level));
+	pt__dirtied(r->ctx, txn->cursor, last);
 	pt__unlink(txn, r, at->entry, at->level + 1, false);
 	txn->effects.leaves_written++;
 	pt__advance(txn, r, at->level, 1, left);

@@ -8,8 +8,8 @@ struct tally {
 };
 
 /*
- * Pages of a context without hardware updates, and no right to execute added: every entry is
- * written, changed or not, so that the loop has no branch but its own.
+ * Pages of a context without hardware updates or dirty logs, and no right to execute added: every
+ * entry is written, changed or not, so that the loop has no branch but its own.
  */
 PT__INLINE void run_plain(struct tally *t, pt_pte *slot, uint64_t most, uint32_t kind,
 			  pt_pte rights)
@@ -49,12 +49,13 @@ static void run_pages(struct tally *t, const struct pt__range *r, const struct p
 
 /* Any level, any context; ends at a table. Writes only what changes. */
 static void run_any(struct tally *t, const struct pt__range *r, const struct pt__at *at,
-		    uint64_t most)
+		    uint64_t from, uint64_t most)
 {
 	uint32_t kind = r->item->kind;
 
 	for (; t->n < most; t->n++) {
 		pt_pte *slot = at->slot + t->n, e = pt_pte_load(slot), new;
+		uint64_t base = (from & ~((UINT64_C(1) << at->shift) - 1)) + (t->n << at->shift);
 
 		if (!pt_pte_valid(e)) {
 			t->holes++;
@@ -70,6 +71,7 @@ static void run_any(struct tally *t, const struct pt__range *r, const struct pt_
 						 pt_pa(pt__oa(&r->ctx->geo, e, r->gs)),
 						 UINT64_C(1) << at->shift);
 		pt__rewrite(r, slot, &e, kind, &new);
+		pt__was_changed(r->ctx, e, new, base, base | ((UINT64_C(1) << at->shift) - 1));
 		t->written++;
 		if (!pt__tightens(e, new))
 			continue;
@@ -106,15 +108,15 @@ static void cut(struct pt_txn *txn, const struct pt__range *r, const struct pt__
 		pt__split(txn, r, at);
 		--*left;
 	} else {
-		run_any(&one, r, at, 1);
+		run_any(&one, r, at, from, 1);
 		settle(txn, r, at, &one, left);
 	}
 }
 
 void pt__commit_rewrite(struct pt_txn *txn, const struct pt__range *r, int64_t *left)
 {
-	bool plain =
-		!(r->ctx->vtcr_flags & (PT_VTCR_HA | PT_VTCR_HD)) && !(r->item->prot & PT_PROT_X);
+	bool plain = !(r->ctx->vtcr_flags & (PT_VTCR_HA | PT_VTCR_HD)) &&
+		     !(r->item->prot & PT_PROT_X) && !pt__logs(r->ctx);
 	struct tally t = {0};
 	struct pt__at at;
 	uint64_t most;
@@ -128,6 +130,6 @@ void pt__commit_rewrite(struct pt_txn *txn, const struct pt__range *r, int64_t *
 	if (plain && at.level == PT_LEVEL_LAST)
 		run_pages(&t, r, &at, most);
 	else
-		run_any(&t, r, &at, most);
+		run_any(&t, r, &at, txn->cursor, most);
 	settle(txn, r, &at, &t, left);
 }

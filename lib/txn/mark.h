@@ -17,44 +17,42 @@ PT__INLINE struct pt_dirty_log *pt__logs(const struct pt_ctx *ctx)
 	return atomic_load_explicit(&ctx->dirty, memory_order_acquire);
 }
 
-/* D1: a software store or compare-and-swap has just made [lo, hi] writable. */
-PT__INLINE void pt__now_writable(const struct pt_ctx *ctx, uint64_t lo, uint64_t hi)
+/* What stands at [lo, hi] is new, or a software store or compare-and-swap has just made it writable
+ * (D1). */
+PT__INLINE void pt__dirtied(const struct pt_ctx *ctx, uint64_t lo, uint64_t hi)
 {
 	if (PT__UNLIKELY(pt__logs(ctx)))
 		pt__mark(ctx, lo, hi, NULL);
 }
 
-/* D3: leaf `old` of [lo, hi] has just been overwritten, or read for the last time. */
+/* Leaf `old` of [lo, hi] has just been taken out: what the hardware noted there goes on (D3). */
 PT__INLINE void pt__was_dirty(const struct pt_ctx *ctx, pt_pte old, uint64_t lo, uint64_t hi)
 {
 	const pt_pte dirty = PT_PTE_VALID | PT_PTE_DBM | PT_PTE_S2AP_W;
 
 	if (PT__UNLIKELY((old & dirty) == dirty))
-		pt__now_writable(ctx, lo, hi);
+		pt__dirtied(ctx, lo, hi);
 }
 
-/* Does the hardware note accesses (VTCR_EL2.HA) and writes (HD) in the leaves of this context? */
+/* Leaf `old` of [lo, hi] has just become leaf `new` in its place: D1 and D3. */
+PT__INLINE void pt__was_changed(const struct pt_ctx *ctx, pt_pte old, pt_pte new, uint64_t lo,
+				uint64_t hi)
+{
+	if ((old ^ new) & PT_PTE_S2AP_W && (new &PT_PTE_S2AP_W || old &PT_PTE_DBM))
+		pt__dirtied(ctx, lo, hi);
+}
+
+/* Does the hardware note writes in the leaves of this context (VTCR_EL2.HA and HD)? */
 PT__INLINE bool pt__hw_dirty(const struct pt_ctx *ctx)
 {
 	return (ctx->vtcr_flags & (PT_VTCR_HA | PT_VTCR_HD)) == (PT_VTCR_HA | PT_VTCR_HD);
 }
 
-/*
- * Overwrites a leaf under a drained claim; returns what was there. The hardware may make a
- * writable-clean leaf dirty until the last moment, so that one is swapped (W9); any other is
- * stored. A dirty one feeds the logs.
- */
-PT__INLINE pt_pte pt__overwrite(const struct pt_ctx *ctx, pt_pte *slot, pt_pte old, pt_pte new,
-				uint64_t lo, uint64_t hi)
+/* Do leaves in [lo, hi] hold dirty state that a log has not seen? Then they are taken out one by
+ * one. */
+PT__INLINE bool pt__holds_dirt(const struct pt_ctx *ctx, uint64_t lo, uint64_t hi)
 {
-	if (PT__LIKELY((old & (PT_PTE_VALID | PT_PTE_DBM)) != (PT_PTE_VALID | PT_PTE_DBM))) {
-		pt_pte_store(slot, new);
-		return old;
-	}
-	while (!pt_pte_cas(slot, &old, new))
-		continue;
-	pt__was_dirty(ctx, old, lo, hi);
-	return old;
+	return PT__UNLIKELY(pt__hw_dirty(ctx)) && pt__meets_log(pt__logs(ctx), lo, hi);
 }
 
 #endif

@@ -86,7 +86,7 @@ static enum pt_outcome plan_every(struct pt_txn *txn, const struct pt__range *r,
 	pt__descend(r->ctx, txn->cursor, PT_LEVEL_LAST, r->gs, &at);
 	*left -= pt__descent(r, &at);
 	for (level = r->ctx->geo.start_level; unmap && level < at.level; level++)
-		txn->effects.tables_freed += pt__whole(r, txn->cursor, level);
+		txn->effects.tables_freed += pt__goes_whole(txn, r, level);
 	if (!pt_pte_valid(at.entry)) {
 		uint64_t from = txn->cursor;
 

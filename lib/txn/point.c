@@ -53,6 +53,14 @@ PT__INLINE pt_pte wanted(const struct point *p, pt_pte attrs, unsigned shift)
 	return attrs | pt__oa_pte(&p->ctx->geo, p->item->pa.v - offset);
 }
 
+/* The item's leaf is in its place. */
+PT__INLINE enum pt_outcome written(const struct point *p)
+{
+	pt__dirtied(p->ctx, p->item->ipa.v, p->item->ipa.v + p->item->size - 1);
+	p->effects->leaves_written++;
+	return PT_MAPPED;
+}
+
 static __attribute__((noinline)) enum pt_outcome
 map_with_tables(const struct point *p, const struct pt__at *at, int level, pt_pte leaf)
 {
@@ -70,8 +78,7 @@ map_with_tables(const struct point *p, const struct pt__at *at, int level, pt_pt
 		return PT_RACED;
 	}
 	p->effects->tables_added += count;
-	p->effects->leaves_written++;
-	return PT_MAPPED;
+	return written(p);
 }
 
 /* Break-before-make of one entry (kvm-stage2.md 2.5): the marker keeps everybody else off between
@@ -89,8 +96,7 @@ static __attribute__((noinline)) enum pt_outcome replace_leaf(const struct point
 	}
 	pt__clean_for(p->ctx, p->item->prot, p->item->pa.v, p->item->size);
 	pt_pte_store_release(at->slot, leaf);
-	p->effects->leaves_written++;
-	return PT_MAPPED;
+	return written(p);
 }
 
 /* A map that meets a valid leaf, at its own level or above. */
@@ -146,8 +152,7 @@ PT__INLINE enum pt_outcome map(const struct point *p, unsigned gs)
 		return map_with_tables(p, &at, level, leaf);
 	if (!pt_pte_cas(at.slot, &old, leaf))
 		return PT_RACED;
-	p->effects->leaves_written++;
-	return PT_MAPPED;
+	return written(p);
 }
 
 PT__INLINE enum pt_outcome hole(const struct point *p, unsigned gs)
@@ -180,6 +185,7 @@ PT__INLINE enum pt_outcome unmap(const struct point *p, unsigned gs)
 		return PT_RACED;
 	p->effects->tlbis += pt__tlbi_leaf(p->ctx, p->item->ipa.v, level);
 	pt_pte_store_release(at.slot, 0);
+	pt__was_dirty(p->ctx, at.entry, p->item->ipa.v, p->item->ipa.v + p->item->size - 1);
 	p->effects->leaves_removed++;
 	return PT_UNMAPPED;
 }

@@ -20,7 +20,10 @@ static bool covers(const struct pt_item *item, const struct pt__at *at)
 static enum pt_outcome done(const struct pt_item *item, uint32_t kind, pt_pte old, pt_pte new,
 			    const struct pt__at *at, struct pt_effects *effects)
 {
+	uint64_t mask = (UINT64_C(1) << at->shift) - 1;
+
 	effects->leaves_written++;
+	pt__was_changed(item->ctx, old, new, item->ipa.v & ~mask, item->ipa.v | mask);
 	if (kind == PT_ITEM_MAKE_YOUNG)
 		return PT_MADE_YOUNG;
 	if (!pt__tightens(old, new))

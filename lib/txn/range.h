@@ -158,6 +158,14 @@ PT__INLINE bool pt__in_claim(const struct pt_txn *txn, const struct pt__range *r
 	return base >= txn->claim.lo && (base | pt__mask(r, level)) <= txn->claim.hi;
 }
 
+/* Does UNMAP take the table below the entry of `level` at the cursor out as a whole? */
+PT__INLINE bool pt__goes_whole(const struct pt_txn *txn, const struct pt__range *r, int level)
+{
+	return pt__whole(r, txn->cursor, level) &&
+	       (txn->teardown ||
+		!pt__holds_dirt(r->ctx, txn->cursor, txn->cursor | pt__mask(r, level)));
+}
+
 /* plan.c: prepares up to *left visits. PT_OK: all items; PT_MORE; PT_PARKED: the claim is too
  * narrow; or an error in txn->error. */
 enum pt_outcome pt__plan(struct pt_txn *txn, int64_t *left);

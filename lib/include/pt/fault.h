@@ -16,11 +16,25 @@ struct pt_fault {
 	bool s1ptw;	   /* on a stage-1 table walk: a write is the walker's AF or dirty update */
 };
 
+/* A range operation that would help and that a fault, which changes one entry, cannot do. */
+enum pt_fault_todo_kind {
+	PT_TODO_NONE,
+	PT_TODO_COLLAPSE, /* the table around the page could be a block again, as it can once
+			     logging has stopped: PT_UPKEEP_COLLAPSE over the range */
+};
+
+struct pt_fault_todo {
+	uint32_t kind;
+	struct pt_ipa ipa;
+	uint64_t size;
+};
+
 struct pt_fault_result {
 	int8_t level;	 /* of the leaf that now maps ipa, or the level the walk reached */
 	uint32_t prot;	 /* of that leaf */
 	struct pt_pa pa; /* of the byte at ipa, if mapped */
 	uint32_t tables_added;
+	struct pt_fault_todo todo; /* a hint: the fault is done without */
 };
 
 /* clang-format off */
