@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Four agents on one context: faults, accesses, point operations and ranges at random; for TSan and
- * ASan too. */
+/* Four agents on one context: faults, accesses, point operations, ranges and upkeep at random; for
+ * TSan and ASan too. */
 #include <pthread.h>
 #include <sched.h>
 
-#include "core.h"
+#include <pt/upkeep.h>
+
+#include "table_ages.h"
 
 #define THREADS 4
 #define ROUNDS	4000
@@ -23,6 +25,7 @@ struct worker {
 	_Atomic unsigned woken;
 	unsigned wanted;
 	struct pt_txn txn;
+	struct pt_upkeep upkeep;
 	struct pt_effects effects;
 	uint64_t installed, parked;
 	pthread_t thread;
@@ -33,7 +36,8 @@ static struct worker workers[THREADS];
 static void wake(struct pt_waiter *waiter)
 {
 	for (unsigned i = 0; i < THREADS; i++)
-		if (waiter == &workers[i].waiter || waiter == &workers[i].txn.claim.waiter)
+		if (waiter == &workers[i].waiter || waiter == &workers[i].txn.claim.waiter ||
+		    waiter == &workers[i].upkeep.claim.waiter)
 			atomic_fetch_add(&workers[i].woken, 1);
 }
 
@@ -101,16 +105,34 @@ static void do_access(struct worker *w)
 		assert_int_equal(a.ipa.v + OFFSET, a.pa.v);
 }
 
+/* Any kind but ANNOTATE, after which a fault is an error. */
+static uint32_t random_kind(struct worker *w)
+{
+	static const uint32_t kinds[] = {PT_ITEM_MAP,	 PT_ITEM_UNMAP,		PT_ITEM_PROTECT,
+					 PT_ITEM_RELAX,	 PT_ITEM_WRITE_PROTECT, PT_ITEM_MAKE_YOUNG,
+					 PT_ITEM_FLUSH,	 PT_ITEM_MAP,		PT_ITEM_UNMAP,
+					 PT_ITEM_PROTECT};
+
+	return kinds[below(w, sizeof(kinds) / sizeof(kinds[0]))];
+}
+
+static uint32_t random_prot(struct worker *w, uint32_t kind)
+{
+	if (kind != PT_ITEM_MAP && kind != PT_ITEM_PROTECT && kind != PT_ITEM_RELAX)
+		return 0;
+	return below(w, 2) ? PT_PROT_R : PT_PROT_RW;
+}
+
 static void do_point(struct worker *w)
 {
-	struct pt_item item = {.ctx = &w->c->ctx, .kind = 1 + (uint32_t)below(w, 3)};
+	struct pt_item item = {.ctx = &w->c->ctx, .kind = random_kind(w)};
 	struct pt_grace grace;
 	enum pt_outcome outcome;
 
 	item.ipa.v = random_page(w);
 	item.size = w->page;
 	item.pa.v = item.ipa.v + OFFSET;
-	item.prot = item.kind == PT_ITEM_UNMAP ? 0 : below(w, 2) ? PT_PROT_R : PT_PROT_RW;
+	item.prot = random_prot(w, item.kind);
 	if (!below(w, 4)) {
 		item.ipa.v &= ~(w->block - 1);
 		item.pa.v = item.ipa.v + OFFSET;
@@ -168,16 +190,14 @@ static void do_range(struct worker *w)
 
 	while (n < 1 + below(w, 2) && from < pages) {
 		uint64_t at = from + below(w, pages - from), size = 1 + below(w, pages - at);
-		uint32_t kind = 1 + (uint32_t)below(w, 3);
+		uint32_t kind = random_kind(w);
 
 		items[n++] =
 			(struct pt_item){.ctx = &w->c->ctx,
 					 .ipa = {w->base + at * w->page},
 					 .size = size * w->page,
 					 .pa = {w->base + at * w->page + OFFSET},
-					 .prot = kind == PT_ITEM_UNMAP ? 0
-						 : below(w, 2)	       ? PT_PROT_R
-								       : PT_PROT_RW,
+					 .prot = random_prot(w, kind),
 					 .kind = kind,
 					 .flags = kind == PT_ITEM_MAP ? (uint32_t)below(w, 4) : 0};
 		from = at + size;
@@ -185,12 +205,38 @@ static void do_range(struct worker *w)
 	run_txn(w, items, n);
 }
 
+static void do_upkeep(struct worker *w)
+{
+	uint64_t pages = w->blocks * w->block / w->page, at = below(w, pages);
+	struct pt_upkeep_args args = {.ctx = &w->c->ctx,
+				      .kind = PT_UPKEEP_AGE + (uint32_t)below(w, 4),
+				      .ipa = {w->base + at * w->page},
+				      .size = (1 + below(w, pages - at)) * w->page};
+	enum pt_outcome outcome;
+
+	args.clear = args.kind == PT_UPKEEP_AGE && below(w, 2);
+	args.level = args.kind == PT_UPKEEP_SPLIT ? PT_LEVEL_LAST : 0;
+	ASSERT_OUTCOME(PT_OK, pt_upkeep_init(&w->upkeep, &args, wake));
+	do {
+		pt_section_begin(&w->agent);
+		outcome = pt_upkeep_step(&w->upkeep, &w->agent, 100 + (uint32_t)below(w, 3000));
+		pt_section_end(&w->agent);
+		if (outcome == PT_PARKED)
+			await_wake(w);
+		else if (outcome == PT_MORE)
+			sched_yield();
+	} while (outcome == PT_MORE || outcome == PT_PARKED);
+	ASSERT_OUTCOME(PT_OK, outcome);
+	w->effects.tables_added += w->upkeep.effects.tables_added;
+	w->effects.tables_freed += w->upkeep.effects.tables_freed;
+}
+
 static void *work(void *arg)
 {
 	struct worker *w = arg;
 
 	for (unsigned i = 0; i < ROUNDS; i++) {
-		switch (below(w, 8)) {
+		switch (below(w, 9)) {
 		case 0:
 		case 1:
 		case 2: do_fault(w); break;
@@ -198,6 +244,7 @@ static void *work(void *arg)
 		case 4:
 		case 5:
 		case 6: do_point(w); break;
+		case 7: do_upkeep(w); break;
 		default: do_range(w); break;
 		}
 		pt_reclaim(&w->agent);
@@ -277,6 +324,7 @@ static void four_agents(const struct shape *shape, uint64_t seed)
 					  .pa = workers[0].base + OFFSET,
 					  .backing_shift = 40};
 	pt_ctx_set_slots(&c.ctx, slots);
+	ages_begin(&c);
 	for (unsigned i = 0; i < THREADS; i++)
 		assert_int_equal(0, pthread_create(&workers[i].thread, NULL, work, &workers[i]));
 	for (unsigned i = 0; i < THREADS; i++)
@@ -286,6 +334,7 @@ static void four_agents(const struct shape *shape, uint64_t seed)
 			continue;
 		pt_agent_leave(&workers[i].agent);
 	}
+	ages_end();
 	check_at_rest(&c);
 	core_close(&c);
 	pt_host_ram_destroy(&ram);
