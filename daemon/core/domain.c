@@ -118,6 +118,7 @@ struct domain_loop *domain_loop_enter(struct domain *domain, uint32_t index)
 
 void domain_loop_leave(struct domain_loop *loop)
 {
+	fold_end(loop);
 	/* Two groups of retired pages; what other loops still hold back goes with the domain. */
 	if (pt_reclaim(&loop->agent))
 		pt_reclaim(&loop->agent);
@@ -152,6 +153,11 @@ bool domain_section_end(struct domain_loop *loop)
 		atomic_store_explicit(&loop->waits, waits, memory_order_relaxed);
 	pt_rcu_quiescent();
 	return waits;
+}
+
+bool domain_idle_work(struct domain_loop *loop, bool idle)
+{
+	return fold_step(loop, idle);
 }
 
 struct domain_graces domain_loop_graces(const struct domain_loop *loop)

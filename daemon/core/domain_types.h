@@ -12,6 +12,7 @@
 
 #include "domain.h"
 #include "domain_failpoints.h"
+#include "domain_fold.h"
 #include "domain_order.h"
 #include "domain_sessions.h"
 #include "domain_watch.h"
@@ -34,6 +35,7 @@ struct domain_loop {
 	bool entered;
 	atomic_bool waits; /* retired pages wait for other loops */
 	struct loop_counters counters;
+	struct fold fold;
 };
 
 struct machine {

@@ -64,6 +64,8 @@ static void answer_stop(struct call *call, struct dirty *s)
 {
 	ptd__v1__stop_dirty_log_response__init(&s->stop);
 	s->stop.dirty = s->progress.dirty.dirty;
+	fold_later(call, s->log->context->handle, s->log->pt.ipa,
+		   s->log->pt.last - s->log->pt.ipa + 1);
 	dirty_log_retire(call->domain, s->log);
 }
 

@@ -118,6 +118,7 @@ static void fill_loop(Ptd__V1__LoopStats *to, const struct loop_counters *c)
 	to->streams_refused = peek(&c->streams_refused);
 	to->calls_refused = peek(&c->calls_refused);
 	to->te_missing = peek(&c->te_missing);
+	to->blocks_folded = peek(&c->blocks_folded);
 }
 
 static bool add_loops(struct call *call, Ptd__V1__GetStatsResponse *r)

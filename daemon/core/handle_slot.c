@@ -161,8 +161,9 @@ static enum call_result mismatch(struct call *call, uint64_t expected, uint64_t 
 			 (unsigned long long)expected, (unsigned long long)now);
 }
 
-/* Nothing is taken away: one exchange does it. */
-static void publish_now(struct call *call, struct context *c, struct change *s)
+/* Nothing is taken away: one exchange does it. `old`, if not NULL, has logged until now. */
+static void publish_now(struct call *call, struct context *c, struct change *s,
+			const struct pt_slot *old)
 {
 	uint64_t expected = s->expected;
 
@@ -172,6 +173,8 @@ static void publish_now(struct call *call, struct context *c, struct change *s)
 		slots_free(s->made);
 		return;
 	}
+	if (old)
+		fold_later(call, c->handle, old->ipa, old->size);
 	slots_retire(pt_ctx_set_slots(&c->pt, s->made));
 	if (s->expected) {
 		s->generation = s->expected + 1;
@@ -280,7 +283,7 @@ static void set_now(struct call *call, struct context *c, struct change *s, cons
 	else if (old && !same_but_logging(old, slot))
 		start_unmap(c, s, old);
 	else
-		publish_now(call, c, s);
+		publish_now(call, c, s, old && old->flags & PT_SLOT_LOG_DIRTY ? old : NULL);
 }
 
 static enum call_result set_step(struct call *call)

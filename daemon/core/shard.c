@@ -269,7 +269,7 @@ static void ask_driver(struct shard *shard)
 {
 	uint64_t next = timers_next(&shard->timers);
 
-	if (shard->run_first || shard->long_first ||
+	if (shard->run_first || shard->long_first || shard->idle_work ||
 	    (!shard->draining && domain_draining(shard->domain)))
 		shard_act(shard, ACTION_MAIL);
 	if (next < shard->timer_armed) {
@@ -304,6 +304,9 @@ void shard_step(struct shard *shard, const struct event *event)
 	run_calls(shard);
 	if (event->kind == EVENT_MAIL || event->kind == EVENT_RECLAIMED)
 		run_long_call(shard);
+	shard->idle_work = domain_idle_work(
+		shard->loop, (event->kind == EVENT_MAIL || event->kind == EVENT_RECLAIMED) &&
+				     !shard->run_first && !shard->long_first);
 	flush_all(shard);
 	ask_driver(shard);
 	if (domain_section_end(shard->loop))

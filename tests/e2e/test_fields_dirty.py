@@ -220,6 +220,37 @@ def _():
     equal(g.translate(IPA + 2 * BLOCK).outcome, OUTCOME["NOT_MAPPED"])
 
 
+def folded():
+    stats = stub("server").GetStats(pb("server").GetStatsRequest())
+    return sum(loop.blocks_folded for loop in stats.loops)
+
+
+def until(what, limit=10_000):
+    """Asks until it is so; each question is a step of a loop that has else nothing to do."""
+    return any(what() for _n in range(limit))
+
+
+@test("blocks come back in idle time when logging has ended, as large as the slot's backing")
+def _():
+    g = guest(memory=64 << 20)
+    g.slot(IPA, 8 * BLOCK, PA, backing=BLOCK)
+    g.slot(IPA + 16 * BLOCK, BLOCK, PA + 16 * BLOCK, id=1)
+    for n in range(8):
+        write(g, 512 * n)
+    for n in range(512):
+        write(g, 16 * 512 + n)
+    log = start(g, IPA, 32 * BLOCK, eager_split=True).log
+    g.slot(IPA, 8 * BLOCK, PA, backing=BLOCK, flags=LOG)
+    write(g, *range(0, 4096, 7))
+    g.slot(IPA, 8 * BLOCK, PA, backing=BLOCK)
+    before = folded()
+    stop(log)
+    true(until(lambda: folded() == before + 8), f"{folded() - before} blocks were folded")
+    equal([g.translate(IPA + n * BLOCK).level for n in (0, 7, 16)], [2, 2, 3])
+    write(g, 5)
+    equal(folded(), before + 8)
+
+
 @test("every write is told once, by a log that is cleared while vCPUs write and the slot moves")
 def _():
     shared = ptd()
