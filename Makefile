@@ -18,6 +18,7 @@ include mk/proto.mk
 include mk/daemon.mk
 include mk/sim.mk
 include mk/client.mk
+include mk/model.mk
 include mk/test.mk
 include mk/check.mk
 include mk/interop.mk

@@ -91,6 +91,18 @@ FREE_SIMULATION = Stage("simulation", 600, [
     Tests(("tests/sim/ptd-sim.c", "tests/sim/test_*.c"), timeout=600,
           env={"PTD_SEED": str(time.time_ns() // 1000000), "PTD_SEEDS": "2000"}),
 ])
+# The oracle: its corpus, seeds from 1 on, and each result of each operation at least so often.
+MODEL_ENV = {"PTD_CORPUS": "tests/model/corpus", "PTD_LEAST": "100"}
+MODEL = Stage("model", 30, [
+    Make("model", ("model",)),
+    Tests(("tests/model/ptd-model.c",), env={**MODEL_ENV, "PTD_SEEDS": "240"}, timeout=180),
+])
+# Other seeds each time, and more of them.
+FREE_MODEL = Stage("model", 300, [
+    Make("model", ("model",)),
+    Tests(("tests/model/ptd-model.c",), timeout=600,
+          env={**MODEL_ENV, "PTD_SEED": str(time.time_ns() // 1000000), "PTD_SEEDS": "4000"}),
+])
 QUICK_MUTANTS = Stage("mutants", 40, [Tests(("tests/mutants/run",), timeout=180)])
 ALL_MUTANTS = Stage("mutants", 900, [Tests(("tests/mutants/run",), env={"MUTANTS": "all"}, timeout=1800)])
 ALLOCATION = Stage("allocation", 15, [Tests(("tests/alloc/sweep.c", "tests/alloc/test_*.py")),
@@ -117,8 +129,8 @@ TIERS = {
         Stage("unit", 30, [Tests(UNIT)]),
         Stage("e2e", 60, [Tests(E2E, without=SLOW)]),
     ],
-    "check": [BUILD, LAYERS, UNITS, END_TO_END, INTEROP, ADDRESS, ALLOCATION, THREADS, INTERLEAVE, SIMULATION, QUICK_MUTANTS, FUZZ, LOAD, REPO],
-    "check-long": [BUILD, LAYERS, UNITS, END_TO_END, INTEROP, ADDRESS, ALLOCATION, THREADS, DEEP_INTERLEAVE, FREE_SIMULATION, ALL_MUTANTS, FUZZ, PLANTED,
+    "check": [BUILD, LAYERS, UNITS, END_TO_END, INTEROP, ADDRESS, ALLOCATION, THREADS, INTERLEAVE, SIMULATION, MODEL, QUICK_MUTANTS, FUZZ, LOAD, REPO],
+    "check-long": [BUILD, LAYERS, UNITS, END_TO_END, INTEROP, ADDRESS, ALLOCATION, THREADS, DEEP_INTERLEAVE, FREE_SIMULATION, FREE_MODEL, ALL_MUTANTS, FUZZ, PLANTED,
                    EXACT_LOAD, SOAK, REPO, BOOTED],
     "unit": [UNITS],
     "layers": [LAYERS],
@@ -128,6 +140,7 @@ TIERS = {
     "tsan": [THREADS],
     "interleave": [INTERLEAVE],
     "simulation": [SIMULATION],
+    "model": [MODEL],
     "load": [EXACT_LOAD],
     "mutants": [ALL_MUTANTS],
     "repo": [REPO],
