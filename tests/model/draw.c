@@ -157,16 +157,21 @@ static void spoil(struct play *p, const struct context *c, struct step_item *i)
 
 static void draw_item(struct play *p, const struct context *c, struct step_item *i)
 {
-	uint64_t kind = below(p, 10);
+	static const uint8_t kinds[] = {
+		PT_ITEM_MAP,   PT_ITEM_MAP,	   PT_ITEM_MAP,	    PT_ITEM_MAP,
+		PT_ITEM_MAP,   PT_ITEM_MAP,	   PT_ITEM_UNMAP,   PT_ITEM_UNMAP,
+		PT_ITEM_UNMAP, PT_ITEM_PROTECT,	   PT_ITEM_PROTECT, PT_ITEM_WRITE_PROTECT,
+		PT_ITEM_RELAX, PT_ITEM_MAKE_YOUNG,
+	};
 
-	i->kind = kind < 5 ? PT_ITEM_MAP : kind < 8 ? PT_ITEM_UNMAP : PT_ITEM_PROTECT;
+	*i = (struct step_item){.kind = kinds[below(p, sizeof(kinds))]};
 	i->ipa = draw_ipa(p, c);
 	i->size = draw_size(p, c, i->ipa);
 	if (below(p, 60) == 0)
 		draw_large(p, c, i);
 	if (i->kind == PT_ITEM_MAP)
 		draw_map(p, c, i);
-	else if (i->kind == PT_ITEM_PROTECT)
+	else if (i->kind == PT_ITEM_PROTECT || i->kind == PT_ITEM_RELAX)
 		i->prot = draw_prot(p, true);
 	if (below(p, 100) == 0)
 		spoil(p, c, i);
@@ -203,6 +208,33 @@ static void draw_request(struct play *p, const struct context *c, struct step *s
 		step->flags |= below(p, 4) ? STEP_GENERATION : STEP_STALE;
 	if (below(p, 4) == 0)
 		step->flags |= STEP_COUNT_LEAVES;
+}
+
+static void draw_upkeep(struct play *p, const struct context *c, struct step *step)
+{
+	struct step_item *i = &step->item[0];
+
+	step->verb = V_upkeep;
+	step->flags = below(p, 3) ? STEP_ALONE : 0;
+	i->kind = 1 + (uint32_t)below(p, 4);
+	i->ipa = draw_ipa(p, c);
+	i->size = draw_size(p, c, i->ipa);
+	if (below(p, 4) == 0) {
+		i->ipa = c->low.ipa;
+		i->size = c->low.bytes;
+	}
+	i->pa = draw_budget(p);
+	i->flags = (uint32_t)below(p, 2);
+	if (i->kind == PT_UPKEEP_AGE)
+		i->prot = (uint32_t)below(p, 2);
+	if (i->kind == PT_UPKEEP_SPLIT) {
+		i->prot = below(p, 3) ? 4 : (uint32_t)below(p, 5);
+		step->arg = below(p, 3) ? 0 : 1 + below(p, 3);
+	}
+	if (below(p, 100) == 0)
+		i->ipa += 8;
+	if (below(p, 200) == 0)
+		i->kind = 5;
 }
 
 static void draw_slot(struct play *p, const struct context *c, struct step *step)
@@ -255,7 +287,8 @@ static uint32_t draw_busy(struct play *p)
 	uint32_t first = (uint32_t)below(p, p->sessions);
 
 	for (uint32_t i = first; i < first + p->sessions; i++)
-		if (p->session[i % p->sessions].doing == RANGE)
+		if (p->session[i % p->sessions].doing == RANGE ||
+		    p->session[i % p->sessions].doing == UPKEEP)
 			return i % p->sessions;
 	return first;
 }
@@ -301,6 +334,8 @@ void draw_step(struct play *p, struct step *step)
 	} else if (p->session[step->who].doing != IDLE) {
 		step->verb = V_step;
 		step->arg = draw_budget(p);
+	} else if (what < 15) {
+		draw_upkeep(p, c, step);
 	} else if (what < 45) {
 		draw_touch(p, c, step);
 	} else {

@@ -50,11 +50,28 @@ static enum pt_outcome refusal(const struct model_slot *slot, enum pt_access acc
 	return PT_OK;
 }
 
-/* An instruction fetch on behalf of either level wants execute for both. */
-static bool lacks(const struct cell *c, enum pt_access access)
+/* Does hardware itself note a write to a clean leaf? */
+static bool hw_dirty(const struct model *m)
+{
+	return m->ha && m->hd;
+}
+
+bool model_logged(const struct model *m, uint64_t ipa, uint64_t lo, uint64_t hi)
+{
+	const struct model_slot *slot = model_slot_at(m, ipa);
+
+	(void)lo, (void)hi;
+	return slot && slot->flags & PT_SLOT_LOG_DIRTY;
+}
+
+/* An instruction fetch on behalf of either level wants execute for both. A clean leaf is not
+ * written without a fault, unless the hardware notes it. */
+static bool lacks(const struct model *m, const struct cell *c, enum pt_access access)
 {
 	if (access == PT_ACCESS_EXEC)
 		return (c->rights & (PT_PROT_R | PT_PROT_X)) != (PT_PROT_R | PT_PROT_X);
+	if (access == PT_ACCESS_WRITE && c->dbm && !c->dirty && !hw_dirty(m))
+		return true;
 	return !(c->rights & model_needs(access, false));
 }
 
@@ -71,7 +88,9 @@ enum pt_outcome model_fault(const struct model *m, uint64_t ipa, enum pt_access 
 		return PT_WRONG_OWNER;
 	if (c.what == HOLE)
 		return no == PT_OK ? PT_MAPPED : no;
-	if (lacks(&c, access)) {
+	if (lacks(m, &c, access)) {
+		if (access == PT_ACCESS_WRITE && c.dbm)
+			return PT_RELAXED; /* it has the right, and is to be made dirty */
 		if (no != PT_OK)
 			return no;
 		return c.at == slot->pa + (ipa - slot->ipa) && !c.memtype ? PT_RELAXED : PT_DENIED;
@@ -106,26 +125,43 @@ int model_install_level(const struct model *m, uint64_t ipa, int level, const st
 	return level;
 }
 
-static uint8_t rights_of(const struct model_slot *slot, enum pt_access access)
+/* The rights of the slot, on top of what is there. */
+static void add_rights(const struct model *m, const struct model_slot *slot,
+		       enum pt_access access, bool logged, struct cell *c)
 {
-	uint8_t rights = PT_PROT_R;
-
-	if (access == PT_ACCESS_WRITE || !(slot->flags & (PT_SLOT_READ_ONLY | PT_SLOT_LOG_DIRTY)))
-		rights |= PT_PROT_W;
-	return access == PT_ACCESS_EXEC ? rights | PT_PROT_X : rights;
+	c->rights |= PT_PROT_R;
+	if (!(slot->flags & PT_SLOT_READ_ONLY) && hw_dirty(m)) {
+		c->dirty |= !c->dbm && c->rights & PT_PROT_W;
+		c->dbm = true;
+		c->rights |= PT_PROT_W;
+	} else if (!(slot->flags & PT_SLOT_READ_ONLY) &&
+		   (access == PT_ACCESS_WRITE || !logged)) {
+		c->dbm = c->dirty = false;
+		c->rights |= PT_PROT_W;
+	}
+	if (access == PT_ACCESS_EXEC)
+		c->rights |= PT_PROT_X;
 }
 
 void model_fault_apply(struct model *m, uint64_t ipa, enum pt_access access,
 		       enum pt_outcome outcome, uint64_t lo, uint64_t hi)
 {
 	const struct model_slot *slot = model_slot_at(m, ipa);
-	uint64_t last;
-	struct cell c = space_get(&m->space, lo, &last);
+	bool logged = model_logged(m, ipa, lo, hi);
+	uint64_t last, page = (UINT64_C(1) << m->granule) - 1;
+	struct cell c;
 
+	if (outcome == PT_RELAXED && access == PT_ACCESS_WRITE && logged) {
+		lo = ipa & ~page; /* a block is split first */
+		hi = lo | page;
+	}
+	c = space_get(&m->space, lo, &last);
 	if (outcome == PT_MAPPED)
 		c = (struct cell){.what = LEAF, .at = slot->pa + (lo - slot->ipa)};
-	if (outcome == PT_MAPPED || outcome == PT_RELAXED)
-		c.rights |= rights_of(slot, access);
+	if (outcome == PT_RELAXED && access == PT_ACCESS_WRITE && c.dbm)
+		c.dbm = c.dirty = false;
+	else if (outcome == PT_MAPPED || outcome == PT_RELAXED)
+		add_rights(m, slot, access, logged, &c);
 	if (outcome != PT_ALREADY_MAPPED) {
 		c.young = true;
 		space_put(&m->space, lo, hi, c);

@@ -122,6 +122,7 @@ uint32_t shrink(struct verdict *v, uint32_t most)
 {
 	struct hunt h = {.best = v, .probe = verdict_new(), .most = most};
 
+	h.probe->plant = v->plant;
 	snprintf(h.kind, sizeof(h.kind), "%.*s", (int)(strcspn(v->failure, ":") + 1), v->failure);
 	cut_tail(&h);
 	for (uint32_t piece = v->steps / 2; piece > 1; piece /= 2)

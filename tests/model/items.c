@@ -21,22 +21,28 @@ static uint64_t last_of(const struct session *s)
 
 static enum row row_of(const struct session *s)
 {
+	static const uint8_t rows[][2] = {
+		[PT_ITEM_MAP] = {ROW_MAP, ROW_POINT_MAP},
+		[PT_ITEM_UNMAP] = {ROW_UNMAP, ROW_POINT_UNMAP},
+		[PT_ITEM_PROTECT] = {ROW_PROTECT, ROW_POINT_PROTECT},
+		[PT_ITEM_WRITE_PROTECT] = {ROW_WRITE_PROTECT, ROW_POINT_WRITE_PROTECT},
+		[PT_ITEM_RELAX] = {ROW_RELAX, ROW_POINT_RELAX},
+		[PT_ITEM_MAKE_YOUNG] = {ROW_MAKE_YOUNG, ROW_POINT_MAKE_YOUNG},
+	};
+
 	if (s->changes_slot)
 		return ROW_CHANGE_SLOT;
 	if (s->flags & STEP_VALIDATE)
 		return ROW_VALIDATE;
-	if (s->count > 1)
+	if (s->count > 1 || s->item[0].kind >= sizeof(rows) / sizeof(rows[0]) ||
+	    !rows[s->item[0].kind][0])
 		return ROW_BATCH;
-	return (s->doing == POINT ? ROW_POINT_MAP : ROW_MAP) + (s->item[0].kind - PT_ITEM_MAP);
+	return rows[s->item[0].kind][s->doing == POINT];
 }
 
 static void refused(struct play *p, struct session *s, enum pt_outcome o)
 {
-	enum row row = s->item[0].kind >= PT_ITEM_MAP && s->item[0].kind <= PT_ITEM_PROTECT
-			       ? row_of(s)
-			       : ROW_BATCH;
-
-	count(p, row, o);
+	count(p, row_of(s), o);
 	session_idle(p, s);
 }
 
@@ -88,6 +94,39 @@ static void check_error(struct play *p, const struct pt_error *err, uint32_t ind
 		     (unsigned long long)err->ipa.v, (unsigned long long)told->ipa);
 }
 
+static void read_edges(struct play *p, struct session *s)
+{
+	int level;
+
+	for (unsigned i = 0; i < s->count; i++) {
+		const struct pt_item *item = &s->item[i];
+
+		leaf_at(p, s->ctx, item->ipa.v, &s->edge[i][0], &level);
+		leaf_at(p, s->ctx, item->ipa.v + (item->size - 1), &s->edge[i][1], &level);
+	}
+}
+
+void blur_edges(struct play *p, unsigned ctx, uint64_t lo, uint64_t hi, const struct span edge[2])
+{
+	for (unsigned i = 0; i < 2; i++) {
+		if (edge[i].cell.what != LEAF)
+			continue;
+		if (edge[i].lo < lo)
+			model_age_unsure(&p->ctx[ctx].model, edge[i].lo, lo - 1);
+		if (edge[i].hi > hi)
+			model_age_unsure(&p->ctx[ctx].model, hi + 1, edge[i].hi);
+	}
+}
+
+static void apply_item(struct play *p, struct session *s, unsigned i)
+{
+	const struct pt_item *item = &s->item[i];
+
+	model_apply(&p->ctx[s->ctx].model, item);
+	if (item->kind == PT_ITEM_MAKE_YOUNG)
+		blur_edges(p, s->ctx, item->ipa.v, item->ipa.v + (item->size - 1), s->edge[i]);
+}
+
 /* ---- one entry ---- */
 
 /* More than one entry is needed: not for a single granule that is a page, or nothing. */
@@ -122,9 +161,9 @@ static void point_done(struct play *p, struct session *s, enum pt_outcome got,
 		if (fx->holes != told.holes)
 			fail(p, "holes: %llu, expected %llu", (unsigned long long)fx->holes,
 			     (unsigned long long)told.holes);
-		model_apply(m, &s->item[0]);
+		apply_item(p, s, 0);
 	}
-	compare(p, s->ctx, first_of(s), last_of(s));
+	compare(p, s->ctx, s->edge[0][0].lo, s->edge[0][1].hi);
 	session_idle(p, s);
 }
 
@@ -133,8 +172,10 @@ void step_point(struct play *p, struct session *s)
 	bool covered = is_covered(p, s->ctx, first_of(s), last_of(s), s);
 	struct pt_effects fx = {0};
 	struct pt_error err = {0};
-	enum pt_outcome got = pt_point(&s->agent, &s->item[0], &fx, &err);
+	enum pt_outcome got;
 
+	read_edges(p, s);
+	got = pt_point(&s->agent, &s->item[0], &fx, &err);
 	if (covered != (got == PT_PARKED))
 		fail(p, "claims: an operation on one entry %s",
 		     covered ? "passed a claim" : "parked without a claim");
@@ -143,6 +184,11 @@ void step_point(struct play *p, struct session *s)
 	} else if (got == PT_MORE) {
 		more_has_reason(p, s);
 		s->doing = RANGE;
+	} else if (got == PT_RACED) {
+		if (s->item[0].kind != PT_ITEM_MAKE_YOUNG ||
+		    !is_covered(p, s->ctx, s->edge[0][0].lo, s->edge[0][0].hi, s))
+			fail(p, "raced: one entry, and nobody else is there");
+		count(p, row_of(s), got);
 	} else {
 		point_done(p, s, got, &fx, &err);
 	}
@@ -180,7 +226,7 @@ static void count_after(struct play *p, const struct session *s)
 	if (!(s->flags & STEP_COUNT_LEAVES))
 		return;
 	for (unsigned i = 0; i < s->count; i++)
-		if (s->item[i].kind == PT_ITEM_PROTECT || s->item[i].flags & PT_MAP_REPLACE)
+		if (s->item[i].kind > PT_ITEM_UNMAP || s->item[i].flags & PT_MAP_REPLACE)
 			return;
 	leaves = count_leaves(p, s->ctx, first_of(s) & ~mask, last_of(s) | mask);
 	if (leaves - s->leaves != fx->leaves_written - fx->leaves_removed)
@@ -196,7 +242,6 @@ static bool begin_range(struct play *p, struct session *s)
 	uint64_t expected = s->flags & STEP_STALE	 ? c->model.generation + 1000
 			    : s->flags & STEP_GENERATION ? c->model.generation
 							 : 0;
-	void (*wake)(struct pt_waiter *) = s->txn.wake;
 	const struct pt_slots *publish = s->txn.publish;
 	enum pt_outcome got =
 		pt_txn_init(&s->txn, s->item, s->count, expected, s->flags & STEP_VALIDATE, wake);
@@ -227,9 +272,9 @@ static void commit(struct play *p, struct session *s)
 	if (s->txn.expected_generation && s->txn.expected_generation != m->generation)
 		fail(p, "generation: committed although another one was expected");
 	s->committed = true;
-	s->reach = (struct reach){s->txn.claim.lo, s->txn.claim.hi};
-	if (s->txn.claim.slot < 0) /* it has come to its end in this step */
-		s->reach = (struct reach){first_of(s), last_of(s)};
+	s->reach = (struct reach){s->edge[0][0].lo, s->edge[s->count - 1][1].hi};
+	if (s->txn.claim.slot >= 0 && s->txn.claim.hi > s->reach.hi)
+		s->reach.hi = s->txn.claim.hi;
 	space_copy(&s->before, &m->space, s->reach.lo, s->reach.hi);
 	s->passed = s->reach.lo;
 	for (unsigned i = 0; i < s->count; i++) {
@@ -239,7 +284,7 @@ static void commit(struct play *p, struct session *s)
 			     outcome_name(s->told[i].outcome));
 	}
 	for (unsigned i = 0; i < s->count; i++)
-		model_apply(m, &s->item[i]);
+		apply_item(p, s, i);
 	m->generation++;
 	if (s->changes_slot)
 		model_change_slot(m, s->slot_id, s->slot.size ? &s->slot : NULL);
@@ -340,6 +385,8 @@ void step_range(struct play *p, struct session *s, uint32_t budget)
 
 	if (!s->begun && !begin_range(p, s))
 		return;
+	if (!s->committed)
+		read_edges(p, s);
 	got = pt_txn_step(&s->txn, &s->agent, budget);
 	if (!s->committed && pt_txn_committed(&s->txn))
 		commit(p, s);

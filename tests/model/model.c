@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Next state for items: map, unmap, protect. */
+/* Next state for items. */
 #include "model.h"
 
 /* ---- an item by itself ---- */
@@ -26,14 +26,26 @@ enum pt_outcome model_check(const struct model *m, const struct pt_item *item)
 {
 	enum pt_outcome o = PT_OK;
 
-	if (item->kind < PT_ITEM_MAP || item->kind > PT_ITEM_PROTECT)
-		return PT_INVALID;
-	if (item->flags & ~(item->kind == PT_ITEM_MAP ? 3u : 0u))
-		return PT_INVALID;
-	if (item->kind == PT_ITEM_PROTECT && item->prot > 0xff)
-		return PT_INVALID;
-	if (item->kind != PT_ITEM_UNMAP)
+	switch (item->kind) {
+	case PT_ITEM_MAP:
+		if (item->flags & ~3u)
+			return PT_INVALID;
 		o = check_prot(m, item->prot);
+		break;
+	case PT_ITEM_PROTECT:
+	case PT_ITEM_RELAX:
+		if (item->flags || item->prot > 0xff)
+			return PT_INVALID;
+		o = check_prot(m, item->prot);
+		break;
+	case PT_ITEM_UNMAP:
+	case PT_ITEM_WRITE_PROTECT:
+	case PT_ITEM_MAKE_YOUNG:
+		if (item->flags || item->prot)
+			return PT_INVALID;
+		break;
+	default: return PT_INVALID;
+	}
 	if (o == PT_OK)
 		o = check_range(item->ipa.v, item->size, m->granule, m->ipa_bits);
 	if (o == PT_OK && item->kind == PT_ITEM_MAP)
@@ -120,13 +132,29 @@ static struct told tell_unmap(const struct model *m, const struct pt_item *item)
 	return t;
 }
 
-static struct told tell_protect(const struct model *m, const struct pt_item *item)
+/* What a leaf becomes where leaves are rewritten in place. */
+static struct cell rewritten(const struct pt_item *item, struct cell c)
+{
+	switch (item->kind) {
+	case PT_ITEM_PROTECT: c.rights = item->prot & 0xf; break;
+	case PT_ITEM_WRITE_PROTECT: c.rights &= (uint8_t)~PT_PROT_W; break;
+	case PT_ITEM_RELAX: c.rights |= item->prot & 0xf; break;
+	default: c.young = true; break;
+	}
+	if (!(c.rights & PT_PROT_W))
+		c.dbm = c.dirty = false;
+	return c;
+}
+
+static struct told tell_rewrite(const struct model *m, const struct pt_item *item)
 {
 	bool met = false, changed = false, tightened = false;
 	struct told t = {.outcome = PT_HOLE};
 
 	FOR_PARTS(m, item, p)
 	{
+		struct cell next = rewritten(item, p.cell);
+
 		if (p.cell.what != LEAF) {
 			t.holes += granules(m, &p);
 			continue;
@@ -134,11 +162,15 @@ static struct told tell_protect(const struct model *m, const struct pt_item *ite
 		if (item->prot & PT_PROT_X && p.cell.memtype)
 			return (struct told){.outcome = PT_INVALID, .ipa = p.lo};
 		met = true;
-		changed |= p.cell.rights != item->prot;
-		tightened |= (p.cell.rights & ~item->prot) != 0;
+		changed |= !cell_equal(&next, &p.cell);
+		tightened |= (p.cell.rights & ~next.rights) != 0;
 	}
-	if (met)
-		t.outcome = tightened ? PT_PROTECTED : changed ? PT_RELAXED : PT_ALREADY_MAPPED;
+	if (changed)
+		t.outcome = item->kind == PT_ITEM_MAKE_YOUNG ? PT_MADE_YOUNG
+			    : tightened			     ? PT_PROTECTED
+							     : PT_RELAXED;
+	else if (met)
+		t.outcome = PT_ALREADY_MAPPED;
 	return t;
 }
 
@@ -147,7 +179,7 @@ struct told model_tell(const struct model *m, const struct pt_item *item)
 	switch (item->kind) {
 	case PT_ITEM_MAP: return tell_map(m, item);
 	case PT_ITEM_UNMAP: return tell_unmap(m, item);
-	default: return tell_protect(m, item);
+	default: return tell_rewrite(m, item);
 	}
 }
 
@@ -170,14 +202,26 @@ static void apply_map(struct model *m, const struct pt_item *item)
 	}
 }
 
-static void apply_protect(struct model *m, const struct pt_item *item)
+static void apply_rewrite(struct model *m, const struct pt_item *item)
 {
 	FOR_PARTS(m, item, p)
 	{
-		if (p.cell.what != LEAF)
-			continue;
-		p.cell.rights = item->prot & 0xf;
-		space_put(&m->space, p.lo, p.hi, p.cell);
+		if (p.cell.what == LEAF)
+			space_put(&m->space, p.lo, p.hi, rewritten(item, p.cell));
+	}
+}
+
+void model_age_unsure(struct model *m, uint64_t lo, uint64_t hi)
+{
+	const struct pt_item range = {.ipa = {lo}, .size = hi - lo + 1};
+
+	if (lo > hi)
+		return;
+	FOR_PARTS(m, &range, p)
+	{
+		p.cell.any_young = true;
+		if (p.cell.what == LEAF)
+			space_put(&m->space, p.lo, p.hi, p.cell);
 	}
 }
 
@@ -188,6 +232,6 @@ void model_apply(struct model *m, const struct pt_item *item)
 	case PT_ITEM_UNMAP:
 		space_put(&m->space, item->ipa.v, item->ipa.v + (item->size - 1), (struct cell){0});
 		break;
-	default: apply_protect(m, item); break;
+	default: apply_rewrite(m, item); break;
 	}
 }

@@ -57,11 +57,17 @@ struct told model_tell(const struct model *m, const struct pt_item *item);
 /* The item's effect; it has no error. */
 void model_apply(struct model *m, const struct pt_item *item);
 
+/* A leaf has one access flag: what shares one with a range may be young or old from now on, until
+ * the tables are read. */
+void model_age_unsure(struct model *m, uint64_t lo, uint64_t hi);
+
 /* The slot that holds an address, or NULL. */
 const struct model_slot *model_slot_at(const struct model *m, uint64_t ipa);
 /* Without the slot `id`, and then with `more` if it is not NULL. */
 void model_change_slot(struct model *m, uint32_t id, const struct model_slot *more);
 
+/* Is a leaf [lo, hi] at `ipa` logged? */
+bool model_logged(const struct model *m, uint64_t ipa, uint64_t lo, uint64_t hi);
 /* What a fault at an address without a claim says. Errors of memory apart. */
 enum pt_outcome model_fault(const struct model *m, uint64_t ipa, enum pt_access access);
 /* The level of the leaf that it installs; the walk met an invalid entry of `level`, and no block

@@ -49,7 +49,7 @@ static struct session *session_of(struct play *p, const struct pt_waiter *w)
 
 static struct play *playing; /* for wake(), which lib calls */
 
-static void wake(struct pt_waiter *w)
+void wake(struct pt_waiter *w)
 {
 	struct session *s = session_of(playing, w);
 
@@ -84,7 +84,7 @@ void session_idle(struct play *p, struct session *s)
 {
 	(void)p;
 	s->doing = IDLE;
-	s->parked = s->woken = s->begun = s->committed = false;
+	s->parked = s->woken = s->begun = s->committed = s->stopped = false;
 	s->before.count = 0;
 }
 
@@ -105,6 +105,7 @@ static void session_step(struct play *p, struct session *s, uint32_t budget)
 		break;
 	case ACCESS: step_access(p, s); break;
 	case FAULT: step_fault(p, s); break;
+	case UPKEEP: step_upkeep(p, s, budget); break;
 	}
 	if (s->hold_next)
 		s->holding = true;
@@ -117,12 +118,13 @@ static void session_step(struct play *p, struct session *s, uint32_t budget)
 
 static const struct pt_claim *active_claim(const struct session *s)
 {
-	const struct pt_claim *claim = &s->txn.claim;
+	const struct pt_claim *claim = NULL;
 
-	if (s->doing != RANGE || !s->begun || !claim->ctx || claim->slot < 0 ||
-	    s->txn.phase == PT_TXN_CLAIM)
-		return NULL;
-	return claim;
+	if (s->doing == RANGE && s->begun && s->txn.phase != PT_TXN_CLAIM)
+		claim = &s->txn.claim;
+	if (s->doing == UPKEEP && s->upkeep.phase != PT_UPKEEP_CLAIM)
+		claim = &s->upkeep.claim;
+	return claim && claim->ctx && claim->slot >= 0 ? claim : NULL;
 }
 
 bool is_covered(const struct play *p, unsigned ctx, uint64_t lo, uint64_t hi,
@@ -282,6 +284,13 @@ static void do_step(struct play *p, const struct step *step)
 		begin_fault(p, s, step);
 		session_step(p, s, 0);
 		break;
+	case V_upkeep:
+		if (!is_idle(s))
+			break;
+		begin_upkeep(p, s, step);
+		if (step->flags & STEP_ALONE)
+			run_to_end(p, s, (uint32_t)step->item[0].pa);
+		break;
 	case V_step:
 		p->v->counts.in_flight++;
 		session_step(p, s, (uint32_t)step->arg);
@@ -289,6 +298,8 @@ static void do_step(struct play *p, const struct step *step)
 	case V_abort:
 		if (s->doing == RANGE && s->begun)
 			abort_items(p, s);
+		else if (s->doing == UPKEEP)
+			stop_upkeep(p, s);
 		break;
 	case V_hold: s->hold_next = true; break;
 	case V_arm: arm(p, step->arg); break;

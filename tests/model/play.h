@@ -10,6 +10,8 @@
 #include <pt/host/memory.h>
 #include <pt/host/vcpu.h>
 
+#include <pt/upkeep.h>
+
 #include "model.h"
 #include "reader.h"
 
@@ -27,6 +29,7 @@
 	X(step)	  /* a busy session goes on: one section, arg is the budget */                     \
 	X(access) /* an idle session lets a vCPU access an address */                              \
 	X(fault)  /* an idle session hands a fault to the handler */                               \
+	X(upkeep) /* an idle session begins to age, split, collapse or sweep */                    \
 	X(slot)	  /* an idle session sets, changes or deletes a memslot */                         \
 	X(abort)  /* a busy session gives its request up */                                        \
 	X(hold)	  /* a session's next section stays open until its step after that */              \
@@ -49,6 +52,7 @@ enum step_flag {
 	STEP_STALE = 8,	     /* expects another one */
 	STEP_S1PTW = 16,
 	STEP_EL0 = 32,
+	STEP_ALONE = 128,	/* V_upkeep: it runs to its end */
 	STEP_COUNT_LEAVES = 64, /* V_run: effects are compared with the leaves that there are */
 };
 
@@ -73,6 +77,16 @@ struct step {
 	X(MAP, "map")                                                                              \
 	X(UNMAP, "unmap")                                                                          \
 	X(PROTECT, "protect")                                                                      \
+	X(POINT_WRITE_PROTECT, "write-protect, one entry")                                         \
+	X(POINT_RELAX, "relax, one entry")                                                         \
+	X(POINT_MAKE_YOUNG, "make young, one entry")                                               \
+	X(WRITE_PROTECT, "write-protect")                                                          \
+	X(RELAX, "relax")                                                                          \
+	X(MAKE_YOUNG, "make young")                                                                \
+	X(AGE, "age")                                                                              \
+	X(SPLIT, "split")                                                                          \
+	X(COLLAPSE, "collapse")                                                                    \
+	X(SWEEP, "sweep")                                                                          \
 	X(BATCH, "several items")                                                                  \
 	X(VALIDATE, "validate only")                                                               \
 	X(CHANGE_SLOT, "change a slot")                                                            \
@@ -111,7 +125,7 @@ struct verdict {
 	struct counts counts;
 };
 
-enum doing { IDLE, POINT, RANGE, ACCESS, FAULT };
+enum doing { IDLE, POINT, RANGE, ACCESS, FAULT, UPKEEP };
 
 struct session {
 	struct pt_agent agent;
@@ -122,6 +136,7 @@ struct session {
 	/* POINT, RANGE */
 	struct pt_item item[STEP_ITEMS];
 	struct told told[STEP_ITEMS];
+	struct span edge[STEP_ITEMS][2]; /* the entries at each item's ends, before the step */
 	uint32_t count, flags;
 	struct pt_txn txn;
 	bool begun, committed, changes_slot;
@@ -135,6 +150,12 @@ struct session {
 	uint64_t dry_in;
 	struct model_slot slot; /* the slot that comes; size 0: none */
 	uint32_t slot_id;
+	/* UPKEEP */
+	struct pt_upkeep upkeep;
+	uint8_t *bitmap;
+	uint64_t young, old, holes; /* granules, by the model */
+	bool blurred;		    /* others were under way in the range */
+	bool stopped;
 	/* ACCESS, FAULT */
 	struct pt_host_access access;
 	struct pt_fault fault;
@@ -203,6 +224,8 @@ unsigned busy_reaches(const struct play *p, unsigned ctx, const struct session *
 		      struct reach *busy);
 /* Under way behind its commit point, and not yet past `ipa`. */
 bool is_under_way(const struct session *s, unsigned ctx, uint64_t ipa);
+/* What lib calls when a session that waits may go on. */
+void wake(struct pt_waiter *w);
 void session_begin(struct session *s);
 void session_end(struct session *s);
 /* Queues a point operation that met a claim. */
@@ -231,6 +254,15 @@ void begin_slot(struct play *p, struct session *s, const struct step *step);
 void step_point(struct play *p, struct session *s);
 void step_range(struct play *p, struct session *s, uint32_t budget);
 void abort_items(struct play *p, struct session *s);
+
+/* [lo, hi] may have shared its access flag with the rest of the leaves that it cut, which were
+ * `edge`. */
+void blur_edges(struct play *p, unsigned ctx, uint64_t lo, uint64_t hi, const struct span edge[2]);
+
+/* ---- keep.c: upkeep ---- */
+void begin_upkeep(struct play *p, struct session *s, const struct step *step);
+void step_upkeep(struct play *p, struct session *s, uint32_t budget);
+void stop_upkeep(struct play *p, struct session *s);
 
 /* ---- access.c ---- */
 void begin_access(struct play *p, struct session *s, const struct step *step);

@@ -132,8 +132,6 @@ static const char *decode_attrs(struct reader *r, uint64_t e, struct cell *c)
 	if (xn == 0 || xn == 1)
 		c->rights |= 8;
 	if (bits(e, 51, 51)) {
-		if (!r->hd)
-			return "DBM is set in a context without hardware dirty state";
 		c->dbm = true;
 		c->dirty = bits(e, 7, 7);
 		c->rights |= 2;

@@ -90,8 +90,7 @@ void context_open(struct play *p, unsigned index, unsigned shape)
 	if (pt_geometry_init(&geo, &a) != PT_OK)
 		fail(p, "set-up: a shape is refused");
 	session_begin(s);
-	if (pt_ctx_init(&c->pt, &s->agent, &p->machine, &geo, attrs, 0, (uint16_t)(7 + index),
-			UINT64_MAX) != PT_OK)
+	if (pt_ctx_init(&c->pt, &s->agent, &p->machine, &geo, attrs, 0, UINT64_MAX) != PT_OK)
 		fail(p, "set-up: no context");
 	session_end(s);
 	open_model(p, c, &a, attrs);
