@@ -1,23 +1,30 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# The oracle: random operations of several sessions against a model of what they do.
+# The oracle: random operations of several sessions against a model of what they do. Over lib as it is, and
+# over the lib whose seam feeds the runtime checker.
 MODEL_SRC := $(filter-out tests/model/ptd-model.c,$(sort $(wildcard tests/model/*.c)))
-MODEL_OBJ := $(MODEL_SRC:%.c=$(B)/%.o)
-MODEL_BIN := $(B)/tests/model/ptd-model
+MODEL_BIN := $(B)/tests/model/ptd-model $(B)/checked/tests/model/ptd-model
+MODEL_UNIT := $(B)/tests/unit/test_model $(B)/checked/tests/unit/test_model
+MODEL_CC = mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(HOST_DEFS) $(LIB_INC)
 
 $(B)/tests/model/%.o: tests/model/%.c
 	$(call say,CC,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(HOST_DEFS) $(LIB_INC) -c -o $@ $<
+	$(Q)$(MODEL_CC) -c -o $@ $<
 
-$(MODEL_BIN): $(B)/tests/model/ptd-model.o $(MODEL_OBJ) $(B)/libpt.a
+$(B)/checked/tests/model/%.o: tests/model/%.c
+	$(call say,CC,$@)
+	$(Q)$(MODEL_CC) -DPT_CHECKED -c -o $@ $<
+
+$(B)/tests/model/ptd-model $(B)/tests/unit/test_model: $(MODEL_SRC:%.c=$(B)/%.o) $(B)/libpt.a
+$(B)/checked/tests/model/ptd-model $(B)/checked/tests/unit/test_model: $(MODEL_SRC:%.c=$(B)/checked/%.o) $(B)/checked/libpt.a
+$(MODEL_BIN): %/ptd-model: %/ptd-model.o
+$(MODEL_UNIT): tests/unit/test_model.c
+
+$(MODEL_BIN) $(MODEL_UNIT):
 	$(call say,LD,$@)
-	$(Q)$(CC) $(CFLAGS_ALL) -o $@ $^ $(LDFLAGS_ALL) $(LIBPT_LIBS)
-
-$(B)/tests/unit/test_model: tests/unit/test_model.c $(MODEL_OBJ) $(B)/libpt.a
-	$(call say,CCLD,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(HOST_DEFS) $(LIB_INC) -o $@ $(filter %.c %.o %.a,$^) \
+	$(Q)$(MODEL_CC) $(if $(findstring /checked/,$@),-DPT_CHECKED) -o $@ $(filter %.c %.o %.a,$^) \
 		$(LDFLAGS_ALL) -lcmocka $(LIBPT_LIBS)
 
 model: $(MODEL_BIN) #: builds the oracle
 tests: model
 .PHONY: model
--include $(MODEL_OBJ:.o=.d) $(B)/tests/model/ptd-model.d
+-include $(wildcard $(B)/tests/model/*.d $(B)/checked/tests/model/*.d)

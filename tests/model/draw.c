@@ -109,10 +109,12 @@ static void draw_map(struct play *p, const struct context *c, struct step_item *
 			   granule(c), block(c), block(c), UINT64_C(1) << (c->model.pa_bits - 2)};
 
 	i->prot = draw_prot(p, false);
-	i->pa = home(c, i->ipa) + bias[below(p, 8)];
+	if (below(p, 3) == 0)
+		i->prot |= (uint32_t)(below(p, 16) & c->model.sw) << PT_PROT_SW_SHIFT;
+	i->pa = home(c, i->ipa) + bias[below(p, c->model.identity && below(p, 12) ? 4 : 8)];
 	i->flags = (below(p, 3) ? 0 : PT_MAP_REPLACE) | (below(p, 5) ? 0 : PT_MAP_FORCE_PAGES);
 	if (i->size > 4 * block(c)) { /* not page by page */
-		i->pa = home(c, i->ipa) + (below(p, 2) ? block(c) : 0);
+		i->pa = home(c, i->ipa) + (below(p, 2) || c->model.identity ? 0 : block(c));
 		i->flags &= ~PT_MAP_FORCE_PAGES;
 	}
 	if (below(p, 200) == 0) /* the end of the PA space */
@@ -167,7 +169,9 @@ static void draw_item(struct play *p, const struct context *c, struct step_item 
 	*i = (struct step_item){.kind = kinds[below(p, sizeof(kinds))]};
 	i->ipa = draw_ipa(p, c);
 	i->size = draw_size(p, c, i->ipa);
-	if (below(p, 60) == 0)
+	if (i->kind == PT_ITEM_ANNOTATE)
+		i->pa = (2 + below(p, 14)) << 60 | below(p, 3) << 1;
+	else if (below(p, 60) == 0)
 		draw_large(p, c, i);
 	if (i->kind == PT_ITEM_MAP)
 		draw_map(p, c, i);
@@ -252,7 +256,9 @@ static void draw_slot(struct play *p, const struct context *c, struct step *step
 		below(p, 2) ? block(c) : (1 + below(p, block(c) >> c->model.granule)) * granule(c);
 	if (i->size > top_of(c) - i->ipa)
 		i->size = top_of(c) - i->ipa;
-	i->pa = home(c, i->ipa) + (below(p, 5) ? 0 : below(p, 2) ? granule(c) : block(c));
+	i->pa = home(c, i->ipa) + (c->model.identity || below(p, 5) ? 0
+				   : below(p, 2)		    ? granule(c)
+								    : block(c));
 	i->flags = below(p, 3) ? 0 : (uint32_t)below(p, PT_SLOT_FLAGS + 1);
 	i->prot = c->model.granule + (uint32_t)below(p, 3) * (c->model.granule - 3);
 }

@@ -126,16 +126,15 @@ int model_install_level(const struct model *m, uint64_t ipa, int level, const st
 }
 
 /* The rights of the slot, on top of what is there. */
-static void add_rights(const struct model *m, const struct model_slot *slot,
-		       enum pt_access access, bool logged, struct cell *c)
+static void add_rights(const struct model *m, const struct model_slot *slot, enum pt_access access,
+		       bool logged, struct cell *c)
 {
 	c->rights |= PT_PROT_R;
 	if (!(slot->flags & PT_SLOT_READ_ONLY) && hw_dirty(m)) {
 		c->dirty |= !c->dbm && c->rights & PT_PROT_W;
 		c->dbm = true;
 		c->rights |= PT_PROT_W;
-	} else if (!(slot->flags & PT_SLOT_READ_ONLY) &&
-		   (access == PT_ACCESS_WRITE || !logged)) {
+	} else if (!(slot->flags & PT_SLOT_READ_ONLY) && (access == PT_ACCESS_WRITE || !logged)) {
 		c->dbm = c->dirty = false;
 		c->rights |= PT_PROT_W;
 	}

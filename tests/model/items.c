@@ -27,6 +27,8 @@ static enum row row_of(const struct session *s)
 		[PT_ITEM_PROTECT] = {ROW_PROTECT, ROW_POINT_PROTECT},
 		[PT_ITEM_WRITE_PROTECT] = {ROW_WRITE_PROTECT, ROW_POINT_WRITE_PROTECT},
 		[PT_ITEM_RELAX] = {ROW_RELAX, ROW_POINT_RELAX},
+		[PT_ITEM_ANNOTATE] = {ROW_ANNOTATE, ROW_POINT_ANNOTATE},
+		[PT_ITEM_FLUSH] = {ROW_FLUSH, ROW_POINT_FLUSH},
 		[PT_ITEM_MAKE_YOUNG] = {ROW_MAKE_YOUNG, ROW_POINT_MAKE_YOUNG},
 	};
 
@@ -81,6 +83,16 @@ static void check_outcome(struct play *p, const struct session *s, unsigned i, u
 		return;
 	fail(p, "outcome: item %u of kind %u at %#llx: %s, expected %s", i, s->item[i].kind,
 	     (unsigned long long)s->item[i].ipa.v, outcome_name(got), outcome_name(told->outcome));
+}
+
+static void check_granules(struct play *p, const struct pt_effects *fx, const struct told *told)
+{
+	if (fx->holes != told->holes)
+		fail(p, "holes: %llu, expected %llu", (unsigned long long)fx->holes,
+		     (unsigned long long)told->holes);
+	if (fx->annotated != told->annotated)
+		fail(p, "annotated: %llu, expected %llu", (unsigned long long)fx->annotated,
+		     (unsigned long long)told->annotated);
 }
 
 static void check_error(struct play *p, const struct pt_error *err, uint32_t index,
@@ -138,7 +150,7 @@ static void more_has_reason(struct play *p, const struct session *s)
 	if (s->item[0].size >> p->ctx[s->ctx].model.granule != 1)
 		return;
 	leaf_at(p, s->ctx, first_of(s), &span, &level);
-	if (level == 3 || span.cell.what == HOLE)
+	if (level == 3 || (span.cell.what == HOLE && s->item[0].kind != PT_ITEM_ANNOTATE))
 		fail(p, "more: one page at %#llx is no operation on one entry",
 		     (unsigned long long)first_of(s));
 }
@@ -158,9 +170,7 @@ static void point_done(struct play *p, struct session *s, enum pt_outcome got,
 		check_error(p, err, 0, &told, got);
 	} else {
 		check_outcome(p, s, 0, got, &told);
-		if (fx->holes != told.holes)
-			fail(p, "holes: %llu, expected %llu", (unsigned long long)fx->holes,
-			     (unsigned long long)told.holes);
+		check_granules(p, fx, &told);
 		apply_item(p, s, 0);
 	}
 	compare(p, s->ctx, s->edge[0][0].lo, s->edge[0][1].hi);
@@ -226,7 +236,8 @@ static void count_after(struct play *p, const struct session *s)
 	if (!(s->flags & STEP_COUNT_LEAVES))
 		return;
 	for (unsigned i = 0; i < s->count; i++)
-		if (s->item[i].kind > PT_ITEM_UNMAP || s->item[i].flags & PT_MAP_REPLACE)
+		if ((s->item[i].kind > PT_ITEM_UNMAP && s->item[i].kind != PT_ITEM_ANNOTATE) ||
+		    s->item[i].flags & PT_MAP_REPLACE)
 			return;
 	leaves = count_leaves(p, s->ctx, first_of(s) & ~mask, last_of(s) | mask);
 	if (leaves - s->leaves != fx->leaves_written - fx->leaves_removed)
@@ -303,23 +314,41 @@ static void compare_passed(struct play *p, struct session *s)
 
 static void check_replies(struct play *p, struct session *s)
 {
-	uint64_t holes = 0;
+	struct told all = {0};
 
 	for (unsigned i = 0; i < s->count; i++) {
 		if (s->flags & STEP_VALIDATE)
 			s->told[i] = model_tell(&p->ctx[s->ctx].model, &s->item[i]);
 		check_outcome(p, s, i, s->item[i].outcome, &s->told[i]);
-		holes += s->told[i].holes;
+		all.holes += s->told[i].holes;
+		all.annotated += s->told[i].annotated;
 	}
-	if (s->txn.effects.holes != holes)
-		fail(p, "holes: %llu, expected %llu", (unsigned long long)s->txn.effects.holes,
-		     (unsigned long long)holes);
+	check_granules(p, &s->txn.effects, &all);
 	if (s->dry_in == p->turn) {
 		s->dry.tlbis = s->txn.effects.tlbis;
 		if (memcmp(&s->dry, &s->txn.effects, sizeof(s->dry)) != 0)
 			fail(p, "effects: validate_only foretold others");
 	}
 	count_after(p, s);
+}
+
+/* Where nothing was mapped, FORCE_PAGES makes pages, and so does the context's policy. */
+static void check_forced(struct play *p, const struct session *s)
+{
+	const struct context *c = &p->ctx[s->ctx];
+
+	for (unsigned i = 0; i < s->count && s->before.count == 0; i++) {
+		const struct pt_item *item = &s->item[i];
+		struct span span;
+		int level;
+
+		if (item->kind != PT_ITEM_MAP || s->begun_in != p->turn ||
+		    !(item->flags & PT_MAP_FORCE_PAGES || context_forces(c, item->ipa.v)))
+			continue;
+		leaf_at(p, s->ctx, item->ipa.v, &span, &level);
+		if (level != 3)
+			fail(p, "force: a block of level %d", level);
+	}
 }
 
 static void range_done(struct play *p, struct session *s)
@@ -332,6 +361,8 @@ static void range_done(struct play *p, struct session *s)
 	if (!dry && !s->committed)
 		fail(p, "commit: done without a commit point");
 	check_replies(p, s);
+	if (!dry)
+		check_forced(p, s);
 	compare_passed(p, s);
 	for (unsigned i = 0; i < s->count; i++)
 		count(p, row_of(s), s->item[i].outcome);

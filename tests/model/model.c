@@ -8,7 +8,7 @@ static enum pt_outcome check_prot(const struct model *m, uint32_t prot)
 {
 	uint32_t exec = prot & 0xc, type = prot >> 8 & 0xff;
 
-	if (prot & ~0xff0fu || type > 2 || !(prot & 0xf) || (type && exec))
+	if (prot & ~0xfff0fu || type > 2 || !(prot & 0xf) || (type && exec))
 		return PT_INVALID;
 	return (exec == 4 || exec == 8) && !m->xnx ? PT_UNSUPPORTED : PT_OK;
 }
@@ -28,9 +28,16 @@ enum pt_outcome model_check(const struct model *m, const struct pt_item *item)
 
 	switch (item->kind) {
 	case PT_ITEM_MAP:
-		if (item->flags & ~3u)
+		if (item->flags & ~PT_MAP_FLAGS)
 			return PT_INVALID;
 		o = check_prot(m, item->prot);
+		if (o == PT_OK &&
+		    ((item->prot >> 16 & ~m->sw) || (m->identity && item->ipa.v != item->pa.v)))
+			return PT_INVALID;
+		break;
+	case PT_ITEM_ANNOTATE:
+		if (item->flags || item->prot || item->pa.v & 1 || item->pa.v >> 60 < 2)
+			return PT_INVALID;
 		break;
 	case PT_ITEM_PROTECT:
 	case PT_ITEM_RELAX:
@@ -39,6 +46,7 @@ enum pt_outcome model_check(const struct model *m, const struct pt_item *item)
 		o = check_prot(m, item->prot);
 		break;
 	case PT_ITEM_UNMAP:
+	case PT_ITEM_FLUSH:
 	case PT_ITEM_WRITE_PROTECT:
 	case PT_ITEM_MAKE_YOUNG:
 		if (item->flags || item->prot)
@@ -86,6 +94,7 @@ static struct cell wanted(const struct pt_item *item, uint64_t ipa)
 	return (struct cell){.what = LEAF,
 			     .rights = item->prot & 0xf,
 			     .memtype = (uint8_t)(item->prot >> 8),
+			     .sw = item->prot >> 16 & 0xf,
 			     .young = true,
 			     .at = item->pa.v + (ipa - item->ipa.v)};
 }
@@ -109,7 +118,7 @@ static struct told tell_map(const struct model *m, const struct pt_item *item)
 			return (struct told){.outcome = PT_OVERLAP, .ipa = p.lo};
 		else if (!same_place(&p.cell, &want))
 			changed = true;
-		else if (p.cell.rights != want.rights)
+		else if (p.cell.rights != want.rights || p.cell.sw != want.sw)
 			*(replace ? &changed : &rights) = true;
 	}
 	return (struct told){.outcome = rights	  ? PT_PERMISSION_ONLY
@@ -139,7 +148,8 @@ static struct cell rewritten(const struct pt_item *item, struct cell c)
 	case PT_ITEM_PROTECT: c.rights = item->prot & 0xf; break;
 	case PT_ITEM_WRITE_PROTECT: c.rights &= (uint8_t)~PT_PROT_W; break;
 	case PT_ITEM_RELAX: c.rights |= item->prot & 0xf; break;
-	default: c.young = true; break;
+	case PT_ITEM_MAKE_YOUNG: c.young = true; break;
+	default: break; /* FLUSH */
 	}
 	if (!(c.rights & PT_PROT_W))
 		c.dbm = c.dirty = false;
@@ -170,7 +180,7 @@ static struct told tell_rewrite(const struct model *m, const struct pt_item *ite
 			    : tightened			     ? PT_PROTECTED
 							     : PT_RELAXED;
 	else if (met)
-		t.outcome = PT_ALREADY_MAPPED;
+		t.outcome = item->kind == PT_ITEM_FLUSH ? PT_FLUSHED : PT_ALREADY_MAPPED;
 	return t;
 }
 
@@ -179,6 +189,9 @@ struct told model_tell(const struct model *m, const struct pt_item *item)
 	switch (item->kind) {
 	case PT_ITEM_MAP: return tell_map(m, item);
 	case PT_ITEM_UNMAP: return tell_unmap(m, item);
+	case PT_ITEM_ANNOTATE:
+		return (struct told){.outcome = PT_ANNOTATED,
+				     .annotated = item->size >> m->granule};
 	default: return tell_rewrite(m, item);
 	}
 }
@@ -196,8 +209,13 @@ static void apply_map(struct model *m, const struct pt_item *item)
 		if (p.cell.what != HOLE && !replace)
 			continue;
 		/* In place, or as a part of a new block, which is young. */
-		if (same_place(&p.cell, &want))
+		if (same_place(&p.cell, &want)) {
 			want.any_young = !p.cell.young;
+			if (want.rights & PT_PROT_W && p.cell.dbm) {
+				want.dbm = true;
+				want.dirty = p.cell.dirty;
+			}
+		}
 		space_put(&m->space, p.lo, p.hi, want);
 	}
 }

@@ -26,6 +26,8 @@ struct model {
 	int start, top;
 	bool fwb, xnx, ha, hd;
 	unsigned bbm;
+	uint8_t sw;    /* software bits that are the caller's */
+	bool identity; /* an output has to be equal to its address */
 	uint64_t generation, quota;
 	struct model_slot slot[MODEL_SLOTS]; /* sorted */
 	unsigned slots;
@@ -48,9 +50,9 @@ enum pt_outcome model_check(const struct model *m, const struct pt_item *item);
 /* What an item says and does. */
 struct told {
 	enum pt_outcome outcome;
-	bool loose;	/* MAPPED is as right as ALREADY_MAPPED: leaves may have become a block */
-	uint64_t ipa;	/* of an error */
-	uint64_t holes; /* granules */
+	bool loose;   /* MAPPED is as right as ALREADY_MAPPED: leaves may have become a block */
+	uint64_t ipa; /* of an error */
+	uint64_t holes, annotated; /* granules */
 };
 
 struct told model_tell(const struct model *m, const struct pt_item *item);

@@ -80,6 +80,10 @@ struct step {
 	X(POINT_WRITE_PROTECT, "write-protect, one entry")                                         \
 	X(POINT_RELAX, "relax, one entry")                                                         \
 	X(POINT_MAKE_YOUNG, "make young, one entry")                                               \
+	X(POINT_ANNOTATE, "annotate, one entry")                                                   \
+	X(POINT_FLUSH, "flush, one entry")                                                         \
+	X(ANNOTATE, "annotate")                                                                    \
+	X(FLUSH, "flush")                                                                          \
 	X(WRITE_PROTECT, "write-protect")                                                          \
 	X(RELAX, "relax")                                                                          \
 	X(MAKE_YOUNG, "make young")                                                                \
@@ -174,6 +178,7 @@ struct context {
 	struct window low, high;
 	uint64_t hot[HOT]; /* addresses that were accessed */
 	bool slot_busy;
+	bool forces; /* maps in every second block are pages */
 };
 
 struct play {
@@ -237,6 +242,8 @@ void refusal_has_reason(struct play *p, unsigned ctx, unsigned outcome, uint64_t
 /* ---- window.c ---- */
 extern const unsigned shape_count;
 void context_open(struct play *p, unsigned index, unsigned shape);
+/* Does the policy of the context put a map that begins there into pages? */
+bool context_forces(const struct context *c, uint64_t ipa);
 
 /* ---- compare.c ---- */
 /* The tables say what the model says, apart from what is under way. */

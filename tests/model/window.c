@@ -38,6 +38,10 @@ static void make_windows(struct context *c)
 	c->high = (struct window){.ipa = top - 2 * block, .bytes = 2 * block};
 	c->low.pa = c->low.ipa % PA_WRAP;
 	c->high.pa = c->high.ipa % PA_WRAP + 2 * PA_WRAP;
+	if (c->model.identity) {
+		c->low.pa = c->low.ipa;
+		c->high.pa = c->high.ipa;
+	}
 	for (unsigned i = 0; i < HOT; i++)
 		c->hot[i] = c->low.ipa;
 }
@@ -70,6 +74,36 @@ static void open_model(struct play *p, struct context *c, const struct pt_geomet
 			    .quota = UINT64_MAX};
 }
 
+bool context_forces(const struct context *c, uint64_t ipa)
+{
+	return c->forces && ipa >> model_shift(&c->model, 2) & 1;
+}
+
+static bool force_pages(void *arg, struct pt_ipa ipa, uint64_t size, uint32_t prot)
+{
+	(void)size, (void)prot;
+	return context_forces(arg, ipa.v);
+}
+
+/* Software bits of its caller, of others and of nobody; now and then the two policies. */
+static void set_policy(struct play *p, struct context *c)
+{
+	struct model *m = &c->model;
+
+	m->sw = (uint8_t)below(p, 16);
+	m->identity = below(p, 8) == 0;
+	c->forces = below(p, 4) == 0;
+	if (pt_ctx_sw_own(&c->pt, (uint32_t)m->sw << PT_PROT_SW_SHIFT, PT_SW_CALLER) != PT_OK ||
+	    (~m->sw & 3 &&
+	     pt_ctx_sw_own(&c->pt, (~m->sw & 3u) << PT_PROT_SW_SHIFT, PT_SW_OWNERSHIP) != PT_OK) ||
+	    (m->sw && pt_ctx_sw_own(&c->pt, (uint32_t)m->sw << PT_PROT_SW_SHIFT,
+				    PT_SW_GUEST_LEVEL) != PT_WRONG_STATE))
+		fail(p, "policy: the owners of software bits");
+	if (pt_ctx_set_policy(&c->pt, m->identity ? PT_CTX_IDENTITY : 0,
+			      c->forces ? force_pages : NULL, c) != PT_OK)
+		fail(p, "policy: refused");
+}
+
 void context_open(struct play *p, unsigned index, unsigned shape)
 {
 	struct context *c = &p->ctx[index];
@@ -94,5 +128,6 @@ void context_open(struct play *p, unsigned index, unsigned shape)
 		fail(p, "set-up: no context");
 	session_end(s);
 	open_model(p, c, &a, attrs);
+	set_policy(p, c);
 	make_windows(c);
 }
