@@ -296,6 +296,8 @@ static void do_step(struct play *p, const struct step *step)
 		session_step(p, s, (uint32_t)step->arg);
 		break;
 	case V_abort:
+		p->mover = NULL;
+		p->turn++;
 		if (s->doing == RANGE && s->begun)
 			abort_items(p, s);
 		else if (s->doing == UPKEEP)
