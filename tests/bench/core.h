@@ -8,6 +8,7 @@
 #include <pt/host/memory.h>
 #include <pt/host/vcpu.h>
 #include <pt/txn.h>
+#include <pt/upkeep.h>
 #include <pt/walk.h>
 
 #define GIB	      (UINT64_C(1) << 30)
@@ -21,11 +22,14 @@ enum row {
 	WRPROTECT,
 	GET_LEAF,
 	RELAX,
+	AGE,
+	MKYOUNG,
 	UNMAP_RANGE,
 	FAULT_MAP,
 	FAULT_MAP_SECTION,
 	UNMAP_PAGE,
 	BLOCK,
+	OWNER,
 	ROWS
 };
 
@@ -81,7 +85,10 @@ static inline void section_turn(struct bench *b, uint64_t i)
 struct pt_effects run_range(struct bench *b, struct pt_item *item);
 struct pt_effects map(struct bench *b, uint64_t ipa, uint64_t size, uint64_t pa, uint32_t flags);
 struct pt_effects unmap(struct bench *b, uint64_t ipa, uint64_t size);
-struct pt_effects protect(struct bench *b, uint64_t ipa, uint64_t size, uint32_t prot);
+struct pt_effects write_protect(struct bench *b, uint64_t ipa, uint64_t size);
+struct pt_effects annotate(struct bench *b, uint64_t ipa, uint64_t size, pt_pte note);
+/* Tests and clears the access flags; returns how many pages were young. */
+uint64_t age(struct bench *b, uint64_t ipa, uint64_t size);
 /* The tree holds exactly `pages` leaves of level 3 and none elsewhere. */
 void check_leaves(struct bench *b, const char *after, uint64_t pages);
 

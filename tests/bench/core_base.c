@@ -114,15 +114,44 @@ struct pt_effects unmap(struct bench *b, uint64_t ipa, uint64_t size)
 	return run_range(b, &item);
 }
 
-struct pt_effects protect(struct bench *b, uint64_t ipa, uint64_t size, uint32_t prot)
+struct pt_effects write_protect(struct bench *b, uint64_t ipa, uint64_t size)
+{
+	struct pt_item item = {
+		.ctx = &b->ctx, .ipa = pt_ipa(ipa), .size = size, .kind = PT_ITEM_WRITE_PROTECT};
+
+	return run_range(b, &item);
+}
+
+struct pt_effects annotate(struct bench *b, uint64_t ipa, uint64_t size, pt_pte note_pte)
 {
 	struct pt_item item = {.ctx = &b->ctx,
 			       .ipa = pt_ipa(ipa),
 			       .size = size,
-			       .prot = prot,
-			       .kind = PT_ITEM_PROTECT};
+			       .pa = pt_pa(note_pte),
+			       .kind = PT_ITEM_ANNOTATE};
 
 	return run_range(b, &item);
+}
+
+uint64_t age(struct bench *b, uint64_t ipa, uint64_t size)
+{
+	struct pt_upkeep_args args = {.ctx = &b->ctx,
+				      .kind = PT_UPKEEP_AGE,
+				      .ipa = pt_ipa(ipa),
+				      .size = size,
+				      .clear = true};
+	struct pt_upkeep upkeep;
+	enum pt_outcome o = pt_upkeep_init(&upkeep, &args, unexpected_wake);
+
+	check_eq("pt_upkeep_init", o, PT_OK);
+	do {
+		section_begin(b);
+		o = pt_upkeep_step(&upkeep, &b->agent, STEP_BUDGET);
+		pt_section_end(&b->agent);
+	} while (o == PT_MORE);
+	check_eq("pt_upkeep_step", o, PT_OK);
+	check_eq("age: how far", upkeep.next, ipa + size);
+	return upkeep.young;
 }
 
 void check_leaves(struct bench *b, const char *after, uint64_t pages)

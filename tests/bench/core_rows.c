@@ -11,6 +11,7 @@
 
 /* A function of its own in the output of callgrind: see count.py. */
 #define PHASE	     __attribute__((noinline))
+#define NOTE	     (UINT64_C(2) << 60 | 2) /* type 2, payload 1 */
 #define BLOCKS	     256
 #define BLOCK_ROUNDS 100
 
@@ -19,11 +20,14 @@ const char *const row_name[ROWS] = {
 	[WRPROTECT] = "wrprotect_range",
 	[GET_LEAF] = "get_leaf_random",
 	[RELAX] = "relax_random",
+	[AGE] = "age_range",
+	[MKYOUNG] = "mkyoung_random",
 	[UNMAP_RANGE] = "unmap_range",
 	[FAULT_MAP] = "fault_map_random",
 	[FAULT_MAP_SECTION] = "fault_map_random_section",
 	[UNMAP_PAGE] = "unmap_random",
 	[BLOCK] = "map_unmap_1g_block",
+	[OWNER] = "set_owner_range",
 };
 
 static PHASE void time_map_range(struct bench *b)
@@ -42,7 +46,7 @@ static PHASE void time_map_range(struct bench *b)
 static PHASE void time_wrprotect(struct bench *b)
 {
 	double t = now_ns();
-	struct pt_effects done = protect(b, BASE, b->size, PT_PROT_R);
+	struct pt_effects done = write_protect(b, BASE, b->size);
 
 	note(b, WRPROTECT, t, b->pages);
 	check_eq("wrprotect_range: leaves written", done.leaves_written, b->pages);
@@ -130,6 +134,21 @@ static PHASE void time_relax(struct bench *b)
 	fault_all(b, RELAX, PT_FAULT_PERMISSION, PT_RELAXED, SECTION_CALLS);
 }
 
+static PHASE void time_age(struct bench *b)
+{
+	double t = now_ns();
+	uint64_t young = age(b, BASE, b->size);
+
+	note(b, AGE, t, b->pages);
+	check_eq("age_range: young pages", young, b->pages);
+}
+
+static PHASE void time_mkyoung(struct bench *b)
+{
+	fault_all(b, MKYOUNG, PT_FAULT_ACCESS_FLAG, PT_MADE_YOUNG, SECTION_CALLS);
+	check_eq("mkyoung_random: young pages", age(b, BASE, b->size), b->pages);
+}
+
 static PHASE void time_fault_map(struct bench *b)
 {
 	fault_all(b, FAULT_MAP, PT_FAULT_TRANSLATION, PT_MAPPED, SECTION_CALLS);
@@ -187,6 +206,18 @@ static PHASE void time_unmap_page(struct bench *b)
 	check_eq("unmap_random: table pages left", b->ctx.table_pages, tables_left(b));
 }
 
+/* An invalid descriptor with a payload on each page of an empty range. */
+static PHASE void time_owner(struct bench *b)
+{
+	double t = now_ns();
+	struct pt_effects done = annotate(b, BASE, b->size, NOTE);
+
+	note(b, OWNER, t, b->pages);
+	check_eq("set_owner_range: annotated", done.annotated, b->pages);
+	done = unmap(b, BASE, b->size);
+	check_eq("set_owner_range: table pages left", b->ctx.table_pages, tables_left(b));
+}
+
 static PHASE void time_blocks(struct bench *b)
 {
 	struct pt_effects up = {0}, down = {0};
@@ -208,6 +239,8 @@ void bench_round(struct bench *b)
 	time_wrprotect(b);
 	time_get_leaf(b);
 	time_relax(b);
+	time_age(b);
+	time_mkyoung(b);
 	time_unmap_range(b);
 	time_fault_map(b);
 	time_unmap_page(b);
@@ -215,4 +248,5 @@ void bench_round(struct bench *b)
 	unmap(b, BASE, b->size);
 	if (b->ctx.geo.granule_shift == 12)
 		time_blocks(b);
+	time_owner(b);
 }

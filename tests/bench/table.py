@@ -20,7 +20,9 @@ OWN_PEERS = {'calls_4x32_tls': 'calls_4x32', 'overload_goodput': 'calls_40x9', '
 # slower machine is judged by the ratio of the two
 ROWS = [
     ('map_range', NS, 0.9, 9.2), ('unmap_range', NS, 0.9, 4.3), ('wrprotect_range', NS, 0.7, 3.4),
-    ('get_leaf_random', NS, 5, 19.5), ('relax_random', NS, 9, 25), ('fault_map_random', NS, 13, 36),
+    ('age_range', NS, 0.6, 2.6), ('set_owner_range', NS, 1.1, 8.6),
+    ('get_leaf_random', NS, 5, 19.5), ('relax_random', NS, 9, 25), ('mkyoung_random', NS, 9, 25.7),
+    ('fault_map_random', NS, 13, 36),
     ('unmap_random', NS, 11, 27), ('map_unmap_1g_block', NS, 14, 14),
     ('unary_4x32', RATE, 450e3, 103e3), ('batch512_2x4', RATE, 25e6, 7.3e6), ('unary_lone', US, 12, 21),
     ('unary_lone_unix', US, 10, 21), ('session_1024', RATE, 1.2e6, 103e3), ('calls_4x32', RATE, None, None),
