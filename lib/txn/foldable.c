@@ -80,10 +80,18 @@ bool pt__table_empty(const struct pt_ctx *ctx, pt_pte table)
 	return true;
 }
 
+bool pt__forced_pages(const struct pt_ctx *ctx, uint64_t base, int level, pt_pte block)
+{
+	return ctx->force_pages &&
+	       ctx->force_pages(ctx->force_pages_arg, pt_ipa(base), pt_level_size(&ctx->geo, level),
+				pt_leaf_prot(&ctx->geo, block, ctx->attrs));
+}
+
 bool pt__could_fold(struct pt_ctx *ctx, uint64_t ipa, int level)
 {
 	uint64_t mask = pt_level_size(&ctx->geo, level) - 1;
 	struct pt__at at;
+	pt_pte block;
 	bool equal;
 
 	if (level < ctx->geo.min_block_level || level < ctx->geo.start_level)
@@ -91,9 +99,11 @@ bool pt__could_fold(struct pt_ctx *ctx, uint64_t ipa, int level)
 	pt__descend(ctx, ipa, level, ctx->geo.granule_shift, &at);
 	if (at.level != level || !pt_pte_is_table(at.entry, level))
 		return false;
-	return looks_full(ctx, pt__table(ctx, pt_pte_to_oa(&ctx->geo, at.entry).v), level + 1) &&
-	       pt__may_be_block(ctx, ipa & ~mask, level) &&
-	       pt__fold_block(ctx, at.entry, level, &equal);
+	if (!looks_full(ctx, pt__table(ctx, pt_pte_to_oa(&ctx->geo, at.entry).v), level + 1) ||
+	    !pt__may_be_block(ctx, ipa & ~mask, level))
+		return false;
+	block = pt__fold_block(ctx, at.entry, level, &equal);
+	return block && !pt__forced_pages(ctx, ipa & ~mask, level, block);
 }
 
 /* What would remove the table below `at`: 0, or an enum pt_upkeep_kind. */

@@ -42,4 +42,7 @@ bool pt__table_empty(const struct pt_ctx *ctx, pt_pte table);
  * dirty pages there. */
 bool pt__may_be_block(struct pt_ctx *ctx, uint64_t base, int level);
 
+/* Does the context's force-pages policy keep `block` of `level` at `base` in pages? */
+bool pt__forced_pages(const struct pt_ctx *ctx, uint64_t base, int level, pt_pte block);
+
 #endif

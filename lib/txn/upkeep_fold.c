@@ -50,9 +50,13 @@ static bool alive(const struct pt_upkeep *upkeep, uint64_t ipa, int level)
 
 uint64_t pt__fold_keeps(const struct pt_upkeep *upkeep)
 {
-	for (int level = top(upkeep); level < PT_LEVEL_LAST; level++)
-		if (alive(upkeep, upkeep->next, level))
-			return upkeep->next & ~pt__upkeep_mask(upkeep, level);
+	uint64_t at =
+		upkeep->next - upkeep->looking; /* the spans behind, while they are looked at */
+	int end = upkeep->looking ? upkeep->look + 1 : PT_LEVEL_LAST;
+
+	for (int level = top(upkeep); level < end; level++)
+		if (alive(upkeep, at, level))
+			return at & ~pt__upkeep_mask(upkeep, level);
 	return upkeep->next;
 }
 
@@ -93,7 +97,8 @@ static bool collect(struct pt_upkeep *upkeep, const struct pt__at *at, uint64_t 
 
 	*f = (struct pt_upkeep_fold){
 		.slot = at->slot, .table = at->entry, .base = base, .level = at->level};
-	*left -= pt_table_entries(&ctx->geo);
+	/* Where hardware writes, a fold reads the table a second time. */
+	*left -= (int64_t)pt_table_entries(&ctx->geo) << !ctx->plain;
 	if (sweeping(upkeep)) {
 		if (!pt__table_empty(ctx, at->entry))
 			return false;
@@ -101,7 +106,7 @@ static bool collect(struct pt_upkeep *upkeep, const struct pt__at *at, uint64_t 
 		if (!pt__may_be_block(ctx, base, at->level))
 			return false;
 		f->block = pt__fold_block(ctx, at->entry, at->level, &f->equal);
-		if (!f->block)
+		if (!f->block || pt__forced_pages(ctx, base, at->level, f->block))
 			return false;
 	}
 	if (++upkeep->folds == PT_RESIZE_BATCH)
@@ -109,27 +114,29 @@ static bool collect(struct pt_upkeep *upkeep, const struct pt__at *at, uint64_t 
 	return true;
 }
 
-/* The cursor has come to `next`: looks at each table that ends there, and begins in the range. */
-static void look_behind(struct pt_upkeep *upkeep, int64_t *left)
+/* Does a span of this level end at the cursor whose table may go? */
+static bool ends_here(const struct pt_upkeep *upkeep, int level)
+{
+	return level >= top(upkeep) && !(upkeep->next & pt__upkeep_mask(upkeep, level)) &&
+	       alive(upkeep, upkeep->next - 1, level);
+}
+
+/* Looks at that table. False: nothing above it will fold. */
+static bool look_behind(struct pt_upkeep *upkeep, int level, int64_t *left)
 {
 	const struct pt_ctx *ctx = upkeep->args.ctx;
+	uint64_t last = upkeep->next - 1;
+	struct pt__at at;
 
-	for (int level = PT_LEVEL_LAST - 1; level >= top(upkeep); level--) {
-		uint64_t mask = pt__upkeep_mask(upkeep, level);
-		struct pt__at at;
-
-		if (upkeep->next & mask || !alive(upkeep, upkeep->next - 1, level))
-			return;
-		if (upkeep->folds && upkeep->fold[0].level > level)
-			commit(upkeep);
-		pt__descend(ctx, upkeep->next - 1, level, ctx->geo.granule_shift, &at);
-		if (at.level != level || !pt_pte_is_table(at.entry, level))
-			continue;
-		if (!collect(upkeep, &at, (upkeep->next - 1) & ~mask, left)) {
-			kill_above(upkeep, upkeep->next - 1, level);
-			return;
-		}
-	}
+	if (upkeep->folds && upkeep->fold[0].level > level)
+		commit(upkeep);
+	pt__descend(ctx, last, level, ctx->geo.granule_shift, &at);
+	*left -= PT_LEVELS;
+	if (at.level != level || !pt_pte_is_table(at.entry, level) ||
+	    collect(upkeep, &at, last & ~pt__upkeep_mask(upkeep, level), left))
+		return true;
+	kill_above(upkeep, last, level);
+	return false;
 }
 
 /* Past what is at the cursor: a last-level table as a whole, or entries up to the next table. */
@@ -139,7 +146,7 @@ static void pass(struct pt_upkeep *upkeep, int64_t *left)
 	struct pt__at at;
 
 	pt__descend(ctx, upkeep->next, PT_LEVEL_LAST, ctx->geo.granule_shift, &at);
-	--*left;
+	*left -= PT_LEVELS;
 	if (at.level == PT_LEVEL_LAST && at.level > ctx->geo.start_level) {
 		pt__upkeep_pass(upkeep, at.level - 1, 1);
 		return;
@@ -151,10 +158,17 @@ static void pass(struct pt_upkeep *upkeep, int64_t *left)
 
 enum pt_outcome pt__fold_range(struct pt_upkeep *upkeep, int64_t *left)
 {
-	while (upkeep->next <= upkeep->last && *left > 0) {
-		pass(upkeep, left);
-		look_behind(upkeep, left);
+	while (*left > 0 && (upkeep->looking || upkeep->next <= upkeep->last)) {
+		if (!upkeep->looking) {
+			pass(upkeep, left);
+			upkeep->look = PT_LEVEL_LAST - 1;
+		} else if (look_behind(upkeep, upkeep->look, left)) {
+			upkeep->look--;
+		} else {
+			upkeep->look = PT_TTL_UNKNOWN;
+		}
+		upkeep->looking = upkeep->look != PT_TTL_UNKNOWN && ends_here(upkeep, upkeep->look);
 	}
 	commit(upkeep);
-	return upkeep->next <= upkeep->last ? PT_MORE : PT_OK;
+	return upkeep->looking || upkeep->next <= upkeep->last ? PT_MORE : PT_OK;
 }

@@ -138,8 +138,8 @@ static void access_flag_and_dirty_state_are_united(void **state)
 			}
 			/* a page that may not be written is none of them */
 			ASSERT_OUTCOME(PT_UNMAPPED, core_unmap(&c, 0, block));
-			ASSERT_OUTCOME(PT_MAPPED, core_map(&c, 0, block, 0, PT_PROT_RW,
-							   PT_MAP_FORCE_PAGES));
+			ASSERT_OUTCOME(PT_MAPPED,
+				       core_map(&c, 0, block, 0, PT_PROT_RW, PT_MAP_FORCE_PAGES));
 			upkeep_poke(&c, 9 * page, PT_PTE_S2AP_W | PT_PTE_DBM, 0);
 			ASSERT_OUTCOME(PT_OK, collapse(&c, &u, 0, block));
 			assert_int_equal(0, u.blocks_made);
@@ -270,6 +270,35 @@ static void a_logged_range_keeps_its_pages(void **state)
 	core_close(&c);
 }
 
+static bool force_read_only(void *arg, struct pt_ipa ipa, uint64_t size, uint32_t prot)
+{
+	uint64_t *asked = arg;
+
+	asked[0] = ipa.v;
+	asked[1] = size;
+	return !(prot & PT_PROT_W);
+}
+
+static void forced_pages_stay_pages(void **state)
+{
+	struct pt_upkeep u;
+	uint64_t asked[2];
+	struct core c;
+
+	(void)state;
+	core_open(&c, &shapes[0]);
+	ASSERT_OUTCOME(PT_MAPPED, core_map(&c, 0, PT_SZ_2M, 0, PT_PROT_RW, PT_MAP_FORCE_PAGES));
+	ASSERT_OUTCOME(PT_MAPPED,
+		       core_map(&c, PT_SZ_2M, PT_SZ_2M, 0, PT_PROT_R, PT_MAP_FORCE_PAGES));
+	ASSERT_OUTCOME(PT_OK, pt_ctx_set_policy(&c.ctx, 0, force_read_only, asked));
+	ASSERT_OUTCOME(PT_OK, collapse(&c, &u, 0, 2 * PT_SZ_2M));
+	assert_int_equal(1, u.blocks_made);
+	assert_int_equal(3, level_at(&c, PT_SZ_2M));
+	assert_int_equal(PT_SZ_2M, asked[0]);
+	assert_int_equal(PT_SZ_2M, asked[1]);
+	core_close(&c);
+}
+
 static void only_empty_tables_are_swept(void **state)
 {
 	(void)state;
@@ -390,6 +419,7 @@ int main(void)
 		cmocka_unit_test(a_part_of_a_table_is_left_alone),
 		cmocka_unit_test(memslots_limit_the_block),
 		cmocka_unit_test(a_logged_range_keeps_its_pages),
+		cmocka_unit_test(forced_pages_stay_pages),
 		cmocka_unit_test(only_empty_tables_are_swept),
 		cmocka_unit_test(the_search_finds_what_can_go),
 	};

@@ -192,6 +192,8 @@ static void faults_go_on_behind_the_claim(void **state)
 			struct pt_upkeep_args args;
 			struct pt_waiter low, high;
 			uint64_t page, block, span;
+			/* a table each */
+			uint32_t budget = kinds[k] == PT_UPKEEP_COLLAPSE ? 6 : 1;
 
 			open_rig(&rig, &shapes[i], 0);
 			watched = &rig;
@@ -210,14 +212,14 @@ static void faults_go_on_behind_the_claim(void **state)
 			ASSERT_OUTCOME(PT_OK, pt_upkeep_init(&u, &args, NULL));
 			/* the other agent's section holds it back after the claim */
 			pt_section_begin(&rig.other);
-			ASSERT_OUTCOME(PT_MORE, upkeep_step(&rig.c, &u, 1));
-			ASSERT_OUTCOME(PT_MORE, upkeep_step(&rig.c, &u, 1));
+			ASSERT_OUTCOME(PT_MORE, upkeep_step(&rig.c, &u, budget));
+			ASSERT_OUTCOME(PT_MORE, upkeep_step(&rig.c, &u, budget));
 			assert_int_equal(0, u.next);
 			pt_section_end(&rig.other);
 			assert_true(pt_waiter_park(&low, &rig.c.ctx, 0, page - 1, note_wake));
 			assert_true(pt_waiter_park(&high, &rig.c.ctx, span - page, span - 1,
 						   note_wake));
-			ASSERT_OUTCOME(PT_MORE, upkeep_step(&rig.c, &u, 1));
+			ASSERT_OUTCOME(PT_MORE, upkeep_step(&rig.c, &u, budget));
 			assert_int_equal(1, wakes);
 			assert_int_equal(0, entries_at_wake);
 			assert_int_equal(block, u.next);
@@ -226,17 +228,17 @@ static void faults_go_on_behind_the_claim(void **state)
 								       u.next, page, 0, 0, 0),
 							     NULL, NULL));
 			for (unsigned n = 0; n < 2; n++)
-				ASSERT_OUTCOME(PT_MORE, upkeep_step(&rig.c, &u, 1));
+				ASSERT_OUTCOME(PT_MORE, upkeep_step(&rig.c, &u, budget));
 			assert_int_equal(1, wakes);
 			/* the last one ends the work, and waits for whom it may have misled */
 			pt_section_begin(&rig.other);
-			ASSERT_OUTCOME(PT_MORE, upkeep_step(&rig.c, &u, 1));
+			ASSERT_OUTCOME(PT_MORE, upkeep_step(&rig.c, &u, budget));
 			assert_int_equal(span, u.next);
 			assert_int_equal(2, wakes);
-			ASSERT_OUTCOME(PT_MORE, upkeep_step(&rig.c, &u, 1));
+			ASSERT_OUTCOME(PT_MORE, upkeep_step(&rig.c, &u, budget));
 			pt_section_end(&rig.other);
-			ASSERT_OUTCOME(PT_OK, upkeep_step(&rig.c, &u, 1));
-			ASSERT_OUTCOME(PT_OK, upkeep_step(&rig.c, &u, 1));
+			ASSERT_OUTCOME(PT_OK, upkeep_step(&rig.c, &u, budget));
+			ASSERT_OUTCOME(PT_OK, upkeep_step(&rig.c, &u, budget));
 			close_rig(&rig);
 		}
 }

@@ -16,8 +16,8 @@
  * COLLAPSE  replaces each table that lies in the range as a whole, and whose entries are all leaves of
  *           equal attributes with consecutive outputs aligned to the block, by that block; from the bottom up.
  *           AF is the OR of the leaves; leaves that a dirty log left writable but clean, and such as were
- *           written, count as equal. Where a memslot lies, only up to its backing page, and nowhere while
- *           dirty pages are logged
+ *           written, count as equal. Where a memslot lies, only up to its backing page, not where the
+ *           context forces pages, and nowhere while dirty pages are logged
  * SWEEP     frees each table that lies in the range as a whole and has no entry but zeroes; from the bottom up
  */
 /* clang-format on */
@@ -79,6 +79,8 @@ struct pt_upkeep {
 	uint64_t dead[PT_LEVELS]; /* index level + 1: 1 + the last span known not to fold */
 	struct pt_upkeep_fold fold[PT_RESIZE_BATCH]; /* empty between steps */
 	uint32_t folds;
+	bool looking; /* the table that ends at `next` comes before what begins there, */
+	int8_t look;  /* this is the level of the entry that links it */
 	enum pt_outcome result;
 	void (*wake)(struct pt_waiter *);
 	/* ---- */
