@@ -121,6 +121,22 @@ static void collapse_passed(struct play *p, struct session *s, uint64_t lo, uint
 	}
 }
 
+/* No block above the level is left in what the step split; a fault may put one there afterwards. */
+static void check_split(struct play *p, const struct session *s, uint64_t lo)
+{
+	const struct pt_upkeep *u = &s->upkeep;
+	struct span span;
+	int level;
+
+	for (uint64_t at = lo; at < u->next; at = span.hi + 1) {
+		leaf_at(p, s->ctx, at, &span, &level);
+		if (span.cell.what == LEAF && level < u->args.level &&
+		    !is_covered(p, s->ctx, span.lo, span.hi, s))
+			fail(p, "split: a block of level %d is left at %#llx", level,
+			     (unsigned long long)at);
+	}
+}
+
 /* The step went over [lo, next), and may have folded again from `keeps` on. */
 static void passed(struct play *p, struct session *s, uint64_t keeps, uint64_t lo,
 		   const struct span edge[2])
@@ -138,25 +154,11 @@ static void passed(struct play *p, struct session *s, uint64_t keeps, uint64_t l
 			age_passed(p, s, lo, hi);
 		if (s->upkeep.args.kind == PT_UPKEEP_COLLAPSE)
 			collapse_passed(p, s, keeps, hi);
+		if (s->upkeep.args.kind == PT_UPKEEP_SPLIT)
+			check_split(p, s, lo);
 		if (s->upkeep.args.clear)
 			blur_edges(p, s->ctx, lo, hi, edge);
 		compare(p, s->ctx, keeps < edge[0].lo ? keeps : edge[0].lo, edge[1].hi);
-	}
-}
-
-/* No block above the level is left in what was split. */
-static void check_split(struct play *p, const struct session *s)
-{
-	const struct pt_upkeep *u = &s->upkeep;
-	struct span span;
-	int level;
-
-	for (uint64_t at = u->args.ipa.v; at < u->next; at = span.hi + 1) {
-		leaf_at(p, s->ctx, at, &span, &level);
-		if (span.cell.what == LEAF && level < u->args.level &&
-		    !is_covered(p, s->ctx, span.lo, span.hi, s))
-			fail(p, "split: a block of level %d is left at %#llx", level,
-			     (unsigned long long)at);
 	}
 }
 
@@ -191,8 +193,6 @@ static void upkeep_done(struct play *p, struct session *s, enum pt_outcome got)
 		     (unsigned long long)end);
 	if (pt_is_error(got) && (got != u->stopped || u->effects.leaves_written))
 		fail(p, "upkeep: %s after something was done", outcome_name(got));
-	if (u->args.kind == PT_UPKEEP_SPLIT)
-		check_split(p, s);
 	if (u->args.kind == PT_UPKEEP_AGE)
 		check_age(p, s);
 	count(p, row_of(s), pt_is_error(got) ? got : u->stopped);
