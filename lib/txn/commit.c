@@ -48,21 +48,15 @@ void pt__flush(struct pt_txn *txn)
 }
 
 /*
- * Everything below the cursor is final, once it is flushed. A block that the next part cuts is
- * still to be written as a whole: the claim keeps its first byte.
+ * Everything below the cursor is final, once it is flushed. A block or group that the next part
+ * cuts is still to be written as a whole: the claim keeps its first byte.
  */
 static void shrink(struct pt_txn *txn)
 {
 	struct pt_ctx *ctx = txn->claim.ctx;
-	uint64_t lo = txn->cursor;
-	struct pt__at at;
 
-	if (lo > txn->claim.hi)
-		return;
-	pt__descend(ctx, lo, PT_LEVEL_LAST, ctx->geo.granule_shift, &at);
-	if (pt_pte_valid(at.entry))
-		lo &= ~((UINT64_C(1) << at.shift) - 1);
-	pt_claim_shrink(&txn->claim, lo);
+	if (txn->cursor <= txn->claim.hi)
+		pt_claim_shrink(&txn->claim, txn->cursor & ~pt__edge_mask(ctx, txn->cursor, false));
 }
 
 bool pt__settle(struct pt_txn *txn, int64_t *left)
@@ -116,11 +110,23 @@ enum pt_outcome pt__commit(struct pt_txn *txn, int64_t *left)
 	return PT_OK;
 }
 
+void pt__unfold_at(struct pt_txn *txn, const struct pt__range *r, const struct pt__at *at,
+		   int64_t *left)
+{
+	struct pt__resize rs = {r->ctx, &txn->ledger, &txn->effects};
+
+	pt__regroup(&rs, at->slot, txn->cursor, at->level, &(struct pt__regroup){0});
+	*left -= INT64_C(1) << pt__group_bits(r->gs, at->level);
+	txn->flushed = true;
+}
+
 void pt__split(struct pt_txn *txn, const struct pt__range *r, const struct pt__at *at)
 {
 	struct pt__resize rs = {r->ctx, &txn->ledger, &txn->effects};
 	struct pt_page page = pt__reserved(txn);
 
+	if (at->entry & PT_PTE_CONTIGUOUS)
+		pt__regroup(&rs, at->slot, txn->cursor, at->level, &(struct pt__regroup){0});
 	pt__split_blocks(&rs, at->slot, txn->cursor & ~pt__mask(r, at->level), at->level, &page, 1);
 	txn->flushed = true;
 }

@@ -44,7 +44,9 @@ void pt__commit_annotate(struct pt_txn *txn, const struct pt__range *r, int64_t 
 	uint64_t n, removed;
 
 	pt__descend(r->ctx, txn->cursor, PT_LEVEL_LAST, r->gs, &at);
-	if (at.level == PT_LEVEL_LAST) {
+	if (pt__cuts_group(r, txn->cursor, &at)) {
+		pt__unfold_at(txn, r, &at, left);
+	} else if (at.level == PT_LEVEL_LAST) {
 		n = pt__clear_run(txn, r, &at, r->attrs, &removed);
 		txn->effects.annotated += n;
 		pt__advance(txn, r, at.level, n, left);

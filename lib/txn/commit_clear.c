@@ -5,7 +5,7 @@
 uint64_t pt__clear_run(struct pt_txn *txn, const struct pt__range *r, const struct pt__at *at,
 		       pt_pte value, uint64_t *removed)
 {
-	uint64_t most = pt__entries_in(r, txn->cursor, at), n = 0, first = 0, end = 0;
+	uint64_t most = pt__whole_entries_in(r, txn->cursor, at), n = 0, first = 0, end = 0;
 
 	*removed = 0;
 	for (; n < most; n++) {
@@ -70,6 +70,8 @@ void pt__commit_clear(struct pt_txn *txn, const struct pt__range *r, int64_t *le
 		pt_ledger_add(&txn->ledger, txn->cursor, last, at.level, true);
 		pt__unlink(txn, r, at.entry, at.level + 1, true);
 		pt__advance(txn, r, at.level, 1, left);
+	} else if (pt__cuts_group(r, txn->cursor, &at)) {
+		pt__unfold_at(txn, r, &at, left);
 	} else if (!pt__whole(r, txn->cursor, at.level)) {
 		cut(txn, r, &at, left);
 	} else {

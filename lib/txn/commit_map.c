@@ -2,24 +2,56 @@
 /* Commit of a MAP item. */
 #include "range.h"
 
-/* Descriptor of the next leaf of a run. */
-PT__INLINE void fill(const struct pt__range *r, pt_pte *slot, uint64_t at, uint64_t n, int level,
-		     bool live)
+enum fill { PRIVATE, LIVE, MAKE };
+
+PT__INLINE void fill_as(const struct pt__range *r, pt_pte *slot, uint64_t at, uint64_t n, int level,
+			enum fill how, pt_pte hint)
 {
 	uint64_t size = UINT64_C(1) << pt__shift(r, level);
-	pt_pte leaf = pt__want(r, at, level);
+	pt_pte leaf = pt__want(r, at, level) | hint;
 	bool wide = pt__wide(&r->ctx->geo);
 
 	for (uint64_t i = 0; i < n; i++) {
-		if (live)
+		if (how == PRIVATE)
+			pt_pte_init(slot + i, leaf);
+		else if (how == LIVE)
 			pt_pte_store(slot + i, leaf);
 		else
-			pt_pte_init(slot + i, leaf);
+			pt_pte_store_release(slot + i, leaf);
 		if (wide)
-			leaf = pt__want(r, at + (i + 1) * size, level);
+			leaf = pt__want(r, at + (i + 1) * size, level) | hint;
 		else
 			leaf += size;
 	}
+}
+
+/*
+ * A run of leaves into entries that are private, or invalid and clean. Groups that lie in it as a
+ * whole get the contiguous hint, if the item asks for it and the output is as aligned as the IPA
+ * (W7); not in a dirty log, which tells pages apart.
+ */
+PT__INLINE void fill(const struct pt__range *r, pt_pte *slot, uint64_t at, uint64_t n, int level,
+		     enum fill how)
+{
+	unsigned shift = pt__shift(r, level), bits = pt__group_bits(r->gs, level);
+	uint64_t mask = (UINT64_C(1) << (shift + bits)) - 1, end = at + (n << shift), lo, hi;
+
+	if (PT__LIKELY(!(r->item->flags & PT_MAP_CONTIGUOUS) || !bits || r->delta & mask) ||
+	    pt__meets_log(pt__logs(r->ctx), at, end - 1)) {
+		fill_as(r, slot, at, n, level, how, 0);
+		return;
+	}
+	lo = (at + mask) & ~mask;
+	hi = end & ~mask;
+	if (lo >= hi)
+		lo = hi = end;
+	else
+		atomic_store_explicit(&r->ctx->grouped, true, memory_order_relaxed);
+	fill_as(r, slot, at, (lo - at) >> shift, level, how, 0);
+	slot += (lo - at) >> shift;
+	fill_as(r, slot, lo, (hi - lo) >> shift, level, how, PT_PTE_CONTIGUOUS);
+	slot += (hi - lo) >> shift;
+	fill_as(r, slot, hi, (end - hi) >> shift, level, how, 0);
 }
 
 /* A new table; its leaves are written before it is linked, if it begins with leaves. */
@@ -38,7 +70,7 @@ static void add_table(struct pt_txn *txn, const struct pt__range *r, const struc
 		n = pt__run(r, txn->cursor, level, at->level);
 		pt__clean_for(r->ctx, r->item->prot, txn->cursor + r->delta,
 			      n << pt__shift(r, level));
-		fill(r, slot, txn->cursor, n, level, false);
+		fill(r, slot, txn->cursor, n, level, PRIVATE);
 	}
 	if (!pt__link_table(txn, r, at, pa)) {
 		pt_port_zero(slot, n * sizeof(*slot)); /* zero again (A2); then look again */
@@ -64,7 +96,7 @@ static void fill_live(struct pt_txn *txn, const struct pt__range *r, const struc
 	while (n < most && !pt_pte_load(at->slot + n))
 		n++;
 	pt__clean_for(r->ctx, r->item->prot, txn->cursor + r->delta, n << at->shift);
-	fill(r, at->slot, txn->cursor, n, at->level, true);
+	fill(r, at->slot, txn->cursor, n, at->level, LIVE);
 	pt__dirtied(r->ctx, txn->cursor, txn->cursor + (n << at->shift) - 1);
 	txn->effects.leaves_written += n;
 	pt__advance(txn, r, at->level, n, left);
@@ -78,8 +110,8 @@ static void fill_live(struct pt_txn *txn, const struct pt__range *r, const struc
 static void replace_run(struct pt_txn *txn, const struct pt__range *r, const struct pt__at *at,
 			int64_t *left)
 {
-	uint64_t size = UINT64_C(1) << at->shift, most = pt__entries_in(r, txn->cursor, at);
-	uint64_t n = 0;
+	uint64_t size = UINT64_C(1) << at->shift, n = 0;
+	uint64_t most = pt__whole_entries_in(r, txn->cursor, at);
 
 	for (; n < most; n++) {
 		pt_pte e = pt_pte_load(at->slot + n);
@@ -93,30 +125,55 @@ static void replace_run(struct pt_txn *txn, const struct pt__range *r, const str
 	pt_ledger_add(&txn->ledger, txn->cursor, txn->cursor + n * size - 1, at->level, false);
 	pt__flush(txn);
 	pt__clean_for(r->ctx, r->item->prot, txn->cursor + r->delta, n * size);
-	for (uint64_t i = 0; i < n; i++)
-		pt_pte_store_release(at->slot + i, pt__want(r, txn->cursor + i * size, at->level));
+	fill(r, at->slot, txn->cursor, n, at->level, MAKE);
 	pt__dirtied(r->ctx, txn->cursor, txn->cursor + n * size - 1);
 	txn->effects.leaves_removed += n;
 	txn->effects.leaves_written += n;
 	pt__advance(txn, r, at->level, n, left);
 }
 
+/* One leaf that differs in rights alone, or its group: how many entries. */
+static uint64_t set_rights_at(struct pt_txn *txn, const struct pt__range *r, pt_pte *slot,
+			      uint64_t base, const struct pt__at *at)
+{
+	uint64_t size = UINT64_C(1) << at->shift;
+	pt_pte old = pt_pte_load(slot), rights = r->attrs & (PT_PTE_PERM | r->sw);
+	pt_pte new = pt__next(PT_ITEM_PROTECT, old, rights, r->sw);
+
+	if (PT__UNLIKELY(old & PT_PTE_CONTIGUOUS)) {
+		struct pt__resize rs = {r->ctx, &txn->ledger, &txn->effects};
+
+		pt__regroup(&rs, slot, base, at->level,
+			    &(struct pt__regroup){PT_ITEM_PROTECT, rights, r->sw});
+		txn->flushed = true;
+		return UINT64_C(1) << pt__group_bits(r->gs, at->level);
+	}
+	if (pt__adds_exec(old, new))
+		pt_port_icache_inval_pou(r->ctx->machine->port, pt_pa(base + r->delta), size);
+	pt__rewrite(r, slot, &old, PT_ITEM_PROTECT, &new);
+	pt__was_changed(r->ctx, old, new, base, base + size - 1);
+	if (pt__tightens(old, new))
+		pt_ledger_add(&txn->ledger, base, base + size - 1, at->level, false);
+	return 1;
+}
+
+/* REPLACE over a run of leaves that differ in rights alone: in place. */
 static void set_rights(struct pt_txn *txn, const struct pt__range *r, const struct pt__at *at,
 		       int64_t *left)
 {
-	pt_pte old = at->entry;
-	pt_pte new = pt__next(PT_ITEM_PROTECT, old, r->attrs & (PT_PTE_PERM | r->sw), r->sw);
+	uint64_t most = pt__whole_entries_in(r, txn->cursor, at), n = 0;
 
-	if (pt__adds_exec(old, new))
-		pt_port_icache_inval_pou(r->ctx->machine->port, pt_pa(txn->cursor + r->delta),
-					 UINT64_C(1) << at->shift);
-	pt__rewrite(r, at->slot, &old, PT_ITEM_PROTECT, &new);
-	pt__was_changed(r->ctx, old, new, txn->cursor, txn->cursor | pt__mask(r, at->level));
-	if (pt__tightens(old, new))
-		pt_ledger_add(&txn->ledger, txn->cursor,
-			      txn->cursor + (UINT64_C(1) << at->shift) - 1, at->level, false);
-	txn->effects.leaves_written++;
-	pt__advance(txn, r, at->level, 1, left);
+	while (n < most) {
+		uint64_t base = txn->cursor + (n << at->shift);
+		pt_pte e = pt_pte_load(at->slot + n);
+
+		if (!pt_pte_is_leaf(e, at->level) ||
+		    pt__match(e, pt__want(r, base, at->level), r->sw) != PT__RIGHTS)
+			break;
+		n += set_rights_at(txn, r, at->slot + n, base, at);
+	}
+	txn->effects.leaves_written += n;
+	pt__advance(txn, r, at->level, n, left);
 }
 
 static void map_leaf(struct pt_txn *txn, const struct pt__range *r, const struct pt__at *at,
@@ -133,6 +190,8 @@ static void map_leaf(struct pt_txn *txn, const struct pt__range *r, const struct
 		else
 			txn->met_rights = true; /* prepare has excluded another address */
 		pt__advance(txn, r, at->level, n, left);
+	} else if (pt__cuts_group(r, txn->cursor, at)) {
+		pt__unfold_at(txn, r, at, left);
 	} else if (match == PT__RIGHTS ? pt__whole(r, txn->cursor, at->level)
 				       : pt__leafable(r, txn->cursor, at->level)) {
 		if (match == PT__RIGHTS)

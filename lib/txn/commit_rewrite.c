@@ -47,9 +47,25 @@ static void run_pages(struct tally *t, const struct pt__range *r, const struct p
 	}
 }
 
+/* A contiguous group that changes: through invalid, whatever changes. */
+static void run_group(struct tally *t, struct pt_txn *txn, const struct pt__range *r,
+		      const struct pt__at *at)
+{
+	struct pt__resize rs = {r->ctx, &txn->ledger, &txn->effects};
+	struct pt__regroup how = {r->item->kind, r->attrs, 0};
+	uint64_t n = UINT64_C(1) << pt__group_bits(r->gs, at->level);
+	pt_pte *slot = at->slot + t->n, old = pt_pte_load(slot), new;
+
+	new = pt__regroup(&rs, slot, txn->cursor + (t->n << at->shift), at->level, &how);
+	txn->tightened |= pt__tightens(old, new);
+	txn->flushed = true;
+	t->written += n;
+	t->n += n;
+}
+
 /* Any level, any context; ends at a table. Writes only what changes. */
-static void run_any(struct tally *t, const struct pt__range *r, const struct pt__at *at,
-		    uint64_t from, uint64_t most)
+static void run_any(struct tally *t, struct pt_txn *txn, const struct pt__range *r,
+		    const struct pt__at *at, uint64_t from, uint64_t most)
 {
 	uint32_t kind = r->item->kind;
 
@@ -66,6 +82,11 @@ static void run_any(struct tally *t, const struct pt__range *r, const struct pt_
 		new = pt__next(kind, e, r->attrs, 0);
 		if (new == e)
 			continue;
+		if (PT__UNLIKELY(e & PT_PTE_CONTIGUOUS) && kind != PT_ITEM_MAKE_YOUNG) {
+			run_group(t, txn, r, at);
+			t->n--;
+			continue;
+		}
 		if (pt__adds_exec(e, new))
 			pt_port_icache_inval_pou(r->ctx->machine->port,
 						 pt_pa(pt__oa(&r->ctx->geo, e, r->gs)),
@@ -108,7 +129,7 @@ static void cut(struct pt_txn *txn, const struct pt__range *r, const struct pt__
 		pt__split(txn, r, at);
 		--*left;
 	} else {
-		run_any(&one, r, at, from, 1);
+		run_any(&one, txn, r, at, from, 1);
 		settle(txn, r, at, &one, left);
 	}
 }
@@ -116,20 +137,24 @@ static void cut(struct pt_txn *txn, const struct pt__range *r, const struct pt__
 void pt__commit_rewrite(struct pt_txn *txn, const struct pt__range *r, int64_t *left)
 {
 	bool plain = !(r->ctx->vtcr_flags & (PT_VTCR_HA | PT_VTCR_HD)) &&
-		     !(r->item->prot & PT_PROT_X) && !pt__logs(r->ctx);
+		     !(r->item->prot & PT_PROT_X) && !pt__has_groups(r->ctx) && !pt__logs(r->ctx);
 	struct tally t = {0};
 	struct pt__at at;
 	uint64_t most;
 
 	pt__descend(r->ctx, txn->cursor, PT_LEVEL_LAST, r->gs, &at);
+	if (pt__cuts_group(r, txn->cursor, &at) && pt__splits(r, at.entry)) {
+		pt__unfold_at(txn, r, &at, left);
+		return;
+	}
 	if (!pt__whole(r, txn->cursor, at.level)) {
 		cut(txn, r, &at, left);
 		return;
 	}
-	most = pt__entries_in(r, txn->cursor, &at);
+	most = pt__whole_entries_in(r, txn->cursor, &at);
 	if (plain && at.level == PT_LEVEL_LAST)
 		run_pages(&t, r, &at, most);
 	else
-		run_any(&t, r, &at, txn->cursor, most);
+		run_any(&t, txn, r, &at, txn->cursor, most);
 	settle(txn, r, &at, &t, left);
 }

@@ -96,12 +96,31 @@ PT__INLINE bool pt__hw_dirties(const struct pt_ctx *ctx, pt_pte e)
 	       (e & (PT_PTE_DBM | PT_PTE_S2AP_W)) == PT_PTE_DBM;
 }
 
-/* Do the two differ in nothing but what hardware writes: the access flag, and S2AP[1] with DBM? */
+/*
+ * What hardware writes in leaf `e`, and in which the leaves of a block or group may differ: the
+ * whole has their OR. With DBM a leaf is writable whatever S2AP[1] says, which holds the dirty
+ * state then.
+ */
+PT__INLINE pt_pte pt__hw_bits(pt_pte e)
+{
+	return PT_PTE_AF | (e >> 44 & PT_PTE_S2AP_W);
+}
+
+/* Do the two differ in nothing but what hardware writes? */
 PT__INLINE bool pt__hw_only(pt_pte before, pt_pte now)
 {
-	pt_pte hw = PT_PTE_AF | (before >> 44 & PT_PTE_S2AP_W);
+	return pt_pte_valid(before) && !((before ^ now) & ~pt__hw_bits(before));
+}
 
-	return pt_pte_valid(before) && !((before ^ now) & ~hw);
+/* Takes entry `e` out for an invalid one, under the claim; returns what stood there last. */
+PT__INLINE pt_pte pt__take_out(const struct pt_ctx *ctx, pt_pte *slot, pt_pte e, pt_pte value)
+{
+	if (PT__LIKELY(!pt__hw_dirties(ctx, e)))
+		pt_pte_store(slot, value);
+	else
+		while (!pt_pte_cas(slot, &e, value))
+			pt_port_relax();
+	return e;
 }
 
 /* Takes valid leaf *old out for an invalid or marked entry by CAS; hardware's own changes do not

@@ -68,6 +68,17 @@ bool pt__plan_split(struct pt_txn *txn, const struct pt__range *r, int *level, i
 	return true;
 }
 
+bool pt__plan_group(const struct pt_txn *txn, const struct pt__range *r, uint64_t ipa, pt_pte e,
+		    int level)
+{
+	unsigned shift = pt__span_shift(r->gs, e, level, pt__shift(r, level));
+	uint64_t mask = (UINT64_C(1) << shift) - 1;
+
+	if (PT__LIKELY(!(e & PT_PTE_CONTIGUOUS)))
+		return true;
+	return (ipa & ~mask) >= txn->claim.lo && (ipa | mask) <= txn->claim.hi;
+}
+
 /* Does the item change leaf `e` so that a part of it would come to differ from the rest? */
 static bool splits(const struct pt__range *r, pt_pte e)
 {
@@ -97,7 +108,8 @@ static enum pt_outcome plan_every(struct pt_txn *txn, const struct pt__range *r,
 	if (r->item->prot & PT_PROT_X && !pt__may_exec(r->ctx, at.entry))
 		return pt__plan_fail(txn, PT_INVALID, at.level);
 	level = pt__plan_level(txn, r, at.level);
-	if (splits(r, at.entry) && !pt__plan_split(txn, r, &level, PT_LEVEL_FIRST))
+	if (splits(r, at.entry) && (!pt__plan_group(txn, r, txn->cursor, at.entry, at.level) ||
+				    !pt__plan_split(txn, r, &level, PT_LEVEL_FIRST)))
 		return PT_PARKED;
 	n = pt__plan_run(txn, r, level, at.level);
 	if (unmap) {
@@ -125,6 +137,8 @@ static bool plan_edge(struct pt_txn *txn, const struct pt__range *r)
 		return pt__in_claim(txn, r, txn->cursor & ~pt__mask(r, at.level), at.level);
 	if (!splits(r, at.entry))
 		return true;
+	if (!pt__plan_group(txn, r, txn->cursor, at.entry, at.level))
+		return false;
 	for (level = at.level;; level++) {
 		uint64_t mask = pt__mask(r, level), base = txn->cursor & ~mask;
 

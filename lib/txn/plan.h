@@ -22,6 +22,10 @@ uint64_t pt__plan_run(const struct pt_txn *txn, const struct pt__range *r, int l
  * pt__plan_table(). */
 bool pt__plan_split(struct pt_txn *txn, const struct pt__range *r, int *level, int top);
 
+/* Does the claim cover the group of leaf `e` at `ipa`, if it has one? It is to change. */
+bool pt__plan_group(const struct pt_txn *txn, const struct pt__range *r, uint64_t ipa, pt_pte e,
+		    int level);
+
 /* plan_map.c, plan_annotate.c: the entry or run at the cursor. */
 enum pt_outcome pt__plan_map(struct pt_txn *txn, const struct pt__range *r, int64_t *left);
 enum pt_outcome pt__plan_annotate(struct pt_txn *txn, const struct pt__range *r, int64_t *left);

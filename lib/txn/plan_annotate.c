@@ -40,8 +40,13 @@ enum pt_outcome pt__plan_annotate(struct pt_txn *txn, const struct pt__range *r,
 	--*left;
 	pt__descend(r->ctx, txn->cursor, PT_LEVEL_LAST, r->gs, &at);
 	valid = pt_pte_valid(at.entry);
+	if (valid && !pt__plan_group(txn, r, txn->cursor, at.entry, at.level))
+		return PT_PARKED;
 	if (at.level == PT_LEVEL_LAST) {
 		n = pt__entries_in(r, txn->cursor, &at);
+		if (!pt__plan_group(txn, r, txn->cursor + (n << at.shift) - 1,
+				    pt_pte_load(at.slot + n - 1), at.level))
+			return PT_PARKED; /* the item's end cuts it */
 		if (txn->validate_only) {
 			txn->effects.leaves_removed += leaves_in(&at, n);
 			*left -= (int64_t)n;

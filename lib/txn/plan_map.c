@@ -26,9 +26,14 @@ static enum pt_outcome map_leaf(struct pt_txn *txn, const struct pt__range *r,
 	if (match != PT__SAME && r->item->flags & PT_MAP_REPLACE) {
 		int top = match == PT__OTHER ? r->top : PT_LEVEL_FIRST;
 
-		if (!pt__plan_split(txn, r, &level, top))
+		if (!pt__plan_group(txn, r, txn->cursor, at->entry, at->level) ||
+		    !pt__plan_split(txn, r, &level, top))
 			return PT_PARKED;
 		n = leaves(txn, r, level, at, match, left);
+		if (level == at->level && n > 1 &&
+		    !pt__plan_group(txn, r, txn->cursor + (n << at->shift) - 1,
+				    pt_pte_load(at->slot + n - 1), level))
+			return PT_PARKED;
 		txn->effects.leaves_written += n;
 		txn->effects.leaves_removed += match == PT__OTHER ? n : 0;
 	} else if (match == PT__OTHER) {

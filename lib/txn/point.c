@@ -113,8 +113,8 @@ map_over(const struct point *p, const struct pt__at *at, int level, pt_pte attrs
 	}
 	if (!(p->item->flags & PT_MAP_REPLACE))
 		return match == PT__RIGHTS ? PT_PERMISSION_ONLY : fail(p, PT_OVERLAP, at->level);
-	if (at->level != level)
-		return PT_MORE; /* part of a block: split first */
+	if (at->level != level || at->entry & PT_PTE_CONTIGUOUS)
+		return PT_MORE; /* part of a block or group: split or unfold first */
 	if (match == PT__OTHER)
 		return replace_leaf(p, at, want | (level == PT_LEVEL_LAST ? PT_PTE_TYPE : 0));
 	if (pt__point_change(p->item, PT_ITEM_PROTECT, want & (PT_PTE_PERM | sw), sw, at,
@@ -179,7 +179,7 @@ PT__INLINE enum pt_outcome unmap(const struct point *p, unsigned gs)
 			return PT_RACED;
 		return hole(p, gs);
 	}
-	if (at.level != level)
+	if (at.level != level || at.entry & PT_PTE_CONTIGUOUS)
 		return PT_MORE;
 	if (!pt__cas_out(at.slot, &at.entry, PT_PTE_LOCKED))
 		return PT_RACED;

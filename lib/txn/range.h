@@ -4,7 +4,7 @@
 #define PT_TXN_RANGE_H
 
 #include "compare.h"
-#include "internal.h"
+#include "contiguous.h"
 
 /* The item at hand, computed once a step. */
 struct pt__range {
@@ -55,6 +55,16 @@ PT__INLINE uint64_t pt__run(const struct pt__range *r, uint64_t at, int level, i
 	return (end - at + 1) >> pt__shift(r, level);
 }
 
+/* Does the leaf at `at`, around the cursor, belong to a group that the item cuts? */
+PT__INLINE bool pt__cuts_group(const struct pt__range *r, uint64_t cursor, const struct pt__at *at)
+{
+	unsigned shift = pt__span_shift(r->gs, at->entry, at->level, at->shift);
+	uint64_t mask = (UINT64_C(1) << shift) - 1;
+
+	return pt_pte_valid(at->entry) && PT__UNLIKELY(shift != at->shift) &&
+	       ((cursor & ~mask) < r->start || (cursor | mask) > r->last);
+}
+
 /* How many entries from `at` on are wholly in the item and in this table (all start tables are
  * one). */
 PT__INLINE uint64_t pt__entries_in(const struct pt__range *r, uint64_t cursor,
@@ -72,6 +82,18 @@ PT__INLINE uint64_t pt__entries_in(const struct pt__range *r, uint64_t cursor,
 PT__INLINE int64_t pt__descent(const struct pt__range *r, const struct pt__at *at)
 {
 	return at->level - r->ctx->geo.start_level + 1;
+}
+
+/* The same, but not into a group that the end of the item cuts, unless `at` is in it already. */
+PT__INLINE uint64_t pt__whole_entries_in(const struct pt__range *r, uint64_t cursor,
+					 const struct pt__at *at)
+{
+	uint64_t most = pt__entries_in(r, cursor, at);
+	uint64_t over = (at->index + most) & ((1u << pt__group_bits(r->gs, at->level)) - 1);
+
+	if (PT__LIKELY(!over || over >= most))
+		return most;
+	return pt_pte_load(at->slot + most - 1) & PT_PTE_CONTIGUOUS ? most - over : most;
 }
 
 /* The leaf that a MAP wants for an entry of `level` that begins at `base`. */
@@ -115,16 +137,6 @@ PT__INLINE void pt__advance(struct pt_txn *txn, const struct pt__range *r, int l
 PT__INLINE bool pt__splits(const struct pt__range *r, pt_pte e)
 {
 	return r->item->kind != PT_ITEM_MAKE_YOUNG && pt__next(r->item->kind, e, r->attrs, 0) != e;
-}
-
-/* Takes entry `e` out for an invalid one, under the claim; returns what stood there last. */
-PT__INLINE pt_pte pt__take_out(const struct pt_ctx *ctx, pt_pte *slot, pt_pte e, pt_pte value)
-{
-	if (PT__LIKELY(!pt__hw_dirties(ctx, e)))
-		pt_pte_store(slot, value);
-	else
-		pt__cas_out(slot, &e, value);
-	return e;
 }
 
 /*
@@ -198,7 +210,10 @@ void pt__commit_rewrite(struct pt_txn *txn, const struct pt__range *r, int64_t *
  * passed. */
 uint64_t pt__clear_run(struct pt_txn *txn, const struct pt__range *r, const struct pt__at *at,
 		       pt_pte value, uint64_t *removed);
-/* Replaces the block around the cursor by a table of the same mappings (see resize.h). */
+/* Takes the hint off the group around the cursor, or replaces the block there by a table of the
+ * same mappings (see contiguous.h, resize.h); the group of such a block is unfolded first. */
+void pt__unfold_at(struct pt_txn *txn, const struct pt__range *r, const struct pt__at *at,
+		   int64_t *left);
 void pt__split(struct pt_txn *txn, const struct pt__range *r, const struct pt__at *at);
 
 /* apart.c: unlinked subtrees. `holes`: count their empty entries as holes. */

@@ -73,17 +73,6 @@ enum pt_outcome pt_ctx_destroy_begin(struct pt_txn *txn, struct pt_ctx *ctx,
 	return PT_OK;
 }
 
-/* The largest span that a leaf around `ipa` has now, or could have (wide). */
-static uint64_t edge_mask(const struct pt_txn *txn, struct pt_ctx *ctx, uint64_t ipa)
-{
-	struct pt__at at;
-
-	if (txn->wide)
-		return pt_level_size(&ctx->geo, ctx->geo.min_block_level) - 1;
-	pt__descend(ctx, ipa, PT_LEVEL_LAST, ctx->geo.granule_shift, &at);
-	return pt_pte_valid(at.entry) ? (UINT64_C(1) << at.shift) - 1 : 0;
-}
-
 static enum pt_outcome claim(struct pt_txn *txn)
 {
 	const struct pt_item *last = &txn->item[txn->count - 1];
@@ -94,8 +83,8 @@ static enum pt_outcome claim(struct pt_txn *txn)
 
 	if (txn->claim.ctx)
 		return pt__claim_activate(&txn->claim) ? PT_OK : PT_PARKED;
-	lo &= ~edge_mask(txn, ctx, lo);
-	hi |= edge_mask(txn, ctx, hi);
+	lo &= ~pt__edge_mask(ctx, lo, txn->wide);
+	hi |= pt__edge_mask(ctx, hi, txn->wide);
 	if (hi > space)
 		hi = space;
 	outcome = pt__claim_acquire_lazy(&txn->claim, ctx, lo, hi, txn->teardown, txn->wake);

@@ -44,7 +44,7 @@ def _():
     equal(g.translate(IPA).pa, PA + PAGE)
     equal(g.map(IPA + BLOCK, BLOCK, PA).effects.leaves_written, 1)
     equal(g.map(IPA + 2 * BLOCK, BLOCK, PA, flags=2).effects.leaves_written, 512)
-    refused("INVALID", g.map, IPA + 4 * BLOCK, PAGE, PA, flags=4)
+    refused("INVALID", g.map, IPA + 4 * BLOCK, PAGE, PA, flags=8)
 
 
 @test("Unmap: context, ipa and size say what goes")

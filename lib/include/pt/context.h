@@ -98,6 +98,7 @@ struct pt_ctx {
 	struct pt_port port; /* a copy of the machine's */
 	_Atomic uint32_t state;
 	uint8_t policy;		   /* PT_CTX_* */
+	_Atomic bool grouped;	   /* a MAP has made contiguous groups, once */
 	_Atomic uint32_t sw_owner; /* enum pt_sw_owner of the four software bits, a byte each */
 	pt_force_pages_fn force_pages;
 	void *force_pages_arg;

@@ -75,7 +75,9 @@ enum pt_access {
 /* Flags of a map item. An unknown bit is PT_INVALID. */
 #define PT_MAP_REPLACE	   0x1u /* another output address, or a table below, may be overwritten */
 #define PT_MAP_FORCE_PAGES 0x2u /* never a block: last-level pages only */
-#define PT_MAP_FLAGS	   0x3u
+#define PT_MAP_CONTIGUOUS                                                                          \
+	0x4u /* the contiguous hint on each group of leaves that this item makes as a whole */
+#define PT_MAP_FLAGS 0x7u
 
 #define PT_SZ_4K  (UINT64_C(1) << 12)
 #define PT_SZ_16K (UINT64_C(1) << 14)

@@ -94,7 +94,8 @@ static struct tlb_pair pair_of(const struct pt_ctx *ctx, uint16_t vmid, uint64_t
 			       const struct hw_result *r)
 {
 	const struct pt_geometry *g = &ctx->geo;
-	unsigned shift = pt_level_shift(g, r->level), code = tlb_code_of(shift);
+	/* A contiguous group is one entry (Arm ARM D8.7.1: it may be, so here it is). */
+	unsigned shift = (unsigned)__builtin_ctzll(r->span), code = tlb_code_of(shift);
 	uint64_t rights = (r->read ? PT_PROT_R : 0) | (r->write ? PT_PROT_W : 0) |
 			  (r->exec_el1 ? PT_PROT_PX : 0) | (r->exec_el0 ? PT_PROT_UX : 0);
 	uint64_t memtype = pt_prot_memtype(pt_leaf_prot(g, r->descriptor, ctx->attrs));

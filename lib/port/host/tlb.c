@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-const uint8_t tlb_shift[TLB_CODES + 1] = {0, 12, 14, 16, 21, 25, 29, 30, 36, 39, 42};
+const uint8_t tlb_shift[TLB_CODES + 1] = {0, 12, 14, 16, 21, 25, 29, 30, 34, 36, 39, 42};
 
 static unsigned index_of(uint64_t ipa, uint16_t vmid, unsigned code)
 {

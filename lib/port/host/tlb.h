@@ -21,8 +21,8 @@ struct tlb_pair {
 #define TLB_DATA_CLEAN	(UINT64_C(1) << 4)
 #define TLB_DATA_PA	UINT64_C(0x000ffffffffff000)
 
-/* Sizes of leaves by code: every level of every granule that may hold one. */
-#define TLB_CODES 10
+/* Sizes of leaves and of contiguous groups by code, for every level of every granule. */
+#define TLB_CODES 11
 extern const uint8_t tlb_shift[TLB_CODES + 1];
 
 struct adversary;
