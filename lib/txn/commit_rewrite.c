@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Commit of the items that rewrite leaves in place: PROTECT, WRITE_PROTECT, RELAX, MAKE_YOUNG. */
+#include "line.h"
 #include "range.h"
 
 /* What a run of entries came to. [first, end): the hull of those that lost a right. */
@@ -7,44 +8,45 @@ struct tally {
 	uint64_t n, written, holes, first, end;
 };
 
-/*
- * Pages of a context without hardware updates or dirty logs, and no right to execute added: every
- * entry is written, changed or not, so that the loop has no branch but its own.
- */
-PT__INLINE void run_plain(struct tally *t, pt_pte *slot, uint64_t most, uint32_t kind,
-			  pt_pte rights)
+/* Entries [from, end) of a run were `old` and are `new`, but for their addresses. */
+static void count(struct tally *t, pt_pte old, pt_pte new, uint64_t from, uint64_t end)
 {
-	uint64_t written = 0, holes = 0, first = most, end = 0;
-
-	for (uint64_t n = 0; n < most; n++) {
-		pt_pte e = pt_pte_load(slot + n), valid = 0 - (e & PT_PTE_VALID);
-		pt_pte new = e ^ ((e ^ pt__next(kind, e, rights, 0)) & valid);
-		bool changed = new != e, loses = changed;
-
-		pt_pte_store(slot + n, new);
-		written += changed;
-		holes += !valid;
-		if (kind == PT_ITEM_PROTECT)
-			loses = pt__tightens(e, new);
-		if (!pt__may_tighten(kind))
-			continue;
-		first = loses && n < first ? n : first;
-		end = loses ? n + 1 : end;
-	}
-	*t = (struct tally){most, written, holes, first, end};
+	if (!pt_pte_valid(old))
+		t->holes += end - from;
+	else if (new != old)
+		t->written += end - from;
+	if (!pt_pte_valid(old) || !pt__tightens(old, new))
+		return;
+	t->first = t->end ? t->first : from;
+	t->end = end;
 }
 
+/*
+ * Pages of a context without hardware updates or dirty logs, and no right to execute added. What
+ * becomes of an entry is found out once for all lines of entries like it.
+ */
 static void run_pages(struct tally *t, const struct pt__range *r, const struct pt__at *at,
 		      uint64_t most)
 {
-	switch (r->item->kind) {
-	case PT_ITEM_PROTECT: run_plain(t, at->slot, most, PT_ITEM_PROTECT, r->attrs); break;
-	case PT_ITEM_WRITE_PROTECT:
-		run_plain(t, at->slot, most, PT_ITEM_WRITE_PROTECT, r->attrs);
-		break;
-	case PT_ITEM_RELAX: run_plain(t, at->slot, most, PT_ITEM_RELAX, r->attrs); break;
-	default: run_plain(t, at->slot, most, PT_ITEM_MAKE_YOUNG, r->attrs);
+	pt_pte address = pt_oa_mask(&r->ctx->geo), *slot = at->slot;
+	uint64_t n = 0;
+
+	while (n < most) {
+		pt_pte old = pt_pte_load(slot + n), new = old;
+		uint64_t from = n;
+
+		if (pt_pte_valid(old))
+			new = pt__next(r->item->kind, old, r->attrs, 0);
+		if (pt__line_begins(slot + n))
+			while (most - n >= PT__LINE &&
+			       pt__flip_line(slot + n, old, address, old ^ new))
+				n += PT__LINE;
+		if (n == from && new != old)
+			pt_pte_store(slot + n, new);
+		n += n == from;
+		count(t, old, new, from, n);
 	}
+	t->n = most;
 }
 
 /* A contiguous group that changes: through invalid, whatever changes. */

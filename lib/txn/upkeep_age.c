@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* AGE: access flags, eight leaves at a time. */
+#include "line.h"
 #include "upkeep.h"
 
-#define GROUP	 8
+#define GROUP	 PT__LINE
 #define AF_SHIFT 10
 _Static_assert(PT_PTE_AF == UINT64_C(1) << AF_SHIFT && PT_PTE_VALID == 1, "sums count both");
 
@@ -33,7 +34,7 @@ PT__INLINE void set_group(uint8_t *bitmap, uint64_t first, unsigned young)
 		bitmap[first / 8 + 1] |= (uint8_t)(word >> 8);
 }
 
-PT__INLINE void note(struct aged *aged, uint64_t at, unsigned n, uint64_t valid, uint64_t young)
+PT__INLINE void note(struct aged *aged, uint64_t at, uint64_t n, uint64_t valid, uint64_t young)
 {
 	aged->valid += valid;
 	aged->young += young;
@@ -79,20 +80,28 @@ static unsigned age_each(const struct pt_ctx *ctx, struct aged *aged, pt_pte *sl
  */
 PT__INLINE bool age_group(struct aged *aged, pt_pte *slot, uint64_t at, bool clear)
 {
-	pt_pte e[GROUP];
-	uint64_t sum = 0;
+	uint64_t sum = pt__sum_line(slot, PT_PTE_AF | PT_PTE_VALID);
 
-	for (unsigned i = 0; i < GROUP; i++) {
-		e[i] = pt_pte_load(slot + i);
-		sum += e[i] & (PT_PTE_AF | PT_PTE_VALID);
-	}
 	if (PT__UNLIKELY((sum & (PT_PTE_AF - 1)) != GROUP))
 		return false;
-	if (clear)
-		for (unsigned i = 0; i < GROUP; i++)
-			pt_pte_store(slot + i, e[i] & ~PT_PTE_AF);
+	if (clear && sum >> AF_SHIFT)
+		pt__clear_line(slot, PT_PTE_AF);
 	note(aged, at, GROUP, GROUP, sum >> AF_SHIFT);
 	return true;
+}
+
+/* Lines of young pages; returns how many pages. */
+static uint64_t age_young(struct aged *aged, pt_pte *slot, uint64_t at, uint64_t most, bool clear)
+{
+	const pt_pte young = PT_PTE_AF | PT_PTE_VALID;
+	uint64_t n = 0;
+
+	for (; most - n >= GROUP && (pt__common_line(slot + n) & young) == young; n += GROUP)
+		if (clear)
+			pt__clear_line(slot + n, PT_PTE_AF);
+	if (n)
+		note(aged, at, n, n, n);
+	return n;
 }
 
 /* The pages of a last-level table from `next` on. */
@@ -101,19 +110,25 @@ static uint64_t age_pages(struct pt_upkeep *upkeep, const struct pt__at *at, str
 	const struct pt_upkeep_args *args = &upkeep->args;
 	const struct pt_ctx *ctx = args->ctx;
 	bool hardware = ctx->vtcr_flags & (PT_VTCR_HA | PT_VTCR_HD);
-	uint64_t most = (upkeep->last - upkeep->next + 1) >> at->shift;
+	uint64_t most = (upkeep->last - upkeep->next + 1) >> at->shift, n;
 	uint64_t first = (upkeep->next - args->ipa.v) >> at->shift;
 	uint32_t room = pt_table_entries(&ctx->geo) - at->index;
 
 	if (at->level != ctx->geo.start_level && most > room)
 		most = room;
-	for (uint64_t i = 0; i < most; i += GROUP) {
-		unsigned n = most - i < GROUP ? (unsigned)(most - i) : GROUP, bits;
+	for (uint64_t i = 0; i < most; i += n) {
+		unsigned bits;
 
+		n = hardware ? 0 : age_young(aged, at->slot + i, i, most - i, args->clear);
+		if (n && args->bitmap)
+			set_bits(args->bitmap, first + i, n);
+		if (n)
+			continue;
+		n = most - i < GROUP ? most - i : GROUP;
 		if (PT__LIKELY(n == GROUP && !args->bitmap && !hardware) &&
 		    age_group(aged, at->slot + i, i, args->clear))
 			continue;
-		bits = age_each(ctx, aged, at->slot + i, i, n, args->clear);
+		bits = age_each(ctx, aged, at->slot + i, i, (unsigned)n, args->clear);
 		if (args->bitmap && bits)
 			set_group(args->bitmap, first + i, bits);
 	}
