@@ -7,6 +7,14 @@
 
 /* Counts the exits of an access that has ended, and the leaves that they installed. */
 void fault_count_exits(struct call *call, const struct pt_host_access *access);
+/* What a fault could not do by itself is done in idle time. */
+static inline void fault_note_todo(struct call *call, const struct context *c,
+				   const struct pt_fault_todo *todo)
+{
+	if (unlikely(todo->kind == PT_TODO_COLLAPSE))
+		fold_later(call, c->handle, todo->ipa.v, todo->size);
+}
+
 /* The fault that an architectural walk to `ipa` raises now; a translation fault if it raises none,
  * whose handler finds out that there is nothing to do. */
 void fault_of_walk(struct context *c, uint64_t ipa, uint32_t access, struct pt_fault *fault,

@@ -184,6 +184,7 @@ enum call_result fault_access(struct call *call)
 		return fault_park(call, &s->work, c, q->ipa);
 	if (o == PT_MORE || o == PT_RACED)
 		return CALL_MORE;
+	fault_note_todo(call, c, &s->a.todo);
 	if (pt_is_error(o) && o != PT_NOT_MAPPED) {
 		fault_count_exits(call, &s->a);
 		return fail_access(call, o, q->ipa, s->a.exits ? s->a.level : PT_TTL_UNKNOWN);
@@ -317,6 +318,7 @@ enum call_result fault_handle(struct call *call)
 	if (pt_is_error(o))
 		return fail_access(call, o, s->fault.ipa.v, result.level);
 	count_add(&call->loop->counters.leaves_written, o == PT_MAPPED || o == PT_RELAXED);
+	fault_note_todo(call, c, &result.todo);
 	s->r->outcome = o;
 	s->r->level = result.level;
 	s->r->pa = result.pa.v;

@@ -98,6 +98,7 @@ static enum call_result do_access(struct call *call, struct accesses *a, struct 
 		return CALL_MORE;
 	access->outcome = PT_OK;
 	fault_count_exits(call, access);
+	fault_note_todo(call, c, &access->todo);
 	r->outcome = o;
 	r->pa = o == PT_OK ? access->pa.v : 0;
 	if (access->exits) {
@@ -137,6 +138,7 @@ static enum call_result do_handle(struct call *call, struct accesses *a, struct 
 		return CALL_MORE;
 	count_add(&call->loop->counters.faults, 1);
 	count_add(&call->loop->counters.leaves_written, o == PT_MAPPED || o == PT_RELAXED);
+	fault_note_todo(call, c, &result.todo);
 	r->outcome = o;
 	r->pa = pt_is_error(o) ? 0 : result.pa.v;
 	tell_fault(&walk, ipa, access_of(a), r);

@@ -263,6 +263,8 @@ static enum pt_outcome handle(struct run *run, const struct hw_result *r)
 	fault.type = types[r->fault];
 	o = pt_fault_handle(run->agent, run->ctx, &fault, &done);
 	a->tables_added += done.tables_added;
+	if (done.todo.kind)
+		a->todo = done.todo;
 	return o;
 }
 

@@ -78,6 +78,7 @@ struct pt_host_access {
 	uint32_t exits; /* faults taken */
 	struct pt_host_exit exit[PT_HOST_MAX_EXITS];
 	uint32_t tables_added;
+	struct pt_fault_todo todo; /* of the last fault that had one */
 };
 
 /*
