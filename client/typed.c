@@ -15,28 +15,15 @@
 /* Requests here are small but for the data of a write. */
 #define REQUEST_ROOM 256
 
-/* What may be sent again after a loss. */
-enum repeat {
-	REPEAT_NOT,
-	REPEAT_FREELY, /* it has a request id, or changes nothing */
-};
-
-/* A request id of its own for a change, if the client makes lost connections again. */
-static void take_id(struct ptd_client *client, ProtobufCBinaryData *field, uint8_t id[16])
+void typed_take_id(struct ptd_client *client, ProtobufCBinaryData *field, uint8_t id[16])
 {
 	if (client_reconnects(client) && ptd_draw_request_id(id))
 		*field = (ProtobufCBinaryData){.len = 16, .data = id};
 }
 
-static enum repeat with_id(const ProtobufCBinaryData *field)
-{
-	return field->len ? REPEAT_FREELY : REPEAT_NOT;
-}
-
-/* One call with messages; NULL unless the state is OK. */
-static void *call(struct ptd_client *client, const char *method, const ProtobufCMessage *request,
-		  enum repeat repeat, const ProtobufCMessageDescriptor *type,
-		  struct ptd_status *status)
+void *typed_call(struct ptd_client *client, const char *method, const ProtobufCMessage *request,
+		 enum typed_repeat repeat, const ProtobufCMessageDescriptor *type,
+		 struct ptd_status *status)
 {
 	struct ptd_request what = {.size = sizeof(what), .method = method};
 	size_t length = protobuf_c_message_get_packed_size(request);
@@ -98,8 +85,8 @@ enum ptd_state ptd_find_machine(struct ptd_client *client, const char *name, uin
 
 	status = status ? status : &unused;
 	request.name = (char *)(uintptr_t)name;
-	response = call(client, "/ptd.v1.MachineService/GetMachine", &request.base, REPEAT_FREELY,
-			&ptd__v1__get_machine_response__descriptor, status);
+	response = typed_call(client, "/ptd.v1.MachineService/GetMachine", &request.base,
+			      REPEAT_FREELY, &ptd__v1__get_machine_response__descriptor, status);
 	if (response && response->machine)
 		*handle = response->machine->handle;
 	ptd__v1__get_machine_response__free_unpacked(response, NULL);
@@ -115,8 +102,8 @@ enum ptd_state ptd_find_context(struct ptd_client *client, const char *name, uin
 
 	status = status ? status : &unused;
 	request.name = (char *)(uintptr_t)name;
-	response = call(client, "/ptd.v1.ContextService/GetContext", &request.base, REPEAT_FREELY,
-			&ptd__v1__get_context_response__descriptor, status);
+	response = typed_call(client, "/ptd.v1.ContextService/GetContext", &request.base,
+			      REPEAT_FREELY, &ptd__v1__get_context_response__descriptor, status);
 	if (response && response->context)
 		*handle = response->context->handle;
 	ptd__v1__get_context_response__free_unpacked(response, NULL);
@@ -136,12 +123,13 @@ enum ptd_state ptd_map(struct ptd_client *client, uint64_t context, struct ptd_i
 	request.context = context;
 	request.ipa = ipa.v;
 	request.size = size;
-	take_id(client, &request.request_id, id);
+	typed_take_id(client, &request.request_id, id);
 	request.pa = pa.v;
 	request.prot = prot;
 	request.flags = flags;
-	response = call(client, "/ptd.v1.MappingService/Map", &request.base,
-			with_id(&request.request_id), &ptd__v1__map_response__descriptor, status);
+	response = typed_call(client, "/ptd.v1.MappingService/Map", &request.base,
+			      typed_with_id(&request.request_id),
+			      &ptd__v1__map_response__descriptor, status);
 	if (response)
 		effects_read(effects, response->effects, response->generation, response->outcome);
 	ptd__v1__map_response__free_unpacked(response, NULL);
@@ -160,9 +148,10 @@ enum ptd_state ptd_unmap(struct ptd_client *client, uint64_t context, struct ptd
 	request.context = context;
 	request.ipa = ipa.v;
 	request.size = size;
-	take_id(client, &request.request_id, id);
-	response = call(client, "/ptd.v1.MappingService/Unmap", &request.base,
-			with_id(&request.request_id), &ptd__v1__unmap_response__descriptor, status);
+	typed_take_id(client, &request.request_id, id);
+	response = typed_call(client, "/ptd.v1.MappingService/Unmap", &request.base,
+			      typed_with_id(&request.request_id),
+			      &ptd__v1__unmap_response__descriptor, status);
 	if (response)
 		effects_read(effects, response->effects, response->generation, response->outcome);
 	ptd__v1__unmap_response__free_unpacked(response, NULL);
@@ -182,11 +171,11 @@ enum ptd_state ptd_protect(struct ptd_client *client, uint64_t context, struct p
 	request.context = context;
 	request.ipa = ipa.v;
 	request.size = size;
-	take_id(client, &request.request_id, id);
+	typed_take_id(client, &request.request_id, id);
 	request.prot = prot;
-	response =
-		call(client, "/ptd.v1.MappingService/Protect", &request.base,
-		     with_id(&request.request_id), &ptd__v1__protect_response__descriptor, status);
+	response = typed_call(client, "/ptd.v1.MappingService/Protect", &request.base,
+			      typed_with_id(&request.request_id),
+			      &ptd__v1__protect_response__descriptor, status);
 	if (response)
 		effects_read(effects, response->effects, response->generation, response->outcome);
 	ptd__v1__protect_response__free_unpacked(response, NULL);
@@ -205,8 +194,8 @@ enum ptd_state ptd_translate(struct ptd_client *client, uint64_t context, struct
 	request.context = context;
 	request.ipa = ipa.v;
 	request.access = (Ptd__V1__AccessKind)access;
-	response = call(client, "/ptd.v1.FaultService/Translate", &request.base, REPEAT_FREELY,
-			&ptd__v1__translate_response__descriptor, status);
+	response = typed_call(client, "/ptd.v1.FaultService/Translate", &request.base,
+			      REPEAT_FREELY, &ptd__v1__translate_response__descriptor, status);
 	if (response)
 		*translation = (struct ptd_translation){.outcome = response->outcome,
 							.prot = response->prot,
@@ -228,9 +217,9 @@ static enum ptd_state access_memory(struct ptd_client *client,
 	Ptd__V1__AccessResponse *response;
 
 	status = status ? status : &unused;
-	response = call(client, "/ptd.v1.FaultService/Access", &request->base,
-			into ? REPEAT_FREELY : REPEAT_NOT, &ptd__v1__access_response__descriptor,
-			status);
+	response = typed_call(client, "/ptd.v1.FaultService/Access", &request->base,
+			      into ? REPEAT_FREELY : REPEAT_NOT,
+			      &ptd__v1__access_response__descriptor, status);
 	if (response && into && response->data.len)
 		memcpy(into, response->data.data,
 		       response->data.len < request->length ? response->data.len : request->length);

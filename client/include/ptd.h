@@ -306,6 +306,68 @@ PTD_API enum ptd_state ptd_unmap(struct ptd_client *client, uint64_t context, st
 PTD_API enum ptd_state ptd_protect(struct ptd_client *client, uint64_t context, struct ptd_ipa ipa,
 				   uint64_t size, uint32_t prot, struct ptd_effects *effects,
 				   struct ptd_status *status);
+/* One change of any kind, done or not done: PTD_ITEM_... `pa` counts for MAP and ANNOTATE (there it
+ * is the invalid descriptor: type 2 to 15 in 63:60, payload in 59:1), `prot` for MAP, PROTECT and
+ * RELAX, `flags` for MAP; the rest is 0. [MT-Client] */
+PTD_API enum ptd_state ptd_change(struct ptd_client *client, uint64_t context, uint32_t kind,
+				  struct ptd_ipa ipa, uint64_t size, struct ptd_pa pa,
+				  uint32_t prot, uint32_t flags, struct ptd_effects *effects,
+				  struct ptd_status *status);
+
+/* How far a progressive call came. */
+struct ptd_upkeep {
+	struct ptd_ipa next; /* first address not dealt with; the end of the range: all was */
+	uint32_t stopped;    /* 0, or a number of the outcome table: why it ended before the end */
+	uint32_t reserved;
+	uint64_t young, old;  /* ptd_age(): granules with and without access flag */
+	uint64_t blocks_made; /* ptd_collapse() */
+	struct ptd_effects effects;
+};
+
+/* Access flags of a range; `clear`: takes them away. `bitmap` (NULL: not wanted) gets a bit a
+ * granule from `ipa` on, set where it is young, as far as next and `bitmap_bytes` reach.
+ * [MT-Client] */
+PTD_API enum ptd_state ptd_age(struct ptd_client *client, uint64_t context, struct ptd_ipa ipa,
+			       uint64_t size, bool clear, uint8_t *bitmap, size_t bitmap_bytes,
+			       struct ptd_upkeep *upkeep, struct ptd_status *status);
+/* Blocks into leaves of `level` (1 to 3: pages), with at most `pages` table pages (0: any number).
+ * [MT-Client] */
+PTD_API enum ptd_state ptd_split(struct ptd_client *client, uint64_t context, struct ptd_ipa ipa,
+				 uint64_t size, uint32_t level, uint64_t pages,
+				 struct ptd_upkeep *upkeep, struct ptd_status *status);
+/* Leaves into blocks, where they say the same. [MT-Client] */
+PTD_API enum ptd_state ptd_collapse(struct ptd_client *client, uint64_t context, struct ptd_ipa ipa,
+				    uint64_t size, struct ptd_upkeep *upkeep,
+				    struct ptd_status *status);
+
+#define PTD_DIRTY_EAGER 0x1u /* split blocks now, not at their first write */
+#define PTD_DIRTY_ALL	0x2u /* every page counts as dirty at first */
+
+/* Begins to log which pages of a range are written; *log is its handle, *generation what the first
+ * ptd_dirty_get() takes. [MT-Client] */
+PTD_API enum ptd_state ptd_dirty_start(struct ptd_client *client, uint64_t context,
+				       struct ptd_ipa ipa, uint64_t size, uint32_t flags,
+				       uint64_t *log, uint64_t *generation,
+				       struct ptd_status *status);
+
+/* What a part of a log tells. */
+struct ptd_dirty {
+	struct ptd_ipa ipa, next; /* the bitmap is of [ipa, next) */
+	uint64_t dirty;		  /* bits that are set */
+	bool done;		  /* all that was asked for; else ask again from next on */
+};
+
+/* Which pages were written; `clear`: they are clean from now on. A size of 0 reaches to the log's
+ * end. *generation is that of the last answer, and gets that of this one: an answer that was lost
+ * is told again. `bitmap` gets a bit a granule, as far as `bitmap_bytes` reach. [MT-Client] */
+PTD_API enum ptd_state ptd_dirty_get(struct ptd_client *client, uint64_t log, struct ptd_ipa ipa,
+				     uint64_t size, bool clear, uint64_t *generation,
+				     uint8_t *bitmap, size_t bitmap_bytes, struct ptd_dirty *dirty,
+				     struct ptd_status *status);
+/* Ends a log; *dirty: pages that were dirty and not told. [MT-Client] */
+PTD_API enum ptd_state ptd_dirty_stop(struct ptd_client *client, uint64_t log, uint64_t *dirty,
+				      struct ptd_status *status);
+
 PTD_API enum ptd_state ptd_translate(struct ptd_client *client, uint64_t context,
 				     struct ptd_ipa ipa, uint32_t access,
 				     struct ptd_translation *translation,

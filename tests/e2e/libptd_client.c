@@ -69,6 +69,59 @@ static void typed(struct ptd_client *client, uint64_t context)
 	CHECK(effects.leaves_removed == 1);
 }
 
+#define AT(n) ((struct ptd_ipa){(1 << 30) + (n)})
+
+/* The rest of the kinds, and what keeps tables in shape. */
+static void upkeep(struct ptd_client *client, uint64_t context)
+{
+	struct ptd_effects effects;
+	struct ptd_upkeep u;
+	uint8_t bitmap[64] = {0};
+
+	CHECK(!ptd_map(client, context, AT(0), 2 << 20, (struct ptd_pa){0}, PTD_PROT_R, 0, NULL,
+		       NULL));
+	CHECK(!ptd_change(client, context, PTD_ITEM_RELAX, AT(0), 2 << 20, (struct ptd_pa){0},
+			  PTD_PROT_R | PTD_PROT_W, 0, &effects, NULL));
+	CHECK(effects.outcome == 3 && effects.leaves_written == 1);
+	CHECK(!ptd_split(client, context, AT(0), 2 << 20, 3, 0, &u, NULL));
+	CHECK(u.next.v == AT(2 << 20).v && !u.stopped && u.effects.blocks_split == 1);
+	CHECK(!ptd_age(client, context, AT(0), 2 << 20, true, bitmap, sizeof(bitmap), &u, NULL));
+	CHECK(u.young == 512 && u.old == 0 && bitmap[0] == 0xff && bitmap[63] == 0xff);
+	CHECK(!ptd_collapse(client, context, AT(0), 2 << 20, &u, NULL));
+	CHECK(u.blocks_made == 1 && u.effects.tables_freed == 1);
+	CHECK(!ptd_change(client, context, PTD_ITEM_ANNOTATE, AT(0), 2 << 20,
+			  (struct ptd_pa){UINT64_C(2) << 60 | 2}, 0, 0, &effects, NULL));
+	CHECK(effects.outcome == 13 && effects.annotated == 512);
+	CHECK(ptd_change(client, context, 99, AT(0), 2 << 20, (struct ptd_pa){0}, 0, 0, NULL,
+			 NULL) == PTD_STATE_FAILED);
+	CHECK(!ptd_unmap(client, context, AT(0), 2 << 20, NULL, NULL));
+}
+
+static void logged(struct ptd_client *client, uint64_t context)
+{
+	struct ptd_dirty dirty;
+	struct ptd_status status;
+	uint64_t log, generation, left;
+	uint8_t bitmap[2] = {0};
+	uint32_t outcome;
+
+	CHECK(!ptd_map(client, context, AT(0), 64 << 10, (struct ptd_pa){0},
+		       PTD_PROT_R | PTD_PROT_W, 0, NULL, NULL));
+	CHECK(!ptd_dirty_start(client, context, AT(0), 64 << 10, PTD_DIRTY_EAGER, &log, &generation,
+			       NULL));
+	CHECK(!ptd_write(client, context, 0, AT(9 << 12), "x", 1, &outcome, NULL) && !outcome);
+	CHECK(!ptd_dirty_get(client, log, AT(0), 0, true, &generation, bitmap, sizeof(bitmap),
+			     &dirty, NULL));
+	CHECK(dirty.done && dirty.dirty == 1 && dirty.next.v == AT(64 << 10).v && bitmap[1] == 2);
+	CHECK(!ptd_dirty_get(client, log, AT(0), 0, true, &generation, NULL, 0, &dirty, NULL));
+	CHECK(dirty.done && dirty.dirty == 0);
+	CHECK(!ptd_write(client, context, 0, AT(3 << 12), "x", 1, &outcome, NULL) && !outcome);
+	CHECK(!ptd_dirty_stop(client, log, &left, NULL) && left == 1);
+	CHECK(ptd_dirty_stop(client, log, &left, &status) == PTD_STATE_FAILED);
+	CHECK(!strcmp(status.reason, "NOT_FOUND"));
+	CHECK(!ptd_unmap(client, context, AT(0), 64 << 10, NULL, NULL));
+}
+
 static void pipelined(struct ptd_client *client)
 {
 	struct tally tally = {.client = client, .restarted = 5};
@@ -212,6 +265,8 @@ int main(int argc, char **argv)
 	CHECK(ptd_find_context(client, "m0/none", &machine, &status) == PTD_STATE_FAILED);
 	CHECK(status.grpc == 5);
 	typed(client, context);
+	upkeep(client, context);
+	logged(client, context);
 	pipelined(client);
 	polled(client);
 	watched(client);
