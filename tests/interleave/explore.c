@@ -61,7 +61,6 @@ static struct {
 	struct {
 		enum state state;
 		const volatile void *at;
-		uint64_t mark;
 	} fibre[IV_FIBRES];
 	uint64_t event;
 	unsigned points;
@@ -199,7 +198,7 @@ static bool enabled(unsigned f)
 		return !*(const volatile uint8_t *)x.fibre[f].at ||
 		       iv_memory_pending(x.fibre[f].at);
 	case ON_FLAG: return *(const volatile uint32_t *)x.fibre[f].at;
-	case ON_WRITE: return iv_memory_writes(f) > x.fibre[f].mark;
+	case ON_WRITE: return iv_memory_woken(f);
 	case ENDED: break;
 	}
 	return false;
@@ -402,32 +401,30 @@ void iv_event(enum iv_event kind, const volatile void *at, unsigned bytes)
 	schedule();
 }
 
-static void wait_for(enum state state, const volatile void *at, uint64_t mark)
+static void wait_for(enum state state, const volatile void *at)
 {
 	x.fibre[x.self].state = state;
 	x.fibre[x.self].at = at;
-	x.fibre[x.self].mark = mark;
 	schedule();
 	x.fibre[x.self].state = READY;
 }
 
 void iv_wait_lock(const volatile void *at)
 {
-	wait_for(ON_LOCK, at, 0);
+	wait_for(ON_LOCK, at);
 }
 
 void iv_wait_flag(const volatile uint32_t *at)
 {
 	while (!*at)
-		wait_for(ON_FLAG, at, 0);
+		wait_for(ON_FLAG, at);
 	iv_observe(x.self, 1, 1);
 }
 
-void iv_wait_write(uint64_t mark)
+void iv_wait_write(void)
 {
-	if (iv_memory_writes(x.self) <= mark)
-		wait_for(ON_WRITE, NULL, mark);
-	iv_observe(x.self, 2, iv_memory_writes(x.self) > mark);
+	if (!iv_memory_woken(x.self))
+		wait_for(ON_WRITE, NULL);
 }
 
 /* Between two operations of one agent: in a run by order, others may have theirs. */

@@ -57,8 +57,10 @@ bool iv_memory_settle(unsigned agent);
 /* Is there a store to `at` that is not yet visible? */
 bool iv_memory_pending(const volatile void *at);
 uint64_t iv_memory_hash(void);
-/* Writes that changed something, of all agents but this one. */
-uint64_t iv_memory_writes(unsigned but);
+/* Begins an attempt at something that others may have to make possible; and has another agent
+ * changed a location that the agent read since? (Or one of the same hash: one try more.) */
+void iv_attempt(void);
+bool iv_memory_woken(unsigned agent);
 /* What an agent has read so far; its local state is a function of it. */
 void iv_observe(unsigned agent, uint64_t what, uint64_t value);
 
@@ -89,11 +91,11 @@ bool iv_choose_drain(unsigned whose);
 /* For the trace of a failed run. */
 void iv_trace(enum iv_event kind, const volatile void *at, uint64_t value, const char *note);
 
-/* The fibre waits: until the lock is free, the flag is not zero, or somebody else wrote since
- * `mark`. */
+/* The fibre waits: until the lock is free, the flag is not zero, or somebody else changed what it
+ * read in this attempt. */
 void iv_wait_lock(const volatile void *at);
 void iv_wait_flag(const volatile uint32_t *at);
-void iv_wait_write(uint64_t mark);
+void iv_wait_write(void);
 
 /* Between two operations of one agent. */
 void iv_turn(void);

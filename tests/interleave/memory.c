@@ -48,10 +48,10 @@ struct held {
 static struct {
 	struct held held[IV_FIBRES][HELD_MAX];
 	unsigned count[IV_FIBRES];
-	uint64_t seen[IV_FIBRES + 1];	/* what each agent has read */
-	uint64_t writes[IV_FIBRES + 1]; /* that changed something */
-	uint64_t total;
-	uint64_t hash; /* of memory, as a sum over what differs */
+	uint64_t seen[IV_FIBRES + 1]; /* what each agent has read */
+	uint64_t watch[IV_FIBRES];    /* where each has read in this attempt: a bit of a hash */
+	bool woken[IV_FIBRES];	      /* somebody else has changed something there since */
+	uint64_t hash;		      /* of memory, as a sum over what differs */
 	struct {
 		const volatile void *at;
 		uint64_t holders;
@@ -63,9 +63,17 @@ void iv_memory_reset(void)
 	memset(&m, 0, sizeof(m));
 }
 
-uint64_t iv_memory_writes(unsigned but)
+void iv_attempt(void)
 {
-	return m.total - m.writes[but];
+	if (iv_self() == IV_NOBODY)
+		return;
+	m.watch[iv_self()] = 0;
+	m.woken[iv_self()] = false;
+}
+
+bool iv_memory_woken(unsigned agent)
+{
+	return m.woken[agent];
 }
 
 void iv_observe(unsigned agent, uint64_t what, uint64_t value)
@@ -89,7 +97,7 @@ uint64_t iv_memory_hash(void)
 	uint64_t hash = m.hash;
 
 	for (unsigned a = 0; a < IV_FIBRES; a++) {
-		hash = iv_mix(hash, m.seen[a]);
+		hash = iv_mix(hash, m.seen[a] + m.woken[a]);
 		for (unsigned i = 0; i < m.count[a]; i++)
 			hash = iv_mix(hash ^ (i + 1),
 				      place(m.held[a][i].at) + m.held[a][i].value * 3);
@@ -97,6 +105,11 @@ uint64_t iv_memory_hash(void)
 	for (unsigned i = 0; i < LOCKS; i++)
 		hash = iv_mix(hash, m.lock[i].holders);
 	return hash;
+}
+
+static uint64_t watch_bit(const volatile void *at)
+{
+	return UINT64_C(1) << (iv_mix(place(at), 0) & 63);
 }
 
 static uint64_t read_raw(const volatile void *at, unsigned size)
@@ -179,14 +192,11 @@ static void apply(unsigned agent, volatile void *at, unsigned size, uint64_t val
 		iv_world_touch(at, size);
 	write_raw(at, size, value);
 	m.hash += iv_mix(place(at), value) - iv_mix(place(at), old);
-	if (table && !init) {
-		m.writes[agent]++;
-		m.total++;
+	for (unsigned f = 0; f < IV_FIBRES; f++)
+		if (f != agent && m.watch[f] & watch_bit(at))
+			m.woken[f] = true;
+	if (table && !init)
 		iv_tlb_note(agent);
-	} else if (!table && size > 1) {
-		m.writes[agent]++;
-		m.total++;
-	}
 }
 
 /* ---- buffers ---- */
@@ -309,6 +319,7 @@ uint64_t iv_load(const volatile void *at, unsigned size, int order)
 	own = find(self, at);
 	value = own >= 0 ? m.held[self][own].value : read_raw(at, size);
 	iv_observe(self, place(at), value);
+	m.watch[self] |= watch_bit(at);
 	iv_trace(IV_EVENT_LOAD, at, value, "");
 	return value;
 }
@@ -375,6 +386,7 @@ static uint64_t begin_rmw(enum iv_event kind, volatile void *at, unsigned size)
 		drain(self, (unsigned)own);
 	value = read_raw(at, size);
 	iv_observe(self, place(at), value);
+	m.watch[self] |= watch_bit(at);
 	return value;
 }
 

@@ -52,16 +52,15 @@ static void await_grace(unsigned id)
 {
 	struct pt_agent *self = agent_of(id);
 	struct pt_grace grace;
-	uint64_t mark;
 
 	if (!pt_item_needs_grace(&iv_w.machine, self))
 		return;
 	pt_grace_begin(&grace, &iv_w.machine, self);
 	for (;;) {
-		mark = iv_memory_writes(id);
+		iv_attempt();
 		if (pt_grace_done(&grace, &iv_w.machine))
 			return;
-		iv_wait_write(mark);
+		iv_wait_write();
 	}
 }
 
@@ -82,7 +81,7 @@ static enum pt_outcome do_fault(unsigned id, const struct iv_op *op, enum pt_fau
 	bool parked;
 
 	for (;;) {
-		uint64_t mark = iv_memory_writes(id);
+		iv_attempt();
 
 		pt_section_begin(self);
 		o = pt_fault_handle(self, &iv_w.ctx, &fault, &result);
@@ -91,7 +90,7 @@ static enum pt_outcome do_fault(unsigned id, const struct iv_op *op, enum pt_fau
 		if (parked)
 			await_wake(id);
 		else if (o == PT_RACED)
-			iv_wait_write(mark);
+			iv_wait_write();
 		else if (o != PT_PARKED)
 			return o;
 	}
@@ -104,7 +103,7 @@ static enum pt_outcome run_txn(unsigned id, struct pt_txn *txn, uint32_t budget)
 	enum pt_outcome o;
 
 	for (;;) {
-		uint64_t mark = iv_memory_writes(id);
+		iv_attempt();
 
 		pt_section_begin(self);
 		o = pt_txn_step(txn, self, budget ? budget : PLENTY);
@@ -114,7 +113,7 @@ static enum pt_outcome run_txn(unsigned id, struct pt_txn *txn, uint32_t budget)
 		else if (o != PT_MORE)
 			return o;
 		else if (txn->phase == PT_TXN_DRAIN || txn->phase == PT_TXN_RETIRE)
-			iv_wait_write(mark);
+			iv_wait_write();
 	}
 }
 
@@ -129,7 +128,8 @@ static struct pt_item item_of(const struct iv_op *op)
 				.kind = op->item};
 }
 
-static enum pt_outcome do_range(unsigned id, const struct iv_op *op)
+/* quiet: a point operation that turned out to be a range; neither counts a generation. */
+static enum pt_outcome do_range(unsigned id, const struct iv_op *op, bool quiet)
 {
 	struct pt_item item = item_of(op);
 	struct pt_txn txn;
@@ -138,6 +138,7 @@ static enum pt_outcome do_range(unsigned id, const struct iv_op *op)
 	if (o != PT_OK)
 		return o;
 	pt_txn_init(&txn, &item, 1, 0, false, wake[id]);
+	txn.quiet = quiet;
 	o = run_txn(id, &txn, op->budget);
 	return o == PT_OK ? (enum pt_outcome)item.outcome : o;
 }
@@ -153,7 +154,7 @@ static enum pt_outcome do_point(unsigned id, const struct iv_op *op)
 	bool parked;
 
 	while (o == PT_OK || o == PT_PARKED || o == PT_RACED) {
-		uint64_t mark = iv_memory_writes(id);
+		iv_attempt();
 
 		pt_section_begin(self);
 		o = pt_point(self, &item, &effects, &error);
@@ -162,10 +163,10 @@ static enum pt_outcome do_point(unsigned id, const struct iv_op *op)
 		if (parked)
 			await_wake(id);
 		else if (o == PT_RACED)
-			iv_wait_write(mark);
+			iv_wait_write();
 	}
 	if (o == PT_MORE)
-		return do_range(id, op);
+		return do_range(id, op, true);
 	if (effects.tlbis)
 		await_grace(id);
 	return o;
@@ -207,7 +208,7 @@ static enum pt_outcome do_upkeep(unsigned id, const struct iv_op *op, uint64_t *
 	enum pt_outcome o = pt_upkeep_init(&upkeep, &args, wake[id]);
 
 	while (o == PT_OK) {
-		uint64_t mark = iv_memory_writes(id);
+		iv_attempt();
 
 		pt_section_begin(self);
 		o = pt_upkeep_step(&upkeep, self, op->budget ? op->budget : PLENTY);
@@ -217,7 +218,7 @@ static enum pt_outcome do_upkeep(unsigned id, const struct iv_op *op, uint64_t *
 		if (o == PT_PARKED)
 			await_wake(id);
 		else if (upkeep.phase == PT_UPKEEP_DRAIN || upkeep.phase == PT_UPKEEP_RETIRE)
-			iv_wait_write(mark);
+			iv_wait_write();
 		if (!pt_is_error(o))
 			o = PT_OK;
 	}
@@ -242,7 +243,7 @@ enum pt_outcome iv_do_dirty(unsigned id, const struct iv_op *op, uint64_t *told)
 	enum pt_outcome o = pt_dirty_init(&dirty, &args, id < IV_FIBRES ? wake[id] : NULL);
 
 	while (o == PT_OK) {
-		uint64_t mark = iv_memory_writes(id);
+		iv_attempt();
 
 		pt_section_begin(self);
 		o = pt_dirty_step(&dirty, self, op->budget ? op->budget : PLENTY);
@@ -252,7 +253,7 @@ enum pt_outcome iv_do_dirty(unsigned id, const struct iv_op *op, uint64_t *told)
 		if (o == PT_PARKED)
 			await_wake(id);
 		else if (o == PT_BUSY || !op->budget)
-			iv_wait_write(mark);
+			iv_wait_write();
 		if (!pt_is_error(o) || o == PT_BUSY)
 			o = PT_OK;
 	}
@@ -344,7 +345,7 @@ static enum pt_outcome do_op(unsigned id, const struct iv_op *op, uint64_t *told
 	switch (op->kind) {
 	case IV_OP_FAULT: return do_fault(id, op, PT_FAULT_TRANSLATION);
 	case IV_OP_POINT: return do_point(id, op);
-	case IV_OP_RANGE: return do_range(id, op);
+	case IV_OP_RANGE: return do_range(id, op, false);
 	case IV_OP_SLOT_DELETE: return do_slot_delete(id, op);
 	case IV_OP_ACCESS: return do_access(id, op);
 	case IV_OP_UPKEEP: return do_upkeep(id, op, told);
