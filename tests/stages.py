@@ -79,11 +79,11 @@ SIMULATION = Stage("simulation", 30, [
 # All interleavings within bounds of preemptions and of stores seen late.
 INTERLEAVE = Stage("interleave", 25, [
     Make("interleave", ("interleave",)),
-    Tests(("tests/interleave/test_*.c",), env={"PTD_PREEMPTIONS": "3", "PTD_DELAYS": "2"}),
+    Tests(("tests/interleave/test_*.c",), env={"PTD_PREEMPTIONS": "3", "PTD_DELAYS": "1"}),
 ])
 DEEP_INTERLEAVE = Stage("interleave", 600, [
     Make("interleave", ("interleave",)),
-    Tests(("tests/interleave/test_*.c",), env={"PTD_PREEMPTIONS": "6", "PTD_DELAYS": "3"}, timeout=900),
+    Tests(("tests/interleave/test_*.c",), env={"PTD_PREEMPTIONS": "4", "PTD_DELAYS": "2", "PTD_SECONDS": "120"}, timeout=1800),
 ])
 # Other seeds each time, and more of them.
 FREE_SIMULATION = Stage("simulation", 600, [

@@ -52,7 +52,7 @@ struct iv_case {
 	uint8_t attrs, vtcr_flags;
 	bool blocks_differ; /* faults beside claims may choose smaller leaves: compare translations
 			       only */
-	unsigned preemptions; /* fewer than usual; 0: as usual */
+	unsigned fewer;	    /* preemptions than the limit says */
 };
 
 /* Everything that a run changes stands here, but for the stacks; see iv_world_reset(). */
