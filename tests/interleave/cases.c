@@ -185,6 +185,10 @@ static void foldable(void)
 	{                                                                                          \
 		.kind = IV_OP_ACCESS, .ipa = (at), .access = PT_ACCESS_WRITE                       \
 	}
+#define LOOK(at)                                                                                   \
+	{                                                                                          \
+		.kind = IV_OP_READ, .ipa = (at)                                                    \
+	}
 #define HARDWARE .vtcr_flags = PT_VTCR_HA | PT_VTCR_HD
 
 #define AGE(bytes) UPKEEP(AGE, 0, bytes)
@@ -221,6 +225,8 @@ const struct iv_case iv_cases[] = {
 	{.name = "fault_and_range_map", .prepare = empty_table, TWO(WRITE(0), RANGE_MAP(0, 0x2000, 0x9000, 0)), PAGES},
 	{.name = "page_map_and_slot_delete", .prepare = two_pages,
 	 TWO(PAGE_MAP(0x1000, 0x9000, PT_MAP_REPLACE), SLOT_DELETE), PAGES},
+	{.name = "exec_fault_and_slot_delete", .prepare = empty, TWO(EXEC(0), SLOT_DELETE)},
+	{.name = "get_leaf_and_table_unmap", .prepare = two_pages, TWO(LOOK(0), RANGE_UNMAP(0, PT_SZ_2M)), PAGES},
 	/* rights and age */
 	{.name = "relax_and_write_protect", .prepare = two_pages_read_only, TWO(WRITE(0), POINT(WRITE_PROTECT, 0, 0))},
 	{.name = "make_young_and_page_unmap", .prepare = two_pages, TWO(POINT(MAKE_YOUNG, 0, 0), PAGE_UNMAP(0))},
@@ -242,6 +248,8 @@ const struct iv_case iv_cases[] = {
 	{.name = "page_unmap_and_collapse", .prepare = foldable, TWO(PAGE_UNMAP(0x1000), COLLAPSE), PAGES},
 	{.name = "fault_and_collapse", .prepare = foldable, TWO(EXEC(0x1000), COLLAPSE), PAGES},
 	{.name = "access_and_collapse", .prepare = foldable, TWO(TOUCH(0x1000), COLLAPSE), PAGES},
+	{.name = "get_leaf_and_collapse", .prepare = foldable, TWO(LOOK(0x1000), COLLAPSE), PAGES},
+	{.name = "get_leaf_and_sweep", .prepare = empty_table, TWO(LOOK(0), SWEEP), PAGES},
 	/* dirty logs: a store is a fault and then an access, which a harvest may come between */
 	{.name = "store_and_harvest", .prepare = two_pages_logged, .script = {{WRITE(0), STORE(0)}, {HARVEST}}, PAGES},
 	{.name = "store_and_harvest_of_a_dirty_page", .prepare = dirty_page, .script = {{WRITE(0), STORE(0)}, {HARVEST}}, PAGES},

@@ -340,6 +340,21 @@ static enum pt_outcome do_access(unsigned id, const struct iv_op *op)
 	}
 }
 
+/* What it finds depends on the moment; that it finds it in a table that is one does not. */
+static enum pt_outcome do_read(unsigned id, const struct iv_op *op)
+{
+	struct pt_agent *self = agent_of(id);
+	enum pt_outcome o;
+	pt_pte entry;
+	int level;
+
+	pt_section_begin(self);
+	pt_machine_use(&iv_w.machine, self);
+	o = pt_get_leaf(&iv_w.ctx, pt_ipa(op->ipa), &entry, &level);
+	pt_section_end(self);
+	return o;
+}
+
 static enum pt_outcome do_op(unsigned id, const struct iv_op *op, uint64_t *told)
 {
 	switch (op->kind) {
@@ -348,6 +363,7 @@ static enum pt_outcome do_op(unsigned id, const struct iv_op *op, uint64_t *told
 	case IV_OP_RANGE: return do_range(id, op, false);
 	case IV_OP_SLOT_DELETE: return do_slot_delete(id, op);
 	case IV_OP_ACCESS: return do_access(id, op);
+	case IV_OP_READ: return do_read(id, op);
 	case IV_OP_UPKEEP: return do_upkeep(id, op, told);
 	case IV_OP_DIRTY: return iv_do_dirty(id, op, told);
 	case IV_OP_NONE: break;
@@ -370,10 +386,10 @@ void iv_run_script(unsigned id)
 
 void iv_ops_name(const struct iv_op *op, char *text, size_t room)
 {
-	static const char *const kind[] = {"",	     "fault",  "point",	 "range",
-					   "delete", "access", "upkeep", "dirty"};
-	static const char *const item[] = {"",		"map",	 "unmap", "protect",
-					   "wrprotect", "relax", "",	  "young"};
+	static const char *const kind[] = {"",	     "fault", "point",	"range", "delete",
+					   "access", "read",  "upkeep", "dirty"};
+	static const char *const item[] = {"",	    "map",	"unmap", "protect", "wrprotect",
+					   "relax", "annotate", "young", "flush"};
 	static const char *const upkeep[] = {"", "age", "split", "collapse", "sweep"};
 	static const char *const dirty[] = {"", "start", "get", "stop"};
 	const char *what = "";

@@ -28,6 +28,7 @@ enum iv_op_kind {
 	IV_OP_RANGE,	   /* the item as a transaction */
 	IV_OP_SLOT_DELETE, /* unmaps the slot at ipa and publishes a table without it */
 	IV_OP_ACCESS,	   /* a vCPU: walk, hardware updates, use; or fault */
+	IV_OP_READ,	   /* get-leaf at ipa, which knows no claims */
 	IV_OP_UPKEEP,	   /* `upkeep` over the range; AGE clears */
 	IV_OP_DIRTY,	   /* `dirty` over the range; GET clears */
 };
