@@ -694,14 +694,21 @@ static void open_case(const struct iv_case *c, struct iv_result *result)
 void iv_explore(const struct iv_case *c, const struct iv_limits *limits, struct iv_result *result)
 {
 	double until = now() + limits->seconds;
-	bool good = true;
+	struct iv_limits fewer = *limits;
+	unsigned bound = 0;
+	bool good;
 
 	open_case(c, result);
-	for (unsigned bound = 0; good && result->exhausted && bound <= limits->preemptions; bound++)
+	do {
 		good = search_bound(limits, bound, until);
+	} while (good && result->exhausted && ++bound <= limits->preemptions);
 	result->states = seen.count;
 	if (good)
 		return;
+	/* With fewer late stores, if that fails, too; with all of them it does. */
+	fewer.delays = 0;
+	while (search_bound(&fewer, bound, until) && fewer.delays < limits->delays)
+		fewer.delays++;
 	result->failed = true;
 	tell_path();
 	if (fails_again())

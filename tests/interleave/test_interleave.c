@@ -3,7 +3,7 @@
  * Every interleaving of two and three operations on a small tree, up to a bound of preemptions and
  * of stores that are seen late. Each case is a test. The environment:
  *
- *   PTD_PREEMPTIONS=N PTD_DELAYS=N   the bounds (3 and 1); large cases have one or two
+ *   PTD_PREEMPTIONS=N PTD_DELAYS=N   the bounds (2 and 1); large cases have one or two
  *                                    preemptions less
  *   PTD_ONLY=case PTD_SCHEDULE=S     plays one run, as a failure prints it, with its trace
  */
@@ -35,7 +35,7 @@ static void replay(const struct iv_case *c, const char *schedule)
 static void explore(void **state)
 {
 	const struct iv_case *c = *state;
-	struct iv_limits limits = {.preemptions = number("PTD_PREEMPTIONS", 3),
+	struct iv_limits limits = {.preemptions = number("PTD_PREEMPTIONS", 2),
 				   .delays = number("PTD_DELAYS", 1),
 				   .seconds = number("PTD_SECONDS", 0)};
 	struct iv_result r;
