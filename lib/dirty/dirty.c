@@ -155,6 +155,8 @@ static enum pt_outcome drain(struct pt_dirty *op)
 		op->phase = CLAIM;
 		return PT_OK;
 	}
+	pt_port_note(PT_EVENT_CLAIM_DRAINED, op->claim.mode == PT_CLAIM_SHARED, &op->claim,
+		     op->claim.ctx, op->claim.lo, op->claim.hi);
 	if (op->args.kind == PT_DIRTY_START) {
 		pt__log_attach(op->args.log);
 		op->attached = true;
@@ -259,11 +261,11 @@ static void undo(struct pt_dirty *op)
 {
 	struct pt_dirty_log *log = op->args.log;
 
+	if (op->attached)
+		pt__log_detach(log);
 	if (op->claim.ctx && !pt_claim_cancel(&op->claim))
 		pt_claim_release(&op->claim);
 	op->claim.ctx = NULL;
-	if (op->attached)
-		pt__log_detach(log);
 	if (op->owns && op->args.kind == PT_DIRTY_GET && op->phase > SETTLE)
 		log->given_up = true; /* put back by whoever comes next: bounded steps */
 	if (op->owns)
@@ -284,10 +286,8 @@ static enum pt_outcome failed(struct pt_dirty *op, enum pt_outcome outcome)
 	return outcome;
 }
 
-enum pt_outcome pt_dirty_step(struct pt_dirty *op, struct pt_agent *agent, uint32_t budget)
+static enum pt_outcome step(struct pt_dirty *op, struct pt_agent *agent, int64_t left)
 {
-	int64_t left = budget ? budget : 1;
-
 	op->agent = agent;
 	if (op->phase != DONE)
 		pt_machine_use(op->args.log->ctx->machine, agent);
@@ -304,6 +304,21 @@ enum pt_outcome pt_dirty_step(struct pt_dirty *op, struct pt_agent *agent, uint3
 	return PT_OK;
 }
 
+static void note_op(enum pt_event_kind kind, const struct pt_dirty *op, enum pt_outcome outcome)
+{
+	pt_port_note(kind, PT_OP_DIRTY, op, op->args.log->ctx, outcome, 0);
+}
+
+enum pt_outcome pt_dirty_step(struct pt_dirty *op, struct pt_agent *agent, uint32_t budget)
+{
+	enum pt_outcome outcome;
+
+	note_op(PT_EVENT_OP_BEGIN, op, PT_MORE);
+	outcome = step(op, agent, budget ? budget : 1);
+	note_op(PT_EVENT_OP_END, op, outcome);
+	return outcome;
+}
+
 bool pt_dirty_abort(struct pt_dirty *op, struct pt_agent *agent)
 {
 	op->agent = agent;
@@ -311,6 +326,9 @@ bool pt_dirty_abort(struct pt_dirty *op, struct pt_agent *agent)
 		return true;
 	if (op->args.kind == PT_DIRTY_STOP)
 		return false;
+	note_op(PT_EVENT_OP_BEGIN, op, PT_MORE);
 	undo(op);
+	/* What it has flushed it has promised nobody: its end is that of no reply. */
+	note_op(PT_EVENT_OP_END, op, op->flushed ? PT_MORE : PT_CANCELLED);
 	return true;
 }

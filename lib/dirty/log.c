@@ -33,6 +33,7 @@ void pt__log_attach(struct pt_dirty_log *log)
 	atomic_store_explicit(&log->next, pt__logs(ctx), memory_order_relaxed);
 	atomic_store_explicit(&ctx->dirty, log, memory_order_release);
 	pt_port_unlock(&ctx->machine->lock);
+	pt_port_note(PT_EVENT_DIRTY_START, 0, log, ctx, log->ipa, log->last);
 }
 
 void pt__log_detach(struct pt_dirty_log *log)
@@ -48,6 +49,7 @@ void pt__log_detach(struct pt_dirty_log *log)
 		atomic_store_explicit(link, atomic_load_explicit(&log->next, memory_order_relaxed),
 				      memory_order_release);
 	pt_port_unlock(&machine->lock);
+	pt_port_note(PT_EVENT_DIRTY_STOP, 0, log, log->ctx, log->ipa, log->last);
 }
 
 static uint64_t page_of(const struct pt_dirty_log *log, uint64_t ipa)
@@ -92,6 +94,7 @@ void pt__log_fill(struct pt_dirty_log *log, uint64_t lo, uint64_t hi)
 {
 	uint64_t first = page_of(log, lo), last = page_of(log, hi);
 
+	pt_port_note(PT_EVENT_DIRTY_MARK, 0, log, log->ctx, lo, hi);
 	for (uint64_t word = first / 64; word <= last / 64; word++)
 		atomic_fetch_or_explicit(&log->bits[word], mask_of(word, first, last),
 					 memory_order_relaxed);
@@ -144,6 +147,8 @@ void pt__log_collect(struct pt_dirty *op, uint64_t lo, uint64_t hi)
 	struct pt_dirty_log *log = op->args.log;
 	uint64_t first = page_of(log, lo), last = page_of(log, hi);
 
+	if (op->args.clear)
+		pt_port_note(PT_EVENT_DIRTY_CLEAR, 0, log, log->ctx, lo, hi);
 	for (uint64_t word = first / 64; word <= last / 64; word++) {
 		uint64_t bits = load(log, word) & mask_of(word, first, last);
 

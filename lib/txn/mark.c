@@ -12,9 +12,13 @@ static void set(_Atomic uint64_t *word, uint64_t bits)
 /* Relaxed: who clears bits has waited for the sections of all who set them. */
 static void set_range(struct pt_dirty_log *log, uint64_t lo, uint64_t hi)
 {
-	uint64_t first = ((lo > log->ipa ? lo : log->ipa) - log->ipa) >> log->shift;
-	uint64_t last = ((hi < log->last ? hi : log->last) - log->ipa) >> log->shift;
+	uint64_t first, last;
 
+	lo = lo > log->ipa ? lo : log->ipa;
+	hi = hi < log->last ? hi : log->last;
+	first = (lo - log->ipa) >> log->shift;
+	last = (hi - log->ipa) >> log->shift;
+	pt_port_note(PT_EVENT_DIRTY_MARK, 0, log, log->ctx, lo, hi);
 	for (uint64_t word = first / 64; word <= last / 64; word++) {
 		uint64_t bits = UINT64_MAX;
 
