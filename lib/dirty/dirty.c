@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Operations on dirty logs: start, get, stop. */
 #include "dirty.h"
+#include "../txn/contiguous.h"
 
 /*
  * BEGIN -> SETTLE -> CLAIM -> DRAIN -> PASS -> WAIT -> COUNT -> DONE. The claim is taken only to
@@ -87,16 +88,9 @@ static enum pt_outcome settle(struct pt_dirty *op, int64_t *left)
 	return PT_OK;
 }
 
-/* The span of the leaf around `ipa` now, or the largest that there can be. */
 static uint64_t edge_mask(const struct pt_dirty *op, uint64_t ipa)
 {
-	const struct pt_ctx *ctx = op->args.log->ctx;
-	struct pt__at at;
-
-	if (op->wide)
-		return pt_level_size(&ctx->geo, ctx->geo.min_block_level) - 1;
-	pt__descend(ctx, ipa, PT_LEVEL_LAST, ctx->geo.granule_shift, &at);
-	return pt_pte_valid(at.entry) ? (UINT64_C(1) << at.shift) - 1 : 0;
+	return pt__edge_mask(op->args.log->ctx, ipa, op->wide);
 }
 
 static enum pt_outcome claim(struct pt_dirty *op)
@@ -165,19 +159,12 @@ static enum pt_outcome drain(struct pt_dirty *op)
 	return PT_OK;
 }
 
-/* The claim keeps the first byte of a block that is still to be looked at as a whole. */
+/* The claim keeps the first byte of a block or group that is still to be looked at as a whole. */
 static void shrink(struct pt_dirty *op)
 {
-	const struct pt_ctx *ctx = op->claim.ctx;
-	struct pt__at at;
-	uint64_t lo = op->next;
-
-	if (!ctx)
-		return;
-	pt__descend(ctx, lo, PT_LEVEL_LAST, ctx->geo.granule_shift, &at);
-	if (pt_pte_valid(at.entry))
-		lo &= ~((UINT64_C(1) << at.shift) - 1);
-	pt_claim_shrink(&op->claim, lo);
+	if (op->claim.ctx)
+		pt_claim_shrink(&op->claim,
+				op->next & ~pt__edge_mask(op->claim.ctx, op->next, false));
 }
 
 static enum pt_outcome pass(struct pt_dirty *op, int64_t *left)

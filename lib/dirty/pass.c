@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The pass of a dirty operation over leaves and bits. */
-#include "../txn/resize.h"
+#include "../txn/contiguous.h"
 #include "dirty.h"
 
 /*
@@ -43,11 +43,35 @@ static void feed(const struct pt_dirty *op, pt_pte e, uint64_t lo, uint64_t hi)
 		pt__mark(log->ctx, lo, hi, op->args.kind == PT_DIRTY_START ? log : NULL);
 }
 
+/*
+ * Pages of a group are not told apart: an operation that cleans takes the hint off it, and no other
+ * comes, since a map in a log makes none. For one that only reads, what is dirty is the whole
+ * group.
+ */
+static pt_pte ungroup(struct pt_dirty *op, struct pt__at *at, uint64_t *lo, uint64_t *hi)
+{
+	struct pt_ctx *ctx = op->args.log->ctx;
+	struct pt__resize rs = {ctx, &op->ledger, &op->effects};
+	uint64_t mask = (UINT64_C(1) << pt__span_shift(ctx->geo.granule_shift, at->entry, at->level,
+						       at->shift)) -
+			1;
+
+	if (!pt__dirty_cleans(op)) {
+		*lo &= ~mask;
+		*hi |= mask;
+		return at->entry;
+	}
+	op->flushed = true;
+	return pt__regroup(&rs, at->slot, *lo, at->level, &(struct pt__regroup){0});
+}
+
 /* A dirty leaf: fed, and made clean if the operation cleans. Leaves may reach out of the log. */
 static void visit(struct pt_dirty *op, struct pt__at *at, uint64_t lo, uint64_t hi)
 {
 	pt_pte old = at->entry;
 
+	if (PT__UNLIKELY(old & PT_PTE_CONTIGUOUS))
+		old = at->entry = ungroup(op, at, &lo, &hi);
 	if (!(old & PT_PTE_S2AP_W))
 		return;
 	/* The hardware may set AF meanwhile. */

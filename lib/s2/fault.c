@@ -3,6 +3,7 @@
 #include <pt/fault.h>
 
 #include "../txn/compare.h"
+#include "../txn/contiguous.h"
 #include "../txn/internal.h"
 #include "../txn/slot.h"
 #include "internal.h"
@@ -209,6 +210,21 @@ PT__INLINE enum pt_outcome add_right(const struct fault *f, const struct pt__at 
 	return PT_OK;
 }
 
+/* A contiguous group changes as a whole, which is for a transaction: told, where the slot gives the
+ * right to all of it. */
+static __attribute__((noinline)) enum pt_outcome group_lacks(const struct fault *f,
+							     const struct pt__at *at, pt_pte new)
+{
+	unsigned shift = pt__span_shift(f->ctx->geo.granule_shift, at->entry, at->level, at->shift);
+	uint64_t size = UINT64_C(1) << shift, lo = f->in->ipa.v & ~(size - 1);
+
+	if (lo >= f->slot->ipa && f->slot->size - (lo - f->slot->ipa) >= size)
+		f->out->todo = (struct pt_fault_todo){
+			PT_TODO_RELAX, pt_ipa(lo), size,
+			pt_leaf_prot(&f->ctx->geo, new, f->ctx->attrs) & PT_PROT_RIGHTS};
+	return PT_DENIED;
+}
+
 /*
  * A leaf is there: add what is missing, in place (W3 allows a relaxation without
  * break-before-make). PT_OK: it is not the same any more, descend again.
@@ -227,6 +243,8 @@ PT__INLINE enum pt_outcome relax(const struct fault *f, const struct pt__at *at,
 		refusal = add_right(f, at, logged, &new, gs);
 		if (PT__UNLIKELY(refusal != PT_OK))
 			return refusal;
+		if (PT__UNLIKELY(old & PT_PTE_CONTIGUOUS))
+			return group_lacks(f, at, new);
 		outcome = PT_RELAXED;
 		if (logged && is_write(f) && at->level < PT_LEVEL_LAST)
 			return split(f, at);
@@ -298,9 +316,10 @@ PT__INLINE void advise(const struct fault *f)
 	if (PT__LIKELY(!f->slot || f->slot->backing_shift < shift) ||
 	    !pt__could_fold(f->ctx, f->in->ipa.v, out->level - 1))
 		return;
-	out->todo = (struct pt_fault_todo){PT_TODO_COLLAPSE,
-					   pt_ipa(f->in->ipa.v & ~((UINT64_C(1) << shift) - 1)),
-					   UINT64_C(1) << shift};
+	out->todo =
+		(struct pt_fault_todo){.kind = PT_TODO_COLLAPSE,
+				       .ipa = pt_ipa(f->in->ipa.v & ~((UINT64_C(1) << shift) - 1)),
+				       .size = UINT64_C(1) << shift};
 }
 
 enum pt_outcome pt__fault_handle(struct pt_agent *agent, struct pt_ctx *ctx,

@@ -67,15 +67,15 @@ static void change_broken(const struct pt__resize *rs, pt_pte *slot, unsigned n,
 	pt__was_changed(rs->ctx, old[0] | any, new, base, last);
 }
 
-pt_pte pt__regroup(const struct pt__resize *rs, pt_pte *slot, uint64_t base, int level,
+pt_pte pt__regroup(const struct pt__resize *rs, pt_pte *slot, uint64_t ipa, int level,
 		   const struct pt__regroup *how)
 {
 	const struct pt_geometry *g = &rs->ctx->geo;
 	unsigned bits = pt__group_bits(g->granule_shift, level), n = 1u << bits;
 	uint64_t mask = (pt_level_size(g, level) << bits) - 1;
-	pt_pte *first = slot - ((base >> pt_level_shift(g, level)) & (n - 1));
+	pt_pte *first = slot - ((ipa >> pt_level_shift(g, level)) & (n - 1));
+	uint64_t base = ipa & ~mask;
 
-	base &= ~mask;
 	pt_ledger_add(rs->ledger, base, base | mask, level, false);
 	if (!how->kind && rs->ctx->bbm && !(rs->ctx->vtcr_flags & (PT_VTCR_HA | PT_VTCR_HD)))
 		change_live(first, n, how);

@@ -47,12 +47,12 @@ struct pt__regroup {
 };
 
 /*
- * Changes the group around `base`, of which `slot` is an entry of `level`; every entry gets the
+ * Changes the group around `ipa`, whose own entry, of `level`, is `slot`; every entry gets the
  * access flag and dirty state of the whole. Under a drained claim on all of it. By
  * break-before-make; with FEAT_BBM and no hardware updates the hint goes live, and the group is
  * owed. Returns what the entry at `slot` has become.
  */
-pt_pte pt__regroup(const struct pt__resize *rs, pt_pte *slot, uint64_t base, int level,
+pt_pte pt__regroup(const struct pt__resize *rs, pt_pte *slot, uint64_t ipa, int level,
 		   const struct pt__regroup *how);
 
 /* Has the context ever had a group? Else nobody needs to look for one. */

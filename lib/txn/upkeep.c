@@ -51,18 +51,11 @@ enum pt_outcome pt_upkeep_init(struct pt_upkeep *upkeep, const struct pt_upkeep_
 	return PT_OK;
 }
 
-/* The span of the leaf around `ipa`, or of the largest that there may be (wide). */
 static uint64_t edge_mask(const struct pt_upkeep *upkeep, uint64_t ipa)
 {
-	struct pt_ctx *ctx = upkeep->args.ctx;
-	struct pt__at at;
-
 	if (upkeep->args.kind != PT_UPKEEP_AGE && upkeep->args.kind != PT_UPKEEP_SPLIT)
 		return 0; /* acts on whole spans in the range alone */
-	if (upkeep->wide)
-		return pt_level_size(&ctx->geo, ctx->geo.min_block_level) - 1;
-	pt__descend(ctx, ipa, PT_LEVEL_LAST, ctx->geo.granule_shift, &at);
-	return pt_pte_valid(at.entry) ? (UINT64_C(1) << at.shift) - 1 : 0;
+	return pt__edge_mask(upkeep->args.ctx, ipa, upkeep->wide);
 }
 
 static enum pt_outcome claim(struct pt_upkeep *upkeep)
@@ -103,23 +96,18 @@ void pt__upkeep_settle(struct pt_upkeep *upkeep)
 	pt_retire(upkeep->agent, ctx->geo.granule_shift, &upkeep->unlinked);
 }
 
-/* A block that the next part cuts is still to be written as a whole: the claim keeps its first
- * byte. */
+/* A block or group that the next part cuts is still to be written as a whole: the claim keeps its
+ * first byte. */
 static void shrink(struct pt_upkeep *upkeep)
 {
-	struct pt_ctx *ctx = upkeep->args.ctx;
 	uint64_t lo = upkeep->next;
-	struct pt__at at;
 
 	if (!upkeep->claim.ctx || lo > upkeep->claim.hi)
 		return;
-	if (upkeep->args.kind == PT_UPKEEP_COLLAPSE || upkeep->args.kind == PT_UPKEEP_SWEEP) {
+	if (upkeep->args.kind == PT_UPKEEP_COLLAPSE || upkeep->args.kind == PT_UPKEEP_SWEEP)
 		lo = pt__fold_keeps(upkeep);
-	} else {
-		pt__descend(ctx, lo, PT_LEVEL_LAST, ctx->geo.granule_shift, &at);
-		if (pt_pte_valid(at.entry))
-			lo &= ~((UINT64_C(1) << at.shift) - 1);
-	}
+	else
+		lo &= ~pt__edge_mask(upkeep->args.ctx, lo, false);
 	pt_claim_shrink(&upkeep->claim, lo);
 }
 

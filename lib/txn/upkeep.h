@@ -3,7 +3,7 @@
 #ifndef PT_TXN_UPKEEP_H
 #define PT_TXN_UPKEEP_H
 
-#include "resize.h"
+#include "contiguous.h"
 
 /*
  * One part of the work, within *left visits: from upkeep->next on. PT_OK: the end is reached, or

@@ -135,34 +135,42 @@ static uint64_t age_pages(struct pt_upkeep *upkeep, const struct pt__at *at, str
 	return most;
 }
 
-/* A block, or a hole: the granules of it that are in the range. False: the claim does not cover it.
- */
-static bool age_one(struct pt_upkeep *upkeep, const struct pt__at *at, struct aged *aged)
+/* A block, a contiguous group or a hole of 1 << shift bytes: the granules of it that are in the
+ * range. A group has one flag, the OR of those of its entries, and loses them all. False: the claim
+ * does not cover it. */
+static bool age_one(struct pt_upkeep *upkeep, const struct pt__at *at, unsigned shift,
+		    struct aged *aged)
 {
 	const struct pt_upkeep_args *args = &upkeep->args;
-	uint64_t mask = (UINT64_C(1) << at->shift) - 1, end = upkeep->next | mask;
-	uint64_t first = (upkeep->next - args->ipa.v) >> args->ctx->geo.granule_shift, n;
-	bool young = pt_pte_valid(at->entry) && at->entry & PT_PTE_AF;
+	unsigned gs = args->ctx->geo.granule_shift, entries = 1u << (shift - at->shift);
+	uint64_t mask = (UINT64_C(1) << shift) - 1, end = upkeep->next | mask;
+	uint64_t first = (upkeep->next - args->ipa.v) >> gs, n;
+	bool valid = pt_pte_valid(at->entry), young;
+	pt_pte *slot = at->slot - (at->index & (entries - 1));
+	struct aged all = {0};
 
+	age_each(args->ctx, &all, slot, 0, entries, false);
+	young = valid && all.young;
 	if (young && args->clear &&
 	    ((upkeep->next & ~mask) < upkeep->claim.lo || end > upkeep->claim.hi))
 		return false;
 	end = end < upkeep->last ? end : upkeep->last;
-	n = (end - upkeep->next + 1) >> args->ctx->geo.granule_shift;
-	note(aged, 0, 1, pt_pte_valid(at->entry), young);
-	if (young && args->clear)
-		make_old(args->ctx, at->slot, at->entry);
+	n = (end - upkeep->next + 1) >> gs;
+	age_each(args->ctx, aged, slot, 0, entries, args->clear);
 	if (young && args->bitmap)
 		set_bits(args->bitmap, first, n);
 	upkeep->young += young ? n : 0;
-	upkeep->old += pt_pte_valid(at->entry) && !young ? n : 0;
-	upkeep->effects.holes += pt_pte_valid(at->entry) ? 0 : n;
+	upkeep->old += valid && !young ? n : 0;
+	upkeep->effects.holes += valid ? 0 : n;
+	if (young)
+		aged->first = 0, aged->end = entries;
 	return true;
 }
 
-static void account(struct pt_upkeep *upkeep, const struct pt__at *at, const struct aged *aged)
+static void account(struct pt_upkeep *upkeep, const struct pt__at *at, unsigned shift,
+		    const struct aged *aged)
 {
-	uint64_t base = upkeep->next & ~((UINT64_C(1) << at->shift) - 1);
+	uint64_t base = upkeep->next & ~((UINT64_C(1) << shift) - 1);
 
 	if (!upkeep->args.clear)
 		return;
@@ -176,24 +184,32 @@ static void account(struct pt_upkeep *upkeep, const struct pt__at *at, const str
 enum pt_outcome pt__age(struct pt_upkeep *upkeep, int64_t *left)
 {
 	struct pt_ctx *ctx = upkeep->args.ctx;
+	unsigned gs = ctx->geo.granule_shift;
 
 	while (upkeep->next <= upkeep->last) {
 		struct aged aged = {0};
 		struct pt__at at;
-		uint64_t n = 1;
+		unsigned shift;
+		uint64_t n;
 
 		if (*left <= 0)
 			return PT_MORE;
-		pt__descend(ctx, upkeep->next, PT_LEVEL_LAST, ctx->geo.granule_shift, &at);
-		if (at.level == PT_LEVEL_LAST) {
+		pt__descend(ctx, upkeep->next, PT_LEVEL_LAST, gs, &at);
+		shift = at.shift;
+		if (at.level == PT_LEVEL_LAST && !pt__has_groups(ctx)) {
 			n = age_pages(upkeep, &at, &aged);
 			upkeep->young += aged.young;
 			upkeep->old += aged.valid - aged.young;
 			upkeep->effects.holes += n - aged.valid;
-		} else if (!age_one(upkeep, &at, &aged)) {
-			return PT_PARKED;
+		} else {
+			if (pt_pte_valid(at.entry))
+				shift = pt__span_shift(gs, at.entry, at.level, at.shift);
+			n = UINT64_C(1) << (shift - at.shift);
+			if (!age_one(upkeep, &at, shift, &aged))
+				return PT_PARKED;
+			n -= at.index & (n - 1);
 		}
-		account(upkeep, &at, &aged);
+		account(upkeep, &at, shift, &aged);
 		pt__upkeep_pass(upkeep, at.level, n);
 		*left -= (int64_t)n;
 	}

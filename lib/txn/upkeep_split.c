@@ -37,7 +37,8 @@ static unsigned batch(const struct pt_upkeep *upkeep, const struct pt__at *at, i
 		most = room;
 	while (n < most && base + n * (mask + 1) <= upkeep->last &&
 	       ((base + n * (mask + 1)) | mask) <= upkeep->claim.hi &&
-	       pt_pte_is_leaf(pt_pte_load(at->slot + n), at->level))
+	       pt_pte_is_leaf(pt_pte_load(at->slot + n), at->level) &&
+	       !(pt_pte_load(at->slot + n) & PT_PTE_CONTIGUOUS))
 		n++;
 	return (unsigned)n;
 }
@@ -45,12 +46,19 @@ static unsigned batch(const struct pt_upkeep *upkeep, const struct pt__at *at, i
 static enum pt_outcome split(struct pt_upkeep *upkeep, const struct pt__at *at, int64_t *left)
 {
 	struct pt__resize rs = {upkeep->args.ctx, &upkeep->ledger, &upkeep->effects};
-	uint64_t mask = (UINT64_C(1) << at->shift) - 1, base = upkeep->next & ~mask;
+	unsigned gs = upkeep->args.ctx->geo.granule_shift;
+	unsigned span = pt__span_shift(gs, at->entry, at->level, at->shift);
+	uint64_t mask = (UINT64_C(1) << span) - 1, base = upkeep->next & ~mask;
 	struct pt_page page[PT_RESIZE_BATCH];
 	unsigned n;
 
 	if (base < upkeep->claim.lo || (base | mask) > upkeep->claim.hi)
 		return PT_PARKED;
+	if (span != at->shift) { /* then its blocks, one batch after the other */
+		pt__regroup(&rs, at->slot, upkeep->next, at->level, &(struct pt__regroup){0});
+		*left -= INT64_C(1) << (span - at->shift);
+		return PT_OK;
+	}
 	n = batch(upkeep, at, *left);
 	take_pages(upkeep, page, &n);
 	if (n)

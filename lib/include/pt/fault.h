@@ -19,6 +19,9 @@ struct pt_fault {
 /* A range operation that would help and that a fault, which changes one entry, cannot do. */
 enum pt_fault_todo_kind {
 	PT_TODO_NONE,
+	PT_TODO_RELAX, /* with PT_DENIED: the page is in a contiguous group, which lacks the right
+			  as a whole: PT_ITEM_RELAX with `prot` over the range, then the access
+			  again */
 	PT_TODO_COLLAPSE, /* the table around the page could be a block again, as it can once
 			     logging has stopped: PT_UPKEEP_COLLAPSE over the range */
 };
@@ -27,6 +30,7 @@ struct pt_fault_todo {
 	uint32_t kind;
 	struct pt_ipa ipa;
 	uint64_t size;
+	uint32_t prot; /* RELAX: the rights that the slot gives for this access */
 };
 
 struct pt_fault_result {
@@ -52,7 +56,8 @@ struct pt_fault_result {
  *   PT_PARKED           the page is claimed: pt_waiter_park(), then again
  *   PT_NO_SLOT, PT_READ_ONLY, PT_DENIED
  *                       the VMM's business (KVM: an MMIO exit or an injected abort); DENIED also
- *                       for a leaf that maps other memory than the slot's
+ *                       for a leaf that maps other memory than the slot's, and for one of a
+ *                       contiguous group, which no fault can change alone
  *   PT_WRONG_OWNER      an annotated entry
  *   PT_OUT_OF_RANGE     ipa beyond the context's IPA size
  *   PT_NO_MEMORY, PT_QUOTA
