@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # The runtime checker: the core's unit tests once more, over a lib whose seam feeds lib/check.
 CHECKED_UNIT := $(addprefix test_,claim fault model pool txn_range txn_fail txn_tlb txn_threads vcpu walk digest \
-	steps upkeep_age upkeep_split upkeep_fold)
+	steps upkeep_age upkeep_split upkeep_fold rights annotate policy seam)
 CHECKED_UNIT_BIN := $(foreach t,$(CHECKED_UNIT),$(if $(wildcard tests/unit/$(t).c),$(B)/checked/tests/unit/$(t)))
 
 $(B)/checked/libpt.a: $(CHECKED_LIB_OBJ) $(HOST_SRC:%.c=$(B)/checked/%.o)
