@@ -406,6 +406,52 @@ static void a_locked_entry_is_a_race_and_a_claim_parks(void **state)
 	core_close(&c);
 }
 
+/* B15: an operation that two blocks' edges need pages for, and each page that fails once. */
+static void failing_each_reservation_changes_nothing(void **state)
+{
+	static const enum pt_item_kind kinds[] = {PT_ITEM_PROTECT, PT_ITEM_WRITE_PROTECT,
+						  PT_ITEM_RELAX, PT_ITEM_MAKE_YOUNG};
+
+	(void)state;
+	for (unsigned s = 0; s < 4 * SHAPES; s++) {
+		enum pt_item_kind kind = kinds[s & 3];
+		struct pt_host_failpoint how = {.scope = 4713, .times = 1};
+		uint64_t page, block;
+		enum pt_outcome outcome;
+		struct core c;
+
+		core_open(&c, &shapes[s / 4]);
+		c.ctx.scope = 4713;
+		page = core_size(&c, 3);
+		block = core_size(&c, 2);
+		ASSERT_OUTCOME(PT_MAPPED, core_map(&c, block, 3 * block, 0,
+						   kind == PT_ITEM_RELAX ? PT_PROT_R : PT_PROT_RW,
+						   PT_MAP_CONTIGUOUS));
+		age(&c, block);
+		for (how.nth = 1;; how.nth++) {
+			struct pt_digest before = core_digest_of(&c), after;
+			uint64_t used = atomic_load(&c.tables.world.pool.used_bytes);
+
+			pt_host_failpoint_arm(PT_FP_POOL_RESERVE, &how);
+			outcome = range(&c, kind, 2 * block - page, block + 2 * page,
+					kind == PT_ITEM_PROTECT ? PT_PROT_R
+					: kind == PT_ITEM_RELAX ? PT_PROT_W
+								: 0,
+					NULL);
+			pt_host_failpoint_disarm(PT_FP_POOL_RESERVE);
+			if (outcome != PT_NO_MEMORY)
+				break;
+			after = core_digest_of(&c);
+			assert_memory_equal(before.state, after.state, sizeof(after.state));
+			assert_int_equal(used, atomic_load(&c.tables.world.pool.used_bytes));
+			assert_int_equal(0, atomic_load(&c.ctx.claims));
+		}
+		assert_false(pt_is_error(outcome));
+		assert_int_equal(kind == PT_ITEM_MAKE_YOUNG ? 0 : 2, how.nth - 1);
+		core_close(&c);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -418,6 +464,7 @@ int main(void)
 		cmocka_unit_test(a_leaf_with_dbm_is_writable),
 		cmocka_unit_test(software_bits_and_memory_type_are_kept),
 		cmocka_unit_test(a_locked_entry_is_a_race_and_a_claim_parks),
+		cmocka_unit_test(failing_each_reservation_changes_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
