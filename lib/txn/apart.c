@@ -58,6 +58,20 @@ static uint64_t valid_in(const pt_pte *slot, unsigned entries, bool alone)
 	return valid;
 }
 
+/* The leaves of a table that was unlinked and flushed, up to its first child table. */
+static void clean_leaves(const struct pt_ctx *ctx, const pt_pte *slot, int level, unsigned i,
+			 unsigned entries)
+{
+	for (; i < entries; i++) {
+		pt_pte e = pt_pte_load(slot + i);
+
+		if (pt_pte_is_table(e, level))
+			return;
+		if (pt_pte_valid(e) && pt__gone_cleans(ctx, e))
+			pt__clean_gone(ctx, e, pt_level_shift(&ctx->geo, level));
+	}
+}
+
 /* Reads the table on top of the stack up to its first child table, or to its end. */
 static void read_top(struct pt_txn *txn, const struct pt_ctx *ctx, bool alone, int64_t *left)
 {
@@ -70,6 +84,8 @@ static void read_top(struct pt_txn *txn, const struct pt_ctx *ctx, bool alone, i
 	bool holes = *top & WORD_HOLES;
 	uint64_t leaves = 0;
 
+	if (pt_port_has_caches(ctx->machine->port) && !txn->teardown)
+		clean_leaves(ctx, slot, level, i, entries);
 	if (level == PT_LEVEL_LAST) {
 		leaves = valid_in(slot, entries, alone);
 		i = entries;

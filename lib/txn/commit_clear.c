@@ -2,6 +2,35 @@
 /* Commit of an UNMAP item. */
 #include "range.h"
 
+/*
+ * Caches are maintained when no translation is left, so the entries go in two rounds: the marker
+ * holds a leaf's address until the flush.
+ */
+static pt_pte marker(const struct pt__range *r, pt_pte e, pt_pte value)
+{
+	if (PT__LIKELY(r->item->kind != PT_ITEM_UNMAP) || !pt_pte_valid(e) ||
+	    !pt__gone_cleans(r->ctx, e))
+		return value;
+	return PT_PTE_LOCKED | (e & pt_oa_mask(&r->ctx->geo));
+}
+
+static void clean_markers(struct pt_txn *txn, const struct pt__range *r, const struct pt__at *at,
+			  uint64_t first, uint64_t end)
+{
+	if (PT__LIKELY(!pt_port_has_caches(r->ctx->machine->port)) || r->ctx->attrs & PT_ATTR_FWB ||
+	    r->item->kind != PT_ITEM_UNMAP)
+		return;
+	pt__flush(txn);
+	for (uint64_t i = first; i < end; i++) {
+		pt_pte e = pt_pte_load(at->slot + i);
+
+		if (!pt_pte_locked(e))
+			continue;
+		pt__clean_gone(r->ctx, e, at->shift);
+		pt_pte_store_release(at->slot + i, 0);
+	}
+}
+
 uint64_t pt__clear_run(struct pt_txn *txn, const struct pt__range *r, const struct pt__at *at,
 		       pt_pte value, uint64_t *removed)
 {
@@ -15,7 +44,7 @@ uint64_t pt__clear_run(struct pt_txn *txn, const struct pt__range *r, const stru
 			continue;
 		if (pt_pte_is_table(e, at->level))
 			break;
-		pt__was_dirty(r->ctx, pt__take_out(r->ctx, at->slot + n, e, value),
+		pt__was_dirty(r->ctx, pt__take_out(r->ctx, at->slot + n, e, marker(r, e, value)),
 			      txn->cursor + (n << at->shift),
 			      txn->cursor + ((n + 1) << at->shift) - 1);
 		if (!pt_pte_valid(e))
@@ -27,6 +56,8 @@ uint64_t pt__clear_run(struct pt_txn *txn, const struct pt__range *r, const stru
 	if (end)
 		pt_ledger_add(&txn->ledger, txn->cursor + (first << at->shift),
 			      txn->cursor + (end << at->shift) - 1, at->level, false);
+	if (end)
+		clean_markers(txn, r, at, first, end);
 	txn->effects.leaves_removed += *removed;
 	return n;
 }

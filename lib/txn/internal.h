@@ -76,6 +76,21 @@ PT__INLINE void pt__clean_for(const struct pt_ctx *ctx, uint32_t prot, uint64_t 
 		pt_port_icache_inval_pou(ctx->machine->port, pt_pa(pa), size);
 }
 
+/* Is the memory of leaf `e` to be cleaned to the point of coherency when it is unmapped? Without
+ * FWB a guest may have used it with another type (KVM: stage2_unmap_walker). */
+PT__INLINE bool pt__gone_cleans(const struct pt_ctx *ctx, pt_pte e)
+{
+	return pt_port_has_caches(ctx->machine->port) && !(ctx->attrs & PT_ATTR_FWB) &&
+	       pt_prot_memtype(pt_leaf_prot(&ctx->geo, e, ctx->attrs)) == PT_MEM_NORMAL;
+}
+
+/* After its last translation has gone. `e`: the leaf, or a marker that holds its address. */
+PT__INLINE void pt__clean_gone(const struct pt_ctx *ctx, pt_pte e, unsigned shift)
+{
+	pt_port_dcache_clean_inval_poc(ctx->machine->port, pt_pte_to_oa(&ctx->geo, e),
+				       UINT64_C(1) << shift);
+}
+
 /* Cleans and invalidates [ipa, ipa + size) of leaf `e`, as its memory type and FWB ask (KVM:
  * stage2_flush_walker). */
 PT__INLINE void pt__flush_leaf(const struct pt_ctx *ctx, pt_pte e, const struct pt__at *at,

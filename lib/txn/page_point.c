@@ -50,7 +50,7 @@ PT__INLINE enum pt_outcome unmap(struct pt_item *item, struct pt_effects *effect
 	bool run;
 
 	if (!pt_pte_valid(old) || old & (PT_PTE_DBM | PT_PTE_CONTIGUOUS) ||
-	    !pt_pte_cas(at->slot, &old, PT_PTE_LOCKED))
+	    pt__gone_cleans(item->ctx, old) || !pt_pte_cas(at->slot, &old, PT_PTE_LOCKED))
 		return PT_MORE;
 	pt_port_fence_cas(); /* the descriptor before the number: vmid.c */
 	run = pt__has_run(item->ctx);

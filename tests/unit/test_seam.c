@@ -13,8 +13,9 @@ static struct {
 	pt_pte set, flip;
 	unsigned fired;
 	/* Caches and descriptors, in order. */
+	bool drop; /* no descriptors: there are too many */
 	unsigned count;
-	struct pt_event event[64];
+	struct pt_event event[1200];
 } seam;
 
 static void before_cas(const struct pt_event *e)
@@ -35,8 +36,10 @@ static void hook(const struct pt_event *e)
 	case PT_EVENT_DCACHE:
 	case PT_EVENT_ICACHE:
 	case PT_EVENT_TLBI:
-		if (seam.count < 64)
-			seam.event[seam.count++] = *e;
+		if (seam.drop && e->kind <= PT_EVENT_CAS)
+			break;
+		assert_true(seam.count < 1200);
+		seam.event[seam.count++] = *e;
 		break;
 	default: break;
 	}
@@ -326,6 +329,47 @@ static void flush_is_for_normal_memory_without_fwb(void **state)
 	}
 }
 
+/* Without FWB, Normal memory is cleaned when its last translation is gone: by points, by ranges
+ * over entries, and with whole tables; not a byte more. */
+static void unmapped_memory_is_cleaned_after_the_flush(void **state)
+{
+	static const struct {
+		uint64_t offset, size;
+	} rows[] = {{0x3000, 0x1000}, {0x3000, 0x5000}, {0, PT_SZ_2M}, {0x1000, 2 * PT_SZ_2M}};
+
+	(void)state;
+	for (unsigned i = 0; i < 4 * 2 * 3; i++) {
+		uint64_t ipa = PT_SZ_2M + rows[i & 3].offset, pa = 4 * PT_SZ_2M, size;
+		bool fwb = i & 4;
+		uint32_t type = i >> 3;
+		struct pt_host_ram ram;
+		struct core c;
+		struct pt_item item;
+		unsigned d;
+
+		open_running(&c, &ram);
+		c.ctx.attrs = fwb ? PT_ATTR_FWB : 0;
+		ASSERT_OUTCOME(PT_MAPPED, core_map(&c, PT_SZ_2M, 2 * PT_SZ_2M, pa,
+						   PT_PROT(PT_PROT_R, type), PT_MAP_FORCE_PAGES));
+		size = rows[i & 3].size;
+		item = core_item(&c, PT_ITEM_UNMAP, ipa, size, 0, 0, 0);
+		seam.drop = true;
+		watch();
+		ASSERT_OUTCOME(PT_UNMAPPED, size == 0x1000 ? core_point(&c, item, NULL, NULL)
+							   : core_range(&c, item, NULL));
+		pt_host_event_hook = NULL;
+		seam.drop = false;
+		if (ipa + size > 3 * PT_SZ_2M)
+			size = 3 * PT_SZ_2M - ipa;
+		d = maintained(PT_EVENT_DCACHE, pa + rows[i & 3].offset, size);
+		assert_int_equal(!fwb && type == PT_MEM_NORMAL, d != 0);
+		if (d)
+			assert_true(find(PT_EVENT_TLBI, 0) < find(PT_EVENT_DCACHE, 0));
+		core_close(&c);
+		pt_host_ram_destroy(&ram);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -335,6 +379,7 @@ int main(void)
 		cmocka_unit_test(maps_maintain_caches_before_they_make),
 		cmocka_unit_test(execute_is_granted_after_the_instruction_cache_is_clean),
 		cmocka_unit_test(flush_is_for_normal_memory_without_fwb),
+		cmocka_unit_test(unmapped_memory_is_cleaned_after_the_flush),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -82,6 +82,8 @@ enum pt_failpoint {
  *       With its DSBs, in the order of checker rule T1; complete on return.
  *   bool pt_port_has_tlb(const struct pt_port_mmu *mmu);
  *       False: an invalidation would do nothing (a machine of the host without vCPUs).
+ *   bool pt_port_has_caches(const struct pt_port *port);
+ *       False: maintenance does nothing here, and lib leaves out loops that are for it alone.
  *   void pt_port_dcache_clean_inval_poc(struct pt_port *port, struct pt_pa pa, uint64_t size);
  *   void pt_port_icache_inval_pou(struct pt_port *port, struct pt_pa pa, uint64_t size);
  *

@@ -215,6 +215,17 @@ static inline bool pt_port_has_tlb(const struct pt_port_mmu *mmu)
 #endif
 }
 
+/* The host's memory is coherent; a checked build shows what would have been done. */
+static inline bool pt_port_has_caches(const struct pt_port *port)
+{
+	(void)port;
+#ifdef PT_CHECKED
+	return true;
+#else
+	return false;
+#endif
+}
+
 /* The host's memory is coherent and its caches are not modelled: nothing to do. */
 static inline void pt_port_dcache_clean_inval_poc(struct pt_port *port, struct pt_pa pa,
 						  uint64_t size)
