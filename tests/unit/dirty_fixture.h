@@ -60,6 +60,10 @@ static inline void logged_open_on(struct logged *l, const struct shape *shape, u
 
 static inline void logged_close(struct logged *l)
 {
+	struct pt_host_tlb_stats stats;
+
+	pt_host_tlb_stats(&l->c.mmu, &stats);
+	assert_int_equal(0, stats.clashes);
 	core_close(&l->c);
 	pt_host_ram_destroy(&l->ram);
 	free(l->slots);

@@ -101,6 +101,8 @@ static struct tlb_pair pair_of(const struct pt_ctx *ctx, uint16_t vmid, uint64_t
 	uint64_t memtype = pt_prot_memtype(pt_leaf_prot(g, r->descriptor, ctx->attrs));
 	struct tlb_pair pair = {.tag = tlb_tag(ipa, vmid, code)};
 
+	if (r->level < PT_LEVEL_LAST && r->descriptor & PT_PTE_NT)
+		rights |= TLB_DATA_NT;
 	/* Writable but clean (DBM): the first write has to walk, to make the leaf dirty. */
 	if (r->write && !(r->descriptor & PT_PTE_S2AP_W))
 		rights |= TLB_DATA_CLEAN;
@@ -172,7 +174,7 @@ static void judge(struct run *run, const struct tlb_pair *pair)
 
 	walk(run->ctx, run->a->ipa.v, HW_AT, false, false, &r);
 	if ((r.fault != HW_NO_FAULT && r.fault != HW_PERMISSION) ||
-	    pair_of(run->ctx, 0, run->a->ipa.v, &r).data != pair->data)
+	    (pair_of(run->ctx, 0, run->a->ipa.v, &r).data ^ pair->data) & ~TLB_DATA_NT)
 		adversary_note_stale(run->vcpu->adversary);
 }
 
@@ -196,22 +198,6 @@ static void prefetch(struct run *run)
 	fill(run, &pair, generation);
 }
 
-/* A translation that grants the access, from the TLB or from the tables; or the fault. */
-static bool translate(struct run *run, struct tlb_pair *pair, struct hw_result *r)
-{
-	run->a->tlb_hit = look_up(run, pair);
-	if (!run->a->tlb_hit)
-		return walk_and_fill(run, pair, r);
-	if (run->vcpu->adversary)
-		judge(run, pair);
-	if (grants(pair->data, run->kind, run->a->el0))
-		return true;
-	/* The fault comes from the entry: hardware does not look at the tables again. */
-	*r = (struct hw_result){.fault = HW_PERMISSION,
-				.level = (int8_t)((pair->data >> 7 & 7) - 1)};
-	return false;
-}
-
 static void record_exit(struct pt_host_access *a, const struct hw_result *r, enum pt_outcome o)
 {
 	struct pt_host_exit *x = &a->exit[a->exits++];
@@ -227,6 +213,41 @@ static void record_exit(struct pt_host_access *a, const struct hw_result *r, enu
 		.far = s.far,
 		.hpfar = s.hpfar,
 	};
+}
+
+/* Adversary only: entries of two sizes. What EL2 does on DFSC 0x30: VMALLS12E1, and back to the
+ * instruction. */
+static void meet_conflict(struct run *run)
+{
+	const struct hw_result r = {.fault = HW_TLB_CONFLICT};
+	uint16_t vmid = pt_ctx_vmid(run->ctx);
+
+	if (run->a->ipa.v >> run->ctx->geo.ipa_bits || !vmid ||
+	    run->a->exits == PT_HOST_MAX_EXITS ||
+	    !adversary_conflict(run->vcpu->adversary, run->a->ipa.v, vmid, run->ctx->bbm))
+		return;
+	record_exit(run->a, &r, PT_OK);
+	pt_port_tlbi(
+		run->mmu,
+		&(struct pt_tlbi){.kind = PT_TLBI_VMID, .vmid = vmid, .level = PT_TTL_UNKNOWN});
+}
+
+/* A translation that grants the access, from the TLB or from the tables; or the fault. */
+static bool translate(struct run *run, struct tlb_pair *pair, struct hw_result *r)
+{
+	if (run->vcpu->adversary)
+		meet_conflict(run);
+	run->a->tlb_hit = look_up(run, pair);
+	if (!run->a->tlb_hit)
+		return walk_and_fill(run, pair, r);
+	if (run->vcpu->adversary)
+		judge(run, pair);
+	if (grants(pair->data, run->kind, run->a->el0))
+		return true;
+	/* The fault comes from the entry: hardware does not look at the tables again. */
+	*r = (struct hw_result){.fault = HW_PERMISSION,
+				.level = (int8_t)((pair->data >> 7 & 7) - 1)};
+	return false;
 }
 
 /* What a fault means when nobody is to handle it, or nobody can. */
@@ -308,14 +329,16 @@ static enum pt_outcome run_access(struct run *run, struct pt_host_ram *ram)
 		if (!a->handle_faults && under_break(&r))
 			return PT_MORE;
 		if (!a->handle_faults) {
-			record_exit(a, &r, verdict(&r));
+			if (a->exits < PT_HOST_MAX_EXITS)
+				record_exit(a, &r, verdict(&r));
 			return verdict(&r);
 		}
 		o = handle(run, &r);
 		/* The vCPU waits at the same instruction: it has not exited yet. */
 		if (o == PT_PARKED)
 			return o;
-		record_exit(a, &r, o);
+		if (a->exits < PT_HOST_MAX_EXITS)
+			record_exit(a, &r, o);
 		if (!resolved(o))
 			return o;
 		if (a->exits == PT_HOST_MAX_EXITS)

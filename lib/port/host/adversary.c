@@ -15,6 +15,10 @@
  *   LOCAL      as IPA, for one vCPU
  *   VMID, ALL  by VMID, everything
  *
+ * Where block and pages, or a group and its members, are held for one address, an access may take a
+ * TLB conflict abort if the context has FEAT_BBM; else that may never be (clashes). An entry of a
+ * block with nT clashes with none (Arm ARM D8.16.2).
+ *
  * One mutex a vCPU: tests want certainty here, not speed.
  */
 /* clang-format on */
@@ -144,6 +148,44 @@ bool adversary_lookup(struct adversary *a, uint64_t ipa, uint16_t vmid, struct t
 	return hit;
 }
 
+static uint64_t draw(struct adversary *a)
+{
+	a->rng ^= a->rng << 13;
+	a->rng ^= a->rng >> 7;
+	a->rng ^= a->rng << 17;
+	return a->rng;
+}
+
+/* Sizes held for the address, but for blocks with nT. */
+static unsigned sizes_held(struct store *s, uint64_t ipa, uint16_t vmid)
+{
+	unsigned sizes = 0;
+
+	for (unsigned code = 1; code <= TLB_CODES; code++) {
+		uint64_t tag = tlb_tag(ipa, vmid, code);
+		const struct bucket *b = bucket_of(s, tag);
+		bool held = false;
+
+		for (uint32_t i = 0; i < b->count && s->codes >> code & 1; i++)
+			held |= b->kept[i].pair.tag == tag && !(b->kept[i].pair.data & TLB_DATA_NT);
+		sizes += held;
+	}
+	return sizes;
+}
+
+bool adversary_conflict(struct adversary *a, uint64_t ipa, uint16_t vmid, bool bbm)
+{
+	bool conflict;
+
+	pthread_mutex_lock(&a->lock);
+	conflict = sizes_held(&a->combined, ipa, vmid) > 1 || sizes_held(&a->stage2, ipa, vmid) > 1;
+	a->stats.clashes += conflict && !bbm;
+	conflict = conflict && bbm && draw(a) & 1;
+	a->stats.conflicts += conflict;
+	pthread_mutex_unlock(&a->lock);
+	return conflict;
+}
+
 /* Under the lock an invalidation is before or after as a whole: no entry need be taken out again.
  */
 bool adversary_fill(struct pt_port_mmu *mmu, struct adversary *a, const struct tlb_pair *pair,
@@ -264,14 +306,6 @@ uint32_t adversary_count(struct adversary *a)
 	return n;
 }
 
-static uint64_t draw(struct adversary *a)
-{
-	a->rng ^= a->rng << 13;
-	a->rng ^= a->rng >> 7;
-	a->rng ^= a->rng << 17;
-	return a->rng;
-}
-
 bool adversary_prefetch(struct adversary *a, uint64_t ipa, unsigned granule_shift, uint64_t *near)
 {
 	uint64_t r;
@@ -298,5 +332,7 @@ void adversary_stats(struct adversary *a, struct pt_host_tlb_stats *stats)
 	stats->served += a->stats.served;
 	stats->stale += a->stats.stale;
 	stats->invalidated += a->stats.invalidated;
+	stats->conflicts += a->stats.conflicts;
+	stats->clashes += a->stats.clashes;
 	pthread_mutex_unlock(&a->lock);
 }

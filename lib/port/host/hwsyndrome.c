@@ -22,7 +22,7 @@ static const struct {
 } fsc_of[] = {
 	[HW_ADDRESS_SIZE] = {0x00, 0x29}, [HW_TRANSLATION] = {0x04, 0x2b},
 	[HW_ACCESS_FLAG] = {0x08, 0},	  [HW_PERMISSION] = {0x0c, 0},
-	[HW_EXTERNAL] = {0x14, 0x13},
+	[HW_EXTERNAL] = {0x14, 0x13},	  [HW_TLB_CONFLICT] = {0x30, 0},
 };
 
 static uint64_t fault_status(const struct hw_result *r)
@@ -51,7 +51,7 @@ static uint64_t data_abort_iss(const struct hw_result *r, enum hw_access access,
 	/* Faults of address translation instructions have CM, and then WnR is 1 by definition. */
 	if (access == HW_AT)
 		return ISS_CM | ISS_WNR;
-	if (s1ptw || r->fault == HW_EXTERNAL)
+	if (s1ptw || r->fault >= HW_EXTERNAL)
 		size = 0;
 	return instruction_syndrome(size) | (access == HW_WRITE ? ISS_WNR : 0);
 }
@@ -70,8 +70,8 @@ void hw_syndrome(const struct hw_result *r, uint64_t ipa, enum hw_access access,
 	/* Machines have no stage 1 of their own here: the VA is the IPA. */
 	s->far = ipa;
 	/* Arm ARM, HPFAR_EL2: UNKNOWN for a permission fault but on a stage-1 walk, and for
-	 * external aborts. */
-	s->hpfar_known = r->fault != HW_EXTERNAL && (r->fault != HW_PERMISSION || s1ptw);
+	 * external aborts and TLB conflicts. */
+	s->hpfar_known = r->fault < HW_EXTERNAL && (r->fault != HW_PERMISSION || s1ptw);
 	s->hpfar = s->hpfar_known ? ipa >> 12 << 4 : 0;
 }
 

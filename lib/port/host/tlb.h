@@ -10,8 +10,8 @@
  * One translation in two words, so that a vCPU can read it without a lock.
  *
  * tag:  IPA[51:12] of the leaf's first byte in 39:0, VMID in 55:40, size code in 59:56. 0: no
- * entry. data: PA[51:12] in place, level + 1 in 9:7, memory type in 6:5, "a write walks again" in
- * 4, R, W, PX, UX in 3:0.
+ * entry. data: PA[51:12] in place, nT in 10, level + 1 in 9:7, memory type in 6:5, "a write walks
+ * again" in 4, R, W, PX, UX in 3:0.
  */
 struct tlb_pair {
 	uint64_t tag, data;
@@ -19,6 +19,7 @@ struct tlb_pair {
 
 #define TLB_DATA_RIGHTS UINT64_C(0xf)
 #define TLB_DATA_CLEAN	(UINT64_C(1) << 4)
+#define TLB_DATA_NT	(UINT64_C(1) << 10)
 #define TLB_DATA_PA	UINT64_C(0x000ffffffffff000)
 
 /* Sizes of leaves and of contiguous groups by code, for every level of every granule. */
@@ -93,6 +94,8 @@ bool tlb_fill(struct pt_port_mmu *mmu, struct pt_host_vcpu *vcpu, const struct t
 struct adversary *adversary_create(uint64_t seed);
 void adversary_destroy(struct adversary *a);
 bool adversary_lookup(struct adversary *a, uint64_t ipa, uint16_t vmid, struct tlb_pair *found);
+/* Does the access meet entries of two sizes, and does that make it abort? Only with FEAT_BBM. */
+bool adversary_conflict(struct adversary *a, uint64_t ipa, uint16_t vmid, bool bbm);
 bool adversary_fill(struct pt_port_mmu *mmu, struct adversary *a, const struct tlb_pair *pair,
 		    uint64_t generation);
 void adversary_invalidate(struct adversary *a, const struct pt_tlbi *tlbi);

@@ -19,7 +19,8 @@ enum hw_fault {
 	HW_TRANSLATION,
 	HW_ACCESS_FLAG,
 	HW_PERMISSION,
-	HW_EXTERNAL
+	HW_EXTERNAL,
+	HW_TLB_CONFLICT /* no level; EL2 invalidates and returns to the same instruction */
 };
 
 struct hw_regs {

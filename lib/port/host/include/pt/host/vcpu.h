@@ -43,9 +43,11 @@ void pt_host_mmu_destroy(struct pt_port_mmu *mmu);
 uint32_t pt_host_tlb_count(const struct pt_port_mmu *mmu, uint32_t vcpu);
 
 /* Adversarial mode, all vCPUs together: distinct translations kept, look-ups answered by the store,
- * those of them whose answer was not what the tables said, and translations removed. */
+ * those of them whose answer was not what the tables said, and translations removed; TLB conflict
+ * aborts, and look-ups that met two sizes in a context without FEAT_BBM, of which there may be
+ * none. */
 struct pt_host_tlb_stats {
-	uint64_t kept, served, stale, invalidated;
+	uint64_t kept, served, stale, invalidated, conflicts, clashes;
 };
 void pt_host_tlb_stats(const struct pt_port_mmu *mmu, struct pt_host_tlb_stats *stats);
 
