@@ -38,7 +38,9 @@ PT__INLINE void pt__was_dirty(const struct pt_ctx *ctx, pt_pte old, uint64_t lo,
 PT__INLINE void pt__was_changed(const struct pt_ctx *ctx, pt_pte old, pt_pte new, uint64_t lo,
 				uint64_t hi)
 {
-	if ((old ^ new) & PT_PTE_S2AP_W && (new &PT_PTE_S2AP_W || old &PT_PTE_DBM))
+	pt_pte flipped = (old ^ new) & PT_PTE_S2AP_W;
+
+	if (flipped & (new | old >> 44)) /* set now, or cleared and DBM was there */
 		pt__dirtied(ctx, lo, hi);
 }
 

@@ -112,6 +112,8 @@ static void explicit_changes_that_make_writable_make_dirty(void **state) /* D1 *
 
 			logged_open_on(&l, &shapes[i], dirty_modes[m], 1);
 			log_start(&l, false, false);
+			if (i & 1) /* into a table that is there, or with one */
+				touch(&l, 9, PT_ACCESS_READ);
 			if (way / 2)
 				core_map(&l.c, page_at(&l, 2), 3 * l.page, page_at(&l, 2),
 					 PT_PROT_R, 0);
