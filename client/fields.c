@@ -51,7 +51,8 @@ static enum shown shown_fixed64(const char *name)
 
 static enum shown shown_uint32(const ProtobufCFieldDescriptor *field)
 {
-	if (!strcmp(field->name, "outcome") || !strcmp(field->name, "code"))
+	if (!strcmp(field->name, "outcome") || !strcmp(field->name, "code") ||
+	    !strcmp(field->name, "stopped"))
 		return SHOWN_OUTCOME;
 	if (!strcmp(field->name, "prot"))
 		return SHOWN_PROT;

@@ -15,6 +15,7 @@
 #define MACHINE	  HANDLE(1)
 #define CONTEXT	  HANDLE(2)
 #define SECOND_	  HANDLE(3)
+#define LOG	  HANDLE(4)
 #define TEXT(s)	  ((char *)(uintptr_t)(s))
 #define KIB(n)	  (UINT64_C(n) << 10)
 #define MIB(n)	  (UINT64_C(n) << 20)
@@ -160,6 +161,16 @@ const struct scripted script[] = {
 	      M(Access, access, .context = CONTEXT, .ipa = KIB(8),
 		.access = PTD__V1__ACCESS_KIND__ACCESS_KIND_WRITE, .length = 8,
 		.data = {8, (uint8_t *)(uintptr_t) "8 bytes."}))},
+	{CALL("Mapping", "WriteProtect",
+	      M(WriteProtect, write_protect, .context = CONTEXT, .ipa = MIB(256), .size = KIB(64),
+		.request_id = ID("wrpro")))},
+	{CALL("Mapping", "Split",
+	      M(Split, split, .context = CONTEXT, .ipa = MIB(258), .size = MIB(2)))},
+	{CALL("Mapping", "Age",
+	      M(Age, age, .context = CONTEXT, .ipa = MIB(256), .size = MIB(4), .clear = true,
+		.want_bitmap = true))},
+	{CALL("Mapping", "Collapse",
+	      M(Collapse, collapse, .context = CONTEXT, .ipa = MIB(258), .size = MIB(2)))},
 	{CALL("Fault", "HandleFault",
 	      M(HandleFault, handle_fault, .context = CONTEXT, .ipa = KIB(16),
 		.access = PTD__V1__ACCESS_KIND__ACCESS_KIND_READ))},
@@ -188,6 +199,17 @@ const struct scripted script[] = {
 	{CALL("Failpoint", "DisarmFailpoints", M(DisarmFailpoints, disarm_failpoints))},
 	{CALL("Context", "SetQuota",
 	      M(SetQuota, set_quota, .context = CONTEXT, .quota_pages = 500))},
+	/* Last of those that fault: where the answer is lost, a second log goes on. */
+	{CALL("Mapping", "StartDirtyLog",
+	      M(StartDirtyLog, start_dirty_log, .context = CONTEXT, .size = MIB(2),
+		.eager_split = true)),
+	 .twice = true},
+	{CALL("Fault", "HandleFault",
+	      M(HandleFault, handle_fault, .context = CONTEXT, .ipa = KIB(8),
+		.access = PTD__V1__ACCESS_KIND__ACCESS_KIND_WRITE))},
+	{CALL("Mapping", "GetDirtyLog", M(GetDirtyLog, get_dirty_log, .log = LOG, .clear = true))},
+	{CALL("Mapping", "StopDirtyLog", M(StopDirtyLog, stop_dirty_log, .log = LOG)),
+	 .twice = true},
 	{CALL("Mapping", "Unmap",
 	      M(Unmap, unmap, .context = CONTEXT, .ipa = MIB(256), .size = MIB(4)))},
 	{CALL("Context", "DeleteSlot", M(DeleteSlot, delete_slot, .context = CONTEXT, .id = 2)),

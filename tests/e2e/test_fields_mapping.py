@@ -47,6 +47,24 @@ def _():
     refused("INVALID", g.map, IPA + 4 * BLOCK, PAGE, PA, flags=8)
 
 
+def contiguous(g, *ipas):
+    return [g.translate(ipa).descriptor >> 52 & 1 for ipa in ipas]
+
+
+@test("Map: flag 4 makes contiguous groups wherever a whole one fits, at each granule and level")
+def _():
+    for granule, leaf, group in ((12, 12, 16), (12, 21, 16), (14, 14, 128), (14, 25, 32), (16, 16, 32), (16, 29, 32)):
+        g = guest(memory=32 << 30, granule=granule, ipa_bits=42)
+        size, base = group << leaf, 1 << 40
+        g.map(base + size - (1 << leaf), 2 * size + (2 << leaf), (1 << leaf) * (group - 1), flags=4)
+        equal(contiguous(g, base + size - 1, base + size, base + 3 * size - 1, base + 3 * size), [0, 1, 1, 0],
+              (granule, leaf))
+        equal(g.translate(base + size).level, 3 if granule == leaf else 2)
+        # A change of one member takes the hint from its group, and from no other.
+        g.protect(base + size, 1 << leaf, R)
+        equal(contiguous(g, base + size, base + 2 * size - 1, base + 2 * size), [0, 0, 1], (granule, leaf))
+
+
 @test("Unmap: context, ipa and size say what goes")
 @covers("UnmapRequest.context", "UnmapRequest.ipa", "UnmapRequest.size", "UnmapRequest.flags")
 def _():

@@ -186,6 +186,80 @@ def _():
         equal(data("unmap", c, "1G", "4M")["outcome_name"], "HOLE")
 
 
+@test("wrprotect, relax, annotate, young and flush change one thing each")
+def _():
+    with Context() as c:
+        run("map", c, "1G", "2M", "0", "rw", "-q")
+        done = data("wrprotect", c, "1G", "4K")
+        equal((done["outcome_name"], done["effects"]["blocks_split"]), ("PROTECTED", 1))
+        equal(data("relax", c, "1G", "4K", "w")["outcome"], [ptdtest.OUTCOME["RELAXED"]])
+        run("wrprotect", c, "1G", "8K", "-q")
+        text = run("relax", c, "1G", "8K", "rw").stdout
+        true(re.search(r"RELAXED", text) and re.search(r"leaves_written +2$", text, re.M), text)
+        equal(data("translate", c, "1G")["prot_name"], "rw--")
+        generation = data("context", "show", c)["context"]["generation"]
+        data("annotate", c, "1G", "8K", "2", "0x1234", "--dry-run")
+        error("annotate", c, "1G", "8K", "2", "--if-generation", str(generation + 1), code=PRECONDITION, says=r"PTD-E0079")
+        done = data("annotate", c, "1G", "8K", "2", "0x1234", "--request-id", "77" * 16)
+        equal(data("annotate", c, "1G", "8K", "2", "0x1234", "--request-id", "77" * 16), done)
+        equal((done["effects"]["annotated"], done["effects"]["leaves_removed"]), (2, 2))
+        rows = data("dump", c, "--ipa", "1G", "--size", "8K")["rows"]
+        equal((rows[0]["kind"], rows[0]["descriptor"], rows[0]["count"]), ("invalid", "0x2000000000002468", 2))
+        for kind in ("0", "1"):
+            error("annotate", c, "1G", "4K", kind, code=REFUSED, says=r"PTD-E0075")
+        error("annotate", c, "1G", "4K", "16", code=USAGE, says="more than 15")
+        data("age", c, "1G", "2M", "--clear")
+        equal(data("young", c, "1G", "2M")["effects"]["leaves_written"], 510)
+        equal(data("flush", c, "1G", "2M")["effects"]["already"], 510)
+
+
+@test("map makes contiguous groups and sets software bits")
+def _():
+    with Context("--software-bits", "5") as c:
+        run("map", c, "1G", "64K", "64K", "rw", "--contiguous", "-q")
+        true("contiguous" in run("dump", c, "-o", "tree").stdout)
+        run("map", c, "2G", "4K", "0", "rw", "--software", "4", "-q")
+        equal(int(data("translate", c, "2G")["descriptor"], 16) >> 55 & 15, 4)
+        error("map", c, "3G", "4K", "0", "rw", "--software", "2", code=REFUSED, says=r"PTD-E0075")
+        error("map", c, "3G", "4K", "0", "rw", "--software", "16", code=USAGE, says="more than 15")
+
+
+@test("age, split and collapse tell how far they came")
+def _():
+    with Context("--quota", "3") as c:
+        run("map", c, "1G", "8M", "0", "rw", "-q")
+        done = data("split", c, "1G", "8M")
+        equal((done["next_ipa"], done["stopped_name"]), ("0x40400000", "QUOTA"))
+        equal(data("split", c, "1G", "8M", "--level", "2")["effects"]["blocks_split"], 0)
+        error("split", c, "0x4040_0000", "8K", "--pages", "9", code=REFUSED, says=r"PTD-E0065")
+        done = data("age", c, "1G", "64K", "--bitmap", "--clear")
+        equal((done["young"], done["bitmap"], done["stopped_name"]), (16, "ffff", "OK"))
+        equal(data("age", c, "1G", "64K")["old"], 16)
+        run("young", c, "1G", "4M", "-q")
+        equal(data("collapse", c, "1G", "8M")["blocks_made"], 2)
+
+
+@test("a dirty log is started, read, cleared and stopped")
+def _():
+    with Context() as c:
+        run("map", c, "1G", "64K", "0", "rw", "-q")
+        log = data("dirty", "start", c, "1G", "64K")["log"]
+        run("access", "write", c, "0x4000_3000", "cafe", "-q")
+        done = data("dirty", "get", log, "--clear")
+        equal((done["bitmap"], done["dirty"], done["done"]), ("0800", 1, True))
+        again = data("dirty", "get", log, "--clear", "--generation", str(done["log_generation"]))
+        equal(again["dirty"], 0)
+        run("access", "write", c, "0x4000_9000", "cafe", "-q")
+        done = data("dirty", "get", log, "--ipa", "0x4000_8000", "--size", "8K", "--generation",
+                    str(again["log_generation"]))
+        equal((done["ipa"], done["bitmap"]), ("0x40008000", "02"))
+        error("dirty", "get", log, "--generation", "99", code=PRECONDITION, says=r"PTD-E0079")
+        equal(data("dirty", "stop", log)["dirty"], 1)
+        error("dirty", "stop", log, code=PRECONDITION, says=r"PTD-E0076")
+        log = data("dirty", "start", c, "1G", "64K", "--all-dirty", "--eager")["log"]
+        equal(data("dirty", "stop", log)["dirty"], 16)
+
+
 @test("rights and memory types are given as letters")
 def _():
     with Context("--xnx", "--fwb") as c:

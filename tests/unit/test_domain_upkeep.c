@@ -3,6 +3,8 @@
  * whom, dirty logs as objects, folding in idle time. */
 #include "domain_fixture.h"
 
+#include <pt/context.h>
+
 #define PAGE	   4096
 #define BLOCK	   (2 * MIB)
 #define RW	   (PT_PROT_R | PT_PROT_W)
@@ -192,20 +194,39 @@ static void a_start_given_up_leaves_no_log(void **state)
 	Ptd__V1__StartDirtyLogRequest q = PTD__V1__START_DIRTY_LOG_REQUEST__INIT;
 	struct fake *f;
 
-	map_blocks(fx, 0, 128 * MIB);
 	q.context = fx->context;
-	q.size = 128 * MIB;
-	q.eager_split = true;
+	q.size = BLOCK;
+	use_on_loop_1(fx);
+	domain_section_begin(fx->loop[1]);
 	for (unsigned i = 0; i < 2 * LIMIT_DIRTY_LOGS; i++) {
 		f = fake_call(fx, 0, "StartDirtyLog", &q);
 		assert_int_equal(fake_step(f, f->method->run), CALL_MORE);
 		fake_abandon(f);
 		assert_null(f->call.response);
 		keep(fx, f);
-		if (i == 1) /* nothing is left to split: it would end in its first step */
-			break;
 	}
+	domain_section_end(fx->loop[1]);
 	stop_log(fx, start_log(fx, fx->context, 0, BLOCK));
+}
+
+/* It is some way into its work. */
+static void a_start_given_up_half_way_leaves_no_log(void **state)
+{
+	struct fixture *fx = *state;
+	Ptd__V1__StartDirtyLogRequest q = PTD__V1__START_DIRTY_LOG_REQUEST__INIT;
+	struct fake *f;
+
+	map_blocks(fx, 0, 128 * MIB);
+	q.context = fx->context;
+	q.size = 128 * MIB;
+	q.eager_split = true;
+	f = fake_call(fx, 0, "StartDirtyLog", &q);
+	assert_int_equal(fake_step(f, f->method->run), CALL_MORE);
+	fake_abandon(f);
+	assert_null(f->call.response);
+	keep(fx, f);
+	assert_int_equal(translate(fx, fx->context, 0, 1)->level, 3);
+	stop_log(fx, start_log(fx, fx->context, 0, 128 * MIB));
 	delete_context(fx, fx->context);
 }
 
@@ -236,6 +257,29 @@ static void pages_that_were_told_to_nobody_are_told_again(void **state)
 	assert_int_equal(r->bitmap.data[0], 8);
 	assert_true(r->done);
 	assert_int_equal(r->bitmap.len, 128 * MIB / PAGE / 8);
+}
+
+static void pages_collected_by_half_are_told_again(void **state)
+{
+	struct fixture *fx = *state;
+	Ptd__V1__StartDirtyLogRequest q = PTD__V1__START_DIRTY_LOG_REQUEST__INIT;
+	Ptd__V1__GetDirtyLogRequest g;
+	const Ptd__V1__GetDirtyLogResponse *r;
+	struct fake *f;
+
+	map_blocks(fx, 0, 128 * MIB);
+	q.context = fx->context;
+	q.size = 128 * MIB;
+	q.eager_split = q.initially_set = true;
+	g = get_request(((Ptd__V1__StartDirtyLogResponse *)OK(fx, "StartDirtyLog", &q))->log, true);
+	f = fake_call(fx, 0, "GetDirtyLog", &g);
+	assert_int_equal(fake_step(f, f->method->run), CALL_MORE);
+	fake_abandon(f);
+	assert_null(f->call.response);
+	keep(fx, f);
+	r = OK(fx, "GetDirtyLog", &g);
+	assert_int_equal(r->dirty, 128 * MIB / PAGE);
+	assert_int_equal(r->bitmap.data[0], 0xff);
 }
 
 static void a_stop_cannot_be_given_up(void **state)
@@ -336,6 +380,29 @@ static void memory_of_logs_is_charged_to_who_started_them(void **state)
 	start_log(fx, fx->context, 0, PAGE);
 }
 
+static void a_bitmap_has_a_limit(void **state)
+{
+	const uint64_t part = (uint64_t)LIMIT_BITMAP_BYTES * 8 * PAGE;
+	struct fixture *fx = *state;
+	Ptd__V1__AgeRequest q = PTD__V1__AGE_REQUEST__INIT;
+	Ptd__V1__MapRequest m = map_request(fx->context, part - PAGE, 2 * PAGE, 0, RW);
+	const Ptd__V1__AgeResponse *r;
+
+	OK(fx, "Map", &m);
+	q.context = fx->context;
+	q.size = 2 * part;
+	q.want_bitmap = true;
+	r = OK(fx, "Age", &q);
+	assert_int_equal(r->bitmap.len, LIMIT_BITMAP_BYTES);
+	assert_int_equal(r->bitmap.data[LIMIT_BITMAP_BYTES - 1], 0x80);
+	assert_int_equal(r->next_ipa, part);
+	assert_int_equal(r->young, 1);
+	q.want_bitmap = false;
+	r = OK(fx, "Age", &q);
+	assert_int_equal(r->young, 2);
+	assert_int_equal(r->next_ipa, 2 * part);
+}
+
 static bool idle(struct fixture *fx, unsigned loop)
 {
 	bool more;
@@ -358,6 +425,20 @@ static uint64_t logged_pages(struct fixture *fx)
 	q.size = 8 * BLOCK;
 	q.eager_split = true;
 	return ((Ptd__V1__StartDirtyLogResponse *)OK(fx, "StartDirtyLog", &q))->log;
+}
+
+static void a_logging_flag_unmaps_nothing(void **state)
+{
+	struct fixture *fx = *state;
+
+	set_slot(fx, fx->context, 0, 0, BLOCK, 0, 0, BLOCK);
+	write_page(fx, 0);
+	set_slot(fx, fx->context, 0, 0, BLOCK, 0, PT_SLOT_LOG_DIRTY, BLOCK);
+	assert_int_equal(translate(fx, fx->context, 0, 1)->outcome, PT_OK);
+	set_slot(fx, fx->context, 0, 0, BLOCK, 0, 0, BLOCK);
+	assert_int_equal(translate(fx, fx->context, 0, 1)->outcome, PT_OK);
+	set_slot(fx, fx->context, 0, 0, BLOCK, 0, PT_SLOT_READ_ONLY | PT_SLOT_LOG_DIRTY, BLOCK);
+	assert_int_equal(translate(fx, fx->context, 0, 1)->outcome, PT_NOT_MAPPED);
 }
 
 static void blocks_come_back_in_idle_time(void **state)
@@ -457,10 +538,14 @@ int main(void)
 		TEST(a_parked_call_goes_on_when_it_is_woken),
 		TEST(a_deleted_context_waits_for_who_steps_on_it),
 		TEST(a_start_given_up_leaves_no_log),
+		TEST(a_start_given_up_half_way_leaves_no_log),
 		TEST(pages_that_were_told_to_nobody_are_told_again),
+		TEST(pages_collected_by_half_are_told_again),
 		TEST(a_stop_cannot_be_given_up),
 		TEST(a_log_goes_with_its_context),
 		TEST(memory_of_logs_is_charged_to_who_started_them),
+		TEST(a_bitmap_has_a_limit),
+		TEST(a_logging_flag_unmaps_nothing),
 		TEST(blocks_come_back_in_idle_time),
 		TEST(a_busy_loop_begins_no_folding),
 		TEST(folding_waits_for_nobody),
