@@ -7,8 +7,10 @@
 int cmd_age(struct ptctl *ctl)
 {
 	Ptd__V1__AgeRequest request = PTD__V1__AGE_REQUEST__INIT;
-	int result = ptctl_handle(ctl, "context", &request.context);
+	int result = ptctl_request_id(ctl, &request.request_id);
 
+	if (!result)
+		result = ptctl_handle(ctl, "context", &request.context);
 	if (result)
 		return result;
 	request.ipa = ptctl_number(ctl, "ipa");
@@ -52,8 +54,10 @@ int cmd_collapse(struct ptctl *ctl)
 int cmd_dirty_start(struct ptctl *ctl)
 {
 	Ptd__V1__StartDirtyLogRequest request = PTD__V1__START_DIRTY_LOG_REQUEST__INIT;
-	int result = ptctl_handle(ctl, "context", &request.context);
+	int result = ptctl_request_id(ctl, &request.request_id);
 
+	if (!result)
+		result = ptctl_handle(ctl, "context", &request.context);
 	if (result)
 		return result;
 	request.ipa = ptctl_number(ctl, "ipa");

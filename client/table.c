@@ -231,6 +231,7 @@ PARAMS annotate_args[] = {
 PARAMS age_options[] = {
 	{.name = "clear", .type = VALUE_FLAG, .help = "take the access flags away"},
 	{.name = "bitmap", .type = VALUE_FLAG, .help = "one bit for each granule, first in bit 0"},
+	OPTION_REQUEST_ID,
 	END};
 PARAMS split_options[] = {
 	{.name = "level",
@@ -244,6 +245,7 @@ PARAMS split_options[] = {
 PARAMS dirty_start_options[] = {
 	{.name = "eager", .type = VALUE_FLAG, .help = "split blocks now, not at their first write"},
 	{.name = "all-dirty", .type = VALUE_FLAG, .help = "every page counts as dirty at first"},
+	OPTION_REQUEST_ID,
 	END};
 #define ARG_LOG                                                                                    \
 	{                                                                                          \

@@ -52,6 +52,7 @@ enum ptd_state ptd_age(struct ptd_client *client, uint64_t context, struct ptd_i
 	Ptd__V1__AgeRequest request = PTD__V1__AGE_REQUEST__INIT;
 	Ptd__V1__AgeResponse *response;
 	struct ptd_status unused;
+	uint8_t id[16];
 
 	status = status ? status : &unused;
 	request.context = context;
@@ -59,8 +60,10 @@ enum ptd_state ptd_age(struct ptd_client *client, uint64_t context, struct ptd_i
 	request.size = size;
 	request.clear = clear;
 	request.want_bitmap = bitmap != NULL;
+	if (clear)
+		typed_take_id(client, &request.request_id, id);
 	response = typed_call(client, "/ptd.v1.MappingService/Age", &request.base,
-			      clear ? REPEAT_NOT : REPEAT_FREELY,
+			      clear ? typed_with_id(&request.request_id) : REPEAT_FREELY,
 			      &ptd__v1__age_response__descriptor, status);
 	if (response) {
 		bitmap_read(bitmap, bitmap_bytes, &response->bitmap);
@@ -129,6 +132,7 @@ enum ptd_state ptd_dirty_start(struct ptd_client *client, uint64_t context, stru
 	Ptd__V1__StartDirtyLogRequest request = PTD__V1__START_DIRTY_LOG_REQUEST__INIT;
 	Ptd__V1__StartDirtyLogResponse *response;
 	struct ptd_status unused;
+	uint8_t id[16];
 
 	status = status ? status : &unused;
 	request.context = context;
@@ -136,8 +140,10 @@ enum ptd_state ptd_dirty_start(struct ptd_client *client, uint64_t context, stru
 	request.size = size;
 	request.eager_split = flags & PTD_DIRTY_EAGER;
 	request.initially_set = (flags & PTD_DIRTY_ALL) != 0;
+	typed_take_id(client, &request.request_id, id);
 	response = typed_call(client, "/ptd.v1.MappingService/StartDirtyLog", &request.base,
-			      REPEAT_NOT, &ptd__v1__start_dirty_log_response__descriptor, status);
+			      typed_with_id(&request.request_id),
+			      &ptd__v1__start_dirty_log_response__descriptor, status);
 	if (response) {
 		*log = response->log;
 		*generation = response->log_generation;

@@ -230,9 +230,16 @@ static enum call_result stop(struct call *call)
 	return begin(call, s, &args);
 }
 
-enum call_result mapping_start_dirty_log(struct call *call)
+static enum call_result start_step(struct call *call)
 {
 	return call->state ? go_on(call, call->state) : start(call);
+}
+
+enum call_result mapping_start_dirty_log(struct call *call)
+{
+	const Ptd__V1__StartDirtyLogRequest *q = (const void *)call->request;
+
+	return call_once(call, &q->request_id, start_step);
 }
 
 enum call_result mapping_get_dirty_log(struct call *call)
@@ -260,4 +267,11 @@ enum call_result mapping_dirty_abandon(struct call *call)
 	if (s->progress.dirty.args.kind == PT_DIRTY_START)
 		dirty_log_retire(call->domain, s->log);
 	return CALL_DONE;
+}
+
+enum call_result mapping_start_dirty_log_abandon(struct call *call)
+{
+	const Ptd__V1__StartDirtyLogRequest *q = (const void *)call->request;
+
+	return call_once_abandon(call, &q->request_id, mapping_dirty_abandon);
 }

@@ -131,7 +131,7 @@ static enum call_result take_bitmap(struct call *call, const struct context *c,
 	return args->bitmap ? CALL_MORE : fail_arena(call);
 }
 
-enum call_result mapping_age(struct call *call)
+static enum call_result age_step(struct call *call)
 {
 	const Ptd__V1__AgeRequest *q = (const void *)call->request;
 	struct pt_upkeep_args args = {
@@ -184,6 +184,13 @@ enum call_result mapping_collapse(struct call *call)
 	return begin(call, c, &args);
 }
 
+enum call_result mapping_age(struct call *call)
+{
+	const Ptd__V1__AgeRequest *q = (const void *)call->request;
+
+	return call_once(call, &q->request_id, age_step);
+}
+
 /* Nothing done yet, nothing to tell. */
 enum call_result mapping_upkeep_abandon(struct call *call)
 {
@@ -196,4 +203,11 @@ enum call_result mapping_upkeep_abandon(struct call *call)
 	if (result != CALL_DONE || s->progress.upkeep.next == s->progress.upkeep.args.ipa.v)
 		return result;
 	return answer(call, s);
+}
+
+enum call_result mapping_age_abandon(struct call *call)
+{
+	const Ptd__V1__AgeRequest *q = (const void *)call->request;
+
+	return call_once_abandon(call, &q->request_id, mapping_upkeep_abandon);
 }

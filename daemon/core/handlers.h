@@ -16,8 +16,9 @@ call_handler context_dump, context_dump_abandon, context_digest, context_digest_
 call_handler mapping_map, mapping_map_abandon, mapping_unmap, mapping_unmap_abandon,
 	mapping_protect, mapping_protect_abandon, mapping_write_protect,
 	mapping_write_protect_abandon;
-call_handler mapping_age, mapping_split, mapping_collapse, mapping_upkeep_abandon;
-call_handler mapping_start_dirty_log, mapping_get_dirty_log, mapping_stop_dirty_log,
+call_handler mapping_age, mapping_age_abandon, mapping_split, mapping_collapse,
+	mapping_upkeep_abandon;
+call_handler mapping_start_dirty_log, mapping_start_dirty_log_abandon, mapping_get_dirty_log, mapping_stop_dirty_log,
 	mapping_dirty_abandon;
 call_handler mapping_apply, mapping_apply_abandon;
 call_handler mapping_session, mapping_session_look, mapping_session_abandon;

@@ -79,6 +79,17 @@ def _():
     equal((reply.effects.blocks_split, reply.stopped), (1, OUTCOME["QUOTA"]))
 
 
+@test("StartDirtyLog: request_id brings the handle once more")
+@covers("StartDirtyLogRequest.request_id")
+def _():
+    g = guest()
+    first = start(g, request_id=b"l" * 16)
+    equal(start(g, request_id=b"l" * 16), first)
+    true(start(g).log != first.log, "two logs have one handle")
+    refused("REQUEST_ID_REUSED", start, g, size=2 * BLOCK, request_id=b"l" * 16)
+    refused("INVALID", start, g, request_id=b"l")
+
+
 @test("GetDirtyLog: log, ipa and size say which part, clear what is clean from then on")
 @covers("GetDirtyLogRequest.log", "GetDirtyLogRequest.ipa", "GetDirtyLogRequest.size", "GetDirtyLogRequest.clear")
 def _():

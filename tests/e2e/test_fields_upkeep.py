@@ -95,6 +95,20 @@ def _():
     ranges_are_checked("Age", a)
 
 
+@test("Age: request_id brings what was cleared once more")
+@covers("AgeRequest.request_id")
+def _():
+    g = guest()
+    g.slot(IPA, BLOCK, PA)
+    g.access(IPA + 2 * PAGE, length=8)
+    first = call("Age", g, IPA, 8 * PAGE, clear=True, want_bitmap=True, request_id=b"a" * 16)
+    equal(bits(first.bitmap), [2])
+    equal(call("Age", g, IPA, 8 * PAGE, clear=True, want_bitmap=True, request_id=b"a" * 16), first)
+    equal(call("Age", g, IPA, 8 * PAGE).young, 0)
+    refused("REQUEST_ID_REUSED", call, "Age", g, IPA, 4 * PAGE, clear=True, request_id=b"a" * 16)
+    refused("INVALID", call, "Age", g, IPA, 4 * PAGE, request_id=b"a")
+
+
 @test("Age: a bitmap beyond its limit is told in parts")
 def _():
     g = guest(ipa_bits=40)

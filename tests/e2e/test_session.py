@@ -7,7 +7,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import ptdtest  # noqa: E402
 from fieldtest import covers, guest, main, pb, ptd, stub  # noqa: E402
-from ptdtest import OUTCOME, PAGE, R, equal, test, true  # noqa: E402
+from ptdtest import OUTCOME, PAGE, R, W, equal, test, true  # noqa: E402
 from sessiontest import AT, ATOMIC, BEST, EXEC, READ, UNMAP, WRITE, Stream  # noqa: E402
 
 IPA, PA, SLOT = 0x4000_0000, 0x20_0000, 0x8000_0000
@@ -76,6 +76,27 @@ def _():
     equal(g.digest(), before)
     equal(s.ask(seq=10, apply=s.ops(IPA, pa=PA, context=g.handle, expected_generation=generation)).apply.applied, 1)
     error_of(s.ask(seq=11), "INVALID")
+    equal(s.half_close(), [])
+
+
+@test("apply: every kind of item, each once, also when its message comes twice")
+def _():
+    g = guest()
+    s = Stream(ptd())
+    s.open(g.handle)
+    s.ask(seq=1, apply=s.ops([IPA + n * PAGE for n in range(8)], pa=[PA] * 8, prot=R))
+    WRITE_PROTECT, RELAX, ANNOTATE, YOUNG, FLUSH = 4, 5, 6, 7, 8
+    note = 2 << 60 | 0x77 << 1
+    ops = s.pb.Ops(ipa=[IPA + n * PAGE for n in range(6)], size=[PAGE], pa=[note] * 6, prot=[R | W],
+                   kind=[RELAX, RELAX, WRITE_PROTECT, ANNOTATE, YOUNG, FLUSH])
+    wanted = outcomes("RELAXED", "RELAXED", "ALREADY_MAPPED", "ANNOTATED", "ALREADY_MAPPED", "FLUSHED")
+    request = s.pb.ApplyRequest(mode=ATOMIC, ops=ops, want_outcomes=True)
+    reply = s.ask(seq=2, apply=request)
+    equal((list(reply.apply.outcome), reply.apply.effects.annotated), (wanted, 1))
+    equal(s.ask(seq=2, apply=request), reply)
+    equal([g.translate(IPA + n * PAGE).prot for n in range(3)], [R | W, R | W, R])
+    equal(g.translate(IPA + 3 * PAGE).descriptor, note)
+    error_of(s.ask(seq=3, apply=s.ops(IPA, kind=ANNOTATE, pa=1, mode=ATOMIC)), "INVALID")
     equal(s.half_close(), [])
 
 

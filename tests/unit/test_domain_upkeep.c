@@ -264,6 +264,7 @@ static void pages_collected_by_half_are_told_again(void **state)
 	struct fixture *fx = *state;
 	Ptd__V1__StartDirtyLogRequest q = PTD__V1__START_DIRTY_LOG_REQUEST__INIT;
 	Ptd__V1__GetDirtyLogRequest g;
+	const Ptd__V1__StartDirtyLogResponse *started;
 	const Ptd__V1__GetDirtyLogResponse *r;
 	struct fake *f;
 
@@ -271,7 +272,9 @@ static void pages_collected_by_half_are_told_again(void **state)
 	q.context = fx->context;
 	q.size = 128 * MIB;
 	q.eager_split = q.initially_set = true;
-	g = get_request(((Ptd__V1__StartDirtyLogResponse *)OK(fx, "StartDirtyLog", &q))->log, true);
+	started = OK(fx, "StartDirtyLog", &q);
+	g = get_request(started->log, true);
+	g.log_generation = started->log_generation;
 	f = fake_call(fx, 0, "GetDirtyLog", &g);
 	assert_int_equal(fake_step(f, f->method->run), CALL_MORE);
 	fake_abandon(f);
