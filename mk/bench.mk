@@ -10,6 +10,9 @@ $(B)/tests/bench/core: $(BENCH_OBJ) $(B)/libpt.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS_ALL) -o $@ $(BENCH_OBJ) $(B)/libpt.a $(LDFLAGS_ALL) $(LIBPT_LIBS)
 
+bench-core: $(B)/tests/bench/core #: builds what times the core
+.PHONY: bench-core
+
 bench: $(B)/tests/bench/core $(B)/ptd $(B)/ptctl $(B)/tests/load/load $(B)/python/.stamp #: times core and daemon beside their peers (PEERS=DIR)
 	$(Q)PYTHON="$(PYTHON)" tests/bench/run.sh "$(B)" "$(PEERS)"
 .PHONY: bench

@@ -27,7 +27,7 @@ check: setup #: installs what is missing and runs all tests (12 minutes)
 check-long: setup #: also all mutants and free seeds
 	$(Q)tests/run check-long --build $(B)
 
-unit layers e2e asan tsan mutants: #: one stage of check
+unit layers counts e2e asan tsan mutants: #: one stage of check
 	$(Q)tests/run $@ --build $(B)
 
 lint: #: formatting, shell scripts, clang-tidy and spelling

@@ -25,6 +25,7 @@ const char *const row_name[ROWS] = {
 	[UNMAP_RANGE] = "unmap_range",
 	[FAULT_MAP] = "fault_map_random",
 	[FAULT_MAP_SECTION] = "fault_map_random_section",
+	[MAP_PAGE] = "map_random",
 	[UNMAP_PAGE] = "unmap_random",
 	[BLOCK] = "map_unmap_1g_block",
 	[OWNER] = "set_owner_range",
@@ -179,31 +180,51 @@ static PHASE void time_unmap_range(struct bench *b)
 	check_leaves(b, "leaves after unmap_range", 0);
 }
 
-static PHASE void time_unmap_page(struct bench *b)
+/* pt_point() on each page, in random order; all must end as `want`. */
+static inline __attribute__((always_inline)) struct pt_effects
+point_all(struct bench *b, enum row row, enum pt_item_kind kind, enum pt_outcome want)
 {
 	struct pt_effects effects = {0};
-	uint64_t unmapped = 0;
+	uint64_t as_wanted = 0;
 	const struct pages p = pages_of(b);
 	double t = now_ns();
 
 	section_begin(b);
 	for (uint64_t i = 0; i < p.count; i++) {
-		struct pt_item item = {.ctx = &b->ctx,
-				       .ipa = ipa_of(&p, i),
-				       .size = b->page,
-				       .kind = PT_ITEM_UNMAP};
+		struct pt_ipa ipa = ipa_of(&p, i);
+		struct pt_item item = {.ctx = &b->ctx, .ipa = ipa, .size = b->page, .kind = kind};
 		struct pt_error err;
 
-		unmapped += pt_point(&b->agent, &item, &effects, &err) == PT_UNMAPPED;
+		if (kind == PT_ITEM_MAP) {
+			item.pa = pt_pa(ipa.v - BASE + BASE_PA);
+			item.prot = PT_PROT_RW;
+		}
+		as_wanted += pt_point(&b->agent, &item, &effects, &err) == want;
 		section_turn(b, i);
 	}
 	pt_section_end(&b->agent);
-	note(b, UNMAP_PAGE, t, b->pages);
-	check_eq("unmap_random: outcomes", unmapped, b->pages);
-	check_eq("unmap_random: leaves removed", effects.leaves_removed, b->pages);
+	note(b, row, t, b->pages);
+	check_eq(row_name[row], as_wanted, b->pages);
+	return effects;
+}
+
+static PHASE void time_unmap_page(struct bench *b)
+{
+	struct pt_effects done = point_all(b, UNMAP_PAGE, PT_ITEM_UNMAP, PT_UNMAPPED);
+
+	check_eq("unmap_random: leaves removed", done.leaves_removed, b->pages);
 	check_leaves(b, "leaves after unmap_random", 0);
-	unmap(b, BASE, b->size); /* the tables, which single pages leave in place */
-	check_eq("unmap_random: table pages left", b->ctx.table_pages, tables_left(b));
+}
+
+/* Into the tables that single pages have left in place. */
+static PHASE void time_map_page(struct bench *b)
+{
+	struct pt_effects done = point_all(b, MAP_PAGE, PT_ITEM_MAP, PT_MAPPED);
+
+	check_eq("map_random: leaves written", done.leaves_written, b->pages);
+	check_leaves(b, "leaves after map_random", b->pages);
+	unmap(b, BASE, b->size);
+	check_eq("map_random: table pages left", b->ctx.table_pages, tables_left(b));
 }
 
 /* An invalid descriptor with a payload on each page of an empty range. */
@@ -244,6 +265,7 @@ void bench_round(struct bench *b)
 	time_unmap_range(b);
 	time_fault_map(b);
 	time_unmap_page(b);
+	time_map_page(b);
 	time_fault_map_section(b);
 	unmap(b, BASE, b->size);
 	if (b->ctx.geo.granule_shift == 12)
