@@ -16,20 +16,26 @@
 
 #define ROUNDS 5
 
-static void flavour(unsigned granule_shift, uint32_t vcpus, const char *suffix)
+static void run(const struct bench_args *args, void (*round)(struct bench *), const char *suffix)
 {
 	static struct bench b;
 
-	bench_open(&b, &(struct bench_args){.granule_shift = granule_shift,
-					    .vcpus = vcpus,
-					    .size = GIB,
-					    .table_bytes = UINT64_C(64) << 20});
-	for (unsigned round = 0; round < ROUNDS; round++)
-		bench_round(&b);
+	bench_open(&b, args);
+	for (unsigned i = 0; i < ROUNDS; i++)
+		round(&b);
 	for (unsigned row = 0; row < ROWS; row++)
 		if (b.best[row] > 0)
 			printf("%s%s %.2f\n", row_name[row], suffix, b.best[row]);
 	bench_close(&b);
+}
+
+static void flavour(unsigned granule_shift, uint32_t vcpus, const char *suffix)
+{
+	run(&(struct bench_args){.granule_shift = granule_shift,
+				 .vcpus = vcpus,
+				 .size = GIB,
+				 .table_bytes = UINT64_C(64) << 20},
+	    bench_round, suffix);
 }
 
 static void rows_4k(void)
@@ -52,6 +58,15 @@ static void rows_64k(void)
 	flavour(16, 0, "_64k");
 }
 
+static void rows_dirty(void)
+{
+	run(&(struct bench_args){.granule_shift = 12,
+				 .vtcr_flags = PT_VTCR_HA | PT_VTCR_HD,
+				 .size = GIB,
+				 .table_bytes = UINT64_C(64) << 20},
+	    bench_round_dirty, "_hd");
+}
+
 /* For callgrind: every row once, on 64 MiB. */
 static void count(void)
 {
@@ -72,6 +87,10 @@ static const struct {
 	{"8vcpu", rows_8vcpu},
 	{"16k", rows_16k},
 	{"64k", rows_64k},
+	{"dirty", rows_dirty},
+	{"threads", bench_threads},
+	{"contexts", bench_contexts},
+	{"large", bench_large},
 };
 #define GROUPS (sizeof(groups) / sizeof(groups[0]))
 

@@ -67,6 +67,8 @@ struct bench_args {
 	unsigned ipa_bits;    /* 0: 40, at 4K from level 1 */
 	uint64_t size;	      /* of the range that the rows work on */
 	uint64_t table_bytes; /* of the pool */
+	unsigned vtcr_flags;  /* PT_VTCR_* */
+	bool untouched;	      /* table memory is not written beforehand */
 };
 
 void bench_open(struct bench *b, const struct bench_args *args);
@@ -93,7 +95,14 @@ uint64_t age(struct bench *b, uint64_t ipa, uint64_t size);
 /* The tree holds exactly `pages` leaves of level 3 and none elsewhere. */
 void check_leaves(struct bench *b, const char *after, uint64_t pages);
 
-/* All rows once. */
+/* All rows once; and those that hardware dirty state changes. */
 void bench_round(struct bench *b);
+void bench_round_dirty(struct bench *b);
+
+/* Groups of rows that print their results themselves: core_threads.c, core_contexts.c,
+ * core_large.c. */
+void bench_threads(void);
+void bench_contexts(void);
+void bench_large(void);
 
 #endif

@@ -192,8 +192,8 @@ void bench_open(struct bench *b, const struct bench_args *how)
 	check_eq("pt_geometry_init", pt_geometry_init(&geo, &args), PT_OK);
 	check_eq("pt_host_tables_create", pt_host_tables_create(&b->tables, how->table_bytes),
 		 PT_OK);
-	memset(b->tables.port.table_va, 0,
-	       how->table_bytes); /* touched before, as the peer's memory */
+	if (!how->untouched) /* touched before, as the peer's memory */
+		memset(b->tables.port.table_va, 0, how->table_bytes);
 	check_eq("pt_host_mmu_init", pt_host_mmu_init(&b->mmu, how->vcpus, PT_HOST_TLB_CACHE, 0),
 		 PT_OK);
 	check_eq("pt_agent_join", pt_agent_join(&b->tables.world, &b->agent), PT_OK);
@@ -202,7 +202,8 @@ void bench_open(struct bench *b, const struct bench_args *how)
 	pt_machine_init(&b->machine, &b->tables.world, &b->port, how->vcpus ? &b->mmu : NULL,
 			args.pa_bits);
 	check_eq("pt_ctx_init",
-		 pt_ctx_init(&b->ctx, &b->agent, &b->machine, &geo, 0, 0, UINT64_MAX), PT_OK);
+		 pt_ctx_init(&b->ctx, &b->agent, &b->machine, &geo, 0, how->vtcr_flags, UINT64_MAX),
+		 PT_OK);
 	section_begin(b);
 	check_eq("pt_vmid_get", pt_vmid_get(&b->ctx, &b->agent), PT_OK);
 	pt_section_end(&b->agent);

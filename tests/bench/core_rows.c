@@ -272,3 +272,13 @@ void bench_round(struct bench *b)
 		time_blocks(b);
 	time_owner(b);
 }
+
+/* Faults make leaves that hardware dirties: each is exchanged when it loses the right to write. */
+void bench_round_dirty(struct bench *b)
+{
+	time_fault_map(b);
+	time_wrprotect(b);
+	time_relax(b);
+	time_age(b);
+	time_unmap_range(b);
+}

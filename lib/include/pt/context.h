@@ -100,19 +100,19 @@ struct pt_ctx {
 	uint8_t policy;		   /* PT_CTX_* */
 	_Atomic bool grouped;	   /* a MAP has made contiguous groups, once */
 	_Atomic uint32_t sw_owner; /* enum pt_sw_owner of the four software bits, a byte each */
-	pt_force_pages_fn force_pages;
-	void *force_pages_arg;
 	pt_pte fault_attrs; /* of a leaf that a fault installs, read-only and without execute */
-	uint64_t scope;	    /* anyone: the owner's handle for failpoints and traces */
-
+	/* What a point operation reads stands together: two cache lines with what is above. */
 	_Atomic uint32_t claims; /* bitmap of active entries of claim[] */
 	uint32_t taken;		 /* entries that keep other claims out; under the machine's lock */
-	uint32_t shared;	 /* which of them are shared; under the machine's lock */
+	_Atomic(const struct pt_slots *) slots;
+	_Atomic(struct pt_dirty_log *) dirty; /* the logs of this context; NULL: none */
+	uint32_t shared; /* of `taken`: which are shared; under the machine's lock */
 	struct pt_claim_range claim[PT_CLAIMS_PER_CTX];
 	struct pt_waiter *first, *last; /* who waits; under the machine's lock */
 
-	_Atomic(const struct pt_slots *) slots;
-	_Atomic(struct pt_dirty_log *) dirty; /* the logs of this context; NULL: none */
+	pt_force_pages_fn force_pages;
+	void *force_pages_arg;
+	uint64_t scope; /* anyone: the owner's handle for failpoints and traces */
 	_Atomic uint64_t
 		generation; /* anyone: explicit changes, from 1 on; fault fills do not count */
 	_Atomic uint64_t table_pages; /* anyone: below the start tables, granule-sized */
