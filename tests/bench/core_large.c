@@ -13,6 +13,7 @@
 #define LARGE	(UINT64_C(4) << 40)
 #define SMALL	(4 * GIB)
 #define RANDOM	(UINT64_C(1) << 20)
+#define POINTS	(UINT64_C(1) << 18)
 #define ROUNDS	5
 #define STRIDE	13 /* address bits a level, 64K */
 #define GRANULE 16
@@ -111,6 +112,77 @@ static void time_random(struct bench *b)
 	free(ipa);
 }
 
+/* The i-th of distinct pages all over the 4 TiB. */
+static uint64_t scattered(uint64_t i)
+{
+	return BASE + ((i * UINT64_C(0x9e3779b1) % (LARGE >> GRANULE)) << GRANULE);
+}
+
+static void points(struct bench *b, uint32_t kind)
+{
+	struct pt_effects effects = {0};
+	uint64_t done = 0;
+
+	section_begin(b);
+	for (uint64_t i = 0; i < POINTS; i++) {
+		uint64_t ipa = scattered(i);
+		struct pt_item item = {
+			.ctx = &b->ctx, .ipa = pt_ipa(ipa), .size = b->page, .kind = kind};
+
+		if (kind == PT_ITEM_MAP) {
+			item.pa = pt_pa(ipa - BASE + BASE_PA);
+			item.prot = PT_PROT_RW;
+		}
+		pt_point(&b->agent, &item, &effects, NULL);
+		section_turn(b, i);
+	}
+	pt_section_end(&b->agent);
+	done = effects.leaves_removed + effects.leaves_written;
+	check_eq("points_in_4tib: operations done", done, POINTS);
+}
+
+/* The same entries by a bare walk, compare-and-swap, and store where it unmaps. */
+static void bare_points(struct bench *b, pt_pte attrs)
+{
+	const pt_pte *root = pt_port_table(&b->port, b->ctx.root);
+	const uint64_t index = (UINT64_C(1) << STRIDE) - 1;
+	const pt_pte oa = ((UINT64_C(1) << 48) - 1) & ~((UINT64_C(1) << GRANULE) - 1);
+	uint64_t done = 0;
+
+	for (uint64_t i = 0; i < POINTS; i++) {
+		uint64_t ipa = scattered(i);
+		pt_pte e = __atomic_load_n(&root[ipa >> (GRANULE + STRIDE)], __ATOMIC_ACQUIRE);
+		pt_pte *slot = pt_port_table(&b->port, pt_pa(e & oa)) + (ipa >> GRANULE & index);
+		pt_pte old = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
+
+		done += __atomic_compare_exchange_n(
+			slot, &old, attrs ? attrs | (ipa - BASE + BASE_PA) : PT_PTE_LOCKED, false,
+			__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+		if (!attrs)
+			__atomic_store_n(slot, 0, __ATOMIC_RELEASE);
+	}
+	check_eq("points_in_4tib_bare: words", done, POINTS);
+}
+
+static void time_points(struct bench *b)
+{
+	pt_pte attrs = pt_leaf_attrs(&b->ctx.geo, PT_PROT_RW, 0) | PT_PTE_TYPE;
+	double own = 0, bare = 0;
+
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		double t = now_ns();
+
+		bare_points(b, 0);
+		bare_points(b, attrs);
+		bare = best_of(bare, t, 2 * POINTS);
+		t = now_ns();
+		points(b, PT_ITEM_UNMAP);
+		points(b, PT_ITEM_MAP);
+		own = best_of(own, t, 2 * POINTS);
+	}
+	printf("points_in_4tib %.2f\npoints_in_4tib_bare %.2f\n", own, bare);
+}
+
 static void sweep(struct bench *b)
 {
 	struct pt_upkeep_args args = {.ctx = &b->ctx,
@@ -178,6 +250,7 @@ void bench_large(void)
 	map(&b, BASE + SMALL, LARGE - SMALL, BASE_PA + SMALL, PT_MAP_FORCE_PAGES);
 	time_range(&b, "range_in_4tib");
 	time_random(&b);
+	time_points(&b);
 	unmap(&b, BASE, LARGE);
 	check_eq("4 TiB: table pages left", b.ctx.table_pages, 0);
 	bench_close(&b);

@@ -16,7 +16,8 @@ OPS_PER_CALL = {'unary_4x32': 1, 'batch512_2x4': 512, 'calls_4x32': 1, 'calls_4x
 # Measured against another row of ours.
 OWN_PEERS = {'threads_apart': 'threads_one', 'threads_interleaved': 'threads_interleaved_bare',
              'contexts_one_among': 'contexts_one', 'contexts_spread': 'contexts_spread_bare',
-             'range_in_4tib': 'range_4gib', 'random_in_4tib': 'random_in_4tib_bare', 'tables_at_rest': 'tables_at_rest_needed',
+             'range_in_4tib': 'range_4gib', 'random_in_4tib': 'random_in_4tib_bare',
+             'points_in_4tib': 'points_in_4tib_bare', 'tables_at_rest': 'tables_at_rest_needed',
              'calls_4x32_tls': 'calls_4x32', 'overload_goodput': 'calls_40x9', 'overload_p99': 'calls_4x32_p99'}
 
 # name, unit, target (at most; for rates at least), and what the peer had on the machine of the targets: a faster or
@@ -29,6 +30,7 @@ ROWS = [
     ('unmap_random', NS, 11, 27), ('map_unmap_1g_block', NS, 14, 14),
     ('threads_apart', NS, 1, 1.8), ('threads_interleaved', NS, 1, 0.8), ('contexts_one_among', NS, 1.2, 1),
     ('contexts_spread', NS, 1.5, 1), ('range_in_4tib', NS, 1.2, 1), ('random_in_4tib', NS, 1.5, 1),
+    ('points_in_4tib', NS, 1.5, 1),
     ('tables_at_rest', PAGES, 1.03, 1), ('tables_at_rest_needed', PAGES, None, None),
     ('unary_4x32', RATE, 450e3, 103e3), ('batch512_2x4', RATE, 25e6, 7.3e6), ('unary_lone', US, 12, 21),
     ('unary_lone_unix', US, 10, 21), ('session_1024', RATE, 1.2e6, 103e3), ('calls_4x32', RATE, None, None),
