@@ -85,12 +85,11 @@ static enum pt_outcome write_fault(struct core *c, uint64_t ipa)
 
 static void a_page_whose_table_is_there_keeps_to_its_slot(void **state)
 {
-	struct {
-		struct pt_slots head;
-		struct pt_slot slot[3];
-	} slots = {.head.count = 3};
+	struct pt_slots *slots = calloc(1, sizeof(*slots) + 3 * sizeof(slots->slot[0]));
 
 	(void)state;
+	assert_non_null(slots);
+	slots->count = 3;
 	for (unsigned i = 0; i < SHAPES; i++) {
 		struct core c;
 		uint64_t page;
@@ -98,14 +97,14 @@ static void a_page_whose_table_is_there_keeps_to_its_slot(void **state)
 		core_open(&c, &shapes[i]);
 		page = core_size(&c, 3);
 		for (unsigned s = 0; s < 3; s++)
-			slots.head.slot[s] = (struct pt_slot){
+			slots->slot[s] = (struct pt_slot){
 				.ipa = 2 * s * page,
 				.size = page,
 				.pa = (8 + s) * page,
 				.flags = s == 1 ? PT_SLOT_READ_ONLY : 0,
 				.backing_shift = shapes[i].args.granule_shift,
 			};
-		pt_ctx_set_slots(&c.ctx, &slots.head);
+		pt_ctx_set_slots(&c.ctx, slots);
 		ASSERT_OUTCOME(PT_MAPPED, write_fault(&c, 0)); /* the table */
 		ASSERT_OUTCOME(PT_READ_ONLY, write_fault(&c, 2 * page));
 		assert_int_equal(0, entry_at(&c, 2 * page));
@@ -120,6 +119,7 @@ static void a_page_whose_table_is_there_keeps_to_its_slot(void **state)
 		ASSERT_OUTCOME(PT_DENIED, write_fault(&c, 4 * page));
 		core_close(&c);
 	}
+	free(slots);
 }
 
 int main(void)
