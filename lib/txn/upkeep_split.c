@@ -56,6 +56,7 @@ static enum pt_outcome split(struct pt_upkeep *upkeep, const struct pt__at *at, 
 		return PT_PARKED;
 	if (span != at->shift) { /* then its blocks, one batch after the other */
 		pt__regroup(&rs, at->slot, upkeep->next, at->level, &(struct pt__regroup){0});
+		upkeep->effects.leaves_written += UINT64_C(1) << (span - at->shift);
 		*left -= INT64_C(1) << (span - at->shift);
 		return PT_OK;
 	}

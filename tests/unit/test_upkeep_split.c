@@ -244,6 +244,41 @@ static void without_pages_it_says_how_far_it_came(void **state)
 	}
 }
 
+/* The group of a block loses its hint first, which is something done even if no page is left. */
+static void a_group_without_pages_for_its_blocks(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < SHAPES; i++) {
+		struct core c;
+		struct pt_upkeep u;
+		uint64_t block, tables;
+		int level;
+
+		core_open(&c, &shapes[i]);
+		block = core_size(&c, 2);
+		ASSERT_OUTCOME(PT_MAPPED,
+			       core_map(&c, 0, 32 * block, 0, PT_PROT_RW, PT_MAP_CONTIGUOUS));
+		assert_true(upkeep_entry(&c, block, &level) & PT_PTE_CONTIGUOUS);
+		tables = atomic_load(&c.ctx.table_pages);
+		atomic_store(&c.ctx.quota_pages, tables);
+		ASSERT_OUTCOME(
+			PT_OK,
+			upkeep_run(&c, &u, upkeep_args(&c, PT_UPKEEP_SPLIT, block, block), 1));
+		ASSERT_OUTCOME(PT_QUOTA, u.stopped);
+		assert_int_equal(block, u.next);
+		assert_int_equal(0, u.effects.blocks_split);
+		assert_true(u.effects.leaves_written >= 16);
+		assert_false(upkeep_entry(&c, 0, &level) & PT_PTE_CONTIGUOUS);
+		same_translation(&c, block, block, 2);
+		atomic_store(&c.ctx.quota_pages, UINT64_MAX);
+		ASSERT_OUTCOME(
+			PT_OK,
+			upkeep_run(&c, &u, upkeep_args(&c, PT_UPKEEP_SPLIT, 0, 32 * block), 1));
+		assert_int_equal(32, u.effects.blocks_split);
+		core_close(&c);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -252,6 +287,7 @@ int main(void)
 		cmocka_unit_test(batches_cross_holes_and_tables),
 		cmocka_unit_test(the_page_budget_is_kept),
 		cmocka_unit_test(without_pages_it_says_how_far_it_came),
+		cmocka_unit_test(a_group_without_pages_for_its_blocks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
