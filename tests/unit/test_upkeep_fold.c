@@ -251,20 +251,18 @@ static void memslots_limit_the_block(void **state)
 
 static void a_logged_range_keeps_its_pages(void **state)
 {
-	struct pt_dirty_log log = {0};
+	struct pt_dirty_log log = {.ipa = 2 * PT_SZ_2M - 0x1000, .last = 2 * PT_SZ_2M - 1};
 	struct pt_upkeep u;
 	struct core c;
 
 	(void)state;
 	core_open(&c, &shapes[0]);
 	ASSERT_OUTCOME(PT_MAPPED, core_map(&c, 0, 3 * PT_SZ_2M, 0, PT_PROT_RW, PT_MAP_FORCE_PAGES));
-	log.ipa = 2 * PT_SZ_2M - 0x1000;
-	log.last = 2 * PT_SZ_2M - 1;
 	atomic_store(&c.ctx.dirty, &log);
 	ASSERT_OUTCOME(PT_OK, collapse(&c, &u, 0, 3 * PT_SZ_2M));
 	assert_int_equal(2, u.blocks_made);
 	assert_int_equal(3, level_at(&c, PT_SZ_2M));
-	atomic_store(&c.ctx.dirty, NULL);
+	atomic_store(&c.ctx.dirty, (struct pt_dirty_log *)NULL);
 	ASSERT_OUTCOME(PT_OK, collapse(&c, &u, 0, 3 * PT_SZ_2M));
 	assert_int_equal(1, u.blocks_made);
 	core_close(&c);
