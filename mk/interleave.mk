@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Interleavings: lib compiled again with each access to shared memory as a point where another agent may go on.
-IV_SRC := $(sort $(wildcard tests/interleave/*.c))
+IV_TEST := $(sort $(wildcard tests/interleave/test_*.c))
+IV_SRC := $(filter-out $(IV_TEST),$(sort $(wildcard tests/interleave/*.c)))
 IV_OBJ := $(IV_SRC:%.c=$(B)/iv/%.o) $(LIB_SRC:%.c=$(B)/iv/%.o)
-IV_BIN := $(B)/tests/interleave/test_interleave
+IV_BIN := $(IV_TEST:%.c=$(B)/%)
 IV_INC := -Itests/interleave/port -Ilib/include -Ilib/port/host/include
 IV_SHIM := -include tests/interleave/atomics.h -Itests/interleave
 $(LIB_SRC:%.c=$(B)/iv/%.o): IV_FLAGS := $(IV_SHIM)
@@ -11,7 +12,7 @@ $(B)/iv/%.o: %.c
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(HOST_DEFS) $(IV_FLAGS) $(IV_INC) -Ilib -c -o $@ $<
 
-$(IV_BIN): $(IV_OBJ) $(B)/lib/port/host/failpoint.o
+$(IV_BIN): $(B)/%: $(B)/iv/%.o $(IV_OBJ) $(B)/lib/port/host/failpoint.o
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) -o $@ $^ $(LDFLAGS_ALL) -lcmocka
 
@@ -21,4 +22,4 @@ ifeq ($(SAN),)
 tests: interleave
 endif
 .PHONY: interleave
--include $(IV_OBJ:.o=.d)
+-include $(IV_OBJ:.o=.d) $(IV_TEST:%.c=$(B)/iv/%.d)

@@ -12,11 +12,11 @@
 static void slot(unsigned flags, unsigned backing_shift)
 {
 	iv_w.slots[0].head.count = 1;
-	iv_w.slots[0].slot[0] = (struct pt_slot){.ipa = 0,
-						 .size = 4 * PT_SZ_2M,
-						 .pa = MEMORY,
-						 .flags = flags,
-						 .backing_shift = (uint8_t)backing_shift};
+	iv_w.slots[0].head.slot[0] = (struct pt_slot){.ipa = 0,
+						      .size = 4 * PT_SZ_2M,
+						      .pa = MEMORY,
+						      .flags = flags,
+						      .backing_shift = (uint8_t)backing_shift};
 	pt_ctx_set_slots(&iv_w.ctx, &iv_w.slots[0].head);
 }
 

@@ -78,6 +78,7 @@ static struct {
 	unsigned tells;
 	bool tracing;
 
+	const struct iv_limits *limits; /* SEARCH */
 	struct iv_result *result;
 	struct iv_verdict reference[REFERENCES];
 	unsigned references;
@@ -112,7 +113,7 @@ bool iv_is_shared(const volatile void *at)
 {
 	const uint8_t *s = shadow_of(at);
 
-	return !at || (s && *s & SHADOW_SHARED);
+	return !at || (s && (*s & SHADOW_SHARED || (x.limits && x.limits->naive)));
 }
 
 static void note_access(const volatile void *at, bool writes)
@@ -125,7 +126,7 @@ static void note_access(const volatile void *at, bool writes)
 	if (!(*s & SHADOW_WRITTEN) || !((*s & SHADOW_AGENTS) & ((*s & SHADOW_AGENTS) - 1)))
 		return;
 	*s |= SHADOW_SHARED;
-	x.grown = true;
+	x.grown = !x.limits || !x.limits->naive;
 }
 
 /* ---- the states gone on from ---- */
@@ -279,7 +280,7 @@ static unsigned choose(struct decision *d)
 		pay(p);
 		return p->option[p->at];
 	}
-	if (seen_before(state_key(d))) {
+	if (!x.limits->naive && seen_before(state_key(d))) {
 		x.pruned = true;
 		stop();
 	}
@@ -513,6 +514,10 @@ static void compare(void)
 {
 	const struct iv_verdict *v = &x.verdict;
 
+	if (x.limits && x.limits->observe) {
+		x.limits->observe(v->exact);
+		return;
+	}
 	for (unsigned i = 0; i < x.references; i++)
 		if (v->exact == x.reference[i].exact ||
 		    (x.c->blocks_differ && v->equivalent == x.reference[i].equivalent))
@@ -589,6 +594,7 @@ static bool backtrack(const struct iv_limits *limits, unsigned bound)
 /* False: failed. */
 static bool search_bound(const struct iv_limits *limits, unsigned bound, double until)
 {
+	x.limits = limits;
 	x.depth = 0;
 	seen_clear();
 	do {
@@ -680,6 +686,7 @@ static void open_case(const struct iv_case *c, struct iv_result *result)
 	made = true;
 	*result = (struct iv_result){.exhausted = true};
 	iv_case_now = x.c = c;
+	x.limits = NULL;
 	x.result = result;
 	x.agents = 0;
 	while (x.agents < IV_FIBRES && c->script[x.agents][0].kind)

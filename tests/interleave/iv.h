@@ -106,6 +106,10 @@ _Noreturn void iv_fail(const char *format, ...) __attribute__((format(printf, 1,
 struct iv_limits {
 	unsigned preemptions, delays;
 	double seconds; /* give up after so many; 0: never */
+	bool naive;	/* every location is a switching point, and states are not compared */
+	/* Called at the end of each complete run, in place of the comparison with the orders of the
+	 * operations. */
+	void (*observe)(uint64_t exact);
 };
 
 struct iv_result {

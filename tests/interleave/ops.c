@@ -190,7 +190,7 @@ static enum pt_outcome do_slot_delete(unsigned id, const struct iv_op *op)
 	/* The old table is free memory from here on: an address that no memory has. */
 	iv_rmw(&iv_w.slots_gone, 8, IV_SWAP, 1, memory_order_seq_cst);
 	for (unsigned i = 0; i < IV_SLOTS_MAX; i++)
-		iv_w.slots[0].slot[i].pa = UINT64_C(0xdead0000000);
+		iv_w.slots[0].head.slot[i].pa = UINT64_C(0xdead0000000);
 	return (enum pt_outcome)item.outcome;
 }
 
@@ -366,6 +366,7 @@ static enum pt_outcome do_op(unsigned id, const struct iv_op *op, uint64_t *told
 	case IV_OP_READ: return do_read(id, op);
 	case IV_OP_UPKEEP: return do_upkeep(id, op, told);
 	case IV_OP_DIRTY: return iv_do_dirty(id, op, told);
+	case IV_OP_CALL: *told = op->call(); return PT_OK;
 	case IV_OP_NONE: break;
 	}
 	return PT_INVALID;
@@ -387,7 +388,7 @@ void iv_run_script(unsigned id)
 void iv_ops_name(const struct iv_op *op, char *text, size_t room)
 {
 	static const char *const kind[] = {"",	     "fault", "point",	"range", "delete",
-					   "access", "read",  "upkeep", "dirty"};
+					   "access", "read",  "upkeep", "call",	 "dirty"};
 	static const char *const item[] = {"",	    "map",	"unmap", "protect", "wrprotect",
 					   "relax", "annotate", "young", "flush"};
 	static const char *const upkeep[] = {"", "age", "split", "collapse", "sweep"};

@@ -16,9 +16,9 @@
 #define IV_SLOTS_MAX 4
 #define IV_LOG_PAGES 64 /* that the dirty log covers, from IPA 0 on */
 
-struct iv_slots {
+union iv_slots {
 	struct pt_slots head;
-	struct pt_slot slot[IV_SLOTS_MAX];
+	unsigned char room[sizeof(struct pt_slots) + IV_SLOTS_MAX * sizeof(struct pt_slot)];
 };
 
 enum iv_op_kind {
@@ -30,6 +30,7 @@ enum iv_op_kind {
 	IV_OP_ACCESS,	   /* a vCPU: walk, hardware updates, use; or fault */
 	IV_OP_READ,	   /* get-leaf at ipa, which knows no claims */
 	IV_OP_UPKEEP,	   /* `upkeep` over the range; AGE clears */
+	IV_OP_CALL,	   /* a function of the test */
 	IV_OP_DIRTY,	   /* `dirty` over the range; GET clears */
 };
 
@@ -39,9 +40,10 @@ struct iv_op {
 	uint64_t ipa, size, pa;
 	uint32_t prot, flags;
 	uint8_t access;
-	uint8_t upkeep;	 /* enum pt_upkeep_kind */
-	uint8_t dirty;	 /* enum pt_dirty_kind */
-	uint32_t budget; /* of a step; 0: plenty */
+	uint8_t upkeep;		/* enum pt_upkeep_kind */
+	uint8_t dirty;		/* enum pt_dirty_kind */
+	uint32_t budget;	/* of a step; 0: plenty */
+	uint64_t (*call)(void); /* its result is told */
 };
 
 struct iv_case {
@@ -64,13 +66,15 @@ struct iv_world {
 	struct pt_machine machine;
 	struct pt_ctx ctx;
 	struct pt_agent agent[IV_FIBRES + 1]; /* the last is the test's */
-	struct iv_slots slots[2];	      /* at first, and after a deletion */
+	union iv_slots slots[2];	      /* at first, and after a deletion */
 	_Atomic uint64_t slots_gone;	      /* the first has been freed */
 	_Atomic uint32_t woken[IV_FIBRES];
 	uint32_t outcome[IV_FIBRES][IV_OPS];
 	struct pt_dirty_log log;
 	uint64_t log_memory[2];
 	uint64_t told[IV_FIBRES][IV_OPS]; /* by GET: a bit a page */
+	uint64_t word[2];		  /* for functions of the test */
+	uint8_t word_lock;
 	struct {
 		bool active;
 		uint32_t stale_by;

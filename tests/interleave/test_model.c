@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The explorer itself: which results of small programs the memory model has and which it has not
+ * (litmus tests), and that what the search leaves out changes nothing.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "world.h"
+
+#define X (&iv_w.word[0])
+#define Y (&iv_w.word[1])
+
+static uint64_t get(const uint64_t *at)
+{
+	return iv_load(at, 8, memory_order_acquire);
+}
+
+static void put(uint64_t *at, uint64_t value)
+{
+	iv_store(at, 8, value, memory_order_relaxed);
+}
+
+static void release(uint64_t *at, uint64_t value)
+{
+	iv_store(at, 8, value, memory_order_release);
+}
+
+/* ---- what the agents of the programs do; the result is one or two hexadecimal digits ---- */
+
+static uint64_t put_x_get_y(void)
+{
+	put(X, 1);
+	return get(Y);
+}
+
+static uint64_t put_y_get_x(void)
+{
+	put(Y, 1);
+	return get(X);
+}
+
+static uint64_t release_x_get_y(void)
+{
+	release(X, 1);
+	return get(Y);
+}
+
+static uint64_t release_y_get_x(void)
+{
+	release(Y, 1);
+	return get(X);
+}
+
+static uint64_t put_x_fence_get_y(void)
+{
+	put(X, 1);
+	iv_fence(memory_order_seq_cst);
+	return get(Y);
+}
+
+static uint64_t put_y_fence_get_x(void)
+{
+	put(Y, 1);
+	iv_fence(memory_order_seq_cst);
+	return get(X);
+}
+
+static uint64_t locked_put_x_get_y(void)
+{
+	iv_lock(&iv_w.word_lock);
+	put(X, 1);
+	iv_unlock(&iv_w.word_lock);
+	return get(Y);
+}
+
+static uint64_t put_x_put_y(void)
+{
+	put(X, 1);
+	put(Y, 1);
+	return 0;
+}
+
+static uint64_t put_x_release_y(void)
+{
+	put(X, 1);
+	release(Y, 1);
+	return 0;
+}
+
+static uint64_t put_x_barrier_put_y(void)
+{
+	put(X, 1);
+	iv_fence(memory_order_release);
+	put(Y, 1);
+	return 0;
+}
+
+static uint64_t cas_y(int order)
+{
+	uint64_t old = 0;
+
+	put(X, 1);
+	iv_cas(Y, 8, &old, 1, order);
+	return 0;
+}
+
+static uint64_t put_x_cas_y(void)
+{
+	return cas_y(memory_order_acq_rel);
+}
+
+static uint64_t put_x_weak_cas_y(void)
+{
+	return cas_y(memory_order_relaxed);
+}
+
+static uint64_t get_y_get_x(void)
+{
+	uint64_t y = get(Y);
+
+	return y << 4 | get(X);
+}
+
+static uint64_t put_x_twice(void)
+{
+	put(X, 1);
+	put(X, 2);
+	return 0;
+}
+
+static uint64_t get_x_get_x(void)
+{
+	uint64_t first = get(X);
+
+	return first << 4 | get(X);
+}
+
+static uint64_t get_x_put_y(void)
+{
+	uint64_t x = get(X);
+
+	put(Y, 1);
+	return x;
+}
+
+static uint64_t get_y_put_x(void)
+{
+	uint64_t y = get(Y);
+
+	put(X, 1);
+	return y;
+}
+
+static uint64_t put_x(void)
+{
+	put(X, 1);
+	return 0;
+}
+
+static uint64_t locked_put_both(void)
+{
+	iv_lock(&iv_w.word_lock);
+	put(X, 1);
+	put(Y, 1);
+	iv_unlock(&iv_w.word_lock);
+	return 0;
+}
+
+static uint64_t locked_get_both(void)
+{
+	uint64_t both;
+
+	iv_lock(&iv_w.word_lock);
+	both = get_y_get_x();
+	iv_unlock(&iv_w.word_lock);
+	return both;
+}
+
+static uint64_t put_and_get_x(void)
+{
+	put(X, 1);
+	return get(X);
+}
+
+static uint64_t add_x(void)
+{
+	return iv_rmw(X, 8, IV_ADD, 1, memory_order_relaxed);
+}
+
+struct litmus {
+	const char *name;
+	uint64_t (*agent[IV_FIBRES])(void);
+	uint64_t result; /* three bytes, agent 0 lowest */
+	bool possible;
+};
+
+#define R(a, b, c) ((a) | (b) << 8 | (c) << 16)
+
+static const struct litmus programs[] = {
+	{"a_store_passes_a_load", {put_x_get_y, put_y_get_x}, R(0, 0, 0), true},
+	{"a_release_store_passes_a_load", {release_x_get_y, release_y_get_x}, R(0, 0, 0), true},
+	{"no_store_passes_a_full_fence", {put_x_fence_get_y, put_y_fence_get_x}, R(0, 0, 0), false},
+	{"both_need_the_fence", {put_x_get_y, put_y_fence_get_x}, R(0, 0, 0), true},
+	{"an_unlock_is_no_full_fence", {locked_put_x_get_y, put_y_fence_get_x}, R(0, 0, 0), true},
+	{"a_store_passes_a_store", {put_x_put_y, get_y_get_x}, R(0, 0x10, 0), true},
+	{"no_store_is_passed_by_a_release", {put_x_release_y, get_y_get_x}, R(0, 0x10, 0), false},
+	{"no_store_passes_a_barrier", {put_x_barrier_put_y, get_y_get_x}, R(0, 0x10, 0), false},
+	{"no_store_is_passed_by_a_releasing_swap",
+	 {put_x_cas_y, get_y_get_x},
+	 R(0, 0x10, 0),
+	 false},
+	{"a_store_is_passed_by_a_relaxed_swap",
+	 {put_x_weak_cas_y, get_y_get_x},
+	 R(0, 0x10, 0),
+	 true},
+	{"stores_to_one_location_keep_their_order",
+	 {put_x_twice, get_x_get_x},
+	 R(0, 0x21, 0),
+	 false},
+	{"a_store_is_seen_between_two_loads", {put_x_twice, get_x_get_x}, R(0, 0x12, 0), true},
+	{"no_load_comes_before_a_store_it_follows", {get_x_put_y, get_y_put_x}, R(1, 1, 0), false},
+	{"what_one_agent_has_seen_all_have",
+	 {put_x, get_x_put_y, get_y_get_x},
+	 R(0, 1, 0x10),
+	 false},
+	{"what_is_under_a_lock_is_seen_as_a_whole",
+	 {locked_put_both, locked_get_both},
+	 R(0, 0x10, 0),
+	 false},
+	{"or_not_at_all", {locked_put_both, locked_get_both}, R(0, 0x11, 0), true},
+	{"an_agent_sees_its_own_store", {put_and_get_x, put_and_get_x}, R(0, 1, 0), false},
+	{"no_addition_is_lost", {add_x, add_x}, R(0, 0, 0), false},
+};
+#define PROGRAMS (sizeof(programs) / sizeof(programs[0]))
+
+/* ---- results seen ---- */
+
+static uint64_t results[4096];
+static unsigned result_count;
+
+static void add(uint64_t result)
+{
+	for (unsigned i = 0; i < result_count; i++)
+		if (results[i] == result)
+			return;
+	if (result_count == sizeof(results) / sizeof(results[0]))
+		abort();
+	results[result_count++] = result;
+}
+
+static bool has(uint64_t result)
+{
+	for (unsigned i = 0; i < result_count; i++)
+		if (results[i] == result)
+			return true;
+	return false;
+}
+
+static void observe_told(uint64_t exact)
+{
+	(void)exact;
+	add(iv_w.told[0][0] | iv_w.told[1][0] << 8 | iv_w.told[2][0] << 16);
+}
+
+static void litmus(void **state)
+{
+	const struct litmus *l = *state;
+	struct iv_limits limits = {.preemptions = 4, .delays = 3, .observe = observe_told};
+	struct iv_case c = {.name = l->name};
+	struct iv_result r;
+
+	for (unsigned f = 0; f < IV_FIBRES && l->agent[f]; f++)
+		c.script[f][0] = (struct iv_op){.kind = IV_OP_CALL, .call = l->agent[f]};
+	result_count = 0;
+	iv_explore(&c, &limits, &r);
+	assert_false(r.failed);
+	assert_true(r.completed > 1);
+	assert_int_equal(l->possible, has(l->result));
+}
+
+/* ---- what the search leaves out ---- */
+
+static void observe_exact(uint64_t exact)
+{
+	add(exact);
+}
+
+static const struct iv_case *case_of(const char *name)
+{
+	for (unsigned i = 0; i < iv_case_count; i++)
+		if (!strcmp(iv_cases[i].name, name))
+			return &iv_cases[i];
+	fail_msg("no case %s", name);
+	return NULL;
+}
+
+/* The ends of all runs are those that the search comes to, with every event as a switching point
+ * and without a comparison of states. */
+static void leaves_nothing_out(const char *name, unsigned preemptions, unsigned delays)
+{
+	struct iv_limits limits = {
+		.preemptions = preemptions, .delays = delays, .observe = observe_exact};
+	struct iv_result with, without;
+	unsigned searched;
+
+	result_count = 0;
+	iv_explore(case_of(name), &limits, &with);
+	assert_false(with.failed);
+	searched = result_count;
+	limits.naive = true;
+	iv_explore(case_of(name), &limits, &without);
+	assert_false(without.failed);
+	assert_int_equal(searched, result_count);
+	assert_true(searched > 1);
+	assert_true(without.schedules > with.schedules);
+	print_message("# %s: %u ends, by %llu schedules and by %llu\n", name, searched,
+		      (unsigned long long)with.schedules, (unsigned long long)without.schedules);
+}
+
+static void the_search_leaves_no_end_out(void **state)
+{
+	(void)state;
+	leaves_nothing_out("fault_and_fault", 2, 1);
+	leaves_nothing_out("page_unmap_and_page_map", 2, 1);
+	leaves_nothing_out("relax_and_protect", 2, 1);
+	leaves_nothing_out("fault_and_range_unmap", 2, 0);
+	leaves_nothing_out("store_and_harvest", 2, 0);
+}
+
+int main(void)
+{
+	struct CMUnitTest test[PROGRAMS + 1];
+
+	for (unsigned i = 0; i < PROGRAMS; i++)
+		test[i] = (struct CMUnitTest){.name = programs[i].name,
+					      .test_func = litmus,
+					      .initial_state = (void *)(uintptr_t)&programs[i]};
+	test[PROGRAMS] = (struct CMUnitTest)cmocka_unit_test(the_search_leaves_no_end_out);
+	return _cmocka_run_group_tests("model", test, PROGRAMS + 1, NULL, NULL);
+}
