@@ -185,6 +185,12 @@ static void foldable(void)
 	{                                                                                          \
 		.kind = IV_OP_ACCESS, .ipa = (at), .access = PT_ACCESS_WRITE                       \
 	}
+#define ANNOTATE(at)                                                                               \
+	{                                                                                          \
+		.kind = IV_OP_POINT, .item = PT_ITEM_ANNOTATE, .ipa = (at), .size = 0x1000,        \
+		.pa = ANNOTATION                                                                   \
+	}
+#define ANNOTATION (UINT64_C(2) << 60 | 0x1234 << 1)
 #define LOOK(at)                                                                                   \
 	{                                                                                          \
 		.kind = IV_OP_READ, .ipa = (at)                                                    \
@@ -227,6 +233,21 @@ const struct iv_case iv_cases[] = {
 	 TWO(PAGE_MAP(0x1000, 0x9000, PT_MAP_REPLACE), SLOT_DELETE), PAGES},
 	{.name = "exec_fault_and_slot_delete", .prepare = empty, TWO(EXEC(0), SLOT_DELETE)},
 	{.name = "get_leaf_and_table_unmap", .prepare = two_pages, TWO(LOOK(0), RANGE_UNMAP(0, PT_SZ_2M)), PAGES},
+	{.name = "page_unmap_and_fault_of_strangers", .prepare = two_pages, .strangers = true, TWO(PAGE_UNMAP(0), WRITE(0)), PAGES},
+	{.name = "fault_and_table_unmap_of_strangers", .prepare = two_pages, .strangers = true,
+	 TWO(WRITE(0x2000), RANGE_UNMAP(0, PT_SZ_2M)), .tracked = {0, 0x2000}},
+	{.name = "access_and_page_unmap_of_strangers", .prepare = two_pages, .strangers = true, TWO(TOUCH(0), PAGE_UNMAP(0))},
+	{.name = "fault_and_slot_delete_of_strangers", .prepare = two_pages, .strangers = true,
+	 TWO(WRITE(0x2000), SLOT_DELETE), .tracked = {0, 0x2000}},
+	{.name = "fault_and_fault_below_level_1", .prepare = empty, .start_level = 1, TWO(READ(0), WRITE(PT_SZ_2M)),
+	 .tracked = {0, PT_SZ_2M}},
+	{.name = "fault_and_table_unmap_below_level_1", .prepare = two_pages, .start_level = 1,
+	 TWO(WRITE(PT_SZ_2M), RANGE_UNMAP(0, PT_SZ_1G)), .tracked = {0, PT_SZ_2M}},
+	{.name = "fault_and_sweep_below_level_1", .prepare = empty_table, .start_level = 1,
+	 TWO(WRITE(PT_SZ_2M), UPKEEP(SWEEP, 0, PT_SZ_1G)), .tracked = {0, PT_SZ_2M}},
+	{.name = "fault_and_annotate", .prepare = two_pages, TWO(WRITE(0), ANNOTATE(0)), PAGES},
+	{.name = "page_unmap_and_annotate", .prepare = two_pages, TWO(PAGE_UNMAP(0), ANNOTATE(0)), PAGES},
+	{.name = "flush_and_page_unmap", .prepare = two_pages, TWO(POINT(FLUSH, 0, 0), PAGE_UNMAP(0)), PAGES},
 	/* rights and age */
 	{.name = "relax_and_write_protect", .prepare = two_pages_read_only, TWO(WRITE(0), POINT(WRITE_PROTECT, 0, 0))},
 	{.name = "make_young_and_page_unmap", .prepare = two_pages, TWO(POINT(MAKE_YOUNG, 0, 0), PAGE_UNMAP(0))},

@@ -327,6 +327,7 @@ static enum pt_outcome do_access(unsigned id, const struct iv_op *op)
 
 	for (;;) {
 		pt_section_begin(self);
+		pt_machine_use(&iv_w.machine, self);
 		leaf = walk(id, op);
 		done = permits(&leaf, op->access);
 		if (done)

@@ -101,10 +101,9 @@ static bool leaf_entry(uint64_t page, struct entry *t)
 	return leaf.level && leaf.attrs & PT_PTE_AF;
 }
 
-static bool table_entry(uint64_t page, struct entry *t)
+static bool table_entry(uint64_t page, int level, struct entry *t)
 {
-	uint64_t pa = iv_world_table(page);
-	int level = iv_w.ctx.geo.start_level;
+	uint64_t pa = iv_world_table(page, level);
 
 	*t = (struct entry){page & ~(span(level) - 1), pa, 0, (int8_t)level, true, 0};
 	return pa;
@@ -115,7 +114,7 @@ static bool allowed(const struct entry *e)
 	struct iv_leaf now;
 
 	if (e->table) {
-		return iv_world_table(e->base) == e->pa;
+		return iv_world_table(e->base, e->level) == e->pa;
 	}
 	now = iv_world_leaf(e->base);
 	return harmless(e, &now);
@@ -129,8 +128,9 @@ static void note(unsigned agent)
 	for (unsigned i = 0; i < IV_TRACKED && (!i || page[i]); i++) {
 		struct entry t;
 
-		if (table_entry(page[i], &t))
-			keep(&t);
+		for (int level = iv_w.ctx.geo.start_level; level < PT_LEVEL_LAST; level++)
+			if (table_entry(page[i], level, &t))
+				keep(&t);
 		if (leaf_entry(page[i], &t))
 			keep(&t);
 	}

@@ -85,7 +85,7 @@ void iv_world_build(const struct iv_case *c)
 	/* All agents have used the machine, but for the test's own. */
 	for (unsigned i = 0; i < IV_FIBRES; i++)
 		pt_machine_use(&iv_w.machine, &iv_w.agent[i]);
-	iv_w.machine.agents &= (UINT64_C(1) << IV_FIBRES) - 1;
+	iv_w.machine.agents &= c->strangers ? 0 : (UINT64_C(1) << IV_FIBRES) - 1;
 	memcpy(&saved_world, &iv_w, sizeof(iv_w));
 	memcpy(saved_tables, iv_tables, sizeof(iv_tables));
 	memset(touched, 0, sizeof(touched));
@@ -129,12 +129,14 @@ struct iv_leaf iv_world_leaf(uint64_t ipa)
 				*slot & ~UINT64_C(0x0000fffffffff003), level, slot};
 }
 
-uint64_t iv_world_table(uint64_t ipa)
+uint64_t iv_world_table(uint64_t ipa, int at)
 {
 	int level = iv_w.ctx.geo.start_level;
 	uint64_t e = table_at(iv_w.ctx.root.v)[ipa >> shift_of(level)];
 
-	return is_table(e, level) ? output(e) : 0;
+	for (; level < at && is_table(e, level); level++)
+		e = table_at(output(e))[(ipa >> shift_of(level + 1)) & 511];
+	return level == at && is_table(e, level) ? output(e) : 0;
 }
 
 /* ---- what a run came to ---- */

@@ -55,6 +55,7 @@ struct iv_case {
 	uint8_t attrs, vtcr_flags;
 	bool blocks_differ; /* faults beside claims may choose smaller leaves: compare translations
 			       only */
+	bool strangers;	    /* no agent has used the machine before */
 	unsigned fewer;	    /* preemptions than the limit says */
 };
 
@@ -126,8 +127,8 @@ struct iv_leaf {
 	uint64_t *slot; /* where it stands */
 };
 struct iv_leaf iv_world_leaf(uint64_t ipa);
-/* PA of the table that the start level links for an address; 0: none. */
-uint64_t iv_world_table(uint64_t ipa);
+/* PA of the table that an entry of this level links for an address; 0: none. */
+uint64_t iv_world_table(uint64_t ipa, int at);
 
 /* ops.c */
 enum pt_outcome iv_do_dirty(unsigned id, const struct iv_op *op, uint64_t *told);
