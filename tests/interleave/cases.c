@@ -191,6 +191,10 @@ static void foldable(void)
 		.pa = ANNOTATION                                                                   \
 	}
 #define ANNOTATION (UINT64_C(2) << 60 | 0x1234 << 1)
+#define DESTROY                                                                                    \
+	{                                                                                          \
+		.kind = IV_OP_DESTROY                                                              \
+	}
 #define LOOK(at)                                                                                   \
 	{                                                                                          \
 		.kind = IV_OP_READ, .ipa = (at)                                                    \
@@ -244,10 +248,16 @@ const struct iv_case iv_cases[] = {
 	{.name = "fault_and_table_unmap_below_level_1", .prepare = two_pages, .start_level = 1,
 	 TWO(WRITE(PT_SZ_2M), RANGE_UNMAP(0, PT_SZ_1G)), .tracked = {0, PT_SZ_2M}},
 	{.name = "fault_and_sweep_below_level_1", .prepare = empty_table, .start_level = 1,
-	 TWO(WRITE(PT_SZ_2M), UPKEEP(SWEEP, 0, PT_SZ_1G)), .tracked = {0, PT_SZ_2M}},
+	 TWO(WRITE(PT_SZ_2M), UPKEEP(SWEEP, 0, PT_SZ_1G)), .tracked = {0, PT_SZ_2M}, .fewer = 1},
 	{.name = "fault_and_annotate", .prepare = two_pages, TWO(WRITE(0), ANNOTATE(0)), PAGES},
 	{.name = "page_unmap_and_annotate", .prepare = two_pages, TWO(PAGE_UNMAP(0), ANNOTATE(0)), PAGES},
 	{.name = "flush_and_page_unmap", .prepare = two_pages, TWO(POINT(FLUSH, 0, 0), PAGE_UNMAP(0)), PAGES},
+	/* the end of a context */
+	{.name = "fault_and_destroy", .prepare = two_pages, TWO(WRITE(0x2000), DESTROY), .tracked = {0, 0x2000}},
+	{.name = "page_unmap_and_destroy", .prepare = two_pages, TWO(PAGE_UNMAP(0), DESTROY), PAGES},
+	{.name = "range_unmap_and_destroy", .prepare = two_pages, TWO(RANGE_UNMAP(0, 0x1000), DESTROY), PAGES},
+	{.name = "access_and_destroy", .prepare = two_pages, TWO(TOUCH(0), DESTROY), PAGES},
+	{.name = "get_leaf_and_destroy", .prepare = two_pages, TWO(LOOK(0), DESTROY), PAGES},
 	/* rights and age */
 	{.name = "relax_and_write_protect", .prepare = two_pages_read_only, TWO(WRITE(0), POINT(WRITE_PROTECT, 0, 0))},
 	{.name = "make_young_and_page_unmap", .prepare = two_pages, TWO(POINT(MAKE_YOUNG, 0, 0), PAGE_UNMAP(0))},
@@ -260,7 +270,7 @@ const struct iv_case iv_cases[] = {
 	/* sizes */
 	{.name = "fault_and_sweep", .prepare = empty_table, TWO(WRITE(0), SWEEP), PAGES},
 	{.name = "page_map_and_sweep", .prepare = empty_table, TWO(PAGE_MAP(0x1000, 0x9000, 0), SWEEP), PAGES},
-	{.name = "sweep_and_sweep", .prepare = empty_table, TWO(SWEEP, SWEEP)},
+	{.name = "sweep_and_sweep", .prepare = empty_table, TWO(SWEEP, SWEEP), .fewer = 1},
 	{.name = "fault_and_split", .prepare = block, TWO(EXEC(0x1000), SPLIT), PAGES},
 	{.name = "fault_and_split_at_level_1", .prepare = block, .attrs = PT_ATTR_BBM(1), TWO(EXEC(0x1000), SPLIT), PAGES},
 	{.name = "fault_and_split_at_level_2", .prepare = block, .attrs = PT_ATTR_BBM(2), TWO(EXEC(0x1000), SPLIT), PAGES},

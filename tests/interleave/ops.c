@@ -15,6 +15,25 @@ static struct pt_agent *agent_of(unsigned id)
 	return &iv_w.agent[id];
 }
 
+static bool dies(void)
+{
+	for (unsigned f = 0; f < IV_FIBRES; f++)
+		for (unsigned i = 0; i < IV_OPS; i++)
+			if (iv_case_now->script[f][i].kind == IV_OP_DESTROY)
+				return true;
+	return false;
+}
+
+/* Begins a section and looks the context up. False: it is gone, and there is no section. */
+static bool enter(unsigned id)
+{
+	pt_section_begin(agent_of(id));
+	if (id == IV_NOBODY || !dies() || !iv_load(&iv_w.gone, 8, memory_order_acquire))
+		return true;
+	pt_section_end(agent_of(id));
+	return false;
+}
+
 static void wake_of(unsigned id)
 {
 	/* The daemon's message to another loop: complete before it is seen. */
@@ -83,7 +102,8 @@ static enum pt_outcome do_fault(unsigned id, const struct iv_op *op, enum pt_fau
 	for (;;) {
 		iv_attempt();
 
-		pt_section_begin(self);
+		if (!enter(id))
+			return PT_NOT_FOUND;
 		o = pt_fault_handle(self, &iv_w.ctx, &fault, &result);
 		parked = o == PT_PARKED && park(id, &waiter, op->ipa & ~UINT64_C(0xfff), 0x1000);
 		pt_section_end(self);
@@ -96,7 +116,7 @@ static enum pt_outcome do_fault(unsigned id, const struct iv_op *op, enum pt_fau
 	}
 }
 
-/* Steps a transaction to its end; free_slots: the table that it replaces is freed after it. */
+/* Steps a transaction to its end. */
 static enum pt_outcome run_txn(unsigned id, struct pt_txn *txn, uint32_t budget)
 {
 	struct pt_agent *self = agent_of(id);
@@ -105,7 +125,11 @@ static enum pt_outcome run_txn(unsigned id, struct pt_txn *txn, uint32_t budget)
 	for (;;) {
 		iv_attempt();
 
-		pt_section_begin(self);
+		/* Later it holds a claim, or is told. */
+		if (txn->phase != PT_TXN_CLAIM || txn->claim.ctx || txn->teardown)
+			pt_section_begin(self);
+		else if (!enter(id))
+			return PT_NOT_FOUND;
 		o = pt_txn_step(txn, self, budget ? budget : PLENTY);
 		pt_section_end(self);
 		if (o == PT_PARKED)
@@ -156,7 +180,8 @@ static enum pt_outcome do_point(unsigned id, const struct iv_op *op)
 	while (o == PT_OK || o == PT_PARKED || o == PT_RACED) {
 		iv_attempt();
 
-		pt_section_begin(self);
+		if (!enter(id))
+			return PT_NOT_FOUND;
 		o = pt_point(self, &item, &effects, &error);
 		parked = o == PT_PARKED && park(id, &waiter, op->ipa, op->size);
 		pt_section_end(self);
@@ -192,6 +217,18 @@ static enum pt_outcome do_slot_delete(unsigned id, const struct iv_op *op)
 	for (unsigned i = 0; i < IV_SLOTS_MAX; i++)
 		iv_w.slots[0].head.slot[i].pa = UINT64_C(0xdead0000000);
 	return (enum pt_outcome)item.outcome;
+}
+
+static enum pt_outcome do_destroy(unsigned id, const struct iv_op *op)
+{
+	struct pt_txn txn;
+	enum pt_outcome o;
+
+	iv_rmw(&iv_w.gone, 8, IV_SWAP, 1, memory_order_seq_cst);
+	pt_section_begin(agent_of(id));
+	o = pt_ctx_destroy_begin(&txn, &iv_w.ctx, wake[id]);
+	pt_section_end(agent_of(id));
+	return o == PT_OK ? run_txn(id, &txn, op->budget) : o;
 }
 
 /* Ages, splits, collapses or sweeps; the answer tells what stopped it, and pages found young. */
@@ -326,7 +363,8 @@ static enum pt_outcome do_access(unsigned id, const struct iv_op *op)
 	bool done;
 
 	for (;;) {
-		pt_section_begin(self);
+		if (!enter(id))
+			return PT_NOT_FOUND;
 		pt_machine_use(&iv_w.machine, self);
 		leaf = walk(id, op);
 		done = permits(&leaf, op->access);
@@ -349,7 +387,8 @@ static enum pt_outcome do_read(unsigned id, const struct iv_op *op)
 	pt_pte entry;
 	int level;
 
-	pt_section_begin(self);
+	if (!enter(id))
+		return PT_NOT_FOUND;
 	pt_machine_use(&iv_w.machine, self);
 	o = pt_get_leaf(&iv_w.ctx, pt_ipa(op->ipa), &entry, &level);
 	pt_section_end(self);
@@ -367,6 +406,7 @@ static enum pt_outcome do_op(unsigned id, const struct iv_op *op, uint64_t *told
 	case IV_OP_READ: return do_read(id, op);
 	case IV_OP_UPKEEP: return do_upkeep(id, op, told);
 	case IV_OP_DIRTY: return iv_do_dirty(id, op, told);
+	case IV_OP_DESTROY: return do_destroy(id, op);
 	case IV_OP_CALL: *told = op->call(); return PT_OK;
 	case IV_OP_NONE: break;
 	}
@@ -381,6 +421,8 @@ void iv_run_script(unsigned id)
 		if (i)
 			iv_turn();
 		iv_w.outcome[id][i] = do_op(id, &op[i], &iv_w.told[id][i]);
+		if (iv_w.outcome[id][i] == PT_WRONG_STATE) /* met while it was going */
+			iv_w.outcome[id][i] = PT_NOT_FOUND;
 		iv_tlb_reply(id);
 		pt_reclaim(agent_of(id));
 	}
@@ -388,8 +430,8 @@ void iv_run_script(unsigned id)
 
 void iv_ops_name(const struct iv_op *op, char *text, size_t room)
 {
-	static const char *const kind[] = {"",	     "fault", "point",	"range", "delete",
-					   "access", "read",  "upkeep", "call",	 "dirty"};
+	static const char *const kind[] = {"",	   "fault",  "point",	"range", "delete", "access",
+					   "read", "upkeep", "destroy", "call",	 "dirty"};
 	static const char *const item[] = {"",	    "map",	"unmap", "protect", "wrprotect",
 					   "relax", "annotate", "young", "flush"};
 	static const char *const upkeep[] = {"", "age", "split", "collapse", "sweep"};

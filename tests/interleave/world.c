@@ -206,6 +206,22 @@ static void check_pages(struct survey *s)
 	}
 }
 
+/* The context is gone, and its start tables, too. */
+static void check_gone(void)
+{
+	const struct pt_ctx *before = &saved_world.ctx;
+	uint64_t roots = (before->geo.start_bytes + GRANULE - 1) & ~(GRANULE - 1);
+
+	check(!iv_w.ctx.table_pages && !iv_w.ctx.first, "the context that went leaves something");
+	/* A start table of level 1 is a part of a page. */
+	check(before->geo.start_bytes < GRANULE ||
+		      saved_world.world.pool.used_bytes - iv_w.world.pool.used_bytes ==
+			      roots + before->table_pages * GRANULE,
+	      "pages of the context that went are lost or given back twice");
+	for (unsigned i = 0; i <= IV_FIBRES; i++)
+		check(!(iv_w.agent[i].section & 1), "a section is left open");
+}
+
 static void check_rest(const struct survey *s)
 {
 	const struct pt_ctx *ctx = &iv_w.ctx;
@@ -239,6 +255,11 @@ struct iv_verdict iv_world_end(const struct iv_case *c)
 		s.equivalent = s.exact = iv_mix(s.exact, iv_w.log_memory[i]);
 	check(!iv_w.log.busy, "a dirty log is in use");
 	s.equivalent = s.exact = iv_mix(s.exact, iv_w.ctx.dirty != NULL);
+	if (iv_w.ctx.state == PT_CTX_DYING) {
+		check(iv_w.gone, "a context dies by itself");
+		check_gone();
+		return (struct iv_verdict){s.exact, s.equivalent};
+	}
 	survey_table(&s, iv_w.ctx.root.v, iv_w.ctx.geo.start_level, 0, iv_w.ctx.geo.start_entries);
 	check_pages(&s);
 	check_rest(&s);

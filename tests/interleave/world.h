@@ -30,6 +30,7 @@ enum iv_op_kind {
 	IV_OP_ACCESS,	   /* a vCPU: walk, hardware updates, use; or fault */
 	IV_OP_READ,	   /* get-leaf at ipa, which knows no claims */
 	IV_OP_UPKEEP,	   /* `upkeep` over the range; AGE clears */
+	IV_OP_DESTROY,	   /* tears the context down; who comes later does not find it */
 	IV_OP_CALL,	   /* a function of the test */
 	IV_OP_DIRTY,	   /* `dirty` over the range; GET clears */
 };
@@ -68,6 +69,7 @@ struct iv_world {
 	struct pt_ctx ctx;
 	struct pt_agent agent[IV_FIBRES + 1]; /* the last is the test's */
 	union iv_slots slots[2];	      /* at first, and after a deletion */
+	_Atomic uint64_t gone;		      /* the context is not found any more */
 	_Atomic uint64_t slots_gone;	      /* the first has been freed */
 	_Atomic uint32_t woken[IV_FIBRES];
 	uint32_t outcome[IV_FIBRES][IV_OPS];
