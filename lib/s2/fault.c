@@ -265,7 +265,7 @@ PT__INLINE enum pt_outcome relax(const struct fault *f, const struct pt__at *at,
 	if (outcome == PT_RACED || outcome == PT_OK)
 		return outcome;
 	/* D1; and a page is dirty only once its fault is resolved. */
-	if (new & ~at->entry & PT_PTE_S2AP_W &&PT__UNLIKELY(f->logs))
+	if (PT__UNLIKELY(f->logs) && new & ~at->entry & PT_PTE_S2AP_W)
 		pt__mark(ctx, lo, hi, NULL);
 	report(f, new, at, gs);
 	return outcome;

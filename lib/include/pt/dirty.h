@@ -22,6 +22,10 @@
  * Hardware ignores DBM where VTCR_EL2.HD is 0 (Arm ARM D8.5.4, FEAT_HAFDBS). pt_leaf_prot() gives W for
  * both; WRITE_PROTECT takes both away.
  *
+ * What an explicit MAP puts into a logged range, and what PROTECT or RELAX makes writable there, is
+ * dirty from then on. A page that is unmapped stays dirty until it is told. Where the hardware keeps
+ * dirty state, a block that was not split becomes dirty as a whole: ask for eager_split.
+ *
  * Logs of a context may overlap: a page that becomes dirty is set in each. A slot with
  * PT_SLOT_LOG_DIRTY makes faults behave as in a logged range, but has no bits of its own: who sets
  * the flag starts a log over the slot first, and stops it after the flag is gone.
