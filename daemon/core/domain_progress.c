@@ -22,7 +22,7 @@ static void pin(struct call *call, struct progress *p, struct context *c)
 	p->state = PROGRESS_RUNS;
 }
 
-static void unpin(struct progress *p)
+void progress_end(struct progress *p)
 {
 	if (p->pinned)
 		atomic_fetch_sub_explicit(&p->pinned->pins, 1, memory_order_release);
@@ -55,7 +55,6 @@ static enum call_result over(struct progress *p, enum pt_outcome outcome)
 {
 	p->outcome = outcome;
 	p->state = PROGRESS_OVER;
-	unpin(p);
 	return CALL_DONE;
 }
 
@@ -85,24 +84,29 @@ static enum call_result last_wake(struct progress *p)
 	if (p->state != PROGRESS_LAST_WAKE)
 		pt_grace_begin(&p->grace, &any, call_agent(p->call));
 	p->state = PROGRESS_LAST_WAKE;
-	if (!pt_grace_done(&p->grace, &any))
-		return CALL_MORE;
-	return over(p, PT_CANCELLED);
+	return pt_grace_done(&p->grace, &any) ? over(p, p->outcome) : CALL_MORE;
+}
+
+static bool give_up(struct progress *p)
+{
+	struct pt_agent *agent = call_agent(p->call);
+
+	return p->kind == PROGRESS_UPKEEP ? pt_upkeep_stop(&p->upkeep, agent)
+					  : pt_dirty_abort(&p->dirty, agent);
 }
 
 enum call_result progress_abandon(struct progress *p)
 {
-	bool parked = p->state == PROGRESS_PARKED;
-	bool given_up;
+	enum call_result result = CALL_DONE;
 
 	if (p->state == PROGRESS_OVER)
 		return CALL_DONE;
 	if (p->state == PROGRESS_LAST_WAKE)
 		return last_wake(p);
-	given_up = p->kind == PROGRESS_UPKEEP ? pt_upkeep_stop(&p->upkeep, call_agent(p->call))
-					      : pt_dirty_abort(&p->dirty, call_agent(p->call));
-	if (given_up)
-		return parked ? last_wake(p) : over(p, PT_CANCELLED);
-	/* What cannot be given up runs to its end; a wake that it waits for is still to come. */
-	return parked ? CALL_PARKED : progress_step(p);
+	p->late_wake |= p->state == PROGRESS_PARKED;
+	if (give_up(p))
+		over(p, PT_CANCELLED);
+	else /* it stands in no queue any more, but accesses in flight have to end */
+		result = progress_step(p);
+	return result == CALL_DONE && p->late_wake ? last_wake(p) : result;
 }

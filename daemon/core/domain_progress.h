@@ -22,6 +22,7 @@ struct progress {
 	enum progress_state state;
 	enum progress_kind kind;
 	enum pt_outcome outcome; /* how the operation ended */
+	bool late_wake;		 /* it was given up while it was parked */
 	struct pt_grace grace;
 	union {
 		struct pt_upkeep upkeep;
@@ -35,13 +36,19 @@ enum pt_outcome progress_upkeep(struct call *call, struct progress *progress,
 enum pt_outcome progress_dirty(struct call *call, struct progress *progress,
 			       struct context *context, const struct pt_dirty_args *args);
 
-/* One step. CALL_DONE: it is over, progress->outcome says how. */
+/* One step. CALL_DONE: it is over, progress->outcome says how. The pin is held until
+ * progress_end(): what the operation leaves to its caller is dealt with before the context may go.
+ */
 enum call_result progress_step(struct progress *progress);
 
 /*
- * The call was abandoned: gives the operation up where it stands. CALL_DONE: it is over;
+ * The call was abandoned: gives the operation up where it stands (one that can be: not the end of a
+ * dirty log). CALL_DONE: it is over;
  * progress->outcome is PT_CANCELLED if it was given up. CALL_MORE, CALL_PARKED: call again.
  */
 enum call_result progress_abandon(struct progress *progress);
+
+/* After the last CALL_DONE. */
+void progress_end(struct progress *progress);
 
 #endif

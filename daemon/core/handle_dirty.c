@@ -91,14 +91,18 @@ static enum call_result refuse(struct call *call, struct dirty *s)
 /* It is over. */
 static enum call_result finish(struct call *call, struct dirty *s)
 {
-	if (s->progress.outcome != PT_OK)
-		return refuse(call, s);
+	if (s->progress.outcome != PT_OK) {
+		refuse(call, s);
+		progress_end(&s->progress);
+		return CALL_DONE;
+	}
 	switch (s->progress.dirty.args.kind) {
 	case PT_DIRTY_START: answer_start(call, s); break;
 	case PT_DIRTY_GET: answer_get(call, s); break;
 	default: answer_stop(call, s); break;
 	}
 	call->response = &s->base;
+	progress_end(&s->progress);
 	return CALL_DONE;
 }
 
@@ -149,6 +153,10 @@ static enum call_result start(struct call *call)
 		return CALL_DONE;
 	if (!s)
 		return fail_arena(call);
+	/* Teardown waits for a section that has not seen it, and then for the pin; one that has
+	 * must not give the context another log. */
+	if (atomic_load(&c->pt.state) == PT_CTX_DYING)
+		return call_fail(call, PT_WRONG_STATE, "context: it is being deleted");
 	o = dirty_log_create(call, c, pt_dirty_bytes(c->pt.geo.granule_shift, q->size), &s->log,
 			     &limit);
 	if (o == PT_TOO_LARGE)
@@ -266,6 +274,7 @@ enum call_result mapping_dirty_abandon(struct call *call)
 		return finish(call, s);
 	if (s->progress.dirty.args.kind == PT_DIRTY_START)
 		dirty_log_retire(call->domain, s->log);
+	progress_end(&s->progress);
 	return CALL_DONE;
 }
 

@@ -60,6 +60,7 @@ static void answer_collapse(Ptd__V1__CollapseResponse *r, const struct pt_upkeep
 	r->effects = effects;
 }
 
+/* What was done, also when it was given up. */
 static enum call_result answer(struct call *call, struct upkeep *s)
 {
 	struct pt_upkeep *u = &s->progress.upkeep;
@@ -75,6 +76,7 @@ static enum call_result answer(struct call *call, struct upkeep *s)
 	default: answer_collapse(&s->collapse, u, &s->effects); break;
 	}
 	call->response = &s->base;
+	progress_end(&s->progress);
 	return CALL_DONE;
 }
 
@@ -89,6 +91,7 @@ static enum call_result go_on(struct call *call, struct upkeep *s)
 	call_fail(call, s->progress.outcome,
 		  s->progress.outcome == PT_WRONG_STATE ? "context: it is being deleted" : NULL);
 	call->status.ipa = s->progress.upkeep.next;
+	progress_end(&s->progress);
 	return CALL_DONE;
 }
 
@@ -200,9 +203,12 @@ enum call_result mapping_upkeep_abandon(struct call *call)
 	if (!s)
 		return CALL_DONE;
 	result = progress_abandon(&s->progress);
-	if (result != CALL_DONE || s->progress.upkeep.next == s->progress.upkeep.args.ipa.v)
+	if (result != CALL_DONE)
 		return result;
-	return answer(call, s);
+	if (s->progress.upkeep.next != s->progress.upkeep.args.ipa.v)
+		return answer(call, s);
+	progress_end(&s->progress);
+	return CALL_DONE;
 }
 
 enum call_result mapping_age_abandon(struct call *call)

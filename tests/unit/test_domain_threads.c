@@ -18,10 +18,12 @@ struct worker {
 	pthread_t thread;
 	uint64_t random;
 	_Atomic uint64_t *shared; /* handles of contexts that anybody may use or delete */
+	_Atomic uint64_t *logs;	  /* and of dirty logs */
 	unsigned index, oks, refused;
 };
 
 #define SHARED 6
+#define LOGS   4
 
 static uint64_t draw(struct worker *w, uint64_t below)
 {
@@ -31,8 +33,17 @@ static uint64_t draw(struct worker *w, uint64_t below)
 	return w->random % below;
 }
 
-/* As the wire does: steps until the end, parked until woken, and sometimes abandoned. */
-static void run_call(struct worker *w, const char *rpc, const void *request)
+/* As a shard does in each step. */
+static void other_work(struct worker *w, bool idle)
+{
+	domain_section_begin(w->fx.loop[0]);
+	domain_idle_work(w->fx.loop[0], idle);
+	domain_section_end(w->fx.loop[0]);
+}
+
+/* As the wire does: steps until the end, parked until woken, and sometimes abandoned. Returns the
+ * call, to be ended. */
+static struct fake *finished_call(struct worker *w, const char *rpc, const void *request)
 {
 	struct fake *f = fake_call(&w->fx, 0, rpc, request);
 	bool drop = draw(w, 16) == 0;
@@ -52,19 +63,26 @@ static void run_call(struct worker *w, const char *rpc, const void *request)
 			break;
 		if (result == CALL_PARKED && !drop)
 			while (!__atomic_load_n(&f->wakes, __ATOMIC_ACQUIRE)) {
+				other_work(w, false);
 				domain_loop_idle(w->fx.loop[0]);
 				sched_yield();
 				domain_loop_busy(w->fx.loop[0]);
 			}
 		if (result == CALL_PARKED && !drop)
 			__atomic_store_n(&f->wakes, 0, __ATOMIC_RELAXED);
+		other_work(w, false);
 		sched_yield();
 	}
 	if (f->call.status.code == PT_OK)
 		w->oks++;
 	else
 		w->refused++;
-	fake_end(f);
+	return f;
+}
+
+static void run_call(struct worker *w, const char *rpc, const void *request)
+{
+	fake_end(finished_call(w, rpc, request));
 }
 
 static void map_or_unmap(struct worker *w, uint64_t context)
@@ -124,6 +142,54 @@ static void read_stable(struct worker *w, uint64_t context)
 	run_call(w, "GetContext", &g);
 }
 
+static void keep_in_shape(struct worker *w, uint64_t context)
+{
+	Ptd__V1__AgeRequest age = PTD__V1__AGE_REQUEST__INIT;
+	Ptd__V1__SplitRequest split = PTD__V1__SPLIT_REQUEST__INIT;
+	Ptd__V1__CollapseRequest collapse = PTD__V1__COLLAPSE_REQUEST__INIT;
+	Ptd__V1__WriteProtectRequest protect = PTD__V1__WRITE_PROTECT_REQUEST__INIT;
+
+	age.context = split.context = collapse.context = protect.context = context;
+	age.size = split.size = collapse.size = protect.size = 4 * MIB;
+	age.clear = draw(w, 2);
+	age.want_bitmap = draw(w, 2);
+	switch (draw(w, 4)) {
+	case 0: run_call(w, "Age", &age); break;
+	case 1: run_call(w, "Split", &split); break;
+	case 2: run_call(w, "Collapse", &collapse); break;
+	default: run_call(w, "WriteProtect", &protect); break;
+	}
+}
+
+static void start_log(struct worker *w, uint64_t context)
+{
+	Ptd__V1__StartDirtyLogRequest q = PTD__V1__START_DIRTY_LOG_REQUEST__INIT;
+	Ptd__V1__StartDirtyLogResponse *r;
+	struct fake *f;
+
+	q.context = context;
+	q.size = (1 + draw(w, 1024)) * PAGE;
+	q.eager_split = draw(w, 2);
+	f = finished_call(w, "StartDirtyLog", &q);
+	r = (void *)f->call.response;
+	if (r)
+		atomic_store(&w->logs[draw(w, LOGS)], r->log);
+	fake_end(f);
+}
+
+static void use_log(struct worker *w)
+{
+	Ptd__V1__GetDirtyLogRequest g = PTD__V1__GET_DIRTY_LOG_REQUEST__INIT;
+	Ptd__V1__StopDirtyLogRequest s = PTD__V1__STOP_DIRTY_LOG_REQUEST__INIT;
+
+	g.log = s.log = atomic_load(&w->logs[draw(w, LOGS)]);
+	g.clear = draw(w, 2);
+	if (draw(w, 3))
+		run_call(w, "GetDirtyLog", &g);
+	else
+		run_call(w, "StopDirtyLog", &s);
+}
+
 static void replace_context(struct worker *w, unsigned slot)
 {
 	Ptd__V1__DeleteContextRequest d = PTD__V1__DELETE_CONTEXT_REQUEST__INIT;
@@ -156,7 +222,13 @@ static void *work(void *arg)
 		unsigned slot = (unsigned)draw(w, SHARED);
 		uint64_t context = atomic_load(&w->shared[slot]);
 
-		switch (draw(w, 24)) {
+		switch (draw(w, 32)) {
+		case 24:
+		case 25: keep_in_shape(w, context); break;
+		case 26: start_log(w, context); break;
+		case 27:
+		case 28: use_log(w); break;
+		case 29: other_work(w, true); break;
 		case 0: replace_context(w, slot); break;
 		case 1:
 		case 2: change_slot(w, context); break;
@@ -182,7 +254,7 @@ static void loops_on_threads_agree(void **state)
 	Ptd__V1__GetStatsRequest q = PTD__V1__GET_STATS_REQUEST__INIT;
 	Ptd__V1__GetStatsResponse *stats;
 	static struct worker worker[THREADS];
-	static _Atomic uint64_t shared[SHARED];
+	static _Atomic uint64_t shared[SHARED], logs[LOGS];
 	char name[16];
 
 	print_message("PTD_SEED=%llu\n", (unsigned long long)random);
@@ -193,8 +265,10 @@ static void loops_on_threads_agree(void **state)
 	for (unsigned i = 0; i < 2; i++)
 		domain_loop_idle(fx->loop[i]);
 	for (unsigned i = 0; i < THREADS; i++) {
-		worker[i] = (struct worker){
-			.random = random * (2 * i + 1) | 1, .shared = shared, .index = i};
+		worker[i] = (struct worker){.random = random * (2 * i + 1) | 1,
+					    .shared = shared,
+					    .logs = logs,
+					    .index = i};
 		worker[i].fx.domain = fx->domain;
 		worker[i].fx.machine = fx->machine;
 		worker[i].fx.principal = fx->principal;
@@ -209,6 +283,13 @@ static void loops_on_threads_agree(void **state)
 	d.force = true;
 	OK(fx, "DeleteMachine", &d);
 	stats = OK(fx, "GetStats", &q);
+	for (unsigned i = 0; i < LOGS; i++) {
+		Ptd__V1__StopDirtyLogRequest s = PTD__V1__STOP_DIRTY_LOG_REQUEST__INIT;
+
+		s.log = atomic_load(&logs[i]);
+		assert_true(s.log);
+		REFUSED(fx, "StopDirtyLog", &s, PT_NOT_FOUND, "log:");
+	}
 	assert_int_equal(stats->contexts, 0);
 	assert_int_equal(stats->machines, 0);
 }
