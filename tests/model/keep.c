@@ -113,10 +113,10 @@ static void collapse_passed(struct play *p, struct session *s, uint64_t lo, uint
 		struct cell c = space_get(space, at, &last);
 
 		last = last < hi ? last : hi;
-		if (c.what != LEAF || (c.young && (c.dirty || !c.dbm)))
+		if (c.what != LEAF || (c.young && !c.dbm && !p->ctx[s->ctx].model.hd))
 			continue;
 		c.any_young = !c.young;
-		c.any_dirty = c.dbm && !c.dirty;
+		c.any_dirty = c.rights & PT_PROT_W;
 		space_put(space, at, last, c);
 	}
 }

@@ -211,10 +211,9 @@ static void apply_map(struct model *m, const struct pt_item *item)
 		/* In place, or as a part of a new block, which is young. */
 		if (same_place(&p.cell, &want)) {
 			want.any_young = !p.cell.young;
-			if (want.rights & PT_PROT_W && p.cell.dbm) {
-				want.dbm = true;
-				want.dirty = p.cell.dirty;
-			}
+			want.dbm = p.cell.dbm && want.rights & PT_PROT_W;
+			want.dirty = p.cell.dirty && want.dbm;
+			want.any_dirty = want.dbm;
 		}
 		space_put(&m->space, p.lo, p.hi, want);
 	}
@@ -238,6 +237,7 @@ void model_age_unsure(struct model *m, uint64_t lo, uint64_t hi)
 	FOR_PARTS(m, &range, p)
 	{
 		p.cell.any_young = true;
+		p.cell.any_dirty = m->hd && p.cell.rights & PT_PROT_W;
 		if (p.cell.what == LEAF)
 			space_put(&m->space, p.lo, p.hi, p.cell);
 	}

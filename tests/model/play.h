@@ -144,6 +144,7 @@ struct session {
 	uint32_t count, flags;
 	struct pt_txn txn;
 	bool begun, committed, changes_slot;
+	bool touched;	     /* by hardware, since its commit point */
 	uint64_t passed;     /* everything below was compared after the commit point */
 	struct reach reach;  /* the claim at the commit point */
 	struct space before; /* the same range before it */

@@ -30,6 +30,7 @@ bool reader_open(struct reader *r, uint64_t vtcr, uint64_t vttbr)
 	r->pa_bits = sizes[bits(vtcr, 18, 16)];
 	r->ipa_bits = 64 - (unsigned)bits(vtcr, 5, 0);
 	r->ds = bits(vtcr, 32, 32);
+	r->ha = bits(vtcr, 21, 21);
 	r->hd = bits(vtcr, 22, 22);
 	r->lpa = r->granule == 16 && r->pa_bits == 52;
 	r->root = vttbr & 0x0000ffffffffffc0;

@@ -14,7 +14,7 @@ struct reader {
 	uint64_t root;
 	unsigned granule, ipa_bits, pa_bits; /* granule: log2 */
 	int start, top; /* the start level; the smallest level that may hold a block */
-	bool ds, lpa, fwb, xnx, hd;
+	bool ds, lpa, fwb, xnx, ha, hd;
 	uint64_t attrs; /* the last decoded, without output address: leaves come in runs */
 	struct cell decoded;
 	const char *wrong;

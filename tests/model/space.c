@@ -131,8 +131,8 @@ bool cell_equal(const struct cell *a, const struct cell *b)
 	if (a->what != LEAF)
 		return true;
 	return a->rights == b->rights && a->memtype == b->memtype && a->sw == b->sw &&
-	       a->dbm == b->dbm && (a->young == b->young || a->any_young || b->any_young) &&
-	       (a->dirty == b->dirty || a->any_dirty || b->any_dirty);
+	       (a->young == b->young || a->any_young || b->any_young) &&
+	       ((a->dbm == b->dbm && a->dirty == b->dirty) || a->any_dirty || b->any_dirty);
 }
 
 void cell_print(char *to, size_t room, const struct cell *c)

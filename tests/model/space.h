@@ -18,7 +18,7 @@ struct cell {
 	bool young;	 /* access flag */
 	bool any_young;	 /* only in an expectation: either access flag is right */
 	bool dbm, dirty; /* hardware dirty state; dirty without dbm is false */
-	bool any_dirty;	 /* as any_young */
+	bool any_dirty;	 /* as any_young, for dbm and dirty */
 	uint64_t at;	 /* LEAF: output address of the first byte; NOTE: the descriptor */
 };
 

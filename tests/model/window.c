@@ -69,7 +69,9 @@ static void open_model(struct play *p, struct context *c, const struct pt_geomet
 			    .top = r->top,
 			    .fwb = r->fwb,
 			    .xnx = r->xnx,
+			    .ha = r->ha,
 			    .hd = r->hd,
+			    .bbm = PT_ATTR_BBM_OF(attrs),
 			    .generation = 1,
 			    .quota = UINT64_MAX};
 }
@@ -110,7 +112,8 @@ void context_open(struct play *p, unsigned index, unsigned shape)
 	struct session *s = &p->session[0];
 	struct pt_geometry_args a = shapes[shape % shape_count].args;
 	struct pt_geometry geo;
-	unsigned attrs = (unsigned)below(p, 4);
+	static const unsigned updates[] = {0, 0, PT_VTCR_HA, PT_VTCR_HA | PT_VTCR_HD};
+	unsigned attrs = (unsigned)below(p, 4) | PT_ATTR_BBM(below(p, 3));
 
 	if (index == 0) {
 		p->port = p->tables.port;
@@ -124,7 +127,8 @@ void context_open(struct play *p, unsigned index, unsigned shape)
 	if (pt_geometry_init(&geo, &a) != PT_OK)
 		fail(p, "set-up: a shape is refused");
 	session_begin(s);
-	if (pt_ctx_init(&c->pt, &s->agent, &p->machine, &geo, attrs, 0, UINT64_MAX) != PT_OK)
+	if (pt_ctx_init(&c->pt, &s->agent, &p->machine, &geo, attrs, updates[below(p, 4)],
+			UINT64_MAX) != PT_OK)
 		fail(p, "set-up: no context");
 	session_end(s);
 	open_model(p, c, &a, attrs);
