@@ -113,6 +113,13 @@ static void draw_map(struct play *p, const struct context *c, struct step_item *
 		i->prot |= (uint32_t)(below(p, 16) & c->model.sw) << PT_PROT_SW_SHIFT;
 	i->pa = home(c, i->ipa) + bias[below(p, c->model.identity && below(p, 12) ? 4 : 8)];
 	i->flags = (below(p, 3) ? 0 : PT_MAP_REPLACE) | (below(p, 5) ? 0 : PT_MAP_FORCE_PAGES);
+	if (below(p, 10) == 0) { /* what may become a block later */
+		i->ipa &= ~(block(c) - 1);
+		i->size = block(c);
+		i->pa = home(c, i->ipa);
+		i->flags |= PT_MAP_REPLACE | PT_MAP_FORCE_PAGES;
+		i->prot = PT_PROT_RW | (i->prot & PT_PROT_SW);
+	}
 	if (i->size > 4 * block(c)) { /* not page by page */
 		i->pa = home(c, i->ipa) + (below(p, 2) || c->model.identity ? 0 : block(c));
 		i->flags &= ~PT_MAP_FORCE_PAGES;
@@ -160,19 +167,24 @@ static void spoil(struct play *p, const struct context *c, struct step_item *i)
 static void draw_item(struct play *p, const struct context *c, struct step_item *i)
 {
 	static const uint8_t kinds[] = {
-		PT_ITEM_MAP,   PT_ITEM_MAP,	   PT_ITEM_MAP,	    PT_ITEM_MAP,
-		PT_ITEM_MAP,   PT_ITEM_MAP,	   PT_ITEM_UNMAP,   PT_ITEM_UNMAP,
-		PT_ITEM_UNMAP, PT_ITEM_PROTECT,	   PT_ITEM_PROTECT, PT_ITEM_WRITE_PROTECT,
-		PT_ITEM_RELAX, PT_ITEM_MAKE_YOUNG,
+		PT_ITEM_MAP,   PT_ITEM_MAP,	   PT_ITEM_MAP,	     PT_ITEM_MAP,
+		PT_ITEM_MAP,   PT_ITEM_MAP,	   PT_ITEM_UNMAP,    PT_ITEM_UNMAP,
+		PT_ITEM_UNMAP, PT_ITEM_PROTECT,	   PT_ITEM_PROTECT,  PT_ITEM_WRITE_PROTECT,
+		PT_ITEM_RELAX, PT_ITEM_MAKE_YOUNG, PT_ITEM_ANNOTATE, PT_ITEM_FLUSH,
 	};
 
 	*i = (struct step_item){.kind = kinds[below(p, sizeof(kinds))]};
 	i->ipa = draw_ipa(p, c);
 	i->size = draw_size(p, c, i->ipa);
-	if (i->kind == PT_ITEM_ANNOTATE)
+	if (i->kind == PT_ITEM_ANNOTATE) {
 		i->pa = (2 + below(p, 14)) << 60 | below(p, 3) << 1;
-	else if (below(p, 60) == 0)
+		if (below(p, 2)) {
+			i->ipa &= ~(block(c) - 1);
+			i->size = block(c);
+		}
+	} else if (below(p, 60) == 0) {
 		draw_large(p, c, i);
+	}
 	if (i->kind == PT_ITEM_MAP)
 		draw_map(p, c, i);
 	else if (i->kind == PT_ITEM_PROTECT || i->kind == PT_ITEM_RELAX)
@@ -223,9 +235,16 @@ static void draw_upkeep(struct play *p, const struct context *c, struct step *st
 	i->kind = 1 + (uint32_t)below(p, 4);
 	i->ipa = draw_ipa(p, c);
 	i->size = draw_size(p, c, i->ipa);
-	if (below(p, 4) == 0) {
+	switch (below(p, 3)) {
+	case 0:
 		i->ipa = c->low.ipa;
 		i->size = c->low.bytes;
+		break;
+	case 1: /* one block, where something is */
+		i->ipa = (below(p, 2) ? c->hot[below(p, HOT)] : near_edge(p, c)) & ~(block(c) - 1);
+		i->size = block(c);
+		break;
+	default: break;
 	}
 	i->pa = draw_budget(p);
 	i->flags = (uint32_t)below(p, 2);
@@ -276,7 +295,7 @@ static void draw_touch(struct play *p, struct context *c, struct step *step)
 	step->verb = below(p, 6) ? V_access : V_fault;
 	step->vcpu = (uint32_t)below(p, VCPUS);
 	step->arg = draw(p);
-	i->ipa = (below(p, 2) ? c->hot[below(p, HOT)] : draw_ipa(p, c)) + 8 * below(p, 4);
+	i->ipa = (below(p, 4) ? c->hot[below(p, HOT)] : draw_ipa(p, c)) + 8 * below(p, 4);
 	i->kind = 1 + (uint32_t)below(p, step->verb == V_access ? 4 : 3);
 	if (below(p, 4) == 0)
 		step->flags |= STEP_EL0;
@@ -340,11 +359,11 @@ void draw_step(struct play *p, struct step *step)
 	} else if (p->session[step->who].doing != IDLE) {
 		step->verb = V_step;
 		step->arg = draw_budget(p);
-	} else if (what < 15) {
+	} else if (what < 17) {
 		draw_upkeep(p, c, step);
-	} else if (what < 45) {
+	} else if (what < 55) {
 		draw_touch(p, c, step);
 	} else {
-		draw_request(p, c, step, what < 80);
+		draw_request(p, c, step, what < 85);
 	}
 }

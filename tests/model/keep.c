@@ -195,7 +195,11 @@ static void upkeep_done(struct play *p, struct session *s, enum pt_outcome got)
 		fail(p, "upkeep: %s after something was done", outcome_name(got));
 	if (u->args.kind == PT_UPKEEP_AGE)
 		check_age(p, s);
-	count(p, row_of(s), pt_is_error(got) ? got : u->stopped);
+	count(p, row_of(s),
+	      pt_is_error(got)							? got
+	      : u->stopped != PT_OK						? u->stopped
+	      : u->effects.leaves_written + u->young || u->effects.tables_freed ? PT_OK
+										: PT_HOLE);
 	free(s->bitmap);
 	session_idle(p, s);
 }
@@ -212,6 +216,10 @@ void step_upkeep(struct play *p, struct session *s, uint32_t budget)
 	leaf_at(p, s->ctx, u->last, &edge[1], &level);
 	if (u->claim.ctx && u->claim.slot >= 0 && u->claim.lo < lo)
 		keeps = u->claim.lo;
+	if (!s->begun) {
+		s->begun = true;
+		s->begun_in = p->turn;
+	}
 	got = pt_upkeep_step(&s->upkeep, &s->agent, budget);
 	passed(p, s, keeps, lo, edge);
 	if (got == PT_PARKED) {

@@ -250,6 +250,10 @@ void model_apply(struct model *m, const struct pt_item *item)
 	case PT_ITEM_UNMAP:
 		space_put(&m->space, item->ipa.v, item->ipa.v + (item->size - 1), (struct cell){0});
 		break;
+	case PT_ITEM_ANNOTATE:
+		space_put(&m->space, item->ipa.v, item->ipa.v + (item->size - 1),
+			  (struct cell){.what = NOTE, .at = item->pa.v});
+		break;
 	default: apply_rewrite(m, item); break;
 	}
 }
