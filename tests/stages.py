@@ -97,7 +97,7 @@ FREE_SIMULATION = Stage("simulation", 600, [
 MODEL_ENV = {"PTD_CORPUS": "tests/model/corpus", "PTD_LEAST": "100"}
 MODEL = Stage("model", 30, [
     Make("model", ("model",)),
-    Tests(("tests/model/ptd-model.c",), env={**MODEL_ENV, "PTD_SEEDS": "240"}, timeout=180),
+    Tests(("tests/model/ptd-model.c",), env={**MODEL_ENV, "PTD_SEEDS": "400"}, timeout=180),
 ])
 # Other seeds each time, and more of them.
 FREE_MODEL = Stage("model", 300, [

@@ -116,6 +116,10 @@ static void draw_map(struct play *p, const struct context *c, struct step_item *
 	if (below(p, 10) == 0) { /* what may become a block later */
 		i->ipa &= ~(block(c) - 1);
 		i->size = block(c);
+		if (below(p, 2)) {
+			i->size = (1 + below(p, 6)) * granule(c);
+			i->ipa += below(p, 6) * granule(c);
+		}
 		i->pa = home(c, i->ipa);
 		i->flags |= PT_MAP_REPLACE | PT_MAP_FORCE_PAGES;
 		i->prot = PT_PROT_RW | (i->prot & PT_PROT_SW);

@@ -115,8 +115,8 @@ static void collapse_passed(struct play *p, struct session *s, uint64_t lo, uint
 		last = last < hi ? last : hi;
 		if (c.what != LEAF || (c.young && !c.dbm && !p->ctx[s->ctx].model.hd))
 			continue;
-		c.any_young = !c.young;
-		c.any_dirty = c.rights & PT_PROT_W;
+		c.any_young |= !c.young;
+		c.any_dirty |= (c.rights & PT_PROT_W) != 0;
 		space_put(space, at, last, c);
 	}
 }
@@ -141,7 +141,7 @@ static void check_split(struct play *p, const struct session *s, uint64_t lo)
 static void passed(struct play *p, struct session *s, uint64_t keeps, uint64_t lo,
 		   const struct span edge[2])
 {
-	uint64_t hi = s->upkeep.next - 1;
+	uint64_t hi = s->upkeep.next - (s->upkeep.next != 0);
 
 	for (unsigned i = 0; i < p->sessions; i++) {
 		const struct session *other = &p->session[i];
@@ -149,11 +149,16 @@ static void passed(struct play *p, struct session *s, uint64_t keeps, uint64_t l
 		if (other != s && other->committed && other->ctx == s->ctx)
 			s->blurred |= is_covered(p, s->ctx, lo, hi, s);
 	}
-	if (s->upkeep.next > lo) {
+	if (s->upkeep.args.kind == PT_UPKEEP_COLLAPSE) {
+		uint64_t mask = (UINT64_C(1) << model_shift(&p->ctx[s->ctx].model, 2)) - 1;
+
+		/* What the claim has kept, and the table that it is in. */
+		hi = s->upkeep.next | mask;
+		collapse_passed(p, s, keeps, hi);
+		compare(p, s->ctx, keeps, hi);
+	} else if (s->upkeep.next > lo) {
 		if (s->upkeep.args.kind == PT_UPKEEP_AGE)
 			age_passed(p, s, lo, hi);
-		if (s->upkeep.args.kind == PT_UPKEEP_COLLAPSE)
-			collapse_passed(p, s, keeps, hi);
 		if (s->upkeep.args.kind == PT_UPKEEP_SPLIT)
 			check_split(p, s, lo);
 		if (s->upkeep.args.clear)

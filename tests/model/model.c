@@ -237,7 +237,7 @@ void model_age_unsure(struct model *m, uint64_t lo, uint64_t hi)
 	FOR_PARTS(m, &range, p)
 	{
 		p.cell.any_young = true;
-		p.cell.any_dirty = m->hd && p.cell.rights & PT_PROT_W;
+		p.cell.any_dirty |= m->hd && p.cell.rights & PT_PROT_W;
 		if (p.cell.what == LEAF)
 			space_put(&m->space, p.lo, p.hi, p.cell);
 	}
