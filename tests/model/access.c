@@ -73,8 +73,14 @@ static void apply_exit(struct play *p, struct session *s, uint64_t ipa, enum pt_
 		check_install(p, s, ipa, met);
 		leaf_at(p, s->ctx, ipa, &now.span, &now.level);
 	}
-	model_fault_apply(m, ipa, access, o, now.span.lo, now.span.hi);
-	if (m->ha)
+	if (now.span.cell.group) { /* one of them */
+		uint64_t mask = (UINT64_C(1) << model_shift(m, now.level)) - 1;
+
+		model_fault_apply(m, ipa, access, o, ipa & ~mask, ipa | mask);
+	} else {
+		model_fault_apply(m, ipa, access, o, now.span.lo, now.span.hi);
+	}
+	if (m->ha || m->grouped)
 		model_age_unsure(m, now.span.lo, now.span.hi);
 	compare(p, s->ctx, now.span.lo, now.span.hi);
 }
@@ -100,6 +106,14 @@ static void judge_exit(struct play *p, struct session *s, uint64_t ipa, enum pt_
 					   model_logged(&p->ctx[s->ctx].model, ipa, lo, hi)))
 			fail(p, "memory: refused where no table is needed");
 		refusal_has_reason(p, s->ctx, got, ipa, ipa);
+		return;
+	}
+	/* What a group lacks is not added to one of it. */
+	if (met->span.cell.group && want == PT_RELAXED && got == PT_DENIED)
+		return;
+	if (met->span.cell.group && (want == PT_MADE_YOUNG || want == PT_ALREADY_MAPPED) &&
+	    (got == PT_MADE_YOUNG || got == PT_ALREADY_MAPPED)) {
+		apply_exit(p, s, ipa, access, got, met);
 		return;
 	}
 	/* The hardware has set the flag on its way to the fault. */

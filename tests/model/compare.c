@@ -38,8 +38,14 @@ static void compare_piece(struct play *p, unsigned ctx, uint64_t lo, uint64_t hi
 		}
 		if (!cell_equal(&model, &cell))
 			differ(p, ctx, lo, &model, &cell);
-		if (model.any_young || model.any_dirty) {
-			space_put(space, lo, last, cell);
+		if ((model.any_young && model.young != cell.young) ||
+		    (model.any_dirty && (model.dbm != cell.dbm || model.dirty != cell.dirty))) {
+			struct cell now = cell;
+
+			now.group = false;
+			now.any_young = model.any_young;
+			now.any_dirty = model.any_dirty;
+			space_put(space, lo, last, now);
 			*i = space_find(space, lo);
 		}
 		if (last == UINT64_MAX)
@@ -55,6 +61,22 @@ static bool both_nothing(const struct space *space, size_t i, uint64_t lo, uint6
 {
 	return cell->what == HOLE &&
 	       (i == space->count || (space->span[i].hi >= lo && space->span[i].lo > hi));
+}
+
+/* What was read is sure again. */
+static void make_sure(struct space *space, uint64_t lo, uint64_t hi)
+{
+	uint64_t last;
+
+	for (; lo <= hi; lo = last + 1) {
+		struct cell c = space_get(space, lo, &last);
+
+		last = last < hi ? last : hi;
+		if (!c.any_young && !c.any_dirty)
+			continue;
+		c.any_young = c.any_dirty = false;
+		space_put(space, lo, last, c);
+	}
 }
 
 static void compare_span(struct play *p, unsigned ctx, uint64_t lo, uint64_t hi)
@@ -113,8 +135,10 @@ void compare(struct play *p, unsigned ctx, uint64_t lo, uint64_t hi)
 				next = claim->lo;
 			}
 		}
-		if (stop != lo - 1)
+		if (stop != lo - 1) {
 			compare_span(p, ctx, lo, stop);
+			make_sure(&p->ctx[ctx].model.space, lo, stop);
+		}
 		lo = next;
 	}
 }
@@ -180,4 +204,11 @@ void leaf_at(struct play *p, unsigned ctx, uint64_t ipa, struct span *span, int 
 
 	if (wrong)
 		fail(p, "shape: context %u at %#llx: %s", ctx, (unsigned long long)ipa, wrong);
+	if (span->cell.group) { /* one flag for all of it */
+		uint64_t size =
+			(span->hi - span->lo + 1) * reader_group(&p->ctx[ctx].reader, *level);
+
+		span->lo &= ~(size - 1);
+		span->hi = span->lo + (size - 1);
+	}
 }

@@ -112,7 +112,8 @@ static void draw_map(struct play *p, const struct context *c, struct step_item *
 	if (below(p, 3) == 0)
 		i->prot |= (uint32_t)(below(p, 16) & c->model.sw) << PT_PROT_SW_SHIFT;
 	i->pa = home(c, i->ipa) + bias[below(p, c->model.identity && below(p, 12) ? 4 : 8)];
-	i->flags = (below(p, 3) ? 0 : PT_MAP_REPLACE) | (below(p, 5) ? 0 : PT_MAP_FORCE_PAGES);
+	i->flags = (below(p, 3) ? 0 : PT_MAP_REPLACE) | (below(p, 5) ? 0 : PT_MAP_FORCE_PAGES) |
+		   (c->model.grouped && below(p, 2) ? PT_MAP_CONTIGUOUS : 0);
 	if (below(p, 10) == 0) { /* what may become a block later */
 		i->ipa &= ~(block(c) - 1);
 		i->size = block(c);
@@ -251,6 +252,9 @@ static void draw_upkeep(struct play *p, const struct context *c, struct step *st
 	default: break;
 	}
 	i->pa = draw_budget(p);
+	if (i->kind == PT_UPKEEP_COLLAPSE && i->pa < UINT64_C(1) << (c->model.granule - 3))
+		i->pa = UINT64_C(1)
+			<< (c->model.granule - 3); /* what it keeps is read at each step */
 	i->flags = (uint32_t)below(p, 2);
 	if (i->kind == PT_UPKEEP_AGE)
 		i->prot = (uint32_t)below(p, 2);
@@ -363,6 +367,8 @@ void draw_step(struct play *p, struct step *step)
 	} else if (p->session[step->who].doing != IDLE) {
 		step->verb = V_step;
 		step->arg = draw_budget(p);
+		if (p->session[step->who].doing == UPKEEP)
+			step->arg *= 100;
 	} else if (what < 17) {
 		draw_upkeep(p, c, step);
 	} else if (what < 55) {

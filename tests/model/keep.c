@@ -50,7 +50,8 @@ void begin_upkeep(struct play *p, struct session *s, const struct step *step)
 	if (step->item[0].prot && granules < 1 << 20)
 		s->bitmap = calloc(1, granules / 8 + 2);
 	s->young = s->old = s->holes = 0;
-	s->blurred = s->stopped = false;
+	s->blurred = p->ctx[s->ctx].model.grouped;
+	s->stopped = false;
 	a = args_of(p, s, step);
 	want = check(&p->ctx[s->ctx].model, &a);
 	got = pt_upkeep_init(&s->upkeep, &a, wake);
@@ -157,13 +158,20 @@ static void passed(struct play *p, struct session *s, uint64_t keeps, uint64_t l
 		collapse_passed(p, s, keeps, hi);
 		compare(p, s->ctx, keeps, hi);
 	} else if (s->upkeep.next > lo) {
+		struct span end = edge[1];
+		int level;
+
+		if (hi != s->upkeep.last)
+			leaf_at(p, s->ctx, hi, &end, &level);
 		if (s->upkeep.args.kind == PT_UPKEEP_AGE)
 			age_passed(p, s, lo, hi);
 		if (s->upkeep.args.kind == PT_UPKEEP_SPLIT)
 			check_split(p, s, lo);
-		if (s->upkeep.args.clear)
-			blur_edges(p, s->ctx, lo, hi, edge);
-		compare(p, s->ctx, keeps < edge[0].lo ? keeps : edge[0].lo, edge[1].hi);
+		if (s->upkeep.args.clear && p->ctx[s->ctx].model.grouped)
+			model_age_unsure(&p->ctx[s->ctx].model, edge[0].lo, end.hi);
+		else if (s->upkeep.args.clear)
+			blur_edges(p, s->ctx, lo, hi, (struct span[]){edge[0], end});
+		compare(p, s->ctx, keeps < edge[0].lo ? keeps : edge[0].lo, end.hi);
 	}
 }
 

@@ -27,6 +27,7 @@ struct model {
 	bool fwb, xnx, ha, hd;
 	unsigned bbm;
 	uint8_t sw;    /* software bits that are the caller's */
+	bool grouped;  /* maps may ask for contiguous groups, whose leaves share their flags */
 	bool identity; /* an output has to be equal to its address */
 	uint64_t generation, quota;
 	struct model_slot slot[MODEL_SLOTS]; /* sorted */

@@ -127,6 +127,7 @@ static const char *decode_attrs(struct reader *r, uint64_t e, struct cell *c)
 		return "a reserved bit of a leaf is set";
 	if (!r->xnx && (xn & 1))
 		return "XN[0] is set without FEAT_XNX";
+	c->group = bits(e, 52, 52);
 	c->rights = (uint8_t)(bits(e, 6, 6) | bits(e, 7, 7) << 1);
 	if (xn == 0 || xn == 3)
 		c->rights |= 4;
@@ -186,7 +187,7 @@ const char *reader_leaf(struct reader *r, uint64_t ipa, struct span *span, int *
 /* ---- a whole tree ---- */
 
 /* Entries of a contiguous group, or 0 where the format has none (Arm ARM D8.7.1). */
-static unsigned group_of(const struct reader *r, int level)
+unsigned reader_group(const struct reader *r, int level)
 {
 	if (r->granule == 12)
 		return level >= 1 ? 16 : 0;
@@ -200,7 +201,7 @@ static const char *check_group(const struct reader *r, const uint64_t *entry, un
 			       int level)
 {
 	const uint64_t mark = (uint64_t)1 << 52, may_differ = (uint64_t)1 << 10 | (uint64_t)1 << 7;
-	unsigned n = group_of(r, level), first = n ? index & ~(n - 1) : 0;
+	unsigned n = reader_group(r, level), first = n ? index & ~(n - 1) : 0;
 	uint64_t e = entry[index], size = (uint64_t)1 << reader_shift(r, level);
 
 	if (!n)

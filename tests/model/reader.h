@@ -48,6 +48,9 @@ const char *reader_decode(struct reader *r, uint64_t entry, int level, struct ce
 /* The leaf, or whatever ends the walk: its span and level. */
 const char *reader_leaf(struct reader *r, uint64_t ipa, struct span *span, int *level);
 
+/* Entries of a contiguous group at a level, or 0 where the format has none. */
+unsigned reader_group(const struct reader *r, int level);
+
 /* What a whole tree has. */
 struct census {
 	uint64_t tables;    /* below the start tables */

@@ -19,6 +19,7 @@ struct cell {
 	bool any_young;	 /* only in an expectation: either access flag is right */
 	bool dbm, dirty; /* hardware dirty state; dirty without dbm is false */
 	bool any_dirty;	 /* as any_young, for dbm and dirty */
+	bool group;	 /* of a table: has the contiguous hint; says nothing of what is mapped */
 	uint64_t at;	 /* LEAF: output address of the first byte; NOTE: the descriptor */
 };
 

@@ -94,6 +94,7 @@ static void set_policy(struct play *p, struct context *c)
 
 	m->sw = (uint8_t)below(p, 16);
 	m->identity = below(p, 8) == 0;
+	m->grouped = below(p, 3) == 0;
 	c->forces = below(p, 4) == 0;
 	if (pt_ctx_sw_own(&c->pt, (uint32_t)m->sw << PT_PROT_SW_SHIFT, PT_SW_CALLER) != PT_OK ||
 	    (~m->sw & 3 &&
