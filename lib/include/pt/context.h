@@ -121,7 +121,8 @@ struct pt_ctx {
 
 /*
  * Makes an empty live context; takes its start tables from the agent's pool. PT_OK or PT_NO_MEMORY.
- * `geo` was made by pt_geometry_init() with pa_bits <= machine->pa_bits. quota_pages counts table
+ * `geo` was made by pt_geometry_init() with the machine's pa_bits: table memory stands in the upper
+ * half of that space, where shorter descriptors do not reach. quota_pages counts table
  * pages below the start tables; UINT64_MAX: no limit. It has no VMID until a vCPU runs it.
  * attrs: PT_ATTR_*; their FEAT_BBM level is at most 2.
  */
