@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # The runtime checker: the core's unit tests once more, over a lib whose seam feeds lib/check.
-CHECKED_UNIT := $(addprefix test_,claim fault model pool txn_range txn_fail txn_tlb txn_threads vcpu walk digest \
-	steps upkeep_age upkeep_split upkeep_fold rights annotate policy seam)
-CHECKED_UNIT_BIN := $(foreach t,$(CHECKED_UNIT),$(if $(wildcard tests/unit/$(t).c),$(B)/checked/tests/unit/$(t)))
+CHECKED_UNIT := $(sort $(wildcard $(patsubst %,tests/unit/test_%*.c,claim contiguous dirty fault item annotate rights model point policy pool seam section slot txn \
+	upkeep vcpu vmid walk digest)))
+CHECKED_UNIT_BIN := $(CHECKED_UNIT:%.c=$(B)/checked/%)
 
 $(B)/checked/libpt.a: $(CHECKED_LIB_OBJ) $(HOST_SRC:%.c=$(B)/checked/%.o)
 	$(call say,AR,$@)
@@ -13,7 +13,18 @@ $(B)/checked/tests/unit/%: tests/unit/%.c $(B)/checked/libpt.a
 	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(HOST_DEFS) -DPT_CHECKED $(LIB_INC) -Itests -o $@ $< \
 		$(B)/checked/libpt.a $(LDFLAGS_ALL) -lcmocka $(LIBPT_LIBS)
 
-checked: $(CHECKED_UNIT_BIN) #: builds the core's unit tests with the runtime checker
+# tests/checker: programs of events against lib/check alone; the core with each finding a failure.
+$(B)/tests/checker/test_programs: $(addprefix tests/checker/,test_programs.c world.c value.c) $(B)/libpt.a
+	$(call say,CCLD,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(HOST_DEFS) $(LIB_INC) -Itests/checker -o $@ $(filter %.c,$^) $(B)/libpt.a $(LDFLAGS_ALL)
+
+$(B)/tests/checker/test_core: tests/checker/test_core.c $(B)/checked/libpt.a
+	$(call say,CCLD,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(HOST_DEFS) -DPT_CHECKED $(LIB_INC) -Itests -o $@ $< \
+		$(B)/checked/libpt.a $(LDFLAGS_ALL) -lcmocka $(LIBPT_LIBS)
+CHECKER_BIN := $(B)/tests/checker/test_programs $(B)/tests/checker/test_core
+
+checked: $(CHECKED_UNIT_BIN) $(CHECKER_BIN) #: builds the core's unit tests with the runtime checker
 tests: checked
 .PHONY: checked
--include $(CHECKED_UNIT_BIN:=.d)
+-include $(CHECKED_UNIT_BIN:=.d) $(CHECKER_BIN:=.d)

@@ -45,6 +45,10 @@ UNIT = ("tests/unit/test_*.c",)
 # What threads do is shown where threads meet: claims, sections, deferred free, the daemon's loops.
 THREADED = tuple(f"tests/unit/test_{name}.c" for name in (
     "rcu", "claim*", "section*", "reclaim*", "concurr*", "torture*", "*_threads", "vcpu*", "domain*"))
+# The core's tests over the runtime checker: mk/check.mk builds the same.
+CHECKED_CORE = tuple(f"tests/unit/test_{name}*.c" for name in (
+    "claim", "contiguous", "dirty", "fault", "item", "annotate", "rights", "model", "point", "policy", "pool", "seam", "section", "slot", "txn",
+    "upkeep", "vcpu", "vmid", "walk", "digest"))
 E2E = ("tests/conform/test_*.py", "tests/conform/*.bats", "tests/e2e/test_*.py", "tests/e2e/*.bats",
        "tests/scenarios/*.bats", "tests/scenarios/test_*.py")
 # Needs a build of its own flavour, or times something.
@@ -137,6 +141,7 @@ TIERS = {
     "unit": [UNITS],
     "counts": [COUNTS],
     "layers": [LAYERS],
+    "checker": [CHECKER],
     "e2e": [END_TO_END],
     "interop": [INTEROP],
     "asan": [ADDRESS],

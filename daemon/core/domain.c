@@ -12,6 +12,18 @@
 static _Thread_local uint32_t loops_of_thread;
 static _Thread_local bool thread_is_idle;
 
+/* For the checked build: in which order they are taken. */
+static void note_locks(struct domain *d)
+{
+	const struct pt_port_lock *leaf[] = {&d->watchers.lock, &d->failpoints.lock,
+					     &d->request_ids.lock, &d->principals.lock};
+
+	pt_port_note(PT_EVENT_LOCK_CLASS, PT_LOCK_SESSION, &d->sessions.lock, NULL, 0, 0);
+	pt_port_note(PT_EVENT_LOCK_CLASS, PT_LOCK_REGISTRY, &d->lock, NULL, 0, 0);
+	for (size_t i = 0; i < sizeof(leaf) / sizeof(leaf[0]); i++)
+		pt_port_note(PT_EVENT_LOCK_CLASS, PT_LOCK_LEAF, leaf[i], NULL, 0, 0);
+}
+
 struct domain *domain_create(const struct domain_config *config)
 {
 	struct domain *d = calloc(1, sizeof(*d));
@@ -33,6 +45,7 @@ struct domain *domain_create(const struct domain_config *config)
 	d->log_table = pt_rcu_table_create();
 	if (!d->log_table)
 		goto err_after_contexts;
+	note_locks(d);
 	return d;
 
 err_after_contexts:

@@ -4,6 +4,8 @@
 #include "loop.h"
 #include "tls.h"
 
+#include <pt/platform.h>
+
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -223,6 +225,7 @@ static void write_clear(struct link *link, struct action *action)
 
 void link_write(struct link *link, struct action *action)
 {
+	pt_port_note(PT_EVENT_TRANSPORT, 0, NULL, NULL, 0, 0);
 	if (link->tls)
 		tls_write(link, action);
 	else

@@ -5,6 +5,8 @@
 #include "systemd.h"
 #include "tls.h"
 
+#include <pt/platform.h>
+
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -107,6 +109,7 @@ static void on_prepare(uv_prepare_t *prepare)
 	struct loop *loop = prepare->data;
 
 	shard_idle(loop->shard);
+	pt_port_note(PT_EVENT_WAIT, 0, NULL, NULL, 0, 0);
 }
 
 static void begin_drain(struct loop *loop)

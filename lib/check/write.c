@@ -1,51 +1,274 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Rules W2, W3 and W9: what a write to a live descriptor may change, and how. */
-#include <pt/check.h>
+/* Writes of descriptors: who may, how, and what they leave owed (W1 to W9, L2, L3, V3). */
+#include "state.h"
 
-/* Bits 11:2 are ignored in a table descriptor and lib leaves them 0, while every leaf it makes has
- * some set. */
-static bool is_table_link(pt_pte entry)
+#define RIGHTS (PT_PTE_S2AP_R | PT_PTE_S2AP_W)
+
+static bool is_cas(uint8_t how)
 {
-	return (entry & 0xfff) == (PT_PTE_VALID | PT_PTE_TYPE);
+	return how == PT_EVENT_CAS || how == PT_EVENT_HW_CAS;
 }
 
-bool pt_check_w2(const struct pt_write *write)
+static bool is_leaf(const struct ck_write *w, pt_pte e)
 {
-	if (!is_table_link(write->entry) || write->old == write->entry)
-		return true;
-	return write->how != PT_WRITE_STORE;
+	return pt_pte_valid(e) && !pt__ck_is_table(w->t, e);
 }
 
-bool pt_check_w3(const struct pt_write *write)
+/* W9, L2, V3: whose turn it is. */
+static void judge_writer(struct pt_check *c, struct ck_write *w)
 {
-	const pt_pte may_differ = PT_PTE_PERM | PT_PTE_AF | PT_PTE_DBM | PT_PTE_SW;
+	bool plain = !is_cas(w->how);
 
-	if (!pt_pte_valid(write->old) || !pt_pte_valid(write->entry))
-		return true;
-	return ((write->old ^ write->entry) & ~may_differ) == 0;
-}
-
-bool pt_check_w9(const struct pt_write *write)
-{
-	return !(pt_pte_locked(write->old) && write->how == PT_WRITE_CAS);
-}
-
-bool pt_check_write(const struct pt_write *write, struct pt_finding *finding)
-{
-	static const struct {
-		bool (*keeps)(const struct pt_write *);
-		struct pt_finding finding;
-	} rule[] = {
-		{pt_check_w2, {"W2", "a table was linked by a plain store"}},
-		{pt_check_w3, {"W3", "a valid entry became another one without break-before-make"}},
-		{pt_check_w9, {"W9", "a locked entry was changed by a compare-and-swap"}},
-	};
-
-	for (size_t i = 0; i < sizeof(rule) / sizeof(rule[0]); i++) {
-		if (rule[i].keeps(write))
-			continue;
-		*finding = rule[i].finding;
-		return false;
+	pt__ck_judge(c, PT_RULE_V3,
+		     w->ctx->state < CK_CTX_CLOSED || c->op->kind == PT_OP_TEARDOWN ||
+			     w->how == PT_EVENT_HW_CAS,
+		     "a write to a context that is being torn down");
+	if (w->how == PT_EVENT_HW_CAS)
+		return;
+	pt__ck_write_claims(c, w);
+	if (pt_pte_locked(w->old)) {
+		pt__ck_judge(c, PT_RULE_W9, plain && w->locker == c->op->serial,
+			     "a LOCKED entry was changed by another than its operation");
+		return;
 	}
-	return true;
+	pt__ck_judge(c, PT_RULE_W9, !plain || w->owned,
+		     "a plain store to a live entry outside a drained claim");
+	if (w->ctx->facts.vtcr_flags & PT_VTCR_HD && w->old & PT_PTE_DBM && pt_pte_valid(w->old))
+		pt__ck_judge(c, PT_RULE_W9, !plain || w->old & PT_PTE_S2AP_W,
+			     "a plain store over an entry that hardware may make dirty");
+	if (pt__ck_is_table(w->t, w->old))
+		pt__ck_judge(c, PT_RULE_L2, w->owned,
+			     "a table was unlinked without a drained claim on its span");
+}
+
+/* XN[1:0] as a set of who may execute: bit 0 EL1, bit 1 EL0. */
+static unsigned exec(pt_pte e)
+{
+	switch ((e & PT_PTE_XN) >> 53) {
+	case 0: return 3;
+	case 1: return 2;
+	case 3: return 1;
+	default: return 0;
+	}
+}
+
+static bool tightens(const struct ck_write *w)
+{
+	bool hd = w->ctx->facts.vtcr_flags & PT_VTCR_HD;
+
+	if (w->old & ~w->entry & RIGHTS || exec(w->old) & ~exec(w->entry))
+		return true;
+	return hd && w->old & PT_PTE_DBM && !(w->entry & (PT_PTE_DBM | PT_PTE_S2AP_W));
+}
+
+static bool hardware_bits_only(const struct ck_write *w)
+{
+	pt_pte diff = w->old ^ w->entry;
+
+	return pt_pte_valid(w->old) && w->entry & ~w->old ? !(diff & ~(PT_PTE_AF | PT_PTE_S2AP_W))
+							  : !diff;
+}
+
+/* Block to table or back, live: FEAT_BBM level 2, or level 1 with nT in the block. */
+static void judge_resize(struct pt_check *c, const struct ck_write *w)
+{
+	bool split = is_leaf(w, w->old);
+	pt_pte block = split ? w->old : w->entry;
+	uint8_t bbm = w->ctx->facts.bbm;
+
+	if (!pt__ck_judge(
+		    c, PT_RULE_W3, bbm == 2 || (bbm == 1 && block & PT_PTE_NT),
+		    "block and table changed places live, which FEAT_BBM does not allow here"))
+		return;
+	if (split && bbm == 1)
+		pt__ck_judge(c, PT_RULE_W5, !pt__ck_owed(w->ctx, w->lo, w->hi, UINT64_MAX),
+			     "a block was split live before its nT bit was flushed for");
+	pt__ck_judge(c, PT_RULE_W3, pt__ck_same_translation(c, w),
+		     "block and table changed places live and do not say the same");
+}
+
+static void judge_valid_to_valid(struct pt_check *c, const struct ck_write *w)
+{
+	const pt_pte free_bits = PT_PTE_PERM | PT_PTE_AF | PT_PTE_DBM | PT_PTE_SW;
+	pt_pte diff = w->old ^ w->entry;
+
+	if (w->how == PT_EVENT_HW_CAS) {
+		pt__ck_judge(c, PT_RULE_W3, hardware_bits_only(w),
+			     "hardware changed more than access flag and dirty state");
+		return;
+	}
+	if (pt__ck_is_table(w->t, w->old) != pt__ck_is_table(w->t, w->entry)) {
+		judge_resize(c, w);
+		return;
+	}
+	if (pt__ck_is_table(w->t, w->old)) {
+		pt__ck_judge(c, PT_RULE_W3, !diff, "a table was replaced by another one live");
+		return;
+	}
+	if (diff & PT_PTE_NT && w->t->level < PT_LEVEL_LAST && w->ctx->facts.bbm == 1)
+		diff &= ~PT_PTE_NT;
+	if (diff & PT_PTE_CONTIGUOUS) {
+		pt__ck_judge(c, PT_RULE_W7, w->ctx->facts.bbm > 0,
+			     "the contiguous bit of a valid entry was changed at FEAT_BBM level 0");
+		diff &= ~PT_PTE_CONTIGUOUS;
+	}
+	pt__ck_judge(c, PT_RULE_W3, !(diff & ~free_bits),
+		     "a valid entry became another one without break-before-make");
+}
+
+static bool was_cached(const struct ck_write *w)
+{
+	return w->t->cached[w->index / 8] >> w->index % 8 & 1;
+}
+
+static void note_cached(const struct ck_write *w)
+{
+	uint8_t *byte = &w->t->cached[w->index / 8], bit = (uint8_t)(1u << w->index % 8);
+
+	if (!is_leaf(w, w->entry))
+		*byte &= (uint8_t)~bit;
+	else if (w->entry & PT_PTE_AF)
+		*byte |= bit;
+}
+
+/* What of the old entry may stay behind in TLBs (W4, W6, W8). */
+static void owe_old(struct pt_check *c, const struct ck_write *w)
+{
+	bool gone = !pt_pte_valid(w->entry);
+
+	if (pt__ck_is_table(w->t, w->old)) {
+		if (w->old != w->entry)
+			pt__ck_owe(c, w->ctx, w->lo, w->hi, PT_TTL_UNKNOWN, true, PT_RULE_W8);
+	} else if (pt_pte_valid(w->old)) {
+		enum pt_rule why = PT_RULE_W4;
+
+		if (!gone && is_leaf(w, w->entry)) {
+			if ((w->old ^ w->entry) & PT_PTE_CONTIGUOUS)
+				why = PT_RULE_W7;
+			else if (tightens(w))
+				why = PT_RULE_W3;
+			else
+				return;
+		} else if (!gone) {
+			why = PT_RULE_W8;
+		} else if (!(w->old & PT_PTE_AF)) {
+			c->judged[PT_RULE_W6]++;
+			if (!was_cached(w))
+				return;
+			why = PT_RULE_W6;
+		}
+		pt__ck_owe(c, w->ctx, w->lo, w->hi, w->t->level, false, why);
+	}
+}
+
+static void take_effect(struct pt_check *c, const struct ck_write *w)
+{
+	pt_pte *value = &w->t->value[w->index];
+
+	owe_old(c, w);
+	note_cached(w);
+	c->op->locks += pt_pte_locked(w->entry);
+	c->op->locks -= pt_pte_locked(w->old);
+	*value = pt_pte_locked(w->entry) ? PT_PTE_LOCKED | c->op->serial << 1 : w->entry;
+	if (pt__ck_is_table(w->t, w->old) && w->old != w->entry)
+		pt__ck_unlink_table(c, w->t, w->old);
+	if (pt__ck_is_table(w->t, w->entry) && w->old != w->entry)
+		pt__ck_link(c, w->t, w->index, w->entry, w->how);
+}
+
+static void live_write(struct pt_check *c, struct ck_write *w)
+{
+	judge_writer(c, w);
+	pt__ck_shape(c, w->t, w->index, w->entry);
+	if (pt_pte_valid(w->old) && pt_pte_valid(w->entry) && w->old != w->entry)
+		judge_valid_to_valid(c, w);
+	else if (pt_pte_valid(w->entry) && !pt_pte_valid(w->old))
+		pt__ck_judge(c, PT_RULE_W5, !pt__ck_owed(w->ctx, w->lo, w->hi, UINT64_MAX),
+			     "an entry became valid while its old translation may be cached");
+	if (is_leaf(w, w->entry))
+		pt__ck_group(c, w);
+	pt__ck_dirty_write(c, w);
+	take_effect(c, w);
+}
+
+static void private_write(struct pt_check *c, struct ck_table *t, uint32_t index,
+			  const struct pt_event *e)
+{
+	struct ck_op *owner = t->op ? pt__ck_op_by_serial(c, t->op) : NULL;
+
+	pt__ck_judge(c, PT_RULE_W1, !owner || owner == c->op,
+		     "a private table was written by another operation than its own");
+	t->value[index] = e->hi;
+	t->filled = c->serial;
+}
+
+static void written(struct pt_check *c, const struct pt_event *e, struct ck_table *t)
+{
+	uint32_t index = (uint32_t)((e->at - t->node.key) / sizeof(pt_pte));
+	pt_pte old = index < t->entries ? t->value[index] : 0;
+	struct ck_write w = {.t = t, .ctx = t->ctx, .index = index, .how = e->kind};
+
+	if (!pt__ck_judge(c, PT_RULE_S1, index < t->entries, "a write behind the start tables"))
+		return;
+	if (t->state == CK_PRIVATE) {
+		private_write(c, t, index, e);
+		return;
+	}
+	if (t->state == CK_UNLINKED) {
+		pt__ck_judge(c, PT_RULE_W8, e->kind == PT_EVENT_HW_CAS,
+			     "a table that was unlinked was written");
+		t->value[index] = e->hi;
+		return;
+	}
+	if (pt_pte_locked(old)) {
+		w.locker = (old & ~PT_PTE_INVALID_TYPE) >> 1;
+		old = PT_PTE_LOCKED;
+	}
+	w.old = old;
+	w.entry = e->hi;
+	w.lo = t->ipa + index * pt__ck_span(t);
+	w.hi = w.lo + pt__ck_span(t) - 1;
+	pt__ck_judge(c, PT_RULE_W1, e->kind != PT_EVENT_INIT,
+		     "a live table was written as if it were private");
+	pt__ck_judge(c, PT_RULE_W9, e->lo == old, "an entry was changed unseen");
+	live_write(c, &w);
+}
+
+/* L2, L3: a load finds a table, from inside a section that may still see it. */
+static void loaded(struct pt_check *c, const struct pt_event *e, const struct ck_table *t)
+{
+	if (e->kind == PT_EVENT_PRIVATE) {
+		pt__ck_judge(c, PT_RULE_W1, t->state != CK_LIVE, "a live table was read plainly");
+		return;
+	}
+	if (t->state == CK_LIVE && (c->self || c->inside))
+		pt__ck_judge(c, PT_RULE_L2, c->self,
+			     "a table was read outside a section, beside one that is in it");
+	if (t->state == CK_UNLINKED)
+		pt__ck_judge(c, PT_RULE_L3,
+			     (c->self && c->self->begun <= t->unlinked) || c->op->serial == t->op,
+			     "a table was read by a section that began after it was unlinked");
+}
+
+void pt__ck_descriptor_event(struct pt_check *c, const struct pt_event *e)
+{
+	struct ck_table *t = pt__ck_table_of(c, e->at);
+	bool load = e->kind == PT_EVENT_LOAD || e->kind == PT_EVENT_PRIVATE;
+
+	if (is_cas(e->kind) && e->arg)
+		return;
+	if (e->kind == PT_EVENT_POKE) {
+		if (t)
+			t->value[(e->at - t->node.key) / sizeof(pt_pte)] = e->hi;
+		return;
+	}
+	if (t && load) {
+		loaded(c, e, t);
+	} else if (t) {
+		written(c, e, t);
+	} else if (pt__ck_in_memory(c, e->at) && !c->untracked) {
+		pt__ck_judge(c, load ? PT_RULE_L3 : PT_RULE_S1, false,
+			     load ? "a page was read that is no table any more"
+				  : "a page was written that is no table");
+	}
 }

@@ -291,16 +291,16 @@ static enum pt_outcome step(struct pt_dirty *op, struct pt_agent *agent, int64_t
 	return PT_OK;
 }
 
-static void note_op(enum pt_event_kind kind, const struct pt_dirty *op, enum pt_outcome outcome)
+static void note_op(enum pt_event_kind kind, const struct pt_dirty *op, uint64_t lo)
 {
-	pt_port_note(kind, PT_OP_DIRTY, op, op->args.log->ctx, outcome, 0);
+	pt_port_note(kind, PT_OP_DIRTY, op, op->args.log->ctx, lo, 0);
 }
 
 enum pt_outcome pt_dirty_step(struct pt_dirty *op, struct pt_agent *agent, uint32_t budget)
 {
 	enum pt_outcome outcome;
 
-	note_op(PT_EVENT_OP_BEGIN, op, PT_MORE);
+	note_op(PT_EVENT_OP_BEGIN, op, (uintptr_t)agent);
 	outcome = step(op, agent, budget ? budget : 1);
 	note_op(PT_EVENT_OP_END, op, outcome);
 	return outcome;
@@ -313,9 +313,8 @@ bool pt_dirty_abort(struct pt_dirty *op, struct pt_agent *agent)
 		return true;
 	if (op->args.kind == PT_DIRTY_STOP)
 		return false;
-	note_op(PT_EVENT_OP_BEGIN, op, PT_MORE);
+	note_op(PT_EVENT_OP_BEGIN, op, (uintptr_t)agent);
 	undo(op);
-	/* What it has flushed it has promised nobody: its end is that of no reply. */
-	note_op(PT_EVENT_OP_END, op, op->flushed ? PT_MORE : PT_CANCELLED);
+	note_op(PT_EVENT_OP_END, op, PT_CANCELLED);
 	return true;
 }

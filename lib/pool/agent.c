@@ -14,6 +14,8 @@
 /* At most so many bytes are zeroed in one call of pt_reclaim(). */
 #define RECLAIM_BYTES (UINT64_C(1) << 20)
 
+_Static_assert(offsetof(struct pt_world, pool) == 0, "events name a world by its pool, too");
+
 void pt_world_init(struct pt_world *world)
 {
 	atomic_store_explicit(&world->agents, 0, memory_order_relaxed);
@@ -43,6 +45,8 @@ enum pt_outcome pt_agent_join(struct pt_world *world, struct pt_agent *agent)
 void pt_agent_leave(struct pt_agent *agent)
 {
 	pt_pool_flush_magazines(agent);
+	pt_port_note(PT_EVENT_POOL_USED, 0, NULL, agent->world,
+		     atomic_load_explicit(&agent->world->pool.used_bytes, memory_order_relaxed), 0);
 	pt_port_note(PT_EVENT_AGENT_LEAVE, agent->id, agent, agent->world, 0, 0);
 	atomic_store(&agent->world->agent[agent->id], NULL);
 }

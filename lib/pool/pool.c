@@ -16,14 +16,35 @@ static struct pt_magazine *magazine_of(struct pt_agent *agent, unsigned granule_
 	return &agent->magazine[(granule_shift - 12) / 2];
 }
 
-static void account(struct pt_pool *pool, uint64_t bytes)
-{
-	atomic_fetch_add_explicit(&pool->used_bytes, bytes, memory_order_relaxed);
-}
-
 static struct pt_page page_of(uint32_t unit)
 {
 	return (struct pt_page){(uint64_t)unit << PT_POOL_UNIT_SHIFT};
+}
+
+static void note(enum pt_event_kind kind, const struct pt_pool *pool, struct pt_page page,
+		 uint64_t bytes)
+{
+	pt_port_note(kind, 0, pt_port_table(pool->port, pt_page_pa(pool->port, page)), NULL, bytes,
+		     0);
+}
+
+/* What it hands out or takes back, page by page. */
+static void note_list(enum pt_event_kind kind, const struct pt_pool *pool,
+		      const struct pt_pages *list, unsigned granule_shift)
+{
+#ifdef PT_CHECKED
+	uint32_t unit = list->head;
+
+	for (uint32_t i = 0; i < list->count; i++, unit = pool->unit[unit].next)
+		note(kind, pool, page_of(unit), UINT64_C(1) << granule_shift);
+#else
+	(void)kind, (void)pool, (void)list, (void)granule_shift;
+#endif
+}
+
+static void account(struct pt_pool *pool, uint64_t bytes)
+{
+	atomic_fetch_add_explicit(&pool->used_bytes, bytes, memory_order_relaxed);
 }
 
 static uint32_t unit_of(struct pt_page page)
@@ -36,6 +57,7 @@ void pt_pool_init(struct pt_pool *pool, struct pt_port *port, struct pt_pool_uni
 {
 	pt_port_note(PT_EVENT_MEMORY, 0, pt_port_table(port, pt_pa(port->table_pa)), pool,
 		     (uint64_t)units << PT_POOL_UNIT_SHIFT, 0);
+	pt_port_note(PT_EVENT_LOCK_CLASS, PT_LOCK_POOL, &pool->lock, NULL, 0, 0);
 	pool->port = port;
 	pool->unit = unit;
 	pool->units = units;
@@ -80,6 +102,7 @@ enum pt_outcome pt_pool_get(struct pt_agent *agent, unsigned granule_shift, stru
 		return PT_NO_MEMORY;
 	*page = page_of(magazine->page[--magazine->count]);
 	account(pool, UINT64_C(1) << granule_shift);
+	note(PT_EVENT_PAGE_GET, pool, *page, UINT64_C(1) << granule_shift);
 	return PT_OK;
 }
 
@@ -88,6 +111,7 @@ void pt_pool_put(struct pt_agent *agent, unsigned granule_shift, struct pt_page 
 	struct pt_magazine *magazine = magazine_of(agent, granule_shift);
 	struct pt_pool *pool = &agent->world->pool;
 
+	note(PT_EVENT_PAGE_PUT, pool, page, UINT64_C(1) << granule_shift);
 	if (magazine->count == PT_MAGAZINE)
 		drain(pool, magazine, order_of(granule_shift), BATCH);
 	magazine->page[magazine->count++] = unit_of(page);
@@ -146,6 +170,7 @@ enum pt_outcome pt_pool_take(struct pt_agent *agent, unsigned granule_shift, uin
 			break;
 	}
 	account(pool, (uint64_t)got.count << granule_shift);
+	note_list(PT_EVENT_PAGE_GET, pool, &got, granule_shift);
 	if (got.count < count) {
 		pt_pool_give(agent, granule_shift, &got);
 		return PT_NO_MEMORY;
@@ -159,6 +184,7 @@ void pt_pool_give(struct pt_agent *agent, unsigned granule_shift, struct pt_page
 {
 	struct pt_pool *pool = &agent->world->pool;
 
+	note_list(PT_EVENT_PAGE_PUT, pool, list, granule_shift);
 	account(pool, -((uint64_t)list->count << granule_shift));
 	while (list->count) {
 		pt_port_lock(&pool->lock);
@@ -193,6 +219,7 @@ enum pt_outcome pt_pool_get_root(struct pt_agent *agent, uint32_t bytes, struct 
 		return PT_NO_MEMORY;
 	account(pool, UINT64_C(1) << shift);
 	page->off = off;
+	note(PT_EVENT_PAGE_GET, pool, *page, UINT64_C(1) << shift);
 	return PT_OK;
 }
 
@@ -201,6 +228,7 @@ void pt_pool_put_root(struct pt_agent *agent, uint32_t bytes, struct pt_page pag
 	struct pt_pool *pool = &agent->world->pool;
 	unsigned shift = root_shift(bytes);
 
+	note(PT_EVENT_PAGE_PUT, pool, page, UINT64_C(1) << shift);
 	pt_port_lock(&pool->lock);
 	if (shift < PT_POOL_UNIT_SHIFT)
 		pt__small_put(pool, page.off, shift - 6);

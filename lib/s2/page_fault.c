@@ -102,7 +102,7 @@ enum pt_outcome pt_fault_handle(struct pt_agent *agent, struct pt_ctx *ctx,
 {
 	enum pt_outcome outcome = PT_MORE;
 
-	pt_port_note(PT_EVENT_OP_BEGIN, PT_OP_FAULT, result, ctx, fault->ipa.v, fault->access);
+	pt_port_note(PT_EVENT_OP_BEGIN, PT_OP_FAULT, result, ctx, (uintptr_t)agent, 0);
 	if (PT__LIKELY(is_plain(agent, ctx, fault)))
 		outcome = PT__BY_GRANULE(&ctx->geo, handle(ctx, fault, result, 12),
 					 handle(ctx, fault, result, 14),

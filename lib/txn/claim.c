@@ -139,8 +139,8 @@ static void activate(struct pt_claim *claim)
 {
 	struct pt_ctx *ctx = claim->ctx;
 
-	note(PT_EVENT_CLAIM, claim);
 	atomic_store_explicit(&ctx->claims, active(ctx) | 1u << claim->slot, memory_order_release);
+	note(PT_EVENT_CLAIM, claim);
 }
 
 static void publish(struct pt_claim *claim)

@@ -5,6 +5,8 @@
 void pt_machine_init(struct pt_machine *machine, struct pt_world *world, struct pt_port *port,
 		     struct pt_port_mmu *mmu, unsigned pa_bits)
 {
+	pt_port_note(PT_EVENT_MACHINE_INIT, 0, machine, NULL, (uintptr_t)mmu, 0);
+	pt_port_note(PT_EVENT_LOCK_CLASS, PT_LOCK_CLAIM, &machine->lock, NULL, 0, 0);
 	*machine = (struct pt_machine){
 		.world = world, .port = port, .mmu = mmu, .pa_bits = (uint8_t)pa_bits};
 }

@@ -94,7 +94,7 @@ enum pt_outcome pt_point(struct pt_agent *agent, struct pt_item *item, struct pt
 {
 	enum pt_outcome outcome = PT_MORE;
 
-	pt_port_note(PT_EVENT_OP_BEGIN, PT_OP_POINT, item, item->ctx, item->ipa.v, item->size);
+	pt_port_note(PT_EVENT_OP_BEGIN, PT_OP_POINT, item, item->ctx, (uintptr_t)agent, 0);
 	if (PT__LIKELY(is_plain(agent, item)))
 		outcome = PT__BY_GRANULE(&item->ctx->geo, page(item, effects, 12),
 					 page(item, effects, 14), page(item, effects, 16));

@@ -83,6 +83,9 @@ static enum pt_outcome claim(struct pt_txn *txn)
 
 	if (txn->claim.ctx)
 		return pt__claim_activate(&txn->claim) ? PT_OK : PT_PARKED;
+	/* Refused in any case then; its start tables may be gone. */
+	if (!txn->teardown && atomic_load(&ctx->state) == PT_CTX_DYING)
+		return PT_WRONG_STATE;
 	lo &= ~pt__edge_mask(ctx, lo, txn->wide);
 	hi |= pt__edge_mask(ctx, hi, txn->wide);
 	if (hi > space)
@@ -278,17 +281,16 @@ static enum pt_outcome step(struct pt_txn *txn, struct pt_agent *agent, int64_t 
 	return txn->error.code;
 }
 
-static void note_op(enum pt_event_kind kind, const struct pt_txn *txn, enum pt_outcome outcome)
+static void note_op(enum pt_event_kind kind, const struct pt_txn *txn, uint64_t lo)
 {
-	pt_port_note(kind, txn->teardown ? PT_OP_TEARDOWN : PT_OP_TXN, txn, txn->ledger.ctx,
-		     outcome, 0);
+	pt_port_note(kind, txn->teardown ? PT_OP_TEARDOWN : PT_OP_TXN, txn, txn->ledger.ctx, lo, 0);
 }
 
 enum pt_outcome pt_txn_step(struct pt_txn *txn, struct pt_agent *agent, uint32_t budget)
 {
 	enum pt_outcome outcome;
 
-	note_op(PT_EVENT_OP_BEGIN, txn, PT_MORE);
+	note_op(PT_EVENT_OP_BEGIN, txn, (uintptr_t)agent);
 	outcome = step(txn, agent, budget ? budget : 1);
 	note_op(PT_EVENT_OP_END, txn, outcome);
 	return outcome;
@@ -299,7 +301,7 @@ bool pt_txn_abort(struct pt_txn *txn, struct pt_agent *agent)
 	if (txn->committed || (txn->teardown && txn->phase != PT_TXN_DONE))
 		return false;
 	txn->agent = agent;
-	note_op(PT_EVENT_OP_BEGIN, txn, PT_MORE);
+	note_op(PT_EVENT_OP_BEGIN, txn, (uintptr_t)agent);
 	if (txn->phase != PT_TXN_DONE && txn->count)
 		give_back(txn);
 	note_op(PT_EVENT_OP_END, txn, PT_OK);

@@ -213,17 +213,17 @@ static enum pt_outcome step(struct pt_upkeep *upkeep, struct pt_agent *agent, in
 	return upkeep->result;
 }
 
-static void note_op(enum pt_event_kind kind, const struct pt_upkeep *upkeep,
-		    enum pt_outcome outcome)
+static void note_op(enum pt_event_kind kind, const struct pt_upkeep *upkeep, uint64_t lo)
 {
-	pt_port_note(kind, PT_OP_UPKEEP, upkeep, upkeep->args.ctx, outcome, 0);
+	pt_port_note(kind, PT_OP_AGE + upkeep->args.kind - PT_UPKEEP_AGE, upkeep, upkeep->args.ctx,
+		     lo, 0);
 }
 
 enum pt_outcome pt_upkeep_step(struct pt_upkeep *upkeep, struct pt_agent *agent, uint32_t budget)
 {
 	enum pt_outcome outcome;
 
-	note_op(PT_EVENT_OP_BEGIN, upkeep, PT_MORE);
+	note_op(PT_EVENT_OP_BEGIN, upkeep, (uintptr_t)agent);
 	outcome = step(upkeep, agent, budget ? budget : 1);
 	note_op(PT_EVENT_OP_END, upkeep, outcome);
 	return outcome;
@@ -247,7 +247,7 @@ bool pt_upkeep_stop(struct pt_upkeep *upkeep, struct pt_agent *agent)
 	if (upkeep->phase >= PT_UPKEEP_RETIRE)
 		return false;
 	upkeep->agent = agent;
-	note_op(PT_EVENT_OP_BEGIN, upkeep, PT_MORE);
+	note_op(PT_EVENT_OP_BEGIN, upkeep, (uintptr_t)agent);
 	over = stop(upkeep);
 	note_op(PT_EVENT_OP_END, upkeep, over ? PT_OK : PT_MORE);
 	return over;

@@ -169,8 +169,9 @@ static void judge_write(unsigned agent, volatile void *at, uint64_t old, uint64_
 	if (iv_w.ctx.bbm && pt_pte_valid(old) && pt_pte_valid(value))
 		return;
 	if (!pt_check_write(&write, &finding))
-		iv_fail("checker: rule %s: %s (%#llx -> %#llx by agent %u)", finding.rule,
-			finding.text, (unsigned long long)old, (unsigned long long)value, agent);
+		iv_fail("checker: rule %s: %s (%#llx -> %#llx by agent %u)",
+			pt_rule_name(finding.rule), finding.text, (unsigned long long)old,
+			(unsigned long long)value, agent);
 }
 
 /* A store becomes visible to everybody. */

@@ -253,4 +253,25 @@ static inline uint64_t core_random(uint64_t *state)
 	return *state;
 }
 
+/* Writes a descriptor past the seam, as nothing but a test does; a checked build is told. */
+static inline void core_poke(pt_pte *slot, pt_pte entry)
+{
+	__atomic_store_n(slot, entry, __ATOMIC_RELAXED);
+	pt_port_note(PT_EVENT_POKE, 0, slot, NULL, 0, entry);
+}
+
+/* After a test has changed options of the context by hand. */
+static inline void core_note_options(const struct pt_ctx *ctx)
+{
+	pt_port_note(PT_EVENT_CTX_OPTIONS,
+		     ctx->attrs | (uint32_t)ctx->vtcr_flags << 8 | (uint32_t)ctx->bbm << 16, NULL,
+		     ctx, 0, 0);
+}
+
+static inline void core_set_bbm(struct core *c, unsigned bbm)
+{
+	c->ctx.bbm = (uint8_t)bbm;
+	core_note_options(&c->ctx);
+}
+
 #endif

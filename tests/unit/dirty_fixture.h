@@ -45,6 +45,7 @@ static inline void logged_open_on(struct logged *l, const struct shape *shape, u
 	core_open_bytes(&l->c, shape, UINT64_C(64) << 20, true);
 	l->c.ctx.vtcr_flags = (uint8_t)vtcr;
 	l->c.ctx.plain &= !vtcr;
+	core_note_options(&l->c.ctx);
 	l->page = core_size(&l->c, 3);
 	l->block = core_size(&l->c, 2);
 	l->per_block = l->block / l->page;

@@ -251,7 +251,7 @@ static void a_locked_entry_is_a_race(void **state)
 	(void)state;
 	core_open(&c, &shapes[0]);
 	ASSERT_OUTCOME(PT_MAPPED, core_map(&c, 0, 0x1000, 0, PT_PROT_RW, 0));
-	*slot_of(&c, 0) = PT_PTE_LOCKED;
+	core_poke(slot_of(&c, 0), PT_PTE_LOCKED);
 	ASSERT_OUTCOME(PT_RACED, core_point(&c, note_item(&c, 0, 0x1000, NOTE), NULL, NULL));
 	item = core_item(&c, PT_ITEM_FLUSH, 0, 0x1000, 0, 0, 0);
 	ASSERT_OUTCOME(PT_RACED, core_point(&c, item, NULL, NULL));
@@ -309,6 +309,7 @@ static void flush_counts_leaves_and_changes_nothing(void **state)
 
 		core_open(&c, &shapes[s / 2]);
 		c.ctx.attrs = s & 1 ? 0 : PT_ATTR_FWB;
+		core_note_options(&c.ctx);
 		page = core_size(&c, 3);
 		block = core_size(&c, 2);
 		item = core_item(&c, PT_ITEM_FLUSH, 0, 4 * block, 0, 0, 0);
@@ -317,7 +318,7 @@ static void flush_counts_leaves_and_changes_nothing(void **state)
 		ASSERT_OUTCOME(PT_MAPPED, core_map(&c, 0, 2 * page, page, PT_PROT_RW, 0));
 		ASSERT_OUTCOME(PT_MAPPED, core_map(&c, block, 2 * block, 0,
 						   PT_PROT(PT_PROT_R, PT_MEM_DEVICE), 0));
-		*slot_of(&c, page) &= ~PT_PTE_AF;
+		core_poke(slot_of(&c, page), *slot_of(&c, page) & ~PT_PTE_AF);
 		before = core_digest_of(&c);
 		item = core_item(&c, PT_ITEM_FLUSH, page, 2 * block, 0, 0, 0);
 		ASSERT_OUTCOME(PT_FLUSHED, core_range(&c, item, &fx));

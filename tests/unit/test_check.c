@@ -40,13 +40,13 @@ static void each_rule_reports_its_bad_write_and_no_good_one(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
 		struct pt_write write = {NULL, row[i].old, row[i].entry, row[i].how};
-		struct pt_finding finding = {NULL, NULL};
+		struct pt_finding finding = {0};
 		bool good = pt_check_write(&write, &finding);
 
 		if (good != (row[i].rule == NULL) ||
-		    (!good && strcmp(finding.rule, row[i].rule) != 0))
+		    (!good && strcmp(pt_rule_name(finding.rule), row[i].rule) != 0))
 			fail_msg("%s: reported %s, expected %s", row[i].name,
-				 good ? "nothing" : finding.rule,
+				 good ? "nothing" : pt_rule_name(finding.rule),
 				 row[i].rule ? row[i].rule : "nothing");
 	}
 }

@@ -32,7 +32,7 @@ static void open_rig(struct rig *rig, const struct place *place, unsigned bbm)
 	memset(rig, 0, sizeof(*rig));
 	core_open_bytes(&rig->c, &shapes[place->shape], UINT64_C(64) << 20, true);
 	ASSERT_OUTCOME(PT_OK, pt_host_ram_create(&rig->ram, UINT64_C(1) << 40));
-	rig->c.ctx.bbm = (uint8_t)bbm;
+	core_set_bbm(&rig->c, bbm);
 	rig->place = place;
 	rig->page = core_size(&rig->c, 3);
 	rig->size = core_size(&rig->c, place->level);
@@ -376,7 +376,8 @@ static void flags_are_the_or_of_the_group(void **state)
 			map_groups(&rig, 1, 0, PT_PROT_RW);
 			last = rig.at + rig.group - rig.size;
 			for (unsigned k = 0; k < n; k++)
-				*slot_of(&rig.c, rig.at + k * rig.size) &= ~PT_PTE_AF;
+				core_poke(slot_of(&rig.c, rig.at + k * rig.size),
+					  entry(&rig, rig.at + k * rig.size) & ~PT_PTE_AF);
 			ASSERT_OUTCOME(PT_MADE_YOUNG,
 				       core_point(&rig.c,
 						  core_item(&rig.c, PT_ITEM_MAKE_YOUNG,
@@ -389,8 +390,8 @@ static void flags_are_the_or_of_the_group(void **state)
 			for (unsigned k = 0; k < n; k++) {
 				pt_pte *slot = slot_of(&rig.c, rig.at + k * rig.size);
 
-				*slot |= PT_PTE_DBM;
-				*slot &= k == 2 ? ~UINT64_C(0) : ~PT_PTE_S2AP_W;
+				core_poke(slot, (*slot | PT_PTE_DBM) &
+							(k == 2 ? ~UINT64_C(0) : ~PT_PTE_S2AP_W));
 			}
 			ASSERT_OUTCOME(PT_UNMAPPED, core_unmap(&rig.c, last, rig.size));
 			for (unsigned k = 0; k + 1 < n; k++) {

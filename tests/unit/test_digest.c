@@ -63,7 +63,7 @@ static void every_other_difference_counts(void **state)
 		case 2: core_protect(&b, 0x1000, 0x1000, PT_PROT_RW); break;
 		case 3: core_map(&b, 0, 0x1000, 0, PT_PROT_R, PT_MAP_REPLACE); break;
 		case 4: core_map(&b, PT_SZ_1G, 0x1000, 0, PT_PROT_R, 0); break;
-		case 5: root[7] = UINT64_C(2) << 60; break;
+		case 5: core_poke(root + 7, UINT64_C(2) << 60); break;
 		}
 		assert_false(same(&a, &b));
 		if (kind == 5)

@@ -204,7 +204,7 @@ static void blocks_come_back_after_logging(void **state)
 			struct logged l;
 
 			logged_open_on(&l, &shapes[i], dirty_modes[m], 2);
-			l.c.ctx.bbm = (uint8_t)bbm;
+			core_set_bbm(&l.c, bbm);
 			/* CREATE: a write and a read. */
 			touch(&l, 0, PT_ACCESS_WRITE);
 			touch(&l, l.per_block, PT_ACCESS_READ);

@@ -235,7 +235,7 @@ static void an_entry_between_break_and_make_is_a_retry(void **state)
 	ASSERT_OUTCOME(PT_MAPPED, fault(&c, 0x1000, PT_ACCESS_READ, NULL));
 	entry = slot_of(&c, 0x1000);
 	leaf = *entry;
-	*entry = PT_PTE_LOCKED;
+	core_poke(entry, PT_PTE_LOCKED);
 	ASSERT_OUTCOME(PT_RACED, fault(&c, 0x1000, PT_ACCESS_READ, NULL));
 	ASSERT_OUTCOME(PT_RACED, core_point(&c,
 					    core_item(&c, PT_ITEM_MAP, 0x1000, 0x1000, 0, PT_PROT_R,
@@ -249,7 +249,7 @@ static void an_entry_between_break_and_make_is_a_retry(void **state)
 				  core_item(&c, PT_ITEM_PROTECT, 0x1000, 0x1000, 0, PT_PROT_R, 0),
 				  NULL, NULL));
 	assert_int_equal(PT_PTE_LOCKED, *entry);
-	*entry = leaf & ~PT_PTE_AF;
+	core_poke(entry, leaf & ~PT_PTE_AF);
 	ASSERT_OUTCOME(PT_MADE_YOUNG, fault(&c, 0x1000, PT_ACCESS_READ, NULL));
 	assert_int_equal(leaf, *entry);
 	core_close(&c);
@@ -393,7 +393,7 @@ static void an_entry_between_break_and_make_is_no_hole(void **state)
 	ASSERT_OUTCOME(PT_MAPPED, core_map(&c, 0x1000, 0x1000, 0x1000, PT_PROT_R, 0));
 	entry = slot_of(&c, 0x1000);
 	leaf = *entry;
-	*entry = PT_PTE_LOCKED;
+	core_poke(entry, PT_PTE_LOCKED);
 	pt_section_begin(&c.agent);
 	ASSERT_OUTCOME(PT_RACED, pt_host_translate(&c.ctx, a.ipa, PT_ACCESS_READ, &r));
 	ASSERT_OUTCOME(PT_MORE, pt_host_access(&c.agent, &c.ctx, &ram, &a));
@@ -401,11 +401,11 @@ static void an_entry_between_break_and_make_is_no_hole(void **state)
 	ASSERT_OUTCOME(PT_MORE, pt_host_access(&c.agent, &c.ctx, &ram, &a));
 	assert_int_equal(PT_RACED, a.exit[PT_HOST_MAX_EXITS - 1].outcome);
 	a.handle_faults = false;
-	*entry = leaf;
+	core_poke(entry, leaf);
 	ASSERT_OUTCOME(PT_OK, pt_host_translate(&c.ctx, a.ipa, PT_ACCESS_READ, &r));
 	assert_int_equal(HW_NO_FAULT, r.fault);
 	ASSERT_OUTCOME(PT_OK, pt_host_access(&c.agent, &c.ctx, &ram, &a));
-	*entry = 0;
+	core_poke(entry, 0);
 	ASSERT_OUTCOME(PT_OK, pt_host_translate(&c.ctx, a.ipa, PT_ACCESS_READ, &r));
 	assert_int_equal(HW_TRANSLATION, r.fault);
 	pt_section_end(&c.agent);

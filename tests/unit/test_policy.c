@@ -127,7 +127,7 @@ static void bits_of_others_are_kept(void **state)
 	ASSERT_OUTCOME(PT_MAPPED, core_map(&c, 0x1000, 0x1000, 0, PT_PROT_R, 0));
 	steps = pt_walk_explain(&c.ctx, pt_ipa(0x1000), step);
 	slot = pt_port_table(&c.port, step[steps - 1].table) + step[steps - 1].index;
-	*slot |= pt_sw_to_pte(SW(1));
+	core_poke(slot, *slot | pt_sw_to_pte(SW(1)));
 	ASSERT_OUTCOME(PT_ALREADY_MAPPED, core_map(&c, 0x1000, 0x1000, 0, PT_PROT_R, 0));
 	item = core_item(&c, PT_ITEM_MAP, 0x1000, 0x1000, 0, PT_PROT_RW | SW(2), PT_MAP_REPLACE);
 	ASSERT_OUTCOME(PT_MAPPED, core_point(&c, item, NULL, NULL));

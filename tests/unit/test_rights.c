@@ -107,6 +107,7 @@ static void exec_rights_of_el1_and_el0_are_apart(void **state)
 	(void)state;
 	core_open(&c, &shapes[0]);
 	c.ctx.attrs |= PT_ATTR_XNX;
+	core_note_options(&c.ctx);
 	for (unsigned a = 0; a < 4; a++) {
 		for (unsigned b = 0; b < 4; b++) {
 			ASSERT_OUTCOME(PT_MAPPED, core_map(&c, 0, 0x2000, 0, PT_PROT_R | x[a], 0));
@@ -251,7 +252,7 @@ static void a_cut_block_is_split_precisely(void **state)
 
 static void age(struct core *c, uint64_t ipa)
 {
-	*slot_of(c, ipa) &= ~PT_PTE_AF;
+	core_poke(slot_of(c, ipa), *slot_of(c, ipa) & ~PT_PTE_AF);
 }
 
 /* One flag a leaf: a range that cuts a block makes the block young, and splits nothing. */
@@ -321,7 +322,8 @@ static void a_leaf_with_dbm_is_writable(void **state)
 		pt_pte *slot = slot_of(&c, 0x1000);
 
 		c.ctx.vtcr_flags = i & 1 ? PT_VTCR_HA | PT_VTCR_HD : 0;
-		*slot = (*slot & ~(bits | PT_PTE_XN)) | UINT64_C(2) << 53 | dbm[k].before;
+		core_note_options(&c.ctx);
+		core_poke(slot, (*slot & ~(bits | PT_PTE_XN)) | UINT64_C(2) << 53 | dbm[k].before);
 		assert_int_equal(PT_PROT_RW, rights_of(&c, 0x1000));
 		ASSERT_OUTCOME(PT_ALREADY_MAPPED, /* whatever the state of its W */
 			       core_map(&c, 0x1000, 0x1000, 0x1000, PT_PROT_RW, 0));
@@ -349,8 +351,8 @@ static void software_bits_and_memory_type_are_kept(void **state)
 			uint32_t prot = PT_PROT(PT_PROT_RW, types[t]);
 
 			ASSERT_OUTCOME(PT_MAPPED, core_map(&c, 0, 2 * page, 0, prot, 0));
-			*slot_of(&c, 0) |= keep;
-			*slot_of(&c, page) |= keep;
+			core_poke(slot_of(&c, 0), *slot_of(&c, 0) | keep);
+			core_poke(slot_of(&c, page), *slot_of(&c, page) | keep);
 			range(&c, PT_ITEM_WRITE_PROTECT, 0, page, 0, NULL);
 			point(&c, PT_ITEM_WRITE_PROTECT, page, page, 0, NULL);
 			for (unsigned p = 0; p < 2; p++) {
@@ -388,10 +390,10 @@ static void a_locked_entry_is_a_race_and_a_claim_parks(void **state)
 			kinds[k] == PT_ITEM_PROTECT || kinds[k] == PT_ITEM_RELAX ? PT_PROT_R : 0;
 		pt_pte old = *slot_of(&c, 0);
 
-		*slot_of(&c, 0) = PT_PTE_LOCKED;
+		core_poke(slot_of(&c, 0), PT_PTE_LOCKED);
 		ASSERT_OUTCOME(PT_RACED, point(&c, kinds[k], 0, 0x1000, prot, NULL));
 		assert_int_equal(PT_PTE_LOCKED, *slot_of(&c, 0));
-		*slot_of(&c, 0) = old;
+		core_poke(slot_of(&c, 0), old);
 		ASSERT_OUTCOME(PT_OK, pt_claim_acquire(&claim, &c.ctx, 0, 0xfff, PT_CLAIM_EXCLUSIVE,
 						       false, NULL));
 		ASSERT_OUTCOME(PT_PARKED, point(&c, kinds[k], 0, 0x1000, prot, NULL));

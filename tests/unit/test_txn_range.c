@@ -330,7 +330,8 @@ static void split_preserves_attrs(void **state) /* B13 */
 		page = core_size(&c, 3);
 		block = core_size(&c, 2);
 		ASSERT_OUTCOME(PT_MAPPED, core_map(&c, block, block, 0, device, 0));
-		old = *entry_of(&c, block) = (*entry_of(&c, block) & ~PT_PTE_AF) | keep;
+		old = (*entry_of(&c, block) & ~PT_PTE_AF) | keep;
+		core_poke(entry_of(&c, block), old);
 		ASSERT_OUTCOME(PT_PROTECTED, core_protect(&c, block + page, page, PT_PROT_R));
 		child = *entry_of(&c, block + 3 * page);
 		assert_int_equal(old & ~pt_oa_mask(&c.ctx.geo),
@@ -351,8 +352,8 @@ static void unmap_clears_soft_valid(void **state) /* B8 */
 	(void)state;
 	core_open(&c, &shapes[0]);
 	ASSERT_OUTCOME(PT_MAPPED, core_map(&c, 0, 0x4000, 0, PT_PROT_R, 0));
-	*entry_of(&c, 0x1000) = note;
-	*entry_of(&c, 0x2000) = note;
+	core_poke(entry_of(&c, 0x1000), note);
+	core_poke(entry_of(&c, 0x2000), note);
 	ASSERT_OUTCOME(PT_OVERLAP, core_map(&c, 0x1000, 0x1000, 0x1000, PT_PROT_R, 0));
 	ASSERT_OUTCOME(PT_OVERLAP, core_map(&c, 0x1000, 0x2000, 0x1000, PT_PROT_R, 0));
 	ASSERT_OUTCOME(

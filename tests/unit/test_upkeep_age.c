@@ -61,6 +61,7 @@ static void only_the_flag_changes(void **state)
 
 			core_open(&c, &shapes[i]);
 			c.ctx.vtcr_flags = (uint8_t)flags;
+			core_note_options(&c.ctx);
 			page = core_size(&c, 3);
 			ASSERT_OUTCOME(PT_MAPPED, core_map(&c, 0, 40 * page, page, PT_PROT_RW, 0));
 			ASSERT_OUTCOME(PT_UNMAPPED, core_unmap(&c, 7 * page, page));

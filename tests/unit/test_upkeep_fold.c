@@ -82,13 +82,13 @@ static void fold_requires_pa_and_attr(void **state)
 				pt_pte *slot = upkeep_slot(&c, p * page);
 				struct pt_digest before;
 
-				*slot ^= flips[k];
+				core_poke(slot, *slot ^ flips[k]);
 				before = core_digest_of(&c);
 				ASSERT_OUTCOME(PT_OK, collapse(&c, &u, 0, block));
 				assert_int_equal(0, u.blocks_made);
 				assert_int_equal(0, u.effects.tlbis);
 				assert_int_equal(before.state[0], core_digest_of(&c).state[0]);
-				*slot ^= flips[k];
+				core_poke(slot, *slot ^ flips[k]);
 			}
 		/* congruent, but not aligned to the block */
 		ASSERT_OUTCOME(PT_MAPPED, core_map(&c, block, block, page, PT_PROT_RW, 0));
@@ -115,6 +115,7 @@ static void access_flag_and_dirty_state_are_united(void **state)
 			core_open(&c, &shapes[i]);
 			c.ctx.vtcr_flags = (uint8_t)(k % 4);
 			c.ctx.bbm = (uint8_t)(k / 4);
+			core_note_options(&c.ctx);
 			page = core_size(&c, 3);
 			block = core_size(&c, 2);
 			for (unsigned b = 0; b < 4; b++) {

@@ -31,7 +31,7 @@ static void a_point_splits_its_block_and_flushes(void **state)
 			int level;
 
 			core_open_bytes(&c, &shapes[i], UINT64_C(64) << 20, true);
-			c.ctx.bbm = (uint8_t)bbm;
+			core_set_bbm(&c, bbm);
 			page = core_size(&c, 3);
 			block = core_size(&c, 2);
 			ASSERT_OUTCOME(PT_MAPPED, core_map(&c, 0, 2 * block, 0, PT_PROT_R, 0));
@@ -66,7 +66,7 @@ static void a_lost_split_changes_nothing(void **state)
 			int level;
 
 			core_open(&c, &shapes[i]);
-			c.ctx.bbm = (uint8_t)bbm;
+			core_set_bbm(&c, bbm);
 			page = core_size(&c, 3);
 			block = core_size(&c, 2);
 			ASSERT_OUTCOME(PT_MAPPED, core_map(&c, 0, 2 * block, 0, PT_PROT_R, 0));

@@ -12,7 +12,7 @@ struct rig {
 static void open_rig(struct rig *rig, const struct shape *shape, unsigned bbm)
 {
 	core_open_bytes(&rig->c, shape, UINT64_C(64) << 20, true);
-	rig->c.ctx.bbm = (uint8_t)bbm;
+	core_set_bbm(&rig->c, bbm);
 	memset(&rig->other, 0, sizeof(rig->other));
 	ASSERT_OUTCOME(PT_OK, pt_agent_join(&rig->c.tables.world, &rig->other));
 	ASSERT_OUTCOME(PT_OK, pt_host_ram_create(&rig->ram, UINT64_C(1) << 34));
@@ -349,14 +349,14 @@ static void a_late_block_over_an_edge_is_claimed_as_a_whole(void **state)
 					       core_map(&rig.c, 0, 3 * block, 0, PT_PROT_RW, 0));
 				slot = upkeep_slot(&rig.c, edge ? 2 * block : 0);
 				leaf = *slot;
-				*slot = 0;
+				core_poke(slot, 0);
 				args = upkeep_args(&rig.c, kind, edge ? block : 2 * page,
 						   block + (edge ? page : 0));
 				args.clear = kind == PT_UPKEEP_AGE;
 				ASSERT_OUTCOME(PT_OK, pt_upkeep_init(&u, &args, NULL));
 				pt_section_begin(&rig.other);
 				ASSERT_OUTCOME(PT_MORE, upkeep_step(&rig.c, &u, 1));
-				*slot = leaf; /* the fault's CAS */
+				core_poke(slot, leaf); /* the fault's CAS */
 				pt_section_end(&rig.other);
 				while (upkeep_step(&rig.c, &u, 100000) == PT_MORE)
 					continue;

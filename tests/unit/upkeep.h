@@ -68,8 +68,7 @@ static inline void upkeep_poke(struct core *c, uint64_t ipa, pt_pte clear, pt_pt
 {
 	pt_pte *slot = upkeep_slot(c, ipa);
 
-	__atomic_store_n(slot, (__atomic_load_n(slot, __ATOMIC_RELAXED) & ~clear) | set,
-			 __ATOMIC_RELAXED);
+	core_poke(slot, (__atomic_load_n(slot, __ATOMIC_RELAXED) & ~clear) | set);
 }
 
 #endif

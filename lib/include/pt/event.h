@@ -28,7 +28,8 @@ enum pt_event_kind {
 	PT_EVENT_FENCE_STORE,
 	PT_EVENT_FENCE_FULL,
 	PT_EVENT_RELAX,         /* pt_port_relax(), also at each turn of a lock that is taken */
-	PT_EVENT_LOCK,          /* at: the lock; arg: enum pt_lock_class */
+	PT_EVENT_LOCK_CLASS,    /* what a lock is for. at: the lock; arg: enum pt_lock_class */
+	PT_EVENT_LOCK,          /* at: the lock */
 	PT_EVENT_LOCKED,        /* after it was taken */
 	PT_EVENT_UNLOCK,
 
@@ -49,12 +50,13 @@ enum pt_event_kind {
 	/* Table memory. at: its first byte as the CPU sees it; lo: bytes. */
 	PT_EVENT_MEMORY,        /* handed to a pool; ctx: the world */
 	PT_EVENT_MEMORY_GONE,   /* unmapped */
-	PT_EVENT_PAGE_GET,      /* out of the pool. arg: 1 it is all zero; ctx: the agent's world */
-	PT_EVENT_PAGE_PUT,      /* back in the pool. arg: 1 it is all zero */
+	PT_EVENT_PAGE_GET,      /* out of the pool. arg: 1 it is all zero, filled in by the port */
+	PT_EVENT_PAGE_PUT,      /* back in the pool. arg: as above */
 	PT_EVENT_ZERO,          /* pt_port_zero() */
 	PT_EVENT_CHARGE,        /* quota taken. ctx; lo: pages, hi: the quota */
 	PT_EVENT_REFUND,        /* quota given back. ctx; lo: pages */
-	PT_EVENT_POOL_USED,     /* lo: bytes that the pool counts as handed out; ctx: the world */
+	PT_EVENT_POOL_USED,     /* lo: bytes that the pool counts as handed out; ctx: the world. An
+				   agent leaves; nobody else does anything */
 
 	/* Agents. at: the agent; arg: its id; ctx: the world. */
 	PT_EVENT_AGENT_JOIN,
@@ -62,18 +64,19 @@ enum pt_event_kind {
 	PT_EVENT_SECTION_BEGIN,
 	PT_EVENT_SECTION_BEGUN, /* after its fence */
 	PT_EVENT_SECTION_END,
+	PT_EVENT_MACHINE_INIT,  /* at: the machine; lo: its MMU */
 	PT_EVENT_MACHINE_USE,   /* after it is noted. at: the machine; arg: the agent's id */
 
 	/* Claims. at: the claim; ctx; lo, hi: the range, inclusive; arg: 1 shared. */
 	PT_EVENT_CLAIM_ASK,
-	PT_EVENT_CLAIM,         /* published: holds off points and claims */
+	PT_EVENT_CLAIM,         /* after it was published: holds off points and claims */
 	PT_EVENT_CLAIM_DRAINED, /* its owner goes on */
 	PT_EVENT_CLAIM_SHRINK,  /* lo: the new lower end */
 	PT_EVENT_CLAIM_RELEASE,
 	PT_EVENT_CLAIM_CANCEL,  /* left the queue */
 
 	/* Operations. at: the object that is stepped; ctx; arg: enum pt_op_kind. */
-	PT_EVENT_OP_BEGIN,      /* a step of it begins */
+	PT_EVENT_OP_BEGIN,      /* a step of it begins. lo: the agent */
 	PT_EVENT_OP_COMMIT,     /* its commit point has passed */
 	PT_EVENT_OP_END,        /* the step ends. lo: enum pt_outcome */
 	PT_EVENT_WAKE,          /* a callback of a waiter */
@@ -84,17 +87,21 @@ enum pt_event_kind {
 	PT_EVENT_CTX_INIT,      /* facts */
 	PT_EVENT_CTX_DYING,
 	PT_EVENT_CTX_GONE,      /* its start tables go back next */
-	PT_EVENT_CTX_ACTIVATE,  /* a vCPU uses it. at: the MMU; arg: vCPU; lo: root; hi: VMID */
+	PT_EVENT_CTX_ACTIVATE,  /* a vCPU uses it. at: the MMU; arg: vCPU; lo: root; hi: VMID, 0 when it has just rolled over */
 	PT_EVENT_CTX_DEACTIVATE,
 	PT_EVENT_VMID,          /* given to ctx. at: the machine; lo: the number */
 	PT_EVENT_VMID_ROLLOVER, /* all numbers are void. at: the machine; one ALLE1IS follows before any is given again */
 
 	/* Dirty logs. at: the log; ctx; lo, hi: IPAs, inclusive. */
-	PT_EVENT_DIRTY_START,   /* the log takes marks */
-	PT_EVENT_DIRTY_ARMED,   /* nothing in the range is writable without a mark */
+	PT_EVENT_DIRTY_START,   /* the log takes marks; where the operation's claim has passed, nothing
+				   is writable without one */
 	PT_EVENT_DIRTY_MARK,
 	PT_EVENT_DIRTY_CLEAR,   /* read and cleared */
 	PT_EVENT_DIRTY_STOP,
+
+	/* What only a test does. */
+	PT_EVENT_POKE,          /* after it wrote hi to the descriptor at `at`, past the seam */
+	PT_EVENT_CTX_OPTIONS,   /* after it changed those of ctx. arg: attributes, VTCR flags and FEAT_BBM level, a byte each */
 	PT_EVENT_KINDS
 };
 
@@ -115,7 +122,10 @@ enum pt_op_kind {
 	PT_OP_FAULT,
 	PT_OP_TXN,
 	PT_OP_TEARDOWN,
-	PT_OP_UPKEEP,
+	PT_OP_AGE,
+	PT_OP_SPLIT,
+	PT_OP_COLLAPSE,
+	PT_OP_SWEEP,
 	PT_OP_DIRTY,
 	PT_OP_KINDS
 };
@@ -139,6 +149,7 @@ struct pt_event_ctx {
 struct pt_event {
 	uint8_t kind; /* enum pt_event_kind */
 	uint32_t arg;
+	uint32_t thread; /* who runs, also outside sections; from 1 on */
 	uint64_t agent, op;
 	uint64_t at, ctx, lo, hi;
 	const struct pt_tlbi *tlbi;	  /* TLB events; valid during the call */

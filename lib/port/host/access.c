@@ -378,6 +378,13 @@ static void begin(struct run *run)
 	a->tables_added = 0;
 }
 
+/* VTTBR_EL2 is written, or not in use any more. */
+static void note(const struct run *run, enum pt_event_kind kind)
+{
+	pt_port_note(kind, run->a->vcpu, run->mmu, run->ctx, run->ctx->root.v,
+		     pt_ctx_vmid(run->ctx));
+}
+
 enum pt_outcome pt_host_access(struct pt_agent *agent, struct pt_ctx *ctx, struct pt_host_ram *ram,
 			       struct pt_host_access *access)
 {
@@ -392,11 +399,13 @@ enum pt_outcome pt_host_access(struct pt_agent *agent, struct pt_ctx *ctx, struc
 	pt_machine_use(ctx->machine, agent);
 	outcome = pt_vmid_get(ctx, agent);
 	if (outcome == PT_OK) {
+		note(&run, PT_EVENT_CTX_ACTIVATE);
 		begin(&run);
 		outcome = run_access(&run, ram);
 		access->outcome = outcome;
 		if (run.vcpu->adversary)
 			prefetch(&run);
+		note(&run, PT_EVENT_CTX_DEACTIVATE);
 	}
 	atomic_store_explicit(&run.vcpu->busy, 0, memory_order_release);
 	return outcome;

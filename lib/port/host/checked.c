@@ -1,89 +1,109 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The checked build's seam: events go through the hook and lib/check; a finding prints the last
  * events and aborts. */
-#include <pt/check.h>
+#include "trace.h"
+
 #include <pt/host/checked.h>
 #include <pt/platform.h>
 
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
-#define TRACE_EVENTS 64
+/* Pages of it come with their first use. */
+#define ARENA_BYTES  (UINT64_C(1) << 30)
+#define TRACE_EVENTS 256
 
 void (*pt_host_event_hook)(const struct pt_event *event);
+void (*pt_host_finding_hook)(const struct pt_finding *finding);
 _Thread_local struct pt_host_self pt_host_self;
 
 /*
  * One event at a time, and a descriptor's write together with its event: what the checker saw last
- * is what stands there. Loads are no part of it.
+ * is what stands there.
  */
 static pthread_mutex_t order = PTHREAD_MUTEX_INITIALIZER;
-static struct pt_event trace[TRACE_EVENTS]; /* the last ones, under `order` */
-static uint64_t events;
+static struct host_event trace[TRACE_EVENTS]; /* the last ones, under `order` */
+static uint64_t events, traced;
+static struct pt_check *check;
+static bool told; /* that the arena is full */
+static _Atomic uint32_t threads;
 
-static const char *name_of(unsigned kind)
+static void start(void)
 {
-	static const char *const name[PT_EVENT_KINDS] = {
-		[PT_EVENT_INIT] = "init",
-		[PT_EVENT_STORE] = "store",
-		[PT_EVENT_STORE_RELEASE] = "release",
-		[PT_EVENT_CAS] = "cas",
-		[PT_EVENT_HW_CAS] = "hardware",
-	};
+	static const struct pt_check_config config;
+	void *arena = mmap(NULL, ARENA_BYTES, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-	return name[kind] ? name[kind] : "event";
+	if (arena == MAP_FAILED) {
+		fputs("ptd: checker: no address space\n", stderr);
+		abort();
+	}
+	check = pt_check_init(arena, ARENA_BYTES, &config);
 }
 
 static void report(const struct pt_finding *finding)
 {
-	uint64_t from = events > TRACE_EVENTS ? events - TRACE_EVENTS : 0;
+	uint64_t from = traced > TRACE_EVENTS ? traced - TRACE_EVENTS : 0;
 
-	fprintf(stderr, "ptd: checker: rule %s: %s; the last events, newest at the end:\n",
-		finding->rule, finding->text);
-	for (uint64_t i = from; i < events; i++) {
-		const struct pt_event *e = &trace[i % TRACE_EVENTS];
-
-		fprintf(stderr, "  %llu %-8s agent %#llx op %#llx at %#llx: %#018llx %#018llx\n",
-			(unsigned long long)i, name_of(e->kind), (unsigned long long)e->agent,
-			(unsigned long long)e->op, (unsigned long long)e->at,
-			(unsigned long long)e->lo, (unsigned long long)e->hi);
+	if (pt_host_finding_hook) {
+		pthread_mutex_unlock(&order);
+		pt_host_finding_hook(finding);
+		pthread_mutex_lock(&order);
 	}
+	fputs("ptd: checker: the last events, newest at the end:\n", stderr);
+	for (uint64_t i = from; i < traced; i++)
+		host_event_print(stderr, &trace[i % TRACE_EVENTS]);
+	host_finding_print(stderr, finding);
 	abort();
-}
-
-static void check_write(const struct pt_event *e)
-{
-	struct pt_write write = {(const pt_pte *)(uintptr_t)e->at, e->lo, e->hi, PT_WRITE_STORE};
-	struct pt_finding finding;
-
-	if (e->kind == PT_EVENT_STORE_RELEASE)
-		write.how = PT_WRITE_STORE_RELEASE;
-	else if (e->kind != PT_EVENT_STORE)
-		write.how = PT_WRITE_CAS;
-	if (!pt_check_write(&write, &finding))
-		report(&finding);
 }
 
 /* Under `order`. */
 static void feed(const struct pt_event *e)
 {
-	trace[events++ % TRACE_EVENTS] = *e;
-	if (e->kind == PT_EVENT_STORE || e->kind == PT_EVENT_STORE_RELEASE ||
-	    ((e->kind == PT_EVENT_CAS || e->kind == PT_EVENT_HW_CAS) && !e->arg))
-		check_write(e);
+	struct pt_finding finding;
+
+	if (!check)
+		start();
+	if (e->kind != PT_EVENT_LOAD) /* they would push the rest out */
+		host_event_copy(&trace[traced++ % TRACE_EVENTS], e);
+	events++;
+	if (!pt_check_event(check, e, &finding))
+		report(&finding);
+	if (pt_check_untracked(check) && !told) {
+		told = true;
+		fputs("ptd: checker: its memory is full, it sees only a part from now on\n",
+		      stderr);
+	}
 }
 
 static void hook(struct pt_event *e)
 {
 	if (e->kind == PT_EVENT_SECTION_BEGIN)
 		pt_host_self.agent = e->at;
-	if (e->kind == PT_EVENT_OP_BEGIN)
+	if (e->kind == PT_EVENT_OP_BEGIN) {
 		pt_host_self.op = e->at;
+		pt_host_self.outer = pt_host_self.agent;
+		pt_host_self.agent = e->lo;
+	}
+	if (!pt_host_self.thread)
+		pt_host_self.thread = atomic_fetch_add(&threads, 1) + 1;
+	e->thread = pt_host_self.thread;
 	e->agent = pt_host_self.agent;
 	e->op = pt_host_self.op;
 	if (pt_host_event_hook)
 		pt_host_event_hook(e);
+}
+
+static bool is_zero(const struct pt_event *e)
+{
+	const uint64_t *word = (const uint64_t *)(uintptr_t)e->at;
+
+	for (uint64_t i = 0; i < e->lo / sizeof(*word); i++)
+		if (word[i])
+			return false;
+	return true;
 }
 
 void pt_host_event(const struct pt_event *event)
@@ -91,13 +111,17 @@ void pt_host_event(const struct pt_event *event)
 	struct pt_event e = *event;
 
 	hook(&e);
+	if (e.kind == PT_EVENT_PAGE_GET || e.kind == PT_EVENT_PAGE_PUT)
+		e.arg = is_zero(&e);
 	pthread_mutex_lock(&order);
 	feed(&e);
 	pthread_mutex_unlock(&order);
 	if (e.kind == PT_EVENT_SECTION_END)
 		pt_host_self.agent = 0;
-	if (e.kind == PT_EVENT_OP_END)
+	if (e.kind == PT_EVENT_OP_END) {
 		pt_host_self.op = 0;
+		pt_host_self.agent = pt_host_self.outer;
+	}
 }
 
 void pt_host_event_store(pt_pte *slot, pt_pte entry, enum pt_event_kind kind)
@@ -131,9 +155,15 @@ bool pt_host_event_cas(pt_pte *slot, pt_pte *old, pt_pte entry, enum pt_event_ki
 pt_pte pt_host_event_load(const pt_pte *slot, enum pt_event_kind kind)
 {
 	struct pt_event e = {.kind = (uint8_t)kind, .at = (uintptr_t)slot};
+	pt_pte value;
 
 	hook(&e);
-	return kind == PT_EVENT_PRIVATE ? *slot : __atomic_load_n(slot, __ATOMIC_ACQUIRE);
+	pthread_mutex_lock(&order);
+	value = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
+	e.lo = e.hi = value;
+	feed(&e);
+	pthread_mutex_unlock(&order);
+	return value;
 }
 
 void pt_host_event_tlbi(struct pt_port_mmu *mmu, const struct pt_tlbi *tlbi)
@@ -149,5 +179,18 @@ void pt_host_event_tlbi(struct pt_port_mmu *mmu, const struct pt_tlbi *tlbi)
 
 uint64_t pt_host_events(void)
 {
-	return events;
+	uint64_t n;
+
+	pthread_mutex_lock(&order);
+	n = events;
+	pthread_mutex_unlock(&order);
+	return n;
+}
+
+void pt_host_check_counts(uint64_t judged[PT_RULES])
+{
+	pthread_mutex_lock(&order);
+	for (unsigned i = 0; i < PT_RULES; i++)
+		judged[i] = check ? pt_check_judged(check, (enum pt_rule)i) : 0;
+	pthread_mutex_unlock(&order);
 }

@@ -42,6 +42,8 @@ err_after_fd:
 
 void pt_host_tables_destroy(struct pt_host_tables *tables)
 {
+	pt_port_note(PT_EVENT_MEMORY_GONE, 0, tables->port.table_va, NULL, tables->port.table_bytes,
+		     0);
 	munmap(tables->port.table_va, tables->port.table_bytes);
 	free(tables->unit);
 	close(tables->fd);

@@ -9,6 +9,7 @@
  * Without TSan the annotations are nothing; liburcu orders the same edges itself.
  */
 #include <pt/host/rcu.h>
+#include <pt/platform.h>
 
 #include <assert.h>
 #include <stddef.h>
@@ -98,6 +99,7 @@ void pt_rcu_call(struct pt_rcu_head *head, void (*free_fn)(struct pt_rcu_head *)
 
 void pt_rcu_barrier(void)
 {
+	pt_port_note(PT_EVENT_WAIT, 0, NULL, NULL, 0, 0);
 	urcu_qsbr_barrier();
 	acquire(&readers);
 }

@@ -6,7 +6,7 @@
 #ifndef PT_HOST_CHECKED_H
 #define PT_HOST_CHECKED_H
 
-#include <pt/event.h>
+#include <pt/check.h>
 
 struct pt_port_mmu;
 
@@ -22,11 +22,20 @@ extern void (*pt_host_event_hook)(const struct pt_event *event);
  */
 struct pt_host_self {
 	uint64_t agent, op;
+	uint64_t outer;	 /* the agent before `op` began: one thread may play several */
+	uint32_t thread; /* 0: not given yet */
 };
 extern _Thread_local struct pt_host_self pt_host_self;
 
 /* Events since the start. */
 uint64_t pt_host_events(void);
+
+/* Called with a finding, under no lock, before the last events are printed and the program aborts;
+ * a test jumps out of it. */
+extern void (*pt_host_finding_hook)(const struct pt_finding *finding);
+
+/* How often each rule was judged so far. */
+void pt_host_check_counts(uint64_t judged[PT_RULES]);
 
 /* One event whose effect, if it has one, is somewhere else. */
 void pt_host_event(const struct pt_event *event);

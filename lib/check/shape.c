@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* S2, S3: what a descriptor says by itself. W3: do a block and a table say the same? */
+#include "state.h"
+
+#define HIGH_BITS (UINT64_C(0x1f) << 59) /* ignored or PBHA: lib leaves them 0 */
+
+/* Output address and type alone; the rest of a table descriptor is 0 (Arm ARM D8.3.1, stage 2). */
+static bool table_is_legal(const struct ck_table *t, pt_pte e)
+{
+	const struct pt_geometry *g = &t->ctx->facts.geo;
+
+	return !(e & ~(pt_oa_mask(g) | PT_PTE_VALID | PT_PTE_TYPE));
+}
+
+static bool leaf_is_legal(const struct ck_table *t, pt_pte e)
+{
+	const struct pt_geometry *g = &t->ctx->facts.geo;
+	pt_pte known = pt_oa_mask(g) | PT_PTE_VALID | PT_PTE_TYPE | PT_PTE_MEMATTR | PT_PTE_PERM |
+		       PT_PTE_AF | PT_PTE_DBM | PT_PTE_CONTIGUOUS | PT_PTE_SW;
+
+	if (!g->ds)
+		known |= PT_PTE_SH;
+	if (!(t->ctx->facts.attrs & PT_ATTR_XNX))
+		known &= ~(UINT64_C(1) << 53);
+	if (t->level < PT_LEVEL_LAST)
+		known |= PT_PTE_NT;
+	return !(e & (~known | HIGH_BITS)) && pt_level_has_leaf(g, t->level);
+}
+
+void pt__ck_shape(struct pt_check *c, const struct ck_table *t, uint32_t index, pt_pte e)
+{
+	const struct pt_geometry *g = &t->ctx->facts.geo;
+	uint64_t span = pt__ck_span(t), pa;
+
+	if (!pt_pte_valid(e))
+		return;
+	pt__ck_judge(c, PT_RULE_S3, (t->ipa + index * span) >> g->ipa_bits == 0,
+		     "an entry beyond the input size");
+	if (pt__ck_is_table(t, e)) {
+		pt__ck_judge(c, PT_RULE_S2, table_is_legal(t, e),
+			     "a table descriptor with reserved bits");
+		return;
+	}
+	if (!pt__ck_judge(c, PT_RULE_S2, pt_pte_is_leaf(e, t->level), "a type that no leaf has") ||
+	    !pt__ck_judge(c, PT_RULE_S2, leaf_is_legal(t, e),
+			  "a leaf that is not legal at its level"))
+		return;
+	pa = pt_pte_to_oa(g, t->level < PT_LEVEL_LAST ? e & ~PT_PTE_NT : e).v;
+	pt__ck_judge(c, PT_RULE_S3, !(pa & (span - 1)),
+		     "an output that is not aligned to its size");
+	pt__ck_judge(c, PT_RULE_S3, (pa + span - 1) >> g->pa_bits == 0,
+		     "an output beyond the PA size");
+}
+
+/* Everything of a leaf that a change of size keeps. */
+static pt_pte attributes(const struct ck_ctx *ctx, pt_pte e)
+{
+	return e & ~(pt_oa_mask(&ctx->facts.geo) | PT_PTE_TYPE | PT_PTE_NT | PT_PTE_CONTIGUOUS |
+		     PT_PTE_AF | (e & PT_PTE_DBM ? PT_PTE_S2AP_W : 0));
+}
+
+bool pt__ck_same_translation(struct pt_check *c, const struct ck_write *w)
+{
+	const struct ck_ctx *ctx = w->ctx;
+	const struct pt_geometry *g = &ctx->facts.geo;
+	bool split = !pt__ck_is_table(w->t, w->old);
+	pt_pte block = split ? w->old : w->entry;
+	const struct ck_table *t = pt__ck_child(c, ctx, split ? w->entry : w->old);
+	uint64_t pa = pt_pte_to_oa(g, block & ~PT_PTE_NT).v,
+		 size = pt_level_size(g, w->t->level + 1);
+
+	for (uint32_t i = 0; t && i < t->entries; i++, pa += size)
+		if (!pt_pte_is_leaf(t->value[i], w->t->level + 1) ||
+		    pt_pte_to_oa(g, t->value[i]).v != pa ||
+		    attributes(ctx, t->value[i]) != attributes(ctx, block))
+			return false;
+	return true;
+}

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Invalidations: their order, scope, hints and operands, and what they discharge (T1 to T4, T7). */
+#include "state.h"
+
+static unsigned rounds(const struct pt_check *c)
+{
+	return c->config.quirks & PT_CHECK_REPEAT_TLBI ? 2 : 1;
+}
+
+static bool is_whole(const struct pt_tlbi *tlbi)
+{
+	return tlbi->kind == PT_TLBI_VMID || tlbi->kind == PT_TLBI_ALL;
+}
+
+static bool of_ctx(const struct pt_event *e, const struct ck_ctx *ctx)
+{
+	return ctx && e->at == ctx->facts.mmu &&
+	       (e->tlbi->kind == PT_TLBI_ALL || (ctx->given && e->tlbi->vmid == ctx->vmid));
+}
+
+static uint64_t last_of(const struct pt_tlbi *tlbi)
+{
+	return tlbi->ipa.v + (tlbi->size ? tlbi->size - 1 : 0);
+}
+
+/* T3: what the hint says was true of all that it meets. */
+static void judge_hint(struct pt_check *c, const struct ck_owed *o, const struct pt_tlbi *tlbi)
+{
+	if (o->table)
+		pt__ck_judge(c, PT_RULE_T3, tlbi->level == PT_TTL_UNKNOWN && !tlbi->last_level,
+			     "a level hint, or last level only, where a table went");
+	else if (tlbi->level != PT_TTL_UNKNOWN)
+		pt__ck_judge(c, PT_RULE_T3, tlbi->level == o->level,
+			     "the level hint is not the level of the old leaf");
+}
+
+/* Cuts what the range does not cover off into debts of their own: true when something is left that
+ * it does. */
+static bool cut(struct pt_check *c, struct ck_op *op, struct ck_owed *o, uint64_t lo, uint64_t hi)
+{
+	if (!pt__ck_meet(o->lo, o->hi, lo, hi))
+		return false;
+	for (unsigned side = 0; side < 2; side++) {
+		struct ck_owed *rest;
+
+		if (side ? o->lo >= lo : o->hi <= hi)
+			continue;
+		rest = pt__ck_get(c, sizeof(*rest), false);
+		if (!rest)
+			return false;
+		*rest = *o;
+		rest->missed = true;
+		o->next = rest;
+		if (op->last == o)
+			op->last = rest;
+		if (side) {
+			rest->hi = lo - 1;
+			o->lo = lo;
+		} else {
+			rest->lo = hi + 1;
+			o->hi = hi;
+		}
+	}
+	return true;
+}
+
+/* One instruction, or the whole of pt_port_tlbi(): moves on each debt that it covers. */
+static void stage2(struct pt_check *c, const struct pt_event *e, enum ck_stage next)
+{
+	const struct pt_tlbi *tlbi = e->tlbi;
+
+	for (struct ck_owed *o = c->op->owed; o; o = o->next) {
+		if (!of_ctx(e, c->op->ctx)) {
+			o->missed = true;
+			continue;
+		}
+		if (!is_whole(tlbi) && !cut(c, c->op, o, tlbi->ipa.v, last_of(tlbi)))
+			continue;
+		if (next == CK_S2 && !pt__ck_judge(c, PT_RULE_T1, o->stage == CK_ORDERED,
+						   "a TLBI without a DSB after the write"))
+			continue;
+		if (!is_whole(tlbi))
+			judge_hint(c, o, tlbi);
+		o->stage = next;
+	}
+}
+
+static void stage1(struct pt_check *c, const struct pt_event *e)
+{
+	for (struct ck_owed *o = c->op->owed; o; o = o->next) {
+		if (!of_ctx(e, c->op->ctx) || o->stage < CK_S2)
+			continue;
+		if (pt__ck_judge(c, PT_RULE_T1, o->stage == CK_S2_ORDERED,
+				 "a stage-1 TLBI without a DSB after that of stage 2"))
+			o->stage = CK_S1;
+	}
+}
+
+static void completed(struct pt_check *c)
+{
+	struct ck_machine *machine =
+		c->op->ctx ? pt__ck_machine(c, c->op->ctx->facts.machine) : NULL;
+
+	for (struct ck_owed *o = c->op->owed; o; o = o->next) {
+		if (o->stage != CK_S1)
+			continue;
+		o->rounds++;
+		if (rounds(c) > 1)
+			c->judged[PT_RULE_T7]++;
+		o->stage = o->rounds >= rounds(c) ? CK_DONE : CK_ORDERED;
+		c->judged[o->why] += o->stage == CK_DONE;
+	}
+	pt__ck_discharge_done(c, c->op);
+	c->op->flushed = c->serial;
+	c->op->agents = machine ? machine->agents : 0;
+}
+
+static void dsb(struct pt_check *c, const struct pt_event *e)
+{
+	bool any = false;
+
+	if (c->self)
+		c->self->fence = c->serial;
+	for (struct ck_owed *o = c->op->owed; o; o = o->next) {
+		any |= o->stage == CK_S1;
+		if (o->stage == CK_WRITTEN)
+			o->stage = CK_ORDERED;
+		if (o->stage == CK_S2 && e->arg == 0) /* ISHST orders stores alone */
+			o->stage = CK_S2_ORDERED;
+	}
+	if (any && e->arg == 0)
+		completed(c);
+}
+
+/* T2, T4: an invalidation by itself. */
+static void judge_form(struct pt_check *c, const struct pt_event *e)
+{
+	const struct pt_tlbi *tlbi = e->tlbi;
+	bool local = tlbi->kind == PT_TLBI_LOCAL;
+	uint64_t grain = 1;
+	bool met = false;
+
+	for (const struct ck_owed *o = c->op->owed; o; o = o->next)
+		met |= of_ctx(e, c->op->ctx) &&
+		       pt__ck_meet(o->lo, o->hi, tlbi->ipa.v, last_of(tlbi));
+	if (met)
+		pt__ck_judge(c, PT_RULE_T2, !local,
+			     "what is owed to all was invalidated for one vCPU");
+	if (is_whole(tlbi) || !c->op->ctx)
+		return;
+	grain <<= c->op->ctx->facts.geo.granule_shift;
+	pt__ck_judge(c, PT_RULE_T4, tlbi->size && !((tlbi->ipa.v | tlbi->size) & (grain - 1)),
+		     "an invalidation of no whole granules");
+	if (tlbi->kind == PT_TLBI_RANGE)
+		pt__ck_operands(c, &c->op->ctx->facts.geo, tlbi);
+}
+
+static void whole_sequence(struct pt_check *c, const struct pt_event *e)
+{
+	if (e->tlbi->kind == PT_TLBI_LOCAL)
+		return;
+	if (e->tlbi->kind == PT_TLBI_ALL)
+		pt__ck_all_flushed(c, e->at);
+	stage2(c, e, CK_S1);
+	completed(c);
+}
+
+static void operand(struct pt_check *c, const struct pt_event *e)
+{
+	if (!c->op->ctx)
+		return;
+	pt__ck_operand(c, &c->op->ctx->facts.geo, e->lo, e->arg, &c->op->operand);
+	c->op->operands = true;
+}
+
+void pt__ck_tlbi_event(struct pt_check *c, const struct pt_event *e)
+{
+	switch (e->kind) {
+	case PT_EVENT_TLBI:
+		judge_form(c, e);
+		c->op->operand = e->tlbi->ipa.v;
+		c->op->operands = false;
+		break;
+	case PT_EVENT_TLBI_OPERAND: operand(c, e); break;
+	case PT_EVENT_TLBI_DONE:
+		if (c->op->operands)
+			pt__ck_judge(c, PT_RULE_T4, c->op->operand == last_of(e->tlbi) + 1,
+				     "range operands reach too far, or not far enough");
+		whole_sequence(c, e);
+		break;
+	case PT_EVENT_TLBI_DROPPED: pt__ck_forgive(c, c->op); break;
+	case PT_EVENT_TLBI_NONE: pt__ck_unknown(c, e); break;
+	case PT_EVENT_DSB: dsb(c, e); break;
+	case PT_EVENT_TLBI_S2:
+		judge_form(c, e);
+		if (e->tlbi->kind != PT_TLBI_LOCAL)
+			stage2(c, e, CK_S2);
+		break;
+	case PT_EVENT_TLBI_S1: stage1(c, e); break;
+	case PT_EVENT_TLBI_S12:
+		stage2(c, e, CK_S2);
+		for (struct ck_owed *o = c->op->owed; o; o = o->next)
+			o->stage = o->stage == CK_S2 ? CK_S1 : o->stage;
+		if (e->tlbi->kind == PT_TLBI_ALL)
+			pt__ck_all_flushed(c, e->at);
+		break;
+	default: break;
+	}
+}
