@@ -16,7 +16,8 @@ $(B)/checked/tests/unit/%: tests/unit/%.c $(B)/checked/libpt.a
 # tests/checker: programs of events against lib/check alone; the core with each finding a failure.
 $(B)/tests/checker/test_programs: $(addprefix tests/checker/,test_programs.c world.c value.c) $(B)/libpt.a
 	$(call say,CCLD,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(HOST_DEFS) $(LIB_INC) -Itests/checker -o $@ $(filter %.c,$^) $(B)/libpt.a $(LDFLAGS_ALL)
+	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(HOST_DEFS) $(LIB_INC) -Itests/checker -o $@ $(filter %.c,$^) $(B)/libpt.a \
+		$(LDFLAGS_ALL) -lcmocka
 
 $(B)/tests/checker/test_core: tests/checker/test_core.c $(B)/checked/libpt.a
 	$(call say,CCLD,$@)

@@ -126,8 +126,10 @@ static enum pt_rule rule_of(const struct ck_owed *o)
 /* T6: at a reply, and where a claim goes, nothing below `below` may be owed. */
 void pt__ck_settled(struct pt_check *c, struct ck_op *op, uint64_t below, const char *text)
 {
-	const struct ck_owed *o = op->owed;
+	const struct ck_owed *o;
 
+	pt__ck_forgive_unknown(c, op);
+	o = op->owed;
 	while (o && o->lo >= below)
 		o = o->next;
 	pt__ck_judge(c, o ? rule_of(o) : PT_RULE_T6, !o, text);

@@ -293,7 +293,8 @@ struct ck_op *pt__ck_op_by_serial(struct pt_check *c, uint64_t serial);
 void pt__ck_ctx_event(struct pt_check *c, const struct pt_event *e);
 void pt__ck_vmid_event(struct pt_check *c, const struct pt_event *e);
 void pt__ck_all_flushed(struct pt_check *c, uint64_t mmu);
-void pt__ck_unknown(struct pt_check *c, const struct pt_event *e);
+void pt__ck_unknown(struct pt_check *c);
+void pt__ck_forgive_unknown(struct pt_check *c, struct ck_op *op);
 void pt__ck_drop_ctx(struct pt_check *c, struct ck_ctx *ctx);
 
 /* dirty.c */

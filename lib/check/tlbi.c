@@ -189,7 +189,7 @@ void pt__ck_tlbi_event(struct pt_check *c, const struct pt_event *e)
 		whole_sequence(c, e);
 		break;
 	case PT_EVENT_TLBI_DROPPED: pt__ck_forgive(c, c->op); break;
-	case PT_EVENT_TLBI_NONE: pt__ck_unknown(c, e); break;
+	case PT_EVENT_TLBI_NONE: pt__ck_unknown(c); break;
 	case PT_EVENT_DSB: dsb(c, e); break;
 	case PT_EVENT_TLBI_S2:
 		judge_form(c, e);

@@ -57,22 +57,27 @@ void pt__ck_all_flushed(struct pt_check *c, uint64_t mmu)
 }
 
 /*
- * Nothing was invalidated, since no TLB knows the context: it never had a number, its number is
- * void, or was given after the write, and whoever runs it walks after that.
+ * Pays what no TLB can know: the context never had a number, its number is void, or was given after
+ * the write, and whoever runs it walks after that.
  */
-void pt__ck_unknown(struct pt_check *c, const struct pt_event *e)
+void pt__ck_forgive_unknown(struct pt_check *c, struct ck_op *op)
 {
-	const struct ck_ctx *ctx = pt__ck_find(c, CK_CTX, e->ctx);
+	const struct ck_ctx *ctx = op->owed ? op->ctx : NULL;
 	const struct ck_machine *m = ctx ? pt__ck_machine(c, ctx->facts.machine) : NULL;
 	bool known = m && ctx->given && ctx->generation == m->generation;
 
-	for (struct ck_owed *o = c->op->owed; o; o = o->next) {
+	for (struct ck_owed *o = op->owed; o; o = o->next)
 		if (!known || ctx->given > o->latest)
 			o->stage = CK_DONE;
-		else
-			o->missed = true;
-	}
-	pt__ck_discharge_done(c, c->op);
+	pt__ck_discharge_done(c, op);
+}
+
+/* The core found the context unknown, and invalidated nothing. */
+void pt__ck_unknown(struct pt_check *c)
+{
+	pt__ck_forgive_unknown(c, c->op);
+	for (struct ck_owed *o = c->op->owed; o; o = o->next)
+		o->missed = true;
 }
 
 /* The VMIDs of a machine whose memory is used for another one. */

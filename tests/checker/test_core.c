@@ -58,6 +58,16 @@ static void points(void **state)
 	}
 }
 
+/* A map that is only tried: what it reserved goes back. */
+static void validate(struct core *c, uint64_t ipa, uint64_t size)
+{
+	struct pt_item item = core_item(c, PT_ITEM_MAP, ipa, size, 0, PT_PROT_R, 0);
+	struct pt_txn txn;
+
+	assert_int_equal(PT_OK, pt_txn_init(&txn, &item, 1, 0, true, NULL));
+	core_run(&txn, &c->agent, 100);
+}
+
 static void ranges(void **state)
 {
 	(void)state;
@@ -74,6 +84,9 @@ static void ranges(void **state)
 		range(&c, PT_ITEM_RELAX, 0, block, 0, PT_PROT_RW);
 		range(&c, PT_ITEM_ANNOTATE, 2 * block, 2 * page, UINT64_C(2) << 60, 0);
 		core_unmap(&c, page, block);
+		core_map(&c, page, 2 * page, page, PT_PROT_R, 0); /* into a table that is there */
+		core_map(&c, 8 * block, 2 * block, page, PT_PROT_R, 0); /* tables wholly claimed */
+		validate(&c, 16 * block, page);
 		core_unmap(&c, 0, 4 * block);
 		core_close(&c);
 	}
@@ -82,7 +95,6 @@ static void ranges(void **state)
 static void groups(void **state)
 {
 	(void)state;
-#ifdef PT_MAP_CONTIGUOUS
 	for (unsigned i = 0; i < SHAPES; i++) {
 		struct core c;
 
@@ -95,7 +107,6 @@ static void groups(void **state)
 		core_unmap(&c, 0, 4 * block);
 		core_close(&c);
 	}
-#endif
 }
 
 static void upkeep(void **state)
@@ -119,8 +130,10 @@ static void upkeep(void **state)
 			upkeep_run(&c, &u, age, 100);
 			upkeep_run(&c, &u, upkeep_args(&c, PT_UPKEEP_COLLAPSE, 0, block), 100);
 			core_map(&c, 4 * block, page, 0, PT_PROT_R, 0);
+			core_map(&c, 6 * block - page, page, 0, PT_PROT_R, 0); /* not empty */
 			point(&c, PT_ITEM_UNMAP, 4 * block, 0, 0, 0);
-			upkeep_run(&c, &u, upkeep_args(&c, PT_UPKEEP_SWEEP, 4 * block, block), 100);
+			upkeep_run(&c, &u, upkeep_args(&c, PT_UPKEEP_SWEEP, 4 * block, 2 * block),
+				   100);
 			core_close(&c);
 		}
 }
@@ -194,6 +207,30 @@ static void two_agents(void **state)
 	core_close(&c);
 }
 
+static void upkeep_beside_another(void **state)
+{
+	struct pt_upkeep_args args;
+	struct pt_agent b = {0};
+	struct pt_upkeep u;
+	struct core c;
+
+	(void)state;
+	open_at(&c, 0);
+	assert_int_equal(PT_OK, pt_agent_join(&c.tables.world, &b));
+	core_map(&c, 0, block, 0, PT_PROT_RW, 0);
+	pt_section_begin(&b);
+	pt_machine_use(&c.machine, &b);
+	args = upkeep_args(&c, PT_UPKEEP_SPLIT, 0, block);
+	assert_int_equal(PT_OK, pt_upkeep_init(&u, &args, NULL));
+	for (unsigned i = 0; i < 3; i++)
+		upkeep_step(&c, &u, 100);
+	pt_section_end(&b);
+	while (upkeep_step(&c, &u, 100) == PT_MORE)
+		continue;
+	pt_agent_leave(&b);
+	core_close(&c);
+}
+
 static void rollover(void **state)
 {
 	static struct pt_ctx ctx[300];
@@ -220,10 +257,6 @@ static void rollover(void **state)
  * them. */
 static bool fed_elsewhere(unsigned rule)
 {
-#ifndef PT_MAP_CONTIGUOUS
-	if (rule == PT_RULE_S5 || rule == PT_RULE_W7)
-		return true;
-#endif
 	return rule == PT_RULE_T1 || rule == PT_RULE_T7 || rule == PT_RULE_L4 || rule == PT_RULE_L5;
 }
 
@@ -249,10 +282,15 @@ static void each_rule_was_judged(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(points),	   cmocka_unit_test(ranges),
-		cmocka_unit_test(groups),	   cmocka_unit_test(upkeep),
-		cmocka_unit_test(faults_and_logs), cmocka_unit_test(two_agents),
-		cmocka_unit_test(rollover),	   cmocka_unit_test(each_rule_was_judged),
+		cmocka_unit_test(points),
+		cmocka_unit_test(ranges),
+		cmocka_unit_test(groups),
+		cmocka_unit_test(upkeep),
+		cmocka_unit_test(faults_and_logs),
+		cmocka_unit_test(two_agents),
+		cmocka_unit_test(upkeep_beside_another),
+		cmocka_unit_test(rollover),
+		cmocka_unit_test(each_rule_was_judged),
 	};
 
 	pt_host_finding_hook = on_finding;
