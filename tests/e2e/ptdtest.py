@@ -58,6 +58,8 @@ class Daemon:
         self._channels = []
         self._lines = {"stdout": [], "stderr": []}
         self._ready = threading.Event()
+        if program == "ptd":
+            program = os.environ.get("PTD_PROGRAM", program)
         command = [os.path.join(BUILD, program), "--listen", self.endpoint]
         if loops is not None:
             command += ["--loops", str(loops)]
