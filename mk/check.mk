@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # The runtime checker: the core's unit tests once more, over a lib whose seam feeds lib/check.
-CHECKED_UNIT := $(sort $(wildcard $(patsubst %,tests/unit/test_%*.c,claim contiguous dirty fault item annotate rights model point policy pool seam section slot txn \
+CHECKED_UNIT := $(sort $(wildcard $(patsubst %,tests/unit/test_%*.c,claim contiguous dirty fault item annotate rights model point policy pool section slot txn \
 	upkeep vcpu vmid walk digest)))
 CHECKED_UNIT_BIN := $(CHECKED_UNIT:%.c=$(B)/checked/%)
 

@@ -41,7 +41,7 @@ struct ck_ctx;
 struct ck_table {
 	struct ck_node node; /* key: its address */
 	uint64_t bytes;
-	pt_pte *value;	 /* LOCKED ones carry the serial of their operation */
+	pt_pte *value;	 /* LOCKED ones have the serial of their operation as payload */
 	uint8_t *cached; /* a bit an entry: valid with AF since it became valid */
 	enum ck_page state;
 	int8_t level;

@@ -230,7 +230,8 @@ static void written(struct pt_check *c, const struct pt_event *e, struct ck_tabl
 	w.hi = w.lo + pt__ck_span(t) - 1;
 	pt__ck_judge(c, PT_RULE_W1, e->kind != PT_EVENT_INIT,
 		     "a live table was written as if it were private");
-	pt__ck_judge(c, PT_RULE_W9, e->lo == old, "an entry was changed unseen");
+	pt__ck_judge(c, PT_RULE_W9, e->lo == old || (pt_pte_locked(e->lo) && pt_pte_locked(old)),
+		     "an entry was changed unseen");
 	live_write(c, &w);
 }
 

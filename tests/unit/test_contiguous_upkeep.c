@@ -78,7 +78,7 @@ static void a_split_unfolds_the_group_first(void **state)
 			if (places[i].level == 3)
 				continue;
 			core_open(&c, &shapes[places[i].shape]);
-			c.ctx.bbm = (uint8_t)bbm;
+			core_set_bbm(&c, bbm);
 			size = core_size(&c, places[i].level);
 			at = 4 * size * places[i].n;
 			map_group(&c, i, at, 0, PT_PROT_RW);
