@@ -64,6 +64,12 @@ BUILD = Stage("build", 110, [
 LAYERS = Stage("layers", 10, [Tests(("tests/layers/test_*.py", "tests/layers/test_*.sh"))])
 # Instructions of the hot paths; callgrind counts the same whatever runs beside it.
 COUNTS = Stage("counts", 10, [Make("bench", ("bench-core",)), Tests(("tests/bench/test_counts.py",))])
+# The checker by itself, and the core over it.
+CHECKER = Stage("checker", 25, [
+    Make("checked", ("checked",)),
+    Tests(("tests/checker/test_*.c",)),
+    Tests(CHECKED_CORE, "/checked", timeout=180),
+])
 UNITS = Stage("unit", 15, [Make("unit", ("tests",)), Tests(UNIT)])
 END_TO_END = Stage("e2e", 65, [Make("programs", ("all",)), Tests(E2E, env={"PTD_FULL": "1"}, without=SLOW)])
 # The official clients of gRPC, against a build that serves their TestService.
@@ -135,8 +141,8 @@ TIERS = {
         Stage("unit", 30, [Tests(UNIT)]),
         Stage("e2e", 60, [Tests(E2E, without=SLOW)]),
     ],
-    "check": [BUILD, LAYERS, COUNTS, UNITS, END_TO_END, INTEROP, ADDRESS, ALLOCATION, THREADS, INTERLEAVE, SIMULATION, MODEL, QUICK_MUTANTS, FUZZ, LOAD, REPO],
-    "check-long": [BUILD, LAYERS, COUNTS, UNITS, END_TO_END, INTEROP, ADDRESS, ALLOCATION, THREADS, DEEP_INTERLEAVE, FREE_SIMULATION, FREE_MODEL, ALL_MUTANTS, FUZZ, PLANTED,
+    "check": [BUILD, LAYERS, COUNTS, UNITS, CHECKER, END_TO_END, INTEROP, ADDRESS, ALLOCATION, THREADS, INTERLEAVE, SIMULATION, MODEL, QUICK_MUTANTS, FUZZ, LOAD, REPO],
+    "check-long": [BUILD, LAYERS, COUNTS, UNITS, CHECKER, END_TO_END, INTEROP, ADDRESS, ALLOCATION, THREADS, DEEP_INTERLEAVE, FREE_SIMULATION, FREE_MODEL, ALL_MUTANTS, FUZZ, PLANTED,
                    EXACT_LOAD, SOAK, REPO, BOOTED],
     "unit": [UNITS],
     "counts": [COUNTS],
