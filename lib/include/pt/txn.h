@@ -29,6 +29,10 @@
  *   MAKE_YOUNG     sets the access flag, without a TLB invalidation, since no TLB holds an entry
  *                  without it (Arm ARM D8.4.6; kvm_pgtable_stage2_mkyoung). A block has one flag: it is set
  *                  for all of it, also by a range that cuts it. MADE_YOUNG, ALREADY_MAPPED or HOLE
+ *
+ * A part of a contiguous group that would come to differ: all of the group loses the hint first. A
+ * group that an item covers as a whole keeps it, and is flushed whatever changes. MAKE_YOUNG sets
+ * the flags of its own entries; the group's is their OR.
  */
 /* clang-format on */
 enum pt_item_kind {
