@@ -2,41 +2,47 @@
 /* Commit of an UNMAP item. */
 #include "range.h"
 
-/*
- * Caches are maintained when no translation is left, so the entries go in two rounds: the marker
- * holds a leaf's address until the flush.
- */
-static pt_pte marker(const struct pt__range *r, pt_pte e, pt_pte value)
+#define GONE_MAX 128
+
+/* Leaves that went, whose memory is cleaned when no translation is left. */
+struct gone {
+	pt_pte leaf[GONE_MAX];
+	unsigned count;
+};
+
+/* Does this item clean what it removes? Never so on a port without caches. */
+PT__INLINE bool cleans(const struct pt__range *r)
 {
-	if (PT__LIKELY(r->item->kind != PT_ITEM_UNMAP) || !pt_pte_valid(e) ||
-	    !pt__gone_cleans(r->ctx, e))
-		return value;
-	return PT_PTE_LOCKED | (e & pt_oa_mask(&r->ctx->geo));
+	return pt_port_has_caches(r->ctx->machine->port) && !(r->ctx->attrs & PT_ATTR_FWB) &&
+	       r->item->kind == PT_ITEM_UNMAP;
 }
 
-static void clean_markers(struct pt_txn *txn, const struct pt__range *r, const struct pt__at *at,
-			  uint64_t first, uint64_t end)
+static void note_gone(const struct pt__range *r, struct gone *gone, pt_pte e)
 {
-	if (PT__LIKELY(!pt_port_has_caches(r->ctx->machine->port)) || r->ctx->attrs & PT_ATTR_FWB ||
-	    r->item->kind != PT_ITEM_UNMAP)
+	if (cleans(r) && pt__gone_cleans(r->ctx, e))
+		gone->leaf[gone->count++] = e;
+}
+
+static void clean_gone(struct pt_txn *txn, const struct pt__range *r, const struct gone *gone,
+		       unsigned shift)
+{
+	if (!cleans(r) || !gone->count)
 		return;
 	pt__flush(txn);
-	for (uint64_t i = first; i < end; i++) {
-		pt_pte e = pt_pte_load(at->slot + i);
-
-		if (!pt_pte_locked(e))
-			continue;
-		pt__clean_gone(r->ctx, e, at->shift);
-		pt_pte_store_release(at->slot + i, 0);
-	}
+	for (unsigned i = 0; i < gone->count; i++)
+		pt__clean_gone(r->ctx, gone->leaf[i], shift);
 }
 
 uint64_t pt__clear_run(struct pt_txn *txn, const struct pt__range *r, const struct pt__at *at,
 		       pt_pte value, uint64_t *removed)
 {
 	uint64_t most = pt__whole_entries_in(r, txn->cursor, at), n = 0, first = 0, end = 0;
+	struct gone gone;
 
+	gone.count = 0; /* the rest is written before it is read */
 	*removed = 0;
+	if (cleans(r) && most > GONE_MAX)
+		most = GONE_MAX;
 	for (; n < most; n++) {
 		pt_pte e = pt_pte_load(at->slot + n);
 
@@ -44,11 +50,12 @@ uint64_t pt__clear_run(struct pt_txn *txn, const struct pt__range *r, const stru
 			continue;
 		if (pt_pte_is_table(e, at->level))
 			break;
-		pt__was_dirty(r->ctx, pt__take_out(r->ctx, at->slot + n, e, marker(r, e, value)),
+		pt__was_dirty(r->ctx, pt__take_out(r->ctx, at->slot + n, e, value),
 			      txn->cursor + (n << at->shift),
 			      txn->cursor + ((n + 1) << at->shift) - 1);
 		if (!pt_pte_valid(e))
 			continue;
+		note_gone(r, &gone, e);
 		if (!(*removed)++)
 			first = n;
 		end = n + 1;
@@ -56,8 +63,7 @@ uint64_t pt__clear_run(struct pt_txn *txn, const struct pt__range *r, const stru
 	if (end)
 		pt_ledger_add(&txn->ledger, txn->cursor + (first << at->shift),
 			      txn->cursor + (end << at->shift) - 1, at->level, false);
-	if (end)
-		clean_markers(txn, r, at, first, end);
+	clean_gone(txn, r, &gone, at->shift);
 	txn->effects.leaves_removed += *removed;
 	return n;
 }

@@ -84,7 +84,7 @@ PT__INLINE bool pt__gone_cleans(const struct pt_ctx *ctx, pt_pte e)
 	       pt_prot_memtype(pt_leaf_prot(&ctx->geo, e, ctx->attrs)) == PT_MEM_NORMAL;
 }
 
-/* After its last translation has gone. `e`: the leaf, or a marker that holds its address. */
+/* After its last translation has gone. */
 PT__INLINE void pt__clean_gone(const struct pt_ctx *ctx, pt_pte e, unsigned shift)
 {
 	pt_port_dcache_clean_inval_poc(ctx->machine->port, pt_pte_to_oa(&ctx->geo, e),

@@ -24,7 +24,8 @@ static void before_cas(const struct pt_event *e)
 
 	seam.armed = false;
 	seam.fired++;
-	pt_host_event_cas(slot, &old, (old | seam.set) ^ seam.flip, PT_EVENT_HW_CAS);
+	pt_host_event_cas(slot, &old, (old | seam.set) ^ seam.flip,
+			  seam.flip ? PT_EVENT_CAS : PT_EVENT_HW_CAS);
 }
 
 static void hook(const struct pt_event *e)
@@ -75,8 +76,14 @@ static void set_clean(struct core *c, uint64_t ipa, bool young)
 {
 	pt_pte *slot = slot_of(c, ipa), old = *slot;
 	pt_pte new = (old & ~(PT_PTE_S2AP_W | PT_PTE_AF)) | PT_PTE_DBM | (young ? PT_PTE_AF : 0);
+	struct pt_ledger ledger;
 
-	assert_true(pt_host_event_cas(slot, &old, new, PT_EVENT_HW_CAS));
+	pt_section_begin(&c->agent);
+	assert_true(pt_host_event_cas(slot, &old, new, PT_EVENT_CAS));
+	pt_ledger_init(&ledger, &c->ctx);
+	pt_ledger_add(&ledger, ipa, ipa + 0xfff, 3, false);
+	pt_ledger_discharge(&ledger);
+	pt_section_end(&c->agent);
 }
 
 static const struct {
@@ -141,11 +148,11 @@ static void another_agent_does(void **state)
 		before = *slot_of(&c, 0x1000);
 		item = core_item(&c, points[i].kind, 0x1000, 0x1000, points[i].pa, points[i].prot,
 				 points[i].flags);
-		arm(0, PT_PTE_S2AP_W); /* without DBM it is a right */
+		arm(0, UINT64_C(1) << PT_PTE_SW_SHIFT);
 		ASSERT_OUTCOME(PT_RACED, core_point(&c, item, NULL, NULL));
 		pt_host_event_hook = NULL;
 		assert_int_equal(1, seam.fired);
-		assert_int_equal(before ^ PT_PTE_S2AP_W, *slot_of(&c, 0x1000));
+		assert_int_equal(before | UINT64_C(1) << PT_PTE_SW_SHIFT, *slot_of(&c, 0x1000));
 		core_close(&c);
 	}
 }
