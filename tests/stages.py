@@ -117,6 +117,7 @@ FREE_MODEL = Stage("model", 300, [
 ])
 QUICK_MUTANTS = Stage("mutants", 40, [Tests(("tests/mutants/run",), timeout=180)])
 ALL_MUTANTS = Stage("mutants", 900, [Tests(("tests/mutants/run",), env={"MUTANTS": "all"}, timeout=1800)])
+COVERAGE = Stage("coverage", 120, [Tests(("tests/coverage",), timeout=600)])
 ALLOCATION = Stage("allocation", 15, [Tests(("tests/alloc/sweep.c", "tests/alloc/test_*.py")),
                                       Tests(("tests/alloc/sweep.c",), "-asan", env={"ALLOC_STRIDE": "8"})])
 FUZZ_BUILD = Make("fuzz targets", ("fuzz-targets",), "-fuzz", (
@@ -142,7 +143,7 @@ TIERS = {
         Stage("e2e", 60, [Tests(E2E, without=SLOW)]),
     ],
     "check": [BUILD, LAYERS, COUNTS, UNITS, CHECKER, END_TO_END, INTEROP, ADDRESS, ALLOCATION, THREADS, INTERLEAVE, SIMULATION, MODEL, QUICK_MUTANTS, FUZZ, LOAD, REPO],
-    "check-long": [BUILD, LAYERS, COUNTS, UNITS, CHECKER, END_TO_END, INTEROP, ADDRESS, ALLOCATION, THREADS, DEEP_INTERLEAVE, FREE_SIMULATION, FREE_MODEL, ALL_MUTANTS, FUZZ, PLANTED,
+    "check-long": [BUILD, LAYERS, COUNTS, UNITS, CHECKER, END_TO_END, INTEROP, ADDRESS, COVERAGE, ALLOCATION, THREADS, DEEP_INTERLEAVE, FREE_SIMULATION, FREE_MODEL, ALL_MUTANTS, FUZZ, PLANTED,
                    EXACT_LOAD, SOAK, REPO, BOOTED],
     "unit": [UNITS],
     "counts": [COUNTS],
@@ -157,6 +158,7 @@ TIERS = {
     "model": [MODEL],
     "load": [EXACT_LOAD],
     "mutants": [ALL_MUTANTS],
+    "coverage": [COVERAGE],
     "repo": [REPO],
     "booted": [BOOTED],
 }

@@ -8,7 +8,12 @@
 
 #include <pt/context.h>
 
-#define PT__INLINE	static inline __attribute__((always_inline))
+/* One body for all granules where branches are counted: see tests/coverage. */
+#ifdef PT_COVERAGE
+#define PT__INLINE static __attribute__((unused))
+#else
+#define PT__INLINE static inline __attribute__((always_inline))
+#endif
 #define PT__LIKELY(x)	__builtin_expect(!!(x), 1)
 #define PT__UNLIKELY(x) __builtin_expect(!!(x), 0)
 
