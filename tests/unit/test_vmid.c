@@ -148,6 +148,25 @@ static void a_rollover_voids_all_numbers_with_one_invalidation(void **state)
 	close_many(m);
 }
 
+/* 16 bits: 65280 numbers; those of 8 bits go with them. */
+static void wide_numbers_roll_over_too(void **state)
+{
+	struct many *m = open_many(0);
+
+	(void)state;
+	add(m, 2, PT_VTCR_VS);
+	for (unsigned i = 256; i < 65536; i++) {
+		ASSERT_OUTCOME(PT_OK, get(m, &m->ctx[0]));
+		assert_int_equal(i, pt_ctx_vmid(&m->ctx[0]));
+		atomic_store(&m->ctx[0].vmid, 0); /* as if each were another context's */
+	}
+	ASSERT_OUTCOME(PT_OK, get(m, &m->ctx[1]));
+	assert_int_equal(256, pt_ctx_vmid(&m->ctx[1]));
+	assert_int_equal(0, pt_ctx_vmid(&m->c.ctx));
+	assert_int_equal(1, m->c.machine.vmids.rollovers);
+	close_many(m);
+}
+
 /* A section that began before may still issue a flush that names an old number. */
 static void numbers_wait_for_the_sections_of_the_older_generation(void **state)
 {
@@ -219,6 +238,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(numbers_are_given_once_and_kept),
 		cmocka_unit_test(a_rollover_voids_all_numbers_with_one_invalidation),
+		cmocka_unit_test(wide_numbers_roll_over_too),
 		cmocka_unit_test(numbers_wait_for_the_sections_of_the_older_generation),
 		cmocka_unit_test(what_no_vcpu_ran_costs_no_invalidation),
 		cmocka_unit_test(no_context_sees_the_pages_of_another),

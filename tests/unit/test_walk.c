@@ -157,6 +157,68 @@ static enum pt_walk_next count(const struct pt_walk_entry *at, void *arg)
 	return PT_WALK_ON;
 }
 
+/* What the visitors below are told and tell. */
+struct told {
+	unsigned visits[5]; /* by enum pt_visit */
+	enum pt_visit stop_at;
+};
+
+static enum pt_walk_next tell(const struct pt_walk_entry *at, void *arg)
+{
+	struct told *told = arg;
+
+	told->visits[at->visit]++;
+	return at->visit == told->stop_at ? PT_WALK_STOP : PT_WALK_ON;
+}
+
+static struct pt_walker telling(struct core *c, struct told *told, uint64_t last)
+{
+	return (struct pt_walker){.ctx = &c->ctx,
+				  .last = last,
+				  .visits =
+					  PT_VISIT_TABLE_PRE | PT_VISIT_LEAF | PT_VISIT_TABLE_POST,
+				  .skip_above = -1,
+				  .visit = tell,
+				  .arg = told};
+}
+
+static void edges_of_a_walk(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < SHAPES; i++) {
+		struct told told = {0};
+		struct pt_walker w;
+		struct core c;
+		uint64_t page, top;
+
+		core_open(&c, &shapes[i]);
+		page = core_size(&c, 3);
+		top = UINT64_C(1) << c.ctx.geo.ipa_bits;
+		ASSERT_OUTCOME(PT_MAPPED, core_map(&c, 0, 2 * page, 0, PT_PROT_R, 0));
+		pt_section_begin(&c.agent);
+		w = telling(&c, &told, top);
+		ASSERT_OUTCOME(PT_OUT_OF_RANGE, pt_walk(&w, 1));
+		w = telling(&c, &told, page - 1);
+		w.at = page;
+		ASSERT_OUTCOME(PT_OK, pt_walk(&w, 1));
+		assert_int_equal(0, told.visits[PT_VISIT_LEAF]);
+		/* One page, though a budget of nothing: its tables before and after it. */
+		w = telling(&c, &told, page - 1);
+		ASSERT_OUTCOME(PT_OK, pt_walk(&w, 0));
+		assert_int_equal(1, told.visits[PT_VISIT_LEAF]);
+		assert_int_equal(3 - c.ctx.geo.start_level, told.visits[PT_VISIT_TABLE_PRE]);
+		assert_int_equal(3 - c.ctx.geo.start_level, told.visits[PT_VISIT_TABLE_POST]);
+		/* Stopped on the way up: the leaf has been passed, no other table is told. */
+		told = (struct told){.stop_at = PT_VISIT_TABLE_POST};
+		w = telling(&c, &told, page - 1);
+		ASSERT_OUTCOME(PT_OK, pt_walk(&w, 1000));
+		assert_int_equal(1, told.visits[PT_VISIT_TABLE_POST]);
+		assert_int_equal(page, w.at);
+		pt_section_end(&c.agent);
+		core_close(&c);
+	}
+}
+
 static void every_root_visited(void **state) /* B10 */
 {
 	struct pt_walker walker;
@@ -191,6 +253,7 @@ int main(void)
 		cmocka_unit_test(ipa_beyond_limit),
 		cmocka_unit_test(visitor_sees_each_entry_once_whatever_the_budget),
 		cmocka_unit_test(visitor_stops_and_skips),
+		cmocka_unit_test(edges_of_a_walk),
 		cmocka_unit_test(every_root_visited),
 	};
 
