@@ -23,6 +23,17 @@ static uint64_t last_of(const struct pt_tlbi *tlbi)
 	return tlbi->ipa.v + (tlbi->size ? tlbi->size - 1 : 0);
 }
 
+/* Is a leaf of the hinted level owed in the range? Then leaves of other levels there wait for an
+ * instruction of their own: an entry that changed its size and then its leaves owes both. */
+static bool hint_is_owed(const struct pt_check *c, const struct pt_tlbi *tlbi)
+{
+	for (const struct ck_owed *o = c->op->owed; o; o = o->next)
+		if (!o->table && o->level == tlbi->level &&
+		    pt__ck_meet(o->lo, o->hi, tlbi->ipa.v, last_of(tlbi)))
+			return true;
+	return false;
+}
+
 /* T3: what the hint says was true of all that it meets. */
 static void judge_hint(struct pt_check *c, const struct ck_owed *o, const struct pt_tlbi *tlbi)
 {
@@ -68,12 +79,15 @@ static bool cut(struct pt_check *c, struct ck_op *op, struct ck_owed *o, uint64_
 static void stage2(struct pt_check *c, const struct pt_event *e, enum ck_stage next)
 {
 	const struct pt_tlbi *tlbi = e->tlbi;
+	bool apart = !is_whole(tlbi) && tlbi->level != PT_TTL_UNKNOWN && hint_is_owed(c, tlbi);
 
 	for (struct ck_owed *o = c->op->owed; o; o = o->next) {
 		if (!of_ctx(e, c->op->ctx)) {
 			o->missed = true;
 			continue;
 		}
+		if (apart && !o->table && o->level != tlbi->level)
+			continue;
 		if (!is_whole(tlbi) && !cut(c, c->op, o, tlbi->ipa.v, last_of(tlbi)))
 			continue;
 		if (next == CK_S2 && !pt__ck_judge(c, PT_RULE_T1, o->stage == CK_ORDERED,

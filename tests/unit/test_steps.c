@@ -39,18 +39,28 @@ static double now_us(clockid_t clock)
 }
 
 #ifdef PT_CHECKED
+/* Descriptors visited in this step: each once, however often it is read, and stored to. */
 static uint64_t visits;
+static uint32_t turn, seen_in[TABLE_BYTES / sizeof(pt_pte)];
+static uint64_t first_slot;
 
 static void count(const struct pt_event *event)
 {
-	/* A store to a live entry belongs to the visit that has read it. */
-	visits += event->kind == PT_EVENT_LOAD || event->kind == PT_EVENT_PRIVATE ||
-		  event->kind == PT_EVENT_INIT;
+	uint64_t slot = event->at / sizeof(pt_pte) - first_slot;
+
+	if (event->kind != PT_EVENT_LOAD && event->kind != PT_EVENT_PRIVATE &&
+	    event->kind != PT_EVENT_INIT)
+		return;
+	assert_true(slot < TABLE_BYTES / sizeof(pt_pte));
+	visits += seen_in[slot] != turn;
+	seen_in[slot] = turn;
 }
 
-static void begin_count(void)
+static void begin_count(const struct core *c)
 {
 	visits = 0;
+	turn++;
+	first_slot = (uintptr_t)c->port.table_va / sizeof(pt_pte);
 	pt_host_event_hook = count;
 }
 
@@ -60,8 +70,9 @@ static uint64_t end_count(void)
 	return visits;
 }
 #else
-static void begin_count(void)
+static void begin_count(const struct core *c)
 {
+	(void)c;
 }
 
 static uint64_t end_count(void)
@@ -96,7 +107,7 @@ static void run(struct core *c, const struct job *job, struct longest *max)
 		double cpu = now_us(CLOCK_THREAD_CPUTIME_ID), wall = now_us(CLOCK_MONOTONIC);
 		uint64_t seen;
 
-		begin_count();
+		begin_count(c);
 		pt_section_begin(&c->agent);
 		outcome = step(c, job);
 		pt_section_end(&c->agent);
