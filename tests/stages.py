@@ -47,7 +47,7 @@ THREADED = tuple(f"tests/unit/test_{name}.c" for name in (
     "rcu", "claim*", "section*", "reclaim*", "concurr*", "torture*", "*_threads", "vcpu*", "domain*"))
 # The core's tests over the runtime checker: mk/check.mk builds the same.
 CHECKED_CORE = tuple(f"tests/unit/test_{name}*.c" for name in (
-    "claim", "contiguous", "dirty", "fault", "item", "annotate", "rights", "model", "point", "policy", "pool", "section", "slot", "txn",
+    "claim", "contiguous", "dirty", "fault", "item", "seam", "steps", "annotate", "rights", "model", "point", "policy", "pool", "section", "slot", "txn",
     "upkeep", "vcpu", "vmid", "walk", "digest"))
 E2E = ("tests/conform/test_*.py", "tests/conform/*.bats", "tests/e2e/test_*.py", "tests/e2e/*.bats",
        "tests/scenarios/*.bats", "tests/scenarios/test_*.py")
@@ -70,7 +70,9 @@ CHECKER = Stage("checker", 25, [
     Tests(("tests/checker/test_*.c",)),
     Tests(CHECKED_CORE, "/checked", timeout=180),
 ])
-UNITS = Stage("unit", 15, [Make("unit", ("tests",)), Tests(UNIT)])
+# Reads the events of checked builds.
+CHECKED_ONLY = ("test_seam",)
+UNITS = Stage("unit", 15, [Make("unit", ("tests",)), Tests(UNIT, without=CHECKED_ONLY)])
 END_TO_END = Stage("e2e", 65, [Make("programs", ("all",)), Tests(E2E, env={"PTD_FULL": "1"}, without=SLOW)])
 # The official clients of gRPC, against a build that serves their TestService.
 INTEROP = Stage("interop", 20, [Make("interop", ("interop",)), Tests(("tests/interop/test_*.py",))])
@@ -139,7 +141,7 @@ TIERS = {
     "test": [
         Stage("build", 60, [Make("gcc", ("all", "tests"))]),
         LAYERS,
-        Stage("unit", 30, [Tests(UNIT)]),
+        Stage("unit", 30, [Tests(UNIT, without=CHECKED_ONLY)]),
         Stage("e2e", 60, [Tests(E2E, without=SLOW)]),
     ],
     "check": [BUILD, LAYERS, COUNTS, UNITS, CHECKER, END_TO_END, INTEROP, ADDRESS, ALLOCATION, THREADS, INTERLEAVE, SIMULATION, MODEL, QUICK_MUTANTS, FUZZ, LOAD, REPO],

@@ -255,7 +255,7 @@ def _():
             true(4 in ask(4, symbol), symbol)
         files = ask(3, b"ptd/v1/mapping.proto")[4]
         names = [dict(ptdtest.wire_fields(raw))[1] for number, raw in ptdtest.wire_fields(files) if number == 1]
-        equal(names, [b"ptd/v1/mapping.proto", b"ptd/v1/common.proto"], "file and what it imports")
+        equal(names, [b"ptd/v1/mapping.proto", b"ptd/v1/common.proto", b"ptd/v1/upkeep.proto"], "file and what it imports")
         for number, text in ((3, b"no.proto"), (4, b"ptd.v1.Nobody"), (6, b"ptd.v1.Ops")):
             equal(dict(ptdtest.wire_fields(ask(number, text)[7]))[1], 5, "NOT_FOUND")
         equal(c.reply(stream).status, None)
