@@ -53,8 +53,7 @@ E2E = ("tests/conform/test_*.py", "tests/conform/*.bats", "tests/e2e/test_*.py",
        "tests/scenarios/*.bats", "tests/scenarios/test_*.py")
 # Needs a build of its own flavour, or times something.
 SLOW = ("test_tsan",)
-# With the checker of lib/check on each write to a live descriptor.
-ASAN = ("SAN=address,undefined", "CC=clang", "CFLAGS=-DPT_CHECKED")
+ASAN = ("SAN=address,undefined", "CC=clang")
 TSAN = ("SAN=thread", "CC=clang")
 
 BUILD = Stage("build", 110, [
@@ -78,7 +77,7 @@ END_TO_END = Stage("e2e", 65, [Make("programs", ("all",)), Tests(E2E, env={"PTD_
 INTEROP = Stage("interop", 20, [Make("interop", ("interop",)), Tests(("tests/interop/test_*.py",))])
 ADDRESS = Stage("asan+ubsan", 140, [
     Make("asan", ("all", "tests"), "-asan", ASAN),
-    Tests(UNIT, "-asan"),
+    Tests(UNIT, "-asan", without=CHECKED_ONLY),
     Tests(("tests/e2e/test_fields*.py", "tests/e2e/test_wire*.py", "tests/e2e/test_libptd_*.py", "tests/e2e/test_tls*.py"), "-asan"),
 ])
 THREADS = Stage("tsan", 70, [

@@ -27,9 +27,7 @@ static void full_name(struct context *c, const char *name)
 /* Nobody has seen it: its start tables are empty and its VMID was never loaded. */
 static void unmake(struct call *call, struct context *c)
 {
-	struct pt_page root = pt_pa_page(&c->machine->port, c->pt.root);
-
-	pt_pool_put_root(call_agent(call), c->pt.geo.start_bytes, root);
+	pt_ctx_undo(&c->pt, call_agent(call));
 	free(c);
 }
 

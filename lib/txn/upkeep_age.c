@@ -66,7 +66,8 @@ static unsigned age_each(const struct pt_ctx *ctx, struct aged *aged, pt_pte *sl
 		pt_pte e = pt_pte_load(slot + i);
 		unsigned young = (unsigned)(e >> AF_SHIFT & e & 1);
 
-		bits |= young << i;
+		bits |= i < 32 ? young << i
+			       : 0; /* of a line: who asks for a group does not ask for them */
 		note(aged, at + i, 1, e & 1, young);
 		if (clear && young)
 			make_old(ctx, slot + i, e);

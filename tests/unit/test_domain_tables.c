@@ -387,8 +387,6 @@ static void bad_slots_are_refused_by_name(void **state)
 	s = slot(1, 0, PAGE, 0);
 	s.flags = 8;
 	REFUSED(fx, "SetSlot", &q, PT_INVALID, "slot.flags: 0x8");
-	s.flags = 2;
-	REFUSED(fx, "SetSlot", &q, PT_UNSUPPORTED, "slot.flags:");
 	s.flags = 0;
 	s.backing = 3 * PAGE;
 	REFUSED(fx, "SetSlot", &q, PT_INVALID, "slot.backing:");

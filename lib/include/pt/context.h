@@ -130,6 +130,10 @@ enum pt_outcome pt_ctx_init(struct pt_ctx *ctx, struct pt_agent *agent, struct p
 			    const struct pt_geometry *geo, unsigned attrs, unsigned vtcr_flags,
 			    uint64_t quota_pages);
 
+/* Takes pt_ctx_init() back: the context is empty, no vCPU ran it, and no other agent has seen it.
+ * Its memory is the caller's again. */
+void pt_ctx_undo(struct pt_ctx *ctx, struct pt_agent *agent);
+
 /*
  * Gives the context a VMID of its machine, for a vCPU that is about to run it: of 16 bits with
  * PT_VTCR_VS, else of 8. In a section; the number holds while pt_ctx_vmid() returns it. PT_OK; or
