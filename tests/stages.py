@@ -116,7 +116,7 @@ FREE_MODEL = Stage("model", 300, [
     Tests(("tests/model/ptd-model.c",), timeout=600,
           env={**MODEL_ENV, "PTD_SEED": str(time.time_ns() // 1000000), "PTD_SEEDS": "4000"}),
 ])
-QUICK_MUTANTS = Stage("mutants", 40, [Tests(("tests/mutants/run",), timeout=180)])
+QUICK_MUTANTS = Stage("mutants", 40, [Tests(("tests/mutants/run",), timeout=300)])
 ALL_MUTANTS = Stage("mutants", 900, [Tests(("tests/mutants/run",), env={"MUTANTS": "all"}, timeout=1800)])
 COVERAGE = Stage("coverage", 120, [Tests(("tests/coverage",), timeout=600)])
 ALLOCATION = Stage("allocation", 15, [Tests(("tests/alloc/sweep.c", "tests/alloc/test_*.py")),
