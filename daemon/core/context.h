@@ -13,7 +13,7 @@ struct context_args {
 	struct pt_geometry geometry;
 	unsigned attrs, vtcr_flags;
 	uint32_t policy, software_bits; /* PT_CTX_*, PT_PROT_SW */
-	uint64_t quota_pages; /* 0: no limit */
+	uint64_t quota_pages;		/* 0: no limit */
 };
 
 /* Makes and registers an empty context. PT_OK, or why not (PT_BUSY: no VMID is left). */

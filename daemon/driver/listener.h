@@ -12,7 +12,7 @@
 struct listener {
 	char name[OPTIONS_ENDPOINT]; /* with the port that was given for port 0 */
 	char path[OPTIONS_ENDPOINT]; /* unix: unlinked by listener_close() */
-	bool tcp; /* also of tls */
+	bool tcp;		     /* also of tls */
 	bool tls;
 	uint32_t fds;
 	int fd[LISTENER_FDS];

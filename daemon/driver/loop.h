@@ -31,9 +31,9 @@ struct link {
 	};
 	uv_write_t write;
 	uv_shutdown_t shutdown;
-	uint64_t turn; /* of the loop in which it was last read */
-	uint32_t room; /* bytes of a read */
-	bool resting;  /* others are read first (fair.c) */
+	uint64_t turn;	/* of the loop in which it was last read */
+	uint32_t room;	/* bytes of a read */
+	bool resting;	/* others are read first (fair.c) */
 	bool paused;	/* the shard wants no more */
 	bool closing;	/* the shard wants it closed: what arrives is thrown away */
 	bool writable;	/* in the list of writes to be reported */
@@ -68,7 +68,7 @@ struct loop {
 	struct link *reader; /* whose bytes are being worked on since read_ns */
 	uint64_t read_ns, turn;
 	uint32_t active, active_before; /* links read in this turn and the last */
-	struct tls_loop *tls; /* NULL: no tls endpoint */
+	struct tls_loop *tls;		/* NULL: no tls endpoint */
 	bool mail, reclaim, drained;
 	bool stopping;		/* loop 0: the service manager knows that the drain has begun */
 	_Atomic uint64_t turns; /* of the event loop, for the watchdog */

@@ -5,7 +5,7 @@
 
 #define GROUP	 PT__LINE
 #define AF_SHIFT 10
-_Static_assert(PT_PTE_AF == UINT64_C(1) << AF_SHIFT && PT_PTE_VALID == 1, "sums count both");
+_Static_assert(PT_PTE_AF >> AF_SHIFT == 1 && PT_PTE_VALID == 1, "sums count both");
 
 /* What a run of entries held. */
 struct aged {

@@ -25,7 +25,8 @@ static void random_operations_agree_with_the_model(void **state)
 	assert_in_range(v->counts.stale, 1, UINT64_MAX);
 }
 
-/* One invalidation in eight is lost: some access sees an old translation, and a page of steps shows it.
+/* One invalidation in eight is lost: some access sees an old translation, and a page of steps shows
+ * it.
  */
 static void a_lost_invalidation_is_found_and_shrinks(void **state)
 {
