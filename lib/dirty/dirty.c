@@ -53,7 +53,8 @@ enum pt_outcome pt_dirty_init(struct pt_dirty *op, const struct pt_dirty_args *a
 	}
 	op->next = op->args.ipa.v;
 	op->last = op->args.ipa.v + op->args.size - 1;
-	op->generation = args->log->generation;
+	if (args->kind == PT_DIRTY_START) /* else it is read with the log taken: begin() */
+		op->generation = args->log->generation;
 	pt_ledger_init(&op->ledger, args->log->ctx);
 	return PT_OK;
 }
