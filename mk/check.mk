@@ -19,9 +19,9 @@ $(B)/tests/checker/test_programs: $(addprefix tests/checker/,test_programs.c wor
 	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(HOST_DEFS) $(LIB_INC) -Itests/checker -o $@ $(filter %.c,$^) $(B)/libpt.a \
 		$(LDFLAGS_ALL) -lcmocka
 
-$(B)/tests/checker/test_core: tests/checker/test_core.c $(B)/checked/libpt.a
+$(B)/tests/checker/test_core: $(addprefix tests/checker/,test_core.c beside.c) $(B)/checked/libpt.a
 	$(call say,CCLD,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(HOST_DEFS) -DPT_CHECKED $(LIB_INC) -Itests -o $@ $< \
+	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(HOST_DEFS) -DPT_CHECKED $(LIB_INC) -Itests -o $@ $(filter %.c,$^) \
 		$(B)/checked/libpt.a $(LDFLAGS_ALL) -lcmocka $(LIBPT_LIBS)
 CHECKER_BIN := $(B)/tests/checker/test_programs $(B)/tests/checker/test_core
 

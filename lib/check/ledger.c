@@ -22,7 +22,7 @@ static void remove_owing(struct ck_op *op)
 static bool extends(const struct ck_owed *o, uint64_t lo, int level, bool table, enum pt_rule why)
 {
 	return o->hi + 1 == lo && o->level == level && o->table == table && o->why == why &&
-	       o->stage == CK_WRITTEN && !o->missed && !o->rounds;
+	       o->stage == CK_WRITTEN && !o->missed && !o->elsewhere && !o->rounds;
 }
 
 /*
@@ -66,18 +66,44 @@ void pt__ck_owe(struct pt_check *c, struct ck_ctx *ctx, uint64_t lo, uint64_t hi
 	op->last = o;
 }
 
-/* Is anything in [lo, hi] owed that was written up to `until`? Looks only at operations whose hull
- * meets it. */
+/* May a TLB still hold anything of [lo, hi] that was written up to `until`? Looks only at
+ * operations whose hull meets it. */
 bool pt__ck_owed(const struct ck_ctx *ctx, uint64_t lo, uint64_t hi, uint64_t until)
 {
 	for (const struct ck_op *op = ctx->owing; op; op = op->next_owing) {
 		if (!pt__ck_meet(op->lo, op->hi, lo, hi))
 			continue;
 		for (const struct ck_owed *o = op->owed; o; o = o->next)
-			if (o->first <= until && pt__ck_meet(o->lo, o->hi, lo, hi))
+			if (o->first <= until && !o->elsewhere && pt__ck_meet(o->lo, o->hi, lo, hi))
 				return true;
 	}
 	return false;
+}
+
+/*
+ * A point operation that only takes rights away leaves its entry valid until its flush, so another
+ * one may remove it, flush, and a third one map it again. What the second has flushed no TLB holds
+ * any more, whoever owed it: it changed the same entries, so its flush is ordered after the first
+ * one's write. The first still owes its own before its reply.
+ */
+static void paid_for_others(struct ck_op *op, const struct ck_owed *paid)
+{
+	for (const struct ck_op *other = op->ctx->owing; other; other = other->next_owing) {
+		if (other == op || !pt__ck_meet(other->lo, other->hi, paid->lo, paid->hi))
+			continue;
+		for (struct ck_owed *o = other->owed; o; o = o->next)
+			if (paid->lo <= o->lo && o->hi <= paid->hi && o->latest < paid->first &&
+			    (paid->table || paid->level == o->level))
+				o->elsewhere = true;
+	}
+}
+
+void pt__ck_paid(struct ck_op *op)
+{
+	if (op->owed && op->ctx->owing->next_owing)
+		for (const struct ck_owed *o = op->owed; o; o = o->next)
+			if (o->stage == CK_DONE)
+				paid_for_others(op, o);
 }
 
 /* Takes out what has been paid; keeps the order. */

@@ -103,6 +103,7 @@ struct ck_owed {
 	int8_t level;
 	bool table;	/* a table went */
 	bool missed;	/* an invalidation of it did not cover it, or was of another VMID */
+	bool elsewhere; /* another operation has changed the entries since, and flushed them */
 	uint8_t rounds; /* T7: complete ones */
 };
 
@@ -264,6 +265,7 @@ void pt__ck_owe(struct pt_check *c, struct ck_ctx *ctx, uint64_t lo, uint64_t hi
 bool pt__ck_owed(const struct ck_ctx *ctx, uint64_t lo, uint64_t hi, uint64_t until);
 void pt__ck_forgive(struct pt_check *c, struct ck_op *op);
 void pt__ck_settled(struct pt_check *c, struct ck_op *op, uint64_t below, const char *text);
+void pt__ck_paid(struct ck_op *op);
 void pt__ck_discharge_done(struct pt_check *c, struct ck_op *op);
 void pt__ck_tlbi_event(struct pt_check *c, const struct pt_event *e);
 

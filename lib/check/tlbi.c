@@ -124,6 +124,7 @@ static void completed(struct pt_check *c)
 		o->stage = o->rounds >= rounds(c) ? CK_DONE : CK_ORDERED;
 		c->judged[o->why] += o->stage == CK_DONE;
 	}
+	pt__ck_paid(c->op);
 	pt__ck_discharge_done(c, c->op);
 	c->op->flushed = c->serial;
 	c->op->agents = machine ? machine->agents : 0;

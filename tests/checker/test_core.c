@@ -6,6 +6,8 @@
 #include "../unit/dirty_fixture.h"
 #include "../unit/upkeep.h"
 
+#include "beside.h"
+
 #include <pt/host/checked.h>
 
 static char found[300];
@@ -290,6 +292,7 @@ int main(void)
 		cmocka_unit_test(two_agents),
 		cmocka_unit_test(upkeep_beside_another),
 		cmocka_unit_test(rollover),
+		cmocka_unit_test(unmapped_and_mapped_before_the_flush),
 		cmocka_unit_test(each_rule_was_judged),
 	};
 

@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Tests of the core over the checker where one agent's events stand between another's: beside.c. */
+#ifndef CHECKER_BESIDE_H
+#define CHECKER_BESIDE_H
+
+void unmapped_and_mapped_before_the_flush(void **state);
+
+#endif
