@@ -64,9 +64,9 @@ struct pt_walker {
 enum pt_outcome pt_walk(struct pt_walker *walker, uint32_t budget);
 
 /*
- * Digest of a tree: table addresses replaced by visiting order, so that equal trees in different
- * memory have equal digests. Progressive: begin, then step until PT_OK. For one moment's state hold
- * a shared claim on the whole space.
+ * Digest of a tree: the order of visits stands for table addresses, so that equal trees in
+ * different memory have equal digests. Progressive: begin, then step until PT_OK. For one moment's
+ * state hold a shared claim on the whole space.
  */
 struct pt_digest {
 	struct pt_walker walker;
