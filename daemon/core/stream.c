@@ -137,6 +137,16 @@ void stream_look_again(struct stream *stream)
 		shard_queue(stream->conn->shard, stream);
 }
 
+/* Does something wait for a window of the peer's? Then trailers cannot come behind it. */
+static bool is_blocked(const struct stream *stream)
+{
+	nghttp2_session *session = stream->conn->session;
+
+	return stream->out_first || !session ||
+	       nghttp2_session_get_remote_window_size(session) <= 0 ||
+	       nghttp2_session_get_stream_remote_window_size(session, stream->id) <= 0;
+}
+
 /* The deadline has passed, or the delay of the answer is over. */
 void stream_deadline(struct stream *stream)
 {
@@ -146,9 +156,10 @@ void stream_deadline(struct stream *stream)
 	}
 	if (stream->gone)
 		return;
-	if (stream->answered || stream->responded) {
-		if (!stream->trailers || stream->out_first)
-			stream_reset(stream, NGHTTP2_CANCEL);
+	if (stream->answered && stream->trailers && !stream->out_first)
+		return;
+	if (stream->answered || (stream->responded && is_blocked(stream))) {
+		stream_reset(stream, NGHTTP2_CANCEL);
 		return;
 	}
 	/* Only the handler knows whether its commit point has passed. */

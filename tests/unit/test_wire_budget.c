@@ -6,6 +6,7 @@
 #include "ptd/v1/failpoint.pb-c.h"
 
 #define CHECK	  "/grpc.health.v1.Health/Check"
+#define WATCH	  "/grpc.health.v1.Health/Watch"
 #define LIST	  "/grpc.health.v1.Health/List"
 #define GET_INFO  "/ptd.v1.ServerService/GetInfo"
 #define ARM	  "/ptd.v1.FailpointService/ArmFailpoint"
@@ -244,6 +245,37 @@ static void a_late_or_lost_answer_honours_the_deadline(void **state)
 	wire_end(w);
 }
 
+/* Health's Watch says one thing and then nothing: at its deadline it ends with trailers; only a
+ * stream with a message that the peer's window holds back, or with no window left, is reset. */
+static void a_deadline_ends_a_stream(void **state)
+{
+	static const struct {
+		uint32_t window;
+		int status;
+	} rows[] = {{65535, DEADLINE}, {0, -1}, {3, -1}, {7, -1}, {8, DEADLINE}};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct wire *w = wire_start(&off);
+		struct wire_peer *p = wire_connect(w, "uid:1", true, rows[i].window);
+		int32_t id = wire_open(w, p, WATCH, "5m");
+		const struct seen *reset;
+
+		wire_message(w, p, id, NULL, 0, true);
+		wire_until(w, p, w->now_ns + 5 * MS - 1);
+		assert_int_equal(wire_status(p, id), -1);
+		assert_null(wire_last(p, NGHTTP2_RST_STREAM, id));
+		wire_until(w, p, w->now_ns + 1);
+		assert_int_equal(wire_status(p, id), rows[i].status);
+		reset = wire_last(p, NGHTTP2_RST_STREAM, id);
+		assert_int_equal(reset ? (int)reset->code : -1,
+				 rows[i].status < 0 ? NGHTTP2_CANCEL : -1);
+		assert_int_equal(wire_unary(w, p, "/no.such/Method"), 12); /* others go on */
+		wire_drop(w, p);
+		wire_end(w);
+	}
+}
+
 static uint32_t body_of(const struct wire_peer *p, int32_t id, unsigned *frames)
 {
 	uint32_t bytes = 0;
@@ -342,6 +374,7 @@ int main(void)
 		cmocka_unit_test(who_makes_answers_wait_gets_no_new_calls),
 		cmocka_unit_test(a_share_gives_back_what_it_took),
 		cmocka_unit_test(a_deadline_holds_to_the_nanosecond),
+		cmocka_unit_test(a_deadline_ends_a_stream),
 		cmocka_unit_test(a_late_or_lost_answer_honours_the_deadline),
 		cmocka_unit_test(a_window_of_a_few_bytes_is_not_worth_a_frame),
 		cmocka_unit_test(the_rest_of_a_window_is_used),
