@@ -148,18 +148,18 @@ static void set_state(struct scn_state *state, enum scn_fact fact, uint64_t valu
 	state->fact[fact - SCN_STATE_FIRST] = value;
 }
 
-static bool digest(struct scn_rpc *rpc, uint64_t context, struct scn_state *state)
+static bool digest(struct scn_rpc *rpc, uint64_t context, struct scn_state *state,
+		   struct scn_reply *reply)
 {
 	Ptd__V1__GetDigestRequest m = PTD__V1__GET_DIGEST_REQUEST__INIT;
 	const Ptd__V1__GetDigestResponse *got;
 	ProtobufCMessage *answer;
-	struct scn_reply ignored;
 	uint64_t all = 0;
 
 	m.context = context;
 	m.stable = true;
 	if (!scn_rpc_call(rpc, "/ptd.v1.ContextService/GetDigest", &m.base,
-			  &ptd__v1__get_digest_response__descriptor, &answer, &ignored))
+			  &ptd__v1__get_digest_response__descriptor, &answer, reply))
 		return false;
 	got = (const void *)answer;
 	state->digest[0] = got->digest_low;
@@ -182,14 +182,16 @@ static bool get_state(void *self, const struct scenario *s, uint32_t context,
 	Ptd__V1__GetContextRequest m = PTD__V1__GET_CONTEXT_REQUEST__INIT;
 	const Ptd__V1__GetContextResponse *got;
 	ProtobufCMessage *answer;
-	struct scn_reply ignored;
+	struct scn_reply reply = {0};
 
 	(void)s;
 	m.handle = rpc->context[context];
-	if (!digest(rpc, m.handle, state) ||
+	if (!digest(rpc, m.handle, state, &reply) ||
 	    !scn_rpc_call(rpc, "/ptd.v1.ContextService/GetContext", &m.base,
-			  &ptd__v1__get_context_response__descriptor, &answer, &ignored))
+			  &ptd__v1__get_context_response__descriptor, &answer, &reply)) {
+		snprintf(state->text, sizeof(state->text), "the context's state: %s", reply.text);
 		return false;
+	}
 	got = (const void *)answer;
 	if (got->context)
 		set_state(state, SCN_FACT_table_pages, got->context->table_pages);

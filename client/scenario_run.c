@@ -143,7 +143,7 @@ static bool get_state(struct runner *r, const struct scn_record *at)
 		return true;
 	r->state = (struct scn_state){0};
 	if (!r->target->state(r->target->self, r->scenario, at->object, &r->state))
-		return lost(r, at, "the context's state cannot be read");
+		return lost(r, at, r->state.text);
 	r->state_of = at->object;
 	return true;
 }

@@ -15,10 +15,12 @@ struct scn_mismatch {
 	uint64_t got, wanted;
 };
 
+#define SCN_TEXT 320
+
 /* How an operation ended. A sweep: its first failure, or its last reply; effects are sums. */
 struct scn_reply {
 	uint64_t fact[SCN_SCOPE_FACTS];
-	char text[320];		      /* of a failure: what, where, what to do */
+	char text[SCN_TEXT];	      /* of a failure: what, where, what to do */
 	uint64_t ns;		      /* how long it took */
 	struct scn_mismatch mismatch; /* of an expectation inside par */
 };
@@ -31,6 +33,7 @@ struct scn_sums {
 struct scn_state {
 	uint64_t fact[SCN_SCOPE_FACTS];
 	uint64_t digest[2];
+	char text[SCN_TEXT + 24]; /* why it could not be read */
 };
 
 /* What runs the operations: the daemon by RPC; in tests, a table. False: the target is lost. */

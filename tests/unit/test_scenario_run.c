@@ -55,7 +55,7 @@ static bool fake_state(void *self, const struct scenario *s, uint32_t context,
 	(void)s, (void)context;
 	f->states++;
 	*state = f->state;
-	return true;
+	return !state->text[0];
 }
 
 static const char *run(const char *text, enum scn_verdict verdict)
@@ -166,6 +166,14 @@ static void digests_say_same_or_another(void **state)
 	     "00000000000000010000000000000007\n");
 }
 
+static void a_state_that_cannot_be_read_says_why(void **state)
+{
+	(void)state;
+	snprintf(fake.state.text, sizeof(fake.state.text), "the context's state: MORE: busy");
+	run(HEAD "expect leaves=1\n", SCN_LOST);
+	said("t.ptd:3:8: the context's state: MORE: busy\n");
+}
+
 static void a_lost_target_is_another_verdict(void **state)
 {
 	(void)state;
@@ -197,6 +205,7 @@ int main(void)
 		cmocka_unit_test_setup(stages_have_their_own_sums_and_times, reset),
 		cmocka_unit_test_setup(digests_say_same_or_another, reset),
 		cmocka_unit_test_setup(a_lost_target_is_another_verdict, reset),
+		cmocka_unit_test_setup(a_state_that_cannot_be_read_says_why, reset),
 		cmocka_unit_test_setup(the_largest_stays_the_largest, reset),
 	};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
