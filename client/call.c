@@ -8,12 +8,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-const struct value *ptctl_value(const struct ptctl *ctl, const char *name)
+const struct value *ptctl_find(const struct ptctl *ctl, const char *name)
 {
 	for (size_t i = 0; i < ctl->value_count; i++)
 		if (!strcmp(ctl->values[i].param->name, name))
 			return ctl->values + i;
-	abort(); /* handler and table disagree */
+	return NULL;
+}
+
+const struct value *ptctl_value(const struct ptctl *ctl, const char *name)
+{
+	const struct value *value = ptctl_find(ctl, name);
+
+	if (!value)
+		abort(); /* handler and table disagree */
+	return value;
 }
 
 bool ptctl_given(const struct ptctl *ctl, const char *name)
@@ -135,17 +144,4 @@ int ptctl_handle(struct ptctl *ctl, const char *name, uint64_t *handle)
 		return EXIT_DONE;
 	return value->param->type == VALUE_MACHINE ? ptctl_find_machine(ctl, value->text, handle)
 						   : find_context(ctl, value->text, handle);
-}
-
-int ptctl_request_id(struct ptctl *ctl, ProtobufCBinaryData *id)
-{
-	const struct value *value = ptctl_value(ctl, "request-id");
-
-	*id = (ProtobufCBinaryData){.len = value->length, .data = value->bytes};
-	if (!value->given || value->length == 16)
-		return EXIT_DONE;
-	return ptctl_usage(ctl,
-			   "--request-id: %zu bytes, not 16\n  hint: accepted: 32 "
-			   "hexadecimal digits",
-			   value->length);
 }

@@ -27,23 +27,16 @@ static Ptd__V1__Ops columns(struct item *item)
 static int change(struct ptctl *ctl, struct item *item)
 {
 	Ptd__V1__ApplyRequest request = PTD__V1__APPLY_REQUEST__INIT;
-	int result = ptctl_request_id(ctl, &request.request_id);
 	Ptd__V1__Ops ops;
 
-	if (!result)
-		result = ptctl_handle(ctl, "context", &request.context);
-	if (result)
-		return result;
 	item->ipa = ptctl_number(ctl, "ipa");
 	item->size = ptctl_number(ctl, "size");
 	ops = columns(item);
 	request.ops = &ops;
 	request.mode = PTD__V1__BATCH_MODE__BATCH_MODE_ATOMIC;
 	request.want_outcomes = true;
-	request.expected_generation = ptctl_number(ctl, "if-generation");
-	request.validate_only = ptctl_given(ctl, "dry-run");
-	return ptctl_show(ctl, "/ptd.v1.MappingService/Apply", &request.base,
-			  &ptd__v1__apply_response__descriptor);
+	return ptctl_ask(ctl, "/ptd.v1.MappingService/Apply", &request.base,
+			 &ptd__v1__apply_response__descriptor);
 }
 
 int cmd_relax(struct ptctl *ctl)

@@ -33,31 +33,14 @@ static int split_name(struct ptctl *ctl, Ptd__V1__CreateContextRequest *request)
 	return result;
 }
 
-static void fill_options(const struct ptctl *ctl, Ptd__V1__ContextOptions *options)
-{
-	options->fwb = ptctl_given(ctl, "fwb");
-	options->xnx = ptctl_given(ctl, "xnx");
-	options->ha = ptctl_given(ctl, "ha");
-	options->hd = ptctl_given(ctl, "hd");
-	options->bbm = (uint32_t)ptctl_number(ctl, "bbm");
-	options->durable = ptctl_given(ctl, "durable");
-	options->identity = ptctl_given(ctl, "identity");
-	options->software_bits = (uint32_t)ptctl_number(ctl, "software-bits");
-}
-
 /* Without any wish: 4K pages and 40 bits, KVM's default. */
-static void fill_geometry(const struct ptctl *ctl, Ptd__V1__Geometry *geometry)
+static int fill_geometry(struct ptctl *ctl, Ptd__V1__Geometry *geometry)
 {
 	static const uint32_t shifts[] = {12, 12, 14, 16};
-	const struct value *level = ptctl_value(ctl, "start-level");
 
 	geometry->granule_shift = shifts[ptctl_number(ctl, "granule")];
-	geometry->ipa_bits =
-		ptctl_given(ctl, "ipa-bits") ? (uint32_t)ptctl_number(ctl, "ipa-bits") : 40;
-	geometry->pa_bits = (uint32_t)ptctl_number(ctl, "pa-bits");
-	geometry->ds = ptctl_given(ctl, "ds");
-	/* Choices -1, 0, 1, 2, 3 are numbered from 1 on: just the wire's level + 2. */
-	geometry->start_level_plus_2 = (uint32_t)level->number;
+	geometry->ipa_bits = 40;
+	return ptctl_fill(ctl, &geometry->base);
 }
 
 static int check_vtcr(const struct ptctl *ctl)
@@ -78,21 +61,20 @@ int cmd_context_create(struct ptctl *ctl)
 	Ptd__V1__ContextOptions options = PTD__V1__CONTEXT_OPTIONS__INIT;
 	int result = check_vtcr(ctl);
 
+	request.kind = PTD__V1__CONTEXT_KIND__CONTEXT_KIND_GUEST;
 	if (!result)
-		result = ptctl_request_id(ctl, &request.request_id);
+		result = ptctl_fill(ctl, &request.base);
+	if (!result)
+		result = fill_geometry(ctl, &geometry);
+	if (!result)
+		result = ptctl_fill(ctl, &options.base);
 	if (!result)
 		result = split_name(ctl, &request);
 	if (result)
 		return result;
-	fill_geometry(ctl, &geometry);
-	fill_options(ctl, &options);
-	request.kind = ptctl_number(ctl, "kind") == 2 ? PTD__V1__CONTEXT_KIND__CONTEXT_KIND_HOST
-						      : PTD__V1__CONTEXT_KIND__CONTEXT_KIND_GUEST;
 	request.options = &options;
-	request.vtcr = ptctl_number(ctl, "vtcr");
 	if (!ptctl_given(ctl, "vtcr"))
 		request.geometry = &geometry;
-	request.quota_pages = ptctl_number(ctl, "quota");
 	return ptctl_show(ctl, "/ptd.v1.ContextService/CreateContext", &request.base,
 			  &ptd__v1__create_context_response__descriptor);
 }
@@ -108,7 +90,7 @@ static const char *next_page(ProtobufCMessage *request, const ProtobufCMessage *
 int cmd_context_list(struct ptctl *ctl)
 {
 	Ptd__V1__ListContextsRequest request = PTD__V1__LIST_CONTEXTS_REQUEST__INIT;
-	int result = ptctl_handle(ctl, "machine", &request.machine);
+	int result = ptctl_fill(ctl, &request.base);
 
 	return result ? result
 		      : pages_show(ctl, "/ptd.v1.ContextService/ListContexts", &request.base,
@@ -152,35 +134,25 @@ int cmd_context_show(struct ptctl *ctl)
 int cmd_context_delete(struct ptctl *ctl)
 {
 	Ptd__V1__DeleteContextRequest request = PTD__V1__DELETE_CONTEXT_REQUEST__INIT;
-	int result = ptctl_request_id(ctl, &request.request_id);
 
-	if (!result)
-		result = ptctl_handle(ctl, "context", &request.handle);
-	return result ? result
-		      : ptctl_show(ctl, "/ptd.v1.ContextService/DeleteContext", &request.base,
-				   &ptd__v1__delete_context_response__descriptor);
+	return ptctl_ask(ctl, "/ptd.v1.ContextService/DeleteContext", &request.base,
+			 &ptd__v1__delete_context_response__descriptor);
 }
 
 int cmd_context_quota(struct ptctl *ctl)
 {
 	Ptd__V1__SetQuotaRequest request = PTD__V1__SET_QUOTA_REQUEST__INIT;
-	int result = ptctl_handle(ctl, "context", &request.context);
 
-	request.quota_pages = ptctl_number(ctl, "pages");
-	return result ? result
-		      : ptctl_show(ctl, "/ptd.v1.ContextService/SetQuota", &request.base,
-				   &ptd__v1__set_quota_response__descriptor);
+	return ptctl_ask(ctl, "/ptd.v1.ContextService/SetQuota", &request.base,
+			 &ptd__v1__set_quota_response__descriptor);
 }
 
 int cmd_context_digest(struct ptctl *ctl)
 {
 	Ptd__V1__GetDigestRequest request = PTD__V1__GET_DIGEST_REQUEST__INIT;
-	int result = ptctl_handle(ctl, "context", &request.context);
 
-	request.stable = ptctl_given(ctl, "stable");
-	return result ? result
-		      : ptctl_show(ctl, "/ptd.v1.ContextService/GetDigest", &request.base,
-				   &ptd__v1__get_digest_response__descriptor);
+	return ptctl_ask(ctl, "/ptd.v1.ContextService/GetDigest", &request.base,
+			 &ptd__v1__get_digest_response__descriptor);
 }
 
 int cmd_slot_list(struct ptctl *ctl)
@@ -202,36 +174,22 @@ int cmd_slot_set(struct ptctl *ctl)
 {
 	Ptd__V1__SetSlotRequest request = PTD__V1__SET_SLOT_REQUEST__INIT;
 	Ptd__V1__Slot slot = PTD__V1__SLOT__INIT;
-	int result = ptctl_request_id(ctl, &request.request_id);
+	int result = ptctl_fill(ctl, &slot.base);
 
-	if (!result)
-		result = ptctl_handle(ctl, "context", &request.context);
 	if (result)
 		return result;
-	slot.id = (uint32_t)ptctl_number(ctl, "id");
-	slot.ipa = ptctl_number(ctl, "ipa");
-	slot.size = ptctl_number(ctl, "size");
-	slot.pa = ptctl_number(ctl, "pa");
 	slot.flags = (ptctl_given(ctl, "read-only") ? 1u : 0) |
 		     (ptctl_given(ctl, "log-dirty") ? 2u : 0) |
 		     (ptctl_given(ctl, "no-exec") ? 4u : 0);
-	slot.backing = ptctl_number(ctl, "backing");
 	request.slot = &slot;
-	request.expected_generation = ptctl_number(ctl, "if-generation");
-	return ptctl_show(ctl, "/ptd.v1.ContextService/SetSlot", &request.base,
-			  &ptd__v1__set_slot_response__descriptor);
+	return ptctl_ask(ctl, "/ptd.v1.ContextService/SetSlot", &request.base,
+			 &ptd__v1__set_slot_response__descriptor);
 }
 
 int cmd_slot_delete(struct ptctl *ctl)
 {
 	Ptd__V1__DeleteSlotRequest request = PTD__V1__DELETE_SLOT_REQUEST__INIT;
-	int result = ptctl_request_id(ctl, &request.request_id);
 
-	if (!result)
-		result = ptctl_handle(ctl, "context", &request.context);
-	request.id = (uint32_t)ptctl_number(ctl, "id");
-	request.expected_generation = ptctl_number(ctl, "if-generation");
-	return result ? result
-		      : ptctl_show(ctl, "/ptd.v1.ContextService/DeleteSlot", &request.base,
-				   &ptd__v1__delete_slot_response__descriptor);
+	return ptctl_ask(ctl, "/ptd.v1.ContextService/DeleteSlot", &request.base,
+			 &ptd__v1__delete_slot_response__descriptor);
 }

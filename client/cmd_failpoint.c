@@ -8,19 +8,10 @@ int cmd_failpoint_arm(struct ptctl *ctl)
 {
 	Ptd__V1__ArmFailpointRequest request = PTD__V1__ARM_FAILPOINT_REQUEST__INIT;
 	Ptd__V1__Failpoint failpoint = PTD__V1__FAILPOINT__INIT;
-	int result = ptctl_handle(ctl, "context", &failpoint.context);
+	int result = ptctl_fill(ctl, &failpoint.base);
 
 	if (result)
 		return result;
-	failpoint.name = (char *)(uintptr_t)ptctl_text(ctl, "name");
-	failpoint.action = (Ptd__V1__FailpointAction)ptctl_number(ctl, "action");
-	failpoint.nth = (uint32_t)ptctl_number(ctl, "nth");
-	failpoint.times = (uint32_t)ptctl_number(ctl, "times");
-	failpoint.probability_ppm = (uint32_t)ptctl_number(ctl, "ppm");
-	failpoint.seed = ptctl_number(ctl, "seed");
-	failpoint.time_to_live_ms = (uint32_t)ptctl_number(ctl, "ttl");
-	failpoint.delay_ms = (uint32_t)ptctl_number(ctl, "delay");
-	failpoint.grpc_status = (uint32_t)ptctl_number(ctl, "grpc-status");
 	request.failpoint = &failpoint;
 	return ptctl_show(ctl, "/ptd.v1.FailpointService/ArmFailpoint", &request.base,
 			  &ptd__v1__arm_failpoint_response__descriptor);
@@ -30,9 +21,8 @@ int cmd_failpoint_disarm(struct ptctl *ctl)
 {
 	Ptd__V1__DisarmFailpointsRequest request = PTD__V1__DISARM_FAILPOINTS_REQUEST__INIT;
 
-	request.id = ptctl_number(ctl, "id");
-	return ptctl_show(ctl, "/ptd.v1.FailpointService/DisarmFailpoints", &request.base,
-			  &ptd__v1__disarm_failpoints_response__descriptor);
+	return ptctl_ask(ctl, "/ptd.v1.FailpointService/DisarmFailpoints", &request.base,
+			 &ptd__v1__disarm_failpoints_response__descriptor);
 }
 
 int cmd_failpoint_list(struct ptctl *ctl)

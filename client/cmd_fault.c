@@ -30,27 +30,18 @@ int cmd_access(struct ptctl *ctl)
 	static const char *const verbs[] = {"read", "write", "exec", "at"};
 	Ptd__V1__AccessRequest request = PTD__V1__ACCESS_REQUEST__INIT;
 	ProtobufCMessage *message;
-	const struct value *data;
-	int result = ptctl_handle(ctl, "context", &request.context);
+	int result;
 
-	if (result)
-		return result;
 	for (unsigned i = 0; i < 4; i++)
 		if (!strcmp(ctl->command->verb, verbs[i]))
 			request.access = (Ptd__V1__AccessKind)(i + 1);
-	request.ipa = ptctl_number(ctl, "ipa");
-	request.vcpu = (uint32_t)ptctl_number(ctl, "vcpu");
-	request.s1ptw = ptctl_given(ctl, "s1ptw");
-	request.el0 = ptctl_given(ctl, "el0");
-	if (request.access == PTD__V1__ACCESS_KIND__ACCESS_KIND_WRITE) {
-		data = ptctl_value(ctl, "data");
-		request.data = (ProtobufCBinaryData){.len = data->length, .data = data->bytes};
-	} else if (request.access == PTD__V1__ACCESS_KIND__ACCESS_KIND_READ) {
-		request.length =
-			ptctl_given(ctl, "length") ? (uint32_t)ptctl_number(ctl, "length") : 8;
-	} else if (request.access == PTD__V1__ACCESS_KIND__ACCESS_KIND_EXEC) {
+	if (request.access == PTD__V1__ACCESS_KIND__ACCESS_KIND_READ)
+		request.length = 8;
+	else if (request.access == PTD__V1__ACCESS_KIND__ACCESS_KIND_EXEC)
 		request.length = 4; /* one A64 instruction */
-	}
+	result = ptctl_fill(ctl, &request.base);
+	if (result)
+		return result;
 	result = ptctl_call(ctl, "/ptd.v1.FaultService/Access", &request.base,
 			    &ptd__v1__access_response__descriptor, &message);
 	return result ? result : show(ctl, message, ((Ptd__V1__AccessResponse *)message)->outcome);
@@ -70,18 +61,11 @@ int cmd_fault(struct ptctl *ctl)
 		return ptctl_usage(ctl, "--far and --hpfar belong to --esr");
 	if (raw && ptctl_given(ctl, "access"))
 		return ptctl_usage(ctl, "--access belongs to --ipa");
-	result = ptctl_handle(ctl, "context", &request.context);
+	if (!raw)
+		request.access = PTD__V1__ACCESS_KIND__ACCESS_KIND_READ;
+	result = ptctl_fill(ctl, &request.base);
 	if (result)
 		return result;
-	request.vcpu = (uint32_t)ptctl_number(ctl, "vcpu");
-	request.esr = ptctl_number(ctl, "esr");
-	request.far = ptctl_number(ctl, "far");
-	request.hpfar = ptctl_number(ctl, "hpfar");
-	request.ipa = ptctl_number(ctl, "ipa");
-	if (!raw)
-		request.access = (Ptd__V1__AccessKind)(ptctl_given(ctl, "access")
-							       ? ptctl_number(ctl, "access")
-							       : 1);
 	result = ptctl_call(ctl, "/ptd.v1.FaultService/HandleFault", &request.base,
 			    &ptd__v1__handle_fault_response__descriptor, &message);
 	return result ? result
@@ -92,7 +76,7 @@ int cmd_fault(struct ptctl *ctl)
 	"result.outcome result.pa result.level result.prot result.span result.par vtcr vttbr "     \
 	"exit.fault exit.level exit.esr exit.far exit.hpfar exit.outcome slot_found slot_id"
 
-static int explain(struct ptctl *ctl, const Ptd__V1__TranslateRequest *what)
+static int explain(struct ptctl *ctl)
 {
 	/* The steps are the rows; JSON has everything, a table the result below. */
 	static const struct view steps = {.rows = "steps"};
@@ -103,11 +87,10 @@ static int explain(struct ptctl *ctl, const Ptd__V1__TranslateRequest *what)
 	uint32_t outcome;
 	int result;
 
-	request.context = what->context;
-	request.ipa = what->ipa;
-	request.access = what->access;
-	request.vcpu = what->vcpu;
-	request.el0 = what->el0;
+	request.access = PTD__V1__ACCESS_KIND__ACCESS_KIND_READ;
+	result = ptctl_fill(ctl, &request.base);
+	if (result)
+		return result;
 	result = ptctl_call(ctl, "/ptd.v1.FaultService/Explain", &request.base,
 			    &ptd__v1__explain_response__descriptor, &message);
 	if (result)
@@ -127,17 +110,14 @@ int cmd_translate(struct ptctl *ctl)
 {
 	Ptd__V1__TranslateRequest request = PTD__V1__TRANSLATE_REQUEST__INIT;
 	ProtobufCMessage *message;
-	int result = ptctl_handle(ctl, "context", &request.context);
+	int result;
 
+	if (ptctl_given(ctl, "explain"))
+		return explain(ctl);
+	request.access = PTD__V1__ACCESS_KIND__ACCESS_KIND_READ;
+	result = ptctl_fill(ctl, &request.base);
 	if (result)
 		return result;
-	request.ipa = ptctl_number(ctl, "ipa");
-	request.access =
-		(Ptd__V1__AccessKind)(ptctl_given(ctl, "access") ? ptctl_number(ctl, "access") : 1);
-	request.vcpu = (uint32_t)ptctl_number(ctl, "vcpu");
-	request.el0 = ptctl_given(ctl, "el0");
-	if (ptctl_given(ctl, "explain"))
-		return explain(ctl, &request);
 	result = ptctl_call(ctl, "/ptd.v1.FaultService/Translate", &request.base,
 			    &ptd__v1__translate_response__descriptor, &message);
 	return result ? result

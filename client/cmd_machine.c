@@ -8,20 +8,12 @@
 int cmd_machine_create(struct ptctl *ctl)
 {
 	Ptd__V1__CreateMachineRequest request = PTD__V1__CREATE_MACHINE_REQUEST__INIT;
-	int result = ptctl_request_id(ctl, &request.request_id);
 
-	if (result)
-		return result;
 	ctl->about = ptctl_text(ctl, "name");
-	request.name = (char *)(uintptr_t)ctl->about;
-	request.memory_bytes = ptctl_number(ctl, "memory");
-	request.vcpus = ptctl_given(ctl, "vcpus") ? (uint32_t)ptctl_number(ctl, "vcpus") : 1;
-	request.pa_bits = (uint32_t)ptctl_number(ctl, "pa-bits");
-	request.vmid_bits = (uint32_t)ptctl_number(ctl, "vmid-bits");
-	if (!ptctl_given(ctl, "memory"))
-		request.memory_bytes = UINT64_C(1) << 30;
-	return ptctl_show(ctl, "/ptd.v1.MachineService/CreateMachine", &request.base,
-			  &ptd__v1__create_machine_response__descriptor);
+	request.memory_bytes = UINT64_C(1) << 30;
+	request.vcpus = 1;
+	return ptctl_ask(ctl, "/ptd.v1.MachineService/CreateMachine", &request.base,
+			 &ptd__v1__create_machine_response__descriptor);
 }
 
 static const char *next_page(ProtobufCMessage *request, const ProtobufCMessage *response)
@@ -56,46 +48,23 @@ int cmd_machine_show(struct ptctl *ctl)
 int cmd_machine_delete(struct ptctl *ctl)
 {
 	Ptd__V1__DeleteMachineRequest request = PTD__V1__DELETE_MACHINE_REQUEST__INIT;
-	int result = ptctl_request_id(ctl, &request.request_id);
 
-	if (!result)
-		result = ptctl_handle(ctl, "machine", &request.handle);
-	if (result)
-		return result;
-	request.force = ptctl_given(ctl, "force");
-	return ptctl_show(ctl, "/ptd.v1.MachineService/DeleteMachine", &request.base,
-			  &ptd__v1__delete_machine_response__descriptor);
+	return ptctl_ask(ctl, "/ptd.v1.MachineService/DeleteMachine", &request.base,
+			 &ptd__v1__delete_machine_response__descriptor);
 }
 
 int cmd_machine_read(struct ptctl *ctl)
 {
 	Ptd__V1__ReadMemoryRequest request = PTD__V1__READ_MEMORY_REQUEST__INIT;
-	int result = ptctl_handle(ctl, "machine", &request.machine);
 
-	if (!result)
-		result = ptctl_handle(ctl, "context", &request.context);
-	if (result)
-		return result;
-	request.address = ptctl_number(ctl, "address");
-	request.length = (uint32_t)ptctl_number(ctl, "length");
-	return ptctl_show(ctl, "/ptd.v1.MachineService/ReadMemory", &request.base,
-			  &ptd__v1__read_memory_response__descriptor);
+	return ptctl_ask(ctl, "/ptd.v1.MachineService/ReadMemory", &request.base,
+			 &ptd__v1__read_memory_response__descriptor);
 }
 
 int cmd_machine_write(struct ptctl *ctl)
 {
 	Ptd__V1__WriteMemoryRequest request = PTD__V1__WRITE_MEMORY_REQUEST__INIT;
-	const struct value *data = ptctl_value(ctl, "data");
-	int result = ptctl_request_id(ctl, &request.request_id);
 
-	if (!result)
-		result = ptctl_handle(ctl, "machine", &request.machine);
-	if (!result)
-		result = ptctl_handle(ctl, "context", &request.context);
-	if (result)
-		return result;
-	request.address = ptctl_number(ctl, "address");
-	request.data = (ProtobufCBinaryData){.len = data->length, .data = data->bytes};
-	return ptctl_show(ctl, "/ptd.v1.MachineService/WriteMemory", &request.base,
-			  &ptd__v1__write_memory_response__descriptor);
+	return ptctl_ask(ctl, "/ptd.v1.MachineService/WriteMemory", &request.base,
+			 &ptd__v1__write_memory_response__descriptor);
 }

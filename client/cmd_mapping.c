@@ -14,19 +14,12 @@ static uint32_t flags_of(const struct ptctl *ctl)
 int cmd_map(struct ptctl *ctl)
 {
 	Ptd__V1__MapRequest request = PTD__V1__MAP_REQUEST__INIT;
-	int result = ptctl_request_id(ctl, &request.request_id);
+	int result = ptctl_fill(ctl, &request.base);
 
-	if (!result)
-		result = ptctl_handle(ctl, "context", &request.context);
 	if (result)
 		return result;
-	request.ipa = ptctl_number(ctl, "ipa");
-	request.size = ptctl_number(ctl, "size");
-	request.pa = ptctl_number(ctl, "pa");
-	request.prot = (uint32_t)(ptctl_number(ctl, "prot") | ptctl_number(ctl, "software") << 16);
+	request.prot |= (uint32_t)ptctl_number(ctl, "software") << 16;
 	request.flags = flags_of(ctl);
-	request.expected_generation = ptctl_number(ctl, "if-generation");
-	request.validate_only = ptctl_given(ctl, "dry-run");
 	return ptctl_show(ctl, "/ptd.v1.MappingService/Map", &request.base,
 			  &ptd__v1__map_response__descriptor);
 }
@@ -34,51 +27,23 @@ int cmd_map(struct ptctl *ctl)
 int cmd_unmap(struct ptctl *ctl)
 {
 	Ptd__V1__UnmapRequest request = PTD__V1__UNMAP_REQUEST__INIT;
-	int result = ptctl_request_id(ctl, &request.request_id);
 
-	if (!result)
-		result = ptctl_handle(ctl, "context", &request.context);
-	if (result)
-		return result;
-	request.ipa = ptctl_number(ctl, "ipa");
-	request.size = ptctl_number(ctl, "size");
-	request.expected_generation = ptctl_number(ctl, "if-generation");
-	request.validate_only = ptctl_given(ctl, "dry-run");
-	return ptctl_show(ctl, "/ptd.v1.MappingService/Unmap", &request.base,
-			  &ptd__v1__unmap_response__descriptor);
+	return ptctl_ask(ctl, "/ptd.v1.MappingService/Unmap", &request.base,
+			 &ptd__v1__unmap_response__descriptor);
 }
 
 int cmd_protect(struct ptctl *ctl)
 {
 	Ptd__V1__ProtectRequest request = PTD__V1__PROTECT_REQUEST__INIT;
-	int result = ptctl_request_id(ctl, &request.request_id);
 
-	if (!result)
-		result = ptctl_handle(ctl, "context", &request.context);
-	if (result)
-		return result;
-	request.ipa = ptctl_number(ctl, "ipa");
-	request.size = ptctl_number(ctl, "size");
-	request.prot = (uint32_t)ptctl_number(ctl, "prot");
-	request.expected_generation = ptctl_number(ctl, "if-generation");
-	request.validate_only = ptctl_given(ctl, "dry-run");
-	return ptctl_show(ctl, "/ptd.v1.MappingService/Protect", &request.base,
-			  &ptd__v1__protect_response__descriptor);
+	return ptctl_ask(ctl, "/ptd.v1.MappingService/Protect", &request.base,
+			 &ptd__v1__protect_response__descriptor);
 }
 
 int cmd_wrprotect(struct ptctl *ctl)
 {
 	Ptd__V1__WriteProtectRequest request = PTD__V1__WRITE_PROTECT_REQUEST__INIT;
-	int result = ptctl_request_id(ctl, &request.request_id);
 
-	if (!result)
-		result = ptctl_handle(ctl, "context", &request.context);
-	if (result)
-		return result;
-	request.ipa = ptctl_number(ctl, "ipa");
-	request.size = ptctl_number(ctl, "size");
-	request.expected_generation = ptctl_number(ctl, "if-generation");
-	request.validate_only = ptctl_given(ctl, "dry-run");
-	return ptctl_show(ctl, "/ptd.v1.MappingService/WriteProtect", &request.base,
-			  &ptd__v1__write_protect_response__descriptor);
+	return ptctl_ask(ctl, "/ptd.v1.MappingService/WriteProtect", &request.base,
+			 &ptd__v1__write_protect_response__descriptor);
 }

@@ -48,7 +48,7 @@ int cmd_context_watch(struct ptctl *ctl)
 								: UINT64_MAX,
 			      .until_synced = ptctl_given(ctl, "until-synced")};
 	uint8_t bytes[32];
-	int result = ptctl_handle(ctl, "machine", &request.machine);
+	int result = ptctl_fill(ctl, &request.base);
 
 	if (!result)
 		result = ptctl_connect(ctl);

@@ -96,6 +96,8 @@ struct ptctl {
 
 /* The value of an argument or option of this command; one that it does not have is a defect. */
 const struct value *ptctl_value(const struct ptctl *ctl, const char *name);
+/* The same; NULL if the command has none of this name. */
+const struct value *ptctl_find(const struct ptctl *ctl, const char *name);
 bool ptctl_given(const struct ptctl *ctl, const char *name);
 uint64_t ptctl_number(const struct ptctl *ctl, const char *name);  /* 0 if not given */
 const char *ptctl_text(const struct ptctl *ctl, const char *name); /* NULL if not given */
@@ -113,8 +115,12 @@ int ptctl_show(struct ptctl *ctl, const char *method, const ProtobufCMessage *re
 int ptctl_handle(struct ptctl *ctl, const char *name, uint64_t *handle);
 /* The machine of this name. */
 int ptctl_find_machine(struct ptctl *ctl, const char *name, uint64_t *handle);
-/* Of a --request-id option: 16 bytes, or none. */
-int ptctl_request_id(struct ptctl *ctl, ProtobufCBinaryData *id);
+/* Each value that was given goes to the field of that name; others, and what is no scalar, are left
+ * as they are. Names become handles, and a request id that is not 16 bytes is refused. */
+int ptctl_fill(struct ptctl *ctl, ProtobufCMessage *message);
+/* ptctl_fill(), then ptctl_show(). */
+int ptctl_ask(struct ptctl *ctl, const char *method, ProtobufCMessage *request,
+	      const ProtobufCMessageDescriptor *type);
 
 /* Prints a failed call as error[PTD-E....] with context, nearest values and hint. */
 int ptctl_failed(struct ptctl *ctl, const struct ptd_status *status);

@@ -15,44 +15,58 @@
 /* Requests here are small but for the data of a write. */
 #define REQUEST_ROOM 256
 
-void typed_take_id(struct ptd_client *client, ProtobufCBinaryData *field, uint8_t id[16])
+/* What came, unpacked, or NULL and why. */
+static void *answer_of(struct ptd_client *client, const struct ptd_request *what,
+		       const ProtobufCMessageDescriptor *type, struct ptd_status *status)
 {
-	if (client_reconnects(client) && ptd_draw_request_id(id))
-		*field = (ProtobufCBinaryData){.len = 16, .data = id};
-}
-
-void *typed_call(struct ptd_client *client, const char *method, const ProtobufCMessage *request,
-		 enum typed_repeat repeat, const ProtobufCMessageDescriptor *type,
-		 struct ptd_status *status)
-{
-	struct ptd_request what = {.size = sizeof(what), .method = method};
-	size_t length = protobuf_c_message_get_packed_size(request);
-	uint8_t room[REQUEST_ROOM];
-	uint8_t *bytes = length <= sizeof(room) ? room : malloc(length);
 	struct ptd_reply reply;
-	void *response = NULL;
+	void *answer;
 
-	if (!bytes) {
-		status_local(status, PTD_STATE_FAILED, PTD_WHERE_ARGUMENT, 8, "no memory");
+	if (ptd_unary_request(client, what, &reply) != PTD_STATE_OK) {
+		*status = *reply.status;
 		return NULL;
 	}
-	protobuf_c_message_pack(request, bytes);
-	what.flags = repeat == REPEAT_NOT ? 0 : PTD_CALL_REPLAY;
-	what.data = bytes;
-	what.length = length;
-	if (ptd_unary_request(client, &what, &reply) == PTD_STATE_OK) {
-		response = protobuf_c_message_unpack(type, NULL, reply.length, reply.data);
-		if (!response)
-			status_local(status, PTD_STATE_UNKNOWN, PTD_WHERE_ARGUMENT, 13,
-				     "the answer is not a %s", type->name);
-		else
-			*status = status_ok;
-	} else {
-		*status = *reply.status;
+	answer = protobuf_c_message_unpack(type, NULL, reply.length, reply.data);
+	if (answer)
+		*status = status_ok;
+	else
+		status_local(status, PTD_STATE_UNKNOWN, PTD_WHERE_ARGUMENT, 13,
+			     "the answer is not a %s", type->name);
+	return answer;
+}
+
+enum ptd_state typed_call(struct ptd_client *client, const char *method,
+			  const ProtobufCMessage *request, ProtobufCBinaryData *request_id,
+			  bool repeat, const ProtobufCMessageDescriptor *type,
+			  void (*read)(void *into, const void *answer), void *into,
+			  struct ptd_status *status)
+{
+	struct ptd_request what = {.size = sizeof(what), .method = method};
+	uint8_t room[REQUEST_ROOM], id[16], *bytes;
+	struct ptd_status unused;
+	void *answer;
+
+	status = status ? status : &unused;
+	if (request_id && client_reconnects(client) && ptd_draw_request_id(id)) {
+		*request_id = (ProtobufCBinaryData){.len = sizeof(id), .data = id};
+		repeat = true;
 	}
+	what.flags = repeat ? PTD_CALL_REPLAY : 0;
+	what.length = protobuf_c_message_get_packed_size(request);
+	bytes = what.length <= sizeof(room) ? room : malloc(what.length);
+	if (!bytes) {
+		status_local(status, PTD_STATE_FAILED, PTD_WHERE_ARGUMENT, 8, "no memory");
+		return PTD_STATE_FAILED;
+	}
+	protobuf_c_message_pack(request, bytes);
+	what.data = bytes;
+	answer = answer_of(client, &what, type, status);
 	if (bytes != room)
 		free(bytes);
-	return response;
+	if (answer)
+		read(into, answer);
+	protobuf_c_message_free_unpacked(answer, NULL);
+	return (enum ptd_state)status->state;
 }
 
 void effects_read(struct ptd_effects *to, const Ptd__V1__Effects *from, uint64_t generation,
@@ -76,38 +90,56 @@ void effects_read(struct ptd_effects *to, const Ptd__V1__Effects *from, uint64_t
 	to->annotated = from->annotated < UINT32_MAX ? (uint32_t)from->annotated : UINT32_MAX;
 }
 
+static void read_machine(void *into, const void *answer)
+{
+	const Ptd__V1__GetMachineResponse *got = answer;
+
+	if (got->machine)
+		*(uint64_t *)into = got->machine->handle;
+}
+
 enum ptd_state ptd_find_machine(struct ptd_client *client, const char *name, uint64_t *handle,
 				struct ptd_status *status)
 {
 	Ptd__V1__GetMachineRequest request = PTD__V1__GET_MACHINE_REQUEST__INIT;
-	Ptd__V1__GetMachineResponse *response;
-	struct ptd_status unused;
 
-	status = status ? status : &unused;
 	request.name = (char *)(uintptr_t)name;
-	response = typed_call(client, "/ptd.v1.MachineService/GetMachine", &request.base,
-			      REPEAT_FREELY, &ptd__v1__get_machine_response__descriptor, status);
-	if (response && response->machine)
-		*handle = response->machine->handle;
-	ptd__v1__get_machine_response__free_unpacked(response, NULL);
-	return (enum ptd_state)status->state;
+	return typed_call(client, "/ptd.v1.MachineService/GetMachine", &request.base, NULL, true,
+			  &ptd__v1__get_machine_response__descriptor, read_machine, handle, status);
+}
+
+static void read_context(void *into, const void *answer)
+{
+	const Ptd__V1__GetContextResponse *got = answer;
+
+	if (got->context)
+		*(uint64_t *)into = got->context->handle;
 }
 
 enum ptd_state ptd_find_context(struct ptd_client *client, const char *name, uint64_t *handle,
 				struct ptd_status *status)
 {
 	Ptd__V1__GetContextRequest request = PTD__V1__GET_CONTEXT_REQUEST__INIT;
-	Ptd__V1__GetContextResponse *response;
-	struct ptd_status unused;
 
-	status = status ? status : &unused;
 	request.name = (char *)(uintptr_t)name;
-	response = typed_call(client, "/ptd.v1.ContextService/GetContext", &request.base,
-			      REPEAT_FREELY, &ptd__v1__get_context_response__descriptor, status);
-	if (response && response->context)
-		*handle = response->context->handle;
-	ptd__v1__get_context_response__free_unpacked(response, NULL);
-	return (enum ptd_state)status->state;
+	return typed_call(client, "/ptd.v1.ContextService/GetContext", &request.base, NULL, true,
+			  &ptd__v1__get_context_response__descriptor, read_context, handle, status);
+}
+
+static void read_change(void *into, const void *answer)
+{
+	const Ptd__V1__MapResponse *changed = answer;
+
+	effects_read(into, changed->effects, changed->generation, changed->outcome);
+}
+
+/* Map, Unmap and Protect are answered in the same fields. */
+static enum ptd_state change(struct ptd_client *client, const char *method,
+			     const ProtobufCMessage *request, ProtobufCBinaryData *request_id,
+			     struct ptd_effects *effects, struct ptd_status *status)
+{
+	return typed_call(client, method, request, request_id, false,
+			  &ptd__v1__map_response__descriptor, read_change, effects, status);
 }
 
 enum ptd_state ptd_map(struct ptd_client *client, uint64_t context, struct ptd_ipa ipa,
@@ -115,47 +147,27 @@ enum ptd_state ptd_map(struct ptd_client *client, uint64_t context, struct ptd_i
 		       struct ptd_effects *effects, struct ptd_status *status)
 {
 	Ptd__V1__MapRequest request = PTD__V1__MAP_REQUEST__INIT;
-	Ptd__V1__MapResponse *response;
-	struct ptd_status unused;
-	uint8_t id[16];
 
-	status = status ? status : &unused;
 	request.context = context;
 	request.ipa = ipa.v;
 	request.size = size;
-	typed_take_id(client, &request.request_id, id);
 	request.pa = pa.v;
 	request.prot = prot;
 	request.flags = flags;
-	response = typed_call(client, "/ptd.v1.MappingService/Map", &request.base,
-			      typed_with_id(&request.request_id),
-			      &ptd__v1__map_response__descriptor, status);
-	if (response)
-		effects_read(effects, response->effects, response->generation, response->outcome);
-	ptd__v1__map_response__free_unpacked(response, NULL);
-	return (enum ptd_state)status->state;
+	return change(client, "/ptd.v1.MappingService/Map", &request.base, &request.request_id,
+		      effects, status);
 }
 
 enum ptd_state ptd_unmap(struct ptd_client *client, uint64_t context, struct ptd_ipa ipa,
 			 uint64_t size, struct ptd_effects *effects, struct ptd_status *status)
 {
 	Ptd__V1__UnmapRequest request = PTD__V1__UNMAP_REQUEST__INIT;
-	Ptd__V1__UnmapResponse *response;
-	struct ptd_status unused;
-	uint8_t id[16];
 
-	status = status ? status : &unused;
 	request.context = context;
 	request.ipa = ipa.v;
 	request.size = size;
-	typed_take_id(client, &request.request_id, id);
-	response = typed_call(client, "/ptd.v1.MappingService/Unmap", &request.base,
-			      typed_with_id(&request.request_id),
-			      &ptd__v1__unmap_response__descriptor, status);
-	if (response)
-		effects_read(effects, response->effects, response->generation, response->outcome);
-	ptd__v1__unmap_response__free_unpacked(response, NULL);
-	return (enum ptd_state)status->state;
+	return change(client, "/ptd.v1.MappingService/Unmap", &request.base, &request.request_id,
+		      effects, status);
 }
 
 enum ptd_state ptd_protect(struct ptd_client *client, uint64_t context, struct ptd_ipa ipa,
@@ -163,23 +175,26 @@ enum ptd_state ptd_protect(struct ptd_client *client, uint64_t context, struct p
 			   struct ptd_status *status)
 {
 	Ptd__V1__ProtectRequest request = PTD__V1__PROTECT_REQUEST__INIT;
-	Ptd__V1__ProtectResponse *response;
-	struct ptd_status unused;
-	uint8_t id[16];
 
-	status = status ? status : &unused;
 	request.context = context;
 	request.ipa = ipa.v;
 	request.size = size;
-	typed_take_id(client, &request.request_id, id);
 	request.prot = prot;
-	response = typed_call(client, "/ptd.v1.MappingService/Protect", &request.base,
-			      typed_with_id(&request.request_id),
-			      &ptd__v1__protect_response__descriptor, status);
-	if (response)
-		effects_read(effects, response->effects, response->generation, response->outcome);
-	ptd__v1__protect_response__free_unpacked(response, NULL);
-	return (enum ptd_state)status->state;
+	return change(client, "/ptd.v1.MappingService/Protect", &request.base, &request.request_id,
+		      effects, status);
+}
+
+static void read_translation(void *into, const void *answer)
+{
+	const Ptd__V1__TranslateResponse *got = answer;
+
+	*(struct ptd_translation *)into = (struct ptd_translation){.outcome = got->outcome,
+								   .prot = got->prot,
+								   .level = got->level,
+								   .pa = {got->pa},
+								   .par = got->par,
+								   .descriptor = got->descriptor,
+								   .span = got->span};
 }
 
 enum ptd_state ptd_translate(struct ptd_client *client, uint64_t context, struct ptd_ipa ipa,
@@ -187,46 +202,40 @@ enum ptd_state ptd_translate(struct ptd_client *client, uint64_t context, struct
 			     struct ptd_status *status)
 {
 	Ptd__V1__TranslateRequest request = PTD__V1__TRANSLATE_REQUEST__INIT;
-	Ptd__V1__TranslateResponse *response;
-	struct ptd_status unused;
 
-	status = status ? status : &unused;
 	request.context = context;
 	request.ipa = ipa.v;
 	request.access = (Ptd__V1__AccessKind)access;
-	response = typed_call(client, "/ptd.v1.FaultService/Translate", &request.base,
-			      REPEAT_FREELY, &ptd__v1__translate_response__descriptor, status);
-	if (response)
-		*translation = (struct ptd_translation){.outcome = response->outcome,
-							.prot = response->prot,
-							.level = response->level,
-							.pa = {response->pa},
-							.par = response->par,
-							.descriptor = response->descriptor,
-							.span = response->span};
-	ptd__v1__translate_response__free_unpacked(response, NULL);
-	return (enum ptd_state)status->state;
+	return typed_call(client, "/ptd.v1.FaultService/Translate", &request.base, NULL, true,
+			  &ptd__v1__translate_response__descriptor, read_translation, translation,
+			  status);
 }
 
-/* `into` gets what a read brought. */
-static enum ptd_state access_memory(struct ptd_client *client,
-				    const Ptd__V1__AccessRequest *request, void *into,
-				    uint32_t *outcome, struct ptd_status *status)
-{
-	struct ptd_status unused;
-	Ptd__V1__AccessResponse *response;
+struct accessed {
+	void *data; /* of a read: room for `length` bytes */
+	uint32_t length;
+	uint32_t *outcome;
+};
 
-	status = status ? status : &unused;
-	response = typed_call(client, "/ptd.v1.FaultService/Access", &request->base,
-			      into ? REPEAT_FREELY : REPEAT_NOT,
-			      &ptd__v1__access_response__descriptor, status);
-	if (response && into && response->data.len)
-		memcpy(into, response->data.data,
-		       response->data.len < request->length ? response->data.len : request->length);
-	if (response)
-		*outcome = response->outcome;
-	ptd__v1__access_response__free_unpacked(response, NULL);
-	return (enum ptd_state)status->state;
+static void read_access(void *into, const void *answer)
+{
+	const Ptd__V1__AccessResponse *got = answer;
+	const struct accessed *to = into;
+
+	if (to->data && got->data.len)
+		memcpy(to->data, got->data.data,
+		       got->data.len < to->length ? got->data.len : to->length);
+	*to->outcome = got->outcome;
+}
+
+/* A read may be done twice. */
+static enum ptd_state access_memory(struct ptd_client *client,
+				    const Ptd__V1__AccessRequest *request, struct accessed *to,
+				    struct ptd_status *status)
+{
+	return typed_call(client, "/ptd.v1.FaultService/Access", &request->base, NULL,
+			  to->data != NULL, &ptd__v1__access_response__descriptor, read_access, to,
+			  status);
 }
 
 enum ptd_state ptd_read(struct ptd_client *client, uint64_t context, uint32_t vcpu,
@@ -234,13 +243,14 @@ enum ptd_state ptd_read(struct ptd_client *client, uint64_t context, uint32_t vc
 			struct ptd_status *status)
 {
 	Ptd__V1__AccessRequest request = PTD__V1__ACCESS_REQUEST__INIT;
+	struct accessed to = {data, length, outcome};
 
 	request.context = context;
 	request.vcpu = vcpu;
 	request.ipa = ipa.v;
 	request.access = PTD__V1__ACCESS_KIND__ACCESS_KIND_READ;
 	request.length = length;
-	return access_memory(client, &request, data, outcome, status);
+	return access_memory(client, &request, &to, status);
 }
 
 enum ptd_state ptd_write(struct ptd_client *client, uint64_t context, uint32_t vcpu,
@@ -248,6 +258,7 @@ enum ptd_state ptd_write(struct ptd_client *client, uint64_t context, uint32_t v
 			 struct ptd_status *status)
 {
 	Ptd__V1__AccessRequest request = PTD__V1__ACCESS_REQUEST__INIT;
+	struct accessed to = {NULL, 0, outcome};
 
 	request.context = context;
 	request.vcpu = vcpu;
@@ -255,5 +266,5 @@ enum ptd_state ptd_write(struct ptd_client *client, uint64_t context, uint32_t v
 	request.access = PTD__V1__ACCESS_KIND__ACCESS_KIND_WRITE;
 	request.data.data = (uint8_t *)(uintptr_t)data;
 	request.data.len = length;
-	return access_memory(client, &request, NULL, outcome, status);
+	return access_memory(client, &request, &to, status);
 }

@@ -4,17 +4,20 @@
 
 #include <string.h>
 
+static void read_apply(void *into, const void *answer)
+{
+	const Ptd__V1__ApplyResponse *got = answer;
+
+	effects_read(into, got->effects, got->generation, got->n_outcome ? got->outcome[0] : 0);
+}
+
 enum ptd_state ptd_change(struct ptd_client *client, uint64_t context, uint32_t kind,
 			  struct ptd_ipa ipa, uint64_t size, struct ptd_pa pa, uint32_t prot,
 			  uint32_t flags, struct ptd_effects *effects, struct ptd_status *status)
 {
 	Ptd__V1__ApplyRequest request = PTD__V1__APPLY_REQUEST__INIT;
-	Ptd__V1__ApplyResponse *response;
 	Ptd__V1__Ops ops = PTD__V1__OPS__INIT;
-	struct ptd_status unused;
-	uint8_t id[16];
 
-	status = status ? status : &unused;
 	ops.n_ipa = ops.n_size = ops.n_pa = ops.n_kind = ops.n_prot = ops.n_flags = 1;
 	ops.ipa = &ipa.v;
 	ops.size = &size;
@@ -26,15 +29,9 @@ enum ptd_state ptd_change(struct ptd_client *client, uint64_t context, uint32_t 
 	request.mode = PTD__V1__BATCH_MODE__BATCH_MODE_ATOMIC;
 	request.ops = &ops;
 	request.want_outcomes = true;
-	typed_take_id(client, &request.request_id, id);
-	response = typed_call(client, "/ptd.v1.MappingService/Apply", &request.base,
-			      typed_with_id(&request.request_id),
-			      &ptd__v1__apply_response__descriptor, status);
-	if (response)
-		effects_read(effects, response->effects, response->generation,
-			     response->n_outcome ? response->outcome[0] : 0);
-	ptd__v1__apply_response__free_unpacked(response, NULL);
-	return (enum ptd_state)status->state;
+	return typed_call(client, "/ptd.v1.MappingService/Apply", &request.base,
+			  &request.request_id, false, &ptd__v1__apply_response__descriptor,
+			  read_apply, effects, status);
 }
 
 static void bitmap_read(uint8_t *to, size_t bytes, const ProtobufCBinaryData *from)
@@ -45,84 +42,99 @@ static void bitmap_read(uint8_t *to, size_t bytes, const ProtobufCBinaryData *fr
 		memcpy(to, from->data, n);
 }
 
+struct aged {
+	uint8_t *bitmap;
+	size_t bytes;
+	struct ptd_upkeep *upkeep;
+};
+
+static void read_age(void *into, const void *answer)
+{
+	const Ptd__V1__AgeResponse *got = answer;
+	const struct aged *to = into;
+
+	bitmap_read(to->bitmap, to->bytes, &got->bitmap);
+	*to->upkeep = (struct ptd_upkeep){.next = {got->next_ipa},
+					  .stopped = got->stopped,
+					  .young = got->young,
+					  .old = got->old};
+}
+
 enum ptd_state ptd_age(struct ptd_client *client, uint64_t context, struct ptd_ipa ipa,
 		       uint64_t size, bool clear, uint8_t *bitmap, size_t bitmap_bytes,
 		       struct ptd_upkeep *upkeep, struct ptd_status *status)
 {
 	Ptd__V1__AgeRequest request = PTD__V1__AGE_REQUEST__INIT;
-	Ptd__V1__AgeResponse *response;
-	struct ptd_status unused;
-	uint8_t id[16];
+	struct aged to = {bitmap, bitmap_bytes, upkeep};
 
-	status = status ? status : &unused;
 	request.context = context;
 	request.ipa = ipa.v;
 	request.size = size;
 	request.clear = clear;
 	request.want_bitmap = bitmap != NULL;
-	if (clear)
-		typed_take_id(client, &request.request_id, id);
-	response = typed_call(client, "/ptd.v1.MappingService/Age", &request.base,
-			      clear ? typed_with_id(&request.request_id) : REPEAT_FREELY,
-			      &ptd__v1__age_response__descriptor, status);
-	if (response) {
-		bitmap_read(bitmap, bitmap_bytes, &response->bitmap);
-		*upkeep = (struct ptd_upkeep){.next = {response->next_ipa},
-					      .stopped = response->stopped,
-					      .young = response->young,
-					      .old = response->old};
-	}
-	ptd__v1__age_response__free_unpacked(response, NULL);
-	return (enum ptd_state)status->state;
+	return typed_call(client, "/ptd.v1.MappingService/Age", &request.base,
+			  clear ? &request.request_id : NULL, !clear,
+			  &ptd__v1__age_response__descriptor, read_age, &to, status);
 }
 
+static void read_split(void *into, const void *answer)
+{
+	const Ptd__V1__SplitResponse *got = answer;
+	struct ptd_upkeep *upkeep = into;
+
+	*upkeep = (struct ptd_upkeep){.next = {got->next_ipa}, .stopped = got->stopped};
+	effects_read(&upkeep->effects, got->effects, 0, 0);
+}
+
+/* What was split stays so: it may be asked for twice. */
 enum ptd_state ptd_split(struct ptd_client *client, uint64_t context, struct ptd_ipa ipa,
 			 uint64_t size, uint32_t level, uint64_t pages, struct ptd_upkeep *upkeep,
 			 struct ptd_status *status)
 {
 	Ptd__V1__SplitRequest request = PTD__V1__SPLIT_REQUEST__INIT;
-	Ptd__V1__SplitResponse *response;
-	struct ptd_status unused;
 
-	status = status ? status : &unused;
 	request.context = context;
 	request.ipa = ipa.v;
 	request.size = size;
 	request.level_plus_2 = level + 2;
 	request.page_budget = pages;
-	/* What was split stays so: it may be asked for twice. */
-	response = typed_call(client, "/ptd.v1.MappingService/Split", &request.base, REPEAT_FREELY,
-			      &ptd__v1__split_response__descriptor, status);
-	if (response) {
-		*upkeep = (struct ptd_upkeep){.next = {response->next_ipa},
-					      .stopped = response->stopped};
-		effects_read(&upkeep->effects, response->effects, 0, 0);
-	}
-	ptd__v1__split_response__free_unpacked(response, NULL);
-	return (enum ptd_state)status->state;
+	return typed_call(client, "/ptd.v1.MappingService/Split", &request.base, NULL, true,
+			  &ptd__v1__split_response__descriptor, read_split, upkeep, status);
+}
+
+static void read_collapse(void *into, const void *answer)
+{
+	const Ptd__V1__CollapseResponse *got = answer;
+	struct ptd_upkeep *upkeep = into;
+
+	*upkeep = (struct ptd_upkeep){
+		.next = {got->next_ipa}, .stopped = got->stopped, .blocks_made = got->blocks_made};
+	effects_read(&upkeep->effects, got->effects, 0, 0);
 }
 
 enum ptd_state ptd_collapse(struct ptd_client *client, uint64_t context, struct ptd_ipa ipa,
 			    uint64_t size, struct ptd_upkeep *upkeep, struct ptd_status *status)
 {
 	Ptd__V1__CollapseRequest request = PTD__V1__COLLAPSE_REQUEST__INIT;
-	Ptd__V1__CollapseResponse *response;
-	struct ptd_status unused;
 
-	status = status ? status : &unused;
 	request.context = context;
 	request.ipa = ipa.v;
 	request.size = size;
-	response = typed_call(client, "/ptd.v1.MappingService/Collapse", &request.base,
-			      REPEAT_FREELY, &ptd__v1__collapse_response__descriptor, status);
-	if (response) {
-		*upkeep = (struct ptd_upkeep){.next = {response->next_ipa},
-					      .stopped = response->stopped,
-					      .blocks_made = response->blocks_made};
-		effects_read(&upkeep->effects, response->effects, 0, 0);
-	}
-	ptd__v1__collapse_response__free_unpacked(response, NULL);
-	return (enum ptd_state)status->state;
+	return typed_call(client, "/ptd.v1.MappingService/Collapse", &request.base, NULL, true,
+			  &ptd__v1__collapse_response__descriptor, read_collapse, upkeep, status);
+}
+
+struct started {
+	uint64_t *log, *generation;
+};
+
+static void read_start(void *into, const void *answer)
+{
+	const Ptd__V1__StartDirtyLogResponse *got = answer;
+	const struct started *to = into;
+
+	*to->log = got->log;
+	*to->generation = got->log_generation;
 }
 
 enum ptd_state ptd_dirty_start(struct ptd_client *client, uint64_t context, struct ptd_ipa ipa,
@@ -130,71 +142,67 @@ enum ptd_state ptd_dirty_start(struct ptd_client *client, uint64_t context, stru
 			       struct ptd_status *status)
 {
 	Ptd__V1__StartDirtyLogRequest request = PTD__V1__START_DIRTY_LOG_REQUEST__INIT;
-	Ptd__V1__StartDirtyLogResponse *response;
-	struct ptd_status unused;
-	uint8_t id[16];
+	struct started to = {log, generation};
 
-	status = status ? status : &unused;
 	request.context = context;
 	request.ipa = ipa.v;
 	request.size = size;
 	request.eager_split = flags & PTD_DIRTY_EAGER;
 	request.initially_set = (flags & PTD_DIRTY_ALL) != 0;
-	typed_take_id(client, &request.request_id, id);
-	response = typed_call(client, "/ptd.v1.MappingService/StartDirtyLog", &request.base,
-			      typed_with_id(&request.request_id),
-			      &ptd__v1__start_dirty_log_response__descriptor, status);
-	if (response) {
-		*log = response->log;
-		*generation = response->log_generation;
-	}
-	ptd__v1__start_dirty_log_response__free_unpacked(response, NULL);
-	return (enum ptd_state)status->state;
+	return typed_call(client, "/ptd.v1.MappingService/StartDirtyLog", &request.base,
+			  &request.request_id, false,
+			  &ptd__v1__start_dirty_log_response__descriptor, read_start, &to, status);
 }
 
+struct fetched {
+	uint8_t *bitmap;
+	size_t bytes;
+	uint64_t *generation;
+	struct ptd_dirty *dirty;
+};
+
+static void read_get(void *into, const void *answer)
+{
+	const Ptd__V1__GetDirtyLogResponse *got = answer;
+	const struct fetched *to = into;
+
+	bitmap_read(to->bitmap, to->bytes, &got->bitmap);
+	*to->generation = got->log_generation;
+	*to->dirty = (struct ptd_dirty){
+		.ipa = {got->ipa}, .next = {got->next_ipa}, .dirty = got->dirty, .done = got->done};
+}
+
+/* The generation tells an answer that was lost from one that came: it may be asked for twice. */
 enum ptd_state ptd_dirty_get(struct ptd_client *client, uint64_t log, struct ptd_ipa ipa,
 			     uint64_t size, bool clear, uint64_t *generation, uint8_t *bitmap,
 			     size_t bitmap_bytes, struct ptd_dirty *dirty,
 			     struct ptd_status *status)
 {
 	Ptd__V1__GetDirtyLogRequest request = PTD__V1__GET_DIRTY_LOG_REQUEST__INIT;
-	Ptd__V1__GetDirtyLogResponse *response;
-	struct ptd_status unused;
+	struct fetched to = {bitmap, bitmap_bytes, generation, dirty};
 
-	status = status ? status : &unused;
 	request.log = log;
 	request.ipa = ipa.v;
 	request.size = size;
 	request.clear = clear;
 	request.log_generation = *generation;
-	/* The generation tells an answer that was lost from one that came. */
-	response = typed_call(client, "/ptd.v1.MappingService/GetDirtyLog", &request.base,
-			      REPEAT_FREELY, &ptd__v1__get_dirty_log_response__descriptor, status);
-	if (response) {
-		bitmap_read(bitmap, bitmap_bytes, &response->bitmap);
-		*generation = response->log_generation;
-		*dirty = (struct ptd_dirty){.ipa = {response->ipa},
-					    .next = {response->next_ipa},
-					    .dirty = response->dirty,
-					    .done = response->done};
-	}
-	ptd__v1__get_dirty_log_response__free_unpacked(response, NULL);
-	return (enum ptd_state)status->state;
+	return typed_call(client, "/ptd.v1.MappingService/GetDirtyLog", &request.base, NULL, true,
+			  &ptd__v1__get_dirty_log_response__descriptor, read_get, &to, status);
+}
+
+static void read_stop(void *into, const void *answer)
+{
+	const Ptd__V1__StopDirtyLogResponse *got = answer;
+
+	*(uint64_t *)into = got->dirty;
 }
 
 enum ptd_state ptd_dirty_stop(struct ptd_client *client, uint64_t log, uint64_t *dirty,
 			      struct ptd_status *status)
 {
 	Ptd__V1__StopDirtyLogRequest request = PTD__V1__STOP_DIRTY_LOG_REQUEST__INIT;
-	Ptd__V1__StopDirtyLogResponse *response;
-	struct ptd_status unused;
 
-	status = status ? status : &unused;
 	request.log = log;
-	response = typed_call(client, "/ptd.v1.MappingService/StopDirtyLog", &request.base,
-			      REPEAT_NOT, &ptd__v1__stop_dirty_log_response__descriptor, status);
-	if (response)
-		*dirty = response->dirty;
-	ptd__v1__stop_dirty_log_response__free_unpacked(response, NULL);
-	return (enum ptd_state)status->state;
+	return typed_call(client, "/ptd.v1.MappingService/StopDirtyLog", &request.base, NULL, false,
+			  &ptd__v1__stop_dirty_log_response__descriptor, read_stop, dirty, status);
 }
