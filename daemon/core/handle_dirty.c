@@ -155,7 +155,7 @@ static enum call_result start(struct call *call)
 		return fail_arena(call);
 	/* Teardown waits for a section that has not seen it, and then for the pin; one that has
 	 * must not give the context another log. */
-	if (atomic_load(&c->pt.state) == PT_CTX_DYING)
+	if (atomic_load(&c->pt.state) != PT_CTX_LIVE)
 		return call_fail(call, PT_WRONG_STATE, "context: it is being deleted");
 	o = dirty_log_create(call, c, pt_dirty_bytes(c->pt.geo.granule_shift, q->size), &s->log,
 			     &limit);
@@ -228,7 +228,7 @@ static enum call_result stop(struct call *call)
 	if (!s)
 		return fail_arena(call);
 	/* Teardown waits for the section that has not seen it, and then for the pin. */
-	if (atomic_load(&log->context->pt.state) == PT_CTX_DYING)
+	if (atomic_load(&log->context->pt.state) != PT_CTX_LIVE)
 		return call_fail(call, PT_WRONG_STATE,
 				 "log: its context is being deleted, and it with it");
 	if (!dirty_log_stop_begin(call->domain, log))

@@ -258,7 +258,7 @@ static void set_now(struct call *call, struct context *c, struct change *s, cons
 	struct pt_slot slot = wanted(q, c);
 	enum pt_outcome o;
 
-	if (atomic_load_explicit(&c->pt.state, memory_order_relaxed) == PT_CTX_DYING) {
+	if (atomic_load_explicit(&c->pt.state, memory_order_relaxed) != PT_CTX_LIVE) {
 		call_fail(call, PT_WRONG_STATE, "context: it is being deleted");
 		return;
 	}

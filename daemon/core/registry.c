@@ -64,7 +64,8 @@ struct context *peek_context(struct call *call, uint64_t handle)
 		return NULL;
 	c = container_of(node, struct context, node);
 	enter(call, c->machine);
-	return c;
+	return unlikely(pt_ctx_closed(&c->pt)) ? NULL
+					       : c; /* its teardown has come to the start tables */
 }
 
 struct machine *find_machine(struct call *call, uint64_t handle, const char *field)

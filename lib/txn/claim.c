@@ -40,7 +40,7 @@ static bool covered(struct pt_ctx *ctx, uint32_t claims, uint64_t lo, uint64_t h
 
 static bool dying(struct pt_ctx *ctx)
 {
-	return atomic_load_explicit(&ctx->state, memory_order_relaxed) == PT_CTX_DYING;
+	return atomic_load_explicit(&ctx->state, memory_order_relaxed) != PT_CTX_LIVE;
 }
 
 enum pt_outcome pt__admit_slow(struct pt_ctx *ctx, uint32_t claims, uint64_t lo, uint64_t hi)

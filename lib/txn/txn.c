@@ -84,7 +84,7 @@ static enum pt_outcome claim(struct pt_txn *txn)
 	if (txn->claim.ctx)
 		return pt__claim_activate(&txn->claim) ? PT_OK : PT_PARKED;
 	/* Refused in any case then; its start tables may be gone. */
-	if (!txn->teardown && atomic_load(&ctx->state) == PT_CTX_DYING)
+	if (!txn->teardown && atomic_load(&ctx->state) != PT_CTX_LIVE)
 		return PT_WRONG_STATE;
 	lo &= ~pt__edge_mask(ctx, lo, txn->wide);
 	hi |= pt__edge_mask(ctx, hi, txn->wide);
@@ -187,6 +187,16 @@ static enum pt_outcome prepare(struct pt_txn *txn, int64_t *left)
 	return outcome;
 }
 
+/*
+ * The start tables go after a grace period that begins once no new section can come to them. The
+ * claim stays: whoever still holds the context meets it and learns of the state.
+ */
+static void close_ctx(struct pt_ctx *ctx)
+{
+	atomic_store(&ctx->state, PT_CTX_CLOSED);
+	pt__claims_wake(ctx);
+}
+
 static enum pt_outcome finish(struct pt_txn *txn, int64_t *left)
 {
 	struct pt_ctx *ctx = txn->claim.ctx;
@@ -196,16 +206,17 @@ static enum pt_outcome finish(struct pt_txn *txn, int64_t *left)
 	if (!pt__settle(txn, left))
 		return PT_MORE;
 	pt__pages_give(txn->agent, ctx, &txn->reserved);
-	if (!txn->teardown)
+	if (txn->teardown)
+		close_ctx(ctx);
+	else
 		pt_claim_release(&txn->claim);
 	pt_grace_begin(&txn->grace, ctx->machine, txn->agent);
-	if (!txn->flushed)
+	if (!txn->flushed && !txn->teardown)
 		txn->grace.mask = 0;
 	txn->phase = PT_TXN_RETIRE;
 	return PT_OK;
 }
 
-/* Teardown's claim stays: whoever still holds the context meets it and learns of the state. */
 static void end(struct pt_txn *txn)
 {
 	struct pt_ctx *ctx = txn->item[0].ctx;
@@ -214,7 +225,6 @@ static void end(struct pt_txn *txn)
 		pt_port_note(PT_EVENT_CTX_GONE, 0, txn, ctx, 0, 0);
 		pt_pool_put_root(txn->agent, ctx->geo.start_bytes,
 				 pt_pa_page(ctx->machine->port, ctx->root));
-		pt__claims_wake(ctx);
 	}
 	txn->phase = PT_TXN_DONE;
 }

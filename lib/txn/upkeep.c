@@ -133,7 +133,7 @@ static void end_work(struct pt_upkeep *upkeep)
 
 static enum pt_outcome act(struct pt_upkeep *upkeep, int64_t *left)
 {
-	if (atomic_load_explicit(&upkeep->args.ctx->state, memory_order_relaxed) == PT_CTX_DYING) {
+	if (atomic_load_explicit(&upkeep->args.ctx->state, memory_order_relaxed) != PT_CTX_LIVE) {
 		upkeep->stopped = PT_WRONG_STATE; /* teardown waits for the claim */
 		return PT_OK;
 	}

@@ -255,7 +255,7 @@ struct iv_verdict iv_world_end(const struct iv_case *c)
 		s.equivalent = s.exact = iv_mix(s.exact, iv_w.log_memory[i]);
 	check(!iv_w.log.busy, "a dirty log is in use");
 	s.equivalent = s.exact = iv_mix(s.exact, iv_w.ctx.dirty != NULL);
-	if (iv_w.ctx.state == PT_CTX_DYING) {
+	if (iv_w.ctx.state != PT_CTX_LIVE) {
 		check(iv_w.gone, "a context dies by itself");
 		check_gone();
 		return (struct iv_verdict){s.exact, s.equivalent};

@@ -73,7 +73,11 @@ enum pt_sw_owner {
  */
 typedef bool (*pt_force_pages_fn)(void *arg, struct pt_ipa ipa, uint64_t size, uint32_t prot);
 
-enum pt_ctx_state { PT_CTX_LIVE, PT_CTX_DYING };
+enum pt_ctx_state {
+	PT_CTX_LIVE,
+	PT_CTX_DYING,
+	PT_CTX_CLOSED, /* no section that begins now may use it: pt_ctx_closed() */
+};
 
 struct pt_claim_range {
 	_Atomic uint64_t lo, hi;
@@ -194,12 +198,20 @@ static inline const struct pt_slots *pt_ctx_slots(struct pt_ctx *ctx)
  * that meet no claim still pass until the first step has claimed the whole space, and are waited
  * for. Then, in bounded steps: unmaps, flushes the VMID and gives back every table. Call
  * pt_ctx_destroy_begin() once (PT_WRONG_STATE: it was called before), then pt_txn_step() until
- * PT_OK; it cannot be given up. Nobody may look the context up from the begin on, and its agents
- * have called pt_machine_use(), readers too: the start tables go when their sections have ended,
- * and then the memory of *ctx is the caller's again.
+ * PT_OK; it cannot be given up. Whoever may use the context has called pt_machine_use() in that
+ * section, readers too, and then asked pt_ctx_closed(): the start tables go when the sections that
+ * were told false have ended, and then the memory of *ctx is the caller's again. All who waited
+ * for a claim are woken before.
  */
 struct pt_txn;
 enum pt_outcome pt_ctx_destroy_begin(struct pt_txn *txn, struct pt_ctx *ctx,
 				     void (*wake)(struct pt_waiter *));
+
+/* Are its tables about to go (design.md 4: no pointer to a context outlives a section)? In a
+ * section, after pt_machine_use(). */
+static inline bool pt_ctx_closed(const struct pt_ctx *ctx)
+{
+	return atomic_load_explicit(&ctx->state, memory_order_relaxed) == PT_CTX_CLOSED;
+}
 
 #endif
