@@ -51,3 +51,8 @@ uint64_t pt_check_untracked(const struct pt_check *check)
 {
 	return check->untracked;
 }
+
+void pt_check_set_quirks(struct pt_check *check, uint32_t quirks)
+{
+	check->config.quirks = quirks;
+}

@@ -132,6 +132,8 @@ struct ck_op {
 	struct ck_mark *cleared;
 	uint64_t operand; /* the IPA that the next operand begins at */
 	bool operands;	  /* there were some */
+	bool bracket;	  /* between PT_EVENT_TLBI and PT_EVENT_TLBI_DONE */
+	bool single;	  /* the port shows instructions there, which do what they do */
 	uint64_t flushed; /* serial of its last completed invalidation */
 	uint64_t agents;  /* that used the machine then */
 };

@@ -110,11 +110,19 @@ static void stage1(struct pt_check *c, const struct pt_event *e)
 	}
 }
 
-static void completed(struct pt_check *c)
+/* An invalidation is complete: whoever used the machine may use an old translation until its
+ * section ends. */
+static void flushed(struct pt_check *c)
 {
 	struct ck_machine *machine =
 		c->op->ctx ? pt__ck_machine(c, c->op->ctx->facts.machine) : NULL;
 
+	c->op->flushed = c->serial;
+	c->op->agents = machine ? machine->agents : 0;
+}
+
+static void completed(struct pt_check *c)
+{
 	for (struct ck_owed *o = c->op->owed; o; o = o->next) {
 		if (o->stage != CK_S1)
 			continue;
@@ -126,8 +134,7 @@ static void completed(struct pt_check *c)
 	}
 	pt__ck_paid(c->op);
 	pt__ck_discharge_done(c, c->op);
-	c->op->flushed = c->serial;
-	c->op->agents = machine ? machine->agents : 0;
+	flushed(c);
 }
 
 static void dsb(struct pt_check *c, const struct pt_event *e)
@@ -170,10 +177,9 @@ static void judge_form(struct pt_check *c, const struct pt_event *e)
 		pt__ck_operands(c, &c->op->ctx->facts.geo, tlbi);
 }
 
+/* Of a port that shows no instructions. */
 static void whole_sequence(struct pt_check *c, const struct pt_event *e)
 {
-	if (e->tlbi->kind == PT_TLBI_LOCAL)
-		return;
 	if (e->tlbi->kind == PT_TLBI_ALL)
 		pt__ck_all_flushed(c, e->at);
 	stage2(c, e, CK_S1);
@@ -194,25 +200,33 @@ void pt__ck_tlbi_event(struct pt_check *c, const struct pt_event *e)
 	case PT_EVENT_TLBI:
 		judge_form(c, e);
 		c->op->operand = e->tlbi->ipa.v;
-		c->op->operands = false;
+		c->op->operands = c->op->single = false;
+		c->op->bracket = true;
 		break;
 	case PT_EVENT_TLBI_OPERAND: operand(c, e); break;
 	case PT_EVENT_TLBI_DONE:
+		c->op->bracket = false;
 		if (c->op->operands)
 			pt__ck_judge(c, PT_RULE_T4, c->op->operand == last_of(e->tlbi) + 1,
 				     "range operands reach too far, or not far enough");
-		whole_sequence(c, e);
+		if (c->op->single)
+			flushed(c);
+		else if (e->tlbi->kind != PT_TLBI_LOCAL)
+			whole_sequence(c, e);
 		break;
 	case PT_EVENT_TLBI_DROPPED: pt__ck_forgive(c, c->op); break;
 	case PT_EVENT_TLBI_NONE: pt__ck_unknown(c); break;
 	case PT_EVENT_DSB: dsb(c, e); break;
 	case PT_EVENT_TLBI_S2:
-		judge_form(c, e);
+		c->op->single = true;
+		if (!c->op->bracket)
+			judge_form(c, e);
 		if (e->tlbi->kind != PT_TLBI_LOCAL)
 			stage2(c, e, CK_S2);
 		break;
 	case PT_EVENT_TLBI_S1: stage1(c, e); break;
 	case PT_EVENT_TLBI_S12:
+		c->op->single = true;
 		stage2(c, e, CK_S2);
 		for (struct ck_owed *o = c->op->owed; o; o = o->next)
 			o->stage = o->stage == CK_S2 ? CK_S1 : o->stage;

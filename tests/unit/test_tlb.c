@@ -748,12 +748,13 @@ static void combined_entries_need_the_stage_1_half(void **state)
 	assert_true(adversary_fill(&f->mmu, a, &old, 0));
 	assert_int_equal(adversary_count(a), 1);
 	/* VMALLE1 after any IPAS2E1 empties the combined store of the VMID, not the stage-2 one */
-	adversary_invalidate(a, &elsewhere);
+	adversary_stage2(a, &elsewhere);
+	adversary_stage1(a, &elsewhere);
 	assert_true(adversary_lookup(a, PAGE, 5, &got));
 	assert_int_equal(got.data, 0x1203);
 	assert_false(adversary_lookup(a, PAGE, 6, &got));
 	elsewhere.ipa = pt_ipa(PAGE);
-	adversary_invalidate(a, &elsewhere);
+	adversary_stage2(a, &elsewhere);
 	assert_false(adversary_lookup(a, PAGE, 5, &got));
 	tear_down(f);
 }

@@ -87,6 +87,9 @@ struct pt_check;
  * NULL: fewer than 64 KiB. The arena holds a copy of all tables: give it more than they take. */
 struct pt_check *pt_check_init(void *arena, size_t bytes, const struct pt_check_config *config);
 
+/* The quirks of the CPUs from now on, in place of those of the config; between operations. */
+void pt_check_set_quirks(struct pt_check *check, uint32_t quirks);
+
 /*
  * One event. True: all rules hold; false: *finding tells of the first that does not, and the
  * checker goes on as if it had. Calls do not overlap: the caller orders them, and puts the event of

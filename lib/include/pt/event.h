@@ -34,14 +34,16 @@ enum pt_event_kind {
 	PT_EVENT_UNLOCK,
 
 	/* TLBs and caches. */
-	PT_EVENT_TLBI,          /* at: the MMU; tlbi. With its DSBs; complete at PT_EVENT_TLBI_DONE */
+	PT_EVENT_TLBI,          /* at: the MMU; tlbi. With its DSBs, unless a port shows the instructions;
+				   complete at PT_EVENT_TLBI_DONE */
 	PT_EVENT_TLBI_OPERAND,  /* between the two: lo: register operand; arg: 1 a range, 0 an address */
 	PT_EVENT_TLBI_DONE,     /* as PT_EVENT_TLBI */
 	PT_EVENT_TLBI_DROPPED,  /* in place of the first two: a failpoint. ctx */
 	PT_EVENT_DCACHE,        /* lo: PA, hi: size */
 	PT_EVENT_ICACHE,
 	PT_EVENT_TLBI_NONE,     /* in place of the first two: ctx has no VMID; it never ran, or a rollover flushed it */
-	/* Single instructions, of a port that issues them one by one. at: the MMU. */
+	/* Single instructions, of a port that issues them one by one: between the first two, or
+	   without them. at: the MMU. */
 	PT_EVENT_DSB,           /* arg: 0 ISH, 1 ISHST, 2 NSH */
 	PT_EVENT_TLBI_S2,       /* tlbi: IPAS2E1IS or RIPAS2E1IS */
 	PT_EVENT_TLBI_S1,       /* tlbi: VMALLE1IS */

@@ -276,22 +276,20 @@ static uint64_t store_sweep(struct store *s, const struct pt_tlbi *tlbi)
 	return removed;
 }
 
-/* VMALLE1: what every kind by address does after its stage-2 half. */
-static struct pt_tlbi stage1_half(const struct pt_tlbi *tlbi)
+void adversary_stage2(struct adversary *a, const struct pt_tlbi *tlbi)
+{
+	pthread_mutex_lock(&a->lock);
+	a->stats.invalidated += store_sweep(&a->stage2, tlbi);
+	pthread_mutex_unlock(&a->lock);
+}
+
+void adversary_stage1(struct adversary *a, const struct pt_tlbi *tlbi)
 {
 	struct pt_tlbi all = *tlbi;
 
 	if (tlbi->kind != PT_TLBI_ALL)
 		all.kind = PT_TLBI_VMID;
-	return all;
-}
-
-void adversary_invalidate(struct adversary *a, const struct pt_tlbi *tlbi)
-{
-	struct pt_tlbi all = stage1_half(tlbi);
-
 	pthread_mutex_lock(&a->lock);
-	a->stats.invalidated += store_sweep(&a->stage2, tlbi);
 	store_sweep(&a->combined, &all);
 	pthread_mutex_unlock(&a->lock);
 }

@@ -15,6 +15,8 @@
 #define ARENA_BYTES  (UINT64_C(1) << 30)
 #define TRACE_EVENTS 256
 
+enum { DSB_ISH, DSB_ISHST }; /* arg of PT_EVENT_DSB */
+
 void (*pt_host_event_hook)(const struct pt_event *event);
 void (*pt_host_finding_hook)(const struct pt_finding *finding);
 _Thread_local struct pt_host_self pt_host_self;
@@ -29,6 +31,7 @@ static uint64_t events, traced;
 static struct pt_check *check;
 static bool told; /* that the arena is full */
 static _Atomic uint32_t threads;
+static _Atomic bool repeats; /* the CPUs have the quirk of rule T7 */
 
 static void start(void)
 {
@@ -166,15 +169,54 @@ pt_pte pt_host_event_load(const pt_pte *slot, enum pt_event_kind kind)
 	return value;
 }
 
+static void dsb(uint32_t domain)
+{
+	pt_host_event(&(struct pt_event){.kind = PT_EVENT_DSB, .arg = domain});
+}
+
+/* The instructions of one invalidation as a CPU issues them (rule T1). */
+static void instructions(struct pt_event e)
+{
+	struct pt_port_mmu *mmu = (struct pt_port_mmu *)(uintptr_t)e.at;
+	bool whole = e.tlbi->kind == PT_TLBI_VMID || e.tlbi->kind == PT_TLBI_ALL;
+
+	dsb(DSB_ISHST);
+	e.kind = whole ? PT_EVENT_TLBI_S12 : PT_EVENT_TLBI_S2;
+	pt_host_event(&e);
+	if (mmu)
+		pt_host_tlbi_stage2(mmu, e.tlbi);
+	if (!whole) {
+		dsb(DSB_ISH);
+		e.kind = PT_EVENT_TLBI_S1;
+		pt_host_event(&e);
+	}
+	if (mmu)
+		pt_host_tlbi_stage1(mmu, e.tlbi);
+	dsb(DSB_ISH);
+}
+
 void pt_host_event_tlbi(struct pt_port_mmu *mmu, const struct pt_tlbi *tlbi)
 {
 	struct pt_event e = {.kind = PT_EVENT_TLBI, .at = (uintptr_t)mmu, .tlbi = tlbi};
+	bool local = tlbi->kind == PT_TLBI_LOCAL;
 
 	pt_host_event(&e);
-	if (mmu)
+	if (local && mmu)
 		pt_host_tlbi(mmu, tlbi);
+	for (unsigned i = 0; !local && i <= atomic_load(&repeats); i++)
+		instructions(e);
 	e.kind = PT_EVENT_TLBI_DONE;
 	pt_host_event(&e);
+}
+
+void pt_host_repeat_tlbis(bool repeat)
+{
+	pthread_mutex_lock(&order);
+	if (!check)
+		start();
+	pt_check_set_quirks(check, repeat ? PT_CHECK_REPEAT_TLBI : 0);
+	atomic_store(&repeats, repeat);
+	pthread_mutex_unlock(&order);
 }
 
 uint64_t pt_host_events(void)

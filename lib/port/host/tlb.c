@@ -135,31 +135,56 @@ static void empty_range(struct pt_port_mmu *mmu, struct scope who, const struct 
 	}
 }
 
-static void invalidate(struct pt_port_mmu *mmu, struct scope who, const struct pt_tlbi *tlbi)
+static bool adversarial(const struct pt_port_mmu *mmu)
 {
-	if (mmu->vcpus && mmu->vcpu[0].adversary) {
-		for (uint32_t i = who.first; i < who.end; i++)
-			adversary_invalidate(mmu->vcpu[i].adversary, tlbi);
-		return;
-	}
+	return mmu->vcpus && mmu->vcpu[0].adversary;
+}
+
+static void empty(struct pt_port_mmu *mmu, struct scope who, const struct pt_tlbi *tlbi)
+{
 	if (tlbi->kind == PT_TLBI_VMID || tlbi->kind == PT_TLBI_ALL)
 		sweep(mmu, who, tlbi);
 	else
 		empty_range(mmu, who, tlbi);
 }
 
+static struct scope begin(struct pt_port_mmu *mmu, const struct pt_tlbi *tlbi)
+{
+	if (tlbi->kind != PT_TLBI_LOCAL) {
+		atomic_fetch_add(&mmu->generation, 1);
+		return (struct scope){0, mmu->vcpus};
+	}
+	/* The vCPU's own doing: what another vCPU fills meanwhile is none of its business. */
+	atomic_fetch_add_explicit(&mmu->local_tlbis, 1, memory_order_relaxed);
+	return tlbi->vcpu < mmu->vcpus ? (struct scope){tlbi->vcpu, tlbi->vcpu + 1}
+				       : (struct scope){0, 0};
+}
+
+/* The production TLB keeps nothing combined: its first half is all. */
+void pt_host_tlbi_stage2(struct pt_port_mmu *mmu, const struct pt_tlbi *tlbi)
+{
+	struct scope who = begin(mmu, tlbi);
+
+	if (!adversarial(mmu))
+		empty(mmu, who, tlbi);
+	else
+		for (uint32_t i = who.first; i < who.end; i++)
+			adversary_stage2(mmu->vcpu[i].adversary, tlbi);
+}
+
+void pt_host_tlbi_stage1(struct pt_port_mmu *mmu, const struct pt_tlbi *tlbi)
+{
+	bool local = tlbi->kind == PT_TLBI_LOCAL;
+
+	for (uint32_t i = 0; adversarial(mmu) && i < mmu->vcpus; i++)
+		if (!local || i == tlbi->vcpu)
+			adversary_stage1(mmu->vcpu[i].adversary, tlbi);
+}
+
 void pt_host_tlbi(struct pt_port_mmu *mmu, const struct pt_tlbi *tlbi)
 {
-	if (tlbi->kind == PT_TLBI_LOCAL) {
-		/* The vCPU's own doing: what another vCPU fills meanwhile is none of its business.
-		 */
-		atomic_fetch_add_explicit(&mmu->local_tlbis, 1, memory_order_relaxed);
-		if (tlbi->vcpu < mmu->vcpus)
-			invalidate(mmu, (struct scope){tlbi->vcpu, tlbi->vcpu + 1}, tlbi);
-		return;
-	}
-	atomic_fetch_add(&mmu->generation, 1);
-	invalidate(mmu, (struct scope){0, mmu->vcpus}, tlbi);
+	pt_host_tlbi_stage2(mmu, tlbi);
+	pt_host_tlbi_stage1(mmu, tlbi);
 }
 
 /* Zeroed memory on cache lines of its own; NULL: none left. */

@@ -98,7 +98,9 @@ bool adversary_lookup(struct adversary *a, uint64_t ipa, uint16_t vmid, struct t
 bool adversary_conflict(struct adversary *a, uint64_t ipa, uint16_t vmid, bool bbm);
 bool adversary_fill(struct pt_port_mmu *mmu, struct adversary *a, const struct tlb_pair *pair,
 		    uint64_t generation);
-void adversary_invalidate(struct adversary *a, const struct pt_tlbi *tlbi);
+/* The halves of an invalidation: what it names of stage 2; all combined entries of the VMID. */
+void adversary_stage2(struct adversary *a, const struct pt_tlbi *tlbi);
+void adversary_stage1(struct adversary *a, const struct pt_tlbi *tlbi);
 uint32_t adversary_count(struct adversary *a);
 /* Draws an address near `ipa` to prefetch; false: not this time. */
 bool adversary_prefetch(struct adversary *a, uint64_t ipa, unsigned granule_shift, uint64_t *near);
