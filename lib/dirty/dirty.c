@@ -7,8 +7,10 @@
  * BEGIN -> SETTLE -> CLAIM -> DRAIN -> PASS -> WAIT -> COUNT -> DONE. The claim is taken only to
  * look at tables, or to start: bits alone are read beside the faults that set them. START attaches
  * its log once the claim is drained: no fault is under way then that could miss it, and none comes
- * before the claim has passed its page. STOP detaches before WAIT: after it no section knows the
- * log. Whoever gives up, or fails, leaves clean pages clean and puts back what it has collected.
+ * before the claim has passed its page. STOP detaches at the same point and for the same reason:
+ * what was written before is in the bits or, where hardware keeps it, still in the leaves, which
+ * nobody else changes until the pass has read them; and after WAIT no section knows the log.
+ * Whoever gives up, or fails, leaves clean pages clean and puts back what it has collected.
  */
 enum { BEGIN, SETTLE, CLAIM, DRAIN, PASS, WAIT, COUNT, DONE };
 
@@ -94,6 +96,17 @@ static uint64_t edge_mask(const struct pt_dirty *op, uint64_t ipa)
 	return pt__edge_mask(op->args.log->ctx, ipa, op->wide);
 }
 
+/* START begins and STOP ends the log, once no section is under way that could miss it. */
+static void begin_pass(struct pt_dirty *op)
+{
+	if (op->args.kind == PT_DIRTY_START)
+		pt__log_attach(op->args.log);
+	else if (op->args.kind == PT_DIRTY_STOP)
+		pt__log_detach(op->args.log);
+	op->attached = op->args.kind == PT_DIRTY_START;
+	op->phase = PASS;
+}
+
 static enum pt_outcome claim(struct pt_dirty *op)
 {
 	struct pt_ctx *ctx = op->args.log->ctx;
@@ -103,7 +116,7 @@ static enum pt_outcome claim(struct pt_dirty *op)
 	enum pt_outcome outcome;
 
 	if (!cleans && !pt__dirty_reads_tables(op)) {
-		op->phase = PASS;
+		begin_pass(op);
 		return PT_OK;
 	}
 	if (op->claim.ctx) {
@@ -152,11 +165,7 @@ static enum pt_outcome drain(struct pt_dirty *op)
 	}
 	pt_port_note(PT_EVENT_CLAIM_DRAINED, op->claim.mode == PT_CLAIM_SHARED, &op->claim,
 		     op->claim.ctx, op->claim.lo, op->claim.hi);
-	if (op->args.kind == PT_DIRTY_START) {
-		pt__log_attach(op->args.log);
-		op->attached = true;
-	}
-	op->phase = PASS;
+	begin_pass(op);
 	return PT_OK;
 }
 
@@ -181,8 +190,6 @@ static enum pt_outcome pass(struct pt_dirty *op, int64_t *left)
 		return PT_MORE;
 	}
 	release(op);
-	if (op->args.kind == PT_DIRTY_STOP)
-		pt__log_detach(op->args.log);
 	pt_grace_begin(&op->grace, machine, op->agent);
 	if (!op->flushed && op->args.kind != PT_DIRTY_STOP)
 		op->grace.mask = 0;
@@ -267,7 +274,7 @@ static enum pt_outcome failed(struct pt_dirty *op, enum pt_outcome outcome)
 {
 	if (outcome == PT_WRONG_STATE && op->args.kind == PT_DIRTY_STOP) {
 		op->next = op->last + 1;
-		op->phase = PASS;
+		begin_pass(op);
 		return PT_OK;
 	}
 	undo(op);

@@ -142,6 +142,15 @@ static void note_sent(struct pt_dirty_log *log, uint64_t word, uint64_t bits)
 	log->sent[word] |= bits;
 }
 
+/* A word as a whole is no other agent's: the claim covers its pages. */
+static void take(_Atomic uint64_t *word, uint64_t bits)
+{
+	if (bits == UINT64_MAX)
+		atomic_store_explicit(word, 0, memory_order_relaxed);
+	else
+		atomic_fetch_and_explicit(word, ~bits, memory_order_relaxed);
+}
+
 void pt__log_collect(struct pt_dirty *op, uint64_t lo, uint64_t hi)
 {
 	struct pt_dirty_log *log = op->args.log;
@@ -155,7 +164,7 @@ void pt__log_collect(struct pt_dirty *op, uint64_t lo, uint64_t hi)
 		if (!bits)
 			continue;
 		if (op->args.clear) {
-			atomic_fetch_and_explicit(&log->bits[word], ~bits, memory_order_relaxed);
+			take(&log->bits[word], bits);
 			note_sent(log, word, bits);
 		}
 		tell(op->args.bitmap, page_of(log, op->args.ipa.v), word, bits);

@@ -34,12 +34,24 @@ static bool is_sparse(const struct pt_dirty *op)
 	return op->args.kind == PT_DIRTY_GET && !pt__hw_dirty(op->args.log->ctx);
 }
 
-/* What was written before a log began is none of its business. */
-static void feed(const struct pt_dirty *op, pt_pte e, uint64_t lo, uint64_t hi)
+/* Words of a log for [lo, hi], less one: each is a visit. */
+static int64_t words(const struct pt_dirty *op, uint64_t lo, uint64_t hi)
 {
-	const struct pt_dirty_log *log = op->args.log;
+	return (int64_t)((hi - lo) >> (6 + op->args.log->shift));
+}
 
-	if (e & PT_PTE_DBM)
+/* What was written before a log began is none of its business; one that ends stands in the list no
+ * more. */
+static void feed(const struct pt_dirty *op, pt_pte e, uint64_t lo, uint64_t hi, int64_t *left)
+{
+	struct pt_dirty_log *log = op->args.log;
+
+	if (!(e & PT_PTE_DBM))
+		return;
+	*left -= words(op, lo, hi);
+	if (op->args.kind == PT_DIRTY_STOP)
+		pt__log_fill(log, lo > log->ipa ? lo : log->ipa, hi < log->last ? hi : log->last);
+	else
 		pt__mark(log->ctx, lo, hi, op->args.kind == PT_DIRTY_START ? log : NULL);
 }
 
@@ -66,7 +78,7 @@ static pt_pte ungroup(struct pt_dirty *op, struct pt__at *at, uint64_t *lo, uint
 }
 
 /* A dirty leaf: fed, and made clean if the operation cleans. Leaves may reach out of the log. */
-static void visit(struct pt_dirty *op, struct pt__at *at, uint64_t lo, uint64_t hi)
+static void visit(struct pt_dirty *op, struct pt__at *at, uint64_t lo, uint64_t hi, int64_t *left)
 {
 	pt_pte old = at->entry;
 
@@ -83,7 +95,7 @@ static void visit(struct pt_dirty *op, struct pt__at *at, uint64_t lo, uint64_t 
 		op->effects.leaves_written++;
 		break;
 	}
-	feed(op, old, lo, hi);
+	feed(op, old, lo, hi, left);
 }
 
 /* A clean block becomes a table of clean leaves. False: no page for it; from now on faults split.
@@ -110,6 +122,23 @@ static bool is_set(const struct pt_dirty_log *log, uint64_t ipa)
 	return atomic_load_explicit(&log->bits[page / 64], memory_order_relaxed) >> page % 64 & 1;
 }
 
+/*
+ * Past [op->next, hi], or as far as the bits of it may be taken in this step; a leaf that is clean
+ * is so when the rest of its bits are taken, too. False: not to the end.
+ */
+static bool pass_to(struct pt_dirty *op, uint64_t hi, int64_t *left)
+{
+	uint64_t end = hi < op->last ? hi : op->last, next = op->next;
+
+	if (op->args.kind == PT_DIRTY_GET && words(op, next, end) > (*left > 0 ? *left : 0))
+		end = next + ((uint64_t)(*left > 0 ? *left + 1 : 1) << (6 + op->args.log->shift)) -
+		      1;
+	if (op->args.kind == PT_DIRTY_GET)
+		*left -= words(op, next, end);
+	op->next = end + 1;
+	return end == hi;
+}
+
 /* Leaves and holes from op->next on, up to a table, the end of this table, or a clean page. */
 static void visit_run(struct pt_dirty *op, int64_t *left)
 {
@@ -126,12 +155,12 @@ static void visit_run(struct pt_dirty *op, int64_t *left)
 
 		--*left;
 		if (pt_pte_valid(at.entry))
-			visit(op, &at, lo, hi);
+			visit(op, &at, lo, hi, left);
 		if (pt_pte_valid(at.entry) && at.level < PT_LEVEL_LAST && splits(op) &&
 		    split(op, &at, lo, left))
 			return; /* to its leaves, which may have to be split, too */
-		op->next = (hi < op->last ? hi : op->last) + 1;
-		if (op->next > op->last || ++at.index == entries || *left <= 0)
+		if (!pass_to(op, hi, left) || op->next > op->last || ++at.index == entries ||
+		    *left <= 0)
 			return;
 		at.entry = pt_pte_load(++at.slot);
 		if (pt_pte_is_table(at.entry, at.level))

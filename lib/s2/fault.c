@@ -60,17 +60,32 @@ static uint64_t slot_pa(const struct fault *f, uint64_t ipa)
 	return f->slot->pa + (ipa - f->slot->ipa);
 }
 
+/* Does all of [lo, hi], which is around the address, lie in the slot? */
+static bool in_slot(const struct fault *f, uint64_t lo, uint64_t hi)
+{
+	return lo >= f->slot->ipa && hi - f->slot->ipa < f->slot->size;
+}
+
+/* Does the context's policy keep the block that would be installed at [lo, hi] in pages? */
+static bool is_forced(const struct fault *f, uint64_t lo, uint64_t hi)
+{
+	const struct pt_ctx *ctx = f->ctx;
+	pt_pte leaf = with_rights(f, ctx->fault_attrs, false);
+
+	return PT__UNLIKELY(ctx->force_pages != NULL) &&
+	       ctx->force_pages(ctx->force_pages_arg, pt_ipa(lo), hi - lo + 1,
+				pt_leaf_prot(&ctx->geo, leaf, ctx->attrs));
+}
+
 /* May a leaf of 1 << shift bytes stand around the address: inside the slot, congruent,
- * unclaimed and unlogged? */
+ * unclaimed, unlogged and not forced into pages? */
 static bool block_fits(const struct fault *f, unsigned shift)
 {
-	uint64_t size = UINT64_C(1) << shift, mask = size - 1;
-	uint64_t lo = f->in->ipa.v & ~mask;
-	const struct pt_slot *slot = f->slot;
+	uint64_t mask = (UINT64_C(1) << shift) - 1;
+	uint64_t lo = f->in->ipa.v & ~mask, hi = lo + mask;
 
-	return ((slot->ipa ^ slot->pa) & mask) == 0 && lo >= slot->ipa &&
-	       slot->size - (lo - slot->ipa) >= size && lo - slot->ipa < slot->size &&
-	       pt__admit(f->ctx, lo, lo + mask) == PT_OK && !is_logged(f, lo, lo + mask);
+	return ((f->slot->ipa ^ f->slot->pa) & mask) == 0 && in_slot(f, lo, hi) &&
+	       pt__admit(f->ctx, lo, hi) == PT_OK && !is_logged(f, lo, hi) && !is_forced(f, lo, hi);
 }
 
 /*
@@ -162,20 +177,6 @@ PT__INLINE enum pt_outcome install(const struct fault *f, const struct pt__at *a
 	return PT_MAPPED;
 }
 
-/*
- * A block in a logged range becomes a table of the same leaves, clean: the write then makes one
- * page dirty. PT_OK: descend again.
- */
-static __attribute__((noinline)) enum pt_outcome split(const struct fault *f,
-						       const struct pt__at *at)
-{
-	struct pt_effects effects = {0};
-	enum pt_outcome outcome = pt__split_point(f->agent, f->ctx, f->in->ipa.v, at, &effects);
-
-	f->out->tables_added += effects.tables_added;
-	return outcome;
-}
-
 /* Does the leaf say that this access may be made? */
 PT__INLINE bool is_lacking(const struct fault *f, pt_pte e)
 {
@@ -210,19 +211,55 @@ PT__INLINE enum pt_outcome add_right(const struct fault *f, const struct pt__at 
 	return PT_OK;
 }
 
-/* A contiguous group changes as a whole, which is for a transaction: told, where the slot gives the
- * right to all of it. */
+/* A contiguous group changes as a whole, or is unfolded, which is for a transaction: told, for the
+ * part of it to which the slot gives the right. */
 static __attribute__((noinline)) enum pt_outcome group_lacks(const struct fault *f,
 							     const struct pt__at *at, pt_pte new)
 {
 	unsigned shift = pt__span_shift(f->ctx->geo.granule_shift, at->entry, at->level, at->shift);
-	uint64_t size = UINT64_C(1) << shift, lo = f->in->ipa.v & ~(size - 1);
+	uint64_t mask = (UINT64_C(1) << shift) - 1;
+	uint64_t lo = f->in->ipa.v & ~mask, hi = f->in->ipa.v | mask;
+	uint64_t slot_hi = f->slot->ipa + (f->slot->size - 1);
 
-	if (lo >= f->slot->ipa && f->slot->size - (lo - f->slot->ipa) >= size)
-		f->out->todo = (struct pt_fault_todo){
-			PT_TODO_RELAX, pt_ipa(lo), size,
-			pt_leaf_prot(&f->ctx->geo, new, f->ctx->attrs) & PT_PROT_RIGHTS};
+	lo = lo > f->slot->ipa ? lo : f->slot->ipa;
+	hi = hi < slot_hi ? hi : slot_hi;
+	f->out->todo = (struct pt_fault_todo){PT_TODO_RELAX, pt_ipa(lo), hi - lo + 1,
+					      pt_leaf_prot(&f->ctx->geo, new, f->ctx->attrs) &
+						      PT_PROT_RIGHTS};
 	return PT_DENIED;
+}
+
+/*
+ * May the right be added to the leaf around the address as a whole, if it is of this level? A block
+ * has it at once for all its pages: not beyond the slot that gives it, and not where writes are
+ * logged. (What has DBM has the right.)
+ */
+static bool is_one(const struct fault *f, pt_pte old, int level)
+{
+	uint64_t mask = pt_level_size(&f->ctx->geo, level) - 1;
+	uint64_t lo = f->in->ipa.v & ~mask, hi = f->in->ipa.v | mask;
+
+	if (level == PT_LEVEL_LAST)
+		return true;
+	if (is_write(f) && is_logged(f, lo, hi))
+		return false;
+	return (is_write(f) && old & PT_PTE_DBM) || in_slot(f, lo, hi);
+}
+
+/* Only a part of the block is to change: it becomes tables of the same leaves, down to one that may
+ * change as a whole. PT_OK: descend again. */
+static __attribute__((noinline)) enum pt_outcome split(const struct fault *f,
+						       const struct pt__at *at)
+{
+	struct pt_effects effects = {0};
+	enum pt_outcome outcome;
+	int to = at->level + 1;
+
+	while (!is_one(f, at->entry, to))
+		to++;
+	outcome = pt__split_point(f->agent, f->ctx, f->in->ipa.v, at, to, &effects);
+	f->out->tables_added += effects.tables_added;
+	return outcome;
 }
 
 /*
@@ -246,7 +283,7 @@ PT__INLINE enum pt_outcome relax(const struct fault *f, const struct pt__at *at,
 		if (PT__UNLIKELY(old & PT_PTE_CONTIGUOUS))
 			return group_lacks(f, at, new);
 		outcome = PT_RELAXED;
-		if (logged && is_write(f) && at->level < PT_LEVEL_LAST)
+		if (at->level < PT_LEVEL_LAST && !is_one(f, old, at->level))
 			return split(f, at);
 		if (pt__adds_exec(old, new))
 			pt_port_icache_inval_pou(ctx->machine->port,

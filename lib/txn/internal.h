@@ -188,13 +188,14 @@ PT__INLINE void pt__ask_policy(struct pt_item *item)
 }
 
 /*
- * resize.c: splits the block at `at` (valid, around `ipa`) as a point operation, in a section:
- * child table, CAS to LOCKED, TLBI, release store; with FEAT_BBM level 2 one CAS and the TLBI.
- * PT_OK: split and flushed, effects added; descend again. PT_RACED: another agent changed the
- * entry, or a claim reaches into the block; nothing changed. PT_NO_MEMORY, PT_QUOTA.
+ * resize.c: splits the block at `at` (valid, around `ipa`, of a level above `to`) as a point
+ * operation, in a section, down to a leaf of level `to` around `ipa`: private tables, CAS to
+ * LOCKED, TLBI, release store; with FEAT_BBM level 2 one CAS and the TLBI. PT_OK: split and
+ * flushed, effects added; descend again. PT_RACED: another agent changed the entry, or a claim
+ * reaches into the block; PT_NO_MEMORY, PT_QUOTA: nothing changed.
  */
 enum pt_outcome pt__split_point(struct pt_agent *agent, struct pt_ctx *ctx, uint64_t ipa,
-				const struct pt__at *at, struct pt_effects *effects);
+				const struct pt__at *at, int to, struct pt_effects *effects);
 /*
  * Would a collapse make a block of `level` around `ipa`? A hint, without a claim, in a section: a
  * few probes, and the whole table only if they find it full. Then the caller queues

@@ -2,10 +2,18 @@
 /* Dirty logs: setting bits. In a section; the logs of a context live until its end. */
 #include "internal.h"
 
-/* A set bit is not written again: pages that many agents write share its cache line. */
+/*
+ * A set bit is not written again: pages that many agents write share its cache line. A word as a
+ * whole is stored: who clears bits of it has a claim on all of its pages, or does so before or
+ * after.
+ */
 static void set(_Atomic uint64_t *word, uint64_t bits)
 {
-	if ((atomic_load_explicit(word, memory_order_relaxed) & bits) != bits)
+	if ((atomic_load_explicit(word, memory_order_relaxed) & bits) == bits)
+		return;
+	if (bits == UINT64_MAX)
+		atomic_store_explicit(word, bits, memory_order_relaxed);
+	else
 		atomic_fetch_or_explicit(word, bits, memory_order_relaxed);
 }
 
@@ -37,6 +45,16 @@ void pt__mark(const struct pt_ctx *ctx, uint64_t lo, uint64_t hi, const struct p
 	for (; log; log = atomic_load_explicit(&log->next, memory_order_acquire))
 		if (log != except && lo <= log->last && log->ipa <= hi)
 			set_range(log, lo, hi);
+}
+
+unsigned pt__count_logs(struct pt_dirty_log *first, uint64_t lo, uint64_t hi)
+{
+	struct pt_dirty_log *log = first;
+	unsigned count = 0;
+
+	for (; log; log = atomic_load_explicit(&log->next, memory_order_acquire))
+		count += lo <= log->last && log->ipa <= hi;
+	return count;
 }
 
 bool pt__meets_log(struct pt_dirty_log *first, uint64_t lo, uint64_t hi)

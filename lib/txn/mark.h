@@ -8,7 +8,8 @@
 /* mark.c: sets the pages of [lo, hi] in every log that covers them, but in `except`. */
 void pt__mark(const struct pt_ctx *ctx, uint64_t lo, uint64_t hi,
 	      const struct pt_dirty_log *except);
-/* Does [lo, hi] meet a dirty log? */
+/* How many dirty logs does [lo, hi] meet; does it meet one? */
+unsigned pt__count_logs(struct pt_dirty_log *first, uint64_t lo, uint64_t hi);
 bool pt__meets_log(struct pt_dirty_log *first, uint64_t lo, uint64_t hi);
 
 /* Loaded after the look at ctx->claims: who is admitted to a logged range sees its log. */

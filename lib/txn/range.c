@@ -9,7 +9,9 @@ static int map_top(const struct pt__range *r)
 
 	if (r->item->flags & PT_MAP_FORCE_PAGES)
 		return PT_LEVEL_LAST;
-	while (level < PT_LEVEL_LAST && (r->delta & pt__mask(r, level)))
+	while (level < PT_LEVEL_LAST &&
+	       (r->delta & pt__mask(r, level) ||
+		(r->logs && pt__mask(r, level) >> (r->gs + 6) >= PT__MARK_WORDS)))
 		level++;
 	return level;
 }
@@ -22,6 +24,8 @@ void pt__range_of(struct pt__range *r, struct pt_item *item)
 				.last = item->ipa.v + item->size - 1,
 				.delta = item->pa.v - item->ipa.v,
 				.gs = item->ctx->geo.granule_shift};
+	if (PT__UNLIKELY(pt__logs(r->ctx)))
+		r->logs = pt__count_logs(pt__logs(r->ctx), r->start, r->last);
 	if (item->kind == PT_ITEM_MAP) {
 		r->attrs = pt_leaf_attrs(&r->ctx->geo, item->prot, r->ctx->attrs);
 		r->sw = pt__sw_mask(r->ctx);
@@ -31,6 +35,20 @@ void pt__range_of(struct pt__range *r, struct pt_item *item)
 	} else if (item->kind == PT_ITEM_ANNOTATE) {
 		r->attrs = item->pa.v;
 	}
+}
+
+uint64_t pt__logged_run(const struct pt__range *r, uint64_t cursor, uint64_t n, int level)
+{
+	uint64_t most = (UINT64_C(PT__MARK_WORDS) << (r->gs + 6)) >> pt__shift(r, level);
+	uint64_t first = cursor >> pt__shift(r, level), group = 1;
+
+	if (pt__has_groups(r->ctx) || r->item->flags & PT_MAP_CONTIGUOUS)
+		group = UINT64_C(1) << pt__group_bits(r->gs, level);
+	if (most < group)
+		most = group;
+	if (n <= most)
+		return n;
+	return ((first + most) & ~(group - 1)) - first; /* no group is cut */
 }
 
 static bool table_empty(const struct pt__range *r, pt_pte entry)

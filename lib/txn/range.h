@@ -17,6 +17,7 @@ struct pt__range {
 	pt_pte sw;    /* MAP: the software bits that it sets */
 	int top;      /* MAP: the smallest level number at which a leaf may stand here */
 	unsigned gs;
+	unsigned logs; /* dirty logs that the item meets */
 };
 
 void pt__range_of(struct pt__range *r, struct pt_item *item);
@@ -45,14 +46,27 @@ PT__INLINE bool pt__leafable(const struct pt__range *r, uint64_t at, int level)
 	return level >= r->top && pt__whole(r, at, level);
 }
 
-/* How many whole entries of `level` from `at` on lie in the item and below one entry of `above`. */
+/* In a dirty log a run also marks its pages, a word for 64 of them: it covers at most this many
+ * words, or one leaf or group. So no block of a MAP there is larger. */
+#define PT__MARK_WORDS 4096
+
+/* range.c: of `n` entries of `level` from `cursor` on, which lie in a log. */
+uint64_t pt__logged_run(const struct pt__range *r, uint64_t cursor, uint64_t n, int level);
+
+PT__INLINE uint64_t pt__bounded(const struct pt__range *r, uint64_t cursor, uint64_t n, int level)
+{
+	return PT__LIKELY(!r->logs) ? n : pt__logged_run(r, cursor, n, level);
+}
+
+/* How many whole entries of `level` from `at` on lie in the item and below one entry of `above`; in
+ * a log, fewer. */
 PT__INLINE uint64_t pt__run(const struct pt__range *r, uint64_t at, int level, int above)
 {
 	uint64_t end = at | pt__mask(r, above);
 
 	if (end > r->last)
 		end = r->last;
-	return (end - at + 1) >> pt__shift(r, level);
+	return pt__bounded(r, at, (end - at + 1) >> pt__shift(r, level), level);
 }
 
 /* Does the leaf at `at`, around the cursor, belong to a group that the item cuts? */
@@ -66,7 +80,7 @@ PT__INLINE bool pt__cuts_group(const struct pt__range *r, uint64_t cursor, const
 }
 
 /* How many entries from `at` on are wholly in the item and in this table (all start tables are
- * one). */
+ * one); in a log, fewer. */
 PT__INLINE uint64_t pt__entries_in(const struct pt__range *r, uint64_t cursor,
 				   const struct pt__at *at)
 {
@@ -75,7 +89,7 @@ PT__INLINE uint64_t pt__entries_in(const struct pt__range *r, uint64_t cursor,
 	uint64_t room =
 		(at->level == g->start_level ? g->start_entries : pt_table_entries(g)) - at->index;
 
-	return most < room ? most : room;
+	return pt__bounded(r, cursor, most < room ? most : room, at->level);
 }
 
 /* Descriptors that the descent to `at` has read: what it takes from a step's budget. */
@@ -124,12 +138,14 @@ PT__INLINE void pt__pass(struct pt_txn *txn, const struct pt__range *r, int leve
 	txn->cursor = (end < r->last ? end : r->last) + 1;
 }
 
-/* The same at commit, where each entry is a visit. */
+/* The same at commit, where each entry is a visit, and so is each word of a log for its pages. */
 PT__INLINE void pt__advance(struct pt_txn *txn, const struct pt__range *r, int level, uint64_t n,
 			    int64_t *left)
 {
 	pt__pass(txn, r, level, n);
 	*left -= (int64_t)n;
+	if (PT__UNLIKELY(r->logs))
+		*left -= (int64_t)((n << pt__shift(r, level)) >> (r->gs + 6)) * r->logs;
 }
 
 /* Does an item that rewrites leaves split leaf `e` where it cuts it? Not if nothing changes, nor

@@ -16,6 +16,14 @@
  * differ in dirty state, since nothing but the size may change live.
  */
 
+/* The tables, one below the other, into which a point operation splits a block. */
+struct split_path {
+	uint64_t ipa;
+	int level; /* of the block */
+	unsigned count;
+	struct pt_page page[PT_LEVELS];
+};
+
 static bool hardware_writes(const struct pt_ctx *ctx)
 {
 	return ctx->vtcr_flags & (PT_VTCR_HA | PT_VTCR_HD);
@@ -144,45 +152,85 @@ void pt__split_blocks(const struct pt__resize *rs, pt_pte *slot, uint64_t base, 
 	count_splits(rs->ctx, rs->effects, n);
 }
 
-/* Puts `entry` in the place of the block that the child was filled from. */
-static bool take_block(const struct pt_ctx *ctx, const struct pt__at *at, struct pt_page page,
-		       pt_pte entry)
+/* The tables that stand for `block` of `level`, of which each but the first takes the place of the
+ * leaf around `ipa` in the one before. */
+static void fill_path(const struct pt_ctx *ctx, const struct split_path *path, pt_pte block)
+{
+	for (unsigned i = 0; i < path->count; i++) {
+		int level = path->level + 1 + (int)i;
+		pt_pte *slot = pt__table(ctx, pt_page_pa(ctx->machine->port, path->page[i]).v) +
+			       pt_level_index(&ctx->geo, pt_ipa(path->ipa), level);
+
+		fill_page(ctx, path->page[i], block, level);
+		block = pt_pte_private(slot);
+		if (i + 1 < path->count)
+			pt_pte_init(slot, linking(ctx, path->page[i + 1]));
+	}
+}
+
+/* Puts `entry` in the place of the block that the tables were filled from. */
+static bool take_block(const struct pt_ctx *ctx, const struct pt__at *at,
+		       const struct split_path *path, pt_pte entry)
 {
 	pt_pte old = at->entry;
 
-	fill_page(ctx, page, old, at->level + 1);
+	fill_path(ctx, path, old);
 	while (!pt_pte_cas(at->slot, &old, entry)) {
 		if (!pt__hw_only(at->entry, old))
 			return false;
-		fill_page(ctx, page, old, at->level + 1);
+		fill_path(ctx, path, old);
 	}
 	return true;
 }
 
-enum pt_outcome pt__split_point(struct pt_agent *agent, struct pt_ctx *ctx, uint64_t ipa,
-				const struct pt__at *at, struct pt_effects *effects)
+/* Pages for the path, or none. */
+static enum pt_outcome take_path(struct pt_agent *agent, struct pt_ctx *ctx, unsigned count,
+				 struct split_path *path)
 {
+	enum pt_outcome outcome = PT_OK;
+
+	while (path->count < count && outcome == PT_OK) {
+		outcome = pt__page_get(agent, ctx, &path->page[path->count]);
+		path->count += outcome == PT_OK;
+	}
+	while (path->count && outcome != PT_OK)
+		pt__page_put(agent, ctx, path->page[--path->count]);
+	return outcome;
+}
+
+static void drop_path(struct pt_agent *agent, struct pt_ctx *ctx, struct split_path *path)
+{
+	while (path->count--) {
+		struct pt_page page = path->page[path->count];
+
+		pt_port_zero(pt__table(ctx, pt_page_pa(ctx->machine->port, page).v),
+			     UINT64_C(1) << ctx->geo.granule_shift);
+		pt__page_put(agent, ctx, page);
+	}
+}
+
+enum pt_outcome pt__split_point(struct pt_agent *agent, struct pt_ctx *ctx, uint64_t ipa,
+				const struct pt__at *at, int to, struct pt_effects *effects)
+{
+	struct split_path path = {.ipa = ipa, .level = at->level};
 	uint64_t mask = (UINT64_C(1) << at->shift) - 1;
 	bool live = ctx->bbm == 2;
-	struct pt_page page;
 	enum pt_outcome outcome;
 
 	if (pt__admit(ctx, ipa & ~mask, ipa | mask) != PT_OK)
 		return PT_RACED;
-	outcome = pt__page_get(agent, ctx, &page);
+	outcome = take_path(agent, ctx, (unsigned)(to - at->level), &path);
 	if (outcome != PT_OK)
 		return outcome;
-	if (!take_block(ctx, at, page, live ? linking(ctx, page) : PT_PTE_LOCKED)) {
-		pt_port_zero(pt__table(ctx, pt_page_pa(ctx->machine->port, page).v),
-			     UINT64_C(1) << ctx->geo.granule_shift);
-		pt__page_put(agent, ctx, page);
+	if (!take_block(ctx, at, &path, live ? linking(ctx, path.page[0]) : PT_PTE_LOCKED)) {
+		drop_path(agent, ctx, &path);
 		return PT_RACED;
 	}
 	pt__tlbi_leaf(ctx, ipa, at->level);
 	if (!live)
-		pt_pte_store_release(at->slot, linking(ctx, page));
+		pt_pte_store_release(at->slot, linking(ctx, path.page[0]));
 	effects->tlbis++;
-	count_splits(ctx, effects, 1);
+	count_splits(ctx, effects, path.count);
 	return PT_OK;
 }
 

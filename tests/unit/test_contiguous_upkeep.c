@@ -167,6 +167,35 @@ static void a_fault_leaves_a_group_to_a_range_operation(void **state)
 	}
 }
 
+/* The slot ends in the group: what is told is its part of it, and the rest stays as it is. */
+static void a_fault_in_a_group_beyond_its_slot(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < SHAPES; i++) {
+		struct pt_fault_result r;
+		struct pt_item item;
+		struct logged l;
+		int level;
+
+		logged_open_on(&l, &shapes[i], 0, 2);
+		ASSERT_OUTCOME(PT_MAPPED,
+			       core_map(&l.c, l.base, l.block, l.base + DIRTY_OFFSET, PT_PROT_R,
+					PT_MAP_CONTIGUOUS | PT_MAP_FORCE_PAGES));
+		l.size = 3 * l.page;
+		logged_set_slot(&l, 40, 0);
+		ASSERT_OUTCOME(PT_DENIED, dirty_fault(&l, l.base + l.page, PT_ACCESS_WRITE, &r));
+		assert_int_equal(PT_TODO_RELAX, r.todo.kind);
+		assert_int_equal(l.base, r.todo.ipa.v);
+		assert_int_equal(3 * l.page, r.todo.size);
+		item = core_item(&l.c, PT_ITEM_RELAX, r.todo.ipa.v, r.todo.size, 0, r.todo.prot, 0);
+		ASSERT_OUTCOME(PT_RELAXED, core_range(&l.c, item, NULL));
+		assert_false(upkeep_entry(&l.c, l.base, &level) & PT_PTE_CONTIGUOUS);
+		for (unsigned p = 0; p < 5; p++)
+			assert_int_equal(p < 3, core_walk(&l.c, l.base + p * l.page, HW_AT).write);
+		logged_close(&l);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -174,6 +203,7 @@ int main(void)
 		cmocka_unit_test(a_split_unfolds_the_group_first),
 		cmocka_unit_test(a_log_has_no_groups),
 		cmocka_unit_test(a_fault_leaves_a_group_to_a_range_operation),
+		cmocka_unit_test(a_fault_in_a_group_beyond_its_slot),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -109,6 +109,54 @@ static void stop_waits_for_those_who_may_mark(void **state)
 	close_with_other(&l);
 }
 
+/* A write that the hardware notes, if the log is there; and a leaf that somebody would take out. */
+static bool write_if_logged(struct logged *l, uint64_t *written)
+{
+	struct pt_item item =
+		core_item(&l->c, PT_ITEM_UNMAP, l->base + l->size - l->page, l->page, 0, 0, 0);
+	bool parked = core_point(&l->c, item, NULL, NULL) == PT_PARKED;
+
+	if (atomic_load(&l->c.ctx.dirty))
+		ASSERT_OUTCOME(PT_OK, vcpu_touch(l, 0, l->base + (*written)++ * 3 * l->page,
+						 PT_ACCESS_WRITE, NULL));
+	return parked;
+}
+
+/*
+ * A log ends at one moment, and what the hardware has noted before it is counted, wherever the
+ * operation was by then. The leaves stay until they are read.
+ */
+static void stop_counts_what_was_written_while_the_log_was_there(void **state)
+{
+	struct pt_dirty_args args = {.kind = PT_DIRTY_STOP};
+	uint64_t written = 0, parked = 0;
+	struct logged l;
+
+	(void)state;
+	open_with_other(&l);
+	l.c.ctx.vtcr_flags = (uint8_t)dirty_modes[1];
+	l.c.ctx.plain = false;
+	core_note_options(&l.c.ctx);
+	for (uint64_t k = 0; k < 2; k++)
+		ASSERT_OUTCOME(PT_OK,
+			       vcpu_touch(&l, 0, l.base + k * l.block, PT_ACCESS_WRITE, NULL));
+	log_start(&l, true, false);
+	pt_section_begin(&other);
+	args.log = &l.log;
+	begin(&l, args);
+	for (unsigned i = 0; i < 4; i++) {
+		ASSERT_OUTCOME(PT_MORE, step(&l, 16));
+		write_if_logged(&l, &written);
+	}
+	pt_section_end(&other);
+	while (step(&l, 16) == PT_MORE)
+		parked += write_if_logged(&l, &written);
+	assert_int_equal(written, l.op.dirty);
+	assert_true(written >= 4);
+	assert_true(parked > 3);
+	close_with_other(&l);
+}
+
 /* Behind the claim of a GET a write is the next answer's, before it the write waits. */
 static void faults_go_on_behind_the_claim(void **state)
 {
@@ -257,6 +305,7 @@ int main(void)
 		cmocka_unit_test(start_waits_for_those_who_may_not_see_the_log),
 		cmocka_unit_test(an_answer_waits_for_accesses_in_flight),
 		cmocka_unit_test(stop_waits_for_those_who_may_mark),
+		cmocka_unit_test(stop_counts_what_was_written_while_the_log_was_there),
 		cmocka_unit_test(faults_go_on_behind_the_claim),
 		cmocka_unit_test(stop_of_a_dying_context),
 		cmocka_unit_test(each_access_to_each_page),

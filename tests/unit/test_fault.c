@@ -215,6 +215,108 @@ static void a_slot_grants_rights_only_on_its_own_memory(void **state)
 	free(slots);
 }
 
+/* Block `level` of the tests below begins at its own size; the slot ends in it, at `size`. */
+static struct pt_slots *open_cut_block(struct core *c, unsigned shape, int level, uint64_t size,
+				       uint32_t prot)
+{
+	uint64_t block;
+
+	core_open_bytes(c, &shapes[shape], UINT64_C(64) << 20, true);
+	block = core_size(c, level);
+	ASSERT_OUTCOME(PT_MAPPED, core_map(c, block, block, 2 * block, prot, 0));
+	return one_slot(
+		c,
+		(struct pt_slot){.ipa = block, .size = size, .pa = 2 * block, .backing_shift = 40});
+}
+
+/* What was mapped beside the slot is not the slot's to change. */
+static void a_fault_gives_no_right_beyond_its_slot(void **state)
+{
+	static const struct {
+		enum pt_access access;
+		uint32_t prot;
+	} rows[] = {{PT_ACCESS_WRITE, PT_PROT_R},
+		    {PT_ACCESS_EXEC, PT_PROT_R},
+		    {PT_ACCESS_EXEC, PT_PROT_RW},
+		    {PT_ACCESS_READ, PT_PROT_X}};
+
+	(void)state;
+	for (unsigned i = 0; i < SHAPES; i++)
+		for (unsigned k = 0; k < sizeof(rows) / sizeof(rows[0]); k++) {
+			struct pt_fault_result r;
+			struct pt_slots *slots;
+			struct core c;
+			uint64_t block = 0, page, at;
+
+			slots = open_cut_block(&c, i, 2, PT_SZ_64K * 128, rows[k].prot);
+			block = core_size(&c, 2);
+			slots->slot[0].size = block / 2;
+			page = core_size(&c, 3);
+			at = block + 3 * page;
+			ASSERT_OUTCOME(PT_RELAXED, fault(&c, at, rows[k].access, &r));
+			assert_int_equal(3, r.level);
+			assert_int_equal(1, r.tables_added);
+			assert_int_equal(2 * block + 3 * page, r.pa.v);
+			for (uint64_t ipa = block; ipa < 2 * block; ipa += page) {
+				struct hw_result w = core_walk(&c, ipa, HW_AT);
+
+				assert_int_equal(ipa + block, w.pa);
+				if (ipa == at)
+					continue;
+				assert_int_equal(!!(rows[k].prot & PT_PROT_W), w.write);
+				assert_int_equal(!!(rows[k].prot & PT_PROT_R), w.read);
+				assert_int_equal(!!(rows[k].prot & PT_PROT_X), w.exec_el1);
+			}
+			/* Beyond it, it says nothing at all. */
+			ASSERT_OUTCOME(PT_NO_SLOT,
+				       fault(&c, block + block / 2, rows[k].access, NULL));
+			core_close(&c);
+			free(slots);
+		}
+}
+
+/* As few tables as the slot's end asks for, and all of them or none. */
+static void a_cut_block_is_split_as_a_whole_or_not(void **state)
+{
+	static const struct {
+		uint64_t size, at;
+		int level;
+		unsigned tables;
+	} rows[] = {{PT_SZ_1G, 0, 1, 0},
+		    {PT_SZ_1G / 2, PT_SZ_1G / 2 - 1, 2, 1},
+		    {PT_SZ_2M + PT_SZ_4K, PT_SZ_2M - 1, 2, 1},
+		    {PT_SZ_2M + PT_SZ_4K, PT_SZ_2M + 5, 3, 2}};
+
+	(void)state;
+	for (unsigned k = 0; k < sizeof(rows) / sizeof(rows[0]); k++) {
+		struct pt_digest before;
+		struct pt_fault_result r;
+		struct pt_slots *slots;
+		struct core c;
+		uint64_t at = PT_SZ_1G + rows[k].at, tables;
+
+		slots = open_cut_block(&c, 0, 1, rows[k].size, PT_PROT_R);
+		before = core_digest_of(&c);
+		tables = atomic_load(&c.ctx.table_pages);
+		for (unsigned spare = 0; spare < rows[k].tables; spare++) {
+			atomic_store(&c.ctx.quota_pages, tables + spare);
+			ASSERT_OUTCOME(PT_QUOTA, fault(&c, at, PT_ACCESS_WRITE, NULL));
+			assert_int_equal(before.state[0], core_digest_of(&c).state[0]);
+			assert_int_equal(tables, atomic_load(&c.ctx.table_pages));
+		}
+		atomic_store(&c.ctx.quota_pages, tables + rows[k].tables);
+		ASSERT_OUTCOME(PT_RELAXED, fault(&c, at, PT_ACCESS_WRITE, &r));
+		assert_int_equal(rows[k].level, r.level);
+		assert_int_equal(rows[k].tables, r.tables_added);
+		assert_int_equal(PT_PROT_RW, r.prot);
+		assert_true(core_walk(&c, at, HW_WRITE).write);
+		if (rows[k].size < PT_SZ_1G)
+			assert_false(core_walk(&c, PT_SZ_1G + rows[k].size, HW_AT).write);
+		core_close(&c);
+		free(slots);
+	}
+}
+
 static pt_pte *slot_of(struct core *c, uint64_t ipa)
 {
 	struct pt_walk_step step[PT_LEVELS];
@@ -423,6 +525,8 @@ int main(void)
 		cmocka_unit_test(two_vcpus_same_fault),
 		cmocka_unit_test(slot_flags_decide),
 		cmocka_unit_test(a_slot_grants_rights_only_on_its_own_memory),
+		cmocka_unit_test(a_fault_gives_no_right_beyond_its_slot),
+		cmocka_unit_test(a_cut_block_is_split_as_a_whole_or_not),
 		cmocka_unit_test(an_entry_between_break_and_make_is_a_retry),
 		cmocka_unit_test(out_of_pages_changes_nothing),
 		cmocka_unit_test(a_reader_and_a_writer_take_at_most_two_exits),

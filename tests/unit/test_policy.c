@@ -216,6 +216,48 @@ static void the_force_pages_policy_is_asked_once_a_map(void **state)
 	}
 }
 
+/* A fault's block is asked for as any other, with the rights that it would have; a page is not. */
+static void the_force_pages_policy_holds_for_faults(void **state)
+{
+	static const enum pt_access accesses[] = {PT_ACCESS_READ, PT_ACCESS_EXEC};
+	static const uint32_t rights[] = {PT_PROT_RW, PT_PROT_RWX};
+
+	(void)state;
+	for (unsigned s = 0; s < 4 * SHAPES; s++) {
+		struct pt_fault in = {.access = (uint8_t)accesses[s / 2 % 2]};
+		struct asked asked = {.answer = s & 1};
+		struct pt_fault_result r;
+		struct pt_slots *slots = calloc(1, sizeof(*slots) + sizeof(slots->slot[0]));
+		struct core c;
+		uint64_t block;
+
+		assert_non_null(slots);
+		core_open(&c, &shapes[s / 4]);
+		block = core_size(&c, 2);
+		slots->count = 1;
+		slots->slot[0] = (struct pt_slot){
+			.ipa = block, .size = 2 * block, .pa = 0, .backing_shift = 40};
+		pt_ctx_set_slots(&c.ctx, slots);
+		ASSERT_OUTCOME(PT_OK, pt_ctx_set_policy(&c.ctx, 0, force, &asked));
+		in.ipa.v = block + 5;
+		pt_section_begin(&c.agent);
+		ASSERT_OUTCOME(PT_MAPPED, pt_fault_handle(&c.agent, &c.ctx, &in, &r));
+		assert_int_equal(asked.answer ? 3 : 2, r.level);
+		assert_int_equal(1, asked.times);
+		assert_int_equal(block, asked.ipa);
+		assert_int_equal(block, asked.size);
+		assert_int_equal(rights[s / 2 % 2], asked.prot);
+		in.ipa.v = 2 * block;
+		slots->slot[0].backing_shift = c.ctx.geo.granule_shift;
+		ASSERT_OUTCOME(PT_MAPPED, pt_fault_handle(&c.agent, &c.ctx, &in, &r));
+		assert_int_equal(3, r.level);
+		assert_int_equal(1, asked.times);
+		pt_section_end(&c.agent);
+		core_close(&c);
+		free(slots);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -225,6 +267,7 @@ int main(void)
 		cmocka_unit_test(bits_of_others_are_kept),
 		cmocka_unit_test(an_identity_context_maps_nothing_else),
 		cmocka_unit_test(the_force_pages_policy_is_asked_once_a_map),
+		cmocka_unit_test(the_force_pages_policy_holds_for_faults),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,6 +7,7 @@
  */
 #include "core.h"
 
+#include <pt/dirty.h>
 #include <pt/upkeep.h>
 
 #include <time.h>
@@ -85,6 +86,7 @@ static uint64_t end_count(void)
 struct job {
 	struct pt_txn *txn;
 	struct pt_upkeep *upkeep;
+	struct pt_dirty *dirty;
 	struct pt_digest *digest;
 };
 
@@ -94,6 +96,8 @@ static enum pt_outcome step(struct core *c, const struct job *job)
 		return pt_txn_step(job->txn, &c->agent, BUDGET);
 	if (job->upkeep)
 		return pt_upkeep_step(job->upkeep, &c->agent, BUDGET);
+	if (job->dirty)
+		return pt_dirty_step(job->dirty, &c->agent, BUDGET);
 	if (job->digest)
 		return pt_digest_step(job->digest, BUDGET);
 	return pt_reclaim(&c->agent) ? PT_MORE : PT_OK;
@@ -122,13 +126,16 @@ static void run(struct core *c, const struct job *job, struct longest *max)
 	ASSERT_OUTCOME(PT_OK, outcome);
 }
 
-enum what { ITEM, UPKEEP, DIGEST, TEARDOWN };
+enum what { ITEM, UPKEEP, DIRTY, DIGEST, TEARDOWN };
 
 /* clang-format off */
 #define ITEM_ROW(text, k, at, bytes, ...) \
 	{.name = (text), .what = ITEM, .kind = PT_ITEM_##k, .ipa = (at), .size = (bytes), __VA_ARGS__}
 #define UPKEEP_ROW(text, k, bytes, ...) \
 	{.name = (text), .what = UPKEEP, .kind = PT_UPKEEP_##k, .size = (bytes), __VA_ARGS__}
+#define DIRTY_ROW(text, k, ...) \
+	{.name = (text), .what = DIRTY, .kind = PT_DIRTY_##k, .size = LOGGED, __VA_ARGS__}
+#define LOGGED	(16 * GIB)
 #define TIB	(UINT64_C(1) << 40) /* at 64K, where it takes pages, 64 GiB */
 #define PAGES	.prot = PT_PROT_RW, .flags = PT_MAP_FORCE_PAGES
 
@@ -168,6 +175,16 @@ static const struct row {
 	ITEM_ROW("protect it", PROTECT, 0, TIB - PT_SZ_2M, .prot = PT_PROT_R),
 	ITEM_ROW("unmap all but its ends", UNMAP, PT_SZ_64K, TIB - PT_SZ_2M - 2 * PT_SZ_64K, .prot = 0),
 	UPKEEP_ROW("sweep the space", SWEEP, TIB, .clear = false),
+	DIRTY_ROW("log 16 GiB dirty", START, .clear = true),
+	ITEM_ROW("map them as the largest blocks", MAP, 0, LOGGED, .prot = PT_PROT_RW,
+		 .flags = PT_MAP_REPLACE),
+	DIRTY_ROW("get and clear it", GET, .clear = true),
+	DIRTY_ROW("get nothing", GET, .clear = true),
+	ITEM_ROW("replace them", MAP, 0, LOGGED, .pa = LOGGED, .prot = PT_PROT_RW, .flags = PT_MAP_REPLACE),
+	ITEM_ROW("protect them", PROTECT, 0, LOGGED, .prot = PT_PROT_R),
+	ITEM_ROW("relax them", RELAX, 0, LOGGED, .prot = PT_PROT_W),
+	ITEM_ROW("unmap them", UNMAP, 0, LOGGED, .prot = 0),
+	DIRTY_ROW("stop the log", STOP, .clear = false),
 	ITEM_ROW("map 1 GiB of pages once more", MAP, GIB, GIB, PAGES),
 	{.name = "tear down", .what = TEARDOWN},
 };
@@ -197,6 +214,30 @@ static void run_item(struct core *c, const struct row *row, struct longest *max)
 	run(c, &(struct job){.txn = &txn}, max);
 }
 
+static struct pt_dirty_log dirty_log;
+static uint8_t bitmap[LOGGED / PT_SZ_4K / 8];
+static uint64_t log_words[LOGGED / PT_SZ_4K / 64 * 2];
+
+/* The memory has been touched before: the kernel's zeroing of it is no part of a step. */
+static void run_dirty(struct core *c, const struct row *row, struct longest *max)
+{
+	struct pt_dirty_args args = {.kind = row->kind,
+				     .log = &dirty_log,
+				     .ctx = &c->ctx,
+				     .size = row->size,
+				     .memory = log_words,
+				     .clear = row->clear,
+				     .generation = dirty_log.generation,
+				     .bitmap = bitmap};
+	struct pt_dirty dirty;
+
+	memset(bitmap, 0, sizeof(bitmap));
+	if (row->kind == PT_DIRTY_START)
+		memset(log_words, 0, sizeof(log_words));
+	ASSERT_OUTCOME(PT_OK, pt_dirty_init(&dirty, &args, NULL));
+	run(c, &(struct job){.dirty = &dirty}, max);
+}
+
 static void run_row(struct core *c, const struct row *row, struct longest *max)
 {
 	struct pt_upkeep_args args = {.ctx = &c->ctx,
@@ -216,6 +257,7 @@ static void run_row(struct core *c, const struct row *row, struct longest *max)
 		run(c, &(struct job){.upkeep = &upkeep}, max);
 		ASSERT_OUTCOME(PT_OK, upkeep.stopped);
 		break;
+	case DIRTY: run_dirty(c, row, max); break;
 	case DIGEST:
 		pt_digest_begin(&digest, &c->ctx);
 		run(c, &(struct job){.digest = &digest}, max);

@@ -14,7 +14,7 @@ static enum pt_outcome split_at(struct core *c, uint64_t ipa, pt_pte seen, struc
 	pt__descend(&c->ctx, ipa, PT_LEVEL_LAST, c->ctx.geo.granule_shift, &at);
 	if (seen)
 		at.entry = seen;
-	outcome = pt__split_point(&c->agent, &c->ctx, ipa, &at, fx);
+	outcome = pt__split_point(&c->agent, &c->ctx, ipa, &at, PT_LEVEL_LAST, fx);
 	pt_section_end(&c->agent);
 	return outcome;
 }

@@ -67,9 +67,9 @@ enum pt_sw_owner {
 
 /*
  * Asked once for each MAP item of the context: true puts the item's leaves at the last level
- * (KVM's force_pte_cb); and for each block that a collapse would make, which true prevents. Called
- * in the section of pt_txn_init()'s, pt_point()'s or pt_upkeep_step()'s caller; may not call lib.
- * Faults are not asked: what they install is limited by the slot's backing_shift.
+ * (KVM's force_pte_cb); and for each block that a fault or a collapse would make, with the rights
+ * that it would have, which true prevents. Called in the section of pt_txn_init()'s, pt_point()'s,
+ * pt_fault_handle()'s or pt_upkeep_step()'s caller; may not call lib.
  */
 typedef bool (*pt_force_pages_fn)(void *arg, struct pt_ipa ipa, uint64_t size, uint32_t prot);
 

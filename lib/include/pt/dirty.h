@@ -23,8 +23,9 @@
  * both; WRITE_PROTECT takes both away.
  *
  * What an explicit MAP puts into a logged range, and what PROTECT or RELAX makes writable there, is
- * dirty from then on. A page that is unmapped stays dirty until it is told. Where the hardware keeps
- * dirty state, a block that was not split becomes dirty as a whole: ask for eager_split.
+ * dirty from then on; it is mapped in blocks of at most 2^18 pages, so that marking them is a step. A
+ * page that is unmapped stays dirty until it is told. Where the hardware keeps dirty state, a block
+ * that was not split becomes dirty as a whole: ask for eager_split.
  *
  * Logs of a context may overlap: a page that becomes dirty is set in each. A slot with
  * PT_SLOT_LOG_DIRTY makes faults behave as in a logged range, but has no bits of its own: who sets
@@ -104,12 +105,13 @@ enum pt_outcome pt_dirty_init(struct pt_dirty *op, const struct pt_dirty_args *a
 /* clang-format off */
 /*
  * Runs until the end or for about `budget` descriptor and bitmap visits, in a section that ends
- * before the next call. Holds an exclusive claim (GET without clear: a shared one) that shrinks as
- * it goes; every step is a valid end state.
+ * before the next call. Holds an exclusive claim (GET without clear, and STOP: a shared one) that
+ * shrinks as it goes; every step is a valid end state.
  *   PT_OK       done. START: from now on a write to a clean page sets its bit. GET with clear: each
  *               page told is clean: write-protected or DBM-clean, flushed, and no access that used
- *               an old translation is in flight (rule D2). STOP: no fault sets a bit any more; the
- *               log and its memory are the caller's again
+ *               an old translation is in flight (rule D2). STOP: the log ended at one moment of
+ *               the operation, and each write before it is counted, by whomever it was noted; no
+ *               fault sets a bit any more; the log and its memory are the caller's again
  *   PT_MORE     call again in another section; PT_PARKED: call again after wake
  *   PT_BUSY     GET, STOP: another operation uses the log
  *   PT_GENERATION_MISMATCH  GET: `generation` is neither the last told nor the one before; nothing changed

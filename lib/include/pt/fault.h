@@ -20,8 +20,8 @@ struct pt_fault {
 enum pt_fault_todo_kind {
 	PT_TODO_NONE,
 	PT_TODO_RELAX, /* with PT_DENIED: the page is in a contiguous group, which lacks the right
-			  as a whole: PT_ITEM_RELAX with `prot` over the range, then the access
-			  again */
+			  as a whole: PT_ITEM_RELAX with `prot` over the range (the group, or its
+			  part in the slot), then the access again */
 	PT_TODO_COLLAPSE, /* the table around the page could be a block again, as it can once
 			     logging has stopped: PT_UPKEEP_COLLAPSE over the range */
 };
@@ -49,7 +49,8 @@ struct pt_fault_result {
  *   PT_ALREADY_MAPPED   the leaf was there and grants the access, by whatever slot or mapping; the
  *                       faulting vCPU's own TLB entry is invalidated
  *   PT_RELAXED          the missing right was added in place, without break-before-make; local
- *                       invalidation done
+ *                       invalidation done. A block that reaches out of the slot, or that a write
+ *                       meets in a dirty log, is split first, so that no neighbour gets the right
  *   PT_MADE_YOUNG       the access flag was set
  *   PT_RACED            lost a race, met an entry between break and make, or a block that reaches
  *                       into a claim: re-enter the guest
