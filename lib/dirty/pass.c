@@ -123,18 +123,19 @@ static bool is_set(const struct pt_dirty_log *log, uint64_t ipa)
 }
 
 /*
- * Past [op->next, hi], or as far as the bits of it may be taken in this step; a leaf that is clean
- * is so when the rest of its bits are taken, too. False: not to the end.
+ * Past [op->next, hi], or as far as the bits of it may be taken in this step: two visits a word,
+ * which is read, put aside and told. A leaf that is clean is so when the rest of its bits are
+ * taken, too. False: not to the end.
  */
 static bool pass_to(struct pt_dirty *op, uint64_t hi, int64_t *left)
 {
 	uint64_t end = hi < op->last ? hi : op->last, next = op->next;
+	int64_t most = *left > 1 ? *left / 2 : 1;
 
-	if (op->args.kind == PT_DIRTY_GET && words(op, next, end) > (*left > 0 ? *left : 0))
-		end = next + ((uint64_t)(*left > 0 ? *left + 1 : 1) << (6 + op->args.log->shift)) -
-		      1;
+	if (op->args.kind == PT_DIRTY_STOP && words(op, next, end) >= most)
+		end = next + ((uint64_t)most << (6 + op->args.log->shift)) - 1;
 	if (op->args.kind == PT_DIRTY_GET)
-		*left -= words(op, next, end);
+		*left -= 2 * words(op, next, end);
 	op->next = end + 1;
 	return end == hi;
 }

@@ -102,8 +102,9 @@ static void judge_exit(struct play *p, struct session *s, uint64_t ipa, enum pt_
 		return;
 	}
 	if (got == PT_NO_MEMORY || got == PT_QUOTA) {
-		if (want != PT_MAPPED && !(want == PT_RELAXED && met->level < 3 &&
-					   model_logged(&p->ctx[s->ctx].model, ipa, lo, hi)))
+		if (want == PT_RELAXED)
+			model_relaxed(&p->ctx[s->ctx].model, ipa, access, &lo, &hi);
+		if (want != PT_MAPPED && lo == met->span.lo && hi == met->span.hi)
 			fail(p, "memory: refused where no table is needed");
 		refusal_has_reason(p, s->ctx, got, ipa, ipa);
 		return;

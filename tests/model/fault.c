@@ -56,12 +56,35 @@ static bool hw_dirty(const struct model *m)
 	return m->ha && m->hd;
 }
 
-bool model_logged(const struct model *m, uint64_t ipa, uint64_t lo, uint64_t hi)
+static bool is_logged(const struct model *m, uint64_t ipa)
 {
 	const struct model_slot *slot = model_slot_at(m, ipa);
 
-	(void)lo, (void)hi;
 	return slot && slot->flags & PT_SLOT_LOG_DIRTY;
+}
+
+/* A write in a log makes one page writable. A slot gives rights to what lies in it, so that a block
+ * that reaches out of it is split. */
+void model_relaxed(const struct model *m, uint64_t ipa, enum pt_access access, uint64_t *lo,
+		   uint64_t *hi)
+{
+	const struct model_slot *slot = model_slot_at(m, ipa);
+	uint64_t last;
+	struct cell c = space_get(&m->space, ipa, &last);
+	bool write = access == PT_ACCESS_WRITE;
+
+	for (int level = m->top; level <= 3; level++) {
+		uint64_t mask = (UINT64_C(1) << model_shift(m, level)) - 1;
+
+		if ((ipa & ~mask) < *lo || (ipa | mask) > *hi)
+			continue;
+		*lo = ipa & ~mask;
+		*hi = ipa | mask;
+		if (write && is_logged(m, ipa))
+			continue;
+		if ((write && c.dbm) || (*lo >= slot->ipa && *hi - slot->ipa < slot->size))
+			return;
+	}
 }
 
 /* An instruction fetch on behalf of either level wants execute for both. A clean leaf is not
@@ -110,6 +133,11 @@ static bool block_may_stand(const struct model_slot *slot, uint64_t lo, uint64_t
 	return true;
 }
 
+bool model_forces(const struct model *m, uint64_t ipa)
+{
+	return m->forces && ipa >> model_shift(m, 2) & 1;
+}
+
 int model_install_level(const struct model *m, uint64_t ipa, int level, const struct reach *busy,
 			unsigned count)
 {
@@ -118,7 +146,8 @@ int model_install_level(const struct model *m, uint64_t ipa, int level, const st
 	for (level = level < m->top ? m->top : level; level < 3; level++) {
 		uint64_t size = UINT64_C(1) << model_shift(m, level);
 
-		if (!(slot->flags & PT_SLOT_LOG_DIRTY) && model_shift(m, level) <= slot->backing &&
+		if (!(slot->flags & PT_SLOT_LOG_DIRTY) && !model_forces(m, ipa & ~(size - 1)) &&
+		    model_shift(m, level) <= slot->backing &&
 		    block_may_stand(slot, ipa & ~(size - 1), size, busy, count))
 			break;
 	}
@@ -146,14 +175,12 @@ void model_fault_apply(struct model *m, uint64_t ipa, enum pt_access access,
 		       enum pt_outcome outcome, uint64_t lo, uint64_t hi)
 {
 	const struct model_slot *slot = model_slot_at(m, ipa);
-	bool logged = model_logged(m, ipa, lo, hi);
-	uint64_t last, page = (UINT64_C(1) << m->granule) - 1;
+	bool logged = is_logged(m, ipa);
+	uint64_t last;
 	struct cell c;
 
-	if (outcome == PT_RELAXED && access == PT_ACCESS_WRITE && logged) {
-		lo = ipa & ~page; /* a block is split first */
-		hi = lo | page;
-	}
+	if (outcome == PT_RELAXED)
+		model_relaxed(m, ipa, access, &lo, &hi);
 	c = space_get(&m->space, lo, &last);
 	if (outcome == PT_MAPPED)
 		c = (struct cell){.what = LEAF, .at = slot->pa + (lo - slot->ipa)};

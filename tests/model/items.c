@@ -352,7 +352,7 @@ static void check_forced(struct play *p, const struct session *s)
 		int level;
 
 		if (item->kind != PT_ITEM_MAP || s->begun_in != p->turn ||
-		    !(item->flags & PT_MAP_FORCE_PAGES || context_forces(c, item->ipa.v)))
+		    !(item->flags & PT_MAP_FORCE_PAGES || model_forces(&c->model, item->ipa.v)))
 			continue;
 		leaf_at(p, s->ctx, item->ipa.v, &span, &level);
 		if (level != 3)

@@ -29,10 +29,14 @@ struct model {
 	uint8_t sw;    /* software bits that are the caller's */
 	bool grouped;  /* maps may ask for contiguous groups, whose leaves share their flags */
 	bool identity; /* an output has to be equal to its address */
+	bool forces;   /* what is made in every second block is pages */
 	uint64_t generation, quota;
 	struct model_slot slot[MODEL_SLOTS]; /* sorted */
 	unsigned slots;
 };
+
+/* Is a leaf that would begin at `ipa`, or a map from there on, to be of pages? */
+bool model_forces(const struct model *m, uint64_t ipa);
 
 static inline unsigned model_shift(const struct model *m, int level)
 {
@@ -70,7 +74,8 @@ const struct model_slot *model_slot_at(const struct model *m, uint64_t ipa);
 void model_change_slot(struct model *m, uint32_t id, const struct model_slot *more);
 
 /* Is a leaf [lo, hi] at `ipa` logged? */
-bool model_logged(const struct model *m, uint64_t ipa, uint64_t lo, uint64_t hi);
+void model_relaxed(const struct model *m, uint64_t ipa, enum pt_access access, uint64_t *lo,
+		   uint64_t *hi);
 /* What a fault at an address without a claim says. Errors of memory apart. */
 enum pt_outcome model_fault(const struct model *m, uint64_t ipa, enum pt_access access);
 /* The level of the leaf that it installs; the walk met an invalid entry of `level`, and no block

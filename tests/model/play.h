@@ -179,7 +179,6 @@ struct context {
 	struct window low, high;
 	uint64_t hot[HOT]; /* addresses that were accessed */
 	bool slot_busy;
-	bool forces; /* maps in every second block are pages */
 };
 
 struct play {
@@ -244,7 +243,6 @@ void refusal_has_reason(struct play *p, unsigned ctx, unsigned outcome, uint64_t
 extern const unsigned shape_count;
 void context_open(struct play *p, unsigned index, unsigned shape);
 /* Does the policy of the context put a map that begins there into pages? */
-bool context_forces(const struct context *c, uint64_t ipa);
 
 /* ---- compare.c ---- */
 /* The tables say what the model says, apart from what is under way. */

@@ -76,15 +76,10 @@ static void open_model(struct play *p, struct context *c, const struct pt_geomet
 			    .quota = UINT64_MAX};
 }
 
-bool context_forces(const struct context *c, uint64_t ipa)
-{
-	return c->forces && ipa >> model_shift(&c->model, 2) & 1;
-}
-
 static bool force_pages(void *arg, struct pt_ipa ipa, uint64_t size, uint32_t prot)
 {
 	(void)size, (void)prot;
-	return context_forces(arg, ipa.v);
+	return model_forces(arg, ipa.v);
 }
 
 /* Software bits of its caller, of others and of nobody; now and then the two policies. */
@@ -95,7 +90,7 @@ static void set_policy(struct play *p, struct context *c)
 	m->sw = (uint8_t)below(p, 16);
 	m->identity = below(p, 8) == 0;
 	m->grouped = below(p, 3) == 0;
-	c->forces = below(p, 4) == 0;
+	m->forces = below(p, 4) == 0;
 	if (pt_ctx_sw_own(&c->pt, (uint32_t)m->sw << PT_PROT_SW_SHIFT, PT_SW_CALLER) != PT_OK ||
 	    (~m->sw & 3 &&
 	     pt_ctx_sw_own(&c->pt, (~m->sw & 3u) << PT_PROT_SW_SHIFT, PT_SW_OWNERSHIP) != PT_OK) ||
@@ -103,7 +98,7 @@ static void set_policy(struct play *p, struct context *c)
 				    PT_SW_GUEST_LEVEL) != PT_WRONG_STATE))
 		fail(p, "policy: the owners of software bits");
 	if (pt_ctx_set_policy(&c->pt, m->identity ? PT_CTX_IDENTITY : 0,
-			      c->forces ? force_pages : NULL, c) != PT_OK)
+			      m->forces ? force_pages : NULL, m) != PT_OK)
 		fail(p, "policy: refused");
 }
 

@@ -135,7 +135,7 @@ enum what { ITEM, UPKEEP, DIRTY, DIGEST, TEARDOWN };
 	{.name = (text), .what = UPKEEP, .kind = PT_UPKEEP_##k, .size = (bytes), __VA_ARGS__}
 #define DIRTY_ROW(text, k, ...) \
 	{.name = (text), .what = DIRTY, .kind = PT_DIRTY_##k, .size = LOGGED, __VA_ARGS__}
-#define LOGGED	(16 * GIB)
+#define LOGGED	(64 * GIB)
 #define TIB	(UINT64_C(1) << 40) /* at 64K, where it takes pages, 64 GiB */
 #define PAGES	.prot = PT_PROT_RW, .flags = PT_MAP_FORCE_PAGES
 
@@ -175,7 +175,7 @@ static const struct row {
 	ITEM_ROW("protect it", PROTECT, 0, TIB - PT_SZ_2M, .prot = PT_PROT_R),
 	ITEM_ROW("unmap all but its ends", UNMAP, PT_SZ_64K, TIB - PT_SZ_2M - 2 * PT_SZ_64K, .prot = 0),
 	UPKEEP_ROW("sweep the space", SWEEP, TIB, .clear = false),
-	DIRTY_ROW("log 16 GiB dirty", START, .clear = true),
+	DIRTY_ROW("log 64 GiB dirty", START, .clear = true),
 	ITEM_ROW("map them as the largest blocks", MAP, 0, LOGGED, .prot = PT_PROT_RW,
 		 .flags = PT_MAP_REPLACE),
 	DIRTY_ROW("get and clear it", GET, .clear = true),
