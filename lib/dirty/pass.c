@@ -132,7 +132,7 @@ static bool pass_to(struct pt_dirty *op, uint64_t hi, int64_t *left)
 	uint64_t end = hi < op->last ? hi : op->last, next = op->next;
 	int64_t most = *left > 1 ? *left / 2 : 1;
 
-	if (op->args.kind == PT_DIRTY_STOP && words(op, next, end) >= most)
+	if (op->args.kind == PT_DIRTY_GET && words(op, next, end) >= most)
 		end = next + ((uint64_t)most << (6 + op->args.log->shift)) - 1;
 	if (op->args.kind == PT_DIRTY_GET)
 		*left -= 2 * words(op, next, end);
