@@ -6,10 +6,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* A mask of the low `n` bits; n from 0 to 64. */
+/* A mask of the low `n` bits; n from 1 to 64. */
 static inline uint64_t pt__low_mask(unsigned n)
 {
-	return n >= 64 ? UINT64_MAX : (UINT64_C(1) << n) - 1;
+	return UINT64_MAX >> (64 - n);
 }
 
 /* Bits [hi:lo] of `v`, as the Arm ARM counts them. */

@@ -246,8 +246,7 @@ static enum pt_outcome phase(struct pt_dirty *op, int64_t *left)
 	case DRAIN: return drain(op);
 	case PASS: return pass(op, left);
 	case WAIT: return wait(op);
-	case COUNT: return count(op, left);
-	default: return PT_OK;
+	default: return count(op, left); /* COUNT */
 	}
 }
 

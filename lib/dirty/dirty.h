@@ -12,7 +12,8 @@
 void pt__log_init(struct pt_dirty_log *log, const struct pt_dirty_args *args);
 void pt__log_attach(struct pt_dirty_log *log);
 void pt__log_detach(struct pt_dirty_log *log);
-/* The first page from `ipa` up to `last` whose bit is set, or last + 1; a visit for each word. */
+/* The first page from `ipa` up to `last` whose bit is set, or last + 1; a visit for each word, of
+ * which *left allows one at least. */
 uint64_t pt__log_find(const struct pt_dirty_log *log, uint64_t ipa, uint64_t last, int64_t *left);
 void pt__log_fill(struct pt_dirty_log *log, uint64_t lo, uint64_t hi);
 /* Ends what the last answer told: acknowledged, or put back. True: nothing is left to do. */

@@ -85,9 +85,7 @@ uint64_t pt__log_find(const struct pt_dirty_log *log, uint64_t ipa, uint64_t las
 			return log->ipa +
 			       ((word * 64 + (unsigned)__builtin_ctzll(bits)) << log->shift);
 	}
-	if (word > end / 64)
-		return last + 1;
-	return word == first / 64 ? ipa : log->ipa + (word * 64 << log->shift);
+	return word > end / 64 ? last + 1 : log->ipa + (word * 64 << log->shift);
 }
 
 void pt__log_fill(struct pt_dirty_log *log, uint64_t lo, uint64_t hi)

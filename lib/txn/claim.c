@@ -55,14 +55,13 @@ static uint32_t active(struct pt_ctx *ctx)
 	return atomic_load_explicit(&ctx->claims, memory_order_relaxed);
 }
 
-static bool conflicts(const struct pt_waiter *a, const struct pt_waiter *b)
+/* Does this claim wait for somebody earlier in the queue of its context? */
+static bool conflicts(const struct pt_claim *claim, const struct pt_waiter *before)
 {
-	if (a->ctx != b->ctx || !meets(a->lo, a->hi, b->lo, b->hi))
-		return false;
-	if (!a->claim && !b->claim)
-		return false;
-	return !(a->claim && b->claim && a->claim->mode == PT_CLAIM_SHARED &&
-		 b->claim->mode == PT_CLAIM_SHARED);
+	bool both_shared = before->claim && before->claim->mode == PT_CLAIM_SHARED &&
+			   claim->mode == PT_CLAIM_SHARED;
+
+	return !both_shared && meets(claim->lo, claim->hi, before->lo, before->hi);
 }
 
 /* No claim can be taken or leave the queue. */
@@ -87,7 +86,7 @@ static bool blocked(const struct pt_waiter *who, const struct pt_waiter *before)
 	if (covered(ctx, claims, who->lo, who->hi))
 		return true;
 	for (const struct pt_waiter *w = ctx->first; w && w != before; w = w->next)
-		if (conflicts(w, who))
+		if (conflicts(who->claim, w))
 			return true;
 	return false;
 }

@@ -90,12 +90,6 @@ PT__INLINE pt_pte pt__next(uint32_t kind, pt_pte e, pt_pte rights, pt_pte sw)
 	}
 }
 
-/* Can an item of this kind take a right away? */
-PT__INLINE bool pt__may_tighten(uint32_t kind)
-{
-	return kind == PT_ITEM_PROTECT || kind == PT_ITEM_WRITE_PROTECT;
-}
-
 /* The leaf's memory type is Normal write-back, i.e. it may grant execute. */
 PT__INLINE bool pt__may_exec(const struct pt_ctx *ctx, pt_pte e)
 {

@@ -94,7 +94,7 @@ bool pt__could_fold(struct pt_ctx *ctx, uint64_t ipa, int level)
 	pt_pte block;
 	bool equal;
 
-	if (level < ctx->geo.min_block_level || level < ctx->geo.start_level)
+	if (level < ctx->geo.min_block_level)
 		return false;
 	pt__descend(ctx, ipa, level, ctx->geo.granule_shift, &at);
 	if (at.level != level || !pt_pte_is_table(at.entry, level))

@@ -164,15 +164,13 @@ static enum pt_outcome plan_edges(struct pt_txn *txn, const struct pt__range *r)
 static enum pt_outcome reserve(struct pt_txn *txn)
 {
 	struct pt_ctx *ctx = txn->item[txn->at].ctx;
-	uint64_t want = txn->need - txn->reserved.count;
-	enum pt_outcome outcome = PT_OK;
+	enum pt_outcome outcome;
 
 	if (txn->need <= txn->reserved.count)
 		return PT_OK;
-	if (want > UINT32_MAX)
-		outcome = PT_NO_MEMORY;
-	else
-		outcome = pt__pages_take(txn->agent, ctx, (uint32_t)want, &txn->reserved);
+	/* A table is counted once, and the largest space has 2^31 of the last level. */
+	outcome = pt__pages_take(txn->agent, ctx, (uint32_t)(txn->need - txn->reserved.count),
+				 &txn->reserved);
 	return outcome == PT_OK ? PT_OK : pt__plan_fail(txn, outcome, PT_TTL_UNKNOWN);
 }
 

@@ -10,7 +10,7 @@
  *          put a larger block over an edge before the drain, it starts again with a claim that
  *          covers any block.
  * COMMIT   (commit.c) after the commit point: cannot fail, allocates nothing.
- * FLUSH    discharges what is owed, takes unlinked tables apart, releases the claim.
+ * FLUSH    discharges what is owed, releases the claim.
  * RETIRE   waits for accesses in flight that may use an old translation.
  *
  * Only the agent that steps it touches a transaction. With no other agent on the machine nothing
@@ -197,14 +197,14 @@ static void close_ctx(struct pt_ctx *ctx)
 	pt__claims_wake(ctx);
 }
 
-static enum pt_outcome finish(struct pt_txn *txn, int64_t *left)
+/* Nothing is left to take apart: commit ends each item so. */
+static void finish(struct pt_txn *txn)
 {
 	struct pt_ctx *ctx = txn->claim.ctx;
 
-	if (txn->teardown && !txn->unlinked_count)
+	if (txn->teardown)
 		txn->ledger.whole = true; /* V1: the VMID may be used again */
-	if (!pt__settle(txn, left))
-		return PT_MORE;
+	pt__flush(txn);
 	pt__pages_give(txn->agent, ctx, &txn->reserved);
 	if (txn->teardown)
 		close_ctx(ctx);
@@ -214,7 +214,6 @@ static enum pt_outcome finish(struct pt_txn *txn, int64_t *left)
 	if (!txn->flushed && !txn->teardown)
 		txn->grace.mask = 0;
 	txn->phase = PT_TXN_RETIRE;
-	return PT_OK;
 }
 
 static void end(struct pt_txn *txn)
@@ -260,7 +259,7 @@ static enum pt_outcome phase(struct pt_txn *txn, int64_t *left)
 		if (outcome == PT_OK)
 			txn->phase = PT_TXN_FLUSH;
 		return outcome;
-	case PT_TXN_FLUSH: return finish(txn, left);
+	case PT_TXN_FLUSH: finish(txn); return PT_OK;
 	case PT_TXN_RETIRE:
 		if (!pt_grace_done(&txn->grace, machine))
 			return PT_MORE;
@@ -312,7 +311,7 @@ bool pt_txn_abort(struct pt_txn *txn, struct pt_agent *agent)
 		return false;
 	txn->agent = agent;
 	note_op(PT_EVENT_OP_BEGIN, txn, (uintptr_t)agent);
-	if (txn->phase != PT_TXN_DONE && txn->count)
+	if (txn->phase != PT_TXN_DONE)
 		give_back(txn);
 	note_op(PT_EVENT_OP_END, txn, PT_OK);
 	return true;

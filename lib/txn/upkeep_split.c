@@ -8,7 +8,7 @@ static void take_pages(struct pt_upkeep *upkeep, struct pt_page *page, unsigned 
 	const struct pt_upkeep_args *args = &upkeep->args;
 	unsigned got = 0;
 
-	for (; got < *n && upkeep->stopped == PT_OK; got++) {
+	for (; got < *n; got++) {
 		enum pt_outcome outcome = PT_MORE;
 
 		if (!args->page_budget || upkeep->pages < args->page_budget)
