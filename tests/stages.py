@@ -70,7 +70,7 @@ CHECKER = Stage("checker", 25, [
     Tests(CHECKED_CORE, "/checked", timeout=180),
 ])
 # Reads the events of checked builds.
-CHECKED_ONLY = ("test_seam",)
+CHECKED_ONLY = ("test_seam", "test_seam_races")
 UNITS = Stage("unit", 15, [Make("unit", ("tests",)), Tests(UNIT, without=CHECKED_ONLY)])
 END_TO_END = Stage("e2e", 65, [Make("programs", ("all",)), Tests(E2E, env={"PTD_FULL": "1"}, without=SLOW)])
 # The official clients of gRPC, against a build that serves their TestService.

@@ -72,6 +72,16 @@ static inline void logged_close(struct logged *l)
 	free(l->bitmap);
 }
 
+static inline enum pt_outcome dirty_step(struct logged *l, uint32_t budget)
+{
+	enum pt_outcome outcome;
+
+	pt_section_begin(&l->c.agent);
+	outcome = pt_dirty_step(&l->op, &l->c.agent, budget);
+	pt_section_end(&l->c.agent);
+	return outcome;
+}
+
 /* To the end, in steps of `budget`; the outcome. */
 static inline enum pt_outcome dirty_run(struct logged *l, const struct pt_dirty_args *args,
 					uint32_t budget)
@@ -80,11 +90,9 @@ static inline enum pt_outcome dirty_run(struct logged *l, const struct pt_dirty_
 
 	if (outcome != PT_OK)
 		return outcome;
-	do {
-		pt_section_begin(&l->c.agent);
-		outcome = pt_dirty_step(&l->op, &l->c.agent, budget);
-		pt_section_end(&l->c.agent);
-	} while (outcome == PT_MORE);
+	do
+		outcome = dirty_step(l, budget);
+	while (outcome == PT_MORE);
 	return outcome;
 }
 

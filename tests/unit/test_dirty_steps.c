@@ -5,16 +5,6 @@
 
 #include "dirty_fixture.h"
 
-static enum pt_outcome step(struct logged *l, uint32_t budget)
-{
-	enum pt_outcome outcome;
-
-	pt_section_begin(&l->c.agent);
-	outcome = pt_dirty_step(&l->op, &l->c.agent, budget);
-	pt_section_end(&l->c.agent);
-	return outcome;
-}
-
 static struct pt_agent other; /* of the same machine */
 
 static void open_with_other(struct logged *l)
@@ -50,12 +40,12 @@ static void start_waits_for_those_who_may_not_see_the_log(void **state)
 	pt_section_begin(&other);
 	begin(&l, start_args(&l, false, false));
 	for (unsigned i = 0; i < 10; i++) {
-		ASSERT_OUTCOME(PT_MORE, step(&l, 1000));
+		ASSERT_OUTCOME(PT_MORE, dirty_step(&l, 1000));
 		assert_null(atomic_load(&l.c.ctx.dirty));
 		ASSERT_OUTCOME(PT_PARKED, dirty_fault(&l, l.base, PT_ACCESS_WRITE, NULL));
 	}
 	pt_section_end(&other);
-	ASSERT_OUTCOME(PT_OK, step(&l, 100000));
+	ASSERT_OUTCOME(PT_OK, dirty_step(&l, 100000));
 	assert_ptr_equal(&l.log, atomic_load(&l.c.ctx.dirty));
 	ASSERT_OUTCOME(PT_MAPPED, dirty_fault(&l, l.base, PT_ACCESS_WRITE, NULL));
 	assert_int_equal(1, log_get(&l, true));
@@ -73,13 +63,13 @@ static void an_answer_waits_for_accesses_in_flight(void **state)
 	log_start(&l, false, false);
 	ASSERT_OUTCOME(PT_OK, vcpu_touch(&l, 0, l.base, PT_ACCESS_WRITE, NULL));
 	begin(&l, get_args(&l, true, 0));
-	ASSERT_OUTCOME(PT_MORE, step(&l, 1));
+	ASSERT_OUTCOME(PT_MORE, dirty_step(&l, 1));
 	pt_section_begin(&other);
 	for (unsigned i = 0; i < 50; i++)
-		ASSERT_OUTCOME(PT_MORE, step(&l, 100000));
+		ASSERT_OUTCOME(PT_MORE, dirty_step(&l, 100000));
 	assert_int_equal(1, l.log.generation);
 	pt_section_end(&other);
-	ASSERT_OUTCOME(PT_OK, step(&l, 100000));
+	ASSERT_OUTCOME(PT_OK, dirty_step(&l, 100000));
 	assert_int_equal(2, l.log.generation);
 	assert_int_equal(1, l.op.dirty);
 	log_stop(&l);
@@ -98,13 +88,13 @@ static void stop_waits_for_those_who_may_mark(void **state)
 	args.log = &l.log;
 	begin(&l, args);
 	for (unsigned i = 0; i < 10; i++)
-		ASSERT_OUTCOME(PT_MORE, step(&l, 1000));
+		ASSERT_OUTCOME(PT_MORE, dirty_step(&l, 1000));
 	assert_null(atomic_load(&l.c.ctx.dirty));
 	assert_false(pt_dirty_abort(&l.op, &l.c.agent));
 	/* One that saw the log has its bit counted. */
 	l.log.bits[0] |= 4;
 	pt_section_end(&other);
-	ASSERT_OUTCOME(PT_OK, step(&l, 1000));
+	ASSERT_OUTCOME(PT_OK, dirty_step(&l, 1000));
 	assert_int_equal(1, l.op.dirty);
 	close_with_other(&l);
 }
@@ -171,7 +161,7 @@ static void faults_go_on_behind_the_claim(void **state)
 		ASSERT_OUTCOME(PT_OK,
 			       vcpu_touch(&l, 0, l.base + p * l.page, PT_ACCESS_WRITE, NULL));
 	begin(&l, get_args(&l, true, 0));
-	while (step(&l, 64) == PT_MORE) {
+	while (dirty_step(&l, 64) == PT_MORE) {
 		enum pt_outcome first = dirty_fault(&l, l.base, PT_ACCESS_WRITE, &r);
 		enum pt_outcome last = dirty_fault(&l, l.base + l.size - 1, PT_ACCESS_READ, NULL);
 

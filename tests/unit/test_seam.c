@@ -377,6 +377,65 @@ static void unmapped_memory_is_cleaned_after_the_flush(void **state)
 	}
 }
 
+/* What is annotated may come back: its memory is left alone. */
+static void annotated_memory_is_not_cleaned(void **state)
+{
+	struct pt_host_ram ram;
+	struct core c;
+
+	(void)state;
+	open_running(&c, &ram);
+	c.ctx.attrs = 0;
+	ASSERT_OUTCOME(PT_MAPPED, core_map(&c, 0, PT_SZ_2M + 0x4000, 0, PT_PROT_R, 0));
+	watch();
+	seam.drop = true;
+	ASSERT_OUTCOME(PT_ANNOTATED,
+		       core_range(&c,
+				  core_item(&c, PT_ITEM_ANNOTATE, 0, PT_SZ_2M + 0x4000, NOTE, 0, 0),
+				  NULL));
+	pt_host_event_hook = NULL;
+	seam.drop = false;
+	assert_int_equal(0, maintained(PT_EVENT_DCACHE, 0, PT_SZ_2M + 0x4000));
+	assert_true(find(PT_EVENT_TLBI, 0) < seam.count);
+	core_close(&c);
+	pt_host_ram_destroy(&ram);
+}
+
+/* Tables that go with what stands below them: each leaf is cleaned, holes are not. */
+static void leaves_of_a_tree_that_goes_are_cleaned(void **state)
+{
+	static const uint64_t pages[] = {0, 0x3000, PT_SZ_2M + 0x1000, PT_SZ_1G - 0x1000};
+	struct pt_host_ram ram;
+	struct core c;
+	uint64_t bytes = 0;
+
+	(void)state;
+	open_running(&c, &ram);
+	c.ctx.attrs = 0;
+	ASSERT_OUTCOME(PT_MAPPED,
+		       core_map(&c, 4 * PT_SZ_2M, 2 * PT_SZ_2M, 4 * PT_SZ_2M, PT_PROT_R, 0));
+	for (unsigned i = 0; i < 4; i++)
+		ASSERT_OUTCOME(PT_MAPPED, core_map(&c, pages[i], 0x1000, pages[i], PT_PROT_R, 0));
+	watch();
+	seam.drop = true;
+	ASSERT_OUTCOME(PT_UNMAPPED, core_unmap(&c, 0, PT_SZ_1G));
+	pt_host_event_hook = NULL;
+	seam.drop = false;
+	assert_true(find(PT_EVENT_TLBI, 0) < find(PT_EVENT_DCACHE, 0));
+	for (unsigned i = find(PT_EVENT_DCACHE, 0); i < seam.count;
+	     i = find(PT_EVENT_DCACHE, i + 1)) {
+		bool block = seam.event[i].lo / PT_SZ_2M - 4 < 2;
+
+		assert_int_equal(block ? PT_SZ_2M : 0x1000, seam.event[i].hi);
+		assert_true(block || seam.event[i].lo == pages[0] || seam.event[i].lo == pages[1] ||
+			    seam.event[i].lo == pages[2] || seam.event[i].lo == pages[3]);
+		bytes += seam.event[i].hi;
+	}
+	assert_int_equal(2 * PT_SZ_2M + 4 * 0x1000, bytes);
+	core_close(&c);
+	pt_host_ram_destroy(&ram);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -387,6 +446,8 @@ int main(void)
 		cmocka_unit_test(execute_is_granted_after_the_instruction_cache_is_clean),
 		cmocka_unit_test(flush_is_for_normal_memory_without_fwb),
 		cmocka_unit_test(unmapped_memory_is_cleaned_after_the_flush),
+		cmocka_unit_test(annotated_memory_is_not_cleaned),
+		cmocka_unit_test(leaves_of_a_tree_that_goes_are_cleaned),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
