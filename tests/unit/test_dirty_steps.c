@@ -135,11 +135,11 @@ static void stop_counts_what_was_written_while_the_log_was_there(void **state)
 	args.log = &l.log;
 	begin(&l, args);
 	for (unsigned i = 0; i < 4; i++) {
-		ASSERT_OUTCOME(PT_MORE, step(&l, 16));
+		ASSERT_OUTCOME(PT_MORE, dirty_step(&l, 16));
 		write_if_logged(&l, &written);
 	}
 	pt_section_end(&other);
-	while (step(&l, 16) == PT_MORE)
+	while (dirty_step(&l, 16) == PT_MORE)
 		parked += write_if_logged(&l, &written);
 	assert_int_equal(written, l.op.dirty);
 	assert_true(written >= 4);
