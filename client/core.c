@@ -14,6 +14,7 @@
 #include "core_private.h"
 #include "status.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -82,11 +83,25 @@ static bool open_session(struct core *core)
 						      CONNECTION_WINDOW);
 }
 
+void core_say_goodbye(struct core *core, const uint8_t *why, size_t length)
+{
+	int room = (int)(length < 40 ? length : 40);
+
+	core->goodbye = true;
+	snprintf(core->farewell, sizeof(core->farewell),
+		 "the daemon takes no new calls on this connection%s%.*s", length ? ": " : "", room,
+		 length ? (const char *)why : "");
+	for (char *c = core->farewell; *c; c++)
+		if (*c < ' ' || *c > '~')
+			*c = '?';
+}
+
 static void close_session(struct core *core)
 {
 	nghttp2_session_del(core->session);
 	core->session = NULL;
 	core->broken = core->greeted = core->goodbye = false;
+	core->farewell[0] = 0;
 	core->rest_length = 0;
 	core->framed = core->written = 0;
 	core->output_start = core->output_end = 0;

@@ -46,7 +46,7 @@ static void end_refused(struct core *core, struct ptd_call *call)
 	if (core_again(core, call, core->now_ns + core_backoff_ns(core, before)))
 		return;
 	status_local(&call->status, call->maybe ? PTD_STATE_UNKNOWN : PTD_STATE_FAILED,
-		     PTD_WHERE_DAEMON, 14, "the daemon takes no new calls on this connection");
+		     PTD_WHERE_DAEMON, 14, core->farewell);
 	core_end(core, call, false);
 }
 
@@ -187,7 +187,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 		core_submit_waiting(core);
 	}
 	if (frame->hd.type == NGHTTP2_GOAWAY)
-		core->goodbye = true;
+		core_say_goodbye(core, frame->goaway.opaque_data, frame->goaway.opaque_data_len);
 	/* The daemon is done before the request is: nothing more can come. */
 	if ((frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) &&
 	    (frame->hd.flags & NGHTTP2_FLAG_END_STREAM)) {

@@ -148,8 +148,7 @@ struct ptd_call *core_start(struct core *core, const struct core_request *reques
 	else if (core_open(core))
 		core_submit(core, call);
 	else if (!core->config.reconnects && core->session && !core->holding)
-		core_end_locally(core, call, PTD_WHERE_CONNECT, 14,
-				 "the daemon takes no new calls on this connection");
+		core_end_locally(core, call, PTD_WHERE_CONNECT, 14, core->farewell);
 	return call;
 }
 

@@ -27,6 +27,7 @@ struct core {
 	uint32_t failures;   /* connections in a row of which nothing came */
 	bool greeted;	     /* something came over this connection */
 	bool goodbye;	     /* the daemon takes no new calls on it */
+	char farewell[96];   /* how calls are told so, with the daemon's reason */
 	bool broken;	     /* the session gave a fatal error */
 	bool holding;	     /* calls wait for the greeting */
 	bool gone;	     /* no connection, and none to come */
@@ -47,6 +48,8 @@ void core_end(struct core *core, struct ptd_call *call, bool ok);
 /* The same for a cause on this side. */
 void core_end_locally(struct core *core, struct ptd_call *call, enum ptd_where where, int grpc,
 		      const char *text);
+/* Calls of this connection, new ones too, are not taken: `why` is the daemon's, unterminated. */
+void core_say_goodbye(struct core *core, const uint8_t *why, size_t length);
 /* Resets the call's stream, which may go on to live without it for a while. */
 void core_forget_stream(struct core *core, struct ptd_call *call, uint32_t error);
 

@@ -147,7 +147,8 @@ void core_submit(struct core *core, struct ptd_call *call)
 	/* Without stream ids the next connection has to take it. */
 	if (id > 0)
 		return;
-	core->goodbye = core->goodbye || id == NGHTTP2_ERR_STREAM_ID_NOT_AVAILABLE;
+	if (id == NGHTTP2_ERR_STREAM_ID_NOT_AVAILABLE && !core->goodbye)
+		core_say_goodbye(core, NULL, 0);
 	if (id == NGHTTP2_ERR_NOMEM || !core_again(core, call, 0))
 		core_end_locally(core, call, PTD_WHERE_CONNECT, 14, nghttp2_strerror(id));
 }

@@ -69,8 +69,11 @@ bool scn_rpc_open(struct scn_rpc *rpc, const char *endpoint, const struct ptd_op
 {
 	memset(rpc, 0, sizeof(*rpc));
 	rpc->endpoint = endpoint;
-	rpc->connection = connection;
-	rpc->control = ptd_open(endpoint, connection, status);
+	/* Nobody answers the PINGs of a connection that waits while others are at work: the daemon
+	 * may end it then. */
+	rpc->connection = *connection;
+	rpc->connection.reconnects = 2;
+	rpc->control = ptd_open(endpoint, &rpc->connection, status);
 	return rpc->control;
 }
 
@@ -89,7 +92,8 @@ static bool connected(const struct scn_rpc *rpc, struct scn_reply *reply)
 {
 	const struct ptd_status *status = ptd_connection(rpc->control);
 
-	if (status->state == PTD_STATE_OK)
+	if (status->state == PTD_STATE_OK ||
+	    !scn_is_failure((unsigned)reply->fact[SCN_FACT_outcome]))
 		return true;
 	snprintf(reply->text, sizeof(reply->text), "%s", status->message);
 	return false;

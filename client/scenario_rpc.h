@@ -12,7 +12,7 @@
 
 struct scn_rpc {
 	const char *endpoint;
-	const struct ptd_options *connection;
+	struct ptd_options connection;
 	struct ptd_client *control;
 	/* Handles; 0: not created, or deleted. */
 	uint64_t machine[SCN_MAX_MACHINES];

@@ -49,7 +49,7 @@ static void *work(void *arg)
 static bool open_worker(struct par *par, uint32_t i)
 {
 	struct worker *w = &par->worker[i];
-	struct ptd_client *client = ptd_open(par->rpc->endpoint, par->rpc->connection, &w->status);
+	struct ptd_client *client = ptd_open(par->rpc->endpoint, &par->rpc->connection, &w->status);
 
 	w->par = par;
 	w->lane = malloc(sizeof(*w->lane));

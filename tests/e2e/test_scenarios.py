@@ -175,6 +175,19 @@ def _():
     equal(DAEMON.ptctl("decode", "pte", "3", "--granule", "64K", "--ds", check=False).returncode, 2)
 
 
+@test("a scenario outlives its waiting connection, which the daemon ends while the others are at work")
+def _():
+    daemon = ptdtest.Daemon(loops=2, args=["--max-connection-idle", "300ms"])
+    seconds, size = 0, 64
+    while seconds < 0.7:
+        text = (f"machine m memory=8G vcpus=2\ncontext g ipa=40\nslot ipa=0 size={size}M pa=0 backing=4K\nstage s\n"
+                f"touch ipa=0 size={size}M step=4K vcpus=2 even=write odd=read\nexpect installed={size}M/4K\n")
+        done = daemon.ptctl("run", "-", "-o", "json", check=False, stdin=text)
+        equal(done.returncode, 0, done.stderr)
+        seconds, size = json.loads(done.stdout)["stages"][-1]["seconds"], size * 2
+    daemon.stop()
+
+
 @test("the daemon is well after all of this")
 def _():
     DAEMON.stop()

@@ -86,7 +86,7 @@ static void take_request(struct peer *peer, uint32_t stream)
 	struct daemon *daemon = peer->world->daemon;
 	enum manner manner = daemon->manner;
 	const uint8_t refused[4] = {0, 0, 0, 7}, cancel[4] = {0, 0, 0, 8};
-	const uint8_t leave_out[8] = {0};
+	const uint8_t leave_out[] = {0, 0, 0, 0, 0, 0, 0, 0, 'm', 'a', 'x', '_', 'a', 'g', 'e', 7};
 
 	daemon->requests++;
 	if (manner == REFUSE_ONCE || manner == OVERLOADED_ONCE || manner == CANCEL_ONCE)
@@ -100,7 +100,7 @@ static void take_request(struct peer *peer, uint32_t stream)
 		break;
 	case OVERLOADED_ONCE: refuse_with_status(peer, stream, "8", daemon->pushback); break;
 	case NEVER_AGAIN: refuse_with_status(peer, stream, "14", "-1"); break;
-	case LEAVE_OUT: frame(peer, GOAWAY, 0, 0, leave_out, 8); break;
+	case LEAVE_OUT: frame(peer, GOAWAY, 0, 0, leave_out, sizeof(leave_out)); break;
 	case ANSWER:
 		execute(daemon, &peer->body[stream]);
 		answer(peer, stream);
@@ -440,6 +440,8 @@ static void the_same_without_reconnect_fails_for_certain(void **state)
 	start(world, WITHOUT, 0, 0, &end);
 	run(world);
 	assert_int_equal(end.state, PTD_STATE_FAILED);
+	assert_string_equal(end.status.message,
+			    "the daemon takes no new calls on this connection: max_age?");
 	assert_int_equal(world->last, PTD_CORE_GONE);
 	close_world(world);
 }
