@@ -23,7 +23,7 @@ $(B)/tests/fuzz/fuzz_tls: $(B)/daemon/driver/tls_identity.o
 $(B)/tests/fuzz/fuzz_client: $(filter-out $(B)/pic/gen/%,$(LIBPTD_OBJ))
 
 fuzz: #: replays the corpora and runs each fuzz target from a fixed seed
-	+$(Q)$(MAKE) --no-print-directory B=$(B)-fuzz $(FUZZ_FLAVOUR) fuzz-run
+	+$(Q)$(MAKE) --no-print-directory B=$(B)-asan $(FUZZ_FLAVOUR) fuzz-run
 
 fuzz-targets: $(FUZZ_BIN)
 fuzz-run: $(FUZZ_BIN)

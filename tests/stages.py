@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The tiers of tests: which stages each has, and how many seconds a stage may take."""
 import dataclasses
+import glob
 import os
 import time
 
@@ -9,15 +10,22 @@ CORES = min(os.cpu_count() or 2, 4)
 
 @dataclasses.dataclass
 class Make:
-    """A make run: one test, that it succeeds. `flavour` is added to the build folder's name."""
+    """A make run: one test, that it succeeds. `flavour` is added to the build folder's name, `files` are in that
+    folder, and so are the programs, whose sources the patterns name."""
     name: str
-    targets: tuple
+    targets: tuple = ()
     flavour: str = ""
     variables: tuple = ()
     timeout: int = 600
+    files: tuple = ()
+    programs: tuple = ()
+    without: tuple = ()
 
     def arguments(self, build):
-        return [f"B={build}{self.flavour}", *self.variables, *self.targets]
+        found = [p[:-2] for pattern in self.programs for p in sorted(glob.glob(pattern))
+                 if not any(part in p for part in self.without)]
+        return [f"B={build}{self.flavour}", *self.variables, *self.targets,
+                *(f"{build}{self.flavour}/{name}" for name in (*self.files, *found))]
 
 
 @dataclasses.dataclass
@@ -41,6 +49,12 @@ class Stage:
     steps: list
 
 
+def together(name, budget, *stages):
+    """One stage of several: first what they build, then their tests side by side."""
+    steps = [step for stage in stages for step in stage.steps]
+    return Stage(name, budget, sorted(steps, key=lambda step: isinstance(step, Tests)))
+
+
 UNIT = ("tests/unit/test_*.c",)
 # What threads do is shown where threads meet: claims, sections, deferred free, the daemon's loops.
 THREADED = tuple(f"tests/unit/test_{name}.c" for name in (
@@ -53,12 +67,13 @@ E2E = ("tests/conform/test_*.py", "tests/conform/*.bats", "tests/e2e/test_*.py",
        "tests/scenarios/*.bats", "tests/scenarios/test_*.py")
 # Needs a build of its own flavour, or times something.
 SLOW = ("test_tsan",)
-ASAN = ("SAN=address,undefined", "CC=clang")
+# Of its clang flavours this is the one with addresses: libFuzzer's and the counts of lines are in it for the fuzz targets.
+ASAN = ("SAN=fuzzer-no-link,address,undefined", "CC=clang", "CFLAGS=-fprofile-instr-generate -fcoverage-mapping")
 TSAN = ("SAN=thread", "CC=clang")
 
-BUILD = Stage("build", 110, [
+BUILD = Stage("build", 95, [
     Make("gcc", ("all", "tests")),
-    Make("clang", ("all", "tests"), "-clang", ("CC=clang",)),
+    Make("clang", ("all", "tests"), "-clang", ("CC=clang", "OPT=-O0")),  # which nobody runs
 ])
 LAYERS = Stage("layers", 10, [Tests(("tests/layers/test_*.py", "tests/layers/test_*.sh"))])
 # Instructions of the hot paths; callgrind counts the same whatever runs beside it.
@@ -71,17 +86,19 @@ CHECKER = Stage("checker", 25, [
 ])
 # Reads the events of checked builds.
 CHECKED_ONLY = ("test_seam", "test_seam_races")
+# test_steps takes the time.
+UNSANITIZED = (*CHECKED_ONLY, "test_steps")
 UNITS = Stage("unit", 15, [Make("unit", ("tests",)), Tests(UNIT, without=CHECKED_ONLY)])
 END_TO_END = Stage("e2e", 65, [Make("programs", ("all",)), Tests(E2E, env={"PTD_FULL": "1"}, without=SLOW)])
 # The official clients of gRPC, against a build that serves their TestService.
 INTEROP = Stage("interop", 20, [Make("interop", ("interop",)), Tests(("tests/interop/test_*.py",))])
 ADDRESS = Stage("asan+ubsan", 140, [
-    Make("asan", ("all", "tests"), "-asan", ASAN),
-    Tests(UNIT, "-asan", without=(*CHECKED_ONLY, "test_steps")),  # which takes the time
+    Make("asan", ("client", "python"), "-asan", ASAN, files=("ptd",), programs=(*UNIT, "tests/alloc/sweep.c"), without=UNSANITIZED),
+    Tests(UNIT, "-asan", without=UNSANITIZED),
     Tests(("tests/e2e/test_fields*.py", "tests/e2e/test_wire*.py", "tests/e2e/test_libptd_*.py", "tests/e2e/test_tls*.py"), "-asan"),
 ])
-THREADS = Stage("tsan", 70, [
-    Make("tsan", ("all", "tests"), "-tsan", TSAN),
+THREADS = Stage("tsan", 55, [
+    Make("tsan", ("client", "python"), "-tsan", TSAN, files=("ptd",), programs=THREADED),
     Tests(THREADED, "-tsan"),
     Tests(("tests/e2e/test_tsan*.py",), "-tsan", timeout=60),
 ])
@@ -116,16 +133,17 @@ FREE_MODEL = Stage("model", 300, [
     Tests(("tests/model/ptd-model.c",), timeout=600,
           env={**MODEL_ENV, "PTD_SEED": str(time.time_ns() // 1000000), "PTD_SEEDS": "4000"}),
 ])
-QUICK_MUTANTS = Stage("mutants", 40, [Tests(("tests/mutants/run",), timeout=300)])
+QUICK_MUTANTS = Stage("mutants", 35, [Tests(("tests/mutants/run",), timeout=180)])
 ALL_MUTANTS = Stage("mutants", 900, [Tests(("tests/mutants/run",), env={"MUTANTS": "all"}, timeout=1800)])
 COVERAGE = Stage("coverage", 120, [Tests(("tests/coverage",), timeout=600)])
 ALLOCATION = Stage("allocation", 15, [Tests(("tests/alloc/sweep.c", "tests/alloc/test_*.py")),
                                       Tests(("tests/alloc/sweep.c",), "-asan", env={"ALLOC_STRIDE": "8"})])
-FUZZ_BUILD = Make("fuzz targets", ("fuzz-targets",), "-fuzz", (
-    "CC=clang", "SAN=fuzzer-no-link,address,undefined", "CFLAGS=-fprofile-instr-generate -fcoverage-mapping"))
-FUZZ = Stage("fuzz", 55, [FUZZ_BUILD, Tests(("tests/fuzz/run",), "-fuzz", timeout=300)])
+FUZZ = Stage("fuzz", 45, [
+    Make("fuzz targets", ("fuzz-targets",), "-asan", ASAN),
+    Tests(("tests/fuzz/run",), "-asan", timeout=300),
+])
 PLANTED = Stage("planted faults", 300, [Tests(("tests/fuzz/planted/run",), timeout=900)])
-REPO = Stage("repository", 55, [Tests(("tests/repo/test_*.py", "tests/repo/test_*.sh"), timeout=300, jobs=1)])
+REPO = Stage("repository", 45, [Tests(("tests/repo/test_*.py", "tests/repo/test_*.sh"), timeout=300, jobs=1)])
 
 # They measure time: nothing runs beside them.
 LOAD = Stage("load", 80, [Make("load", ("all", "load")), Tests(("tests/load/test_*.py",), timeout=300, jobs=1)])
@@ -143,7 +161,19 @@ TIERS = {
         Stage("unit", 30, [Tests(UNIT, without=CHECKED_ONLY)]),
         Stage("e2e", 60, [Tests(E2E, without=SLOW)]),
     ],
-    "check": [BUILD, LAYERS, COUNTS, UNITS, CHECKER, END_TO_END, INTEROP, ADDRESS, ALLOCATION, THREADS, INTERLEAVE, SIMULATION, MODEL, QUICK_MUTANTS, FUZZ, LOAD, REPO],
+    "check": [
+        BUILD,
+        LAYERS,
+        together("unit", 45, COUNTS, UNITS, CHECKER),
+        together("e2e", 75, INTEROP, END_TO_END),
+        together("asan+ubsan", 145, ADDRESS, ALLOCATION),
+        THREADS,
+        together("search", 70, INTERLEAVE, MODEL, SIMULATION),
+        QUICK_MUTANTS,
+        FUZZ,
+        LOAD,
+        REPO,
+    ],
     "check-long": [BUILD, LAYERS, COUNTS, UNITS, CHECKER, END_TO_END, INTEROP, ADDRESS, COVERAGE, ALLOCATION, THREADS, DEEP_INTERLEAVE, FREE_SIMULATION, FREE_MODEL, ALL_MUTANTS, FUZZ, PLANTED,
                    EXACT_LOAD, SOAK, REPO, BOOTED],
     "unit": [UNITS],

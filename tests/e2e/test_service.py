@@ -296,4 +296,10 @@ def _():
     starves("grace")
 
 
+@test("--checked runs ptd-checked")
+def _():
+    with ptdtest.Daemon(loops=1, args=["--checked"]) as ptd:
+        equal(ptd.stub("server", "ServerService").GetInfo(ptd.pb("server").GetInfoRequest()).checked, True)
+
+
 ptdtest.main()

@@ -321,11 +321,11 @@ def _():
         equal(c.peer_settings[INITIAL_WINDOW], 1 << 20)
 
 
-@test("--checked runs ptd-checked, and --no-reflection leaves reflection out")
+@test("--no-reflection leaves reflection out")
 def _():
-    ptd = ptdtest.Daemon(loops=1, args=["--checked", "--no-reflection"])
+    ptd = ptdtest.Daemon(loops=1, args=["--no-reflection"])
     info = ptd.stub("server", "ServerService").GetInfo(ptd.pb("server").GetInfoRequest())
-    equal(info.checked, True)
+    equal(info.checked, False)
     true("grpc.reflection.v1.ServerReflection" not in info.services and "grpc.health.v1.Health" in info.services)
     with Connection(ptd) as c:
         equal(c.finish(c.open(REFLECT, end=True)).status, 12)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What objects ask for: nm over lib for the host and for bare metal, and over daemon/core."""
+import concurrent.futures
 import glob
 import os
 import subprocess
@@ -38,6 +39,15 @@ def host_objects(module="*"):
     return paths
 
 
+def each(commands):
+    """All succeed; as many at once as there are processors."""
+    def run(command):
+        done = subprocess.run(command, capture_output=True, text=True)
+        return "" if done.returncode == 0 else f"{command[-1]}:\n{done.stderr}"
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        none(list(filter(None, pool.map(run, commands))))
+
+
 def none(found):
     true(not found, "\n".join(found))
 
@@ -51,21 +61,16 @@ def _():
 @test("lib compiles for bare metal aarch64 and asks only for the seam and mem*")
 def _():
     with tempfile.TemporaryDirectory() as folder:
-        objects = []
-        for number, source in enumerate(SOURCES):
-            objects.append(os.path.join(folder, f"{number}.o"))
-            done = subprocess.run([*CROSS, "-c", "-o", objects[-1], source], capture_output=True, text=True)
-            true(done.returncode == 0, f"{source}:\n{done.stderr}")
+        objects = [os.path.join(folder, f"{number}.o") for number in range(len(SOURCES))]
+        each([*CROSS, "-c", "-o", out, source] for source, out in zip(SOURCES, objects))
         undefined, defined = symbols(objects, "aarch64-linux-gnu-nm")
         none(rules.check_undefined(undefined, defined, rules.BARE_SYMBOL, "aarch64"))
 
 
 @test("clang compiles lib for bare metal aarch64, too")
 def _():
-    for source in SOURCES:
-        done = subprocess.run(["clang", "--target=aarch64-none-elf", *[f for f in CROSS[1:] if f != "-mstrict-align"],
-                               "-fsyntax-only", source], capture_output=True, text=True)
-        true(done.returncode == 0, f"{source}:\n{done.stderr}")
+    each(["clang", "--target=aarch64-none-elf", *[f for f in CROSS[1:] if f != "-mstrict-align"], "-fsyntax-only", source]
+         for source in SOURCES)
 
 
 @test("no module of lib calls into a module above it")

@@ -343,7 +343,7 @@ static void map_after_retire(void **state) /* B16 */
 	struct pt_txn destroy, again, txn;
 	struct pt_fault fault = {.access = PT_ACCESS_READ};
 	struct pt_fault_result result;
-	struct pt_claim a;
+	struct pt_claim a, late;
 	struct core c;
 
 	(void)state;
@@ -355,6 +355,8 @@ static void map_after_retire(void **state) /* B16 */
 	ASSERT_OUTCOME(PT_PARKED, pt_txn_step(&destroy, &c.agent, 100));
 	pt_section_end(&c.agent);
 	for (unsigned round = 0; round < 2; round++) {
+		ASSERT_OUTCOME(PT_WRONG_STATE,
+			       claim(&c, &late, 1, 0x8000, 0x8fff, PT_CLAIM_SHARED));
 		ASSERT_OUTCOME(PT_WRONG_STATE, map_point(&c, 0x5000));
 		ASSERT_OUTCOME(PT_WRONG_STATE, pt_fault_handle(&c.agent, &c.ctx, &fault, &result));
 		item = core_item(&c, PT_ITEM_MAP, 0x8000, 0x4000, 0, PT_PROT_R, 0);
