@@ -121,6 +121,8 @@ static enum pt_outcome claim(struct pt_dirty *op)
 	}
 	if (op->claim.ctx) {
 		outcome = pt__claim_activate(&op->claim) ? PT_OK : PT_PARKED;
+	} else if (pt__is_dying(ctx)) {
+		return PT_WRONG_STATE;
 	} else {
 		lo &= ~edge_mask(op, lo);
 		hi |= edge_mask(op, hi);

@@ -38,14 +38,9 @@ static bool covered(struct pt_ctx *ctx, uint32_t claims, uint64_t lo, uint64_t h
 	return false;
 }
 
-static bool dying(struct pt_ctx *ctx)
-{
-	return atomic_load_explicit(&ctx->state, memory_order_relaxed) != PT_CTX_LIVE;
-}
-
 enum pt_outcome pt__admit_slow(struct pt_ctx *ctx, uint32_t claims, uint64_t lo, uint64_t hi)
 {
-	if (dying(ctx))
+	if (pt__is_dying(ctx))
 		return PT_WRONG_STATE;
 	return covered(ctx, claims, lo, hi) ? PT_PARKED : PT_OK;
 }
@@ -78,7 +73,7 @@ static bool blocked(const struct pt_waiter *who, const struct pt_waiter *before)
 	uint32_t claims = ctx->taken;
 
 	if (!who->claim)
-		return !dying(ctx) && covered(ctx, active(ctx), who->lo, who->hi);
+		return !pt__is_dying(ctx) && covered(ctx, active(ctx), who->lo, who->hi);
 	if (full(ctx))
 		return true;
 	if (who->claim->mode == PT_CLAIM_SHARED)
@@ -207,7 +202,7 @@ static enum pt_outcome acquire(struct pt_claim *claim, bool teardown,
 		.ctx = ctx, .lo = claim->lo, .hi = claim->hi, .claim = claim, .wake = wake_fn};
 	note(PT_EVENT_CLAIM_ASK, claim);
 	pt_port_lock(&machine->lock);
-	if (dying(ctx) && !teardown) {
+	if (pt__is_dying(ctx) && !teardown) {
 		outcome = PT_WRONG_STATE;
 	} else if (blocked(&claim->waiter, NULL)) {
 		enqueue(ctx, &claim->waiter);

@@ -23,6 +23,13 @@ PT__INLINE enum pt_outcome pt__admit(struct pt_ctx *ctx, uint64_t lo, uint64_t h
 	return PT__LIKELY(!claims) ? PT_OK : pt__admit_slow(ctx, claims, lo, hi);
 }
 
+/* Is the context being torn down? Then a claim is refused in any case, and where it would begin
+ * cannot be looked up: the start tables may be gone. */
+PT__INLINE bool pt__is_dying(const struct pt_ctx *ctx)
+{
+	return atomic_load_explicit(&ctx->state, memory_order_acquire) != PT_CTX_LIVE;
+}
+
 /* As pt_claim_acquire(), exclusive; but when it was queued, its owner makes it active after the
  * wake: true, or false while it is queued still. Then pt_grace_begin(). */
 enum pt_outcome pt__claim_acquire_lazy(struct pt_claim *claim, struct pt_ctx *ctx, uint64_t lo,

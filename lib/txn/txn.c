@@ -83,8 +83,7 @@ static enum pt_outcome claim(struct pt_txn *txn)
 
 	if (txn->claim.ctx)
 		return pt__claim_activate(&txn->claim) ? PT_OK : PT_PARKED;
-	/* Refused in any case then; its start tables may be gone. */
-	if (!txn->teardown && atomic_load(&ctx->state) != PT_CTX_LIVE)
+	if (!txn->teardown && pt__is_dying(ctx))
 		return PT_WRONG_STATE;
 	lo &= ~pt__edge_mask(ctx, lo, txn->wide);
 	hi |= pt__edge_mask(ctx, hi, txn->wide);

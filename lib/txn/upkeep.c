@@ -66,6 +66,8 @@ static enum pt_outcome claim(struct pt_upkeep *upkeep)
 
 	if (upkeep->claim.ctx)
 		return pt__claim_activate(&upkeep->claim) ? PT_OK : PT_PARKED;
+	if (pt__is_dying(ctx))
+		return PT_WRONG_STATE;
 	lo = upkeep->next & ~edge_mask(upkeep, upkeep->next);
 	hi = upkeep->last | edge_mask(upkeep, upkeep->last);
 	outcome = pt__claim_acquire_lazy(&upkeep->claim, ctx, lo, hi < space ? hi : space, false,
@@ -133,7 +135,7 @@ static void end_work(struct pt_upkeep *upkeep)
 
 static enum pt_outcome act(struct pt_upkeep *upkeep, int64_t *left)
 {
-	if (atomic_load_explicit(&upkeep->args.ctx->state, memory_order_relaxed) != PT_CTX_LIVE) {
+	if (pt__is_dying(upkeep->args.ctx)) {
 		upkeep->stopped = PT_WRONG_STATE; /* teardown waits for the claim */
 		return PT_OK;
 	}
