@@ -32,10 +32,7 @@ static struct pt_txn teardown;
 static _Atomic unsigned teardown_woken;
 
 /* The slot is at l->base, or behind that. Immutable, so that none has to be freed. */
-static struct {
-	struct pt_slots head;
-	struct pt_slot slot;
-} place[2];
+static struct pt_slots *place[2];
 
 static void wake(struct pt_waiter *waiter)
 {
@@ -168,12 +165,12 @@ static enum pt_outcome move_slot(struct worker *w, unsigned to)
 {
 	struct pt_item item = {.ctx = &w->l->c.ctx,
 			       .kind = PT_ITEM_UNMAP,
-			       .ipa = {place[!to].slot.ipa},
-			       .size = place[!to].slot.size};
+			       .ipa = {place[!to]->slot[0].ipa},
+			       .size = place[!to]->slot[0].size};
 	enum pt_outcome outcome;
 
 	assert_int_equal(PT_OK, pt_txn_init(&w->txn, &item, 1, 0, false, wake));
-	w->txn.publish = &place[to].head;
+	w->txn.publish = place[to];
 	do {
 		pt_section_begin(&w->agent);
 		outcome = pt_txn_step(&w->txn, &w->agent, 1 + (uint32_t)below(w, 300));
@@ -267,10 +264,13 @@ static void start_threads(struct logged *l, uint64_t seed)
 	memset(workers, 0, sizeof(workers));
 	atomic_store(&teardown_woken, 0);
 	atomic_store(&registry, &l->c.ctx);
-	for (unsigned i = 0; i < 2; i++)
-		place[i].head.count = 1, place[i].slot = l->slots->slot[0];
-	place[1].slot.ipa += l->size;
-	pt_ctx_set_slots(&l->c.ctx, &place[0].head);
+	for (unsigned i = 0; i < 2; i++) {
+		place[i] = calloc(1, sizeof(*place[i]) + sizeof(struct pt_slot));
+		assert_non_null(place[i]);
+		memcpy(place[i], l->slots, sizeof(*place[i]) + sizeof(struct pt_slot));
+	}
+	place[1]->slot[0].ipa += l->size;
+	pt_ctx_set_slots(&l->c.ctx, place[0]);
 	for (unsigned i = 0; i < THREADS; i++) {
 		workers[i] = (struct worker){.l = l, .seed = seed + 977 * i + 1, .vcpu = i};
 		ASSERT_OUTCOME(PT_OK, pt_agent_join(&l->c.tables.world, &workers[i].agent));
@@ -301,6 +301,8 @@ static uint64_t end_threads(struct logged *l)
 	assert_int_equal(0, atomic_load(&l->c.ctx.table_pages));
 	assert_int_equal(l->c.empty_bytes, atomic_load(&l->c.tables.world.pool.used_bytes));
 	l->c.ctx.machine = NULL;
+	for (unsigned i = 0; i < 2; i++)
+		free(place[i]);
 	return refused;
 }
 
