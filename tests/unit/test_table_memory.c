@@ -39,6 +39,14 @@ static void random_item(struct core *c, uint64_t *seed)
 		item.pa.v = ipa + SPAN + (below(seed, 8) ? 0 : page);
 		item.flags = PT_MAP_REPLACE | (below(seed, 2) ? PT_MAP_FORCE_PAGES : 0);
 	}
+	if (item.kind == PT_ITEM_UNMAP && below(seed, 2)) { /* page by page: tables stay, empty */
+		item.ipa.v &= ~(block - 1);
+		item.size = page;
+		for (; item.ipa.v < (ipa | (block - 1)); item.ipa.v += page)
+			if (core_point(c, item, NULL, NULL) == PT_MORE)
+				core_range(c, item, NULL);
+		return;
+	}
 	if (item.size > page || core_point(c, item, NULL, NULL) == PT_MORE)
 		assert_false(pt_is_error(core_range(c, item, NULL)));
 }
