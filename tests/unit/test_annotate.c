@@ -1,25 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* ANNOTATE and FLUSH: what stands there afterwards, what went, and every argument at its edges. */
-#include "core.h"
+#include "sweep.h"
+#include "upkeep.h"
 
 #define NOTE  (UINT64_C(2) << 60 | UINT64_C(0x123456789abcde0))
 #define OTHER (UINT64_C(15) << 60 | UINT64_C(0xffffffffffffffe))
-
-static pt_pte entry(struct core *c, uint64_t ipa, int *level)
-{
-	pt_pte e = 0;
-
-	pt_section_begin(&c->agent);
-	ASSERT_OUTCOME(PT_OK, pt_get_leaf(&c->ctx, pt_ipa(ipa), &e, level));
-	pt_section_end(&c->agent);
-	return e;
-}
 
 static void assert_note(struct core *c, uint64_t ipa, pt_pte note)
 {
 	int level = -2;
 
-	assert_int_equal(note, entry(c, ipa, &level));
+	assert_int_equal(note, upkeep_entry(c, ipa, &level));
 	if (note)
 		assert_int_equal(3, level);
 	assert_int_equal(HW_TRANSLATION, core_walk(c, ipa, HW_AT).fault);
@@ -235,14 +226,6 @@ static void points(void **state)
 	}
 }
 
-static pt_pte *slot_of(struct core *c, uint64_t ipa)
-{
-	struct pt_walk_step step[PT_LEVELS];
-	unsigned steps = pt_walk_explain(&c->ctx, pt_ipa(ipa), step);
-
-	return pt_port_table(&c->port, step[steps - 1].table) + step[steps - 1].index;
-}
-
 static void a_locked_entry_is_a_race(void **state)
 {
 	struct pt_item item;
@@ -251,11 +234,11 @@ static void a_locked_entry_is_a_race(void **state)
 	(void)state;
 	core_open(&c, &shapes[0]);
 	ASSERT_OUTCOME(PT_MAPPED, core_map(&c, 0, 0x1000, 0, PT_PROT_RW, 0));
-	core_poke(slot_of(&c, 0), PT_PTE_LOCKED);
+	core_poke(upkeep_slot(&c, 0), PT_PTE_LOCKED);
 	ASSERT_OUTCOME(PT_RACED, core_point(&c, note_item(&c, 0, 0x1000, NOTE), NULL, NULL));
 	item = core_item(&c, PT_ITEM_FLUSH, 0, 0x1000, 0, 0, 0);
 	ASSERT_OUTCOME(PT_RACED, core_point(&c, item, NULL, NULL));
-	assert_int_equal(PT_PTE_LOCKED, *slot_of(&c, 0));
+	assert_int_equal(PT_PTE_LOCKED, *upkeep_slot(&c, 0));
 	core_close(&c);
 }
 
@@ -266,33 +249,15 @@ static void failing_each_reservation_changes_nothing(void **state)
 	for (unsigned s = 0; s < SHAPES; s++) {
 		struct core c;
 		uint64_t page, block;
-		unsigned injected = 0;
+		struct pt_item item;
 
 		core_open(&c, &shapes[s]);
-		c.ctx.scope = 4712;
 		page = core_size(&c, 3);
 		block = core_size(&c, 2);
 		ASSERT_OUTCOME(PT_MAPPED, core_map(&c, block, 2 * block, 0, PT_PROT_RW, 0));
-		for (uint32_t k = 1;; k++) {
-			struct pt_host_failpoint how = {.scope = 4712, .nth = k, .times = 1};
-			struct pt_digest before = core_digest_of(&c), after;
-			uint64_t used = atomic_load(&c.tables.world.pool.used_bytes);
-			enum pt_outcome outcome;
-
-			pt_host_failpoint_arm(PT_FP_POOL_RESERVE, &how);
-			outcome = core_range(
-				&c, note_item(&c, block - page, 2 * block + page, NOTE), NULL);
-			pt_host_failpoint_disarm(PT_FP_POOL_RESERVE);
-			if (outcome == PT_ANNOTATED)
-				break;
-			ASSERT_OUTCOME(PT_NO_MEMORY, outcome);
-			after = core_digest_of(&c);
-			assert_memory_equal(before.state, after.state, sizeof(after.state));
-			assert_int_equal(used, atomic_load(&c.tables.world.pool.used_bytes));
-			injected++;
-		}
+		item = note_item(&c, block - page, 2 * block + page, NOTE);
 		/* last-level tables: one below a hole, two for blocks */
-		assert_int_equal(3, injected);
+		assert_int_equal(3, sweep_txn(&c, &item, 1));
 		core_close(&c);
 	}
 }
@@ -318,7 +283,7 @@ static void flush_counts_leaves_and_changes_nothing(void **state)
 		ASSERT_OUTCOME(PT_MAPPED, core_map(&c, 0, 2 * page, page, PT_PROT_RW, 0));
 		ASSERT_OUTCOME(PT_MAPPED, core_map(&c, block, 2 * block, 0,
 						   PT_PROT(PT_PROT_R, PT_MEM_DEVICE), 0));
-		core_poke(slot_of(&c, page), *slot_of(&c, page) & ~PT_PTE_AF);
+		core_poke(upkeep_slot(&c, page), *upkeep_slot(&c, page) & ~PT_PTE_AF);
 		before = core_digest_of(&c);
 		item = core_item(&c, PT_ITEM_FLUSH, page, 2 * block, 0, 0, 0);
 		ASSERT_OUTCOME(PT_FLUSHED, core_range(&c, item, &fx));

@@ -72,6 +72,101 @@ static void shared_claims_admit_each_other(void **state)
 	core_close(&c);
 }
 
+static void shared_claims_go_together(void **state)
+{
+	struct pt_claim a, b, d, e;
+	struct core c;
+
+	(void)state;
+	open_quiet(&c);
+	ASSERT_OUTCOME(PT_OK, claim(&c, &a, 0, 0, 0xfff, PT_CLAIM_EXCLUSIVE));
+	ASSERT_OUTCOME(PT_PARKED, claim(&c, &b, 1, 0, 0x1fff, PT_CLAIM_SHARED));
+	ASSERT_OUTCOME(PT_PARKED, claim(&c, &d, 2, 0, 0xfff, PT_CLAIM_SHARED));
+	/* Beside the first, behind the second: an exclusive one waits for a shared one. */
+	ASSERT_OUTCOME(PT_PARKED, claim(&c, &e, 3, 0x1000, 0x1fff, PT_CLAIM_EXCLUSIVE));
+	pt_claim_release(&a);
+	assert_string_equal("12", woken);
+	pt_claim_release(&b);
+	assert_string_equal("123", woken);
+	pt_claim_release(&d);
+	pt_claim_release(&e);
+	core_close(&c);
+}
+
+/* A claim shrinks to what lies in it; anything else leaves it as it is. */
+static void a_claim_shrinks_inside_itself(void **state)
+{
+	static const struct {
+		uint64_t lo, want;
+	} rows[] = {{0, 0x1000},      {0xfff, 0x1000},	{0x1000, 0x1000},
+		    {0x5000, 0x1000}, {~0ull, 0x1000},	{0x1001, 0x1001},
+		    {0x1000, 0x1001}, {0x4fff, 0x4fff}, {0x5000, 0x4fff}};
+	struct pt_claim a;
+	struct core c;
+
+	(void)state;
+	open_quiet(&c);
+	ASSERT_OUTCOME(PT_OK, claim(&c, &a, 0, 0x1000, 0x4fff, PT_CLAIM_EXCLUSIVE));
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		pt_claim_shrink(&a, rows[i].lo);
+		assert_int_equal(rows[i].want, a.lo);
+		assert_int_equal(rows[i].want, atomic_load(&c.ctx.claim[a.slot].lo));
+		assert_int_equal(0x4fff, atomic_load(&c.ctx.claim[a.slot].hi));
+	}
+	pt_claim_release(&a);
+	core_close(&c);
+}
+
+/* Who would wait on a context that ends goes on, and learns of it. */
+static void nobody_parks_on_a_dying_context(void **state)
+{
+	struct pt_waiter waiter = {0};
+	struct pt_claim a, b;
+	struct pt_txn txn;
+	struct core c;
+
+	(void)state;
+	open_quiet(&c);
+	ASSERT_OUTCOME(PT_OK, claim(&c, &a, 0, 0, 0xfff, PT_CLAIM_EXCLUSIVE));
+	ASSERT_OUTCOME(PT_OK, pt_ctx_destroy_begin(&txn, &c.ctx, NULL));
+	assert_false(pt_waiter_park(&waiter, &c.ctx, 0, 0xfff, wake));
+	assert_null(c.ctx.first);
+	ASSERT_OUTCOME(PT_WRONG_STATE, claim(&c, &b, 1, 0x2000, 0x2fff, PT_CLAIM_EXCLUSIVE));
+	pt_claim_release(&a);
+	ASSERT_OUTCOME(PT_OK, core_run(&txn, &c.agent, 1000));
+	while (pt_reclaim(&c.agent))
+		continue;
+	c.ctx.machine = NULL;
+	core_close(&c);
+}
+
+/* An agent that ends its section and leaves is not waited for. */
+static void an_agent_that_has_left_is_not_waited_for(void **state)
+{
+	struct pt_agent b = {0};
+	struct pt_item item;
+	struct pt_txn txn;
+	struct core c;
+
+	(void)state;
+	open_quiet(&c);
+	ASSERT_OUTCOME(PT_OK, pt_agent_join(&c.tables.world, &b));
+	pt_section_begin(&b);
+	pt_machine_use(&c.machine, &b);
+	item = core_item(&c, PT_ITEM_MAP, 0, 0x2000, 0, PT_PROT_R, 0);
+	ASSERT_OUTCOME(PT_OK, pt_txn_init(&txn, &item, 1, 0, false, NULL));
+	pt_section_begin(&c.agent);
+	ASSERT_OUTCOME(PT_MORE, pt_txn_step(&txn, &c.agent, 1000));
+	pt_section_end(&c.agent);
+	assert_int_equal(1ull << b.id, txn.grace.mask);
+	pt_section_end(&b);
+	pt_agent_leave(&b);
+	pt_section_begin(&c.agent);
+	ASSERT_OUTCOME(PT_OK, pt_txn_step(&txn, &c.agent, 1000));
+	pt_section_end(&c.agent);
+	core_close(&c);
+}
+
 static void a_cancelled_claim_lets_the_next_one_go(void **state)
 {
 	struct pt_claim a, b, d;
@@ -92,7 +187,7 @@ static void a_cancelled_claim_lets_the_next_one_go(void **state)
 
 static void more_claims_than_slots_wait(void **state)
 {
-	struct pt_claim claims[PT_CLAIMS_PER_CTX + 1];
+	struct pt_claim claims[PT_CLAIMS_PER_CTX + 1], one_more;
 	struct core c;
 
 	(void)state;
@@ -102,10 +197,14 @@ static void more_claims_than_slots_wait(void **state)
 					    i * 0x1000ull + 0xfff, PT_CLAIM_EXCLUSIVE));
 	ASSERT_OUTCOME(PT_PARKED, claim(&c, &claims[PT_CLAIMS_PER_CTX], 7, 0x100000, 0x100fff,
 					PT_CLAIM_EXCLUSIVE));
+	ASSERT_OUTCOME(PT_PARKED, claim(&c, &one_more, 3, 0x200000, 0x200fff, PT_CLAIM_EXCLUSIVE));
 	pt_claim_release(&claims[3]);
-	assert_string_equal("7", woken);
+	assert_string_equal("7", woken); /* and no place for the next */
+	pt_claim_release(&claims[4]);
+	assert_string_equal("73", woken);
+	pt_claim_release(&one_more);
 	for (unsigned i = 0; i <= PT_CLAIMS_PER_CTX; i++)
-		if (i != 3)
+		if (i != 3 && i != 4)
 			pt_claim_release(&claims[i]);
 	core_close(&c);
 }
@@ -444,6 +543,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(overlapping_claims_go_in_order_of_arrival),
 		cmocka_unit_test(shared_claims_admit_each_other),
+		cmocka_unit_test(shared_claims_go_together),
+		cmocka_unit_test(a_claim_shrinks_inside_itself),
+		cmocka_unit_test(nobody_parks_on_a_dying_context),
+		cmocka_unit_test(an_agent_that_has_left_is_not_waited_for),
 		cmocka_unit_test(a_cancelled_claim_lets_the_next_one_go),
 		cmocka_unit_test(more_claims_than_slots_wait),
 		cmocka_unit_test(a_point_operation_parks_until_the_claim_has_passed),

@@ -1,23 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Software bits and their owners; the policies of a context: identity maps, forced pages. */
-#include "core.h"
+#include "upkeep.h"
 
 #define SW(n) (UINT32_C(1) << (PT_PROT_SW_SHIFT + (n)))
 
-static pt_pte leaf_at(struct core *c, uint64_t ipa, int *level)
-{
-	pt_pte e = 0;
-	int at = 0;
-
-	pt_section_begin(&c->agent);
-	ASSERT_OUTCOME(PT_OK, pt_get_leaf(&c->ctx, pt_ipa(ipa), &e, level ? level : &at));
-	pt_section_end(&c->agent);
-	return e;
-}
-
 static uint32_t sw_at(struct core *c, uint64_t ipa)
 {
-	return pt_pte_to_sw(leaf_at(c, ipa, NULL));
+	int level;
+
+	return pt_pte_to_sw(upkeep_entry(c, ipa, &level));
 }
 
 static void a_software_bit_has_one_owner(void **state)
@@ -114,20 +105,15 @@ static void other_bits_are_set_in_place(void **state)
 /* What another owner wrote survives a map that only changes rights. */
 static void bits_of_others_are_kept(void **state)
 {
-	struct pt_walk_step step[PT_LEVELS];
 	struct pt_item item;
 	struct core c;
-	unsigned steps;
-	pt_pte *slot;
 
 	(void)state;
 	core_open(&c, &shapes[0]);
 	ASSERT_OUTCOME(PT_OK, pt_ctx_sw_own(&c.ctx, SW(1), PT_SW_OWNERSHIP));
 	ASSERT_OUTCOME(PT_OK, pt_ctx_sw_own(&c.ctx, SW(2), PT_SW_CALLER));
 	ASSERT_OUTCOME(PT_MAPPED, core_map(&c, 0x1000, 0x1000, 0, PT_PROT_R, 0));
-	steps = pt_walk_explain(&c.ctx, pt_ipa(0x1000), step);
-	slot = pt_port_table(&c.port, step[steps - 1].table) + step[steps - 1].index;
-	core_poke(slot, *slot | pt_sw_to_pte(SW(1)));
+	upkeep_poke(&c, 0x1000, 0, pt_sw_to_pte(SW(1)));
 	ASSERT_OUTCOME(PT_ALREADY_MAPPED, core_map(&c, 0x1000, 0x1000, 0, PT_PROT_R, 0));
 	item = core_item(&c, PT_ITEM_MAP, 0x1000, 0x1000, 0, PT_PROT_RW | SW(2), PT_MAP_REPLACE);
 	ASSERT_OUTCOME(PT_MAPPED, core_point(&c, item, NULL, NULL));
@@ -198,7 +184,7 @@ static void the_force_pages_policy_is_asked_once_a_map(void **state)
 		assert_int_equal(block, asked.ipa);
 		assert_int_equal(2 * block, asked.size);
 		assert_int_equal(PT_PROT_RW, asked.prot);
-		leaf_at(&c, block, &level);
+		upkeep_entry(&c, block, &level);
 		assert_int_equal(asked.answer ? 3 : 2, level);
 		ASSERT_OUTCOME(PT_UNMAPPED, core_unmap(&c, block, 2 * block));
 		assert_int_equal(1, asked.times); /* only maps */
@@ -210,7 +196,7 @@ static void the_force_pages_policy_is_asked_once_a_map(void **state)
 		if (asked.answer)
 			ASSERT_OUTCOME(PT_MAPPED, core_range(&c, item, NULL));
 		assert_int_equal(2, asked.times);
-		leaf_at(&c, block, &level);
+		upkeep_entry(&c, block, &level);
 		assert_int_equal(asked.answer ? 3 : 2, level);
 		core_close(&c);
 	}

@@ -159,6 +159,86 @@ static void fresh_memory_stays_untouched(void **state)
 	core_close(&c);
 }
 
+/* Every way to ask for a page of an empty pool: refused, nothing taken, and it recovers. */
+static void an_empty_pool(void **state)
+{
+	static const struct pt_geometry_args roots[] = {
+		{.granule_shift = 12, .ipa_bits = 40, .pa_bits = 44},
+		{.granule_shift = 16, .ipa_bits = 42, .pa_bits = 44},
+		{.granule_shift = 16, .ipa_bits = 48, .pa_bits = 48}, /* 64 entries */
+	};
+	struct pt_pages all = {0, 0};
+	struct pt_geometry geo;
+	struct pt_item item;
+	struct pt_page page;
+	struct pt_ctx ctx;
+	struct core c;
+	uint64_t left;
+
+	(void)state;
+	core_open_bytes(&c, &shapes[0], BYTES, false);
+	left = (c.tables.world.pool.total_bytes - used(&c)) >> 12;
+	ASSERT_OUTCOME(PT_OK, pt_pool_take(&c.agent, 12, (uint32_t)left, &all));
+	for (unsigned i = 0; i < 3; i++) {
+		ASSERT_OUTCOME(PT_OK, pt_geometry_init(&geo, &roots[i]));
+		ASSERT_OUTCOME(PT_NO_MEMORY, pt_ctx_init(&ctx, &c.agent, &c.machine, &geo,
+							 PT_ATTR_FWB, 0, UINT64_MAX));
+		ASSERT_OUTCOME(PT_NO_MEMORY, pt_pool_get(&c.agent, 12 + 2 * i, &page));
+	}
+	assert_int_equal(c.tables.world.pool.total_bytes, used(&c));
+	item = core_item(&c, PT_ITEM_MAP, 0, 0x1000, 0, PT_PROT_R, 0);
+	ASSERT_OUTCOME(PT_NO_MEMORY, core_point(&c, item, NULL, NULL));
+	ASSERT_OUTCOME(PT_NO_MEMORY, core_range(&c, item, NULL));
+	assert_int_equal(0, atomic_load(&c.ctx.table_pages));
+	pt_pool_give(&c.agent, 12, &all);
+	ASSERT_OUTCOME(PT_MAPPED, core_point(&c, item, NULL, NULL));
+	core_close(&c);
+}
+
+static void a_pool_without_units_has_nothing(void **state)
+{
+	struct pt_page page;
+	struct core c;
+
+	(void)state;
+	core_open_machine(&c, BYTES, 44, false);
+	pt_pool_init(&c.tables.world.pool, &c.port, c.tables.unit, 0);
+	assert_int_equal(0, c.tables.world.pool.total_bytes);
+	for (unsigned gs = 12; gs <= 16; gs += 2)
+		ASSERT_OUTCOME(PT_NO_MEMORY, pt_pool_get(&c.agent, gs, &page));
+	ASSERT_OUTCOME(PT_NO_MEMORY, pt_pool_get_root(&c.agent, 64, &page));
+	core_close(&c);
+}
+
+/* Pages that waited for another agent are zeroed a mebibyte a call. */
+static void reclaiming_is_bounded(void **state)
+{
+	(void)state;
+	for (unsigned gs = 12; gs <= 16; gs += 2) {
+		struct pt_pages list = {0, 0};
+		uint32_t a_call = (1u << 20) >> gs, calls = 0;
+		struct pt_agent b = {0};
+		struct core c;
+
+		core_open_machine(&c, UINT64_C(16) << 20, 44, false);
+		ASSERT_OUTCOME(PT_OK, pt_agent_join(&c.tables.world, &b));
+		ASSERT_OUTCOME(PT_OK, pt_pool_take(&c.agent, gs, 3 * a_call - 1, &list));
+		pt_section_begin(&b);
+		pt_retire(&c.agent, gs, &list);
+		assert_true(pt_reclaim(&c.agent));
+		assert_int_equal((3ull * a_call - 1) << gs, used(&c));
+		pt_section_end(&b);
+		while (pt_reclaim(&c.agent)) {
+			calls++;
+			assert_int_equal((3ull * a_call - 1 - calls * a_call) << gs, used(&c));
+		}
+		assert_int_equal(2, calls);
+		assert_int_equal(0, used(&c));
+		pt_agent_leave(&b);
+		core_close(&c);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -167,6 +247,9 @@ int main(void)
 		cmocka_unit_test(start_tables_take_no_more_than_they_need),
 		cmocka_unit_test(random_traffic_keeps_the_accounts),
 		cmocka_unit_test(fresh_memory_stays_untouched),
+		cmocka_unit_test(an_empty_pool),
+		cmocka_unit_test(a_pool_without_units_has_nothing),
+		cmocka_unit_test(reclaiming_is_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

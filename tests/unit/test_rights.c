@@ -1,19 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Operations that rewrite leaves in place, as ranges and as points: PROTECT, WRITE_PROTECT, RELAX,
  * MAKE_YOUNG. */
-#include "core.h"
-
-static pt_pte *slot_of(struct core *c, uint64_t ipa)
-{
-	struct pt_walk_step step[PT_LEVELS];
-	unsigned steps = pt_walk_explain(&c->ctx, pt_ipa(ipa), step);
-
-	return pt_port_table(&c->port, step[steps - 1].table) + step[steps - 1].index;
-}
+#include "sweep.h"
+#include "upkeep.h"
 
 static uint32_t rights_of(struct core *c, uint64_t ipa)
 {
-	return pt_leaf_prot(&c->ctx.geo, *slot_of(c, ipa), c->ctx.attrs) & PT_PROT_RIGHTS;
+	return pt_leaf_prot(&c->ctx.geo, *upkeep_slot(c, ipa), c->ctx.attrs) & PT_PROT_RIGHTS;
 }
 
 static struct pt_item item_of(struct core *c, enum pt_item_kind kind, uint64_t ipa, uint64_t size,
@@ -125,64 +118,6 @@ static void exec_rights_of_el1_and_el0_are_apart(void **state)
 	core_close(&c);
 }
 
-static void arguments_at_their_edges(void **state)
-{
-	static const enum pt_item_kind kinds[] = {PT_ITEM_PROTECT, PT_ITEM_WRITE_PROTECT,
-						  PT_ITEM_RELAX, PT_ITEM_MAKE_YOUNG};
-
-	(void)state;
-	for (unsigned s = 0; s < SHAPES; s++) {
-		struct core c;
-		uint64_t page, top;
-
-		core_open(&c, &shapes[s]);
-		page = core_size(&c, 3);
-		top = UINT64_C(1) << c.ctx.geo.ipa_bits;
-		for (unsigned k = 0; k < 4; k++) {
-			bool has_prot = kinds[k] == PT_ITEM_PROTECT || kinds[k] == PT_ITEM_RELAX;
-			const struct {
-				uint64_t ipa, size;
-				uint32_t prot, flags;
-				enum pt_outcome want;
-			} edge[] = {
-				{0, 0, 0, 0, PT_INVALID},
-				{UINT64_C(0) - page, 2 * page, 0, 0, PT_INVALID},
-				{0, UINT64_C(0) - page, 0, 0, PT_OUT_OF_RANGE},
-				{1, page, 0, 0, PT_MISALIGNED},
-				{page / 2, page, 0, 0, PT_MISALIGNED},
-				{0, page + 8, 0, 0, PT_MISALIGNED},
-				{0, page - 1, 0, 0, PT_MISALIGNED},
-				{top, page, 0, 0, PT_OUT_OF_RANGE},
-				{top - page, 2 * page, 0, 0, PT_OUT_OF_RANGE},
-				{0, top, 0, 0, PT_OK},
-				{top - page, page, 0, 0, PT_OK},
-				{0, page, 0, PT_MAP_REPLACE, PT_INVALID},
-				{0, page, 0, PT_MAP_FORCE_PAGES, PT_INVALID},
-				{0, page, 0, 0x80000000, PT_INVALID},
-				{0, page, 0x10, 0, PT_INVALID},
-				{0, page, 0x100, 0, PT_INVALID},
-				{0, page, 0x10000, 0, PT_INVALID},
-				{0, page, 0x80000000, 0, PT_INVALID},
-			};
-
-			for (unsigned i = 0; i < sizeof(edge) / sizeof(edge[0]); i++) {
-				struct pt_item item = core_item(
-					&c, kinds[k], edge[i].ipa, edge[i].size, 0,
-					edge[i].prot | (has_prot ? PT_PROT_R : 0), edge[i].flags);
-
-				ASSERT_OUTCOME(edge[i].want, pt_item_check(&item));
-			}
-			/* Rights where there are none to give, none where there must be. */
-			ASSERT_OUTCOME(PT_INVALID, range(&c, kinds[k], 0, page,
-							 has_prot ? 0 : PT_PROT_R, NULL));
-			if (has_prot)
-				ASSERT_OUTCOME(PT_UNSUPPORTED,
-					       range(&c, kinds[k], 0, page, PT_PROT_PX, NULL));
-		}
-		core_close(&c);
-	}
-}
-
 /* The last page of the space, and the first; holes between are counted. */
 static void the_ends_of_the_space(void **state)
 {
@@ -252,7 +187,7 @@ static void a_cut_block_is_split_precisely(void **state)
 
 static void age(struct core *c, uint64_t ipa)
 {
-	core_poke(slot_of(c, ipa), *slot_of(c, ipa) & ~PT_PTE_AF);
+	core_poke(upkeep_slot(c, ipa), *upkeep_slot(c, ipa) & ~PT_PTE_AF);
 }
 
 /* One flag a leaf: a range that cuts a block makes the block young, and splits nothing. */
@@ -275,10 +210,10 @@ static void making_young_sets_the_flag_and_flushes_nothing(void **state)
 		assert_int_equal(2, fx.leaves_written);
 		assert_int_equal(0, fx.tlbis);
 		assert_int_equal(0, fx.blocks_split);
-		assert_false(*slot_of(&c, page) & PT_PTE_AF);
-		assert_true(*slot_of(&c, 2 * page) & PT_PTE_AF);
-		assert_true(*slot_of(&c, block) & PT_PTE_AF);
-		assert_false(*slot_of(&c, 2 * block) & PT_PTE_AF);
+		assert_false(*upkeep_slot(&c, page) & PT_PTE_AF);
+		assert_true(*upkeep_slot(&c, 2 * page) & PT_PTE_AF);
+		assert_true(*upkeep_slot(&c, block) & PT_PTE_AF);
+		assert_false(*upkeep_slot(&c, 2 * block) & PT_PTE_AF);
 		ASSERT_OUTCOME(PT_MADE_YOUNG, point(&c, PT_ITEM_MAKE_YOUNG, page, page, 0, &fx));
 		ASSERT_OUTCOME(PT_MADE_YOUNG,
 			       point(&c, PT_ITEM_MAKE_YOUNG, 2 * block + page, page, 0, &fx));
@@ -319,7 +254,7 @@ static void a_leaf_with_dbm_is_writable(void **state)
 	ASSERT_OUTCOME(PT_MAPPED, core_map(&c, 0, 0x2000, 0, PT_PROT_R, 0));
 	for (unsigned i = 0; i < 4 * sizeof(dbm) / sizeof(dbm[0]); i++) {
 		unsigned k = i / 4;
-		pt_pte *slot = slot_of(&c, 0x1000);
+		pt_pte *slot = upkeep_slot(&c, 0x1000);
 
 		c.ctx.vtcr_flags = i & 1 ? PT_VTCR_HA | PT_VTCR_HD : 0;
 		core_note_options(&c.ctx);
@@ -351,12 +286,12 @@ static void software_bits_and_memory_type_are_kept(void **state)
 			uint32_t prot = PT_PROT(PT_PROT_RW, types[t]);
 
 			ASSERT_OUTCOME(PT_MAPPED, core_map(&c, 0, 2 * page, 0, prot, 0));
-			core_poke(slot_of(&c, 0), *slot_of(&c, 0) | keep);
-			core_poke(slot_of(&c, page), *slot_of(&c, page) | keep);
+			core_poke(upkeep_slot(&c, 0), *upkeep_slot(&c, 0) | keep);
+			core_poke(upkeep_slot(&c, page), *upkeep_slot(&c, page) | keep);
 			range(&c, PT_ITEM_WRITE_PROTECT, 0, page, 0, NULL);
 			point(&c, PT_ITEM_WRITE_PROTECT, page, page, 0, NULL);
 			for (unsigned p = 0; p < 2; p++) {
-				pt_pte e = *slot_of(&c, p * page);
+				pt_pte e = *upkeep_slot(&c, p * page);
 
 				assert_int_equal(keep, e & PT_PTE_SW);
 				assert_int_equal(PT_PROT(PT_PROT_R, types[t]),
@@ -388,12 +323,12 @@ static void a_locked_entry_is_a_race_and_a_claim_parks(void **state)
 	for (unsigned k = 0; k < 4; k++) {
 		uint32_t prot =
 			kinds[k] == PT_ITEM_PROTECT || kinds[k] == PT_ITEM_RELAX ? PT_PROT_R : 0;
-		pt_pte old = *slot_of(&c, 0);
+		pt_pte old = *upkeep_slot(&c, 0);
 
-		core_poke(slot_of(&c, 0), PT_PTE_LOCKED);
+		core_poke(upkeep_slot(&c, 0), PT_PTE_LOCKED);
 		ASSERT_OUTCOME(PT_RACED, point(&c, kinds[k], 0, 0x1000, prot, NULL));
-		assert_int_equal(PT_PTE_LOCKED, *slot_of(&c, 0));
-		core_poke(slot_of(&c, 0), old);
+		assert_int_equal(PT_PTE_LOCKED, *upkeep_slot(&c, 0));
+		core_poke(upkeep_slot(&c, 0), old);
 		ASSERT_OUTCOME(PT_OK, pt_claim_acquire(&claim, &c.ctx, 0, 0xfff, PT_CLAIM_EXCLUSIVE,
 						       false, NULL));
 		ASSERT_OUTCOME(PT_PARKED, point(&c, kinds[k], 0, 0x1000, prot, NULL));
@@ -417,39 +352,22 @@ static void failing_each_reservation_changes_nothing(void **state)
 	(void)state;
 	for (unsigned s = 0; s < 4 * SHAPES; s++) {
 		enum pt_item_kind kind = kinds[s & 3];
-		struct pt_host_failpoint how = {.scope = 4713, .times = 1};
 		uint64_t page, block;
-		enum pt_outcome outcome;
+		struct pt_item item;
 		struct core c;
 
 		core_open(&c, &shapes[s / 4]);
-		c.ctx.scope = 4713;
 		page = core_size(&c, 3);
 		block = core_size(&c, 2);
 		ASSERT_OUTCOME(PT_MAPPED, core_map(&c, block, 3 * block, 0,
 						   kind == PT_ITEM_RELAX ? PT_PROT_R : PT_PROT_RW,
 						   PT_MAP_CONTIGUOUS));
 		age(&c, block);
-		for (how.nth = 1;; how.nth++) {
-			struct pt_digest before = core_digest_of(&c), after;
-			uint64_t used = atomic_load(&c.tables.world.pool.used_bytes);
-
-			pt_host_failpoint_arm(PT_FP_POOL_RESERVE, &how);
-			outcome = range(&c, kind, 2 * block - page, block + 2 * page,
-					kind == PT_ITEM_PROTECT ? PT_PROT_R
-					: kind == PT_ITEM_RELAX ? PT_PROT_W
-								: 0,
-					NULL);
-			pt_host_failpoint_disarm(PT_FP_POOL_RESERVE);
-			if (outcome != PT_NO_MEMORY)
-				break;
-			after = core_digest_of(&c);
-			assert_memory_equal(before.state, after.state, sizeof(after.state));
-			assert_int_equal(used, atomic_load(&c.tables.world.pool.used_bytes));
-			assert_int_equal(0, atomic_load(&c.ctx.claims));
-		}
-		assert_false(pt_is_error(outcome));
-		assert_int_equal(kind == PT_ITEM_MAKE_YOUNG ? 0 : 2, how.nth - 1);
+		item = item_of(&c, kind, 2 * block - page, block + 2 * page,
+			       kind == PT_ITEM_PROTECT ? PT_PROT_R
+			       : kind == PT_ITEM_RELAX ? PT_PROT_W
+						       : 0);
+		assert_int_equal(kind == PT_ITEM_MAKE_YOUNG ? 0 : 2, sweep_txn(&c, &item, 1));
 		core_close(&c);
 	}
 }
@@ -459,7 +377,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_kind_does_what_the_table_says),
 		cmocka_unit_test(exec_rights_of_el1_and_el0_are_apart),
-		cmocka_unit_test(arguments_at_their_edges),
 		cmocka_unit_test(the_ends_of_the_space),
 		cmocka_unit_test(a_cut_block_is_split_precisely),
 		cmocka_unit_test(making_young_sets_the_flag_and_flushes_nothing),

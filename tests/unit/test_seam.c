@@ -3,7 +3,7 @@
  */
 #include <pt/host/checked.h>
 
-#include "core.h"
+#include "upkeep.h"
 
 #define NOTE (UINT64_C(3) << 60)
 
@@ -63,18 +63,10 @@ static void arm(pt_pte set, pt_pte flip)
 	seam.flip = flip;
 }
 
-static pt_pte *slot_of(struct core *c, uint64_t ipa)
-{
-	struct pt_walk_step step[PT_LEVELS];
-	unsigned steps = pt_walk_explain(&c->ctx, pt_ipa(ipa), step);
-
-	return pt_port_table(&c->port, step[steps - 1].table) + step[steps - 1].index;
-}
-
 /* A page as an access by read left it: writable-clean, with or without the access flag. */
 static void set_clean(struct core *c, uint64_t ipa, bool young)
 {
-	pt_pte *slot = slot_of(c, ipa), old = *slot;
+	pt_pte *slot = upkeep_slot(c, ipa), old = *slot;
 	pt_pte new = (old & ~(PT_PTE_S2AP_W | PT_PTE_AF)) | PT_PTE_DBM | (young ? PT_PTE_AF : 0);
 	struct pt_ledger ledger;
 
@@ -122,7 +114,7 @@ static void hardware_makes_no_point_operation_lose(void **state)
 			ASSERT_OUTCOME(points[i].outcome, core_point(&c, item, NULL, NULL));
 			pt_host_event_hook = NULL;
 			assert_int_equal(1, seam.fired);
-			e = *slot_of(&c, 0x1000);
+			e = *upkeep_slot(&c, 0x1000);
 			/* What stays a leaf has kept what the hardware set, if it may be written.
 			 */
 			if (points[i].kind == PT_ITEM_RELAX)
@@ -145,14 +137,14 @@ static void another_agent_does(void **state)
 
 		core_open(&c, &shapes[0]);
 		ASSERT_OUTCOME(PT_MAPPED, core_map(&c, 0, 0x2000, 0, PT_PROT_RW, 0));
-		before = *slot_of(&c, 0x1000);
+		before = *upkeep_slot(&c, 0x1000);
 		item = core_item(&c, points[i].kind, 0x1000, 0x1000, points[i].pa, points[i].prot,
 				 points[i].flags);
 		arm(0, UINT64_C(1) << PT_PTE_SW_SHIFT);
 		ASSERT_OUTCOME(PT_RACED, core_point(&c, item, NULL, NULL));
 		pt_host_event_hook = NULL;
 		assert_int_equal(1, seam.fired);
-		assert_int_equal(before | UINT64_C(1) << PT_PTE_SW_SHIFT, *slot_of(&c, 0x1000));
+		assert_int_equal(before | UINT64_C(1) << PT_PTE_SW_SHIFT, *upkeep_slot(&c, 0x1000));
 		core_close(&c);
 	}
 }
@@ -174,7 +166,7 @@ static void ranges_swap_what_hardware_may_write(void **state)
 			set_clean(&c, ipa, true);
 		item = core_item(&c, points[i].kind, 0x1000, 0x3000, points[i].pa, points[i].prot,
 				 points[i].flags);
-		slots = (uintptr_t)slot_of(&c, 0x1000);
+		slots = (uintptr_t)upkeep_slot(&c, 0x1000);
 		arm(PT_PTE_S2AP_W, 0);
 		ASSERT_OUTCOME(points[i].outcome, core_range(&c, item, NULL));
 		pt_host_event_hook = NULL;

@@ -3,52 +3,7 @@
  */
 #include <pthread.h>
 
-#include "core.h"
-
-struct state {
-	struct pt_digest digest;
-	uint64_t used, table_pages, generation;
-};
-
-static struct state state_of(struct core *c)
-{
-	return (struct state){core_digest_of(c), atomic_load(&c->tables.world.pool.used_bytes),
-			      atomic_load(&c->ctx.table_pages), atomic_load(&c->ctx.generation)};
-}
-
-static void unchanged(struct core *c, const struct state *before)
-{
-	struct state now = state_of(c);
-
-	assert_int_equal(before->digest.state[0], now.digest.state[0]);
-	assert_int_equal(before->digest.state[1], now.digest.state[1]);
-	assert_int_equal(before->used, now.used);
-	assert_int_equal(before->table_pages, now.table_pages);
-	assert_int_equal(before->generation, now.generation);
-	assert_int_equal(0, atomic_load(&c->ctx.claims));
-}
-
-/* Fails each reservation in turn until the batch passes; returns how many there were. */
-static unsigned sweep(struct core *c, struct pt_item *items, unsigned n)
-{
-	for (uint32_t k = 1;; k++) {
-		struct pt_host_failpoint how = {.scope = c->ctx.scope, .nth = k, .times = 1};
-		struct state before = state_of(c);
-		enum pt_outcome outcome;
-		struct pt_txn txn;
-
-		ASSERT_OUTCOME(PT_OK, pt_txn_init(&txn, items, n, 0, false, NULL));
-		pt_host_failpoint_arm(PT_FP_POOL_RESERVE, &how);
-		outcome = core_run(&txn, &c->agent, 50);
-		pt_host_failpoint_disarm(PT_FP_POOL_RESERVE);
-		if (outcome == PT_OK)
-			return k - 1;
-		ASSERT_OUTCOME(PT_NO_MEMORY, outcome);
-		ASSERT_OUTCOME(PT_NO_MEMORY, txn.error.code);
-		assert_true(txn.error.index < n);
-		unchanged(c, &before);
-	}
-}
+#include "sweep.h"
 
 /* B15: maps, replaces, unmaps and protects that need tables, in each format. */
 static void failing_each_reservation_changes_nothing(void **unused)
@@ -60,7 +15,6 @@ static void failing_each_reservation_changes_nothing(void **unused)
 		uint64_t page, block;
 
 		core_open(&c, &shapes[i]);
-		c.ctx.scope = 4711;
 		page = core_size(&c, 3);
 		block = core_size(&c, 2);
 		ASSERT_OUTCOME(PT_MAPPED, core_map(&c, 4 * block, 4 * block, 0, PT_PROT_RW, 0));
@@ -70,7 +24,7 @@ static void failing_each_reservation_changes_nothing(void **unused)
 		items[3] = core_item(&c, PT_ITEM_MAP, 7 * block, page, page, PT_PROT_R,
 				     PT_MAP_REPLACE);
 		/* one last-level table for the new pages (others are there), and four splits */
-		assert_int_equal(5, sweep(&c, items, 4));
+		assert_int_equal(5, sweep_txn(&c, items, 4));
 		ASSERT_OUTCOME(PT_MAPPED, (enum pt_outcome)items[0].outcome);
 		ASSERT_OUTCOME(PT_UNMAPPED, (enum pt_outcome)items[1].outcome);
 		ASSERT_OUTCOME(PT_PROTECTED, (enum pt_outcome)items[2].outcome);
@@ -86,11 +40,10 @@ static void a_batch_of_512_items_fails_at_every_reservation(void **unused)
 
 	(void)unused;
 	core_open(&c, &shapes[0]);
-	c.ctx.scope = 4711;
 	for (unsigned i = 0; i < 512; i++) /* four items share a table; they count it once */
 		items[i] =
 			core_item(&c, PT_ITEM_MAP, i * (PT_SZ_2M / 4), PT_SZ_4K, 0, PT_PROT_R, 0);
-	assert_int_equal(1 + 128, sweep(&c, items, 512));
+	assert_int_equal(1 + 128, sweep_txn(&c, items, 512));
 	assert_int_equal(1 + 128, atomic_load(&c.ctx.table_pages));
 	assert_int_equal(512, core_digest_of(&c).leaves[4]);
 	core_close(&c);
@@ -98,15 +51,15 @@ static void a_batch_of_512_items_fails_at_every_reservation(void **unused)
 
 static void quota_exhaustion_isolated(void **unused) /* B18 */
 {
-	struct state before;
+	struct sweep_state before;
 	struct core c;
 
 	(void)unused;
 	core_open(&c, &shapes[0]);
 	atomic_store(&c.ctx.quota_pages, 3);
-	before = state_of(&c);
+	before = sweep_state_of(&c);
 	ASSERT_OUTCOME(PT_QUOTA, core_map(&c, 0, 2 * PT_SZ_2M + PT_SZ_4K, 0x1000, PT_PROT_R, 0));
-	unchanged(&c, &before);
+	sweep_unchanged(&c, &before);
 	ASSERT_OUTCOME(PT_MAPPED, core_map(&c, 0, 2 * PT_SZ_2M, 0x1000, PT_PROT_R, 0));
 	assert_int_equal(3, atomic_load(&c.ctx.table_pages));
 	ASSERT_OUTCOME(PT_UNMAPPED, core_unmap(&c, 0, PT_SZ_1G));
@@ -116,15 +69,15 @@ static void quota_exhaustion_isolated(void **unused) /* B18 */
 
 static void an_empty_pool_is_no_memory_and_recovers(void **unused)
 {
-	struct state before;
+	struct sweep_state before;
 	struct core c;
 	uint64_t size = 500 * PT_SZ_2M;
 
 	(void)unused;
 	core_open_bytes(&c, &shapes[0], PT_SZ_2M, false); /* 511 pages */
-	before = state_of(&c);
+	before = sweep_state_of(&c);
 	ASSERT_OUTCOME(PT_NO_MEMORY, core_map(&c, 0, 2 * size, 0, PT_PROT_R, PT_MAP_FORCE_PAGES));
-	unchanged(&c, &before);
+	sweep_unchanged(&c, &before);
 	ASSERT_OUTCOME(PT_MAPPED, core_map(&c, 0, size, 0, PT_PROT_R, PT_MAP_FORCE_PAGES));
 	ASSERT_OUTCOME(PT_UNMAPPED, core_unmap(&c, 0, PT_SZ_1G));
 	assert_int_equal(before.used, atomic_load(&c.tables.world.pool.used_bytes));
@@ -136,6 +89,8 @@ static void tables_stay_below_the_machines_pa_size(void **unused)
 	static const struct shape small = {"4K",
 					   {.granule_shift = 12, .ipa_bits = 32, .pa_bits = 32}};
 	struct pt_page page;
+	struct pt_ctx other;
+	uint64_t used;
 	struct core c;
 
 	(void)unused;
@@ -152,6 +107,10 @@ static void tables_stay_below_the_machines_pa_size(void **unused)
 		if (page.off > UINT64_C(1) << 31)
 			break;
 	}
+	used = atomic_load(&c.tables.world.pool.used_bytes);
+	ASSERT_OUTCOME(PT_NO_MEMORY, pt_ctx_init(&other, &c.agent, &c.machine, &c.ctx.geo,
+						 PT_ATTR_FWB, 0, UINT64_MAX));
+	assert_int_equal(used, atomic_load(&c.tables.world.pool.used_bytes));
 	ASSERT_OUTCOME(PT_NO_MEMORY, core_map(&c, PT_SZ_1G, PT_SZ_2M, 0x1000, PT_PROT_R, 0));
 	ASSERT_OUTCOME(PT_NO_MEMORY,
 		       core_point(&c, core_item(&c, PT_ITEM_MAP, PT_SZ_1G, 0x1000, 0, PT_PROT_R, 0),
@@ -163,12 +122,12 @@ static void batch_self_overlap(void **unused) /* B20 */
 {
 	struct pt_item items[3];
 	struct pt_txn txn;
-	struct state before;
+	struct sweep_state before;
 	struct core c;
 
 	(void)unused;
 	core_open(&c, &shapes[0]);
-	before = state_of(&c);
+	before = sweep_state_of(&c);
 	for (unsigned i = 0; i < 3; i++)
 		items[i] = core_item(&c, PT_ITEM_MAP, i * 0x2000, 0x2000, 0, PT_PROT_R, 0);
 	items[1].size = 0x3000;
@@ -177,7 +136,7 @@ static void batch_self_overlap(void **unused) /* B20 */
 	items[1].ipa.v = 0x20000; /* not ascending */
 	ASSERT_OUTCOME(PT_INVALID, pt_txn_init(&txn, items, 3, 0, false, NULL));
 	ASSERT_OUTCOME(PT_INVALID, pt_txn_init(&txn, items, 0, 0, false, NULL));
-	unchanged(&c, &before);
+	sweep_unchanged(&c, &before);
 	core_close(&c);
 }
 
@@ -185,13 +144,13 @@ static void a_failing_item_undoes_the_batch(void **unused)
 {
 	struct pt_item items[3];
 	struct pt_txn txn;
-	struct state before;
+	struct sweep_state before;
 	struct core c;
 
 	(void)unused;
 	core_open(&c, &shapes[0]);
 	ASSERT_OUTCOME(PT_MAPPED, core_map(&c, PT_SZ_1G, PT_SZ_4K, 0, PT_PROT_R, 0));
-	before = state_of(&c);
+	before = sweep_state_of(&c);
 	items[0] = core_item(&c, PT_ITEM_MAP, 0, 0x5000, 0, PT_PROT_R, 0);
 	items[1] = core_item(&c, PT_ITEM_MAP, PT_SZ_1G - 0x2000, 0x4000, 0x1000, PT_PROT_R, 0);
 	items[2] = core_item(&c, PT_ITEM_UNMAP, 2 * PT_SZ_1G, 0x5000, 0, 0, 0);
@@ -200,7 +159,7 @@ static void a_failing_item_undoes_the_batch(void **unused)
 	assert_int_equal(1, txn.error.index);
 	assert_int_equal(PT_SZ_1G, txn.error.ipa.v);
 	assert_int_equal(3, txn.error.level);
-	unchanged(&c, &before);
+	sweep_unchanged(&c, &before);
 	core_close(&c);
 }
 
@@ -208,7 +167,7 @@ static void generations_guard_and_count(void **unused)
 {
 	struct pt_item item;
 	struct pt_txn txn;
-	struct state before;
+	struct sweep_state before;
 	struct core c;
 
 	(void)unused;
@@ -217,16 +176,16 @@ static void generations_guard_and_count(void **unused)
 	ASSERT_OUTCOME(PT_OK, pt_txn_init(&txn, &item, 1, 1, false, NULL));
 	ASSERT_OUTCOME(PT_OK, core_run(&txn, &c.agent, 1000));
 	assert_int_equal(2, txn.generation);
-	before = state_of(&c);
+	before = sweep_state_of(&c);
 	item = core_item(&c, PT_ITEM_UNMAP, 0, 0x5000, 0, 0, 0);
 	for (unsigned dry = 0; dry < 2; dry++) {
 		ASSERT_OUTCOME(PT_OK, pt_txn_init(&txn, &item, 1, 1, dry, NULL));
 		ASSERT_OUTCOME(PT_GENERATION_MISMATCH, core_run(&txn, &c.agent, 1000));
-		unchanged(&c, &before);
+		sweep_unchanged(&c, &before);
 	}
 	ASSERT_OUTCOME(PT_OK, pt_txn_init(&txn, &item, 1, 2, true, NULL));
 	ASSERT_OUTCOME(PT_OK, core_run(&txn, &c.agent, 1000));
-	unchanged(&c, &before);
+	sweep_unchanged(&c, &before);
 	ASSERT_OUTCOME(PT_UNMAPPED, (enum pt_outcome)item.outcome);
 	core_close(&c);
 }
@@ -242,7 +201,7 @@ static void abort_before_the_commit_point_gives_all_back(void **unused)
 	for (unsigned steps = 0;; steps++) {
 		struct pt_item item =
 			core_item(&c, PT_ITEM_MAP, 0, 40 * PT_SZ_2M, 0x1000, PT_PROT_R, 0);
-		struct state before = state_of(&c);
+		struct sweep_state before = sweep_state_of(&c);
 		struct pt_txn txn;
 
 		ASSERT_OUTCOME(PT_OK, pt_txn_init(&txn, &item, 1, 0, false, NULL));
@@ -256,7 +215,7 @@ static void abort_before_the_commit_point_gives_all_back(void **unused)
 			ASSERT_OUTCOME(PT_OK, core_run(&txn, &c.agent, 100));
 			break;
 		}
-		unchanged(&c, &before);
+		sweep_unchanged(&c, &before);
 		aborted++;
 	}
 	assert_true(aborted > 5);

@@ -219,6 +219,35 @@ static void edges_of_a_walk(void **state)
 	}
 }
 
+static enum pt_walk_next pass_by(const struct pt_walk_entry *at, void *arg)
+{
+	struct told *told = arg;
+
+	told->visits[at->visit]++;
+	return at->visit == PT_VISIT_TABLE_PRE && at->level == 1 ? PT_WALK_SKIP : PT_WALK_ON;
+}
+
+/* A table that the visitor skips is not entered, and not told when it is left. */
+static void a_skipped_table_is_passed(void **state)
+{
+	struct told told = {0};
+	struct pt_walker w;
+	struct core c;
+
+	(void)state;
+	core_open(&c, &shapes[0]);
+	fill_three(&c);
+	w = telling(&c, &told, 4 * PT_SZ_1G - 1);
+	w.visit = pass_by;
+	pt_section_begin(&c.agent);
+	ASSERT_OUTCOME(PT_OK, pt_walk(&w, 10000));
+	pt_section_end(&c.agent);
+	assert_int_equal(2, told.visits[PT_VISIT_TABLE_PRE]);
+	assert_int_equal(2, told.visits[PT_VISIT_LEAF]); /* the two of four without a table */
+	assert_true(w.at > w.last);
+	core_close(&c);
+}
+
 static void every_root_visited(void **state) /* B10 */
 {
 	struct pt_walker walker;
@@ -254,6 +283,7 @@ int main(void)
 		cmocka_unit_test(visitor_sees_each_entry_once_whatever_the_budget),
 		cmocka_unit_test(visitor_stops_and_skips),
 		cmocka_unit_test(edges_of_a_walk),
+		cmocka_unit_test(a_skipped_table_is_passed),
 		cmocka_unit_test(every_root_visited),
 	};
 
