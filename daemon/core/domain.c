@@ -168,9 +168,9 @@ bool domain_section_end(struct domain_loop *loop)
 	return waits;
 }
 
-bool domain_idle_work(struct domain_loop *loop, bool idle)
+uint64_t domain_idle_work(struct domain_loop *loop, bool idle, uint64_t now_ns)
 {
-	return fold_step(loop, idle);
+	return fold_step(loop, idle, now_ns);
 }
 
 struct domain_graces domain_loop_graces(const struct domain_loop *loop)

@@ -35,7 +35,7 @@ struct loop_counters {
 		faults, parked;
 	_Atomic uint64_t bytes_in, bytes_out, streams_refused, te_missing;
 	_Atomic uint64_t calls_refused;
-	_Atomic uint64_t blocks_folded;
+	_Atomic uint64_t blocks_folded, tables_swept, groups_relaxed;
 };
 
 /* Loop number `index` enters: its agent joins. Called on the loop's own thread. NULL: none is left.
@@ -57,9 +57,9 @@ struct domain_graces {
 };
 struct domain_graces domain_loop_graces(const struct domain_loop *loop);
 
-/* In each step, in its section: what waits for the loop to have nothing else to do. True: there is
- * more of it; step again soon. */
-bool domain_idle_work(struct domain_loop *loop, bool idle);
+/* In each step, in its section: what waits for the loop to have nothing else to do. Returns when it
+ * is to be called again: up to now_ns is soon, UINT64_MAX never. */
+uint64_t domain_idle_work(struct domain_loop *loop, bool idle, uint64_t now_ns);
 
 /* The loop's thread is about to wait for events, and back (liburcu: offline, online). Outside a
  * section. */

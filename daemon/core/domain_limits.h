@@ -51,4 +51,8 @@
 #define STEP_VISITS 11000u
 #define STEP_ITEMS  512u
 
+/* Empty tables go when nothing has been unmapped near them for so long: who maps again at once
+ * finds them. */
+#define SWEEP_REST_NS UINT64_C(1000000000)
+
 #endif

@@ -7,7 +7,29 @@
 
 /* Counts the exits of an access that has ended, and the leaves that they installed. */
 void fault_count_exits(struct call *call, const struct pt_host_access *access);
-/* What a fault could not do by itself is done in idle time. */
+
+/*
+ * A fault that met a contiguous group which lacks the right as a whole: a range operation over the
+ * group adds it, and then the fault goes on. Zeroed for each fault.
+ */
+struct fault_group {
+	struct pt_item item;
+	bool tried, running;
+	enum pt_outcome outcome; /* of the item, after it has run; PT_RELAXED: the fault's, too */
+};
+
+/* After PT_DENIED. True: the operation has begun in *slot; call fault_group_step() in the next
+ * step. False: DENIED is the answer. */
+bool fault_group_begin(struct call *call, struct work **slot, struct context *c,
+		       const struct pt_fault_todo *todo, struct fault_group *group);
+/* At the start of a handler's step. CALL_DONE: nothing runs (any more), the fault is handled
+ * (again); else what the handler returns now. */
+enum call_result fault_group_step(struct call *call, struct work *work, struct fault_group *group);
+/* The same for an access, which goes on where it was. */
+enum call_result fault_group_access(struct call *call, struct work *work, struct fault_group *group,
+				    struct pt_host_access *access);
+
+/* What need not be done before the answer is done in idle time. */
 static inline void fault_note_todo(struct call *call, const struct context *c,
 				   const struct pt_fault_todo *todo)
 {

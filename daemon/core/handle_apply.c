@@ -74,11 +74,28 @@ enum call_result apply_answer(struct call *call, struct apply *a)
 	return CALL_DONE;
 }
 
+/* What was unmapped may have left empty tables. */
+static void note_removed(struct call *call, const struct apply *a, const struct context *c)
+{
+	const struct columns *q = &a->columns;
+	uint64_t lo = UINT64_MAX, hi = 0;
+
+	for (uint32_t i = 0; i < q->n; i++) {
+		uint64_t ipa = q->ipa[i], last = ipa + q->size[i * q->size_step] - 1;
+
+		lo = ipa < lo ? ipa : lo;
+		hi = last > hi ? last : hi;
+	}
+	sweep_later(call, c, lo, hi - lo + 1);
+}
+
 /* Counts the change once for the call; `counted`: the generation was taken when it was checked. */
 void apply_settle(struct call *call, struct apply *a, struct context *c)
 {
 	if (!a->validate_only) {
 		count_effects(call, &a->effects);
+		if (a->effects.leaves_removed)
+			note_removed(call, a, c);
 		if (a->counted) {
 			watch_note(call->domain, c, PTD__V1__WATCH_KIND__WATCH_KIND_CHANGED);
 			return;

@@ -16,6 +16,7 @@ struct access {
 	struct pt_host_access a;
 	struct exits *exits;
 	struct work *work;
+	struct fault_group group;
 	Ptd__V1__AccessResponse *r;
 };
 
@@ -167,13 +168,72 @@ enum call_result fault_park(struct call *call, struct work **slot, struct contex
 	return work_park(call, w, c, ipa & ~(granule - 1), granule);
 }
 
+bool fault_group_begin(struct call *call, struct work **slot, struct context *c,
+		       const struct pt_fault_todo *todo, struct fault_group *g)
+{
+	struct work *w;
+
+	if (todo->kind != PT_TODO_RELAX || g->tried)
+		return false;
+	g->tried = true;
+	g->item = (struct pt_item){.ctx = &c->pt,
+				   .ipa = todo->ipa,
+				   .size = todo->size,
+				   .prot = todo->prot,
+				   .kind = PT_ITEM_RELAX};
+	w = work_get(call, slot);
+	if (!w)
+		return false;
+	work_begin(w, c, &g->item, 1, 0, false);
+	w->txn.quiet = true; /* as a fill it does not count in the generation */
+	g->running = true;
+	return true;
+}
+
+enum call_result fault_group_step(struct call *call, struct work *work, struct fault_group *g)
+{
+	enum call_result result;
+	enum pt_outcome o;
+
+	if (likely(!g->running))
+		return CALL_DONE;
+	result = work_step(work, STEP_VISITS, &o);
+	if (result != CALL_DONE)
+		return result;
+	g->running = false;
+	g->outcome = o == PT_OK ? (enum pt_outcome)g->item.outcome : o;
+	count_add(&call->loop->counters.groups_relaxed, g->outcome == PT_RELAXED);
+	return CALL_DONE;
+}
+
+enum call_result fault_group_access(struct call *call, struct work *work, struct fault_group *g,
+				    struct pt_host_access *access)
+{
+	bool ran = g->running;
+	enum call_result result = fault_group_step(call, work, g);
+
+	if (unlikely(ran && result == CALL_DONE) &&
+	    (g->outcome == PT_RELAXED || g->outcome == PT_ALREADY_MAPPED)) {
+		access->exit[access->exits - 1].outcome = g->outcome; /* said DENIED so far */
+		access->outcome = PT_PARKED;			      /* go on */
+		access->todo.kind = PT_TODO_NONE;
+	}
+	return result;
+}
+
 enum call_result fault_access(struct call *call)
 {
 	const Ptd__V1__AccessRequest *q = (const void *)call->request;
-	struct context *c = find_context(call, q->context, "context");
 	struct access *s = call->state;
+	enum call_result step = CALL_DONE;
+	struct context *c;
 	enum pt_outcome o;
 
+	if (s)
+		step = fault_group_access(call, s->work, &s->group, &s->a);
+	if (step != CALL_DONE)
+		return step;
+	c = find_context(call, q->context, "context");
 	if (s)
 		work_resume(s->work);
 	if (!c || (!s && begin_access(call, c) != CALL_MORE))
@@ -183,6 +243,8 @@ enum call_result fault_access(struct call *call)
 	if (o == PT_PARKED)
 		return fault_park(call, &s->work, c, q->ipa);
 	if (o == PT_MORE || o == PT_RACED)
+		return CALL_MORE;
+	if (o == PT_DENIED && fault_group_begin(call, &s->work, c, &s->a.todo, &s->group))
 		return CALL_MORE;
 	fault_note_todo(call, c, &s->a.todo);
 	if (pt_is_error(o) && o != PT_NOT_MAPPED) {
@@ -203,6 +265,7 @@ enum call_result fault_access_abandon(struct call *call)
 struct handling {
 	struct pt_fault fault;
 	struct work *work;
+	struct fault_group group;
 	Ptd__V1__HandleFaultResponse *r;
 };
 
@@ -299,11 +362,17 @@ static enum call_result begin_handling(struct call *call, struct context *c)
 enum call_result fault_handle(struct call *call)
 {
 	const Ptd__V1__HandleFaultRequest *q = (const void *)call->request;
-	struct context *c = find_context(call, q->context, "context");
 	struct handling *s = call->state;
 	struct pt_fault_result result = {.level = PT_TTL_UNKNOWN};
+	enum call_result step = CALL_DONE;
+	struct context *c;
 	enum pt_outcome o;
 
+	if (s)
+		step = fault_group_step(call, s->work, &s->group);
+	if (step != CALL_DONE)
+		return step;
+	c = find_context(call, q->context, "context");
 	if (s)
 		work_resume(s->work);
 	if (!c || (!s && begin_handling(call, c) != CALL_MORE))
@@ -312,8 +381,11 @@ enum call_result fault_handle(struct call *call)
 	o = pt_fault_handle(call_agent(call), &c->pt, &s->fault, &result);
 	if (o == PT_PARKED)
 		return fault_park(call, &s->work, c, s->fault.ipa.v);
-	if (o == PT_MORE)
+	if (o == PT_MORE ||
+	    (o == PT_DENIED && fault_group_begin(call, &s->work, c, &result.todo, &s->group)))
 		return CALL_MORE;
+	if (o == PT_ALREADY_MAPPED && s->group.outcome == PT_RELAXED)
+		o = PT_RELAXED;
 	count_add(&call->loop->counters.faults, 1);
 	if (pt_is_error(o))
 		return fail_access(call, o, s->fault.ipa.v, result.level);

@@ -85,6 +85,8 @@ static void settle(struct call *call, struct single *s, struct context *c)
 		return;
 	}
 	count_effects(call, &s->effects);
+	if (s->item.kind == PT_ITEM_UNMAP && s->effects.leaves_removed)
+		sweep_later(call, c, s->item.ipa.v, s->item.size);
 	if (s->phase == PHASE_TXN && s->expected) { /* counted at the commit point */
 		s->generation = s->work->txn.generation;
 		watch_note(call->domain, c, PTD__V1__WATCH_KIND__WATCH_KIND_CHANGED);

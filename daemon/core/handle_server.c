@@ -119,6 +119,8 @@ static void fill_loop(Ptd__V1__LoopStats *to, const struct loop_counters *c)
 	to->calls_refused = peek(&c->calls_refused);
 	to->te_missing = peek(&c->te_missing);
 	to->blocks_folded = peek(&c->blocks_folded);
+	to->tables_swept = peek(&c->tables_swept);
+	to->groups_relaxed = peek(&c->groups_relaxed);
 }
 
 static bool add_loops(struct call *call, Ptd__V1__GetStatsResponse *r)

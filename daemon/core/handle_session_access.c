@@ -17,7 +17,10 @@ struct accesses {
 	uint64_t context;
 	enum session_accesses kind;
 	uint32_t n, at, vcpu_step, access_step;
-	struct pt_host_access access; /* of the item under way */
+	/* Of the item under way: */
+	struct pt_host_access access;
+	struct fault_group group;
+	struct hw_result walk; /* with `group`: what the walk before it met */
 };
 
 /* What one item came to. */
@@ -83,9 +86,12 @@ static enum call_result do_access(struct call *call, struct accesses *a, struct 
 				  struct item_result *r)
 {
 	struct pt_host_access *access = &a->access;
+	enum call_result step = fault_group_access(call, a->work, &a->group, access);
 	const struct pt_host_exit *exit;
 	enum pt_outcome o;
 
+	if (step != CALL_DONE)
+		return step;
 	if (access->outcome != PT_PARKED)
 		*access = (struct pt_host_access){.vcpu = vcpu_of(a),
 						  .ipa = pt_ipa(a->q->ipa[a->at]),
@@ -94,7 +100,8 @@ static enum call_result do_access(struct call *call, struct accesses *a, struct 
 	o = pt_host_access(call_agent(call), &c->pt, &c->machine->ram, access);
 	if (o == PT_PARKED)
 		return fault_park(call, &a->work, c, access->ipa.v);
-	if (o == PT_MORE || o == PT_RACED)
+	if (o == PT_MORE || o == PT_RACED ||
+	    (o == PT_DENIED && fault_group_begin(call, &a->work, c, &access->todo, &a->group)))
 		return CALL_MORE;
 	access->outcome = PT_OK;
 	fault_count_exits(call, access);
@@ -126,16 +133,27 @@ static enum call_result do_handle(struct call *call, struct accesses *a, struct 
 {
 	struct pt_fault_result result = {.level = PT_TTL_UNKNOWN};
 	struct pt_fault fault = {.vcpu = vcpu_of(a)};
+	enum call_result step = fault_group_step(call, a->work, &a->group);
 	uint64_t ipa = a->q->ipa[a->at];
 	struct hw_result walk;
 	enum pt_outcome o;
 
+	if (step != CALL_DONE)
+		return step;
 	fault_of_walk(c, ipa, access_of(a), &fault, &walk);
 	o = pt_fault_handle(call_agent(call), &c->pt, &fault, &result);
 	if (o == PT_PARKED)
 		return fault_park(call, &a->work, c, ipa);
 	if (o == PT_MORE)
 		return CALL_MORE;
+	if (o == PT_DENIED && fault_group_begin(call, &a->work, c, &result.todo, &a->group)) {
+		a->walk = walk;
+		return CALL_MORE;
+	}
+	if (o == PT_ALREADY_MAPPED && a->group.outcome == PT_RELAXED) {
+		o = PT_RELAXED;
+		walk = a->walk;
+	}
 	count_add(&call->loop->counters.faults, 1);
 	count_add(&call->loop->counters.leaves_written, o == PT_MAPPED || o == PT_RELAXED);
 	fault_note_todo(call, c, &result.todo);
@@ -189,6 +207,7 @@ static enum call_result do_item(struct call *call, struct accesses *a, struct co
 	a->results->pa[a->at] = r.pa;
 	a->results->esr[a->at] = r.esr;
 	a->results->hpfar[a->at] = r.hpfar;
+	a->group = (struct fault_group){0};
 	a->at++;
 	return CALL_DONE;
 }
@@ -208,9 +227,10 @@ static enum call_result lost_context(struct call *call, struct accesses *a)
 
 static enum call_result run(struct call *call, struct accesses *a, Ptd__V1__AccessResults **results)
 {
-	struct context *c = find_context(call, a->context, "context");
 	enum call_result result = CALL_DONE;
 	uint32_t budget = STEP_ITEMS;
+	struct context *c = a->group.running ? container_of(a->group.item.ctx, struct context, pt)
+					     : find_context(call, a->context, "context");
 
 	work_resume(a->work);
 	if (!c)

@@ -211,6 +211,8 @@ static enum call_result unmap_on(struct call *call, struct change *s)
 		s->generation = txn->generation;
 		s->effects = txn->effects;
 		count_effects(call, &s->effects);
+		if (s->effects.leaves_removed)
+			sweep_later(call, c, s->item.ipa.v, s->item.size);
 		watch_note(call->domain, c, PTD__V1__WATCH_KIND__WATCH_KIND_CHANGED);
 	} else {
 		slots_free(s->made);

@@ -268,8 +268,11 @@ static void flush_all(struct shard *shard)
 static void ask_driver(struct shard *shard)
 {
 	uint64_t next = timers_next(&shard->timers);
+	bool idle_work = shard->idle_due_ns <= shard->now_ns;
 
-	if (shard->run_first || shard->long_first || shard->idle_work ||
+	if (!idle_work && shard->idle_due_ns < next)
+		next = shard->idle_due_ns;
+	if (shard->run_first || shard->long_first || idle_work ||
 	    (!shard->draining && domain_draining(shard->domain)))
 		shard_act(shard, ACTION_MAIL);
 	if (next < shard->timer_armed) {
@@ -304,9 +307,11 @@ void shard_step(struct shard *shard, const struct event *event)
 	run_calls(shard);
 	if (event->kind == EVENT_MAIL || event->kind == EVENT_RECLAIMED)
 		run_long_call(shard);
-	shard->idle_work = domain_idle_work(
-		shard->loop, (event->kind == EVENT_MAIL || event->kind == EVENT_RECLAIMED) &&
-				     !shard->run_first && !shard->long_first);
+	shard->idle_due_ns =
+		domain_idle_work(shard->loop,
+				 (event->kind == EVENT_MAIL || event->kind == EVENT_RECLAIMED) &&
+					 !shard->run_first && !shard->long_first,
+				 shard->now_ns);
 	flush_all(shard);
 	ask_driver(shard);
 	if (domain_section_end(shard->loop))

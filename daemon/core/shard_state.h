@@ -35,7 +35,7 @@ struct shard {
 	uint64_t long_began_ns,
 		long_next_ns; /* the last part of one; when to go on at the soonest */
 	bool busy;	      /* bytes have come since */
-	bool idle_work;	      /* of the domain, for when nothing else is to be done */
+	uint64_t idle_due_ns; /* when the domain has work for an idle shard */
 	struct conn *dirty;   /* connections with output to flush */
 	struct conn *conns;
 	struct outbuf *outbufs; /* kept for reuse */

@@ -118,9 +118,10 @@ static uint32_t removable(struct pt_ctx *ctx, uint64_t ipa, const struct pt__at 
 
 /*
  * The largest span that begins at find->at and whose table could go. Above it stand tables whose
- * first entry is a table: those go, if at all, after this one. *past: what there is to skip.
+ * first entry is a table: those go, if at all, after this one. *past: what there is to skip;
+ * *visits: what it cost, a table unless none was there.
  */
-static uint32_t look(struct pt_upkeep_find *find, uint64_t *past)
+static uint32_t look(struct pt_upkeep_find *find, uint64_t *past, uint32_t *visits)
 {
 	struct pt_ctx *ctx = find->ctx;
 	int level = ctx->geo.start_level;
@@ -131,11 +132,14 @@ static uint32_t look(struct pt_upkeep_find *find, uint64_t *past)
 		uint32_t kind = 0;
 
 		*past = mask + 1 - (find->at & mask);
+		*visits += PT_LEVELS;
 		pt__descend(ctx, find->at, level, ctx->geo.granule_shift, &at);
 		if (!pt_pte_is_table(at.entry, at.level))
 			return 0;
-		if (!(find->at & mask) && find->last - find->at >= mask)
+		if (!(find->at & mask) && find->last - find->at >= mask) {
 			kind = removable(ctx, find->at, &at);
+			*visits += pt_table_entries(&ctx->geo);
+		}
 		if (kind || level == PT_LEVEL_LAST - 1)
 			return kind;
 	}
@@ -151,7 +155,7 @@ enum pt_outcome pt_upkeep_find(struct pt_upkeep_find *find, uint32_t budget)
 	find->size = 0;
 	while (find->at <= find->last && left > 0) {
 		uint64_t past;
-		uint32_t kind = look(find, &past);
+		uint32_t visits = 0, kind = look(find, &past, &visits);
 
 		if (find->kind && kind != find->kind)
 			return PT_OK;
@@ -162,7 +166,7 @@ enum pt_outcome pt_upkeep_find(struct pt_upkeep_find *find, uint32_t budget)
 		if (find->last - find->at < past)
 			past = find->last - find->at + 1;
 		find->at += past;
-		left -= pt_table_entries(&find->ctx->geo);
+		left -= visits;
 	}
 	if (find->kind)
 		return PT_OK;

@@ -37,7 +37,7 @@ static uint64_t draw(struct worker *w, uint64_t below)
 static void other_work(struct worker *w, bool idle)
 {
 	domain_section_begin(w->fx.loop[0]);
-	domain_idle_work(w->fx.loop[0], idle);
+	domain_idle_work(w->fx.loop[0], idle, UINT64_MAX - 1);
 	domain_section_end(w->fx.loop[0]);
 }
 

@@ -412,7 +412,7 @@ static bool idle(struct fixture *fx, unsigned loop)
 	bool more;
 
 	domain_section_begin(fx->loop[loop]);
-	more = domain_idle_work(fx->loop[loop], true);
+	more = domain_idle_work(fx->loop[loop], true, fx->now_ns) <= fx->now_ns;
 	domain_section_end(fx->loop[loop]);
 	return more;
 }
@@ -455,7 +455,7 @@ static void blocks_come_back_in_idle_time(void **state)
 	assert_false(idle(fx, 0));
 	assert_int_equal(stop_log(fx, log), 1);
 	assert_int_equal(translate(fx, fx->context, 0, 1)->level, 3);
-	assert_false(domain_idle_work(fx->loop[1], true));
+	assert_false(idle(fx, 1));
 	while (idle(fx, 0))
 		assert_true(++steps < 100);
 	assert_int_equal(translate(fx, fx->context, 0, 1)->level, 2);
@@ -472,7 +472,7 @@ static void a_busy_loop_begins_no_folding(void **state)
 	stop_log(fx, log);
 	for (unsigned i = 0; i < 10; i++) {
 		domain_section_begin(fx->loop[0]);
-		assert_true(domain_idle_work(fx->loop[0], false));
+		assert_int_equal(domain_idle_work(fx->loop[0], false, fx->now_ns), 0);
 		domain_section_end(fx->loop[0]);
 	}
 	assert_int_equal(translate(fx, fx->context, 0, 1)->level, 3);
