@@ -2,8 +2,9 @@
 /*
  * MappingService.Apply: many ranges in packed columns.
  *
- * STOP_ON_ERROR and BEST_EFFORT run each item as a point operation straight from the columns, and
- * as a transaction where one entry is not enough; this loop is the daemon's hottest. ATOMIC is one
+ * STOP_ON_ERROR and BEST_EFFORT run items as point operations straight from the columns, plain ones
+ * some at a time, and as a transaction where one entry is not enough; this loop is the daemon's
+ * hottest. ATOMIC is one
  * transaction: handle_apply_atomic.c.
  */
 #include "handlers.h"
@@ -12,6 +13,8 @@
 #include "domain_fail.h"
 #include "mapping.h"
 #include "registry.h"
+
+#define PLAIN_ITEMS 32
 
 enum phase { PHASE_RUN, PHASE_ITEM_TXN, PHASE_GRACE, PHASE_ATOMIC };
 
@@ -223,20 +226,48 @@ static enum call_result hard_item(struct call *call, struct apply *a, struct con
 	return CALL_DONE;
 }
 
+/* Items from a->at on, at most so many, as long as they are plain; returns how many. */
+static uint32_t plain_items(struct call *call, struct apply *a, struct context *c, uint32_t most)
+{
+	struct pt_item item[PLAIN_ITEMS];
+	uint32_t n = a->columns.n - a->at, done;
+
+	n = n < most ? n : most;
+	n = n < PLAIN_ITEMS ? n : PLAIN_ITEMS;
+	for (uint32_t i = 0; i < n; i++) {
+		item[i].ctx = &c->pt;
+		columns_item(&a->columns, a->at + i, &item[i]);
+		if (unlikely(pt_item_check(&item[i]) != PT_OK))
+			n = i;
+	}
+	done = pt_points(call_agent(call), item, n, &a->effects);
+	for (uint32_t i = 0; i < done; i++)
+		note_done(a, item[i].outcome);
+	return done;
+}
+
 static enum call_result run_items(struct call *call, struct apply *a, struct context *c)
 {
 	struct pt_agent *agent = call_agent(call);
 	struct pt_item item = {.ctx = &c->pt};
 	struct pt_error error = {.level = PT_TTL_UNKNOWN};
-	uint32_t budget = STEP_ITEMS;
+	uint32_t budget = STEP_ITEMS, done, alone = a->validate_only ? STEP_ITEMS : 0;
 	bool stop = false;
 
 	while (a->at < a->columns.n && !stop) {
 		enum call_result result;
 		enum pt_outcome o;
 
-		if (unlikely(!budget--))
+		if (unlikely(!budget))
 			return CALL_MORE;
+		if (likely(!alone)) {
+			done = plain_items(call, a, c, budget);
+			budget -= done;
+			alone = done ? 0 : PLAIN_ITEMS; /* what follows will be like it */
+			continue;
+		}
+		alone--;
+		budget--;
 		columns_item(&a->columns, a->at, &item);
 		o = pt_item_check(&item);
 		if (likely(o == PT_OK))

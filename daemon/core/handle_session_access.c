@@ -5,10 +5,14 @@
  */
 #include "handle_session.h"
 
+#include <pt/walk.h>
+
 #include "domain_fail.h"
 #include "faults.h"
 #include "handlers.h"
 #include "registry.h"
+
+#define AHEAD 8 /* items; the entry of one that far ahead is asked for */
 
 struct accesses {
 	const Ptd__V1__Accesses *q;
@@ -195,6 +199,8 @@ static enum call_result do_item(struct call *call, struct accesses *a, struct co
 	struct item_result r = {.outcome = PT_OK};
 	enum call_result result = CALL_DONE;
 
+	if (a->at + AHEAD < a->n)
+		pt_prefetch(&c->pt, pt_ipa(a->q->ipa[a->at + AHEAD]));
 	if (is_legal(a, c, &r))
 		switch (a->kind) {
 		case SESSION_ACCESS: result = do_access(call, a, c, &r); break;

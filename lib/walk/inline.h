@@ -141,6 +141,24 @@ PT__INLINE void pt__descend(const struct pt_ctx *ctx, uint64_t ipa, int stop, un
 	pt__descend_in(ctx, ipa, stop, gs, true, at);
 }
 
+/* The entry of the last level for `ipa`, which need not have been read; NULL: the descent ends
+ * above. */
+PT__INLINE pt_pte *pt__last_slot(const struct pt_ctx *ctx, uint64_t ipa, unsigned gs, bool wide)
+{
+	const unsigned stride = gs - 3;
+	struct pt__at at;
+	uint64_t table;
+
+	pt__descend_in(ctx, ipa, PT_LEVEL_LAST - 1, gs, wide, &at);
+	if (at.level == PT_LEVEL_LAST) /* the start level */
+		return at.slot;
+	if (at.level != PT_LEVEL_LAST - 1 || (at.entry & 3) != 3)
+		return NULL;
+	table = wide && ctx->wide ? pt__oa_of_wide(ctx->geo.ds, at.entry, gs)
+				  : at.entry & pt__oa_low(gs);
+	return pt__table(ctx, table) + ((ipa >> gs) & ((1u << stride) - 1));
+}
+
 /*
  * Bits of a leaf that the hardware or others keep there and that no comparison of mappings looks
  * at. (nT, bit 16 of a block, is an address bit of a page; no context sets it.)

@@ -32,6 +32,34 @@ enum pt_outcome pt_get_leaf(struct pt_ctx *ctx, struct pt_ipa ipa, pt_pte *entry
 			      get_leaf(ctx, ipa.v, entry, level, 16, false));
 }
 
+PT__INLINE void prefetch(const struct pt_ctx *ctx, uint64_t ipa, unsigned gs, bool wide)
+{
+	const pt_pte *slot = pt__last_slot(ctx, ipa, gs, wide);
+
+	if (slot)
+		pt_port_prefetch(slot);
+}
+
+static __attribute__((noinline)) void prefetch_wide(const struct pt_ctx *ctx, uint64_t ipa)
+{
+	prefetch(ctx, ipa, ctx->geo.granule_shift, true);
+}
+
+void pt_prefetch(struct pt_ctx *ctx, struct pt_ipa ipa)
+{
+	if (PT__UNLIKELY(ipa.v >> ctx->root_shift >= ctx->geo.start_entries))
+		return;
+	if (PT__UNLIKELY(ctx->wide)) {
+		prefetch_wide(ctx, ipa.v);
+		return;
+	}
+	switch (ctx->geo.granule_shift) {
+	case 12: prefetch(ctx, ipa.v, 12, false); return;
+	case 14: prefetch(ctx, ipa.v, 14, false); return;
+	default: prefetch(ctx, ipa.v, 16, false); return;
+	}
+}
+
 unsigned pt_walk_explain(struct pt_ctx *ctx, struct pt_ipa ipa, struct pt_walk_step step[PT_LEVELS])
 {
 	unsigned steps = 0;

@@ -16,6 +16,7 @@
 #define BASE_PA	      (4 * GIB) /* and what it maps */
 #define STEP_BUDGET   65536 /* descriptor visits a step: one section holds a few ranges of a call */
 #define SECTION_CALLS 64
+#define AHEAD	      8 /* calls before a page its entry is asked for */
 
 enum row {
 	MAP_RANGE,
@@ -27,6 +28,13 @@ enum row {
 	UNMAP_RANGE,
 	FAULT_MAP,
 	FAULT_MAP_SECTION,
+	RELAX_SINGLE,
+	MKYOUNG_SINGLE,
+	MAP_SINGLE,
+	UNMAP_SINGLE,
+	BARE_LOAD,
+	BARE_CAS,
+	BARE_STORE,
 	MAP_PAGE,
 	UNMAP_PAGE,
 	BLOCK,
@@ -90,6 +98,9 @@ struct pt_effects map(struct bench *b, uint64_t ipa, uint64_t size, uint64_t pa,
 struct pt_effects unmap(struct bench *b, uint64_t ipa, uint64_t size);
 struct pt_effects write_protect(struct bench *b, uint64_t ipa, uint64_t size);
 struct pt_effects annotate(struct bench *b, uint64_t ipa, uint64_t size, pt_pte note);
+/* SECTION_CALLS items in a section, as the daemon's Apply does them; returns how many leaves were
+ * written or removed. */
+uint64_t points(struct pt_agent *agent, struct pt_item *item, struct pt_effects *effects);
 /* Tests and clears the access flags; returns how many pages were young. */
 uint64_t age(struct bench *b, uint64_t ipa, uint64_t size);
 /* The tree holds exactly `pages` leaves of level 3 and none elsewhere. */
@@ -98,6 +109,9 @@ void check_leaves(struct bench *b, const char *after, uint64_t pages);
 /* All rows once; and those that hardware dirty state changes. */
 void bench_round(struct bench *b);
 void bench_round_dirty(struct bench *b);
+
+/* Of a range that is mapped with pages; changes nothing: core_bare.c. */
+void bench_bare(struct bench *b);
 
 /* Groups of rows that print their results themselves: core_threads.c, core_contexts.c,
  * core_large.c. */

@@ -133,6 +133,16 @@ struct pt_effects annotate(struct bench *b, uint64_t ipa, uint64_t size, pt_pte 
 	return run_range(b, &item);
 }
 
+uint64_t points(struct pt_agent *agent, struct pt_item *item, struct pt_effects *effects)
+{
+	uint64_t before = effects->leaves_written + effects->leaves_removed;
+	uint32_t at = 0;
+
+	while ((at += pt_points(agent, item + at, SECTION_CALLS - at, effects)) < SECTION_CALLS)
+		pt_point(agent, &item[at++], effects, NULL);
+	return effects->leaves_written + effects->leaves_removed - before;
+}
+
 uint64_t age(struct bench *b, uint64_t ipa, uint64_t size)
 {
 	struct pt_upkeep_args args = {.ctx = &b->ctx,

@@ -4,8 +4,10 @@
  * peer has it; then the 16K and 64K twins.
  *
  * Every phase checks what it did and the program fails if a number differs. A range is timed from
- * the call until the freed tables are back in the pool, zeroed. Single-page calls share a section
- * of 64, as the calls of one step of a loop do; the row ending in _section opens one for each call.
+ * the call until the freed tables are back in the pool, zeroed. Single pages come 64 in a section,
+ * as those of one message do: to pt_points(), or each with a hint of the eighth to come. Rows
+ * ending in _single do without both; the one ending in _section has a section for each call
+ * besides.
  */
 #include "core.h"
 
@@ -25,6 +27,13 @@ const char *const row_name[ROWS] = {
 	[UNMAP_RANGE] = "unmap_range",
 	[FAULT_MAP] = "fault_map_random",
 	[FAULT_MAP_SECTION] = "fault_map_random_section",
+	[RELAX_SINGLE] = "relax_random_single",
+	[MKYOUNG_SINGLE] = "mkyoung_random_single",
+	[MAP_SINGLE] = "map_random_single",
+	[UNMAP_SINGLE] = "unmap_random_single",
+	[BARE_LOAD] = "load_random_bare",
+	[BARE_CAS] = "cas_random_bare",
+	[BARE_STORE] = "store_range_bare",
 	[MAP_PAGE] = "map_random",
 	[UNMAP_PAGE] = "unmap_random",
 	[BLOCK] = "map_unmap_1g_block",
@@ -71,6 +80,13 @@ static inline struct pt_ipa ipa_of(const struct pages *p, uint64_t i)
 	return pt_ipa(BASE + ((uint64_t)p->order[i] << p->shift));
 }
 
+/* As a Session does for its items. */
+static inline void hint(struct bench *b, const struct pages *p, uint64_t i)
+{
+	if (i + AHEAD < p->count)
+		pt_prefetch(&b->ctx, ipa_of(p, i + AHEAD));
+}
+
 static PHASE void time_get_leaf(struct bench *b)
 {
 	pt_pte same = pt_leaf(&b->ctx.geo, pt_pa(0), pt_leaf_attrs(&b->ctx.geo, PT_PROT_R, 0), 3);
@@ -96,11 +112,14 @@ static PHASE void time_get_leaf(struct bench *b)
 	check_eq("get_leaf_random: level 3", levels, b->pages);
 }
 
+/* How calls come: some in a section, each with a hint of one to come; one alone; one in a section.
+ */
+enum how { TOGETHER, SINGLE, SECTION };
+
 /* A fault on each page, in random order; all must end as `want`. */
 static inline __attribute__((always_inline)) void fault_all(struct bench *b, enum row row,
 							    enum pt_fault_type type,
-							    enum pt_outcome want,
-							    uint64_t calls_a_section)
+							    enum pt_outcome want, enum how how)
 {
 	uint64_t as_wanted = 0, pas = 0, pas_wanted = 0;
 	const struct pages p = pages_of(b);
@@ -114,12 +133,11 @@ static inline __attribute__((always_inline)) void fault_all(struct bench *b, enu
 					 .level = PT_LEVEL_LAST};
 		struct pt_fault_result result;
 
+		if (how == TOGETHER)
+			hint(b, &p, i);
 		as_wanted += pt_fault_handle(&b->agent, &b->ctx, &fault, &result) == want;
 		pas += result.pa.v;
-		if (calls_a_section == 1)
-			section_turn(b, SECTION_CALLS - 1);
-		else
-			section_turn(b, i);
+		section_turn(b, how == SECTION ? SECTION_CALLS - 1 : i);
 	}
 	pt_section_end(&b->agent);
 	note(b, row, t, b->pages);
@@ -132,7 +150,13 @@ static inline __attribute__((always_inline)) void fault_all(struct bench *b, enu
 
 static PHASE void time_relax(struct bench *b)
 {
-	fault_all(b, RELAX, PT_FAULT_PERMISSION, PT_RELAXED, SECTION_CALLS);
+	fault_all(b, RELAX, PT_FAULT_PERMISSION, PT_RELAXED, TOGETHER);
+}
+
+static PHASE void time_relax_single(struct bench *b)
+{
+	write_protect(b, BASE, b->size);
+	fault_all(b, RELAX_SINGLE, PT_FAULT_PERMISSION, PT_RELAXED, SINGLE);
 }
 
 static PHASE void time_age(struct bench *b)
@@ -146,18 +170,23 @@ static PHASE void time_age(struct bench *b)
 
 static PHASE void time_mkyoung(struct bench *b)
 {
-	fault_all(b, MKYOUNG, PT_FAULT_ACCESS_FLAG, PT_MADE_YOUNG, SECTION_CALLS);
+	fault_all(b, MKYOUNG, PT_FAULT_ACCESS_FLAG, PT_MADE_YOUNG, TOGETHER);
 	check_eq("mkyoung_random: young pages", age(b, BASE, b->size), b->pages);
+}
+
+static PHASE void time_mkyoung_single(struct bench *b)
+{
+	fault_all(b, MKYOUNG_SINGLE, PT_FAULT_ACCESS_FLAG, PT_MADE_YOUNG, SINGLE);
 }
 
 static PHASE void time_fault_map(struct bench *b)
 {
-	fault_all(b, FAULT_MAP, PT_FAULT_TRANSLATION, PT_MAPPED, SECTION_CALLS);
+	fault_all(b, FAULT_MAP, PT_FAULT_TRANSLATION, PT_MAPPED, TOGETHER);
 }
 
 static PHASE void time_fault_map_section(struct bench *b)
 {
-	fault_all(b, FAULT_MAP_SECTION, PT_FAULT_TRANSLATION, PT_MAPPED, 1);
+	fault_all(b, FAULT_MAP_SECTION, PT_FAULT_TRANSLATION, PT_MAPPED, SECTION);
 }
 
 /* Table pages that an unmap of the range leaves: at 4K a part of a GiB does not fill its table of
@@ -180,37 +209,42 @@ static PHASE void time_unmap_range(struct bench *b)
 	check_leaves(b, "leaves after unmap_range", 0);
 }
 
-/* pt_point() on each page, in random order; all must end as `want`. */
+/* Each page mapped or unmapped, in random order, some items at a time or each by itself. */
 static inline __attribute__((always_inline)) struct pt_effects
-point_all(struct bench *b, enum row row, enum pt_item_kind kind, enum pt_outcome want)
+point_all(struct bench *b, enum row row, enum pt_item_kind kind, enum how how)
 {
 	struct pt_effects effects = {0};
-	uint64_t as_wanted = 0;
 	const struct pages p = pages_of(b);
 	double t = now_ns();
 
-	section_begin(b);
-	for (uint64_t i = 0; i < p.count; i++) {
-		struct pt_ipa ipa = ipa_of(&p, i);
-		struct pt_item item = {.ctx = &b->ctx, .ipa = ipa, .size = b->page, .kind = kind};
-		struct pt_error err;
+	for (uint64_t i = 0; i < p.count; i += SECTION_CALLS) {
+		struct pt_item item[SECTION_CALLS];
 
-		if (kind == PT_ITEM_MAP) {
-			item.pa = pt_pa(ipa.v - BASE + BASE_PA);
-			item.prot = PT_PROT_RW;
+		section_begin(b);
+		for (unsigned k = 0; k < SECTION_CALLS; k++) {
+			struct pt_ipa ipa = ipa_of(&p, i + k);
+
+			item[k] = (struct pt_item){
+				.ctx = &b->ctx, .ipa = ipa, .size = b->page, .kind = kind};
+			if (kind == PT_ITEM_MAP) {
+				item[k].pa = pt_pa(ipa.v - BASE + BASE_PA);
+				item[k].prot = PT_PROT_RW;
+			}
+			if (how == SINGLE)
+				pt_point(&b->agent, &item[k], &effects, NULL);
 		}
-		as_wanted += pt_point(&b->agent, &item, &effects, &err) == want;
-		section_turn(b, i);
+		if (how == TOGETHER)
+			points(&b->agent, item, &effects);
+		pt_section_end(&b->agent);
 	}
-	pt_section_end(&b->agent);
 	note(b, row, t, b->pages);
-	check_eq(row_name[row], as_wanted, b->pages);
+	check_eq(row_name[row], effects.leaves_written + effects.leaves_removed, b->pages);
 	return effects;
 }
 
 static PHASE void time_unmap_page(struct bench *b)
 {
-	struct pt_effects done = point_all(b, UNMAP_PAGE, PT_ITEM_UNMAP, PT_UNMAPPED);
+	struct pt_effects done = point_all(b, UNMAP_PAGE, PT_ITEM_UNMAP, TOGETHER);
 
 	check_eq("unmap_random: leaves removed", done.leaves_removed, b->pages);
 	check_leaves(b, "leaves after unmap_random", 0);
@@ -219,12 +253,25 @@ static PHASE void time_unmap_page(struct bench *b)
 /* Into the tables that single pages have left in place. */
 static PHASE void time_map_page(struct bench *b)
 {
-	struct pt_effects done = point_all(b, MAP_PAGE, PT_ITEM_MAP, PT_MAPPED);
+	struct pt_effects done = point_all(b, MAP_PAGE, PT_ITEM_MAP, TOGETHER);
 
 	check_eq("map_random: leaves written", done.leaves_written, b->pages);
 	check_leaves(b, "leaves after map_random", b->pages);
 	unmap(b, BASE, b->size);
 	check_eq("map_random: table pages left", b->ctx.table_pages, tables_left(b));
+}
+
+/* What is mapped, one by one. */
+static PHASE void time_unmap_single(struct bench *b)
+{
+	point_all(b, UNMAP_SINGLE, PT_ITEM_UNMAP, SINGLE);
+	check_leaves(b, "leaves after unmap_random_single", 0);
+}
+
+static PHASE void time_map_single(struct bench *b)
+{
+	point_all(b, MAP_SINGLE, PT_ITEM_MAP, SINGLE);
+	check_leaves(b, "leaves after map_random_single", b->pages);
 }
 
 /* An invalid descriptor with a payload on each page of an empty range. */
@@ -259,14 +306,20 @@ void bench_round(struct bench *b)
 	time_map_range(b);
 	time_wrprotect(b);
 	time_get_leaf(b);
+	if (!b->mmu.vcpus)
+		bench_bare(b);
 	time_relax(b);
+	time_relax_single(b);
 	time_age(b);
 	time_mkyoung(b);
+	time_mkyoung_single(b);
 	time_unmap_range(b);
 	time_fault_map(b);
 	time_unmap_page(b);
 	time_map_page(b);
 	time_fault_map_section(b);
+	time_unmap_single(b);
+	time_map_single(b);
 	unmap(b, BASE, b->size);
 	if (b->ctx.geo.granule_shift == 12)
 		time_blocks(b);

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Sets the results of run.sh beside their peers: a table on stdout, bench.jsonl and bench.svg in the build folder.
 
-Usage: table.py RAW OUT   Fails when a memory limit is not kept; a slow row is shown, not failed, since machines differ.
+Usage: table.py RAW OUT   Fails when a limit of memory or of many contexts is not kept; a slow row is
+shown, not failed, since machines differ.
 """
 import json
 import math
@@ -18,7 +19,14 @@ OWN_PEERS = {'threads_apart': 'threads_one', 'threads_interleaved': 'threads_int
              'contexts_one_among': 'contexts_one', 'contexts_spread': 'contexts_spread_bare',
              'range_in_4tib': 'range_4gib', 'random_in_4tib': 'random_in_4tib_bare',
              'points_in_4tib': 'points_in_4tib_bare', 'tables_at_rest': 'tables_at_rest_needed',
-             'calls_4x32_tls': 'calls_4x32', 'overload_goodput': 'calls_40x9', 'overload_p99': 'calls_4x32_p99'}
+             'calls_4x32_tls': 'calls_4x32', 'overload_goodput': 'calls_4x32', 'overload_p99': 'calls_4x32_p99'}
+# The bare loops of core_bare.c: peers of 16K and 64K, where KVM's code, built for 4K, is none.
+BARE = {'map_range': 'store_range_bare', 'unmap_range': 'store_range_bare', 'wrprotect_range': 'store_range_bare',
+        'age_range': 'store_range_bare', 'set_owner_range': 'store_range_bare', 'get_leaf_random': 'load_random_bare',
+        'relax_random': 'cas_random_bare', 'mkyoung_random': 'cas_random_bare', 'fault_map_random': 'cas_random_bare',
+        'unmap_random': 'cas_random_bare', 'map_random': 'cas_random_bare'}
+# One call at a time, beside the same peer.
+SINGLE = ('relax_random', 'mkyoung_random', 'unmap_random')
 
 # name, unit, target (at most; for rates at least), and what the peer had on the machine of the targets: a faster or
 # slower machine is judged by the ratio of the two
@@ -39,7 +47,9 @@ ROWS = [
     ('empty_context_40bit', BYTES, 4096, None), ('start_tables_40bit', BYTES, 8192, None),
     ('empty_context_32bit', BYTES, 4096, None), ('start_tables_32bit', BYTES, 64, None),
 ]
-LIMITS = {'idle_daemon_rss', 'empty_context_40bit', 'empty_context_32bit', 'start_tables_40bit', 'start_tables_32bit'}
+# Not met: the bench fails. What is measured against the machine's speed is shown only.
+LIMITS = {'contexts_one_among', 'contexts_spread',
+          'idle_daemon_rss', 'empty_context_40bit', 'empty_context_32bit', 'start_tables_40bit', 'start_tables_32bit'}
 
 
 def better(name, a, b):
@@ -77,7 +87,10 @@ def rows_of(own, peers):
     named = {row[0] for row in ROWS}
     others = [(name, NS, None, None) for name in own if name not in named]
     peers = {**peers, **{row: own[peer] for row, peer in OWN_PEERS.items() if peer in own}}
-    for row, peer in (('session_1024', 'unary_4x32'), ('unary_lone_unix', 'unary_lone')):
+    for suffix in ('_16k', '_64k'):
+        peers.update({row + suffix: own[bare + suffix] for row, bare in BARE.items() if bare + suffix in own})
+    for row, peer in [('session_1024', 'unary_4x32'), ('unary_lone_unix', 'unary_lone'),
+                      ('fault_map_random_section', 'fault_map_random'), *((row + '_single', row) for row in SINGLE)]:
         if peer in peers:
             peers[row] = peers[peer]
     for name, unit, target, peer_then in known + others:
@@ -171,7 +184,7 @@ def main(raw, out):
         file.write(svg(rows))
     broken = [r['name'] for r in rows if r['name'] in LIMITS and not kept(r)]
     if broken:
-        sys.exit('bench: over its memory limit: ' + ', '.join(broken))
+        sys.exit('bench: over its limit: ' + ', '.join(broken))
 
 
 if __name__ == '__main__':

@@ -61,6 +61,9 @@ enum pt_failpoint {
  *   pt_pte pt_pte_private(const pt_pte *slot);
  *       A plain load from a table that nobody else can reach.
  *
+ *   void pt_port_prefetch(const pt_pte *slot);
+ *       A hint: the descriptor will be changed soon. No access.
+ *
  *   bool pt_pte_hw_cas(pt_pte *slot, pt_pte *old, pt_pte entry);
  *       As pt_pte_cas(), by a model of the hardware: access flag and dirty state.
  *

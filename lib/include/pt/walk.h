@@ -10,6 +10,14 @@
  * PT_OUT_OF_RANGE. */
 enum pt_outcome pt_get_leaf(struct pt_ctx *ctx, struct pt_ipa ipa, pt_pte *entry, int *level);
 
+/*
+ * A hint: an operation on the page at `ipa` comes some calls from now. Reads the tables above the
+ * page's entry and asks for the entry itself, so that the wait for it overlaps with the calls
+ * between; four to sixteen ahead is right. In a section, any context and address; no effect, no
+ * error.
+ */
+void pt_prefetch(struct pt_ctx *ctx, struct pt_ipa ipa);
+
 struct pt_walk_step {
 	struct pt_pa table;
 	uint32_t index;

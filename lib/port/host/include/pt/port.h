@@ -169,6 +169,12 @@ static inline void pt_port_fence_cas(void)
 #endif
 }
 
+/* Nothing that a checker could see, and the memory need not be the program's any more. */
+static inline void pt_port_prefetch(const pt_pte *slot)
+{
+	__builtin_prefetch(slot, 1);
+}
+
 static inline void pt_port_relax(void)
 {
 	pt_port_note(PT_EVENT_RELAX, 0, NULL, NULL, 0, 0);
