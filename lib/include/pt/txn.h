@@ -119,8 +119,8 @@ enum pt_outcome pt_point(struct pt_agent *agent, struct pt_item *item, struct pt
  * are on their way from memory while earlier ones are done, which takes a third of the time where
  * they are far apart. Returns how many are done, with effects added and outcomes written;
  * item[that many] has not been begun: pt_point() knows what it comes to. In a section, which no
- * table that is met outlives; items may be of several contexts, which end a run where they differ in
- * granule, and name a page twice.
+ * table that is met outlives; items may be of several contexts, which end a run where they differ
+ * in granule, and name a page twice.
  */
 uint32_t pt_points(struct pt_agent *agent, struct pt_item *item, uint32_t count,
 		   struct pt_effects *effects);
