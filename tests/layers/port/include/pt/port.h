@@ -26,6 +26,7 @@ void pt_pte_init(pt_pte *slot, pt_pte entry);
 void pt_port_fence_store(void);
 void pt_port_fence_full(void);
 void pt_port_fence_cas(void);
+void pt_port_prefetch(const pt_pte *slot);
 void pt_port_relax(void);
 void pt_port_lock(struct pt_port_lock *lock);
 void pt_port_unlock(struct pt_port_lock *lock);
