@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* ptctl age, split, collapse, and dirty start, get and stop. */
+/* ptctl age, split, collapse and dirty. */
 #include "commands.h"
 
 #include "ptd/v1/mapping.pb-c.h"
@@ -53,4 +53,12 @@ int cmd_dirty_stop(struct ptctl *ctl)
 
 	return ptctl_ask(ctl, "/ptd.v1.MappingService/StopDirtyLog", &request.base,
 			 &ptd__v1__stop_dirty_log_response__descriptor);
+}
+
+int cmd_dirty_list(struct ptctl *ctl)
+{
+	Ptd__V1__ListDirtyLogsRequest request = PTD__V1__LIST_DIRTY_LOGS_REQUEST__INIT;
+
+	return ptctl_ask(ctl, "/ptd.v1.MappingService/ListDirtyLogs", &request.base,
+			 &ptd__v1__list_dirty_logs_response__descriptor);
 }

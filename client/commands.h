@@ -142,7 +142,7 @@ command_handler cmd_slot_set, cmd_slot_delete, cmd_slot_list;
 command_handler cmd_map, cmd_unmap, cmd_protect, cmd_wrprotect;
 command_handler cmd_relax, cmd_annotate, cmd_young, cmd_flush;
 command_handler cmd_age, cmd_split, cmd_collapse;
-command_handler cmd_dirty_start, cmd_dirty_get, cmd_dirty_stop;
+command_handler cmd_dirty_start, cmd_dirty_get, cmd_dirty_stop, cmd_dirty_list;
 command_handler cmd_access, cmd_fault, cmd_translate;
 command_handler cmd_failpoint_arm, cmd_failpoint_disarm, cmd_failpoint_list;
 command_handler cmd_completion, cmd_explain, cmd_tls_init;

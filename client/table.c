@@ -263,6 +263,8 @@ PARAMS dirty_get_options[] = {
 	 .help = "log_generation of the reply before; needed with --clear after a lost answer"},
 	END};
 PARAMS dirty_stop_args[] = {ARG_LOG, END};
+PARAMS dirty_list_options[] = {
+	{.name = "context", .type = VALUE_CONTEXT, .help = "only of this one"}, END};
 
 /* --- vCPUs --------------------------------------------------------------------------------- */
 
@@ -494,6 +496,8 @@ const struct command command_table[] = {
 	 cmd_dirty_get, {0}, NULL, 0},
 	{"dirty", "stop", "end a log", "ptctl dirty stop 0xd142000000000007", dirty_stop_args,
 	 NULL, cmd_dirty_stop, {0}, NULL, 0},
+	{"dirty", "list", "the logs that are there", "ptctl dirty list --context m0/g0", NULL,
+	 dirty_list_options, cmd_dirty_list, {.rows = "logs"}, NULL, 0},
 	{"access", "read", "read as a vCPU does; exit code 7 on a fault",
 	 "ptctl access read m0/g0 0x4000_0000 --length 16", at_args, read_options, cmd_access, {0},
 	 NULL, 0},

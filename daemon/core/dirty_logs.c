@@ -116,6 +116,25 @@ void dirty_logs_end(struct context *c)
 		dirty_log_retire(c->machine->domain, c->logs);
 }
 
+uint32_t dirty_logs_list(struct domain *d, const struct context *c, struct dirty_log_seen *seen,
+			 uint32_t room)
+{
+	uint32_t n = 0;
+
+	pt_port_lock(&d->lock);
+	for (const struct dirty_log *log = d->logs; log; log = log->all_next) {
+		if (!log->published || (c && log->context != c))
+			continue;
+		if (n < room)
+			seen[n] = (struct dirty_log_seen){
+				log->handle, log->context->handle, log->pt.ipa,
+				log->pt.last - log->pt.ipa + 1, log->bytes};
+		n++;
+	}
+	pt_port_unlock(&d->lock);
+	return n;
+}
+
 struct dirty_log *find_dirty_log(struct call *call, uint64_t handle)
 {
 	struct pt_rcu_node *node = pt_rcu_table_find(call->domain->log_table, handle);

@@ -37,6 +37,14 @@ void dirty_log_retire(struct domain *domain, struct dirty_log *log);
 /* The context goes, and nobody steps on it: so do its logs. */
 void dirty_logs_end(struct context *context);
 
+/* Up to `room` handles of logs of `context` (NULL: of all), newest first, with what they cover.
+ * Returns how many there are. */
+struct dirty_log_seen {
+	uint64_t handle, context, ipa, size, bytes;
+};
+uint32_t dirty_logs_list(struct domain *domain, const struct context *context,
+			 struct dirty_log_seen *seen, uint32_t room);
+
 /* The log of a handle, its machine entered; NULL: the call has been failed. To the end of the step.
  */
 struct dirty_log *find_dirty_log(struct call *call, uint64_t handle);

@@ -64,6 +64,7 @@ const struct method domain_methods[] = {
 	METHOD("MappingService", "GetDirtyLog", get_dirty_log, mapping_get_dirty_log,
 	       mapping_dirty_abandon),
 	METHOD("MappingService", "StopDirtyLog", stop_dirty_log, mapping_stop_dirty_log, NULL),
+	METHOD("MappingService", "ListDirtyLogs", list_dirty_logs, mapping_list_dirty_logs, NULL),
 	{.path = "/ptd.v1.MappingService/Apply",
 	 .request = &ptd__v1__apply_request__descriptor,
 	 .run = mapping_apply,

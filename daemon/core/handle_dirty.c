@@ -260,6 +260,48 @@ enum call_result mapping_stop_dirty_log(struct call *call)
 	return call->state ? go_on(call, call->state) : stop(call);
 }
 
+static enum call_result answer_list(struct call *call, const struct dirty_log_seen *seen,
+				    uint32_t n)
+{
+	Ptd__V1__ListDirtyLogsResponse *r =
+		new_response(call, &ptd__v1__list_dirty_logs_response__descriptor);
+	Ptd__V1__DirtyLog *log = call_alloc(call, n * sizeof(*log) + 1);
+
+	if (!r)
+		return CALL_DONE;
+	r->logs = call_alloc(call, n * sizeof(*r->logs) + 1);
+	if (!log || !r->logs)
+		return fail_arena(call);
+	for (uint32_t i = 0; i < n; i++) {
+		ptd__v1__dirty_log__init(&log[i]);
+		log[i].log = seen[i].handle;
+		log[i].context = seen[i].context;
+		log[i].ipa = seen[i].ipa;
+		log[i].size = seen[i].size;
+		log[i].memory_bytes = seen[i].bytes;
+		r->logs[r->n_logs++] = &log[i];
+	}
+	call->response = &r->base;
+	return CALL_DONE;
+}
+
+enum call_result mapping_list_dirty_logs(struct call *call)
+{
+	const Ptd__V1__ListDirtyLogsRequest *q = (const void *)call->request;
+	struct context *c = q->context ? find_context(call, q->context, "context") : NULL;
+	struct dirty_log_seen *seen;
+	uint32_t room, n;
+
+	if (q->context && !c)
+		return CALL_DONE;
+	room = dirty_logs_list(call->domain, c, NULL, 0);
+	seen = call_alloc(call, room * sizeof(*seen) + 1);
+	if (!seen)
+		return fail_arena(call);
+	n = dirty_logs_list(call->domain, c, seen, room);
+	return answer_list(call, seen, n < room ? n : room);
+}
+
 enum call_result mapping_dirty_abandon(struct call *call)
 {
 	struct dirty *s = call->state;

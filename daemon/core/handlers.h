@@ -19,7 +19,7 @@ call_handler mapping_map, mapping_map_abandon, mapping_unmap, mapping_unmap_aban
 call_handler mapping_age, mapping_age_abandon, mapping_split, mapping_collapse,
 	mapping_upkeep_abandon;
 call_handler mapping_start_dirty_log, mapping_start_dirty_log_abandon, mapping_get_dirty_log,
-	mapping_stop_dirty_log, mapping_dirty_abandon;
+	mapping_stop_dirty_log, mapping_list_dirty_logs, mapping_dirty_abandon;
 call_handler mapping_apply, mapping_apply_abandon;
 call_handler mapping_session, mapping_session_look, mapping_session_abandon;
 call_handler fault_access, fault_access_abandon, fault_handle, fault_handle_abandon;

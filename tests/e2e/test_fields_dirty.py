@@ -149,6 +149,26 @@ def _():
     equal((reply.next_ipa, bits(reply.bitmap), reply.done), (part + BLOCK, [0], True))
 
 
+@test("ListDirtyLogs: context, or all: handle, range and memory of each, the newest first")
+@covers("ListDirtyLogsRequest.context")
+def _():
+    def logs(context):
+        reply = stub("mapping").ListDirtyLogs(pb("upkeep").ListDirtyLogsRequest(context=context))
+        return [(log.log, log.context, log.ipa, log.size) for log in reply.logs if log.memory_bytes]
+
+    g, other = guest(), guest()
+    equal(logs(g.handle), [])
+    first, second, third = start(g).log, start(g, IPA + BLOCK, 2 * PAGE).log, start(other).log
+    equal(logs(g.handle), [(second, g.handle, IPA + BLOCK, 2 * PAGE), (first, g.handle, IPA, BLOCK)])
+    equal(logs(other.handle), [(third, other.handle, IPA, BLOCK)])
+    equal([log for log in logs(0) if log[0] in (first, second, third)],
+          [(third, other.handle, IPA, BLOCK)] + logs(g.handle))
+    stop(second)
+    equal(logs(g.handle), [(first, g.handle, IPA, BLOCK)])
+    refused("NOT_FOUND", logs, first)
+    refused("NOT_FOUND", logs, g.machine.handle)
+
+
 @test("StopDirtyLog: log; afterwards nothing is logged, and its handle is unknown")
 @covers("StopDirtyLogRequest.log")
 def _():

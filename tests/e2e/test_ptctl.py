@@ -254,6 +254,7 @@ def _():
                     str(again["log_generation"]))
         equal((done["ipa"], done["bitmap"]), ("0x40008000", "02"))
         error("dirty", "get", log, "--generation", "99", code=PRECONDITION, says=r"PTD-E0079")
+        equal([row["log"] for row in data("dirty", "list", "--context", c)["logs"]], [log])
         equal(data("dirty", "stop", log)["dirty"], 1)
         error("dirty", "stop", log, code=PRECONDITION, says=r"PTD-E0076")
         log = data("dirty", "start", c, "1G", "64K", "--all-dirty", "--eager")["log"]
