@@ -39,7 +39,7 @@ void pt__range_of(struct pt__range *r, struct pt_item *item)
 
 uint64_t pt__logged_run(const struct pt__range *r, uint64_t cursor, uint64_t n, int level)
 {
-	uint64_t most = (UINT64_C(PT__MARK_WORDS) << (r->gs + 6)) >> pt__shift(r, level);
+	uint64_t most = ((uint64_t)PT__MARK_WORDS << (r->gs + 6)) >> pt__shift(r, level);
 	uint64_t first = cursor >> pt__shift(r, level), group = 1;
 
 	if (pt__has_groups(r->ctx) || r->item->flags & PT_MAP_CONTIGUOUS)
