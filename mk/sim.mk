@@ -3,7 +3,7 @@
 SIM_SRC := $(filter-out tests/sim/ptd-sim.c tests/sim/test_%.c,$(sort $(wildcard tests/sim/*.c)))
 SIM_BIN := $(B)/tests/sim/ptd-sim $(B)/tests/sim/test_plants $(B)/tests/unit/test_wire_sim
 SIM_OBJ := $(CORE_SRC:%.c=$(B)/sim/%.o) $(SIM_SRC:%.c=$(B)/sim/%.o)
-SIM_WRAP := pt_point pt_txn_step context_retire machine_retire pt_rcu_call pt_rcu_barrier domain_reply_fate session_done
+SIM_WRAP := pt_point pt_points pt_txn_step context_retire machine_retire pt_rcu_call pt_rcu_barrier domain_reply_fate session_done
 SIM_LDFLAGS := $(SIM_WRAP:%=-Wl,--wrap=%)
 SIM_CFLAGS = $(CFLAGS_ALL) $(HOST_DEFS) $(DAEMON_INC) -Itests/sim -include tests/sim/knobs.h
 

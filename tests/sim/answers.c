@@ -32,6 +32,7 @@ static void learn(struct client *client, const struct op *op, const ProtobufCMes
 {
 	uint64_t *context = &client->context[op->machine][op->context];
 	uint64_t *generation = &client->generation[op->machine][op->context];
+	uint64_t *log_generation = &client->log_generation[op->machine][op->context];
 
 	switch (op->kind) {
 	case OP_CREATE_MACHINE:
@@ -49,10 +50,20 @@ static void learn(struct client *client, const struct op *op, const ProtobufCMes
 		break;
 	case OP_MAP:
 	case OP_UNMAP:
-	case OP_PROTECT: /* the same layout */
+	case OP_PROTECT:
+	case OP_WRITE_PROTECT: /* the same layout */
 		*generation = ((const Ptd__V1__MapResponse *)message)->generation;
 		break;
 	case OP_APPLY: *generation = ((const Ptd__V1__ApplyResponse *)message)->generation; break;
+	case OP_START_LOG:
+		client->log[op->machine][op->context] =
+			((const Ptd__V1__StartDirtyLogResponse *)message)->log;
+		*log_generation = ((const Ptd__V1__StartDirtyLogResponse *)message)->log_generation;
+		break;
+	case OP_GET_LOG:
+		*log_generation = ((const Ptd__V1__GetDirtyLogResponse *)message)->log_generation;
+		break;
+	case OP_STOP_LOG: client->log[op->machine][op->context] = 0; break;
 	case OP_DELETE_CONTEXT: *context = 0; break;
 	case OP_DELETE_MACHINE:
 		client->machine[op->machine] = 0;
@@ -103,6 +114,8 @@ void answer_failed(struct client *client, struct op *op)
 		return;
 	if (op->kind == OP_CREATE_CONTEXT || op->kind == OP_DELETE_MACHINE)
 		client->machine[op->machine] = 0;
+	else if (op->kind == OP_GET_LOG || op->kind == OP_STOP_LOG)
+		client->log[op->machine][op->context] = 0;
 	else
 		client->context[op->machine][op->context] = 0;
 }

@@ -131,6 +131,10 @@ static void resolve(struct client *client, struct op *op, uint64_t *random)
 		op->kind = sim_draw(random, 3) ? OP_CREATE_CONTEXT : OP_GET_CONTEXT;
 	if ((op->kind == OP_CREATE_CONTEXT || op->kind == OP_DELETE_MACHINE) && !machine)
 		op->kind = sim_draw(random, 3) ? OP_CREATE_MACHINE : OP_GET_MACHINE;
+	op->log = client->log[op->machine][op->context];
+	op->log_generation = client->log_generation[op->machine][op->context];
+	if ((op->kind == OP_GET_LOG || op->kind == OP_STOP_LOG) && !op->log)
+		op->kind = OP_START_LOG;
 	op->by_name = op->kind == OP_GET_CONTEXT && (!context || sim_draw(random, 2));
 	op->handle =
 		op->kind == OP_CREATE_CONTEXT || op->kind == OP_DELETE_MACHINE ? machine : context;

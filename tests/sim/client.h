@@ -33,7 +33,14 @@ enum op_kind {
 	OP_MAP,
 	OP_UNMAP,
 	OP_PROTECT,
+	OP_WRITE_PROTECT,
 	OP_APPLY,
+	OP_AGE,
+	OP_SPLIT,
+	OP_COLLAPSE,
+	OP_START_LOG,
+	OP_GET_LOG,
+	OP_STOP_LOG,
 	OP_TRANSLATE,
 	OP_GET_MACHINE,
 	OP_GET_CONTEXT,
@@ -75,7 +82,8 @@ struct op {
 	bool has_id, validate_only, want_outcomes, force, stable, by_name;
 	uint32_t mode, items;
 	uint64_t handle, expected;
-	uint64_t timeout_us; /* 0: none */
+	uint64_t log, log_generation; /* GET_LOG, STOP_LOG */
+	uint64_t timeout_us;	      /* 0: none */
 	struct item item[SIM_ITEMS];
 	uint8_t id[16];
 	struct session_op *session;
@@ -119,6 +127,7 @@ struct client {
 	uint32_t limit; /* the script's length */
 	uint64_t machine[SIM_MACHINES], context[SIM_MACHINES][SIM_CONTEXTS]; /* handles it knows */
 	uint64_t generation[SIM_MACHINES][SIM_CONTEXTS];
+	uint64_t log[SIM_MACHINES][SIM_CONTEXTS], log_generation[SIM_MACHINES][SIM_CONTEXTS];
 	uint32_t connects;
 	struct view view;
 	struct op *watching;

@@ -36,7 +36,7 @@ static void check_generation(struct looked *l, uint64_t generation, const Ptd__V
 			     bool count_anyway)
 {
 	bool changed = e->leaves_written || e->leaves_removed || e->blocks_split ||
-		       e->tables_added || e->tables_freed;
+		       e->tables_added || e->tables_freed || e->annotated;
 
 	if (!l->c)
 		return;
@@ -157,12 +157,45 @@ static void check_translation(struct looked *l, const Ptd__V1__TranslateResponse
 	if (!l->c || l->c->dying || hooks_busy(l->c->handle, l->op->item[0].ipa))
 		return;
 	page = model_page(l->c, l->op->item[0].ipa);
+	if (r->outcome == PT_NOT_MAPPED && l->c->aged)
+		return; /* or old: an AT instruction sets no access flag */
 	if ((r->outcome != PT_NOT_MAPPED) != page->mapped)
 		WRONG(l, "translate", "outcome %u, mapped %d", r->outcome, page->mapped);
 	else if (page->mapped &&
-		 (r->prot != page->prot || (r->outcome == PT_OK && r->pa != page->pa)))
+		 (!model_grants(l->c, page, r->prot) || (r->outcome == PT_OK && r->pa != page->pa)))
 		WRONG(l, "translate", "pa %llx prot %x, the model has %llx %x",
 		      (unsigned long long)r->pa, r->prot, (unsigned long long)page->pa, page->prot);
+}
+
+/* How far what is progressive came. */
+static void check_end(struct looked *l, uint64_t next)
+{
+	const struct item *item = &l->op->item[0];
+
+	if (next < item->ipa || next > item->ipa + item->size)
+		WRONG(l, "content", "it came to %llx", (unsigned long long)next);
+}
+
+static void check_age(struct looked *l, const Ptd__V1__AgeResponse *r)
+{
+	uint64_t told = r->next_ipa - l->op->item[0].ipa;
+
+	check_end(l, r->next_ipa);
+	if ((r->young + r->old) << l->sim->swarm.granule_shift > told)
+		WRONG(l, "content", "%llu young and %llu old of %llx bytes",
+		      (unsigned long long)r->young, (unsigned long long)r->old,
+		      (unsigned long long)told);
+}
+
+static void check_log(struct looked *l, const Ptd__V1__GetDirtyLogResponse *r)
+{
+	uint64_t set = 0;
+
+	for (size_t i = 0; i < r->bitmap.len; i++)
+		set += (uint64_t)__builtin_popcount(r->bitmap.data[i]);
+	if (set != r->dirty)
+		WRONG(l, "content", "%llu pages are dirty, and %llu bits are set",
+		      (unsigned long long)r->dirty, (unsigned long long)set);
 }
 
 void content_check(struct sim *sim, struct exec *exec, const struct call *call)
@@ -170,6 +203,7 @@ void content_check(struct sim *sim, struct exec *exec, const struct call *call)
 	struct looked l = look_up(sim, exec);
 	const void *r = call->response;
 
+	sim->stats.call_kind[l.op->kind]++;
 	switch (l.op->kind) {
 	case OP_CREATE_MACHINE:
 		check_create_machine(&l, ((const Ptd__V1__CreateMachineResponse *)r)->machine);
@@ -188,7 +222,12 @@ void content_check(struct sim *sim, struct exec *exec, const struct call *call)
 		break;
 	case OP_MAP:
 	case OP_UNMAP:
-	case OP_PROTECT: check_single(&l, r); break;
+	case OP_PROTECT:
+	case OP_WRITE_PROTECT: check_single(&l, r); break;
+	case OP_AGE: check_age(&l, r); break;
+	case OP_SPLIT: check_end(&l, ((const Ptd__V1__SplitResponse *)r)->next_ipa); break;
+	case OP_COLLAPSE: check_end(&l, ((const Ptd__V1__CollapseResponse *)r)->next_ipa); break;
+	case OP_GET_LOG: check_log(&l, r); break;
 	case OP_APPLY: check_apply(&l, r); break;
 	case OP_TRANSLATE: check_translation(&l, r); break;
 	case OP_GET_MACHINE:
@@ -219,7 +258,7 @@ static void check_translations(struct looked *l, const Ptd__V1__AccessResults *r
 
 		one.outcome = r->outcome[i];
 		one.pa = r->pa[i];
-		one.prot = page ? page->prot : 0;
+		one.prot = page ? page->prot : 0; /* not told */
 		l->op->item[0].ipa = ipa[i];
 		check_translation(l, &one);
 	}

@@ -43,9 +43,11 @@ static void walk_pages(struct sim *sim, const struct model_context *c)
 		bool mapped;
 
 		hw_walk(&regs, &bus, ipa, HW_AT, false, &hw);
-		mapped = hw.fault == HW_NO_FAULT || hw.fault == HW_PERMISSION;
+		mapped = hw.fault == HW_NO_FAULT || hw.fault == HW_PERMISSION ||
+			 (c->aged && hw.fault == HW_ACCESS_FLAG);
 		if (mapped != page->mapped ||
-		    (mapped && (hw.pa != page->pa || prot_of(&hw) != page->prot)))
+		    (mapped && (hw.pa != page->pa || !model_grants(c, page, prot_of(&hw)))) ||
+		    (!mapped && hw.descriptor != page->note && page->note))
 			sim_fail(sim, "tables",
 				 "context %llx at %llx: %s %llx prot %x, the model: %s %llx "
 				 "prot %x",

@@ -122,6 +122,23 @@ enum pt_outcome __wrap_pt_point(struct pt_agent *agent, struct pt_item *item,
 	return o;
 }
 
+uint32_t __real_pt_points(struct pt_agent *agent, struct pt_item *item, uint32_t count,
+			  struct pt_effects *effects);
+uint32_t __wrap_pt_points(struct pt_agent *agent, struct pt_item *item, uint32_t count,
+			  struct pt_effects *effects);
+uint32_t __wrap_pt_points(struct pt_agent *agent, struct pt_item *item, uint32_t count,
+			  struct pt_effects *effects)
+{
+	uint32_t done = __real_pt_points(agent, item, count, effects);
+
+	for (uint32_t i = 0; i < done; i++) {
+		struct item plain = item_of(&item[i]);
+
+		oracle_item(sim_running, &plain, item[i].ctx, (enum pt_outcome)item[i].outcome);
+	}
+	return done;
+}
+
 static struct busy *busy_of(const struct pt_txn *txn)
 {
 	for (uint32_t i = 0; i < TRANSACTIONS; i++)

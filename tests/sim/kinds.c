@@ -32,7 +32,14 @@ static const struct {
 	[OP_MAP] = KIND(MappingService, Map, map, false, 22),
 	[OP_UNMAP] = KIND(MappingService, Unmap, unmap, false, 10),
 	[OP_PROTECT] = KIND(MappingService, Protect, protect, false, 9),
+	[OP_WRITE_PROTECT] = KIND(MappingService, WriteProtect, write_protect, false, 4),
 	[OP_APPLY] = KIND(MappingService, Apply, apply, false, 22),
+	[OP_AGE] = KIND(MappingService, Age, age, false, 3),
+	[OP_SPLIT] = KIND(MappingService, Split, split, true, 3),
+	[OP_COLLAPSE] = KIND(MappingService, Collapse, collapse, true, 3),
+	[OP_START_LOG] = KIND(MappingService, StartDirtyLog, start_dirty_log, false, 2),
+	[OP_GET_LOG] = KIND(MappingService, GetDirtyLog, get_dirty_log, true, 4),
+	[OP_STOP_LOG] = KIND(MappingService, StopDirtyLog, stop_dirty_log, true, 2),
 	[OP_TRANSLATE] = KIND(FaultService, Translate, translate, true, 10),
 	[OP_GET_MACHINE] = KIND(MachineService, GetMachine, get_machine, true, 2),
 	[OP_GET_CONTEXT] = KIND(ContextService, GetContext, get_context, true, 4),
@@ -113,10 +120,12 @@ void item_draw(uint64_t *random, uint32_t shift, uint32_t from, uint32_t to, uin
 	*item = (struct item){.kind = kind};
 	item->ipa = model_base(shift) + ((uint64_t)at << shift);
 	item->size = (uint64_t)n << shift;
-	if (kind == PT_ITEM_UNMAP)
+	if (kind == PT_ITEM_ANNOTATE)
+		item->pa = (2 + sim_draw(random, 14)) << 60 | sim_draw(random, 8) << 1;
+	if (kind != PT_ITEM_MAP && kind != PT_ITEM_PROTECT && kind != PT_ITEM_RELAX)
 		return;
 	item->prot = draw_prot(random);
-	if (kind == PT_ITEM_PROTECT) {
+	if (kind != PT_ITEM_MAP) {
 		item->prot &= PT_PROT_RIGHTS;
 		return;
 	}

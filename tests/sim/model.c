@@ -99,6 +99,11 @@ const struct page *model_page(const struct model_context *c, uint64_t ipa)
 	return ipa < c->base || at >= c->pages ? &none : &c->page[at];
 }
 
+bool model_grants(const struct model_context *c, const struct page *page, uint32_t prot)
+{
+	return prot == page->prot || (c->logged && (prot | PT_PROT_W) == page->prot);
+}
+
 static uint32_t memory_type(uint32_t prot)
 {
 	return prot >> 8;
@@ -118,9 +123,11 @@ static enum pt_outcome expect_map(const struct model_context *c, const struct pa
 	for (uint64_t i = 0; i < n; i++) {
 		bool same = same_place(&page[i], item, i * granule(c));
 
-		if (!page[i].mapped || (replace && (!same || page[i].prot != item->prot)))
+		if (!page[i].mapped && (!page[i].note || replace))
 			changed = true;
-		else if (!same)
+		else if (page[i].mapped && replace && (!same || page[i].prot != item->prot))
+			changed = true;
+		else if (!page[i].mapped || !same)
 			return PT_OVERLAP;
 		else if (page[i].prot != item->prot)
 			rights = true;
@@ -140,22 +147,33 @@ static enum pt_outcome expect_unmap(const struct model_context *c, const struct 
 	return PT_HOLE;
 }
 
-static enum pt_outcome expect_protect(const struct model_context *c, const struct page *page,
-				      const struct item *item)
+/* The rights of a mapped page after the item. */
+static uint32_t rights_after(const struct item *item, uint32_t had)
+{
+	switch (item->kind) {
+	case PT_ITEM_PROTECT: return item->prot;
+	case PT_ITEM_WRITE_PROTECT: return had & ~(uint32_t)PT_PROT_W;
+	case PT_ITEM_RELAX: return had | item->prot;
+	default: return had;
+	}
+}
+
+static enum pt_outcome expect_rights(const struct model_context *c, const struct page *page,
+				     const struct item *item)
 {
 	uint64_t n = item->size >> c->granule_shift, mapped = 0;
 	bool changed = false, tightened = false;
 
 	for (uint64_t i = 0; i < n; i++) {
-		uint32_t had = page[i].prot & 0xff;
+		uint32_t had = page[i].prot & 0xff, next = rights_after(item, had);
 
 		if (!page[i].mapped)
 			continue;
 		mapped++;
 		if (item->prot & PT_PROT_X && memory_type(page[i].prot))
 			return PT_INVALID; /* only Normal memory executes */
-		changed |= had != item->prot;
-		tightened |= (had & ~item->prot) != 0;
+		changed |= had != next;
+		tightened |= (had & ~next) != 0;
 	}
 	return !mapped	   ? PT_HOLE
 	       : tightened ? PT_PROTECTED
@@ -171,8 +189,12 @@ enum pt_outcome model_expect(const struct model_context *c, const struct item *i
 	switch (item->kind) {
 	case PT_ITEM_MAP: return expect_map(c, page, item, loose);
 	case PT_ITEM_UNMAP: return expect_unmap(c, page, item);
-	default: return expect_protect(c, page, item);
+	case PT_ITEM_ANNOTATE: return PT_ANNOTATED;
+	case PT_ITEM_FLUSH: return expect_unmap(c, page, item) == PT_HOLE ? PT_HOLE : PT_FLUSHED;
+	case PT_ITEM_MAKE_YOUNG: *loose = c->aged; break;
+	default: break;
 	}
+	return expect_rights(c, page, item);
 }
 
 void model_apply(struct model_context *c, const struct item *item)
@@ -181,12 +203,15 @@ void model_apply(struct model_context *c, const struct item *item)
 	uint64_t n = item->size >> c->granule_shift;
 
 	for (uint64_t i = 0; i < n; i++) {
-		if (item->kind == PT_ITEM_UNMAP)
-			page[i].mapped = false;
-		else if (item->kind == PT_ITEM_PROTECT && page[i].mapped)
-			page[i].prot = (page[i].prot & ~0xffu) | item->prot;
+		if (item->kind == PT_ITEM_UNMAP || item->kind == PT_ITEM_ANNOTATE)
+			page[i] = (struct page){.note = item->pa};
+		else if (item->kind != PT_ITEM_MAP && page[i].mapped)
+			page[i].prot =
+				(page[i].prot & ~0xffu) | rights_after(item, page[i].prot & 0xff);
 		else if (item->kind == PT_ITEM_MAP &&
 			 (!page[i].mapped || item->flags & PT_MAP_REPLACE))
-			page[i] = (struct page){item->pa + i * granule(c), item->prot, true};
+			page[i] = (struct page){.pa = item->pa + i * granule(c),
+						.prot = item->prot,
+						.mapped = true};
 	}
 }

@@ -7,12 +7,14 @@
 
 struct page {
 	uint64_t pa;
+	uint64_t note; /* of what is not mapped: its annotation */
 	uint32_t prot;
 	bool mapped;
 };
 
 struct model_context {
 	bool live, dying;
+	bool aged, logged; /* access flags have been cleared, writable pages made clean */
 	uint64_t handle, machine;
 	const void *ctx;	   /* lib's object, for the walk at the end */
 	uint64_t changes, highest; /* explicit changes counted; highest generation told */
@@ -43,9 +45,11 @@ void model_create(struct sim *sim, struct model_context *c, uint64_t handle, uin
 uint64_t model_base(uint32_t granule_shift);
 uint32_t model_pages(uint32_t granule_shift);
 uint32_t model_block(uint32_t granule_shift); /* pages of a level 2 block */
-/* What `item` does now. An error: nothing. *loose: MAPPED is as good. */
+/* What `item` does now. An error: nothing. *loose: MAPPED, or MADE_YOUNG, is as good. */
 enum pt_outcome model_expect(const struct model_context *c, const struct item *item, bool *loose);
 void model_apply(struct model_context *c, const struct item *item);
+/* May a walk of the tables find these rights? A page in a log is written when it is clean. */
+bool model_grants(const struct model_context *c, const struct page *page, uint32_t prot);
 const struct page *model_page(const struct model_context *c, uint64_t ipa);
 struct daemon *model_daemon(struct sim *sim, uint64_t handle);
 

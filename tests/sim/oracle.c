@@ -109,8 +109,12 @@ uint64_t oracle_serial(void)
 
 void oracle_begin(struct sim *sim, struct exec *exec, const struct call *call)
 {
-	const struct model_context *c = context_of(sim, exec->op);
+	struct model_context *c = context_of(sim, exec->op);
 
+	if (c) {
+		c->aged |= exec->op->kind == OP_AGE;
+		c->logged |= exec->op->kind == OP_START_LOG;
+	}
 	if (exec->op->session)
 		session_step(sim, exec, call);
 	if (!exec->generation) {

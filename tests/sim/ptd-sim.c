@@ -44,6 +44,13 @@ static void print_stats(const struct stats *s, uint64_t seeds)
 	       s->undone);
 	for (int i = 0; i < FAULT_KINDS; i++)
 		printf("# %s: %" PRIu64 "\n", faults[i], s->fault[i]);
+	printf("# answered well:");
+	for (int i = 0; i < OP_KINDS; i++)
+		printf(" %s %" PRIu64, op_name((enum op_kind)i), s->call_kind[i]);
+	printf("\n# items by kind, 1 to 8:");
+	for (unsigned i = 1; i < SIM_ITEM_KINDS; i++)
+		printf(" %" PRIu64, s->item_kind[i]);
+	printf("\n");
 }
 
 /* The short list, told as it plays, and in a file. */

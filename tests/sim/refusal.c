@@ -59,10 +59,19 @@ static bool name_is_taken(const struct looked *l)
 					     : l->d->model.context[op->machine][op->context].live;
 }
 
+/* Another client may have stopped it, or does; so may an attempt whose answer was lost. */
+static bool log_refusal(enum op_kind kind, uint32_t code)
+{
+	return code == PT_NOT_FOUND || code == PT_STALE_EPOCH || code == PT_BUSY ||
+	       (kind == OP_GET_LOG && code == PT_GENERATION_MISMATCH);
+}
+
 bool refusal_is_legal(struct looked *l, uint32_t code, bool abandoned)
 {
 	const struct op *op = l->op;
 
+	if ((op->kind == OP_GET_LOG || op->kind == OP_STOP_LOG) && log_refusal(op->kind, code))
+		return true;
 	switch (code) {
 	case PT_NOT_FOUND: return !l->c && (!l->m || !l->m->live);
 	case PT_STALE_EPOCH: return l->stale;
@@ -80,7 +89,10 @@ bool refusal_is_legal(struct looked *l, uint32_t code, bool abandoned)
 	case PT_DRAINING: return l->d->draining;
 	case PT_OVERLAP:
 	case PT_INVALID:
-	case PT_QUOTA: return l->exec->items && l->exec->outcome[l->exec->items - 1] == code;
+	case PT_QUOTA:
+		if (op->kind == OP_SPLIT)
+			return code == PT_QUOTA && l->sim->swarm.quota_pages;
+		return l->exec->items && l->exec->outcome[l->exec->items - 1] == code;
 	default: return op->kind == OP_ARM;
 	}
 }

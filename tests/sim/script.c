@@ -37,6 +37,7 @@ static void script_single(struct sim *sim, struct op *op, uint64_t *random)
 	Ptd__V1__MapRequest map = PTD__V1__MAP_REQUEST__INIT;
 	Ptd__V1__UnmapRequest unmap = PTD__V1__UNMAP_REQUEST__INIT;
 	Ptd__V1__ProtectRequest protect = PTD__V1__PROTECT_REQUEST__INIT;
+	Ptd__V1__WriteProtectRequest write_protect = PTD__V1__WRITE_PROTECT_REQUEST__INIT;
 	uint32_t shift = sim->swarm.granule_shift;
 	struct item *item = &op->item[0];
 
@@ -49,13 +50,15 @@ static void script_single(struct sim *sim, struct op *op, uint64_t *random)
 	COMMON(map);
 	COMMON(unmap);
 	COMMON(protect);
+	COMMON(write_protect);
 #undef COMMON
 	map.pa = item->pa;
 	map.flags = item->flags;
 	map.prot = protect.prot = item->prot;
-	pack(op, op->kind == OP_MAP	? (void *)&map
-		 : op->kind == OP_UNMAP ? (void *)&unmap
-					: (void *)&protect);
+	pack(op, op->kind == OP_MAP	  ? (void *)&map
+		 : op->kind == OP_UNMAP	  ? (void *)&unmap
+		 : op->kind == OP_PROTECT ? (void *)&protect
+					  : (void *)&write_protect);
 }
 
 /* Ascending items for ATOMIC; any for the other modes. */
@@ -63,13 +66,17 @@ static void draw_items(struct sim *sim, struct op *op, uint64_t *random)
 {
 	uint32_t shift = sim->swarm.granule_shift, pages = model_pages(shift), from = 0;
 	uint32_t want = 1 + (uint32_t)sim_draw(random, sim->swarm.items);
+	static const uint8_t kinds[] = {PT_ITEM_MAP,	       PT_ITEM_MAP,   PT_ITEM_MAP,
+					PT_ITEM_UNMAP,	       PT_ITEM_UNMAP, PT_ITEM_PROTECT,
+					PT_ITEM_WRITE_PROTECT, PT_ITEM_RELAX, PT_ITEM_ANNOTATE,
+					PT_ITEM_MAKE_YOUNG,    PT_ITEM_FLUSH};
 
 	op->mode = 1 + (uint32_t)sim_draw(random, 3);
 	op->items = 0;
 	while (op->items < want && from < pages) {
 		struct item *item = &op->item[op->items++];
 
-		item_draw(random, shift, from, pages, 1 + (uint32_t)sim_draw(random, 3), item);
+		item_draw(random, shift, from, pages, kinds[sim_draw(random, sizeof(kinds))], item);
 		if (op->mode == PTD__V1__BATCH_MODE__BATCH_MODE_ATOMIC)
 			from = (uint32_t)((item->ipa + item->size - model_base(shift)) >> shift);
 	}
@@ -158,6 +165,42 @@ static void script_create_context(struct sim *sim, struct op *op)
 	pack(op, &q);
 }
 
+static void script_upkeep(struct sim *sim, struct op *op, uint64_t *random)
+{
+	Ptd__V1__AgeRequest age = PTD__V1__AGE_REQUEST__INIT;
+	Ptd__V1__SplitRequest split = PTD__V1__SPLIT_REQUEST__INIT;
+	Ptd__V1__CollapseRequest collapse = PTD__V1__COLLAPSE_REQUEST__INIT;
+	Ptd__V1__StartDirtyLogRequest start = PTD__V1__START_DIRTY_LOG_REQUEST__INIT;
+	uint32_t shift = sim->swarm.granule_shift;
+	struct item *item = &op->item[0];
+
+	item_draw(random, shift, 0, model_pages(shift), PT_ITEM_UNMAP, item);
+	age.context = split.context = collapse.context = start.context = op->handle;
+	age.ipa = split.ipa = collapse.ipa = start.ipa = item->ipa;
+	age.size = split.size = collapse.size = start.size = item->size;
+	age.request_id = start.request_id = id_of(op);
+	age.clear = sim_draw(random, 2) != 0;
+	age.want_bitmap = sim_draw(random, 2) != 0;
+	split.page_budget = sim_draw(random, 4);
+	start.eager_split = sim_draw(random, 2) != 0;
+	start.initially_set = sim_draw(random, 2) != 0;
+	pack(op, op->kind == OP_AGE	   ? (void *)&age
+		 : op->kind == OP_SPLIT	   ? (void *)&split
+		 : op->kind == OP_COLLAPSE ? (void *)&collapse
+					   : (void *)&start);
+}
+
+static void script_log(struct op *op, uint64_t *random)
+{
+	Ptd__V1__GetDirtyLogRequest get = PTD__V1__GET_DIRTY_LOG_REQUEST__INIT;
+	Ptd__V1__StopDirtyLogRequest stop = PTD__V1__STOP_DIRTY_LOG_REQUEST__INIT;
+
+	get.log = stop.log = op->log;
+	get.log_generation = op->log_generation;
+	get.clear = sim_draw(random, 2) != 0;
+	pack(op, op->kind == OP_GET_LOG ? (void *)&get : (void *)&stop);
+}
+
 static void script_translate(struct sim *sim, struct op *op, uint64_t *random)
 {
 	Ptd__V1__TranslateRequest q = PTD__V1__TRANSLATE_REQUEST__INIT;
@@ -230,7 +273,14 @@ void script_pack(struct sim *sim, struct op *op, uint64_t *random)
 	case OP_CREATE_CONTEXT: script_create_context(sim, op); break;
 	case OP_MAP:
 	case OP_UNMAP:
-	case OP_PROTECT: script_single(sim, op, random); break;
+	case OP_PROTECT:
+	case OP_WRITE_PROTECT: script_single(sim, op, random); break;
+	case OP_AGE:
+	case OP_SPLIT:
+	case OP_COLLAPSE:
+	case OP_START_LOG: script_upkeep(sim, op, random); break;
+	case OP_GET_LOG:
+	case OP_STOP_LOG: script_log(op, random); break;
 	case OP_APPLY: script_apply(sim, op, random); break;
 	case OP_TRANSLATE: script_translate(sim, op, random); break;
 	case OP_ARM: script_arm(op, random); break;

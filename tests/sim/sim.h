@@ -27,6 +27,8 @@
 #define SIM_EVENTS  60000u
 #define SIM_STREAMS 512u /* of a connection; then the client takes a new one */
 
+#define SIM_ITEM_KINDS 9u /* and none */
+
 #define MS UINT64_C(1000000)
 
 /* ---- events ---- */
@@ -141,6 +143,7 @@ struct stats {
 	uint64_t steps, events, calls, answers, ops, retries, replays, parked, more, items;
 	uint64_t messages, resumed, undone; /* of sessions */
 	uint64_t fault[FAULT_KINDS];
+	uint64_t call_kind[OP_KINDS], item_kind[SIM_ITEM_KINDS]; /* that ended well */
 };
 
 /* Bugs put into the harness on purpose, to see them found. */

@@ -39,6 +39,10 @@ static void seeds_agree_with_the_model(void **unused)
 	try_seeds(seed(), SEEDS, PLANT_NONE, v);
 	assert_holds(v);
 	assert_true(v->stats.answers > 0 && v->stats.retries > 0 && v->stats.items > 0);
+	for (unsigned i = 1; i < SIM_ITEM_KINDS; i++)
+		assert_true(v->stats.item_kind[i] > 0);
+	for (unsigned i = OP_MAP; i <= OP_TRANSLATE; i++)
+		assert_true(v->stats.call_kind[i] > 0);
 }
 
 static void a_seed_has_one_digest_and_another_seed_another(void **unused)
