@@ -20,11 +20,11 @@ SEES = {
 # that both work on; what a layer may call is decided by symbols, not by them.
 PUBLIC = {
     "types.h": "base", "outcome.h": "base",
-    "geometry.h": "arch", "desc.h": "arch", "tlbi.h": "arch", "event.h": "arch", "decode.h": "arch",
+    "geometry.h": "arch", "desc.h": "arch", "hyp_desc.h": "arch", "tlbi.h": "arch", "event.h": "arch", "decode.h": "arch",
     "platform.h": "seam", "port.h": "port",
     "pool.h": "shape", "machine.h": "shape", "context.h": "shape", "walk.h": "shape",
     "txn.h": "txn", "upkeep.h": "txn", "fault.h": "s2", "owner.h": "owner", "dirty.h": "dirty", "nested.h": "nested",
-    "check.h": "check",
+    "hyp.h": "hyp", "check.h": "check",
 }
 FREESTANDING = {"stdint.h", "stddef.h", "stdbool.h", "stdatomic.h"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
@@ -88,7 +88,7 @@ def check_lib_include(path, kind, name):
 
 def check_public_header(path, kind, name):
     """lib/include/pt: freestanding headers and each other, never a higher layer's."""
-    order = ["base", "arch", "port", "seam", "shape", "txn", "s2", "owner", "dirty", "nested"]
+    order = ["base", "arch", "port", "seam", "shape", "txn", "s2", "owner", "dirty", "nested", "hyp"]
     own = PUBLIC.get(path.rsplit("/", 1)[1])
     if own is None:
         return [f"{path}: no layer is known for this header"]
@@ -99,6 +99,8 @@ def check_public_header(path, kind, name):
         return [f"{path}: {kind}{name} is not for a public header of lib"]
     if own == "check":
         return [] if level in ("base", "arch") else [f"{path}: <{name}> is above check"]
+    if own == "hyp":
+        return [] if level in ("base", "arch", "seam", "shape") else [f"{path}: <{name}> is above hyp"]
     if order.index(level) <= order.index(own):
         return []
     return [f"{path}: <{name}> is of a higher layer"]

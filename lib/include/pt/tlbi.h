@@ -14,6 +14,8 @@ enum pt_tlbi_kind {
 	PT_TLBI_ALL,   /* ALLE1IS */
 	PT_TLBI_LOCAL, /* the faulting vCPU's own entries for [ipa, ipa + size), non-shareable
 			  (KVM's _ipa_nsh) */
+	PT_TLBI_EL2,   /* EL2's own stage 1: VAE2IS, or with last_level VALE2IS, over the addresses
+			  [ipa, ipa + size) */
 };
 
 struct pt_tlbi {

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* EL2's own map: its shape, its root, and reads. */
+#include "internal.h"
+
+/* Stage 1 has one start table, and no lower limit but that of TCR_EL2.T0SZ (Arm ARM D8.2). */
+static bool shape(struct pt_geometry *g, const struct pt_hyp_args *a)
+{
+	unsigned gs = a->granule_shift, stride = gs - 3, levels;
+
+	if ((gs != 12 && gs != 14 && gs != 16) || a->va_bits < 25 || a->va_bits > 48 ||
+	    a->pa_bits < 32 || a->pa_bits > 48)
+		return false;
+	levels = (a->va_bits - gs + stride - 1) / stride;
+	*g = (struct pt_geometry){
+		.granule_shift = a->granule_shift,
+		.stride = (uint8_t)stride,
+		.ipa_bits = a->va_bits,
+		.pa_bits = a->pa_bits,
+		.start_level = (int8_t)(PT_LEVEL_LAST + 1 - (int)levels),
+		.min_block_level = gs == 12 ? 1 : 2,
+		.start_entries = UINT32_C(1) << (a->va_bits - gs - (levels - 1) * stride),
+	};
+	if (g->min_block_level < g->start_level)
+		g->min_block_level = g->start_level;
+	g->start_bytes = g->start_entries * (uint32_t)sizeof(pt_pte);
+	return true;
+}
+
+enum pt_outcome pt_hyp_init(struct pt_hyp *hyp, struct pt_agent *agent,
+			    const struct pt_hyp_args *args)
+{
+	struct pt_geometry geo;
+	struct pt_page root;
+	enum pt_outcome outcome;
+
+	if (!shape(&geo, args))
+		return PT_INVALID;
+	outcome = pt_pool_get(agent, geo.granule_shift, &root);
+	if (outcome != PT_OK)
+		return outcome;
+	*hyp = (struct pt_hyp){.geo = geo,
+			       .port = args->port,
+			       .mmu = args->mmu,
+			       .root = pt_page_pa(args->port, root),
+			       .guarded = args->guarded};
+	return PT_OK;
+}
+
+pt_pte *pt__hyp_table(const struct pt_hyp *hyp, pt_pte entry)
+{
+	return pt_port_table(hyp->port, pt_pte_to_oa(&hyp->geo, entry));
+}
+
+void pt__hyp_descend(const struct pt_hyp *hyp, uint64_t va, int stop, struct pt__hyp_at *at)
+{
+	pt_pte *table = pt_port_table(hyp->port, hyp->root);
+
+	for (at->level = hyp->geo.start_level;; at->level++) {
+		at->slot = table + pt_level_index(&hyp->geo, pt_ipa(va), at->level);
+		at->entry = pt_pte_load(at->slot);
+		if (at->level >= stop || !pt_pte_is_table(at->entry, at->level))
+			return;
+		table = pt__hyp_table(hyp, at->entry);
+	}
+}
+
+enum pt_outcome pt_hyp_get_leaf(const struct pt_hyp *hyp, uint64_t va, pt_pte *entry, int *level)
+{
+	struct pt__hyp_at at;
+
+	if (va >> hyp->geo.ipa_bits)
+		return PT_OUT_OF_RANGE;
+	pt__hyp_descend(hyp, va, PT_LEVEL_LAST, &at);
+	*entry = at.entry;
+	*level = at.level;
+	return PT_OK;
+}
+
+void pt_hyp_destroy(struct pt_hyp *hyp, struct pt_agent *agent)
+{
+	struct pt_pages root = {0};
+	uint64_t bytes;
+
+	(void)pt_hyp_unmap(hyp, agent, 0, UINT64_C(1) << hyp->geo.ipa_bits, &bytes);
+	pt_pages_push(&agent->world->pool, &root, pt_pa_page(hyp->port, hyp->root));
+	pt_retire(agent, hyp->geo.granule_shift, &root);
+}
