@@ -57,6 +57,8 @@ static struct ck_node **bucket(const struct pt_check *c, enum ck_type type, uint
 {
 	uint64_t h = (key ^ (uint64_t)type << 59) * UINT64_C(0x9e3779b97f4a7c15);
 
+	h = (h ^ h >> 32) *
+	    UINT64_C(0x9e3779b97f4a7c15); /* keys differ in their high bits alone, too */
 	return &c->bucket[h >> 32 & (c->buckets - 1)];
 }
 

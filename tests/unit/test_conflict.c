@@ -65,7 +65,7 @@ static void open_with_two_sizes(struct core *c, struct pt_host_ram *ram, unsigne
 	uint64_t value = 1;
 
 	core_open_bytes(c, &shapes[0], UINT64_C(64) << 20, true);
-	c->ctx.bbm = (uint8_t)bbm;
+	core_set_bbm(c, bbm);
 	ASSERT_OUTCOME(PT_OK, pt_host_ram_create(ram, PT_SZ_2M));
 	ASSERT_OUTCOME(PT_MAPPED, core_map(c, PT_SZ_1G, PT_SZ_2M, 0, PT_PROT_RWX,
 					   split ? 0 : PT_MAP_FORCE_PAGES));
@@ -139,7 +139,7 @@ static void flushed_resizes_never_clash(void **state)
 		struct core c;
 
 		core_open_bytes(&c, &shapes[0], UINT64_C(64) << 20, true);
-		c.ctx.bbm = (uint8_t)bbm;
+		core_set_bbm(&c, bbm);
 		ASSERT_OUTCOME(PT_OK, pt_host_ram_create(&ram, PT_SZ_2M));
 		ASSERT_OUTCOME(PT_MAPPED, core_map(&c, PT_SZ_1G, PT_SZ_2M, 0, PT_PROT_RW, 0));
 		for (unsigned round = 0; round < 40; round++) {

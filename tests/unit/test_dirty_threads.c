@@ -298,7 +298,7 @@ static void a_migration_loses_no_write(void **state)
 			struct logged l;
 
 			logged_open_on(&l, &shapes[which[i]], dirty_modes[m & 1], 2);
-			l.c.ctx.bbm = (uint8_t)((i + m) % 3);
+			core_set_bbm(&l.c, (i + m) % 3);
 			log_start(&l, m & 2, false);
 			migrate(&l, seed + 16 * i + m);
 			log_stop(&l);

@@ -95,7 +95,6 @@ static void a_mapping_in_the_way_is_told_or_replaced(void **state)
 	}
 }
 
-#ifndef PT_CHECKED /* these write descriptors that no operation has */
 /* The descriptor where the walk for `ipa` ends. */
 static pt_pte *slot_of(struct core *c, uint64_t ipa)
 {
@@ -123,7 +122,7 @@ static void invalid_entries_that_are_not_empty(void **state)
 			size = core_size(&c, level);
 			ASSERT_OUTCOME(PT_MAPPED, map(&c, size, size, 0, 0, &fx));
 			slot = slot_of(&c, size);
-			pt_pte_store(slot, PT_PTE_LOCKED);
+			core_poke(slot, PT_PTE_LOCKED);
 			ASSERT_OUTCOME(PT_RACED, map(&c, size, size, 0, PT_MAP_REPLACE, &fx));
 			ASSERT_OUTCOME(PT_RACED, unmap(&c, size, size, &fx));
 			ASSERT_OUTCOME(PT_RACED, quietly(&c,
@@ -131,7 +130,7 @@ static void invalid_entries_that_are_not_empty(void **state)
 								   0, PT_PROT_R, 0),
 							 &fx));
 			assert_int_equal(PT_PTE_LOCKED, *slot);
-			pt_pte_store_release(slot, note);
+			core_poke(slot, note);
 			ASSERT_OUTCOME(PT_OVERLAP, map(&c, size, size, 0, 0, &fx));
 			if (level == 2)
 				ASSERT_OUTCOME(PT_MORE, map(&c, size, core_size(&c, 3), 0,
@@ -139,7 +138,7 @@ static void invalid_entries_that_are_not_empty(void **state)
 			ASSERT_OUTCOME(PT_MAPPED, map(&c, size, size, 0, PT_MAP_REPLACE, &fx));
 			assert_int_equal(0, fx.leaves_removed + fx.tlbis);
 			ASSERT_OUTCOME(PT_UNMAPPED, unmap(&c, size, size, &fx));
-			pt_pte_store_release(slot, note);
+			core_poke(slot, note);
 			if (level == 2) { /* a hole of a page leaves the whole's annotation */
 				ASSERT_OUTCOME(PT_HOLE, unmap(&c, size, core_size(&c, 3), &fx));
 				assert_int_equal(note, *slot);
@@ -150,8 +149,6 @@ static void invalid_entries_that_are_not_empty(void **state)
 		}
 	}
 }
-
-#endif
 
 static void a_dying_context_is_left_alone(void **state)
 {
@@ -178,9 +175,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_needs_more_than_one_entry_is_left_to_a_transaction),
 		cmocka_unit_test(a_mapping_in_the_way_is_told_or_replaced),
-#ifndef PT_CHECKED
 		cmocka_unit_test(invalid_entries_that_are_not_empty),
-#endif
 		cmocka_unit_test(a_dying_context_is_left_alone),
 	};
 

@@ -102,11 +102,11 @@ static void hook(struct pt_event *e)
 static bool is_zero(const struct pt_event *e)
 {
 	const uint64_t *word = (const uint64_t *)(uintptr_t)e->at;
+	uint64_t any = 0;
 
 	for (uint64_t i = 0; i < e->lo / sizeof(*word); i++)
-		if (word[i])
-			return false;
-	return true;
+		any |= word[i];
+	return !any;
 }
 
 void pt_host_event(const struct pt_event *event)
