@@ -29,7 +29,7 @@ $(B)/checked/tests/unit/test_domain_%: tests/unit/test_domain_%.c $(CORE_SRC:%.c
 		$(LDFLAGS_ALL) -lcmocka $(CORE_LIBS)
 
 # tests/checker: programs of events against lib/check alone; the core with each finding a failure.
-$(B)/tests/checker/test_programs: $(addprefix tests/checker/,test_programs.c world.c value.c) $(B)/libpt.a
+$(B)/tests/checker/test_programs: $(addprefix tests/checker/,test_programs.c world.c words_agent.c words_table.c words_tlb.c value.c) $(B)/libpt.a
 	$(call say,CCLD,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(HOST_DEFS) $(LIB_INC) -Itests/checker -o $@ $(filter %.c,$^) $(B)/libpt.a \
 		$(LDFLAGS_ALL) -lcmocka
@@ -38,7 +38,18 @@ $(B)/tests/checker/test_core: $(addprefix tests/checker/,test_core.c beside.c) $
 	$(call say,CCLD,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(HOST_DEFS) -DPT_CHECKED $(LIB_INC) -Itests -o $@ $(filter %.c,$^) \
 		$(B)/checked/libpt.a $(LDFLAGS_ALL) -lcmocka $(LIBPT_LIBS)
-CHECKER_BIN := $(B)/tests/checker/test_programs $(B)/tests/checker/test_core
+
+# A program that breaks a rule, and one that plays the trace of such a one again.
+$(B)/tests/checker/breaks: tests/checker/breaks.c $(B)/checked/libpt.a
+	$(call say,CCLD,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(HOST_DEFS) -DPT_CHECKED $(LIB_INC) -Itests -o $@ $< \
+		$(B)/checked/libpt.a $(LDFLAGS_ALL) -lcmocka $(LIBPT_LIBS)
+
+$(B)/tests/checker/replay: tests/checker/replay.c $(B)/libpt.a
+	$(call say,CCLD,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(LIB_INC) -Ilib/port/host -o $@ $< $(B)/libpt.a $(LDFLAGS_ALL) $(LIBPT_LIBS)
+
+CHECKER_BIN := $(addprefix $(B)/tests/checker/,test_programs test_core breaks replay)
 
 checked: $(RACING_BIN) $(CHECKER_BIN) #: builds the checker's tests, and tests whose threads race over it
 checked-core: $(CHECKED_UNIT_BIN) #: builds the tests of core and domain over the checker

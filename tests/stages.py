@@ -84,7 +84,7 @@ COUNTS = Stage("counts", 10, [Make("bench", ("bench-core",)), Tests(("tests/benc
 # The checker by itself, and the core over it.
 CHECKER = Stage("checker", 25, [
     Make("checked", ("checked",)),
-    Tests(("tests/checker/test_*.c",)),
+    Tests(("tests/checker/test_*.c", "tests/checker/test_*.py")),
     Tests(RACING_CORE, "/checked"),
 ])
 # Reads the events of checked builds.

@@ -29,7 +29,8 @@ static pthread_mutex_t order = PTHREAD_MUTEX_INITIALIZER;
 static struct host_event trace[TRACE_EVENTS]; /* the last ones, under `order` */
 static uint64_t events, traced;
 static struct pt_check *check;
-static bool told; /* that the arena is full */
+static bool told;   /* that the arena is full */
+static FILE *saved; /* PTD_TRACE: each event, for tests/checker/replay */
 static _Atomic uint32_t threads;
 static _Atomic bool repeats; /* the CPUs have the quirk of rule T7 */
 
@@ -44,6 +45,16 @@ static void start(void)
 		abort();
 	}
 	check = pt_check_init(arena, ARENA_BYTES, &config);
+	if (getenv("PTD_TRACE"))
+		saved = fopen(getenv("PTD_TRACE"), "w");
+}
+
+static void save(const struct pt_event *e)
+{
+	struct host_event h;
+
+	host_event_copy(&h, e);
+	host_event_print(saved, &h);
 }
 
 static void report(const struct pt_finding *finding)
@@ -59,6 +70,8 @@ static void report(const struct pt_finding *finding)
 	for (uint64_t i = from; i < traced; i++)
 		host_event_print(stderr, &trace[i % TRACE_EVENTS]);
 	host_finding_print(stderr, finding);
+	if (saved)
+		fflush(saved);
 	abort();
 }
 
@@ -71,6 +84,8 @@ static void feed(const struct pt_event *e)
 		start();
 	if (e->kind != PT_EVENT_LOAD) /* they would push the rest out */
 		host_event_copy(&trace[traced++ % TRACE_EVENTS], e);
+	if (saved)
+		save(e);
 	events++;
 	if (!pt_check_event(check, e, &finding))
 		report(&finding);

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Each rule of the checker, and each class of other people's bugs that applies, has a mutant."""
+import importlib.machinery
+import importlib.util
+import os
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from tap import TREE, equal, main, test, true  # noqa: E402
+
+LOADER = importlib.machinery.SourceFileLoader("mutants", os.path.join(TREE, "tests", "mutants", "run"))
+MUTANTS = importlib.util.module_from_spec(importlib.util.spec_from_loader("mutants", LOADER))
+LOADER.exec_module(MUTANTS)
+
+
+@test("every rule has a mutant")
+def _():
+    bank = MUTANTS.bank()
+    true(len(bank) >= 40, f"{len(bank)} mutants")
+    equal(len(MUTANTS.rules_of(bank)), 36 + 24)
+    equal(MUTANTS.without_mutant(bank), [])
+    MUTANTS.print_rules(bank)
+
+
+@test("a rule without one is missed")
+def _():
+    left = [m for m in MUTANTS.bank() if "B19" not in m.rule and "W2" not in m.rule]
+    equal(MUTANTS.without_mutant(left), ["W2", "B5", "B19"])
+
+
+main()
