@@ -22,10 +22,13 @@ $(B)/checked/tests/unit/%: tests/unit/%.c $(B)/checked/libpt.a
 	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(HOST_DEFS) -DPT_CHECKED $(LIB_INC) -Itests -o $@ $< \
 		$(B)/checked/libpt.a $(LDFLAGS_ALL) -lcmocka $(LIBPT_LIBS)
 
-$(B)/checked/tests/unit/test_domain_%: tests/unit/test_domain_%.c $(CORE_SRC:%.c=$(B)/checked/%.o) $(FDS_OBJ) $(B)/libproto.a \
-		$(B)/checked/libpt.a
+$(B)/checked/libcore.a: $(CORE_SRC:%.c=$(B)/checked/%.o) $(FDS_OBJ)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcD $@ $^
+
+$(B)/checked/tests/unit/test_domain_%: tests/unit/test_domain_%.c $(B)/checked/libcore.a $(B)/libproto.a $(B)/checked/libpt.a
 	$(call say,CCLD,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(HOST_DEFS) -DPT_CHECKED $(DAEMON_INC) -Itests -o $@ $(filter %.c %.o %.a,$^) \
+	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(HOST_DEFS) -DPT_CHECKED $(DAEMON_INC) -Itests -o $@ $(filter %.c,$^) $(filter %.a,$^) \
 		$(LDFLAGS_ALL) -lcmocka $(CORE_LIBS)
 
 # tests/checker: programs of events against lib/check alone; the core with each finding a failure.
