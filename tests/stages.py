@@ -68,6 +68,9 @@ CHECKED_CORE = tuple(f"tests/unit/test_{name}*.c" for name in (
 RACING_CORE = ("tests/unit/test_txn_threads.c", "tests/unit/test_dirty_threads.c")
 E2E = ("tests/conform/test_*.py", "tests/conform/*.bats", "tests/e2e/test_*.py", "tests/e2e/*.bats",
        "tests/scenarios/*.bats", "tests/scenarios/test_*.py")
+# What these count (rules judged, translations kept and stale, operations by result) is printed with the stage; each
+# fails where a count is too low.
+COUNTING = ("tests/checker/test_core", "tests/model/ptd-model")
 # Needs a build of its own flavour, or times something.
 SLOW = ("test_tsan",)
 # Of its clang flavours this is the one with addresses: libFuzzer's and the counts of lines are in it for the fuzz targets.

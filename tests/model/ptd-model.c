@@ -189,7 +189,7 @@ static int run_all(uint64_t seed, uint64_t seeds, uint64_t least, bool small)
 	unsigned corpus = folder ? corpus_of(folder, &lists) : 0;
 
 	printf("PTD_SEED=%" PRIu64 " PTD_SEEDS=%" PRIu64 "\n1..%" PRIu64 "\n", seed, seeds,
-	       batches + corpus + (folder != NULL) + (least != 0));
+	       batches + corpus + (folder != NULL) + 2 * (least != 0));
 	if (folder)
 		result(corpus != 0, "%s has lists: %u", folder, corpus);
 	for (unsigned i = 0; i < corpus; i++)
@@ -198,6 +198,10 @@ static int run_all(uint64_t seed, uint64_t seeds, uint64_t least, bool small)
 	if (!run_seeds(v, seed, seeds, small))
 		return 1;
 	print_counts(&v->counts);
+	if (least)
+		result(v->counts.kept && v->counts.served && v->counts.stale &&
+			       v->counts.invalidated,
+		       "TLBs kept translations, served stale ones, and lost them to invalidations");
 	if (least)
 		result(print_matrix(&v->counts, least) == 0,
 		       "each operation had each result that it can have, %" PRIu64 " times or more",
