@@ -7,17 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static int digit_of(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return 99;
-}
-
 /* Digits from text[*at] on, '_' only between two digits. */
 static const char *digits(const char *text, size_t length, size_t *at, unsigned base,
 			  uint64_t *value)
@@ -27,7 +16,7 @@ static const char *digits(const char *text, size_t length, size_t *at, unsigned 
 
 	for (; *at < length; (*at)++) {
 		char c = text[*at];
-		unsigned d = (unsigned)digit_of(c);
+		unsigned d = (unsigned)hex_digit(c);
 
 		if (c == '_' && last_digit) {
 			last_digit = false;

@@ -64,18 +64,20 @@ static size_t pack_translate(const struct scn_record *r, uint64_t context, uint8
 	return packed(&m, bytes);
 }
 
+/* What all four requests have. */
+#define RANGE(m)                                                                                   \
+	((m).context = context, (m).ipa = ipa, (m).size = b->size,                                 \
+	 (m).validate_only = (b->flags & SCN_MAP_VALIDATE) != 0)
+
 static size_t pack_map(const struct scn_map_body *b, uint64_t context, uint64_t ipa, uint64_t pa,
 		       uint8_t *bytes)
 {
 	Ptd__V1__MapRequest m = PTD__V1__MAP_REQUEST__INIT;
 
-	m.context = context;
-	m.ipa = ipa;
-	m.size = b->size;
+	RANGE(m);
 	m.pa = pa;
 	m.prot = b->prot;
 	m.flags = b->flags & ~SCN_MAP_VALIDATE;
-	m.validate_only = (b->flags & SCN_MAP_VALIDATE) != 0;
 	return packed(&m, bytes);
 }
 
@@ -84,10 +86,7 @@ static size_t pack_unmap(const struct scn_map_body *b, uint64_t context, uint64_
 {
 	Ptd__V1__UnmapRequest m = PTD__V1__UNMAP_REQUEST__INIT;
 
-	m.context = context;
-	m.ipa = ipa;
-	m.size = b->size;
-	m.validate_only = (b->flags & SCN_MAP_VALIDATE) != 0;
+	RANGE(m);
 	return packed(&m, bytes);
 }
 
@@ -96,11 +95,8 @@ static size_t pack_protect(const struct scn_map_body *b, uint64_t context, uint6
 {
 	Ptd__V1__ProtectRequest m = PTD__V1__PROTECT_REQUEST__INIT;
 
-	m.context = context;
-	m.ipa = ipa;
-	m.size = b->size;
+	RANGE(m);
 	m.prot = b->prot;
-	m.validate_only = (b->flags & SCN_MAP_VALIDATE) != 0;
 	return packed(&m, bytes);
 }
 
@@ -109,10 +105,7 @@ static size_t pack_write_protect(const struct scn_map_body *b, uint64_t context,
 {
 	Ptd__V1__WriteProtectRequest m = PTD__V1__WRITE_PROTECT_REQUEST__INIT;
 
-	m.context = context;
-	m.ipa = ipa;
-	m.size = b->size;
-	m.validate_only = (b->flags & SCN_MAP_VALIDATE) != 0;
+	RANGE(m);
 	return packed(&m, bytes);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Decodes what a failed call carries in its trailers. */
 #include "status.h"
+#include "number.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -33,17 +34,6 @@ void status_local(struct ptd_status *status, enum ptd_state state, enum ptd_wher
 	va_end(args);
 }
 
-static int hex_digit(uint8_t c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return -1;
-}
-
 void status_message(struct ptd_status *status, const uint8_t *value, size_t length)
 {
 	size_t out = 0;
@@ -51,9 +41,10 @@ void status_message(struct ptd_status *status, const uint8_t *value, size_t leng
 	for (size_t i = 0; i < length && out + 1 < sizeof(status->message); i++) {
 		uint8_t c = value[i];
 
-		if (c == '%' && i + 2 < length && hex_digit(value[i + 1]) >= 0 &&
-		    hex_digit(value[i + 2]) >= 0) {
-			c = (uint8_t)(hex_digit(value[i + 1]) << 4 | hex_digit(value[i + 2]));
+		if (c == '%' && i + 2 < length && hex_digit((char)value[i + 1]) >= 0 &&
+		    hex_digit((char)value[i + 2]) >= 0) {
+			c = (uint8_t)(hex_digit((char)value[i + 1]) << 4 |
+				      hex_digit((char)value[i + 2]));
 			i += 2;
 		}
 		/* Control characters would write to the reader's terminal. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Small conversions between text and values. */
 #include "text.h"
+#include "number.h"
 
 #include <inttypes.h>
 #include <pt/types.h>
@@ -67,17 +68,6 @@ char *prot_text(char to[TEXT_MAX], uint32_t prot)
 	return to;
 }
 
-static int digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 bool hex_parse(const char *text, uint8_t *bytes, size_t *length)
 {
 	*length = 0;
@@ -86,9 +76,9 @@ bool hex_parse(const char *text, uint8_t *bytes, size_t *length)
 			text++;
 			continue;
 		}
-		if (digit(text[0]) < 0 || digit(text[1]) < 0)
+		if (hex_digit(text[0]) < 0 || hex_digit(text[1]) < 0)
 			return false;
-		bytes[(*length)++] = (uint8_t)(digit(text[0]) << 4 | digit(text[1]));
+		bytes[(*length)++] = (uint8_t)(hex_digit(text[0]) << 4 | hex_digit(text[1]));
 		text += 2;
 	}
 	return true;

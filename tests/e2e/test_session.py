@@ -100,6 +100,31 @@ def _():
     equal(s.half_close(), [])
 
 
+@test("a fault in a contiguous group gives all of it the slot's right, and the messages go on")
+def _():
+    def relaxed():
+        stats = stub("server").GetStats(pb("server").GetStatsRequest())
+        return sum(loop.groups_relaxed for loop in stats.loops)
+
+    g = guest()
+    g.slot(SLOT, 512 * PAGE, PA)
+    g.map(SLOT, 512 * PAGE, PA, R, flags=2 | 4)  # pages, in groups of 16
+    s, before = Stream(ptd()), relaxed()
+    s.open(g.handle)
+    r = s.ask(seq=1, access=s.accesses([SLOT, SLOT + PAGE, SLOT + 5 * PAGE, SLOT + 20 * PAGE, SLOT + 40 * PAGE],
+                                       [READ, WRITE, WRITE, WRITE, READ])).results
+    equal((list(r.outcome), list(r.pa)),
+          (outcomes(*["OK"] * 5), [PA + n * PAGE for n in (0, 1, 5, 20, 40)]))
+    equal([bool(esr) for esr in r.esr], [False, True, False, True, False])
+    r = s.ask(seq=2, handle_fault=s.accesses([SLOT + 50 * PAGE, SLOT + 51 * PAGE], [WRITE])).results
+    equal(list(r.outcome), outcomes("RELAXED", "ALREADY_MAPPED"))
+    equal([bool(esr) for esr in r.esr], [True, False])
+    equal(relaxed() - before, 3)
+    equal(g.translate(SLOT + 63 * PAGE, access=WRITE).outcome, OUTCOME["OK"])
+    equal(g.translate(SLOT + 64 * PAGE, access=WRITE).outcome, OUTCOME["DENIED"])
+    equal(s.half_close(), [])
+
+
 @test("translate, access, handle_fault: each item has its result; a failure is data")
 @covers("Accesses.ipa", "Accesses.vcpu", "Accesses.access")
 def _():
