@@ -19,6 +19,7 @@ enum pt_outcome pt__point_annotate(struct pt_item *item, struct pt_effects *effe
 		effects->tlbis += pt__tlbi_leaf(ctx, item->ipa.v, at.level);
 		effects->leaves_removed++;
 		pt_pte_store_release(at.slot, item->pa.v);
+		pt__was_dirty(ctx, at.entry, item->ipa.v, item->ipa.v + item->size - 1);
 	} else if (pt_pte_locked(at.entry) || !pt_pte_cas(at.slot, &at.entry, item->pa.v)) {
 		return PT_RACED;
 	}

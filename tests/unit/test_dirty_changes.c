@@ -68,6 +68,35 @@ static void a_removal_keeps_what_was_written(void **state)
 		}
 }
 
+/* An annotation takes a page away, too: as a point, and in ranges of pages and of blocks. */
+static void an_annotation_keeps_what_was_written(void **state)
+{
+	(void)state;
+	for (unsigned way = 0; way < 3; way++)
+		EACH_SHAPE_AND_MODE(i, m)
+		{
+			struct pt_item item;
+			struct logged l;
+
+			open_written(&l, &shapes[i], dirty_modes[m]);
+			item = core_item(&l.c, PT_ITEM_ANNOTATE, l.base,
+					 way == 0   ? l.page
+					 : way == 1 ? 7 * l.page
+						    : l.block,
+					 UINT64_C(2) << 60, 0, 0);
+			if (way) {
+				ASSERT_OUTCOME(PT_ANNOTATED, core_range(&l.c, item, NULL));
+			} else {
+				ASSERT_OUTCOME(PT_ANNOTATED, core_point(&l.c, item, NULL, NULL));
+				item.ipa.v = page_at(&l, written[1]);
+				ASSERT_OUTCOME(PT_ANNOTATED, core_point(&l.c, item, NULL, NULL));
+			}
+			assert_dirty(&l, written, 2);
+			log_stop(&l);
+			logged_close(&l);
+		}
+}
+
 static void lost_rights_keep_what_was_written(void **state)
 {
 	static const uint32_t kinds[] = {PT_ITEM_PROTECT, PT_ITEM_WRITE_PROTECT};
@@ -312,6 +341,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_removal_keeps_what_was_written),
+		cmocka_unit_test(an_annotation_keeps_what_was_written),
 		cmocka_unit_test(lost_rights_keep_what_was_written),
 		cmocka_unit_test(explicit_changes_that_make_writable_make_dirty),
 		cmocka_unit_test(a_clean_page_is_writable),
