@@ -5,6 +5,10 @@
 
 #include "../walk/inline.h"
 
+/* In a dirty log a run of leaves also marks its pages, a word for 64 of them: it covers at most
+ * this many words, or one leaf or group. So no block of a MAP there is larger. */
+#define PT__MARK_WORDS 4096
+
 /* mark.c: sets the pages of [lo, hi] in every log that covers them, but in `except`. */
 void pt__mark(const struct pt_ctx *ctx, uint64_t lo, uint64_t hi,
 	      const struct pt_dirty_log *except);
@@ -43,6 +47,14 @@ PT__INLINE void pt__was_changed(const struct pt_ctx *ctx, pt_pte old, pt_pte new
 
 	if (flipped & (new | old >> 44)) /* set now, or cleared and DBM was there */
 		pt__dirtied(ctx, lo, hi);
+}
+
+/* Is a leaf at [lo, hi] larger than a MAP makes one in a log? */
+PT__INLINE bool pt__too_large_to_mark(const struct pt_ctx *ctx, uint64_t lo, uint64_t hi)
+{
+	return PT__UNLIKELY(pt__logs(ctx)) &&
+	       (hi - lo) >> (ctx->geo.granule_shift + 6) >= PT__MARK_WORDS &&
+	       pt__meets_log(pt__logs(ctx), lo, hi);
 }
 
 /* Does the hardware note writes in the leaves of this context (VTCR_EL2.HA and HD)? */

@@ -133,6 +133,8 @@ PT__INLINE enum pt_outcome map(const struct point *p, unsigned gs)
 
 	if (level == PT_TTL_UNKNOWN || (item->flags & PT_MAP_FORCE_PAGES && level != PT_LEVEL_LAST))
 		return PT_MORE;
+	if (pt__too_large_to_mark(p->ctx, item->ipa.v, item->ipa.v + item->size - 1))
+		return PT_MORE; /* smaller blocks, and more than one step */
 	pt__descend(p->ctx, item->ipa.v, level, gs, &at);
 	if (pt_pte_is_table(at.entry, at.level))
 		return PT_MORE;

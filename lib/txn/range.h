@@ -46,10 +46,6 @@ PT__INLINE bool pt__leafable(const struct pt__range *r, uint64_t at, int level)
 	return level >= r->top && pt__whole(r, at, level);
 }
 
-/* In a dirty log a run also marks its pages, a word for 64 of them: it covers at most this many
- * words, or one leaf or group. So no block of a MAP there is larger. */
-#define PT__MARK_WORDS 4096
-
 /* range.c: of `n` entries of `level` from `cursor` on, which lie in a log. */
 uint64_t pt__logged_run(const struct pt__range *r, uint64_t cursor, uint64_t n, int level);
 

@@ -306,6 +306,43 @@ static void logs_that_overlap_each_see_every_write(void **state)
 	}
 }
 
+/* Marking the pages of one leaf is a step: the blocks of 52-bit formats do not stand in a log. */
+static void a_map_in_a_log_makes_blocks_that_can_be_marked(void **state)
+{
+	static const unsigned which[] = {3, 4, 5}; /* LPA2 and LPA */
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++)
+		for (unsigned logged = 0; logged < 2; logged++) {
+			struct pt_item item;
+			struct logged l;
+			uint64_t huge;
+			int level;
+			pt_pte e;
+
+			logged_open_on(&l, &shapes[which[i]], 0, 2);
+			level = l.c.ctx.geo.min_block_level;
+			huge = core_size(&l.c, level);
+			if (logged)
+				log_start(&l, false, false);
+			item = core_item(&l.c, PT_ITEM_MAP, 0, huge, 0, PT_PROT_RW, 0);
+			ASSERT_OUTCOME(logged ? PT_MORE : PT_MAPPED,
+				       core_point(&l.c, item, NULL, NULL));
+			ASSERT_OUTCOME(logged ? PT_MAPPED : PT_ALREADY_MAPPED,
+				       core_range(&l.c, item, NULL));
+			level += (int)logged;
+			for (uint64_t ipa = 0; ipa < huge; ipa += huge / 8) {
+				int at;
+
+				ASSERT_OUTCOME(PT_OK, pt_get_leaf(&l.c.ctx, pt_ipa(ipa), &e, &at));
+				assert_int_equal(level, at);
+			}
+			if (logged)
+				assert_int_equal(2 * l.per_block, log_stop(&l));
+			logged_close(&l);
+		}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -318,6 +355,7 @@ int main(void)
 		cmocka_unit_test(what_is_given_up_is_not_lost),
 		cmocka_unit_test(bad_arguments_change_nothing),
 		cmocka_unit_test(logs_that_overlap_each_see_every_write),
+		cmocka_unit_test(a_map_in_a_log_makes_blocks_that_can_be_marked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
