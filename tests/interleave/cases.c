@@ -163,8 +163,13 @@ static void foldable(void)
 		.kind = (how), .item = (what), .ipa = (at), .size = (bytes), .pa = MEMORY + (to),  \
 		.prot = (rights), .flags = (how_map)                                               \
 	}
-#define PAGE_MAP(at, to, flags)	 ITEM(IV_OP_POINT, PT_ITEM_MAP, at, 0x1000, to, PT_PROT_RW, flags)
-#define PAGE_UNMAP(at)		 ITEM(IV_OP_POINT, PT_ITEM_UNMAP, at, 0x1000, 0, 0, 0)
+#define PAGE_MAP(at, to, flags) ITEM(IV_OP_POINT, PT_ITEM_MAP, at, 0x1000, to, PT_PROT_RW, flags)
+#define PAGE_UNMAP(at)		ITEM(IV_OP_POINT, PT_ITEM_UNMAP, at, 0x1000, 0, 0, 0)
+#define BATCH(what, at, to)                                                                        \
+	{                                                                                          \
+		.kind = IV_OP_POINT, .batch = true, .item = PT_ITEM_##what, .ipa = (at),           \
+		.size = 0x1000, .pa = MEMORY + (to), .prot = (to) ? PT_PROT_RW : 0                 \
+	}
 #define PAGE_PROTECT(at, rights) ITEM(IV_OP_POINT, PT_ITEM_PROTECT, at, 0x1000, 0, rights, 0)
 #define RANGE_MAP(at, bytes, to, flags)                                                            \
 	ITEM(IV_OP_RANGE, PT_ITEM_MAP, at, bytes, to, PT_PROT_RW, flags)
@@ -231,6 +236,10 @@ const struct iv_case iv_cases[] = {
 	{.name = "relax_of_a_block_and_its_split", .prepare = block,
 	 TWO(EXEC(0x3000), RANGE_UNMAP(0x1000, 0x1000)), .tracked = {0, 0x1000, 0x3000}},
 	{.name = "page_unmap_and_page_map", .prepare = two_pages, TWO(PAGE_UNMAP(0), PAGE_MAP(0, 0x9000, 0)), PAGES},
+	{.name = "batch_unmap_and_page_map", .prepare = two_pages, TWO(BATCH(UNMAP, 0, 0), PAGE_MAP(0, 0x9000, 0)), PAGES},
+	{.name = "batch_unmap_and_table_unmap", .prepare = two_pages, TWO(BATCH(UNMAP, 0, 0), RANGE_UNMAP(0, PT_SZ_2M)), PAGES},
+	{.name = "batch_map_and_sweep", .prepare = empty_table, TWO(BATCH(MAP, 0, 0x9000), SWEEP), PAGES},
+	{.name = "batch_map_and_table_unmap", .prepare = empty_table, TWO(BATCH(MAP, 0, 0x9000), RANGE_UNMAP(0, PT_SZ_2M)), PAGES},
 	{.name = "page_replace_and_access", .prepare = two_pages, TWO(PAGE_MAP(0, 0x9000, PT_MAP_REPLACE), TOUCH(0)), PAGES},
 	{.name = "fault_and_range_map", .prepare = empty_table, TWO(WRITE(0), RANGE_MAP(0, 0x2000, 0x9000, 0)), PAGES},
 	{.name = "page_map_and_slot_delete", .prepare = two_pages,

@@ -182,7 +182,10 @@ static enum pt_outcome do_point(unsigned id, const struct iv_op *op)
 
 		if (!enter(id))
 			return PT_NOT_FOUND;
-		o = pt_point(self, &item, &effects, &error);
+		if (op->batch && pt_points(self, &item, 1, &effects))
+			o = (enum pt_outcome)item.outcome;
+		else
+			o = pt_point(self, &item, &effects, &error);
 		parked = o == PT_PARKED && park(id, &waiter, op->ipa, op->size);
 		pt_section_end(self);
 		if (parked)
