@@ -63,9 +63,9 @@ enum pt_outcome pt_ctx_destroy_begin(struct pt_txn *txn, struct pt_ctx *ctx,
 					 .size = UINT64_C(1) << ctx->geo.ipa_bits,
 					 .kind = PT_ITEM_UNMAP}};
 	pt_ledger_init(&txn->ledger, ctx);
-	pt_port_note(PT_EVENT_CTX_DYING, 0, txn, ctx, 0, 0);
 	pt_port_lock(
 		&machine->lock); /* orders it with claims: none is granted to others after this */
+	pt_port_note(PT_EVENT_CTX_DYING, 0, txn, ctx, 0, 0);
 	first = atomic_exchange(&ctx->state, PT_CTX_DYING) == PT_CTX_LIVE;
 	pt_port_unlock(&machine->lock);
 	if (!first)
