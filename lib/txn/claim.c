@@ -244,7 +244,7 @@ bool pt__claim_activate(struct pt_claim *claim)
 
 	pt_port_lock(&machine->lock);
 	has_slot = claim->slot >= 0;
-	if (has_slot)
+	if (has_slot && claim->lazy) /* another is active since it left the queue */
 		activate(claim);
 	pt_port_unlock(&machine->lock);
 	return has_slot;

@@ -80,6 +80,8 @@ static void apply_exit(struct play *p, struct session *s, uint64_t ipa, enum pt_
 	} else {
 		model_fault_apply(m, ipa, access, o, now.span.lo, now.span.hi);
 	}
+	if (access == PT_ACCESS_WRITE && (o == PT_MAPPED || o == PT_RELAXED) && !(m->ha && m->hd))
+		log_add(p, s->ctx, ipa, ipa, PAGE_MUST | PAGE_MAY); /* D1 */
 	if (m->ha || m->grouped)
 		model_age_unsure(m, now.span.lo, now.span.hi);
 	compare(p, s->ctx, now.span.lo, now.span.hi);
@@ -214,6 +216,25 @@ static void hardware(struct play *p, struct session *s, enum pt_outcome got)
 		     a->tlb_hit ? ", by the TLB" : "");
 }
 
+/* A write is told; and with it what shared its leaf, where the hardware notes it there. */
+static void log_write(struct play *p, struct session *s, const struct span *before,
+		      enum pt_outcome got)
+{
+	const struct pt_host_access *a = &s->access;
+	struct span span;
+	int level;
+
+	if (a->access != PT_ACCESS_WRITE || a->ipa.v >> p->ctx[s->ctx].model.ipa_bits)
+		return;
+	if (got == PT_OK)
+		log_add(p, s->ctx, a->ipa.v, a->ipa.v, PAGE_MUST | PAGE_MAY);
+	if (!p->ctx[s->ctx].model.hd)
+		return;
+	leaf_at(p, s->ctx, a->ipa.v, &span, &level);
+	log_add(p, s->ctx, span.lo, span.hi, PAGE_MAY);
+	log_add(p, s->ctx, before->lo, before->hi, PAGE_MAY);
+}
+
 static enum row row_of(const struct pt_host_access *a)
 {
 	return ROW_READ + (a->access - PT_ACCESS_READ);
@@ -246,9 +267,11 @@ void step_access(struct play *p, struct session *s)
 	bool covered = is_covered(p, s->ctx, a->ipa.v, a->ipa.v, s);
 	uint64_t page = a->ipa.v >> p->ctx[s->ctx].model.granule << p->ctx[s->ctx].model.granule;
 	struct met met;
+	struct span before;
 	enum pt_outcome got;
 
 	leaf_at(p, s->ctx, a->ipa.v, &met.span, &met.level);
+	before = met.span;
 	got = pt_host_access(&s->agent, &p->ctx[s->ctx].pt, &p->ram, a);
 	for (; exits < a->exits; exits++) {
 		judge_exit(p, s, a->ipa.v, kind_of(a), (enum pt_outcome)a->exit[exits].outcome,
@@ -256,6 +279,7 @@ void step_access(struct play *p, struct session *s)
 		count(p, ROW_EXIT, a->exit[exits].outcome);
 		leaf_at(p, s->ctx, a->ipa.v, &met.span, &met.level);
 	}
+	log_write(p, s, &before, got);
 	hardware(p, s, got);
 	if (got == PT_PARKED) {
 		if (!covered)

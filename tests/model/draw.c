@@ -66,20 +66,25 @@ static uint64_t draw_size(struct play *p, const struct context *c, uint64_t ipa)
 {
 	uint64_t size, last;
 
-	switch (below(p, 10)) {
-	case 0:
+	switch (below(p, 24)) {
+	case 0: size = block(c) * (1 + below(p, 3)); break;
 	case 1:
-	case 2: size = granule(c); break;
-	case 3:
-	case 4: size = (1 + below(p, 20)) * granule(c); break;
-	case 5: size = block(c); break;
-	case 6: size = (1 + below(p, 2 * block(c) >> c->model.granule)) * granule(c); break;
-	case 7: /* to where the model changes */
+	case 2: size = block(c); break;
+	case 3: size = (1 + below(p, 2 * block(c) >> c->model.granule)) * granule(c); break;
+	case 4: /* to where the model changes */
 		space_get(&c->model.space, ipa, &last);
 		size = last == UINT64_MAX || last - ipa > 4 * block(c) ? block(c) : last - ipa + 1;
 		break;
-	case 8: size = block(c) - (ipa & (block(c) - 1)); break;
-	default: size = block(c) * (1 + below(p, 3)); break;
+	case 5: size = block(c) - (ipa & (block(c) - 1)); break;
+	case 6:
+	case 7:
+	case 8:
+	case 9:
+	case 10:
+	case 11:
+	case 12: size = granule(c); break;
+	case 13: size = (1 + below(p, 200)) * granule(c); break;
+	default: size = (1 + below(p, 20)) * granule(c); break;
 	}
 	return size <= top_of(c) - ipa ? size : top_of(c) - ipa;
 }
@@ -268,6 +273,48 @@ static void draw_upkeep(struct play *p, const struct context *c, struct step *st
 		i->kind = 5;
 }
 
+/* Logs lie in the windows, so that they are read before the play ends. */
+static void draw_dirty(struct play *p, const struct context *c, struct step *step)
+{
+	static const uint8_t told[] = {0, 1, 1, 1, 1, 1, 2, 2, 3};
+	const struct window *w = below(p, 8) ? &c->low : &c->high;
+	struct step_item *i = &step->item[0];
+
+	step->verb = V_dirty;
+	step->vcpu = (uint32_t)below(p, LOGS);
+	step->flags = below(p, 3) ? STEP_ALONE : 0;
+	step->arg = told[below(p, sizeof(told))];
+	i->kind = c->log[step->vcpu].state == LOG_FREE ? PT_DIRTY_START
+		  : below(p, 12)		       ? PT_DIRTY_GET
+						       : PT_DIRTY_STOP;
+	i->flags = below(p, 3) ? 0 : 1; /* eager */
+	if (c->model.quota != UINT64_MAX || below(p, 3) == 0)
+		i->flags |= 1;
+	else if (below(p, 2))
+		i->flags |= 2; /* initially set */
+	i->ipa = below(p, 2) ? w->ipa + below(p, 2) * block(c) : c->hot[below(p, HOT)];
+	i->size = below(p, 2) ? (1 + below(p, 100)) * granule(c) : draw_size(p, c, i->ipa);
+	if (below(p, 24) == 0)
+		*i = (struct step_item){
+			.ipa = w->ipa, .size = w->bytes, .kind = i->kind, .flags = i->flags & 2};
+	if (i->kind == PT_DIRTY_GET) {
+		const struct log *log = &c->log[step->vcpu];
+
+		i->ipa = log->ipa;
+		i->size = log->last - log->ipa + 1;
+		if (below(p, 2)) {
+			i->ipa += below(p, i->size >> c->model.granule) << c->model.granule;
+			i->size = draw_size(p, c, i->ipa);
+			if (i->size > log->last - i->ipa + 1 && below(p, 10))
+				i->size = log->last - i->ipa + 1;
+		}
+	}
+	i->prot = below(p, 4) != 0; /* clear */
+	if (below(p, i->kind == PT_DIRTY_START ? 20 : 50) == 0)
+		i->size -= 8;
+	i->pa = draw_budget(p);
+}
+
 static void draw_slot(struct play *p, const struct context *c, struct step *step)
 {
 	struct step_item *i = &step->item[0];
@@ -321,7 +368,8 @@ static uint32_t draw_busy(struct play *p)
 
 	for (uint32_t i = first; i < first + p->sessions; i++)
 		if (p->session[i % p->sessions].doing == RANGE ||
-		    p->session[i % p->sessions].doing == UPKEEP)
+		    p->session[i % p->sessions].doing == UPKEEP ||
+		    p->session[i % p->sessions].doing == DIRTY)
 			return i % p->sessions;
 	return first;
 }
@@ -367,11 +415,13 @@ void draw_step(struct play *p, struct step *step)
 	} else if (p->session[step->who].doing != IDLE) {
 		step->verb = V_step;
 		step->arg = draw_budget(p);
-		if (p->session[step->who].doing == UPKEEP)
+		if (p->session[step->who].doing >= UPKEEP)
 			step->arg *= 100;
-	} else if (what < 17) {
+	} else if (what < 16) {
 		draw_upkeep(p, c, step);
-	} else if (what < 55) {
+	} else if (what < 22) {
+		draw_dirty(p, c, step);
+	} else if (what < 58) {
 		draw_touch(p, c, step);
 	} else {
 		draw_request(p, c, step, what < 85);

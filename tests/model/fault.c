@@ -56,10 +56,13 @@ static bool hw_dirty(const struct model *m)
 	return m->ha && m->hd;
 }
 
-static bool is_logged(const struct model *m, uint64_t ipa)
+bool model_logged(const struct model *m, uint64_t ipa, uint64_t lo, uint64_t hi)
 {
 	const struct model_slot *slot = model_slot_at(m, ipa);
 
+	for (unsigned i = 0; i < m->logs; i++)
+		if (m->logged[i].lo <= hi && m->logged[i].hi >= lo)
+			return true;
 	return slot && slot->flags & PT_SLOT_LOG_DIRTY;
 }
 
@@ -80,7 +83,7 @@ void model_relaxed(const struct model *m, uint64_t ipa, enum pt_access access, u
 			continue;
 		*lo = ipa & ~mask;
 		*hi = ipa | mask;
-		if (write && is_logged(m, ipa))
+		if (write && model_logged(m, ipa, *lo, *hi))
 			continue;
 		if ((write && c.dbm) || (*lo >= slot->ipa && *hi - slot->ipa < slot->size))
 			return;
@@ -144,11 +147,11 @@ int model_install_level(const struct model *m, uint64_t ipa, int level, const st
 	const struct model_slot *slot = model_slot_at(m, ipa);
 
 	for (level = level < m->top ? m->top : level; level < 3; level++) {
-		uint64_t size = UINT64_C(1) << model_shift(m, level);
+		uint64_t size = UINT64_C(1) << model_shift(m, level), lo = ipa & ~(size - 1);
 
-		if (!(slot->flags & PT_SLOT_LOG_DIRTY) && !model_forces(m, ipa & ~(size - 1)) &&
+		if (!model_logged(m, ipa, lo, lo + (size - 1)) && !model_forces(m, lo) &&
 		    model_shift(m, level) <= slot->backing &&
-		    block_may_stand(slot, ipa & ~(size - 1), size, busy, count))
+		    block_may_stand(slot, lo, size, busy, count))
 			break;
 	}
 	return level;
@@ -175,7 +178,6 @@ void model_fault_apply(struct model *m, uint64_t ipa, enum pt_access access,
 		       enum pt_outcome outcome, uint64_t lo, uint64_t hi)
 {
 	const struct model_slot *slot = model_slot_at(m, ipa);
-	bool logged = is_logged(m, ipa);
 	uint64_t last;
 	struct cell c;
 
@@ -187,7 +189,7 @@ void model_fault_apply(struct model *m, uint64_t ipa, enum pt_access access,
 	if (outcome == PT_RELAXED && access == PT_ACCESS_WRITE && c.dbm)
 		c.dbm = c.dirty = false;
 	else if (outcome == PT_MAPPED || outcome == PT_RELAXED)
-		add_rights(m, slot, access, logged, &c);
+		add_rights(m, slot, access, model_logged(m, ipa, lo, hi), &c);
 	if (outcome != PT_ALREADY_MAPPED) {
 		c.young = true;
 		space_put(&m->space, lo, hi, c);

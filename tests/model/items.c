@@ -180,6 +180,9 @@ static void point_done(struct play *p, struct session *s, enum pt_outcome got,
 	} else {
 		check_outcome(p, s, 0, got, &told);
 		check_granules(p, fx, &told);
+		log_item(p, s->ctx, &m->space, &s->item[0], first_of(s), last_of(s),
+			 PAGE_MUST | PAGE_MAY);
+		log_item_may(p, s->ctx, &s->item[0], s->edge[0]);
 		apply_item(p, s, 0);
 	}
 	compare(p, s->ctx, s->edge[0][0].lo, s->edge[0][1].hi);
@@ -302,8 +305,11 @@ static void commit(struct play *p, struct session *s)
 			fail(p, "outcome: committed although item %u is %s", i,
 			     outcome_name(s->told[i].outcome));
 	}
-	for (unsigned i = 0; i < s->count; i++)
+	for (unsigned i = 0; i < s->count; i++) {
+		log_item(p, s->ctx, &s->before, &s->item[i], s->reach.lo, s->reach.hi, PAGE_MAY);
+		log_item_may(p, s->ctx, &s->item[i], s->edge[i]);
 		apply_item(p, s, i);
+	}
 	m->generation++;
 	if (s->changes_slot)
 		model_change_slot(m, s->slot_id, s->slot.size ? &s->slot : NULL);
@@ -316,6 +322,9 @@ static void compare_passed(struct play *p, struct session *s)
 
 	upto = upto <= s->reach.hi ? upto : s->reach.hi + 1;
 	if (s->committed && upto > s->passed) {
+		for (unsigned i = 0; i < s->count; i++)
+			log_item(p, s->ctx, &s->before, &s->item[i], s->passed, upto - 1,
+				 PAGE_MUST);
 		compare(p, s->ctx, s->passed, upto - 1);
 		s->passed = upto;
 	}

@@ -12,11 +12,16 @@
 #include "space.h"
 
 #define MODEL_SLOTS 6
+#define MODEL_LOGS  2
 
 struct model_slot {
 	uint64_t ipa, size, pa;
 	uint32_t id, flags;
 	uint8_t backing;
+};
+
+struct reach {
+	uint64_t lo, hi;
 };
 
 /* One context. */
@@ -33,6 +38,8 @@ struct model {
 	uint64_t generation, quota;
 	struct model_slot slot[MODEL_SLOTS]; /* sorted */
 	unsigned slots;
+	struct reach logged[MODEL_LOGS]; /* by dirty logs */
+	unsigned logs;
 };
 
 /* Is a leaf that would begin at `ipa`, or a map from there on, to be of pages? */
@@ -73,16 +80,15 @@ const struct model_slot *model_slot_at(const struct model *m, uint64_t ipa);
 /* Without the slot `id`, and then with `more` if it is not NULL. */
 void model_change_slot(struct model *m, uint32_t id, const struct model_slot *more);
 
-/* Is a leaf [lo, hi] at `ipa` logged? */
+/* Is a leaf [lo, hi] at `ipa` logged, by its slot or by a dirty log? */
+bool model_logged(const struct model *m, uint64_t ipa, uint64_t lo, uint64_t hi);
+/* What of the leaf [lo, hi] a fault gives a right to. */
 void model_relaxed(const struct model *m, uint64_t ipa, enum pt_access access, uint64_t *lo,
 		   uint64_t *hi);
 /* What a fault at an address without a claim says. Errors of memory apart. */
 enum pt_outcome model_fault(const struct model *m, uint64_t ipa, enum pt_access access);
 /* The level of the leaf that it installs; the walk met an invalid entry of `level`, and no block
  * may reach into [busy_lo, busy_hi]. */
-struct reach {
-	uint64_t lo, hi;
-};
 int model_install_level(const struct model *m, uint64_t ipa, int level, const struct reach *busy,
 			unsigned count);
 /* The effect of such a fault, on the leaf [lo, hi]. */

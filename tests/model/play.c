@@ -106,6 +106,7 @@ static void session_step(struct play *p, struct session *s, uint32_t budget)
 	case ACCESS: step_access(p, s); break;
 	case FAULT: step_fault(p, s); break;
 	case UPKEEP: step_upkeep(p, s, budget); break;
+	case DIRTY: step_dirty(p, s, budget); break;
 	}
 	if (s->hold_next)
 		s->holding = true;
@@ -124,6 +125,9 @@ static const struct pt_claim *active_claim(const struct session *s)
 		claim = &s->txn.claim;
 	if (s->doing == UPKEEP && s->upkeep.phase != PT_UPKEEP_CLAIM)
 		claim = &s->upkeep.claim;
+	/* One that was queued becomes active with its owner's next step, unless it is shared. */
+	if (s->doing == DIRTY && (!s->parked || s->dirty.claim.mode == PT_CLAIM_SHARED))
+		claim = &s->dirty.claim;
 	return claim && claim->ctx && claim->slot >= 0 ? claim : NULL;
 }
 
@@ -251,6 +255,7 @@ static void settle(struct play *p)
 	for (unsigned i = 0; i < p->sessions; i++)
 		while (pt_reclaim(&p->session[i].agent))
 			continue;
+	dirty_settled(p);
 	compare_settled(p);
 }
 
@@ -291,6 +296,12 @@ static void do_step(struct play *p, const struct step *step)
 		if (step->flags & STEP_ALONE)
 			run_to_end(p, s, (uint32_t)step->item[0].pa);
 		break;
+	case V_dirty:
+		if (is_idle(s))
+			begin_dirty(p, s, step);
+		if (s->doing == DIRTY && step->flags & STEP_ALONE)
+			run_to_end(p, s, (uint32_t)step->item[0].pa);
+		break;
 	case V_step:
 		p->v->counts.in_flight++;
 		session_step(p, s, (uint32_t)step->arg);
@@ -302,6 +313,8 @@ static void do_step(struct play *p, const struct step *step)
 			abort_items(p, s);
 		else if (s->doing == UPKEEP)
 			stop_upkeep(p, s);
+		else if (s->doing == DIRTY)
+			stop_dirty(p, s);
 		break;
 	case V_hold: s->hold_next = true; break;
 	case V_arm: arm(p, step->arg); break;
@@ -358,6 +371,7 @@ static void close_machine(struct play *p)
 {
 	struct pt_host_tlb_stats tlb = {0};
 
+	dirty_close(p, &p->session[0]);
 	for (unsigned i = 0; i < CONTEXTS; i++)
 		close_context(p, i);
 	for (unsigned i = 0; i < p->sessions; i++) {

@@ -10,6 +10,7 @@
 #include <pt/host/memory.h>
 #include <pt/host/vcpu.h>
 
+#include <pt/dirty.h>
 #include <pt/upkeep.h>
 
 #include "model.h"
@@ -20,6 +21,7 @@
 #define VCPUS	      3
 #define STEP_ITEMS    3
 #define HOT	      12
+#define LOGS	      MODEL_LOGS
 #define STEPS_MOST    4096
 
 /* X(verb): what a step is. The words of the text form are these, too. */
@@ -30,6 +32,7 @@
 	X(access) /* an idle session lets a vCPU access an address */                              \
 	X(fault)  /* an idle session hands a fault to the handler */                               \
 	X(upkeep) /* an idle session begins to age, split, collapse or sweep */                    \
+	X(dirty)  /* an idle session starts, reads or stops a dirty log */                         \
 	X(slot)	  /* an idle session sets, changes or deletes a memslot */                         \
 	X(abort)  /* a busy session gives its request up */                                        \
 	X(hold)	  /* a session's next section stays open until its step after that */              \
@@ -52,7 +55,7 @@ enum step_flag {
 	STEP_STALE = 8,	     /* expects another one */
 	STEP_S1PTW = 16,
 	STEP_EL0 = 32,
-	STEP_ALONE = 128,	/* V_upkeep: it runs to its end */
+	STEP_ALONE = 128,	/* V_upkeep, V_dirty: it runs to its end */
 	STEP_COUNT_LEAVES = 64, /* V_run: effects are compared with the leaves that there are */
 };
 
@@ -91,6 +94,10 @@ struct step {
 	X(SPLIT, "split")                                                                          \
 	X(COLLAPSE, "collapse")                                                                    \
 	X(SWEEP, "sweep")                                                                          \
+	X(LOG_START, "start a dirty log")                                                          \
+	X(LOG_READ, "read a dirty log")                                                            \
+	X(LOG_CLEAR, "read and clear a dirty log")                                                 \
+	X(LOG_STOP, "stop a dirty log")                                                            \
 	X(BATCH, "several items")                                                                  \
 	X(VALIDATE, "validate only")                                                               \
 	X(CHANGE_SLOT, "change a slot")                                                            \
@@ -129,7 +136,7 @@ struct verdict {
 	struct counts counts;
 };
 
-enum doing { IDLE, POINT, RANGE, ACCESS, FAULT, UPKEEP };
+enum doing { IDLE, POINT, RANGE, ACCESS, FAULT, UPKEEP, DIRTY };
 
 struct session {
 	struct pt_agent agent;
@@ -161,6 +168,12 @@ struct session {
 	uint64_t young, old, holes; /* granules, by the model */
 	bool blurred;		    /* others were under way in the range */
 	bool stopped;
+	/* DIRTY; `bitmap` is its, too */
+	struct pt_dirty dirty;
+	struct log *log;
+	bool arrived;	/* a GET has acknowledged the last answer */
+	uint8_t *was;	/* the log's pages before that */
+	uint64_t pages; /* told */
 	/* ACCESS, FAULT */
 	struct pt_host_access access;
 	struct pt_fault fault;
@@ -172,12 +185,33 @@ struct window {
 	uint64_t ipa, pa, bytes;
 };
 
+/* A dirty log, and what the model knows of it. */
+enum log_state { LOG_FREE, LOG_STARTING, LOG_LIVE, LOG_STOPPING, LOG_GONE };
+
+enum page_flag {
+	PAGE_MUST = 1,	/* the next look has to tell it */
+	PAGE_MAY = 2,	/* the next look may tell it */
+	PAGE_SENT = 4,	/* told, not acknowledged */
+	PAGE_LIMBO = 8, /* an acknowledgement was given up half way */
+};
+
+struct log {
+	struct pt_dirty_log pt;
+	enum log_state state;
+	bool attached, given_up;
+	unsigned shift;
+	uint64_t ipa, last, passed, generation;
+	uint8_t *page; /* enum page_flag */
+	void *memory;
+};
+
 struct context {
 	struct pt_ctx pt;
 	struct model model;
 	struct reader reader;
 	struct window low, high;
 	uint64_t hot[HOT]; /* addresses that were accessed */
+	struct log log[LOGS];
 	bool slot_busy;
 };
 
@@ -269,6 +303,35 @@ void blur_edges(struct play *p, unsigned ctx, uint64_t lo, uint64_t hi, const st
 void begin_upkeep(struct play *p, struct session *s, const struct step *step);
 void step_upkeep(struct play *p, struct session *s, uint32_t budget);
 void stop_upkeep(struct play *p, struct session *s);
+
+/* ---- dirty.c: operations on dirty logs ---- */
+void begin_dirty(struct play *p, struct session *s, const struct step *step);
+void step_dirty(struct play *p, struct session *s, uint32_t budget);
+void stop_dirty(struct play *p, struct session *s);
+/* Nobody is under way: memory of logs that have ended goes. */
+void dirty_settled(struct play *p);
+/* Stops what logs are left. */
+void dirty_close(struct play *p, struct session *s);
+
+/* ---- logs.c: what dirty logs have to tell ---- */
+/* [lo, hi] has become dirty, for each log that covers it; `why`: PAGE_MUST, PAGE_MAY. */
+void log_add(struct play *p, unsigned ctx, uint64_t lo, uint64_t hi, uint8_t why);
+/* As much of [lo, hi] as the item makes dirty, where `before` was. */
+void log_item(struct play *p, unsigned ctx, const struct space *before, const struct pt_item *item,
+	      uint64_t lo, uint64_t hi, uint8_t why);
+/* What may share the fate of such a page; `edge`: the entries at the item's ends. */
+void log_item_may(struct play *p, unsigned ctx, const struct pt_item *item,
+		  const struct span edge[2]);
+void log_open(struct play *p, unsigned ctx, struct log *log, uint64_t ipa, uint64_t size);
+void log_free(struct log *log);
+void log_started(struct log *log, uint64_t lo, uint64_t hi, bool set);
+void log_settle(struct log *log, bool arrived);
+void log_unsettle(struct log *log, const uint8_t *was, bool arrived);
+/* A look has gone over [lo, hi]; bit 0 of its bitmap is `first`. Returns the pages that it tells.
+ */
+uint64_t log_collected(struct play *p, struct log *log, uint64_t first, uint64_t lo, uint64_t hi,
+		       const uint8_t *bitmap, bool clears);
+void log_count(const struct log *log, uint64_t *must, uint64_t *may);
 
 /* ---- access.c ---- */
 void begin_access(struct play *p, struct session *s, const struct step *step);

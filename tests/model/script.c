@@ -19,7 +19,7 @@ void script_line(char *to, size_t room, const struct step *s)
 		to, room, "%-6s who %u ctx %u vcpu %u flags %#x arg %#" PRIx64 " items %u",
 		verbs[s->verb], s->who, s->ctx, s->vcpu, s->flags, s->arg, s->count);
 	bool one = s->verb == V_access || s->verb == V_fault || s->verb == V_slot ||
-		   s->verb == V_upkeep;
+		   s->verb == V_upkeep || s->verb == V_dirty;
 
 	for (unsigned i = 0; i < (one ? 1 : s->count) && n < room; i++)
 		n += (size_t)snprintf(to + n, room - n,

@@ -38,29 +38,31 @@ static void open_written(struct logged *l, const struct shape *shape, unsigned v
 		touch(l, written[i], PT_ACCESS_WRITE);
 }
 
+/* One page, by a point operation. */
+static void remove_page(struct logged *l, uint64_t n, enum pt_item_kind kind)
+{
+	bool notes = kind == PT_ITEM_ANNOTATE;
+	struct pt_item item =
+		core_item(&l->c, kind, page_at(l, n), l->page, notes ? UINT64_C(2) << 60 : 0, 0, 0);
+
+	ASSERT_OUTCOME(notes ? PT_ANNOTATED : PT_UNMAPPED, core_point(&l->c, item, NULL, NULL));
+}
+
 static void a_removal_keeps_what_was_written(void **state)
 {
 	(void)state;
-	for (unsigned way = 0; way < 4; way++)
+	for (unsigned way = 0; way < 5; way++)
 		EACH_SHAPE_AND_MODE(i, m)
 		{
 			struct logged l;
 			uint64_t size;
 
 			open_written(&l, &shapes[i], dirty_modes[m]);
-			size = way == 0	  ? l.page
-			       : way == 1 ? 7 * l.page
-			       : way == 2 ? l.block
-					  : l.size;
-			if (way)
+			size = way == 2 ? 7 * l.page : way == 3 ? l.block : l.size;
+			if (way >= 2)
 				ASSERT_OUTCOME(PT_UNMAPPED, core_unmap(&l.c, l.base, size));
-			for (unsigned k = 0; k < 2 && !way; k++)
-				ASSERT_OUTCOME(PT_UNMAPPED,
-					       core_point(&l.c,
-							  core_item(&l.c, PT_ITEM_UNMAP,
-								    page_at(&l, written[k]), size,
-								    0, 0, 0),
-							  NULL, NULL));
+			for (unsigned k = 0; k < 2 && way < 2; k++)
+				remove_page(&l, written[k], way ? PT_ITEM_ANNOTATE : PT_ITEM_UNMAP);
 			assert_false(core_walk(&l.c, l.base, HW_READ).fault == HW_NO_FAULT);
 			assert_dirty(&l, written, 2);
 			log_stop(&l);
