@@ -120,7 +120,15 @@ INTERLEAVE = Stage("interleave", 25, [
 ])
 DEEP_INTERLEAVE = Stage("interleave", 600, [
     Make("interleave", ("interleave",)),
-    Tests(("tests/interleave/test_*.c",), env={"PTD_PREEMPTIONS": "4", "PTD_DELAYS": "2", "PTD_SECONDS": "120"}, timeout=1800),
+    Tests(("tests/interleave/test_*.c",), env={"PTD_PREEMPTIONS": "4", "PTD_DELAYS": "2", "PTD_SECONDS": "20"}, timeout=1800,
+          without=("test_interleave3",)),
+    # Three at once have one preemption less: all runs with three.
+    Tests(("tests/interleave/test_interleave3.c",), env={"PTD_PREEMPTIONS": "4", "PTD_DELAYS": "1"}, timeout=1800),
+])
+# Clients of ptd-checked that are failed and killed in turn, with an oracle of their own; another seed each time.
+TORTURE = Stage("torture", 120, [
+    Make("programs", ("all",)),
+    Tests(("tests/torture/clients.py",), env={"PTD_SECONDS": "90"}, timeout=300),
 ])
 # Other seeds each time, and more of them.
 FREE_SIMULATION = Stage("simulation", 600, [
@@ -133,7 +141,7 @@ FREE_SIMULATION = Stage("simulation", 600, [
 MODEL_ENV = {"PTD_CORPUS": "tests/model/corpus", "PTD_LEAST": "100"}
 MODEL = Stage("model", 30, [
     Make("model", ("model",)),
-    Tests(("tests/model/ptd-model.c",), "/checked", env={**MODEL_ENV, "PTD_SEEDS": "300"}, timeout=180),
+    Tests(("tests/model/ptd-model.c",), "/checked", env={**MODEL_ENV, "PTD_SEEDS": "400"}, timeout=180),
 ])
 # Other seeds each time, and more of them.
 FREE_SEEDS = {**MODEL_ENV, "PTD_SEED": str(time.time_ns() // 1000000)}
@@ -183,7 +191,7 @@ TIERS = {
         LOAD,
         REPO,
     ],
-    "check-long": [BUILD, LAYERS, COUNTS, UNITS, CHECKER, END_TO_END, INTEROP, ADDRESS, COVERAGE, ALLOCATION, THREADS, DEEP_INTERLEAVE, FREE_SIMULATION, FREE_MODEL, ALL_MUTANTS, FUZZ, PLANTED,
+    "check-long": [BUILD, LAYERS, COUNTS, UNITS, CHECKER, END_TO_END, INTEROP, ADDRESS, COVERAGE, ALLOCATION, THREADS, DEEP_INTERLEAVE, FREE_SIMULATION, FREE_MODEL, TORTURE, ALL_MUTANTS, FUZZ, PLANTED,
                    EXACT_LOAD, SOAK, REPO, BOOTED],
     "unit": [UNITS],
     "counts": [COUNTS],
@@ -196,6 +204,7 @@ TIERS = {
     "interleave": [INTERLEAVE],
     "simulation": [SIMULATION],
     "model": [MODEL],
+    "torture": [TORTURE],
     "load": [EXACT_LOAD],
     "mutants": [ALL_MUTANTS],
     "coverage": [COVERAGE],

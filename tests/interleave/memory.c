@@ -34,8 +34,11 @@
 
 #include <pt/check.h>
 
-#define HELD_MAX 32
-#define LOCKS	 2
+#define HELD_MAX    32
+#define LOCKS	    2
+/* A bit of a hash for each location: agents that wait and wake each other by mere collision would
+ * do so for ever. */
+#define WATCH_WORDS 64
 
 struct held {
 	volatile void *at; /* NULL: a release fence */
@@ -48,13 +51,14 @@ struct held {
 static struct {
 	struct held held[IV_FIBRES][HELD_MAX];
 	unsigned count[IV_FIBRES];
-	uint64_t seen[IV_FIBRES + 1]; /* what each agent has read */
-	uint64_t watch[IV_FIBRES];    /* where each has read in this attempt: a bit of a hash */
-	bool woken[IV_FIBRES];	      /* somebody else has changed something there since */
-	uint64_t hash;		      /* of memory, as a sum over what differs */
+	uint64_t seen[IV_FIBRES + 1];		/* what each agent has read */
+	uint64_t watch[IV_FIBRES][WATCH_WORDS]; /* where each has read in this attempt */
+	bool woken[IV_FIBRES]; /* somebody else has changed something there since */
+	uint64_t hash;	       /* of memory, as a sum over what differs */
 	struct {
 		const volatile void *at;
 		uint64_t holders;
+		struct pt_vmids vmids; /* as the holder found them */
 	} lock[LOCKS];
 } m;
 
@@ -67,7 +71,7 @@ void iv_attempt(void)
 {
 	if (iv_self() == IV_NOBODY)
 		return;
-	m.watch[iv_self()] = 0;
+	memset(m.watch[iv_self()], 0, sizeof(m.watch[0]));
 	m.woken[iv_self()] = false;
 }
 
@@ -107,9 +111,18 @@ uint64_t iv_memory_hash(void)
 	return hash;
 }
 
-static uint64_t watch_bit(const volatile void *at)
+static void watch(unsigned agent, const volatile void *at)
 {
-	return UINT64_C(1) << (iv_mix(place(at), 0) & 63);
+	uint64_t h = iv_mix(place(at), 0);
+
+	m.watch[agent][h / 64 % WATCH_WORDS] |= UINT64_C(1) << h % 64;
+}
+
+static bool watches(unsigned agent, const volatile void *at)
+{
+	uint64_t h = iv_mix(place(at), 0);
+
+	return m.watch[agent][h / 64 % WATCH_WORDS] >> h % 64 & 1;
 }
 
 static uint64_t read_raw(const volatile void *at, unsigned size)
@@ -194,7 +207,7 @@ static void apply(unsigned agent, volatile void *at, unsigned size, uint64_t val
 	write_raw(at, size, value);
 	m.hash += iv_mix(place(at), value) - iv_mix(place(at), old);
 	for (unsigned f = 0; f < IV_FIBRES; f++)
-		if (f != agent && m.watch[f] & watch_bit(at))
+		if (f != agent && watches(f, at))
 			m.woken[f] = true;
 	if (table && !init)
 		iv_tlb_note(agent);
@@ -320,7 +333,7 @@ uint64_t iv_load(const volatile void *at, unsigned size, int order)
 	own = find(self, at);
 	value = own >= 0 ? m.held[self][own].value : read_raw(at, size);
 	iv_observe(self, place(at), value);
-	m.watch[self] |= watch_bit(at);
+	watch(self, at);
 	iv_trace(IV_EVENT_LOAD, at, value, "");
 	return value;
 }
@@ -387,7 +400,7 @@ static uint64_t begin_rmw(enum iv_event kind, volatile void *at, unsigned size)
 		drain(self, (unsigned)own);
 	value = read_raw(at, size);
 	iv_observe(self, place(at), value);
-	m.watch[self] |= watch_bit(at);
+	watch(self, at);
 	return value;
 }
 
@@ -443,14 +456,29 @@ void iv_fence(int order)
 
 /* ---- locks ---- */
 
-static uint64_t *holders_of(const volatile void *at)
+static unsigned lock_of(const volatile void *at)
 {
 	for (unsigned i = 0; i < LOCKS; i++)
 		if (!m.lock[i].at || m.lock[i].at == at) {
 			m.lock[i].at = at;
-			return &m.lock[i].holders;
+			return i;
 		}
 	iv_fail("more locks than the model knows");
+}
+
+/* Plain data under the lock that agents wait for: it has a location of its own. */
+static const volatile void *data_under(const volatile void *at)
+{
+	return (const volatile char *)at + 1;
+}
+
+static void wake_for_data(unsigned self, const volatile void *at, const struct pt_vmids *before)
+{
+	if (memcmp(before, &iv_w.machine.vmids, sizeof(*before)) == 0)
+		return;
+	for (unsigned f = 0; f < IV_FIBRES; f++)
+		if (f != self && watches(f, data_under(at)))
+			m.woken[f] = true;
 }
 
 /* Taking a lock acquires; a lock whose release is on its way is as good as free. */
@@ -478,21 +506,24 @@ void iv_lock(volatile void *at)
 	}
 	iv_trace(IV_EVENT_LOCK, at, 1, "");
 	apply(self, at, 1, 1, false, 0);
-	iv_observe(self, place(at), *holders_of(at));
+	iv_observe(self, place(at), m.lock[lock_of(at)].holders);
+	m.lock[lock_of(at)].vmids = iv_w.machine.vmids;
+	watch(self, data_under(at));
 }
 
 void iv_unlock(volatile void *at)
 {
 	unsigned self = iv_self();
-	uint64_t *holders;
+	unsigned lock;
 
 	if (self == IV_NOBODY) {
 		write_raw(at, 1, 0);
 		return;
 	}
 	iv_event(IV_EVENT_UNLOCK, at, 1);
-	holders = holders_of(at);
-	*holders = iv_mix(*holders, m.seen[self]);
+	lock = lock_of(at);
+	m.lock[lock].holders = iv_mix(m.lock[lock].holders, m.seen[self]);
+	wake_for_data(self, at, &m.lock[lock].vmids);
 	store(at, 1, 0, true, false);
 }
 

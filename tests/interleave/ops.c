@@ -366,9 +366,16 @@ static enum pt_outcome do_access(unsigned id, const struct iv_op *op)
 	bool done;
 
 	for (;;) {
+		iv_attempt();
+
 		if (!enter(id))
 			return PT_NOT_FOUND;
 		pt_machine_use(&iv_w.machine, self);
+		if (iv_case_now->rollover && pt_vmid_get(&iv_w.ctx, self) == PT_MORE) {
+			pt_section_end(self);
+			iv_wait_write();
+			continue;
+		}
 		leaf = walk(id, op);
 		done = permits(&leaf, op->access);
 		if (done)
@@ -379,6 +386,25 @@ static enum pt_outcome do_access(unsigned id, const struct iv_op *op)
 		o = do_fault(id, op, leaf.level ? PT_FAULT_PERMISSION : PT_FAULT_TRANSLATION);
 		if (o == PT_NO_SLOT || o == PT_READ_ONLY || o == PT_DENIED || pt_is_error(o))
 			return o;
+	}
+}
+
+/* The other context gets a number, if need be by a rollover. */
+static enum pt_outcome do_run(unsigned id)
+{
+	struct pt_agent *self = agent_of(id);
+	enum pt_outcome o;
+
+	for (;;) {
+		iv_attempt();
+
+		pt_section_begin(self);
+		pt_machine_use(&iv_w.machine, self);
+		o = pt_vmid_get(&iv_w.other, self);
+		pt_section_end(self);
+		if (o != PT_MORE)
+			return o;
+		iv_wait_write();
 	}
 }
 
@@ -410,6 +436,7 @@ static enum pt_outcome do_op(unsigned id, const struct iv_op *op, uint64_t *told
 	case IV_OP_UPKEEP: return do_upkeep(id, op, told);
 	case IV_OP_DIRTY: return iv_do_dirty(id, op, told);
 	case IV_OP_DESTROY: return do_destroy(id, op);
+	case IV_OP_RUN: return do_run(id);
 	case IV_OP_CALL: *told = op->call(); return PT_OK;
 	case IV_OP_NONE: break;
 	}
@@ -434,7 +461,7 @@ void iv_run_script(unsigned id)
 void iv_ops_name(const struct iv_op *op, char *text, size_t room)
 {
 	static const char *const kind[] = {"",	   "fault",  "point",	"range", "delete", "access",
-					   "read", "upkeep", "destroy", "call",	 "dirty"};
+					   "read", "upkeep", "destroy", "call",	 "dirty",  "run"};
 	static const char *const item[] = {"",	    "map",	"unmap", "protect", "wrprotect",
 					   "relax", "annotate", "young", "flush"};
 	static const char *const upkeep[] = {"", "age", "split", "collapse", "sweep"};

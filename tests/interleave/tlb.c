@@ -19,6 +19,7 @@ struct entry {
 	int8_t level;
 	bool table; /* a table pointer for the span, kept by a walk cache */
 	uint8_t stale_by;
+	uint16_t vmid;
 };
 
 static struct {
@@ -42,7 +43,7 @@ static bool covers(const struct entry *e, uint64_t page)
 static bool same(const struct entry *e, const struct entry *t)
 {
 	return e->base == t->base && e->pa == t->pa && e->attrs == t->attrs &&
-	       e->level == t->level && e->table == t->table;
+	       e->level == t->level && e->table == t->table && e->vmid == t->vmid;
 }
 
 /* What is not in the tables any more, but gives no more than they do. */
@@ -66,6 +67,8 @@ static void forbid_conflict(const struct entry *t)
 	for (unsigned i = 0; i < tlb.count; i++) {
 		const struct entry *e = &tlb.entry[i];
 
+		if (e->vmid != t->vmid)
+			continue; /* of a number that is void: nobody looks it up */
 		if (e->table || t->table || (!covers(e, t->base) && !covers(t, e->base)))
 			continue;
 		/* FEAT_BBM: a change of size alone needs no break. */
@@ -80,8 +83,11 @@ static void forbid_conflict(const struct entry *t)
 	}
 }
 
-static void keep(const struct entry *t)
+static void keep(struct entry *t)
 {
+	t->vmid = pt_ctx_vmid(&iv_w.ctx);
+	if (!t->vmid) /* no vCPU runs the context, so nobody walks */
+		return;
 	for (unsigned i = 0; i < tlb.count; i++)
 		if (same(&tlb.entry[i], t)) {
 			tlb.entry[i].stale_by = 0;
@@ -97,7 +103,7 @@ static bool leaf_entry(uint64_t page, struct entry *t)
 {
 	struct iv_leaf leaf = iv_world_leaf(page);
 
-	*t = (struct entry){leaf.base, leaf.pa, leaf.attrs & KEPT, (int8_t)leaf.level, false, 0};
+	*t = (struct entry){leaf.base, leaf.pa, leaf.attrs & KEPT, (int8_t)leaf.level, false, 0, 0};
 	return leaf.level && leaf.attrs & PT_PTE_AF;
 }
 
@@ -105,7 +111,7 @@ static bool table_entry(uint64_t page, int level, struct entry *t)
 {
 	uint64_t pa = iv_world_table(page, level);
 
-	*t = (struct entry){page & ~(span(level) - 1), pa, 0, (int8_t)level, true, 0};
+	*t = (struct entry){page & ~(span(level) - 1), pa, 0, (int8_t)level, true, 0, 0};
 	return pa;
 }
 
@@ -169,7 +175,7 @@ static bool must_go(const struct entry *e, const struct pt_tlbi *tlbi)
 
 	if (tlbi->kind == PT_TLBI_ALL)
 		return true;
-	if (tlbi->vmid != pt_ctx_vmid(&iv_w.ctx))
+	if (tlbi->vmid != e->vmid)
 		return false;
 	if (tlbi->kind == PT_TLBI_VMID)
 		return true;
@@ -248,7 +254,8 @@ uint64_t iv_tlb_hash(void)
 	for (unsigned i = 0; i < tlb.count; i++) {
 		const struct entry *e = &tlb.entry[i];
 
-		hash += iv_mix(e->base + (uint64_t)e->level, e->pa ^ e->attrs ^ e->stale_by) ^
+		hash += iv_mix(e->base + (uint64_t)e->level,
+			       e->pa ^ e->attrs ^ e->stale_by ^ (uint64_t)e->vmid << 48) ^
 			(uint64_t)e->table;
 	}
 	for (unsigned f = 0; f < IV_FIBRES; f++)

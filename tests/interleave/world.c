@@ -78,6 +78,10 @@ void iv_world_build(const struct iv_case *c)
 			UINT64_MAX) != PT_OK ||
 	    pt_vmid_get(&iv_w.ctx, self) != PT_OK)
 		__builtin_abort();
+	if (c->rollover && pt_ctx_init(&iv_w.other, self, &iv_w.machine, &geo, PT_ATTR_FWB, 0,
+				       UINT64_MAX) != PT_OK)
+		__builtin_abort();
+	iv_w.machine.vmids.narrow = c->rollover ? 255 : iv_w.machine.vmids.narrow;
 	pt_section_end(self);
 	if (c->prepare)
 		c->prepare();
@@ -228,8 +232,11 @@ static void check_rest(const struct survey *s)
 
 	check(!ctx->claims && !ctx->taken, "a claim is left");
 	check(!ctx->first && !ctx->last, "somebody waits");
-	check(ctx->vmid == saved_world.ctx.vmid && ctx->state == PT_CTX_LIVE,
-	      "VMID or state has changed");
+	check(ctx->state == PT_CTX_LIVE, "the state has changed");
+	check(iv_w.other.machine || ctx->vmid == saved_world.ctx.vmid, "the VMID has changed");
+	check(!iv_w.other.machine || !pt_ctx_vmid(ctx) || !pt_ctx_vmid(&iv_w.other) ||
+		      pt_ctx_vmid(ctx) != pt_ctx_vmid(&iv_w.other),
+	      "two contexts have one VMID (V1)");
 	check(ctx->table_pages == s->tables, "the quota is charged for other than the tables");
 	check(iv_w.world.pool.used_bytes - saved_world.world.pool.used_bytes ==
 		      (s->tables - saved_world.ctx.table_pages) * GRANULE,

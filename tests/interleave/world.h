@@ -33,6 +33,7 @@ enum iv_op_kind {
 	IV_OP_DESTROY,	   /* tears the context down; who comes later does not find it */
 	IV_OP_CALL,	   /* a function of the test */
 	IV_OP_DIRTY,	   /* `dirty` over the range; GET clears */
+	IV_OP_RUN,	   /* a vCPU runs the other context of the machine for the first time */
 };
 
 struct iv_op {
@@ -58,6 +59,7 @@ struct iv_case {
 	bool blocks_differ; /* faults beside claims may choose smaller leaves: compare translations
 			       only */
 	bool strangers;	    /* no agent has used the machine before */
+	bool rollover;	    /* VMIDs have run out */
 	unsigned fewer;	    /* preemptions than the limit says */
 };
 
@@ -67,7 +69,7 @@ struct iv_world {
 	struct pt_world world;
 	struct pt_pool_unit unit[IV_PAGES];
 	struct pt_machine machine;
-	struct pt_ctx ctx;
+	struct pt_ctx ctx, other;	      /* of cases with a rollover */
 	struct pt_agent agent[IV_FIBRES + 1]; /* the last is the test's */
 	union iv_slots slots[2];	      /* at first, and after a deletion */
 	_Atomic uint64_t gone;		      /* the context is not found any more */

@@ -119,7 +119,7 @@ static void draw_map(struct play *p, const struct context *c, struct step_item *
 	i->pa = home(c, i->ipa) + bias[below(p, c->model.identity && below(p, 12) ? 4 : 8)];
 	i->flags = (below(p, 3) ? 0 : PT_MAP_REPLACE) | (below(p, 5) ? 0 : PT_MAP_FORCE_PAGES) |
 		   (c->model.grouped && below(p, 2) ? PT_MAP_CONTIGUOUS : 0);
-	if (below(p, 10) == 0) { /* what may become a block later */
+	if (below(p, 7) == 0) { /* what may become a block later */
 		i->ipa &= ~(block(c) - 1);
 		i->size = block(c);
 		if (below(p, 2)) {
@@ -245,7 +245,7 @@ static void draw_upkeep(struct play *p, const struct context *c, struct step *st
 	i->kind = 1 + (uint32_t)below(p, 4);
 	i->ipa = draw_ipa(p, c);
 	i->size = draw_size(p, c, i->ipa);
-	switch (below(p, 3)) {
+	switch (below(p, i->kind == PT_UPKEEP_COLLAPSE ? 2 : 3)) {
 	case 0:
 		i->ipa = c->low.ipa;
 		i->size = c->low.bytes;
@@ -267,52 +267,73 @@ static void draw_upkeep(struct play *p, const struct context *c, struct step *st
 		i->prot = below(p, 3) ? 4 : (uint32_t)below(p, 5);
 		step->arg = below(p, 3) ? 0 : 1 + below(p, 3);
 	}
-	if (below(p, 100) == 0)
+	if (c->model.quota != UINT64_MAX && below(p, 3) == 0) /* few tables are left */
+		*i = (struct step_item){.kind = PT_UPKEEP_SPLIT,
+					.prot = 4,
+					.pa = i->pa,
+					.ipa = c->hot[below(p, HOT)] & ~(block(c) - 1),
+					.size = block(c)};
+	if (below(p, 60) == 0)
 		i->ipa += 8;
 	if (below(p, 200) == 0)
 		i->kind = 5;
 }
 
 /* Logs lie in the windows, so that they are read before the play ends. */
+static void draw_log(struct play *p, const struct context *c, struct step_item *i)
+{
+	const struct window *w = below(p, 8) ? &c->low : &c->high;
+
+	i->kind = PT_DIRTY_START;
+	i->ipa = below(p, 2) ? w->ipa + below(p, 2) * block(c) : c->hot[below(p, HOT)];
+	i->size = below(p, 2) ? (1 + below(p, 100)) * granule(c) : draw_size(p, c, i->ipa);
+	i->flags = (uint32_t)below(p, 4) & (uint32_t)below(p, 4); /* eager, initially set */
+	if (below(p, 24) == 0) {
+		i->ipa = w->ipa;
+		i->size = w->bytes;
+		i->flags &= 2;
+	} else if (c->model.quota != UINT64_MAX) { /* blocks are split, and few tables are left */
+		i->ipa = c->low.ipa;
+		i->size = c->low.bytes;
+		i->flags = 1;
+	}
+}
+
+static void draw_look(struct play *p, const struct context *c, const struct log *log,
+		      struct step_item *i)
+{
+	bool busy = log->state == LOG_STOPPING || atomic_load(&log->pt.busy);
+
+	i->kind = below(p, busy ? 2 : 7) ? PT_DIRTY_GET : PT_DIRTY_STOP;
+	i->prot = below(p, busy ? 2 : 4) != 0; /* clear */
+	i->ipa = log->ipa;
+	i->size = log->last - log->ipa + 1;
+	if (below(p, 2) == 0)
+		return;
+	i->ipa += below(p, i->size >> c->model.granule) << c->model.granule;
+	i->size = draw_size(p, c, i->ipa);
+	if (i->size > log->last - i->ipa + 1 && below(p, 5))
+		i->size = log->last - i->ipa + 1;
+}
+
+/* Logs lie in the windows, or around what is accessed. */
 static void draw_dirty(struct play *p, const struct context *c, struct step *step)
 {
 	static const uint8_t told[] = {0, 1, 1, 1, 1, 1, 2, 2, 3};
-	const struct window *w = below(p, 8) ? &c->low : &c->high;
-	struct step_item *i = &step->item[0];
+	const struct log *log;
 
 	step->verb = V_dirty;
 	step->vcpu = (uint32_t)below(p, LOGS);
-	step->flags = below(p, 3) ? STEP_ALONE : 0;
+	step->flags = below(p, 2) ? STEP_ALONE : 0;
 	step->arg = told[below(p, sizeof(told))];
-	i->kind = c->log[step->vcpu].state == LOG_FREE ? PT_DIRTY_START
-		  : below(p, 12)		       ? PT_DIRTY_GET
-						       : PT_DIRTY_STOP;
-	i->flags = below(p, 3) ? 0 : 1; /* eager */
-	if (c->model.quota != UINT64_MAX || below(p, 3) == 0)
-		i->flags |= 1;
-	else if (below(p, 2))
-		i->flags |= 2; /* initially set */
-	i->ipa = below(p, 2) ? w->ipa + below(p, 2) * block(c) : c->hot[below(p, HOT)];
-	i->size = below(p, 2) ? (1 + below(p, 100)) * granule(c) : draw_size(p, c, i->ipa);
-	if (below(p, 24) == 0)
-		*i = (struct step_item){
-			.ipa = w->ipa, .size = w->bytes, .kind = i->kind, .flags = i->flags & 2};
-	if (i->kind == PT_DIRTY_GET) {
-		const struct log *log = &c->log[step->vcpu];
-
-		i->ipa = log->ipa;
-		i->size = log->last - log->ipa + 1;
-		if (below(p, 2)) {
-			i->ipa += below(p, i->size >> c->model.granule) << c->model.granule;
-			i->size = draw_size(p, c, i->ipa);
-			if (i->size > log->last - i->ipa + 1 && below(p, 10))
-				i->size = log->last - i->ipa + 1;
-		}
-	}
-	i->prot = below(p, 4) != 0; /* clear */
-	if (below(p, i->kind == PT_DIRTY_START ? 20 : 50) == 0)
-		i->size -= 8;
-	i->pa = draw_budget(p);
+	log = &c->log[step->vcpu];
+	if (log->state == LOG_FREE)
+		draw_log(p, c, &step->item[0]);
+	else
+		draw_look(p, c, log, &step->item[0]);
+	if (below(p, log->state == LOG_FREE ? 20 : 50) == 0)
+		step->item[0].size -= 8;
+	step->item[0].pa = draw_budget(p);
 }
 
 static void draw_slot(struct play *p, const struct context *c, struct step *step)
@@ -376,26 +397,30 @@ static uint32_t draw_busy(struct play *p)
 
 static void draw_trouble(struct play *p, const struct context *c, struct step *step)
 {
-	switch (below(p, 12)) {
+	switch (below(p, 16)) {
 	case 0:
 	case 1: step->verb = V_hold; break;
 	case 2:
 	case 3:
 	case 4:
+	case 12:
 		step->verb = V_abort;
 		step->who = draw_busy(p);
 		break;
 	case 5:
 	case 6:
 	case 7:
+	case 13:
+	case 14:
 		step->verb = V_arm;
-		step->arg = 1 + below(p, 4);
+		step->arg = 1 + below(p, 3);
 		break;
 	case 8:
 	case 9:
+	case 15:
 		step->verb = V_quota;
-		step->arg =
-			below(p, 2) ? UINT64_MAX : atomic_load(&c->pt.table_pages) + below(p, 3);
+		step->arg = below(p, 3) == 0 ? UINT64_MAX
+					     : atomic_load(&c->pt.table_pages) + below(p, 3);
 		break;
 	default: draw_slot(p, c, step); break;
 	}
@@ -410,16 +435,16 @@ void draw_step(struct play *p, struct step *step)
 	c = &p->ctx[step->ctx];
 	if (p->at < 8) {
 		draw_slot(p, c, step);
-	} else if (what < 9) {
+	} else if (what < 11) {
 		draw_trouble(p, c, step);
 	} else if (p->session[step->who].doing != IDLE) {
 		step->verb = V_step;
 		step->arg = draw_budget(p);
 		if (p->session[step->who].doing >= UPKEEP)
 			step->arg *= 100;
-	} else if (what < 16) {
+	} else if (what < 19) {
 		draw_upkeep(p, c, step);
-	} else if (what < 22) {
+	} else if (what < 27) {
 		draw_dirty(p, c, step);
 	} else if (what < 58) {
 		draw_touch(p, c, step);

@@ -76,12 +76,22 @@ void begin_items(struct play *p, struct session *s, const struct step *step)
 	}
 }
 
+/* An item before it has set the one access flag of the leaf that both are in. */
+static bool made_young_before(const struct session *s, unsigned i)
+{
+	for (unsigned k = 0; k < i; k++)
+		if (s->item[k].kind == PT_ITEM_MAKE_YOUNG && s->edge[k][1].hi >= s->edge[i][0].lo)
+			return true;
+	return false;
+}
+
 static void check_outcome(struct play *p, const struct session *s, unsigned i, unsigned got,
 			  const struct told *told)
 {
 	if (got == told->outcome || (told->loose && got == PT_MAPPED))
 		return;
-	if (s->touched && s->item[i].kind == PT_ITEM_MAKE_YOUNG && got == PT_ALREADY_MAPPED)
+	if (s->item[i].kind == PT_ITEM_MAKE_YOUNG && got == PT_ALREADY_MAPPED &&
+	    (s->touched || made_young_before(s, i)))
 		return;
 	if (p->ctx[s->ctx].model.grouped && s->item[i].kind == PT_ITEM_MAKE_YOUNG &&
 	    (got == PT_ALREADY_MAPPED || got == PT_MADE_YOUNG) && told->outcome != PT_HOLE)

@@ -162,9 +162,12 @@ void log_settle(struct log *log, bool arrived)
  * the pages before. */
 void log_unsettle(struct log *log, const uint8_t *was, bool arrived)
 {
-	for (uint64_t i = 0; i <= page_of(log, log->last); i++)
-		if (was[i] & PAGE_SENT)
-			log->page[i] |= arrived ? PAGE_SENT | PAGE_LIMBO : PAGE_LIMBO;
+	for (uint64_t i = 0; i <= page_of(log, log->last); i++) {
+		if (was[i] & PAGE_SENT && arrived)
+			log->page[i] |= PAGE_SENT | PAGE_LIMBO;
+		else if (was[i] & (PAGE_SENT | PAGE_LIMBO))
+			log->page[i] |= PAGE_LIMBO;
+	}
 }
 
 static bool is_told(const uint8_t *bitmap, uint64_t page)
