@@ -109,6 +109,12 @@ THREADS = Stage("tsan", 55, [
     Tests(THREADED, "-tsan"),
     Tests(("tests/e2e/test_tsan*.py",), "-tsan", timeout=60),
 ])
+# Also how old table pages are when they are read (tests/unit/table_ages.h), which needs the events of the checked build.
+LONG_THREADS = Stage("tsan", 110, [
+    *THREADS.steps,
+    Make("tsan, checked", (), "-tsan", TSAN, files=("checked/tests/unit/test_txn_threads",)),
+    Tests(("tests/unit/test_txn_threads.c",), "-tsan/checked"),
+])
 SIMULATION = Stage("simulation", 30, [
     Make("simulation", ("sim",)),
     Tests(("tests/sim/ptd-sim.c", "tests/sim/test_*.c"), timeout=180),
@@ -191,7 +197,7 @@ TIERS = {
         LOAD,
         REPO,
     ],
-    "check-long": [BUILD, LAYERS, COUNTS, UNITS, CHECKER, END_TO_END, INTEROP, ADDRESS, COVERAGE, ALLOCATION, THREADS, DEEP_INTERLEAVE, FREE_SIMULATION, FREE_MODEL, TORTURE, ALL_MUTANTS, FUZZ, PLANTED,
+    "check-long": [BUILD, LAYERS, COUNTS, UNITS, CHECKER, END_TO_END, INTEROP, ADDRESS, COVERAGE, ALLOCATION, LONG_THREADS, DEEP_INTERLEAVE, FREE_SIMULATION, FREE_MODEL, TORTURE, ALL_MUTANTS, FUZZ, PLANTED,
                    EXACT_LOAD, SOAK, REPO, BOOTED],
     "unit": [UNITS],
     "counts": [COUNTS],
