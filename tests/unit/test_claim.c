@@ -74,7 +74,7 @@ static void shared_claims_admit_each_other(void **state)
 
 static void shared_claims_go_together(void **state)
 {
-	struct pt_claim a, b, d, e;
+	struct pt_claim a, b, d, e, f;
 	struct core c;
 
 	(void)state;
@@ -82,6 +82,10 @@ static void shared_claims_go_together(void **state)
 	ASSERT_OUTCOME(PT_OK, claim(&c, &a, 0, 0, 0xfff, PT_CLAIM_EXCLUSIVE));
 	ASSERT_OUTCOME(PT_PARKED, claim(&c, &b, 1, 0, 0x1fff, PT_CLAIM_SHARED));
 	ASSERT_OUTCOME(PT_PARKED, claim(&c, &d, 2, 0, 0xfff, PT_CLAIM_SHARED));
+	/* Past a shared one that waits for another part. */
+	ASSERT_OUTCOME(PT_OK, claim(&c, &f, 4, 0x1000, 0x1fff, PT_CLAIM_SHARED));
+	pt_claim_release(&f);
+	assert_string_equal("", woken);
 	/* Beside the first, behind the second: an exclusive one waits for a shared one. */
 	ASSERT_OUTCOME(PT_PARKED, claim(&c, &e, 3, 0x1000, 0x1fff, PT_CLAIM_EXCLUSIVE));
 	pt_claim_release(&a);

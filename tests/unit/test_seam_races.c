@@ -220,6 +220,88 @@ static void a_table_that_another_agent_links_first_is_used(void **state)
 	}
 }
 
+/* A point that made tables gives them back when another's are there first. */
+static void a_chain_of_tables_comes_too_late(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < SHAPES; i++) {
+		uint64_t page, pages, used;
+		struct pt_item item;
+		struct core c;
+
+		open_race(&c, &shapes[i]);
+		page = core_size(&c, 3);
+		item = core_item(&c, PT_ITEM_MAP, page, page, page, PT_PROT_R, 0);
+		race.item = core_item(&c, PT_ITEM_MAP, 3 * page, page, 0, PT_PROT_R, 0);
+		arm(PT_EVENT_CAS, 0, other_points);
+		ASSERT_OUTCOME(PT_RACED, core_point(&c, item, NULL, NULL));
+		disarm();
+		ASSERT_OUTCOME(PT_MAPPED, race.outcome);
+		pages = atomic_load(&c.ctx.table_pages);
+		used = atomic_load(&c.tables.world.pool.used_bytes);
+		assert_int_equal(3 - c.ctx.geo.start_level, pages);
+		ASSERT_OUTCOME(PT_MAPPED, core_point(&c, item, NULL, NULL));
+		assert_int_equal(pages, atomic_load(&c.ctx.table_pages));
+		assert_int_equal(used, atomic_load(&c.tables.world.pool.used_bytes));
+		close_race(&c);
+	}
+}
+
+static struct pt_txn teardown;
+
+static void teardown_begins(const struct pt_event *e)
+{
+	(void)e;
+	race.outcome = pt_ctx_destroy_begin(&teardown, &race.c->ctx, NULL);
+}
+
+/* The context begins to end just before the claim is asked for: nothing was done. */
+static void a_teardown_comes_before_the_claim(void **state)
+{
+	static uint64_t memory[16];
+
+	(void)state;
+	for (unsigned kind = 0; kind <= PT_UPKEEP_SWEEP + 1; kind++) {
+		struct pt_dirty_log log;
+		struct pt_dirty_args start = {
+			.kind = PT_DIRTY_START, .log = &log, .size = PT_SZ_2M, .memory = memory};
+		enum pt_outcome outcome;
+		struct pt_upkeep_args args;
+		struct pt_item item;
+		struct pt_upkeep u;
+		struct pt_dirty op;
+		struct core c;
+
+		open_race(&c, &shapes[0]);
+		ASSERT_OUTCOME(PT_MAPPED, core_map(&c, 0, PT_SZ_2M, 0, PT_PROT_RW, 0));
+		memset(memory, 0, sizeof(memory));
+		start.ctx = &c.ctx;
+		args = upkeep_args(&c, kind, 0, PT_SZ_2M);
+		args.clear = kind == PT_UPKEEP_AGE;
+		item = core_item(&c, PT_ITEM_UNMAP, 0, 0x2000, 0, 0, 0);
+		ASSERT_OUTCOME(PT_OK, pt_dirty_init(&op, &start, NULL));
+		arm(PT_EVENT_LOCK, 0, teardown_begins);
+		if (kind > PT_UPKEEP_SWEEP) {
+			pt_section_begin(&c.agent);
+			outcome = pt_dirty_step(&op, &c.agent, 1000);
+			pt_section_end(&c.agent);
+		} else {
+			outcome =
+				kind ? upkeep_run(&c, &u, args, 1000) : core_range(&c, item, NULL);
+		}
+		disarm();
+		ASSERT_OUTCOME(PT_OK, race.outcome);
+		ASSERT_OUTCOME(PT_WRONG_STATE, outcome);
+		assert_null(atomic_load(&c.ctx.dirty));
+		assert_int_equal(HW_NO_FAULT, core_walk(&c, 0, HW_WRITE).fault);
+		ASSERT_OUTCOME(PT_OK, core_run(&teardown, &c.agent, 1000));
+		while (pt_reclaim(&c.agent))
+			continue;
+		c.ctx.machine = NULL;
+		close_race(&c);
+	}
+}
+
 /* ---- the hardware is first ---- */
 
 static void hardware_sets(const struct pt_event *e)
@@ -465,6 +547,8 @@ int main(void)
 		cmocka_unit_test(the_second_of_two_points_changes_nothing),
 		cmocka_unit_test(the_second_of_two_faults_finds_the_leaf),
 		cmocka_unit_test(a_table_that_another_agent_links_first_is_used),
+		cmocka_unit_test(a_chain_of_tables_comes_too_late),
+		cmocka_unit_test(a_teardown_comes_before_the_claim),
 		cmocka_unit_test(ageing_keeps_what_the_hardware_notes),
 		cmocka_unit_test(a_split_keeps_what_the_hardware_notes),
 		cmocka_unit_test(a_log_that_begins_keeps_the_access_flag),

@@ -10,15 +10,21 @@ static const struct shape places[] = {
 	{"4K", {.granule_shift = 12, .ipa_bits = 40, .pa_bits = 44}},
 	{"16K", {.granule_shift = 14, .ipa_bits = 40, .pa_bits = 44}},
 	{"64K", {.granule_shift = 16, .ipa_bits = 42, .pa_bits = 44}},
-	{"4K small", {.granule_shift = 12, .ipa_bits = 32, .pa_bits = 44}},
+	{"4K small",
+	 {.granule_shift = 12,
+	  .ipa_bits = 32,
+	  .pa_bits = 44,
+	  .start_level_given = true,
+	  .start_level = 1}},
 };
 #define PLACES (sizeof(places) / sizeof(places[0]))
 
-/* What comes late: a group of pages, a block, a group of blocks. */
+/* What comes late: two groups of pages, two blocks, two groups of blocks. */
 enum late { PAGE_GROUP, BLOCK, BLOCK_GROUP, LATES };
 
-/* Where its edge is cut: both ends inside, the upper one, the lower one. */
-enum cut { INSIDE, UPPER, LOWER, CUTS };
+/* Where an edge is cut: twice inside the first, at the beginning, at the end, inside the second
+ * alone. */
+enum cut { INSIDE, UPPER, LOWER, SECOND, CUTS };
 
 /* What waits meanwhile. */
 static const struct {
@@ -69,8 +75,8 @@ static void wake(struct pt_waiter *waiter)
 static void open_rig(struct rig *rig, const struct shape *shape, enum late late, enum cut cut,
 		     unsigned k)
 {
-	uint64_t page, block, group, span, base, lo, hi;
-	unsigned level = late == PAGE_GROUP ? 3 : 2, n = 1;
+	uint64_t page, block, group, unit, span, base, lo, hi;
+	unsigned level = late == PAGE_GROUP ? 3 : 2;
 	struct core *c = &rig->c;
 
 	memset(rig, 0, sizeof(*rig));
@@ -81,9 +87,9 @@ static void open_rig(struct rig *rig, const struct shape *shape, enum late late,
 		group = late == PAGE_GROUP ? 128 : 32;
 	else
 		group = shape->args.granule_shift == 12 ? 16 : 32;
-	n = late == BLOCK ? 1 : (unsigned)group;
-	span = n * core_size(c, (int)level);
-	base = late == BLOCK_GROUP ? span : block;
+	unit = (late == BLOCK ? 1 : group) * core_size(c, (int)level);
+	span = 2 * unit;
+	base = late == BLOCK_GROUP ? unit : block;
 	if (base + span + block > UINT64_C(1) << c->ctx.geo.ipa_bits)
 		base = 0; /* no room above a group of blocks */
 	rig->late = core_item(c, PT_ITEM_MAP, base, span, base, PT_PROT_RW,
@@ -92,6 +98,10 @@ static void open_rig(struct rig *rig, const struct shape *shape, enum late late,
 	hi = cut == LOWER ? base + span + 2 * page : cut == UPPER ? base + 4 * page : lo + page;
 	if (cut == UPPER && base)
 		lo = base - 2 * page;
+	if (cut == SECOND) {
+		lo = base;
+		hi = base + unit + 2 * page;
+	}
 	rig->item = core_item(c, waits[k].kind, lo, hi - lo,
 			      waits[k].kind == PT_ITEM_ANNOTATE ? NOTE
 			      : waits[k].moves			? lo + page

@@ -162,6 +162,36 @@ static void the_search_passes_what_must_stay(void **state)
 	}
 }
 
+static bool always(void *arg, struct pt_ipa ipa, uint64_t size, uint32_t prot)
+{
+	(void)arg, (void)ipa, (void)size, (void)prot;
+	return true;
+}
+
+/* A table that its context keeps in pages is no find, though its leaves would make a block. */
+static void the_search_keeps_to_the_policy(void **state)
+{
+	(void)state;
+	for (unsigned forced = 0; forced < 2; forced++) {
+		struct pt_upkeep_find find;
+		enum pt_outcome outcome;
+		struct core c;
+
+		core_open(&c, &shapes[0]);
+		ASSERT_OUTCOME(PT_MAPPED,
+			       core_map(&c, 0, PT_SZ_2M, 0, PT_PROT_R, PT_MAP_FORCE_PAGES));
+		ASSERT_OUTCOME(PT_OK, pt_ctx_set_policy(&c.ctx, 0, forced ? always : NULL, NULL));
+		find = (struct pt_upkeep_find){.ctx = &c.ctx, .last = PT_SZ_1G - 1};
+		pt_section_begin(&c.agent);
+		while ((outcome = pt_upkeep_find(&find, 1000)) == PT_MORE)
+			continue;
+		pt_section_end(&c.agent);
+		ASSERT_OUTCOME(forced ? PT_HOLE : PT_OK, outcome);
+		assert_int_equal(forced ? 0 : PT_UPKEEP_COLLAPSE, find.kind);
+		core_close(&c);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -169,6 +199,7 @@ int main(void)
 		cmocka_unit_test(a_batch_that_meets_a_group),
 		cmocka_unit_test(a_sweep_that_the_teardown_stops),
 		cmocka_unit_test(the_search_passes_what_must_stay),
+		cmocka_unit_test(the_search_keeps_to_the_policy),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
