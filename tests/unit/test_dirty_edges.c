@@ -424,6 +424,7 @@ static void writes_beside_the_log(void **state)
 	ASSERT_OUTCOME(PT_MAPPED, dirty_fault(&l, l.base + 3 * l.block, PT_ACCESS_READ, &r));
 	assert_int_equal(3, r.level);
 	ASSERT_OUTCOME(PT_RELAXED, dirty_fault(&l, l.base + 3 * l.block, PT_ACCESS_WRITE, &r));
+	ASSERT_OUTCOME(PT_HOLE, core_unmap(&l.c, l.base + 2 * l.block, l.block));
 	/* Clean again, and then the slot goes. */
 	args = (struct pt_dirty_args){.kind = PT_DIRTY_GET,
 				      .log = &second,
