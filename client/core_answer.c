@@ -46,7 +46,7 @@ static void end_refused(struct core *core, struct ptd_call *call)
 	if (core_again(core, call, core->now_ns + core_backoff_ns(core, before)))
 		return;
 	status_local(&call->status, call->maybe ? PTD_STATE_UNKNOWN : PTD_STATE_FAILED,
-		     PTD_WHERE_DAEMON, 14, core->farewell);
+		     PTD_WHERE_DAEMON, 14, "%s", core->farewell);
 	core_end(core, call, false);
 }
 

@@ -2,7 +2,7 @@
 # Compiler flags of every flavour. SAN=address,undefined or SAN=thread picks a sanitizer flavour.
 VERSION := 0.1.0
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla \
-	-Wpointer-arith -Wcast-align -Wwrite-strings
+	-Wformat-security -Wpointer-arith -Wcast-align -Wwrite-strings
 OPT ?= -O2 -g
 SANITIZE = $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer -O1)
 CFLAGS_ALL = -std=c11 $(WARN) $(OPT) $(SANITIZE) -MMD -MP $(MUTANT_CFLAGS) $(CFLAGS)
