@@ -2,6 +2,7 @@
 /* What could become a block, or go: looked at without changing anything. */
 #include "compare.h"
 #include "resize.h"
+#include "slot.h"
 
 /* Bits in which the leaves of a block may differ: it has their OR, or what follows from it. */
 #define UNITED (PT_PTE_AF | PT_PTE_S2AP_W | PT_PTE_DBM)
@@ -59,14 +60,24 @@ static bool looks_full(const struct pt_ctx *ctx, const pt_pte *slot, int level)
 	return pt_pte_is_leaf(seen, level);
 }
 
+/* As for a fault, which makes no block that reaches out of its slot. Of the slots that meet the
+ * span only the one that begins last may hold all of it. */
+static bool slots_allow(struct pt_ctx *ctx, uint64_t base, uint64_t last, unsigned shift)
+{
+	const struct pt_slot *slot = pt__slot_below(pt_ctx_slots(ctx), last);
+
+	if (!slot || slot->ipa > last || slot->ipa + (slot->size - 1) < base)
+		return true; /* none meets it */
+	return slot->ipa <= base && slot->ipa + (slot->size - 1) >= last &&
+	       slot->backing_shift >= shift && !(slot->flags & PT_SLOT_LOG_DIRTY);
+}
+
 bool pt__may_be_block(struct pt_ctx *ctx, uint64_t base, int level)
 {
-	const struct pt_slot *slot = pt_slot_find(pt_ctx_slots(ctx), base);
-	unsigned shift = pt_level_shift(&ctx->geo, level);
+	uint64_t last = base + pt_level_size(&ctx->geo, level) - 1;
 
-	if (slot && (slot->backing_shift < shift || slot->flags & PT_SLOT_LOG_DIRTY))
-		return false;
-	return !pt__meets_log(pt__logs(ctx), base, base + pt_level_size(&ctx->geo, level) - 1);
+	return slots_allow(ctx, base, last, pt_level_shift(&ctx->geo, level)) &&
+	       !pt__meets_log(pt__logs(ctx), base, last);
 }
 
 bool pt__table_empty(const struct pt_ctx *ctx, pt_pte table)

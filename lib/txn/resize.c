@@ -226,10 +226,9 @@ enum pt_outcome pt__split_point(struct pt_agent *agent, struct pt_ctx *ctx, uint
 		drop_path(agent, ctx, &path);
 		return PT_RACED;
 	}
-	pt__tlbi_leaf(ctx, ipa, at->level);
+	effects->tlbis += pt__tlbi_leaf(ctx, ipa, at->level);
 	if (!live)
 		pt_pte_store_release(at->slot, linking(ctx, path.page[0]));
-	effects->tlbis++;
 	count_splits(ctx, effects, path.count);
 	return PT_OK;
 }

@@ -5,8 +5,8 @@
 
 #include "../walk/inline.h"
 
-/* As pt_slot_find(): the last slot that does not begin above `ipa`, if it reaches that far. */
-PT__INLINE const struct pt_slot *pt__slot_find(const struct pt_slots *slots, uint64_t ipa)
+/* The last slot that does not begin above `ipa`; the first if all do. NULL: there is none. */
+PT__INLINE const struct pt_slot *pt__slot_below(const struct pt_slots *slots, uint64_t ipa)
 {
 	const struct pt_slot *slot;
 	uint32_t left;
@@ -16,7 +16,15 @@ PT__INLINE const struct pt_slot *pt__slot_find(const struct pt_slots *slots, uin
 	slot = slots->slot;
 	for (left = slots->count; left > 1; left -= left / 2)
 		slot += ipa >= slot[left / 2].ipa ? left / 2 : 0;
-	return ipa - slot->ipa < slot->size ? slot : NULL;
+	return slot;
+}
+
+/* As pt_slot_find(): that slot, if it reaches that far. */
+PT__INLINE const struct pt_slot *pt__slot_find(const struct pt_slots *slots, uint64_t ipa)
+{
+	const struct pt_slot *slot = pt__slot_below(slots, ipa);
+
+	return PT__LIKELY(slot != NULL) && ipa - slot->ipa < slot->size ? slot : NULL;
 }
 
 #endif

@@ -128,7 +128,8 @@ static bool look_behind(struct pt_upkeep *upkeep, int level, int64_t *left)
 	uint64_t last = upkeep->next - 1;
 	struct pt__at at;
 
-	if (upkeep->folds && upkeep->fold[0].level > level)
+	/* What is collected has ascending levels: tables below this one go first. */
+	if (upkeep->folds && upkeep->fold[upkeep->folds - 1].level > level)
 		commit(upkeep);
 	pt__descend(ctx, last, level, ctx->geo.granule_shift, &at);
 	*left -= PT_LEVELS;

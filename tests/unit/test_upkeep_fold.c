@@ -187,6 +187,45 @@ static void blocks_of_blocks(void **state)
 	}
 }
 
+/* Whatever the steps are: here the first large block waits for its flush together with a table of
+ * the second, which has to go before the second is looked at. */
+static void a_pending_block_hides_no_table(void **state)
+{
+	(void)state;
+	for (uint32_t budget = 1; budget < 10000000; budget = budget * 10 + 7) {
+		struct core c;
+		struct pt_upkeep u;
+
+		core_open(&c, &shapes[0]);
+		for (uint64_t large = 0; large < 2; large++) {
+			uint64_t base = large * PT_SZ_1G;
+
+			ASSERT_OUTCOME(PT_MAPPED,
+				       core_map(&c, base, PT_SZ_1G, base, PT_PROT_RW, 0));
+			ASSERT_OUTCOME(PT_OK,
+				       upkeep_run(&c, &u,
+						  (struct pt_upkeep_args){.ctx = &c.ctx,
+									  .kind = PT_UPKEEP_SPLIT,
+									  .ipa = {base},
+									  .size = PT_SZ_1G,
+									  .level = 2},
+						  100000));
+		}
+		ASSERT_OUTCOME(PT_OK,
+			       upkeep_run(&c, &u,
+					  upkeep_args(&c, PT_UPKEEP_SPLIT, PT_SZ_1G, PT_SZ_2M),
+					  100000));
+		ASSERT_OUTCOME(PT_OK,
+			       upkeep_run(&c, &u,
+					  upkeep_args(&c, PT_UPKEEP_COLLAPSE, 0, 2 * PT_SZ_1G),
+					  budget));
+		assert_int_equal(3, u.blocks_made);
+		assert_int_equal(1, level_at(&c, 0));
+		assert_int_equal(1, level_at(&c, PT_SZ_1G));
+		core_close(&c);
+	}
+}
+
 static void a_part_of_a_table_is_left_alone(void **state)
 {
 	(void)state;
@@ -248,6 +287,44 @@ static void memslots_limit_the_block(void **state)
 		core_close(&c);
 		free(slots);
 	}
+}
+
+/* No block reaches over the end of a memslot's backing, be the output contiguous or not. */
+static void every_memslot_of_the_span_counts(void **state)
+{
+	struct pt_slots *slots = calloc(1, sizeof(*slots) + 2 * sizeof(struct pt_slot));
+	const uint64_t half = PT_SZ_2M / 2, base = PT_SZ_2M;
+
+	(void)state;
+	assert_non_null(slots);
+	for (unsigned way = 0; way < 4; way++) {
+		struct pt_upkeep u;
+		struct core c;
+
+		core_open(&c, &shapes[0]);
+		slots->count = 2;
+		for (unsigned s = 0; s < 2; s++)
+			slots->slot[s] = (struct pt_slot){.ipa = base + s * half,
+							  .size = half,
+							  .pa = base + s * half,
+							  .backing_shift = 30};
+		if (way == 0)
+			slots->slot[1].backing_shift = 12;
+		if (way == 1)
+			slots->slot[1].flags = PT_SLOT_LOG_DIRTY;
+		if (way == 2) /* of the two only the second meets the span */
+			slots->slot[0].ipa = slots->slot[0].pa = 0;
+		if (way == 3) /* none does */
+			slots->slot[0].ipa = half, slots->slot[1].ipa = 2 * base;
+		pt_ctx_set_slots(&c.ctx, slots);
+		ASSERT_OUTCOME(PT_MAPPED,
+			       core_map(&c, base, PT_SZ_2M, base, PT_PROT_RW, PT_MAP_FORCE_PAGES));
+		ASSERT_OUTCOME(PT_OK, collapse(&c, &u, base, PT_SZ_2M));
+		assert_int_equal(way == 3, u.blocks_made);
+		pt_ctx_set_slots(&c.ctx, NULL);
+		core_close(&c);
+	}
+	free(slots);
 }
 
 static void a_logged_range_keeps_its_pages(void **state)
@@ -415,6 +492,8 @@ int main(void)
 		cmocka_unit_test(fold_requires_pa_and_attr),
 		cmocka_unit_test(access_flag_and_dirty_state_are_united),
 		cmocka_unit_test(blocks_of_blocks),
+		cmocka_unit_test(a_pending_block_hides_no_table),
+		cmocka_unit_test(every_memslot_of_the_span_counts),
 		cmocka_unit_test(a_part_of_a_table_is_left_alone),
 		cmocka_unit_test(memslots_limit_the_block),
 		cmocka_unit_test(a_logged_range_keeps_its_pages),

@@ -16,8 +16,8 @@
  * COLLAPSE  replaces each table that lies in the range as a whole, and whose entries are all leaves of
  *           equal attributes with consecutive outputs aligned to the block, by that block; from the bottom up.
  *           AF is the OR of the leaves; leaves that a dirty log left writable but clean, and such as were
- *           written, count as equal. Where a memslot lies, only up to its backing page, not where the
- *           context forces pages, and nowhere while dirty pages are logged
+ *           written, count as equal. Where memslots lie, only inside one of them and up to its backing
+ *           page, not where the context forces pages, and nowhere while dirty pages are logged
  * SWEEP     frees each table that lies in the range as a whole and has no entry but zeroes; from the bottom up
  */
 /* clang-format on */
