@@ -60,7 +60,7 @@ $(B)/tests/unit/test_domain_%: tests/unit/test_domain_%.c $(B)/libcore.a $(B)/li
 # Tests of what the driver decides without libuv.
 $(B)/tests/unit/test_driver_%: tests/unit/test_driver_%.c $(B)/daemon/driver/%.o
 	$(call say,CCLD,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(HOST_DEFS) $(DAEMON_INC) -Idaemon/driver -o $@ $^ \
+	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(HOST_DEFS) $(DAEMON_INC) -Idaemon/driver -o $@ $(filter %.c %.o,$^) \
 		$(LDFLAGS_ALL) -lcmocka -lcrypto
 
 # Tests of the wire: units of the core.
