@@ -164,6 +164,8 @@ enum pt_outcome pt_upkeep_find(struct pt_upkeep_find *find, uint32_t budget)
 		return PT_OUT_OF_RANGE;
 	find->kind = 0;
 	find->size = 0;
+	if (pt__is_dying(find->ctx)) /* teardown waits for a section that has not seen it */
+		return PT_WRONG_STATE;
 	while (find->at <= find->last && left > 0) {
 		uint64_t past;
 		uint32_t visits = 0, kind = look(find, &past, &visits);

@@ -68,6 +68,13 @@ void pt_ledger_add(struct pt_ledger *ledger, uint64_t lo, uint64_t hi, int level
 			ledger->range[last].level = PT_TTL_UNKNOWN;
 		return;
 	}
+	/* Of what is owed already, a part: a block is made clean and then split, and what was split
+	 * live is split on. */
+	if (ledger->count && lo >= ledger->range[last].lo && hi <= ledger->range[last].hi) {
+		if (ledger->range[last].level != level)
+			ledger->range[last].level = PT_TTL_UNKNOWN;
+		return;
+	}
 	if (ledger->count == PT_LEDGER_RANGES) {
 		/* Ranges come in ascending order: the last one takes the gap in, unless it would go
 		 * backwards; then the VMID as a whole. */

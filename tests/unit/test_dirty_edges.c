@@ -447,6 +447,27 @@ static void writes_beside_the_log(void **state)
 	logged_close(&l);
 }
 
+/* Made clean and split: one invalidation for both, and one for the mark of FEAT_BBM level 1. */
+static void a_block_is_invalidated_once(void **state)
+{
+	(void)state;
+	for (unsigned bbm = 0; bbm < 3; bbm++)
+		for (unsigned i = 0; i < SHAPES; i++) {
+			struct logged l;
+
+			logged_open_on(&l, &shapes[i], 0, 2);
+			l.c.ctx.bbm = (uint8_t)bbm;
+			core_note_options(&l.c.ctx);
+			ASSERT_OUTCOME(PT_OK, vcpu_touch(&l, 0, l.base, PT_ACCESS_WRITE, NULL));
+			assert_int_equal(2, core_walk(&l.c, l.base, HW_AT).level);
+			log_start(&l, true, false);
+			assert_int_equal(3, core_walk(&l.c, l.base, HW_AT).level);
+			assert_int_equal(bbm == 1 ? 2 : 1, l.op.effects.tlbis);
+			log_stop(&l);
+			logged_close(&l);
+		}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -460,6 +481,7 @@ int main(void)
 		cmocka_unit_test(a_read_tells_a_group_as_a_whole),
 		cmocka_unit_test(a_start_without_pages_for_its_splits),
 		cmocka_unit_test(writes_beside_the_log),
+		cmocka_unit_test(a_block_is_invalidated_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -375,6 +375,31 @@ static void forced_pages_stay_pages(void **state)
 	core_close(&c);
 }
 
+/* Its start tables go before its name does. */
+static void nothing_is_found_in_a_context_that_goes(void **state)
+{
+	struct pt_upkeep_find find = {.last = 2 * PT_SZ_2M - 1};
+	struct pt_txn txn;
+	struct core c;
+
+	(void)state;
+	core_open(&c, &shapes[0]);
+	ASSERT_OUTCOME(PT_MAPPED, core_map(&c, 0, 2 * PT_SZ_2M, 0, PT_PROT_RW, PT_MAP_FORCE_PAGES));
+	ASSERT_OUTCOME(PT_OK, pt_ctx_destroy_begin(&txn, &c.ctx, NULL));
+	for (unsigned steps = 0; steps < 2; steps++) {
+		find.ctx = &c.ctx;
+		pt_section_begin(&c.agent);
+		ASSERT_OUTCOME(PT_WRONG_STATE, pt_upkeep_find(&find, 1000));
+		pt_section_end(&c.agent);
+		assert_int_equal(0, find.kind);
+		ASSERT_OUTCOME(PT_OK, core_run(&txn, &c.agent, 1000));
+	}
+	c.ctx.machine = NULL;
+	while (pt_reclaim(&c.agent))
+		continue;
+	core_close(&c);
+}
+
 static void only_empty_tables_are_swept(void **state)
 {
 	(void)state;
@@ -498,6 +523,7 @@ int main(void)
 		cmocka_unit_test(memslots_limit_the_block),
 		cmocka_unit_test(a_logged_range_keeps_its_pages),
 		cmocka_unit_test(forced_pages_stay_pages),
+		cmocka_unit_test(nothing_is_found_in_a_context_that_goes),
 		cmocka_unit_test(only_empty_tables_are_swept),
 		cmocka_unit_test(the_search_finds_what_can_go),
 	};

@@ -137,8 +137,9 @@ struct pt_upkeep_find {
  * For idle moments: looks for the next tables that an operation of that kind would remove, at about
  * `budget` descriptors. Reads alone, without a claim, in a section. PT_OK: found (a hint: it may
  * change before the operation's claim). PT_MORE: call again, in the same or another section.
- * PT_HOLE: nothing up to the end. PT_OUT_OF_RANGE: `last` is beyond the space. A table of tables is
- * found only when those below it have gone, by another search.
+ * PT_HOLE: nothing up to the end. PT_OUT_OF_RANGE: `last` is beyond the space. PT_WRONG_STATE: the
+ * context is being torn down, its tables may be gone. A table of tables is found only when those
+ * below it have gone, by another search.
  */
 enum pt_outcome pt_upkeep_find(struct pt_upkeep_find *find, uint32_t budget);
 
