@@ -260,7 +260,7 @@ PARAMS dirty_get_options[] = {
 	{.name = "clear", .type = VALUE_FLAG, .help = "they are clean from now on"},
 	{.name = "generation",
 	 .type = VALUE_NUMBER,
-	 .help = "log_generation of the reply before; needed with --clear after a lost answer"},
+	 .help = "log_generation of the last reply that came; without it, what it told is told again"},
 	END};
 PARAMS dirty_stop_args[] = {ARG_LOG, END};
 PARAMS dirty_list_options[] = {
