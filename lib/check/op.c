@@ -69,7 +69,8 @@ static void judge_end(struct pt_check *c, struct ck_op *op, bool replies)
 			c, PT_RULE_T6,
 			pt__ck_sections_over(c, c->self->world, op->agents, op->flushed),
 			"a reply while an access that uses an old translation may be in flight");
-	pt__ck_judge(c, PT_RULE_A4, !op->pages, "an operation ends with table pages left over");
+	pt__ck_judge(c, PT_RULE_A4, !op->pages || c->untracked, /* linked below what is not known */
+		     "an operation ends with table pages left over");
 	pt__ck_judge(c, PT_RULE_W9, !op->locks, "an operation leaves entries LOCKED");
 	pt__ck_dirty_end(c, op);
 }

@@ -196,7 +196,8 @@ static void private_write(struct pt_check *c, struct ck_table *t, uint32_t index
 {
 	struct ck_op *owner = t->op ? pt__ck_op_by_serial(c, t->op) : NULL;
 
-	pt__ck_judge(c, PT_RULE_W1, !owner || owner == c->op,
+	/* Live, too, if it was linked below a table that there was no memory to know. */
+	pt__ck_judge(c, PT_RULE_W1, !owner || owner == c->op || c->untracked,
 		     "a private table was written by another operation than its own");
 	t->value[index] = e->hi;
 	t->filled = c->serial;

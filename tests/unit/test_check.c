@@ -51,10 +51,62 @@ static void each_rule_reports_its_bad_write_and_no_good_one(void **state)
 	}
 }
 
+static bool tell(struct pt_check *check, struct pt_event e, struct pt_finding *finding)
+{
+	e.thread = 1;
+	return pt_check_event(check, &e, finding);
+}
+
+/* Table pages that an operation takes and keeps: A4, unless the checker had no memory for what was
+ * linked, and the children of that. */
+static void what_is_not_known_is_not_judged(void **state)
+{
+	static _Alignas(4096) char arena[1 << 18];
+	const struct pt_check_config config = {0};
+
+	(void)state;
+	for (unsigned pages = 1; pages <= 1000; pages += 999) {
+		struct pt_check *check = pt_check_init(arena, sizeof(arena), &config);
+		struct pt_finding finding = {0};
+		bool kept;
+
+		assert_non_null(check);
+		assert_true(tell(check,
+				 (struct pt_event){.kind = PT_EVENT_MEMORY,
+						   .at = 0x1000000,
+						   .lo = 0x1000000,
+						   .ctx = 1},
+				 &finding));
+		assert_true(tell(
+			check,
+			(struct pt_event){.kind = PT_EVENT_OP_BEGIN, .arg = PT_OP_TXN, .at = 0x100},
+			&finding));
+		for (unsigned i = 0; i < pages; i++)
+			assert_true(tell(check,
+					 (struct pt_event){.kind = PT_EVENT_PAGE_GET,
+							   .arg = 1,
+							   .op = 0x100,
+							   .at = 0x1000000 + i * 0x1000,
+							   .lo = 0x1000},
+					 &finding));
+		kept = tell(check,
+			    (struct pt_event){.kind = PT_EVENT_OP_END,
+					      .arg = PT_OP_TXN,
+					      .op = 0x100,
+					      .at = 0x100},
+			    &finding);
+		assert_int_equal(pages == 1000, pt_check_untracked(check) != 0);
+		assert_int_equal(pages == 1000, kept);
+		if (!kept)
+			assert_string_equal("A4", pt_rule_name(finding.rule));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_rule_reports_its_bad_write_and_no_good_one),
+		cmocka_unit_test(what_is_not_known_is_not_judged),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
