@@ -311,7 +311,11 @@ PARAMS translate_options[] = {
 /* --- failpoints ---------------------------------------------------------------------------- */
 
 PARAMS arm_args[] = {
-	{.name = "name", .type = VALUE_TEXT, .help = "pool.reserve, tlbi.drop or rpc.reply"}, END};
+	{.name = "name",
+	 .type = VALUE_TEXT,
+	 .help = "pool.reserve, tlbi.drop, rpc.reply; of ptd-checked also cas.lose, tlbi.delay, "
+		 "free.delay, section.long"},
+	END};
 PARAMS arm_options[] = {
 	{.name = "action",
 	 .type = VALUE_CHOICE,

@@ -132,6 +132,7 @@ struct domain_loop *domain_loop_enter(struct domain *domain, uint32_t index)
 void domain_loop_leave(struct domain_loop *loop)
 {
 	fold_end(loop);
+	pt_host_failpoint_disarm(PT_FP_FREE_DELAY); /* pages that do not go back now never would */
 	/* Two groups of retired pages; what other loops still hold back goes with the domain. */
 	if (pt_reclaim(&loop->agent))
 		pt_reclaim(&loop->agent);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Failpoints. Those of lib's edges (pool.reserve, tlbi.drop) are handed to the host port, one plan
- * a point; rpc.reply is decided here. What has expired is dropped whenever somebody looks.
+ * Failpoints. Those of lib's edges and of its seam are handed to the host port, one plan a point;
+ * rpc.reply is decided here. What has expired is dropped whenever somebody looks.
  */
 #include "domain_types.h"
 
@@ -11,9 +11,10 @@
 #include "ptd/v1/failpoint.pb-c.h"
 
 static const char *const names[PT_FP_COUNT] = {
-	[PT_FP_POOL_RESERVE] = "pool.reserve",
-	[PT_FP_TLBI_DROP] = "tlbi.drop",
-	[PT_FP_RPC_REPLY] = "rpc.reply",
+	[PT_FP_POOL_RESERVE] = "pool.reserve", [PT_FP_TLBI_DROP] = "tlbi.drop",
+	[PT_FP_RPC_REPLY] = "rpc.reply",       [PT_FP_CAS_LOSE] = "cas.lose",
+	[PT_FP_TLBI_DELAY] = "tlbi.delay",     [PT_FP_FREE_DELAY] = "free.delay",
+	[PT_FP_SECTION_LONG] = "section.long",
 };
 
 const char *failpoint_name(enum pt_failpoint point)
@@ -79,6 +80,7 @@ static void arm_lib(const struct failpoint_armed *how)
 		.times = how->times,
 		.probability_ppm = how->probability_ppm,
 		.seed = how->seed,
+		.delay_ms = how->delay_ms,
 	};
 
 	if (is_libs(how))

@@ -37,6 +37,7 @@
 #define FAILPOINT_TTL_MS		 60000u
 #define LIMIT_FAILPOINT_TTL_MS		 3600000u
 #define LIMIT_FAILPOINT_DELAY_MS	 60000u
+#define LIMIT_FAILPOINT_HOLD_MS		 1000u /* of those that hold up a loop */
 
 /* Of the wire; stated here because GetInfo is answered by the domain. */
 #define LIMIT_RECEIVE_BYTES	 (4u << 20)

@@ -23,8 +23,12 @@ static bool allowed(struct call *call)
 static bool action_fits(enum pt_failpoint point, uint32_t action)
 {
 	switch (point) {
-	case PT_FP_POOL_RESERVE: return action == ERROR;
+	case PT_FP_POOL_RESERVE:
+	case PT_FP_CAS_LOSE:
+	case PT_FP_FREE_DELAY: return action == ERROR;
 	case PT_FP_TLBI_DROP: return action == DROP;
+	case PT_FP_TLBI_DELAY:
+	case PT_FP_SECTION_LONG: return action == DELAY;
 	default: return action == ERROR || action == DROP || action == DELAY;
 	}
 }
@@ -45,18 +49,45 @@ static enum call_result check_trigger(struct call *call, const Ptd__V1__Failpoin
 	return CALL_MORE;
 }
 
-static enum call_result check_arguments(struct call *call, const Ptd__V1__Failpoint *q)
+static enum call_result check_arguments(struct call *call, const Ptd__V1__Failpoint *q,
+					enum pt_failpoint point)
 {
+	uint32_t longest =
+		point == PT_FP_RPC_REPLY ? LIMIT_FAILPOINT_DELAY_MS : LIMIT_FAILPOINT_HOLD_MS;
+
 	if (q->action == DELAY && !q->delay_ms)
 		return call_fail(call, PT_INVALID, "failpoint.delay_ms: a delay needs it");
 	if (q->action != DELAY && q->delay_ms)
 		return call_fail(call, PT_INVALID, "failpoint.delay_ms: only for DELAY");
-	if (q->delay_ms > LIMIT_FAILPOINT_DELAY_MS)
+	if (q->delay_ms > longest)
 		return call_fail(call, PT_INVALID, "failpoint.delay_ms: %u is above %u",
-				 q->delay_ms, LIMIT_FAILPOINT_DELAY_MS);
+				 q->delay_ms, longest);
 	if (q->grpc_status > PT_GRPC_UNAUTHENTICATED)
 		return call_fail(call, PT_INVALID, "failpoint.grpc_status: %u is no gRPC status",
 				 q->grpc_status);
+	return CALL_MORE;
+}
+
+static enum call_result check_point(struct call *call, const Ptd__V1__Failpoint *q,
+				    enum pt_failpoint point)
+{
+	if (point == PT_FP_COUNT)
+		return call_fail(call, PT_INVALID,
+				 "failpoint.name: not pool.reserve, tlbi.drop, rpc.reply, "
+				 "cas.lose, tlbi.delay, free.delay or section.long");
+	if (!pt_host_failpoint_built(point))
+		return call_fail(call, PT_DENIED_FEATURE, "failpoint.name: only ptd-checked has %s",
+				 q->name);
+	if (!action_fits(point, q->action))
+		return call_fail(call, PT_INVALID, "failpoint.action: %u does not fit %s",
+				 (unsigned)q->action, q->name);
+	if (point == PT_FP_FREE_DELAY && q->context)
+		return call_fail(call, PT_INVALID,
+				 "failpoint.context: free.delay knows none, pages of all go back "
+				 "together");
+	if (point == PT_FP_FREE_DELAY && q->this_connection)
+		return call_fail(call, PT_INVALID,
+				 "failpoint.this_connection: free.delay is in no call");
 	return CALL_MORE;
 }
 
@@ -66,16 +97,12 @@ static enum call_result check(struct call *call, const Ptd__V1__Failpoint *q,
 	if (!q)
 		return call_fail(call, PT_INVALID, "failpoint: missing");
 	*point = failpoint_by_name(q->name);
-	if (*point == PT_FP_COUNT)
-		return call_fail(call, PT_INVALID,
-				 "failpoint.name: not pool.reserve, tlbi.drop or rpc.reply");
-	if (!action_fits(*point, q->action))
-		return call_fail(call, PT_INVALID, "failpoint.action: %u does not fit %s",
-				 (unsigned)q->action, q->name);
+	if (check_point(call, q, *point) != CALL_MORE)
+		return CALL_DONE;
 	if (q->grpc_status && (*point != PT_FP_RPC_REPLY || q->action != ERROR))
 		return call_fail(call, PT_INVALID,
 				 "failpoint.grpc_status: only for ERROR at rpc.reply");
-	if (check_arguments(call, q) != CALL_MORE)
+	if (check_arguments(call, q, *point) != CALL_MORE)
 		return CALL_DONE;
 	return check_trigger(call, q);
 }

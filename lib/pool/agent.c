@@ -144,7 +144,7 @@ static bool reclaim(struct pt_agent *agent, uint64_t budget)
 			agent->waiting_busy = true;
 			snapshot(agent);
 		}
-		if (!snapshot_over(agent))
+		if (!snapshot_over(agent) || pt_port_failpoint_checked(PT_FP_FREE_DELAY, 0))
 			return true;
 		for (unsigned i = 0; i < 3; i++)
 			budget = free_pages(agent, 12 + 2 * i, &agent->waiting[i], budget);

@@ -98,6 +98,77 @@ static void bad_failpoints_are_refused_by_name(void **state)
 	REFUSED(fx, "DisarmFailpoints", &d, PT_NOT_FOUND, "id:");
 }
 
+#ifdef PT_CHECKED
+static void points_of_the_seam_have_arguments_of_their_own(void **state)
+{
+	struct fixture *fx = *state;
+	Ptd__V1__Failpoint fp = point("cas.lose", DROP);
+
+	arm_refused(fx, &fp, PT_INVALID, "failpoint.action:");
+	fp = point("free.delay", DELAY);
+	fp.delay_ms = 1;
+	arm_refused(fx, &fp, PT_INVALID, "failpoint.action:");
+	fp = point("free.delay", ERROR);
+	fp.context = fx->context;
+	arm_refused(fx, &fp, PT_INVALID, "failpoint.context: free.delay");
+	fp.context = 0;
+	fp.this_connection = true;
+	arm_refused(fx, &fp, PT_INVALID, "failpoint.this_connection: free.delay");
+	fp = point("tlbi.delay", DROP);
+	arm_refused(fx, &fp, PT_INVALID, "failpoint.action:");
+	fp = point("tlbi.delay", DELAY);
+	arm_refused(fx, &fp, PT_INVALID, "failpoint.delay_ms: a delay");
+	fp.delay_ms = LIMIT_FAILPOINT_HOLD_MS + 1;
+	arm_refused(fx, &fp, PT_INVALID, "failpoint.delay_ms: 1001 is above 1000");
+	fp.name = (char *)(uintptr_t) "section.long";
+	arm_refused(fx, &fp, PT_INVALID, "failpoint.delay_ms: 1001 is above 1000");
+}
+
+/* All four at once, for ever, in each call: the answers are what they are without. */
+static void calls_get_through_a_seam_that_fails(void **state)
+{
+	static const struct {
+		const char *name;
+		int action;
+	} points[] = {{"cas.lose", ERROR},
+		      {"free.delay", ERROR},
+		      {"tlbi.delay", DELAY},
+		      {"section.long", DELAY}};
+	struct fixture *fx = *state;
+	Ptd__V1__MapRequest m = map_request(fx->context, 0, PAGE, 0, RW);
+	Ptd__V1__UnmapRequest u = unmap_request(fx->context, 0, PAGE);
+	Ptd__V1__ListFailpointsResponse *r;
+
+	for (unsigned i = 0; i < 4; i++) {
+		Ptd__V1__Failpoint fp = point(points[i].name, points[i].action);
+
+		fp.delay_ms = points[i].action == DELAY;
+		arm(fx, &fp);
+	}
+	assert_int_equal(((Ptd__V1__MapResponse *)OK(fx, "Map", &m))->outcome, PT_MAPPED);
+	assert_int_equal(((Ptd__V1__UnmapResponse *)OK(fx, "Unmap", &u))->outcome, PT_UNMAPPED);
+	u.size = 2 * MIB; /* the table goes */
+	assert_int_equal(((Ptd__V1__UnmapResponse *)OK(fx, "Unmap", &u))->outcome, PT_HOLE);
+	r = list(fx);
+	assert_int_equal(r->n_failpoints, 4);
+	assert_true(r->failpoints[0]->failures > 0); /* cas.lose */
+	assert_true(r->failpoints[3]->failures > 0); /* section.long */
+}
+#else
+static void points_of_the_seam_need_the_checked_build(void **state)
+{
+	static const char *const names[] = {"cas.lose", "free.delay", "tlbi.delay", "section.long"};
+	struct fixture *fx = *state;
+
+	for (unsigned i = 0; i < 4; i++) {
+		Ptd__V1__Failpoint fp = point(names[i], ERROR);
+
+		arm_refused(fx, &fp, PT_DENIED_FEATURE, "failpoint.name: only ptd-checked has ");
+	}
+	assert_int_equal(list(fx)->n_failpoints, 0);
+}
+#endif
+
 static void a_daemon_that_does_not_allow_them_says_so(void **state)
 {
 	struct fixture *fx = *state;
@@ -488,6 +559,12 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(bad_failpoints_are_refused_by_name),
 		TEST(a_daemon_that_does_not_allow_them_says_so),
+#ifdef PT_CHECKED
+		TEST(points_of_the_seam_have_arguments_of_their_own),
+		TEST(calls_get_through_a_seam_that_fails),
+#else
+		TEST(points_of_the_seam_need_the_checked_build),
+#endif
 		TEST(every_reservation_of_a_batch_may_fail),
 		TEST(a_failpoint_keeps_to_its_scope),
 		TEST(a_failpoint_dies_of_age),

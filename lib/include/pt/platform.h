@@ -23,13 +23,23 @@
 
 #include <pt/event.h>
 
-/* Edges where a failure can be injected; in every build, one predicted branch each when nothing is
- * armed. */
+/*
+ * Where a failure can be injected: at the edges, in every build, one predicted branch each when
+ * nothing is armed; and at the seam itself, in checked builds only, so that no other build pays.
+ */
 enum pt_failpoint {
 	PT_FP_POOL_RESERVE, /* "pool.reserve": taking table pages or quota fails with PT_NO_MEMORY
 			     */
 	PT_FP_TLBI_DROP,    /* "tlbi.drop": the invalidation is lost */
 	PT_FP_RPC_REPLY,    /* "rpc.reply": delay, drop or error; used by the daemon, not by lib */
+	/* Checked builds only. */
+	PT_FP_CAS_LOSE,	    /* "cas.lose": pt_pte_cas() fails although nobody else wrote; but not
+			     * twice in a row in one agent, which may try until it wins */
+	PT_FP_TLBI_DELAY,   /* "tlbi.delay": the invalidation takes effect late, before its DSB ends
+			     */
+	PT_FP_FREE_DELAY,   /* "free.delay": a look whether retired pages may go back says not yet
+			     */
+	PT_FP_SECTION_LONG, /* "section.long": a section ends late */
 	PT_FP_COUNT
 };
 
@@ -100,6 +110,8 @@ enum pt_failpoint {
  * Failures
  *   bool pt_port_failpoint(unsigned point, uint64_t scope);
  *       True: fail now. `point` is an enum pt_failpoint; `scope` the context's handle, 0 if none.
+ *   bool pt_port_failpoint_checked(unsigned point, uint64_t scope);
+ *       The same, but false at no cost unless the build is checked.
  */
 /* clang-format on */
 

@@ -4,7 +4,7 @@
 #include "trace.h"
 
 #include <pt/host/checked.h>
-#include <pt/platform.h>
+#include <pt/host/vcpu.h>
 
 #include <pthread.h>
 #include <stdio.h>
@@ -98,9 +98,12 @@ static void feed(const struct pt_event *e)
 
 static void hook(struct pt_event *e)
 {
-	if (e->kind == PT_EVENT_SECTION_BEGIN)
+	if (e->kind == PT_EVENT_SECTION_BEGIN) {
 		pt_host_self.agent = e->at;
+		pt_host_self.scope = 0;
+	}
 	if (e->kind == PT_EVENT_OP_BEGIN) {
+		pt_host_self.scope = ((const struct pt_ctx *)(uintptr_t)e->ctx)->scope;
 		pt_host_self.op = e->at;
 		pt_host_self.outer = pt_host_self.agent;
 		pt_host_self.agent = e->lo;
@@ -112,6 +115,24 @@ static void hook(struct pt_event *e)
 	e->op = pt_host_self.op;
 	if (pt_host_event_hook)
 		pt_host_event_hook(e);
+}
+
+static bool fails(enum pt_failpoint point)
+{
+	return pt_port_failpoint(point, pt_host_self.scope);
+}
+
+static void hold(enum pt_failpoint point)
+{
+	if (fails(point))
+		pt_host_failpoint_hold(point);
+}
+
+/* Whoever lost tries again: what follows is no hit, so that each loop ends. */
+static bool loses(void)
+{
+	pt_host_self.lost = !pt_host_self.lost && fails(PT_FP_CAS_LOSE);
+	return pt_host_self.lost;
 }
 
 static bool is_zero(const struct pt_event *e)
@@ -129,6 +150,8 @@ void pt_host_event(const struct pt_event *event)
 	struct pt_event e = *event;
 
 	hook(&e);
+	if (e.kind == PT_EVENT_SECTION_END)
+		hold(PT_FP_SECTION_LONG);
 	if (e.kind == PT_EVENT_PAGE_GET || e.kind == PT_EVENT_PAGE_PUT)
 		e.arg = is_zero(&e);
 	pthread_mutex_lock(&order);
@@ -160,11 +183,15 @@ void pt_host_event_store(pt_pte *slot, pt_pte entry, enum pt_event_kind kind)
 bool pt_host_event_cas(pt_pte *slot, pt_pte *old, pt_pte entry, enum pt_event_kind kind)
 {
 	struct pt_event e = {.kind = (uint8_t)kind, .at = (uintptr_t)slot, .lo = *old, .hi = entry};
+	bool lost;
 
 	hook(&e);
+	lost = kind == PT_EVENT_CAS && loses();
 	pthread_mutex_lock(&order);
-	e.arg = !__atomic_compare_exchange_n(slot, old, entry, false, __ATOMIC_ACQ_REL,
-					     __ATOMIC_ACQUIRE);
+	if (lost)
+		*old = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
+	e.arg = lost || !__atomic_compare_exchange_n(slot, old, entry, false, __ATOMIC_ACQ_REL,
+						     __ATOMIC_ACQUIRE);
 	feed(&e);
 	pthread_mutex_unlock(&order);
 	return !e.arg;
@@ -198,6 +225,7 @@ static void instructions(struct pt_event e)
 	dsb(DSB_ISHST);
 	e.kind = whole ? PT_EVENT_TLBI_S12 : PT_EVENT_TLBI_S2;
 	pt_host_event(&e);
+	hold(PT_FP_TLBI_DELAY);
 	if (mmu)
 		pt_host_tlbi_stage2(mmu, e.tlbi);
 	if (!whole) {

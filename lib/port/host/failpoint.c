@@ -6,12 +6,13 @@
  * that a single-threaded run repeats exactly. Everything is atomic, since any thread may hit.
  */
 #include <assert.h>
+#include <time.h>
 
 #include <pt/host/vcpu.h>
 
 struct plan {
 	_Atomic uint64_t scope, seed, connection;
-	_Atomic uint32_t nth, times, probability_ppm;
+	_Atomic uint32_t nth, times, probability_ppm, delay_ms;
 	_Atomic uint64_t hits, failures;
 };
 
@@ -31,6 +32,15 @@ static uint64_t mix(uint64_t x)
 	return x ^ x >> 31;
 }
 
+bool pt_host_failpoint_built(enum pt_failpoint point)
+{
+#ifdef PT_CHECKED
+	return point < PT_FP_COUNT;
+#else
+	return point < PT_FP_CAS_LOSE;
+#endif
+}
+
 void pt_host_failpoint_arm(enum pt_failpoint point, const struct pt_host_failpoint *how)
 {
 	struct plan *p = &plans[point];
@@ -42,6 +52,7 @@ void pt_host_failpoint_arm(enum pt_failpoint point, const struct pt_host_failpoi
 	p->nth = how->nth;
 	p->times = how->times;
 	p->probability_ppm = how->probability_ppm;
+	p->delay_ms = how->delay_ms;
 	p->hits = 0;
 	p->failures = 0;
 	atomic_fetch_or(&pt_host_failpoints_armed, UINT32_C(1) << point);
@@ -93,4 +104,21 @@ bool pt_host_failpoint_hit(unsigned point, uint64_t scope)
 	if (p->connection && p->connection != caller)
 		return false;
 	return drawn(p, atomic_fetch_add(&p->hits, 1) + 1) && take_failure(p);
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+void pt_host_failpoint_hold(enum pt_failpoint point)
+{
+	const struct timespec moment = {.tv_nsec = 100000};
+	uint64_t until = now_ns() + plans[point].delay_ms * UINT64_C(1000000);
+
+	while (atomic_load(&pt_host_failpoints_armed) >> point & 1 && now_ns() < until)
+		nanosleep(&moment, NULL);
 }

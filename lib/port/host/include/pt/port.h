@@ -262,4 +262,14 @@ static inline bool pt_port_failpoint(unsigned point, uint64_t scope)
 	       pt_host_failpoint_hit(point, scope);
 }
 
+static inline bool pt_port_failpoint_checked(unsigned point, uint64_t scope)
+{
+#ifdef PT_CHECKED
+	return pt_port_failpoint(point, scope);
+#else
+	(void)point, (void)scope;
+	return false;
+#endif
+}
+
 #endif

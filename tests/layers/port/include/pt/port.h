@@ -40,5 +40,6 @@ void pt_port_note(enum pt_event_kind kind, uint32_t arg, const void *at, const v
 		  uint64_t lo, uint64_t hi);
 void pt_port_note_ctx(const void *ctx, const struct pt_event_ctx *facts);
 bool pt_port_failpoint(unsigned point, uint64_t scope);
+bool pt_port_failpoint_checked(unsigned point, uint64_t scope);
 
 #endif

@@ -23,7 +23,9 @@ extern void (*pt_host_event_hook)(const struct pt_event *event);
 struct pt_host_self {
 	uint64_t agent, op;
 	uint64_t outer;	 /* the agent before `op` began: one thread may play several */
+	uint64_t scope;	 /* of the last operation in this section: for failpoints */
 	uint32_t thread; /* 0: not given yet */
+	bool lost;	 /* the last compare-and-swap, to PT_FP_CAS_LOSE */
 };
 extern _Thread_local struct pt_host_self pt_host_self;
 

@@ -107,12 +107,17 @@ struct pt_host_failpoint {
 	uint32_t probability_ppm;
 	uint64_t seed;
 	uint64_t connection; /* only for calls of this caller (see below); 0: any */
+	uint32_t delay_ms;   /* of PT_FP_TLBI_DELAY and PT_FP_SECTION_LONG */
 };
+/* Does this build have it? Some points stand where only a checked build may pay for them. */
+bool pt_host_failpoint_built(enum pt_failpoint point);
 void pt_host_failpoint_arm(enum pt_failpoint point, const struct pt_host_failpoint *how);
 void pt_host_failpoint_disarm(enum pt_failpoint point);
 /* Whose work this thread does from now on: compared with `connection`. */
 void pt_host_failpoint_caller(uint64_t connection);
 /* Hits and failures since armed. */
 void pt_host_failpoint_counts(enum pt_failpoint point, uint64_t *hits, uint64_t *failures);
+/* Holds the caller for the plan's `delay_ms`, or until the point is disarmed. */
+void pt_host_failpoint_hold(enum pt_failpoint point);
 
 #endif
