@@ -281,7 +281,12 @@ POINTS = (
     {"name": "rpc.reply", "action": 2, "probability_ppm": 100_000},                   # dropped
     {"name": "rpc.reply", "action": 3, "probability_ppm": 200_000, "delay_ms": 30},   # late
     {"name": "rpc.reply", "action": 1, "probability_ppm": 100_000, "grpc_status": 14},
+    {"name": "cas.lose", "action": 1, "probability_ppm": 300_000},
+    {"name": "tlbi.delay", "action": 3, "probability_ppm": 50_000, "delay_ms": 5},
+    {"name": "free.delay", "action": 1, "probability_ppm": 900_000},
+    {"name": "section.long", "action": 3, "probability_ppm": 20_000, "delay_ms": 10},
 )
+NO_CONTEXT = ("free.delay",)
 
 
 class Failures:
@@ -298,9 +303,10 @@ class Failures:
         self.armed = None
 
     def arm(self, which, seed):
+        point = POINTS[which]
         self.armed = which
         self.stub.ArmFailpoint(self.pb.ArmFailpointRequest(failpoint=self.pb.Failpoint(
-            **POINTS[which], context=self.context, seed=seed)))
+            **point, context=0 if point["name"] in NO_CONTEXT else self.context, seed=seed)))
 
 
 def torture(ptd, guest, draw):
@@ -334,6 +340,7 @@ def torture(ptd, guest, draw):
 def _():
     with ptdtest.Daemon(loops=2, args=["--allow-failpoints"], program="ptd-checked") as ptd:
         guest = ptdtest.Guest(ptd, memory=BLOCKS * BLOCK * 2)
+        guest.access(IPA, length=8)  # a context that has run is in TLBs: from now on changes invalidate
         owners, failures = torture(ptd, guest, random.Random(SEED))
         for owner in owners:
             print(f"# client {owner.number}: {owner.answers}")
