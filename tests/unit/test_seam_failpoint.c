@@ -39,6 +39,9 @@ static const struct {
 	enum pt_outcome outcome;
 } rows[] = {
 	{PT_ITEM_MAP, PT_SZ_2M + 0x5000, 0x1000, 0x7000, PT_PROT_RW, 0, PT_MAPPED},
+	/* Of another type: past the short way of pages, which leaves a loss to the long one. */
+	{PT_ITEM_MAP, PT_SZ_2M + 0x5000, 0x1000, 0x7000, PT_PROT(PT_PROT_R, PT_MEM_DEVICE), 0,
+	 PT_MAPPED},
 	{PT_ITEM_MAP, PT_SZ_1G, 0x1000, 0x7000, PT_PROT_RW, 0, PT_MAPPED},
 	{PT_ITEM_MAP, PT_SZ_2M, 0x1000, 0x7000, PT_PROT_R, PT_MAP_REPLACE, PT_MAPPED},
 	{PT_ITEM_UNMAP, PT_SZ_2M, 0x1000, 0, 0, 0, PT_UNMAPPED},
@@ -48,6 +51,7 @@ static const struct {
 	{PT_ITEM_WRITE_PROTECT, 0x1000, PT_SZ_2M, 0, 0, 0, PT_PROTECTED},
 	{PT_ITEM_RELAX, PT_SZ_2M, 0x1000, 0, PT_PROT_X, 0, PT_RELAXED},
 	{PT_ITEM_ANNOTATE, PT_SZ_2M, 0x1000, NOTE, 0, 0, PT_ANNOTATED},
+	{PT_ITEM_ANNOTATE, PT_SZ_2M + 0x5000, 0x1000, NOTE, 0, 0, PT_ANNOTATED},
 	{PT_ITEM_ANNOTATE, PT_SZ_1G, 0x1000, NOTE, 0, 0, PT_ANNOTATED},
 };
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
