@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Unit tests: each tests/unit/test_*.c is one cmocka program linked with libpt. Fragments of daemon and client
 # give their own tests more to link with, by a rule of their own.
-# test_seam and test_seam_failpoint are for checked builds (mk/check.mk).
-UNIT_SRC := $(filter-out $(if $(findstring PT_CHECKED,$(CFLAGS)),,tests/unit/test_seam.c tests/unit/test_seam_failpoint.c),$(sort $(wildcard tests/unit/test_*.c)))
+# test_seam* read the events of checked builds, or need what only these have (mk/check.mk).
+UNIT_SRC := $(filter-out $(if $(findstring PT_CHECKED,$(CFLAGS)),,tests/unit/test_seam%.c),$(sort $(wildcard tests/unit/test_*.c)))
 UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(B)/tests/unit/%)
 
 $(B)/tests/unit/%: tests/unit/%.c $(B)/libpt.a

@@ -91,7 +91,7 @@ CHECKER = Stage("checker", 25, [
     Tests(RACING_CORE, "/checked"),
 ])
 # Reads the events of checked builds.
-CHECKED_ONLY = ("test_seam", "test_seam_races")
+CHECKED_ONLY = ("test_seam", "test_seam_failpoint", "test_seam_races")
 # With sanitizers these run over the checker alone.
 UNCHECKED = tuple(sorted({os.path.basename(p)[:-2] for pattern in CHECKED_CORE for p in glob.glob(pattern)}))
 UNITS = Stage("unit", 15, [Make("unit", ("tests",)), Tests(UNIT, without=CHECKED_ONLY)])
