@@ -10,9 +10,9 @@ $(LIB_SRC:%.c=$(B)/iv/%.o): IV_FLAGS := $(IV_SHIM)
 
 $(B)/iv/%.o: %.c
 	$(call say,CC,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(HOST_DEFS) $(IV_FLAGS) $(IV_INC) -Ilib -c -o $@ $<
+	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(HOST_DEFS) -DPT_CHECKED $(IV_FLAGS) $(IV_INC) -Ilib -c -o $@ $<
 
-$(IV_BIN): $(B)/%: $(B)/iv/%.o $(IV_OBJ) $(B)/lib/port/host/failpoint.o
+$(IV_BIN): $(B)/%: $(B)/iv/%.o $(IV_OBJ) $(B)/lib/port/host/failpoint.o $(B)/lib/port/host/trace.o
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) -o $@ $^ $(LDFLAGS_ALL) -lcmocka
 

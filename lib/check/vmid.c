@@ -33,12 +33,15 @@ static void given(struct pt_check *c, const struct pt_event *e)
 	ctx->given = c->serial;
 }
 
+/* Who rolls over is between two flushes: each reads its number anew. */
 static void roll_over(struct pt_check *c, struct ck_machine *m)
 {
+	uint64_t self = c->self ? UINT64_C(1) << c->self->number : 0;
+
 	m->generation++;
 	m->flushed = false;
 	m->rolled = c->serial;
-	m->old_agents = m->agents;
+	m->old_agents = m->agents & ~self;
 }
 
 /* ALLE1IS: of all machines that this MMU is the one of; a number is void with its machine. */

@@ -27,6 +27,8 @@
 #include "iv.h"
 #include "world.h"
 
+#include <port/host/trace.h>
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -456,6 +458,17 @@ void iv_trace(enum iv_event kind, const volatile void *at, uint64_t value, const
 	       verb[kind], name, (unsigned long long)value, note);
 }
 
+void iv_trace_event(const struct pt_event *event)
+{
+	struct host_event e;
+
+	if (!x.tracing || x.self == IV_NOBODY)
+		return;
+	printf("# %6llu  agent %u: ", (unsigned long long)x.event, x.self);
+	host_event_copy(&e, event);
+	host_event_print(stdout, &e);
+}
+
 /* ---- one run ---- */
 
 static void first_agent(void)
@@ -483,6 +496,7 @@ static void look_at_end(void)
 {
 	iv_tlb_end();
 	x.verdict = iv_world_end(x.c);
+	iv_watch_end();
 }
 
 /* Plays the case once; true: to the end and without a failure, with x.verdict. */
@@ -495,6 +509,7 @@ static bool play(enum mode mode)
 	x.grown = x.pruned = x.failed = x.ended = false;
 	memset(x.fibre, 0, sizeof(x.fibre));
 	iv_world_reset();
+	iv_watch_reset();
 	iv_memory_reset();
 	iv_tlb_reset();
 	for (unsigned f = 0; f < x.agents; f++)

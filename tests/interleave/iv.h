@@ -5,7 +5,8 @@
  *
  * Files: fibre.c switches stacks; memory.c is the memory model; explore.c decides who goes on and
  * searches; world.c holds what is explored, and looks at it in the end; tlb.c is a TLB that keeps
- * whatever it may; ops.c are the operations; test_interleave.c the cases.
+ * whatever it may; watch.c feeds the runtime checker; ops.c are the operations; test_interleave.c
+ * the cases.
  */
 #ifndef TESTS_INTERLEAVE_IV_H
 #define TESTS_INTERLEAVE_IV_H
@@ -50,6 +51,9 @@ void iv_lock(volatile void *at);
 void iv_unlock(volatile void *at);
 void iv_zero(void *at, size_t bytes);
 
+/* A descriptor as the agent that runs sees it. */
+uint64_t iv_memory_view(const volatile void *at);
+
 void iv_memory_reset(void);
 /* Everything that is held back becomes visible: of one agent, or of all (IV_NOBODY). True: there
  * was something. */
@@ -63,6 +67,22 @@ void iv_attempt(void);
 bool iv_memory_woken(unsigned agent);
 /* What an agent has read so far; its local state is a function of it. */
 void iv_observe(unsigned agent, uint64_t what, uint64_t value);
+
+/* ---- watch.c: the runtime checker ---- */
+
+/* A new checker, before a first state is built; what it knows then is kept; what each run begins
+ * with. */
+void iv_watch_build(void);
+void iv_watch_save(void);
+void iv_watch_reset(void);
+void iv_watch_end(void);
+/* A descriptor is read or written, now: `kind` is an enum pt_event_kind. */
+void iv_watch(uint8_t kind, const volatile void *at, uint64_t old, uint64_t entry, bool lost);
+/* A store is held back (kind 0: not of a descriptor); it is about to become visible; after some
+ * have. */
+void iv_watch_held(uint8_t kind, const volatile void *at, uint64_t entry);
+void iv_watch_visible(unsigned agent, const volatile void *at);
+void iv_watch_caught_up(unsigned agent);
 
 /* ---- explore.c: who goes on ---- */
 
@@ -90,6 +110,9 @@ bool iv_choose_hold(void);
 bool iv_choose_drain(unsigned whose);
 /* For the trace of a failed run. */
 void iv_trace(enum iv_event kind, const volatile void *at, uint64_t value, const char *note);
+
+struct pt_event;
+void iv_trace_event(const struct pt_event *event);
 
 /* The fibre waits: until the lock is free, the flag is not zero, or somebody else changed what it
  * read in this attempt. */

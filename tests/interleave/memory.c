@@ -32,7 +32,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include <pt/check.h>
+#include <pt/platform.h>
 
 #define HELD_MAX    32
 #define LOCKS	    2
@@ -240,10 +240,12 @@ static void drain_marked(unsigned agent, const bool *marked)
 			buffer[left++] = e;
 		else if (e.at) {
 			iv_trace(IV_EVENT_STORE, e.at, e.value, "now visible");
+			iv_watch_visible(agent, e.at);
 			apply(agent, e.at, e.size, e.value, e.init, e.how);
 		}
 	}
 	m.count[agent] = left;
+	iv_watch_caught_up(agent);
 }
 
 /* Makes entry i visible, after those that must go before it. */
@@ -332,10 +334,37 @@ uint64_t iv_load(const volatile void *at, unsigned size, int order)
 		forbid_freed(at, "read");
 	own = find(self, at);
 	value = own >= 0 ? m.held[self][own].value : read_raw(at, size);
+	if (iv_in_tables(at))
+		iv_watch(order == memory_order_relaxed ? PT_EVENT_PRIVATE : PT_EVENT_LOAD, at,
+			 value, value, false);
 	iv_observe(self, place(at), value);
 	watch(self, at);
 	iv_trace(IV_EVENT_LOAD, at, value, "");
 	return value;
+}
+
+uint64_t iv_memory_view(const volatile void *at)
+{
+	int own = find(iv_self(), at);
+
+	return own >= 0 ? m.held[iv_self()][own].value : read_raw(at, 8);
+}
+
+static uint8_t store_kind(const volatile void *at, bool release, bool init)
+{
+	if (!iv_in_tables(at))
+		return PT_EVENT_NONE;
+	if (init)
+		return PT_EVENT_INIT;
+	return release ? PT_EVENT_STORE_RELEASE : PT_EVENT_STORE;
+}
+
+/* Hardware is the one that orders nothing. */
+static void watch_cas(volatile void *at, uint64_t old, uint64_t value, int order, bool lost)
+{
+	if (iv_in_tables(at))
+		iv_watch(order == memory_order_relaxed ? PT_EVENT_HW_CAS : PT_EVENT_CAS, at, old,
+			 value, lost);
 }
 
 static void store(volatile void *at, unsigned size, uint64_t value, bool release, bool init)
@@ -344,9 +373,12 @@ static void store(volatile void *at, unsigned size, uint64_t value, bool release
 		at,	 value, (uint8_t)size,
 		release, init,	(uint8_t)(release ? PT_WRITE_STORE_RELEASE : PT_WRITE_STORE)};
 	unsigned self = iv_self(), n;
+	uint8_t kind = store_kind(at, release, init);
 	bool hold = false;
 
 	if (self == IV_NOBODY) {
+		if (kind)
+			iv_watch(kind, at, read_raw(at, 8), value, false);
 		apply(self, at, size, value, init, e.how);
 		return;
 	}
@@ -360,10 +392,16 @@ static void store(volatile void *at, unsigned size, uint64_t value, bool release
 	if (!hold && iv_is_shared(at))
 		hold = iv_choose_hold();
 	iv_trace(init ? IV_EVENT_INIT : IV_EVENT_STORE, at, value, hold ? "held back" : "");
-	if (hold)
+	if (hold) {
 		m.held[self][m.count[self]++] = e;
+		iv_watch_held(kind, at, value);
+		return;
+	}
+	if (kind)
+		iv_watch(kind, at, read_raw(at, 8), value, false);
 	else
-		apply(self, at, size, value, init, e.how);
+		iv_watch_visible(self, at);
+	apply(self, at, size, value, init, e.how);
 }
 
 void iv_store(volatile void *at, unsigned size, uint64_t value, int order)
@@ -412,12 +450,14 @@ bool iv_cas(volatile void *at, unsigned size, uint64_t *old, uint64_t value, int
 		forbid_freed(at, "compared-and-swapped in");
 	if (now != *old) {
 		iv_trace(IV_EVENT_CAS, at, now, "lost");
+		watch_cas(at, *old, value, order, true);
 		*old = now;
 		return false;
 	}
 	if (releases(order))
 		drain_all(iv_self());
 	iv_trace(IV_EVENT_CAS, at, value, "");
+	watch_cas(at, now, value, order, false);
 	apply(iv_self(), at, size, value, false, PT_WRITE_CAS);
 	return true;
 }
@@ -537,6 +577,7 @@ void iv_zero(void *at, size_t bytes)
 	if (self != IV_NOBODY)
 		iv_event(IV_EVENT_ZERO, at, (unsigned)bytes);
 	drain_all(self);
+	pt_port_note(PT_EVENT_ZERO, 0, at, NULL, bytes, 0);
 	for (size_t i = 0; i < bytes / 8; i++)
 		if (word[i])
 			apply(self, &word[i], 8, 0, true, 0);

@@ -188,18 +188,29 @@ static bool must_go(const struct entry *e, const struct pt_tlbi *tlbi)
 	return e->base <= last && e->base + span(e->level) > tlbi->ipa.v;
 }
 
+static void watch(const struct pt_port_mmu *mmu, const struct pt_tlbi *tlbi)
+{
+	struct pt_event e = {.kind = PT_EVENT_TLBI, .at = (uintptr_t)mmu, .tlbi = tlbi};
+
+	pt_host_event(&e);
+	e.kind = PT_EVENT_TLBI_DONE;
+	pt_host_event(&e);
+}
+
 void pt_port_tlbi(struct pt_port_mmu *mmu, const struct pt_tlbi *tlbi)
 {
 	unsigned left = 0, agent = iv_self();
 
-	(void)mmu;
-	if (tlbi->kind == PT_TLBI_LOCAL) /* the vCPU's own entries: any other may hold the same */
+	if (tlbi->kind == PT_TLBI_LOCAL) { /* the vCPU's own entries: any other may hold the same */
+		watch(mmu, tlbi);
 		return;
+	}
 	if (agent != IV_NOBODY) {
 		iv_event(IV_EVENT_TLBI, NULL, 0);
 		iv_memory_settle(agent);
 		iv_trace(IV_EVENT_TLBI, NULL, tlbi->ipa.v, "");
 	}
+	watch(mmu, tlbi);
 	for (unsigned i = 0; i < tlb.count; i++)
 		if (!must_go(&tlb.entry[i], tlbi))
 			tlb.entry[left++] = tlb.entry[i];

@@ -61,6 +61,7 @@ void iv_world_build(const struct iv_case *c)
 
 	memset(&iv_w, 0, sizeof(iv_w));
 	memset(iv_tables, 0, sizeof(iv_tables));
+	iv_watch_build();
 	iv_w.port = (struct pt_port){.table_va = iv_tables, .table_bytes = sizeof(iv_tables)};
 	iv_w.machine_port = iv_w.port;
 	iv_w.machine_port.table_pa = IV_TABLE_PA;
@@ -87,12 +88,13 @@ void iv_world_build(const struct iv_case *c)
 		c->prepare();
 	memset(iv_w.freed, 0, sizeof(iv_w.freed));
 	/* All agents have used the machine, but for the test's own. */
-	for (unsigned i = 0; i < IV_FIBRES; i++)
+	for (unsigned i = 0; i < IV_FIBRES && !c->strangers; i++)
 		pt_machine_use(&iv_w.machine, &iv_w.agent[i]);
 	iv_w.machine.agents &= c->strangers ? 0 : (UINT64_C(1) << IV_FIBRES) - 1;
 	memcpy(&saved_world, &iv_w, sizeof(iv_w));
 	memcpy(saved_tables, iv_tables, sizeof(iv_tables));
 	memset(touched, 0, sizeof(touched));
+	iv_watch_save();
 }
 
 /* ---- raw reads of the tree, which share nothing with lib's walkers ---- */
