@@ -247,6 +247,45 @@ static void check_rest(const struct survey *s)
 		check(!(iv_w.agent[i].section & 1), "a section is left open");
 }
 
+/*
+ * VMIDs up to their names: numbers count up in the order in which they are asked for, which is not
+ * the order of the operations. What remains: which contexts have one of this generation, an older
+ * one, or none yet, and how many are out.
+ */
+static uint64_t hash_vmids(void)
+{
+	const struct pt_ctx *ctx[] = {&iv_w.ctx, &iv_w.other};
+	const struct pt_vmids *vmids = &iv_w.machine.vmids;
+	uint64_t hash = iv_mix(vmids->narrow, vmids->wide);
+
+	check(!vmids->flushing && !vmids->draining, "a rollover has not ended");
+	for (unsigned i = 0; i < 2 && ctx[i]->machine; i++) {
+		uint16_t number = pt_ctx_vmid(ctx[i]);
+
+		check(number <= vmids->narrow, "a VMID of this generation was never given");
+		hash = iv_mix(hash, number ? 2 : ctx[i]->vmid != 0);
+	}
+	return iv_mix(hash, vmids->rollovers);
+}
+
+/* What is not in the tables. Claims, waiters, and what an operation owes are all gone by now. */
+static uint64_t hash_software(void)
+{
+	const struct pt_ctx *ctx = &iv_w.ctx;
+	unsigned slots = (void *)ctx->slots == (void *)&iv_w.slots[0]	? 1
+			 : (void *)ctx->slots == (void *)&iv_w.slots[1] ? 2
+									: 0;
+
+	return iv_mix(iv_mix(ctx->generation, slots), hash_vmids());
+}
+
+static uint64_t hash_counts(void)
+{
+	uint64_t hash = iv_mix(iv_w.ctx.table_pages, iv_w.ctx.quota_pages);
+
+	return iv_mix(hash, iv_w.world.pool.used_bytes);
+}
+
 struct iv_verdict iv_world_end(const struct iv_case *c)
 {
 	struct survey s = {.next_ipa = 1};
@@ -272,8 +311,8 @@ struct iv_verdict iv_world_end(const struct iv_case *c)
 	survey_table(&s, iv_w.ctx.root.v, iv_w.ctx.geo.start_level, 0, iv_w.ctx.geo.start_entries);
 	check_pages(&s);
 	check_rest(&s);
-	s.exact = iv_mix(s.exact, iv_w.ctx.generation);
-	s.equivalent = iv_mix(iv_mix(s.equivalent, s.next_ipa), iv_w.ctx.generation);
+	s.exact = iv_mix(iv_mix(s.exact, hash_counts()), hash_software());
+	s.equivalent = iv_mix(iv_mix(s.equivalent, s.next_ipa), hash_software());
 	return (struct iv_verdict){s.exact, s.equivalent};
 }
 

@@ -117,7 +117,8 @@ void iv_world_name(const volatile void *at, char *text, size_t room);
 
 /* After a run: everything at rest, or iv_fail(). Then what it came to. */
 struct iv_verdict {
-	uint64_t exact;	     /* outcomes, descriptors, tables by order of visit, counts */
+	uint64_t exact;	     /* outcomes, descriptors, tables by order of visit, counts, software
+			      * state, VMIDs but for their names */
 	uint64_t equivalent; /* outcomes and translations */
 };
 struct iv_verdict iv_world_end(const struct iv_case *c);
