@@ -14,7 +14,11 @@
  * are woken first, and a transaction's claim that leaves the queue only takes its slot: points meet
  * it when its owner has been woken, too, and makes it active. Else they would be woken into the
  * next claim each time, and wait for as long as ranges keep coming.
+ *
+ * All this is under the lock, so of the claims that wait only the first WINDOW are looked at: those
+ * behind wait for them as if they overlapped.
  */
+#define WINDOW 32
 
 static void note(enum pt_event_kind kind, const struct pt_claim *claim)
 {
@@ -71,6 +75,7 @@ static bool blocked(const struct pt_waiter *who, const struct pt_waiter *before)
 {
 	struct pt_ctx *ctx = who->ctx;
 	uint32_t claims = ctx->taken;
+	unsigned met = 0;
 
 	if (!who->claim)
 		return !pt__is_dying(ctx) && covered(ctx, active(ctx), who->lo, who->hi);
@@ -81,7 +86,7 @@ static bool blocked(const struct pt_waiter *who, const struct pt_waiter *before)
 	if (covered(ctx, claims, who->lo, who->hi))
 		return true;
 	for (const struct pt_waiter *w = ctx->first; w && w != before; w = w->next)
-		if (conflicts(who->claim, w))
+		if (conflicts(who->claim, w) || (w->claim && ++met == WINDOW))
 			return true;
 	return false;
 }
@@ -149,11 +154,15 @@ static struct pt_waiter *take_ready(struct pt_ctx *ctx, bool claims)
 {
 	struct pt_machine *machine = ctx->machine;
 	struct pt_waiter *ready = NULL, **end = &ready, *next;
+	unsigned left = WINDOW;
 
 	pt_port_lock(&machine->lock);
-	for (struct pt_waiter *w = ctx->first; w && !(claims && full(ctx)); w = next) {
+	for (struct pt_waiter *w = ctx->first; w && !(claims && full(ctx)) && left; w = next) {
 		next = w->next;
-		if ((w->claim != NULL) != claims || blocked(w, w))
+		if ((w->claim != NULL) != claims)
+			continue;
+		left -= claims;
+		if (blocked(w, w))
 			continue;
 		dequeue(ctx, w);
 		if (w->claim && w->claim->lazy)

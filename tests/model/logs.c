@@ -130,7 +130,7 @@ void log_free(struct log *log)
 {
 	free(log->page);
 	free(log->memory);
-	*log = (struct log){0};
+	*log = (struct log){.state = 0};
 }
 
 /* START went over [lo, hi]: whatever was before is none of its business. */

@@ -213,6 +213,37 @@ static void more_claims_than_slots_wait(void **state)
 	core_close(&c);
 }
 
+/* One behind 32 that wait does so, too, whatever it names; all go in order. */
+static void of_those_that_wait_the_first_are_looked_at(void **state)
+{
+	struct pt_claim first, chain[40], far[2];
+	struct core c;
+
+	(void)state;
+	open_quiet(&c);
+	ASSERT_OUTCOME(PT_OK, claim(&c, &first, 0, 0, 0x1fff, PT_CLAIM_EXCLUSIVE));
+	for (unsigned i = 0; i < 40; i++) {
+		uint64_t lo = (i + 1) * 0x1000ull;
+
+		ASSERT_OUTCOME(PT_PARKED,
+			       claim(&c, &chain[i], 1, lo, lo + 0x1fff, PT_CLAIM_EXCLUSIVE));
+		if (i == 30)
+			ASSERT_OUTCOME(PT_OK, claim(&c, &far[0], 2, 0x100000, 0x100fff,
+						    PT_CLAIM_EXCLUSIVE));
+	}
+	ASSERT_OUTCOME(PT_PARKED, claim(&c, &far[1], 3, 0x200000, 0x200fff, PT_CLAIM_EXCLUSIVE));
+	pt_claim_release(&first);
+	for (unsigned i = 0; i < 40; i++) {
+		assert_true(chain[i].slot >= 0);
+		assert_true(i == 39 || chain[i + 1].slot < 0);
+		assert_int_equal(i >= 9, far[1].slot >= 0);
+		pt_claim_release(&chain[i]);
+	}
+	pt_claim_release(&far[0]);
+	pt_claim_release(&far[1]);
+	core_close(&c);
+}
+
 static enum pt_outcome map_point(struct core *c, uint64_t ipa)
 {
 	return core_point(c, core_item(c, PT_ITEM_MAP, ipa, 0x1000, 0, PT_PROT_R, 0), NULL, NULL);
@@ -553,6 +584,7 @@ int main(void)
 		cmocka_unit_test(an_agent_that_has_left_is_not_waited_for),
 		cmocka_unit_test(a_cancelled_claim_lets_the_next_one_go),
 		cmocka_unit_test(more_claims_than_slots_wait),
+		cmocka_unit_test(of_those_that_wait_the_first_are_looked_at),
 		cmocka_unit_test(a_point_operation_parks_until_the_claim_has_passed),
 		cmocka_unit_test(parked_points_are_woken_before_the_next_claim_is_published),
 		cmocka_unit_test(a_transaction_drains_the_sections_that_began_before_its_claim),

@@ -146,7 +146,8 @@ enum pt_claim_mode { PT_CLAIM_EXCLUSIVE, PT_CLAIM_SHARED };
 /*
  * The right to be the only software writer of [lo, hi] of a context once drained. Shared claims
  * (stable reads) admit each other. At most PT_CLAIMS_PER_CTX are active in a context; more wait as
- * if they overlapped. A claim's memory outlives it by nothing: after release it may be reused.
+ * if they overlapped, and so does one that comes behind 32 that wait. A claim's memory outlives it
+ * by nothing: after release it may be reused.
  */
 #define PT_CLAIMS_PER_CTX 8
 
