@@ -59,20 +59,33 @@ static pt_pte attributes(const struct ck_ctx *ctx, pt_pte e)
 		     PT_PTE_AF | (e & PT_PTE_DBM ? PT_PTE_S2AP_W : 0));
 }
 
+/* Does the table at `level`, or what hangs below it, translate to `pa` and on, as `block` says? */
+static bool translates_as(struct pt_check *c, const struct ck_ctx *ctx, const struct ck_table *t,
+			  int level, pt_pte block, uint64_t pa)
+{
+	const struct pt_geometry *g = &ctx->facts.geo;
+	uint64_t size = pt_level_size(g, level);
+
+	for (uint32_t i = 0; t && i < t->entries; i++, pa += size) {
+		pt_pte e = t->value[i];
+
+		if (pt_pte_is_table(e, level)) {
+			if (!translates_as(c, ctx, pt__ck_child(c, ctx, e), level + 1, block, pa))
+				return false;
+		} else if (!pt_pte_is_leaf(e, level) || pt_pte_to_oa(g, e).v != pa ||
+			   attributes(ctx, e) != attributes(ctx, block)) {
+			return false;
+		}
+	}
+	return true;
+}
+
 bool pt__ck_same_translation(struct pt_check *c, const struct ck_write *w)
 {
-	const struct ck_ctx *ctx = w->ctx;
-	const struct pt_geometry *g = &ctx->facts.geo;
 	bool split = !pt__ck_is_table(w->t, w->old);
 	pt_pte block = split ? w->old : w->entry;
-	const struct ck_table *t = pt__ck_child(c, ctx, split ? w->entry : w->old);
-	uint64_t pa = pt_pte_to_oa(g, block & ~PT_PTE_NT).v,
-		 size = pt_level_size(g, w->t->level + 1);
+	uint64_t pa = pt_pte_to_oa(&w->ctx->facts.geo, block & ~PT_PTE_NT).v;
 
-	for (uint32_t i = 0; t && i < t->entries; i++, pa += size)
-		if (!pt_pte_is_leaf(t->value[i], w->t->level + 1) ||
-		    pt_pte_to_oa(g, t->value[i]).v != pa ||
-		    attributes(ctx, t->value[i]) != attributes(ctx, block))
-			return false;
-	return true;
+	return translates_as(c, w->ctx, pt__ck_child(c, w->ctx, split ? w->entry : w->old),
+			     w->t->level + 1, block, pa);
 }

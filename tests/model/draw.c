@@ -236,13 +236,30 @@ static void draw_request(struct play *p, const struct context *c, struct step *s
 		step->flags |= STEP_COUNT_LEAVES;
 }
 
+/* A block where leaves are, if a few tries find one. */
+static uint64_t mapped_block(struct play *p, const struct context *c)
+{
+	uint64_t at = 0, last;
+
+	for (unsigned tries = 0; tries < 8; tries++) {
+		at = below(p, 2) ? c->hot[below(p, HOT)] : near_edge(p, c);
+		if (space_get(&c->model.space, at, &last).what == LEAF)
+			break;
+	}
+	return at & ~(block(c) - 1);
+}
+
 static void draw_upkeep(struct play *p, const struct context *c, struct step *step)
 {
+	/* Those that seldom find something to do come more often. */
+	static const uint8_t kind[] = {PT_UPKEEP_AGE,	PT_UPKEEP_AGE,	    PT_UPKEEP_SPLIT,
+				       PT_UPKEEP_SPLIT, PT_UPKEEP_COLLAPSE, PT_UPKEEP_COLLAPSE,
+				       PT_UPKEEP_SWEEP};
 	struct step_item *i = &step->item[0];
 
 	step->verb = V_upkeep;
 	step->flags = below(p, 3) ? STEP_ALONE : 0;
-	i->kind = 1 + (uint32_t)below(p, 4);
+	i->kind = kind[below(p, sizeof(kind))];
 	i->ipa = draw_ipa(p, c);
 	i->size = draw_size(p, c, i->ipa);
 	switch (below(p, i->kind == PT_UPKEEP_COLLAPSE ? 2 : 3)) {
@@ -251,7 +268,7 @@ static void draw_upkeep(struct play *p, const struct context *c, struct step *st
 		i->size = c->low.bytes;
 		break;
 	case 1: /* one block, where something is */
-		i->ipa = (below(p, 2) ? c->hot[below(p, HOT)] : near_edge(p, c)) & ~(block(c) - 1);
+		i->ipa = mapped_block(p, c);
 		i->size = block(c);
 		break;
 	default: break;
@@ -303,8 +320,9 @@ static void draw_look(struct play *p, const struct context *c, const struct log 
 		      struct step_item *i)
 {
 	bool busy = log->state == LOG_STOPPING || atomic_load(&log->pt.busy);
+	unsigned looks = c->model.quota != UINT64_MAX ? 4 : 7; /* where the next START may fail */
 
-	i->kind = below(p, busy ? 2 : 7) ? PT_DIRTY_GET : PT_DIRTY_STOP;
+	i->kind = below(p, busy ? 2 : looks) ? PT_DIRTY_GET : PT_DIRTY_STOP;
 	i->prot = below(p, busy ? 2 : 4) != 0; /* clear */
 	i->ipa = log->ipa;
 	i->size = log->last - log->ipa + 1;

@@ -14,9 +14,10 @@ static uint64_t page_of(const struct log *log, uint64_t ipa)
 	return (ipa - log->ipa) >> log->shift;
 }
 
+/* A stop detaches first, and then counts what it finds in leaves. */
 static bool is_on(const struct log *log)
 {
-	return log->attached && log->state != LOG_GONE;
+	return log->state == LOG_STOPPING || (log->attached && log->state != LOG_GONE);
 }
 
 /* While a log starts, only what it has passed is logged; while it stops, no page has to be told. */

@@ -110,8 +110,9 @@ enum pt_outcome pt_dirty_init(struct pt_dirty *op, const struct pt_dirty_args *a
  *   PT_OK       done. START: from now on a write to a clean page sets its bit. GET with clear: each
  *               page told is clean: write-protected or DBM-clean, flushed, and no access that used
  *               an old translation is in flight (rule D2). STOP: the log ended at one moment of
- *               the operation, and each write before it is counted, by whomever it was noted; no
- *               fault sets a bit any more; the log and its memory are the caller's again
+ *               the operation, and each write before it is counted, by whomever it was noted (one
+ *               that hardware noted later in the operation may be); no fault sets a bit any more;
+ *               the log and its memory are the caller's again
  *   PT_MORE     call again in another section; PT_PARKED: call again after wake
  *   PT_BUSY     GET, STOP: another operation uses the log
  *   PT_GENERATION_MISMATCH  GET: `generation` is neither the last told nor the one before; nothing changed
