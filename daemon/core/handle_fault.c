@@ -145,6 +145,12 @@ static enum call_result answer_access(struct call *call, struct access *s, enum 
 	return CALL_DONE;
 }
 
+/* A fault is data of the reply; an error is what kept it from being handled. */
+static bool is_answer(enum pt_outcome o)
+{
+	return !pt_is_error(o) || o == PT_NOT_MAPPED || o == PT_WRONG_OWNER;
+}
+
 static enum call_result fail_access(struct call *call, enum pt_outcome o, uint64_t ipa, int level)
 {
 	if (o == PT_INVALID)
@@ -247,7 +253,7 @@ enum call_result fault_access(struct call *call)
 	if (o == PT_DENIED && fault_group_begin(call, &s->work, c, &s->a.todo, &s->group))
 		return CALL_MORE;
 	fault_note_todo(call, c, &s->a.todo);
-	if (pt_is_error(o) && o != PT_NOT_MAPPED) {
+	if (!is_answer(o)) {
 		fault_count_exits(call, &s->a);
 		return fail_access(call, o, q->ipa, s->a.exits ? s->a.level : PT_TTL_UNKNOWN);
 	}
@@ -387,7 +393,7 @@ enum call_result fault_handle(struct call *call)
 	if (o == PT_ALREADY_MAPPED && s->group.outcome == PT_RELAXED)
 		o = PT_RELAXED;
 	count_add(&call->loop->counters.faults, 1);
-	if (pt_is_error(o))
+	if (!is_answer(o))
 		return fail_access(call, o, s->fault.ipa.v, result.level);
 	count_add(&call->loop->counters.leaves_written, o == PT_MAPPED || o == PT_RELAXED);
 	fault_note_todo(call, c, &result.todo);

@@ -340,6 +340,11 @@ def _():
         equal(data("access", "read", c, "2G", code=FAULT)["outcome_name"], "NO_SLOT")
         table = run("access", "read", c, "2G", code=FAULT).stdout
         true("exits:" in table and "NO_SLOT" in table, table)
+        run("annotate", c, "0x4000_1000", "4K", "2", "0x1234", "-q")
+        done = data("access", "read", c, "0x4000_1000", code=FAULT)
+        equal((done["outcome_name"], [e["level"] for e in done["exits"]]), ("WRONG_OWNER", [3]))
+        done = data("fault", c, "--ipa", "0x4000_1000", code=FAULT)
+        equal((done["outcome_name"], done["level"]), ("WRONG_OWNER", 3))
         error("access", "read", c, "1G", "--vcpu", "2", code=REFUSED, says="PTD-E00")
         error("access", "write", c, "1G", "caf", code=USAGE, says="hexadecimal digits")
 

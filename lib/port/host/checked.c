@@ -103,7 +103,9 @@ static void hook(struct pt_event *e)
 		pt_host_self.scope = 0;
 	}
 	if (e->kind == PT_EVENT_OP_BEGIN) {
-		pt_host_self.scope = ((const struct pt_ctx *)(uintptr_t)e->ctx)->scope;
+		const struct pt_ctx *ctx = (const void *)(uintptr_t)e->ctx;
+
+		pt_host_self.scope = ctx ? ctx->scope : 0; /* an operation without items has none */
 		pt_host_self.op = e->at;
 		pt_host_self.outer = pt_host_self.agent;
 		pt_host_self.agent = e->lo;
