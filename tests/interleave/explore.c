@@ -544,38 +544,43 @@ static void compare(void)
 
 /* ---- all orders of the operations, one after the other ---- */
 
-static void add_reference(const uint8_t *order)
+/* False: the operations fail in this order already. */
+static bool add_reference(const uint8_t *order)
 {
 	x.order = order;
 	if (!play(ORDER)) {
-		fprintf(stderr, "interleave: %s: a sequential run fails: %s\n", x.c->name, x.text);
-		abort();
+		x.result->failed = true;
+		snprintf(x.result->schedule, sizeof(x.result->schedule), "-");
+		snprintf(x.result->text, sizeof(x.result->text), "one after the other: %.200s",
+			 x.text);
+		return false;
 	}
 	for (unsigned i = 0; i < x.references; i++)
 		if (x.reference[i].exact == x.verdict.exact)
-			return;
+			return true;
 	if (x.references == REFERENCES)
 		abort();
 	x.reference[x.references++] = x.verdict;
+	return true;
 }
 
-static void all_orders(uint8_t *order, unsigned done, unsigned *next)
+static bool all_orders(uint8_t *order, unsigned done, unsigned *next)
 {
-	bool any = false;
+	bool any = false, good = true;
 
-	for (unsigned f = 0; f < x.agents; f++) {
+	for (unsigned f = 0; f < x.agents && good; f++) {
 		if (next[f] == IV_OPS || !x.c->script[f][next[f]].kind)
 			continue;
 		any = true;
 		next[f]++;
 		order[done] = (uint8_t)(f + 1);
-		all_orders(order, done + 1, next);
+		good = all_orders(order, done + 1, next);
 		next[f]--;
 	}
 	if (any)
-		return;
+		return good;
 	order[done] = 0;
-	add_reference(order);
+	return add_reference(order);
 }
 
 /* ---- the search ---- */
@@ -690,7 +695,8 @@ static void write_schedule(char *text, size_t room)
 					 x.told[i].option[0]);
 }
 
-static void open_case(const struct iv_case *c, struct iv_result *result)
+/* False: it fails without an interleaving. */
+static bool open_case(const struct iv_case *c, struct iv_result *result)
 {
 	static bool made;
 	unsigned next[IV_FIBRES] = {0};
@@ -710,7 +716,7 @@ static void open_case(const struct iv_case *c, struct iv_result *result)
 	memset(shadow_tables, 0, sizeof(shadow_tables));
 	iv_world_build(c);
 	x.references = 0;
-	all_orders(order, 0, next);
+	return all_orders(order, 0, next);
 }
 
 void iv_explore(const struct iv_case *c, const struct iv_limits *limits, struct iv_result *result)
@@ -720,7 +726,8 @@ void iv_explore(const struct iv_case *c, const struct iv_limits *limits, struct 
 	unsigned bound = 0;
 	bool good;
 
-	open_case(c, result);
+	if (!open_case(c, result))
+		return;
 	do {
 		good = search_bound(limits, bound, until);
 	} while (good && result->exhausted && ++bound <= limits->preemptions);
@@ -744,7 +751,8 @@ bool iv_replay(const struct iv_case *c, const char *schedule, struct iv_result *
 {
 	const char *p = schedule;
 
-	open_case(c, result);
+	if (!open_case(c, result))
+		return true;
 	x.tells = 0;
 	while (x.tells < 64 && *p >= '0' && *p <= '9') {
 		struct decision *d = &x.told[x.tells++];
