@@ -154,8 +154,7 @@ PT__INLINE pt_pte *pt__last_slot(const struct pt_ctx *ctx, uint64_t ipa, unsigne
 		return at.slot;
 	if (at.level != PT_LEVEL_LAST - 1 || (at.entry & 3) != 3)
 		return NULL;
-	table = wide && ctx->wide ? pt__oa_of_wide(ctx->geo.ds, at.entry, gs)
-				  : at.entry & pt__oa_low(gs);
+	table = wide ? pt__oa_of_wide(ctx->geo.ds, at.entry, gs) : at.entry & pt__oa_low(gs);
 	return pt__table(ctx, table) + ((ipa >> gs) & ((1u << stride) - 1));
 }
 

@@ -239,6 +239,36 @@ static void reclaiming_is_bounded(void **state)
 	}
 }
 
+/* Pages retired while others wait go with the next group: not with those, whose snapshot is older
+ * than they are. */
+static void what_comes_later_waits_for_later_sections(void **state)
+{
+	struct pt_pages list[3] = {{0, 0}, {0, 0}, {0, 0}};
+	struct pt_agent b = {0};
+	struct core c;
+
+	(void)state;
+	core_open_machine(&c, UINT64_C(16) << 20, 44, false);
+	ASSERT_OUTCOME(PT_OK, pt_agent_join(&c.tables.world, &b));
+	for (unsigned i = 0; i < 3; i++)
+		ASSERT_OUTCOME(PT_OK, pt_pool_take(&c.agent, 12, i + 1, &list[i]));
+	pt_section_begin(&b);
+	for (unsigned i = 0; i < 3; i++) {
+		pt_retire(&c.agent, 12, &list[i]);
+		assert_int_equal(0, list[i].count);
+	}
+	assert_int_equal(6 * PT_SZ_4K, used(&c));
+	pt_section_end(&b);
+	pt_section_begin(&b); /* may have seen the later ones, and not the first */
+	assert_true(pt_reclaim(&c.agent));
+	assert_int_equal(5 * PT_SZ_4K, used(&c));
+	pt_section_end(&b);
+	assert_false(pt_reclaim(&c.agent));
+	assert_int_equal(0, used(&c));
+	pt_agent_leave(&b);
+	core_close(&c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -250,6 +280,7 @@ int main(void)
 		cmocka_unit_test(an_empty_pool),
 		cmocka_unit_test(a_pool_without_units_has_nothing),
 		cmocka_unit_test(reclaiming_is_bounded),
+		cmocka_unit_test(what_comes_later_waits_for_later_sections),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

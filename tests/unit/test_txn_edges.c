@@ -250,6 +250,34 @@ static void a_tree_without_tables(void **state)
 	}
 }
 
+/* Batches and hints find their entries in the start tables. */
+static void a_batch_in_a_tree_without_tables(void **state)
+{
+	const uint64_t page = PT_SZ_64K, top = UINT64_C(1) << 32;
+	struct pt_effects effects = {0};
+	struct core c;
+
+	(void)state;
+	core_open(&c, &flat);
+	for (unsigned kind = PT_ITEM_MAP; kind <= PT_ITEM_UNMAP; kind++) {
+		struct pt_item item[2];
+
+		for (unsigned i = 0; i < 2; i++)
+			item[i] = core_item(&c, kind, top - (i + 1) * page, page, 0, PT_PROT_RW, 0);
+		pt_section_begin(&c.agent);
+		pt_machine_use(&c.machine, &c.agent);
+		pt_prefetch(&c.ctx, item[0].ipa);
+		assert_int_equal(2, pt_points(&c.agent, item, 2, &effects));
+		pt_section_end(&c.agent);
+		for (unsigned i = 0; i < 2; i++)
+			ASSERT_OUTCOME(kind == PT_ITEM_MAP ? PT_MAPPED : PT_UNMAPPED,
+				       item[i].outcome);
+	}
+	assert_int_equal(2, effects.leaves_written);
+	assert_int_equal(2, effects.leaves_removed);
+	core_close(&c);
+}
+
 static void upkeep_of_a_tree_without_tables(void **state)
 {
 	const uint64_t page = PT_SZ_64K, top = UINT64_C(1) << 32;
@@ -398,6 +426,7 @@ int main(void)
 		cmocka_unit_test(an_annotated_block),
 		cmocka_unit_test(a_block_over_a_tree),
 		cmocka_unit_test(a_tree_without_tables),
+		cmocka_unit_test(a_batch_in_a_tree_without_tables),
 		cmocka_unit_test(upkeep_of_a_tree_without_tables),
 		cmocka_unit_test(a_ledger_that_runs_over),
 		cmocka_unit_test(a_context_that_never_ran_owes_nothing),
