@@ -134,6 +134,14 @@ static void a_log_has_no_groups(void **state)
 	}
 }
 
+/* A block's worth of read-only pages in groups, in a slot that may be written. */
+static void open_group(struct logged *l, const struct shape *shape)
+{
+	logged_open_on(l, shape, 0, 2);
+	ASSERT_OUTCOME(PT_MAPPED, core_map(&l->c, l->base, l->block, l->base + DIRTY_OFFSET,
+					   PT_PROT_R, PT_MAP_CONTIGUOUS | PT_MAP_FORCE_PAGES));
+}
+
 /* A fault changes one entry. The right that a group lacks is told; its access flag is set in one.
  */
 static void a_fault_leaves_a_group_to_a_range_operation(void **state)
@@ -145,10 +153,7 @@ static void a_fault_leaves_a_group_to_a_range_operation(void **state)
 		struct logged l;
 		int level;
 
-		logged_open_on(&l, &shapes[i], 0, 2);
-		ASSERT_OUTCOME(PT_MAPPED,
-			       core_map(&l.c, l.base, l.block, l.base + DIRTY_OFFSET, PT_PROT_R,
-					PT_MAP_CONTIGUOUS | PT_MAP_FORCE_PAGES));
+		open_group(&l, &shapes[i]);
 		upkeep_poke(&l.c, l.base + l.page, PT_PTE_AF, 0);
 		ASSERT_OUTCOME(PT_MADE_YOUNG, dirty_fault(&l, l.base + l.page, PT_ACCESS_READ, &r));
 		ASSERT_OUTCOME(PT_DENIED, dirty_fault(&l, l.base + l.page, PT_ACCESS_WRITE, &r));
@@ -177,10 +182,7 @@ static void a_fault_in_a_group_beyond_its_slot(void **state)
 		struct logged l;
 		int level;
 
-		logged_open_on(&l, &shapes[i], 0, 2);
-		ASSERT_OUTCOME(PT_MAPPED,
-			       core_map(&l.c, l.base, l.block, l.base + DIRTY_OFFSET, PT_PROT_R,
-					PT_MAP_CONTIGUOUS | PT_MAP_FORCE_PAGES));
+		open_group(&l, &shapes[i]);
 		l.size = 3 * l.page;
 		logged_set_slot(&l, 40, 0);
 		ASSERT_OUTCOME(PT_DENIED, dirty_fault(&l, l.base + l.page, PT_ACCESS_WRITE, &r));

@@ -10,6 +10,7 @@
 #include <pt/upkeep.h>
 
 #include "dirty_fixture.h"
+#include "stepping.h"
 
 #define WRITERS 2
 #define WORDS	4 /* of each page are written, and copied */
@@ -111,15 +112,7 @@ static void run_txn(struct worker *w, struct pt_item *item)
 	enum pt_outcome outcome;
 
 	assert_int_equal(PT_OK, pt_txn_init(&w->txn, item, 1, 0, false, wake));
-	do {
-		pt_section_begin(&w->agent);
-		outcome = pt_txn_step(&w->txn, &w->agent, 1 + (uint32_t)below(w, 200));
-		pt_section_end(&w->agent);
-		if (outcome == PT_PARKED)
-			await_wake(w);
-		else if (outcome == PT_MORE) /* perhaps whom it waits for has no CPU */
-			sched_yield();
-	} while (outcome == PT_MORE || outcome == PT_PARKED);
+	STEP_TO_END(w, outcome, pt_txn_step(&w->txn, &w->agent, 1 + (uint32_t)below(w, 200)));
 	assert_false(pt_is_error(outcome));
 }
 
@@ -167,15 +160,8 @@ static void change_sizes(struct worker *w)
 	args.clear = args.kind == PT_UPKEEP_AGE;
 	args.level = args.kind == PT_UPKEEP_SPLIT ? PT_LEVEL_LAST : 0;
 	assert_int_equal(PT_OK, pt_upkeep_init(&w->upkeep, &args, wake));
-	do {
-		pt_section_begin(&w->agent);
-		outcome = pt_upkeep_step(&w->upkeep, &w->agent, 1 + (uint32_t)below(w, 2000));
-		pt_section_end(&w->agent);
-		if (outcome == PT_PARKED)
-			await_wake(w);
-		else if (outcome == PT_MORE) /* perhaps whom it waits for has no CPU */
-			sched_yield();
-	} while (outcome == PT_MORE || outcome == PT_PARKED);
+	STEP_TO_END(w, outcome,
+		    pt_upkeep_step(&w->upkeep, &w->agent, 1 + (uint32_t)below(w, 2000)));
 	assert_false(pt_is_error(outcome));
 }
 

@@ -7,6 +7,7 @@
 #include <sched.h>
 
 #include "dirty_fixture.h"
+#include "stepping.h"
 
 #define THREADS 4
 #define ROUNDS	12
@@ -171,15 +172,7 @@ static enum pt_outcome move_slot(struct worker *w, unsigned to)
 
 	assert_int_equal(PT_OK, pt_txn_init(&w->txn, &item, 1, 0, false, wake));
 	w->txn.publish = place[to];
-	do {
-		pt_section_begin(&w->agent);
-		outcome = pt_txn_step(&w->txn, &w->agent, 1 + (uint32_t)below(w, 300));
-		pt_section_end(&w->agent);
-		if (outcome == PT_PARKED)
-			await_wake(w);
-		else if (outcome == PT_MORE)
-			sched_yield();
-	} while (outcome == PT_MORE || outcome == PT_PARKED);
+	STEP_TO_END(w, outcome, pt_txn_step(&w->txn, &w->agent, 1 + (uint32_t)below(w, 300)));
 	if (outcome == PT_OK)
 		nothing_is_left(w, item.ipa.v);
 	return outcome;
@@ -202,15 +195,7 @@ static enum pt_outcome run_dirty(struct worker *w, const struct pt_dirty_args *a
 	enum pt_outcome outcome;
 
 	assert_int_equal(PT_OK, pt_dirty_init(&w->dirty, args, wake));
-	do {
-		pt_section_begin(&w->agent);
-		outcome = pt_dirty_step(&w->dirty, &w->agent, 1 + (uint32_t)below(w, 300));
-		pt_section_end(&w->agent);
-		if (outcome == PT_PARKED)
-			await_wake(w);
-		else if (outcome == PT_MORE)
-			sched_yield();
-	} while (outcome == PT_MORE || outcome == PT_PARKED);
+	STEP_TO_END(w, outcome, pt_dirty_step(&w->dirty, &w->agent, 1 + (uint32_t)below(w, 300)));
 	return outcome;
 }
 

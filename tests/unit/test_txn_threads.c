@@ -6,6 +6,7 @@
 
 #include <pt/upkeep.h>
 
+#include "stepping.h"
 #include "table_ages.h"
 
 #define THREADS 4
@@ -166,15 +167,7 @@ static void run_txn(struct worker *w, struct pt_item *items, unsigned n)
 		if (outcome != PT_OK && pt_txn_abort(&w->txn, &w->agent))
 			return;
 	}
-	do {
-		pt_section_begin(&w->agent);
-		outcome = pt_txn_step(&w->txn, &w->agent, budget);
-		pt_section_end(&w->agent);
-		if (outcome == PT_PARKED)
-			await_wake(w);
-		else if (outcome == PT_MORE)
-			sched_yield();
-	} while (outcome == PT_MORE || outcome == PT_PARKED);
+	STEP_TO_END(w, outcome, pt_txn_step(&w->txn, &w->agent, budget));
 	ASSERT_OUTCOME(PT_OK, outcome);
 	w->effects.leaves_written += w->txn.effects.leaves_written;
 	w->effects.leaves_removed += w->txn.effects.leaves_removed;
@@ -217,15 +210,8 @@ static void do_upkeep(struct worker *w)
 	args.clear = args.kind == PT_UPKEEP_AGE && below(w, 2);
 	args.level = args.kind == PT_UPKEEP_SPLIT ? PT_LEVEL_LAST : 0;
 	ASSERT_OUTCOME(PT_OK, pt_upkeep_init(&w->upkeep, &args, wake));
-	do {
-		pt_section_begin(&w->agent);
-		outcome = pt_upkeep_step(&w->upkeep, &w->agent, 100 + (uint32_t)below(w, 3000));
-		pt_section_end(&w->agent);
-		if (outcome == PT_PARKED)
-			await_wake(w);
-		else if (outcome == PT_MORE)
-			sched_yield();
-	} while (outcome == PT_MORE || outcome == PT_PARKED);
+	STEP_TO_END(w, outcome,
+		    pt_upkeep_step(&w->upkeep, &w->agent, 100 + (uint32_t)below(w, 3000)));
 	ASSERT_OUTCOME(PT_OK, outcome);
 	w->effects.tables_added += w->upkeep.effects.tables_added;
 	w->effects.tables_freed += w->upkeep.effects.tables_freed;
