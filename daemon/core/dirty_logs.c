@@ -7,23 +7,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What the logs of one principal take. There are at most LIMIT_DIRTY_LOGS. */
-static uint64_t bytes_of(const struct domain *d, const char *principal)
-{
-	uint64_t bytes = 0;
-
-	for (const struct dirty_log *log = d->logs; log; log = log->all_next)
-		bytes += strcmp(log->principal, principal) ? 0 : log->bytes;
-	return bytes;
-}
-
+/* Which limit the log would break; NULL: none. There are at most LIMIT_DIRTY_LOGS to look at. */
 static const char *limit_met(const struct domain *d, const struct dirty_log *log)
 {
-	if (d->log_count >= LIMIT_DIRTY_LOGS)
-		return "max_dirty_logs";
-	if (bytes_of(d, log->principal) + log->bytes > LIMIT_PRINCIPAL_DIRTY_LOG_BYTES)
+	uint64_t bytes = log->bytes;
+	uint32_t count = 0;
+
+	for (const struct dirty_log *other = d->logs; other; other = other->all_next)
+		if (!strcmp(other->principal, log->principal)) {
+			bytes += other->bytes;
+			count++;
+		}
+	if (count >= LIMIT_PRINCIPAL_DIRTY_LOGS)
+		return "max_principal_dirty_logs";
+	if (bytes > LIMIT_PRINCIPAL_DIRTY_LOG_BYTES)
 		return "max_principal_dirty_log_bytes";
-	return NULL;
+	return d->log_count >= LIMIT_DIRTY_LOGS ? "max_dirty_logs" : NULL;
 }
 
 static void link_log(struct domain *d, struct dirty_log *log)
@@ -116,6 +115,18 @@ void dirty_logs_end(struct context *c)
 		dirty_log_retire(c->machine->domain, c->logs);
 }
 
+static void look_at(const struct dirty_log *log, struct dirty_log_seen *seen)
+{
+	const struct context *c = log->context;
+
+	*seen = (struct dirty_log_seen){.handle = log->handle,
+					.context = c->handle,
+					.ipa = log->pt.ipa,
+					.size = log->pt.last - log->pt.ipa + 1,
+					.bytes = log->bytes};
+	memcpy(seen->context_name, c->by_name.name, sizeof(seen->context_name));
+}
+
 uint32_t dirty_logs_list(struct domain *d, const struct context *c, struct dirty_log_seen *seen,
 			 uint32_t room)
 {
@@ -126,9 +137,7 @@ uint32_t dirty_logs_list(struct domain *d, const struct context *c, struct dirty
 		if (!log->published || (c && log->context != c))
 			continue;
 		if (n < room)
-			seen[n] = (struct dirty_log_seen){
-				log->handle, log->context->handle, log->pt.ipa,
-				log->pt.last - log->pt.ipa + 1, log->bytes};
+			look_at(log, &seen[n]);
 		n++;
 	}
 	pt_port_unlock(&d->lock);

@@ -41,6 +41,7 @@ void dirty_logs_end(struct context *context);
  * Returns how many there are. */
 struct dirty_log_seen {
 	uint64_t handle, context, ipa, size, bytes;
+	char context_name[FULL_NAME];
 };
 uint32_t dirty_logs_list(struct domain *domain, const struct context *context,
 			 struct dirty_log_seen *seen, uint32_t room);

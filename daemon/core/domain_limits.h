@@ -32,6 +32,7 @@
 #define SESSION_TTL_NS			 (UINT64_C(60) * 1000000000)
 #define LIMIT_BITMAP_BYTES		 (1u << 20) /* of a reply: larger ones come in parts */
 #define LIMIT_DIRTY_LOGS		 1024u
+#define LIMIT_PRINCIPAL_DIRTY_LOGS	 256u
 #define LIMIT_DIRTY_LOG_BYTES		 (UINT64_C(64) << 20) /* two bits a granule */
 #define LIMIT_PRINCIPAL_DIRTY_LOG_BYTES	 (UINT64_C(256) << 20)
 #define FAILPOINT_TTL_MS		 60000u

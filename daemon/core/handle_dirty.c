@@ -160,7 +160,7 @@ static enum call_result start(struct call *call)
 	o = dirty_log_create(call, c, pt_dirty_bytes(c->pt.geo.granule_shift, q->size), &s->log,
 			     &limit);
 	if (o == PT_TOO_LARGE)
-		return call_fail(call, o, "size: the log would go beyond %s", limit);
+		return call_fail(call, o, "%s: the log would go beyond it", limit);
 	if (o != PT_OK)
 		return call_fail(call, o, "size: no memory for the log's bits");
 	args.ctx = &c->pt;
@@ -260,8 +260,7 @@ enum call_result mapping_stop_dirty_log(struct call *call)
 	return call->state ? go_on(call, call->state) : stop(call);
 }
 
-static enum call_result answer_list(struct call *call, const struct dirty_log_seen *seen,
-				    uint32_t n)
+static enum call_result answer_list(struct call *call, struct dirty_log_seen *seen, uint32_t n)
 {
 	Ptd__V1__ListDirtyLogsResponse *r =
 		new_response(call, &ptd__v1__list_dirty_logs_response__descriptor);
@@ -279,6 +278,7 @@ static enum call_result answer_list(struct call *call, const struct dirty_log_se
 		log[i].ipa = seen[i].ipa;
 		log[i].size = seen[i].size;
 		log[i].memory_bytes = seen[i].bytes;
+		log[i].context_name = seen[i].context_name;
 		r->logs[r->n_logs++] = &log[i];
 	}
 	call->response = &r->base;

@@ -32,6 +32,7 @@ static void wire_limits(Ptd__V1__Limits *l, const struct wire_config *wire)
 	l->session_seconds = SESSION_TTL_NS / 1000000000;
 	l->max_bitmap_bytes = LIMIT_BITMAP_BYTES;
 	l->max_dirty_logs = LIMIT_DIRTY_LOGS;
+	l->max_principal_dirty_logs = LIMIT_PRINCIPAL_DIRTY_LOGS;
 	l->max_dirty_log_bytes = LIMIT_DIRTY_LOG_BYTES;
 	l->max_principal_dirty_log_bytes = LIMIT_PRINCIPAL_DIRTY_LOG_BYTES;
 	l->request_id_seconds = REQUEST_ID_TTL_NS / SECOND;

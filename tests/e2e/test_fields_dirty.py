@@ -157,12 +157,18 @@ def _():
         return [(log.log, log.context, log.ipa, log.size) for log in reply.logs if log.memory_bytes]
 
     g, other = guest(), guest()
+    def name(context):
+        show = pb("context").GetContextRequest(handle=context.handle)
+        return stub("context").GetContext(show).context.name
+
     equal(logs(g.handle), [])
     first, second, third = start(g).log, start(g, IPA + BLOCK, 2 * PAGE).log, start(other).log
     equal(logs(g.handle), [(second, g.handle, IPA + BLOCK, 2 * PAGE), (first, g.handle, IPA, BLOCK)])
     equal(logs(other.handle), [(third, other.handle, IPA, BLOCK)])
     equal([log for log in logs(0) if log[0] in (first, second, third)],
           [(third, other.handle, IPA, BLOCK)] + logs(g.handle))
+    reply = stub("mapping").ListDirtyLogs(pb("upkeep").ListDirtyLogsRequest(context=other.handle))
+    equal([log.context_name for log in reply.logs], [name(other)])
     stop(second)
     equal(logs(g.handle), [(first, g.handle, IPA, BLOCK)])
     refused("NOT_FOUND", logs, first)
@@ -218,7 +224,7 @@ def _():
 @test("so many logs, and no more")
 def _():
     g = guest()
-    most = stub("server").GetInfo(pb("server").GetInfoRequest()).limits.max_dirty_logs
+    most = stub("server").GetInfo(pb("server").GetInfoRequest()).limits.max_principal_dirty_logs
     started = 0
     try:
         while started <= most:

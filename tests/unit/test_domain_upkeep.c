@@ -367,12 +367,12 @@ static void memory_of_logs_is_charged_to_who_started_them(void **state)
 		log[i] = start_log(fx, fx->context, 0, largest / 2);
 	q.size = largest + BLOCK;
 	REFUSED(fx, "StartDirtyLog", &q, PT_TOO_LARGE,
-		"size: the log would go beyond max_dirty_log_bytes");
+		"max_dirty_log_bytes: the log would go beyond it");
 	for (unsigned i = 0; i < sizeof(log) / sizeof(log[0]); i++)
 		start_log(fx, fx->context, 0, largest / 2);
 	q.size = PAGE;
 	REFUSED(fx, "StartDirtyLog", &q, PT_TOO_LARGE,
-		"size: the log would go beyond max_principal_dirty_log_bytes");
+		"max_principal_dirty_log_bytes: the log would go beyond it");
 	f = fake_call(fx, 0, "StartDirtyLog", &q);
 	f->call.principal = &fx->other;
 	assert_int_equal(fake_run(f), CALL_DONE);
@@ -382,6 +382,50 @@ static void memory_of_logs_is_charged_to_who_started_them(void **state)
 	stop_log(fx, log[0]);
 	stop_log(fx, theirs);
 	start_log(fx, fx->context, 0, PAGE);
+}
+
+/* The log of another principal; 0: refused, for this limit. */
+static uint64_t start_as(struct fixture *fx, const struct principal *who, const char *limit)
+{
+	Ptd__V1__StartDirtyLogRequest q = PTD__V1__START_DIRTY_LOG_REQUEST__INIT;
+	uint64_t log = 0;
+	struct fake *f;
+
+	q.context = fx->context;
+	q.size = PAGE;
+	f = fake_call(fx, 0, "StartDirtyLog", &q);
+	f->call.principal = who;
+	assert_int_equal(fake_run(f), CALL_DONE);
+	if (f->call.status.code == PT_OK) {
+		log = ((Ptd__V1__StartDirtyLogResponse *)f->call.response)->log;
+	} else {
+		assert_int_equal(f->call.status.code, PT_TOO_LARGE);
+		assert_memory_equal(f->call.status.text, limit, strlen(limit));
+	}
+	keep(fx, f);
+	return log;
+}
+
+static void nobody_can_take_all_logs(void **state)
+{
+	struct fixture *fx = *state;
+	struct principal who = {.name = "uid:0"};
+	uint64_t log = 0, last;
+
+	for (unsigned i = 0; i < LIMIT_DIRTY_LOGS / LIMIT_PRINCIPAL_DIRTY_LOGS; i++) {
+		who.name[4] = (char)('0' + i);
+		for (unsigned n = 0; n < LIMIT_PRINCIPAL_DIRTY_LOGS; n++) {
+			log = start_as(fx, &who, "");
+			assert_int_not_equal(log, 0);
+		}
+		assert_int_equal(start_as(fx, &who, "max_principal_dirty_logs: "), 0);
+	}
+	who.name[4] = 'x';
+	assert_int_equal(start_as(fx, &who, "max_dirty_logs: "), 0);
+	stop_log(fx, log);
+	last = start_as(fx, &who, "");
+	assert_int_not_equal(last, 0);
+	stop_log(fx, last);
 }
 
 static void a_bitmap_has_a_limit(void **state)
@@ -548,6 +592,7 @@ int main(void)
 		TEST(a_stop_cannot_be_given_up),
 		TEST(a_log_goes_with_its_context),
 		TEST(memory_of_logs_is_charged_to_who_started_them),
+		TEST(nobody_can_take_all_logs),
 		TEST(a_bitmap_has_a_limit),
 		TEST(a_logging_flag_unmaps_nothing),
 		TEST(blocks_come_back_in_idle_time),
