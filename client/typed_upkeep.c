@@ -190,6 +190,43 @@ enum ptd_state ptd_dirty_get(struct ptd_client *client, uint64_t log, struct ptd
 			  &ptd__v1__get_dirty_log_response__descriptor, read_get, &to, status);
 }
 
+struct listed {
+	struct ptd_dirty_log *logs;
+	size_t room, *count;
+};
+
+static void read_log(struct ptd_dirty_log *to, const Ptd__V1__DirtyLog *from)
+{
+	*to = (struct ptd_dirty_log){.log = from->log,
+				     .context = from->context,
+				     .ipa = {from->ipa},
+				     .size = from->size,
+				     .memory_bytes = from->memory_bytes};
+	strncpy(to->context_name, from->context_name, sizeof(to->context_name) - 1);
+}
+
+static void read_list(void *into, const void *answer)
+{
+	const Ptd__V1__ListDirtyLogsResponse *got = answer;
+	const struct listed *to = into;
+
+	for (size_t i = 0; i < got->n_logs && i < to->room; i++)
+		read_log(&to->logs[i], got->logs[i]);
+	*to->count = got->n_logs;
+}
+
+enum ptd_state ptd_dirty_list(struct ptd_client *client, uint64_t context,
+			      struct ptd_dirty_log *logs, size_t room, size_t *count,
+			      struct ptd_status *status)
+{
+	Ptd__V1__ListDirtyLogsRequest request = PTD__V1__LIST_DIRTY_LOGS_REQUEST__INIT;
+	struct listed to = {logs, room, count};
+
+	request.context = context;
+	return typed_call(client, "/ptd.v1.MappingService/ListDirtyLogs", &request.base, NULL, true,
+			  &ptd__v1__list_dirty_logs_response__descriptor, read_list, &to, status);
+}
+
 static void read_stop(void *into, const void *answer)
 {
 	const Ptd__V1__StopDirtyLogResponse *got = answer;

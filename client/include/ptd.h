@@ -364,6 +364,21 @@ PTD_API enum ptd_state ptd_dirty_get(struct ptd_client *client, uint64_t log, st
 				     uint64_t size, bool clear, uint64_t *generation,
 				     uint8_t *bitmap, size_t bitmap_bytes, struct ptd_dirty *dirty,
 				     struct ptd_status *status);
+/* A log that is there. */
+struct ptd_dirty_log {
+	uint64_t log, context;
+	struct ptd_ipa ipa;
+	uint64_t size;
+	uint64_t memory_bytes;	/* of the daemon, for its bits */
+	char context_name[128]; /* "m0/g0" */
+};
+
+/* The logs of `context` (0: of all contexts), the newest first: up to `room` of them into `logs`
+ * (NULL with 0), and in *count how many there are; at most max_dirty_logs of GetInfo. [MT-Client]
+ */
+PTD_API enum ptd_state ptd_dirty_list(struct ptd_client *client, uint64_t context,
+				      struct ptd_dirty_log *logs, size_t room, size_t *count,
+				      struct ptd_status *status);
 /* Ends a log; *dirty: pages that were dirty and not told. [MT-Client] */
 PTD_API enum ptd_state ptd_dirty_stop(struct ptd_client *client, uint64_t log, uint64_t *dirty,
 				      struct ptd_status *status);

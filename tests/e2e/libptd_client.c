@@ -97,12 +97,30 @@ static void upkeep(struct ptd_client *client, uint64_t context)
 	CHECK(!ptd_unmap(client, context, AT(0), 2 << 20, NULL, NULL));
 }
 
+/* The log is there, and nothing of it but its name is needed to find it again. */
+static void listed(struct ptd_client *client, uint64_t context, uint64_t log)
+{
+	struct ptd_dirty_log logs[2] = {{0}};
+	char name[128] = "";
+	uint64_t handle = 0;
+	size_t count = 0;
+
+	CHECK(!ptd_dirty_list(client, context, NULL, 0, &count, NULL) && count == 1);
+	CHECK(!ptd_dirty_list(client, 0, logs, 2, &count, NULL) && count == 1);
+	CHECK(logs[0].log == log && logs[0].context == context && logs[1].log == 0);
+	CHECK(logs[0].ipa.v == AT(0).v && logs[0].size == 64 << 10 && logs[0].memory_bytes >= 4);
+	memcpy(name, logs[0].context_name, sizeof(name));
+	CHECK(!ptd_find_context(client, name, &handle, NULL) && handle == context);
+	CHECK(ptd_dirty_list(client, log, logs, 2, &count, NULL) == PTD_STATE_FAILED && count == 1);
+}
+
 static void logged(struct ptd_client *client, uint64_t context)
 {
 	struct ptd_dirty dirty;
 	struct ptd_status status;
 	uint64_t log, generation, left;
 	uint8_t bitmap[2] = {0};
+	size_t count = 9;
 	uint32_t outcome;
 
 	CHECK(!ptd_map(client, context, AT(0), 64 << 10, (struct ptd_pa){0},
@@ -115,10 +133,12 @@ static void logged(struct ptd_client *client, uint64_t context)
 	CHECK(dirty.done && dirty.dirty == 1 && dirty.next.v == AT(64 << 10).v && bitmap[1] == 2);
 	CHECK(!ptd_dirty_get(client, log, AT(0), 0, true, &generation, NULL, 0, &dirty, NULL));
 	CHECK(dirty.done && dirty.dirty == 0);
+	listed(client, context, log);
 	CHECK(!ptd_write(client, context, 0, AT(3 << 12), "x", 1, &outcome, NULL) && !outcome);
 	CHECK(!ptd_dirty_stop(client, log, &left, NULL) && left == 1);
 	CHECK(ptd_dirty_stop(client, log, &left, &status) == PTD_STATE_FAILED);
 	CHECK(!strcmp(status.reason, "NOT_FOUND"));
+	CHECK(!ptd_dirty_list(client, context, NULL, 0, &count, NULL) && count == 0);
 	CHECK(!ptd_unmap(client, context, AT(0), 64 << 10, NULL, NULL));
 }
 

@@ -255,6 +255,8 @@ def _():
         equal((done["ipa"], done["bitmap"]), ("0x40008000", "02"))
         error("dirty", "get", log, "--generation", "99", code=PRECONDITION, says=r"PTD-E0079")
         equal([row["log"] for row in data("dirty", "list", "--context", c)["logs"]], [log])
+        rows = run("dirty", "list", "-o", "tsv").stdout.splitlines()
+        equal(rows, ["log\tcontext_name\tipa\tsize\tmemory_bytes", f"{log}\t{c}\t0x40000000\t65536\t16"])
         equal(data("dirty", "stop", log)["dirty"], 1)
         error("dirty", "stop", log, code=PRECONDITION, says=r"PTD-E0076")
         log = data("dirty", "start", c, "1G", "64K", "--all-dirty", "--eager")["log"]
