@@ -194,11 +194,12 @@ enum pt_outcome pt_hyp_unmap(struct pt_hyp *hyp, struct pt_agent *agent, uint64_
 	if (!*bytes)
 		return PT_HOLE;
 	unlink_empty(hyp, agent, va, last, &gone);
-	pt_port_tlbi(hyp->mmu, &(struct pt_tlbi){.kind = PT_TLBI_EL2,
-						 .level = PT_TTL_UNKNOWN,
-						 .last_level = !gone.count,
-						 .ipa = pt_ipa(va),
-						 .size = size});
+	pt_port_tlbi(hyp->mmu, &hyp->geo,
+		     &(struct pt_tlbi){.kind = PT_TLBI_EL2,
+				       .level = PT_TTL_UNKNOWN,
+				       .last_level = !gone.count,
+				       .ipa = pt_ipa(va),
+				       .size = size});
 	pt_retire(agent, hyp->geo.granule_shift, &gone);
 	return PT_UNMAPPED;
 }

@@ -15,7 +15,7 @@ PT__INLINE uint32_t issue(const struct pt_ctx *ctx, struct pt_tlbi *tlbi)
 	if (pt_port_failpoint(PT_FP_TLBI_DROP, ctx->scope))
 		pt_port_note(PT_EVENT_TLBI_DROPPED, 0, ctx->machine->mmu, ctx, 0, 0);
 	else if (tlbi->vmid)
-		pt_port_tlbi(ctx->machine->mmu, tlbi);
+		pt_port_tlbi(ctx->machine->mmu, &ctx->geo, tlbi);
 	else
 		pt_port_note(PT_EVENT_TLBI_NONE, 0, ctx->machine->mmu, ctx, 0, 0);
 	return 1;

@@ -58,7 +58,8 @@ static enum pt_outcome take(struct pt_ctx *ctx, const struct pt_agent *agent)
 
 static void flush_all(struct pt_machine *machine)
 {
-	pt_port_tlbi(machine->mmu, &(struct pt_tlbi){.kind = PT_TLBI_ALL, .level = PT_TTL_UNKNOWN});
+	pt_port_tlbi(machine->mmu, NULL,
+		     &(struct pt_tlbi){.kind = PT_TLBI_ALL, .level = PT_TTL_UNKNOWN});
 	pt_port_lock(&machine->lock);
 	machine->vmids.flushing = false;
 	pt_port_unlock(&machine->lock);

@@ -197,10 +197,12 @@ static void watch(const struct pt_port_mmu *mmu, const struct pt_tlbi *tlbi)
 	pt_host_event(&e);
 }
 
-void pt_port_tlbi(struct pt_port_mmu *mmu, const struct pt_tlbi *tlbi)
+void pt_port_tlbi(struct pt_port_mmu *mmu, const struct pt_geometry *geo,
+		  const struct pt_tlbi *tlbi)
 {
 	unsigned left = 0, agent = iv_self();
 
+	(void)geo;
 	if (tlbi->kind == PT_TLBI_LOCAL) { /* the vCPU's own entries: any other may hold the same */
 		watch(mmu, tlbi);
 		return;

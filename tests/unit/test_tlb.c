@@ -154,22 +154,24 @@ static uint64_t page_behind(struct fixture *f, struct pt_ctx *ctx, uint32_t vcpu
 static void flush(struct fixture *f, enum pt_tlbi_kind kind, uint16_t vmid, uint64_t ipa,
 		  uint64_t size, int level)
 {
-	pt_port_tlbi(&f->mmu, &(struct pt_tlbi){.kind = kind,
-						.vmid = vmid,
-						.ipa = pt_ipa(ipa),
-						.size = size,
-						.level = (int8_t)level,
-						.last_level = true});
+	pt_port_tlbi(&f->mmu, &f->ctx.geo,
+		     &(struct pt_tlbi){.kind = kind,
+				       .vmid = vmid,
+				       .ipa = pt_ipa(ipa),
+				       .size = size,
+				       .level = (int8_t)level,
+				       .last_level = true});
 }
 
 static void flush_vcpu(struct fixture *f, uint32_t vcpu)
 {
-	pt_port_tlbi(&f->mmu, &(struct pt_tlbi){.kind = PT_TLBI_LOCAL,
-						.vmid = 5,
-						.vcpu = vcpu,
-						.ipa = pt_ipa(PAGE),
-						.size = PAGE,
-						.level = 3});
+	pt_port_tlbi(&f->mmu, &f->ctx.geo,
+		     &(struct pt_tlbi){.kind = PT_TLBI_LOCAL,
+				       .vmid = 5,
+				       .vcpu = vcpu,
+				       .ipa = pt_ipa(PAGE),
+				       .size = PAGE,
+				       .level = 3});
 }
 
 static void a_filled_entry_is_hit_until_invalidated(void **state)
@@ -389,7 +391,7 @@ static void bad_accesses_are_refused(void **state)
 		assert_int_equal(pt_host_access(&f->agent, &f->ctx, &f->ram, &a), rows[i].o);
 	}
 	f->machine.mmu = NULL;
-	pt_port_tlbi(NULL, &(struct pt_tlbi){.kind = PT_TLBI_ALL});
+	pt_port_tlbi(NULL, NULL, &(struct pt_tlbi){.kind = PT_TLBI_ALL});
 	assert_int_equal(pt_host_access(&f->agent, &f->ctx, &f->ram,
 					&(struct pt_host_access){.access = PT_ACCESS_AT}),
 			 PT_INVALID);

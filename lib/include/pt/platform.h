@@ -5,7 +5,7 @@
  * way to touch a table.
  *
  * They are bound at compile time: <pt/port.h> is found in the include folder of the port that the
- * build chose (lib/port/host/include, later lib/port/el2/include). It defines the functions below,
+ * build chose (lib/port/host/include or lib/port/el2/include). It defines the functions below,
  * as static inline ones where it matters, and three types:
  */
 /* clang-format off */
@@ -91,8 +91,9 @@ enum pt_failpoint {
  *       Never held across a descriptor access or a callback.
  *
  * TLBs and caches
- *   void pt_port_tlbi(struct pt_port_mmu *mmu, const struct pt_tlbi *tlbi);
- *       With its DSBs, in the order of checker rule T1; complete on return.
+ *   void pt_port_tlbi(struct pt_port_mmu *mmu, const struct pt_geometry *geo, const struct pt_tlbi *tlbi);
+ *       With its DSBs, in the order of checker rule T1; complete on return. `geo` is that of the
+ *       tables: level hints and ranges name its granule. NULL is for PT_TLBI_ALL.
  *   bool pt_port_has_tlb(const struct pt_port_mmu *mmu);
  *       False: an invalidation would do nothing (a machine of the host without vCPUs).
  *   bool pt_port_has_caches(const struct pt_port *port);

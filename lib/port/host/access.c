@@ -228,7 +228,7 @@ static void meet_conflict(struct run *run)
 		return;
 	record_exit(run->a, &r, PT_OK);
 	pt_port_tlbi(
-		run->mmu,
+		run->mmu, &run->ctx->geo,
 		&(struct pt_tlbi){.kind = PT_TLBI_VMID, .vmid = vmid, .level = PT_TTL_UNKNOWN});
 }
 

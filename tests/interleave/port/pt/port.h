@@ -106,6 +106,7 @@ static inline bool pt_port_has_caches(const struct pt_port *port)
 }
 
 void pt_port_zero(void *at, size_t bytes);
-void pt_port_tlbi(struct pt_port_mmu *mmu, const struct pt_tlbi *tlbi);
+void pt_port_tlbi(struct pt_port_mmu *mmu, const struct pt_geometry *geo,
+		  const struct pt_tlbi *tlbi);
 
 #endif

@@ -205,8 +205,10 @@ void pt_host_tlbi_stage2(struct pt_port_mmu *mmu, const struct pt_tlbi *tlbi);
 void pt_host_tlbi_stage1(struct pt_port_mmu *mmu, const struct pt_tlbi *tlbi);
 
 /* No MMU: a machine without vCPUs. */
-static inline void pt_port_tlbi(struct pt_port_mmu *mmu, const struct pt_tlbi *tlbi)
+static inline void pt_port_tlbi(struct pt_port_mmu *mmu, const struct pt_geometry *geo,
+				const struct pt_tlbi *tlbi)
 {
+	(void)geo;
 #ifdef PT_CHECKED
 	pt_host_event_tlbi(mmu, tlbi);
 #else

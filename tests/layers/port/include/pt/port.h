@@ -32,7 +32,8 @@ void pt_port_lock(struct pt_port_lock *lock);
 void pt_port_unlock(struct pt_port_lock *lock);
 void pt_port_zero(void *at, size_t bytes);
 bool pt_port_has_tlb(const struct pt_port_mmu *mmu);
-void pt_port_tlbi(struct pt_port_mmu *mmu, const struct pt_tlbi *tlbi);
+void pt_port_tlbi(struct pt_port_mmu *mmu, const struct pt_geometry *geo,
+		  const struct pt_tlbi *tlbi);
 bool pt_port_has_caches(const struct pt_port *port);
 void pt_port_dcache_clean_inval_poc(struct pt_port *port, struct pt_pa pa, uint64_t size);
 void pt_port_icache_inval_pou(struct pt_port *port, struct pt_pa pa, uint64_t size);
