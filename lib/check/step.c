@@ -75,6 +75,7 @@ static void dispatch(struct pt_check *c, const struct pt_event *e)
 	case PT_EVENT_DIRTY_STOP: pt__ck_dirty_event(c, e); break;
 	case PT_EVENT_MACHINE_INIT:
 	case PT_EVENT_VMID:
+	case PT_EVENT_VMID_KEPT:
 	case PT_EVENT_VMID_ROLLOVER: pt__ck_vmid_event(c, e); break;
 	default: pt__ck_ctx_event(c, e); break;
 	}

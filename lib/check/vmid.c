@@ -44,6 +44,24 @@ static void roll_over(struct pt_check *c, struct ck_machine *m)
 	m->old_agents = m->agents & ~self;
 }
 
+/* A CPU runs the context and goes on under its number. */
+static void kept(struct pt_check *c, const struct pt_event *e)
+{
+	struct ck_machine *m = pt__ck_machine(c, e->at);
+	struct ck_ctx *ctx = pt__ck_find(c, CK_CTX, e->ctx);
+	struct ck_vmid *v = pt__ck_find(c, CK_VMID, key_of(e->at, e->lo));
+
+	if (!m || !ctx)
+		return;
+	pt__ck_judge(c, PT_RULE_V1,
+		     v && v->machine == e->at && v->generation == m->generation - 1 &&
+			     ctx->vmid == e->lo && ctx->generation == m->generation - 1,
+		     "a VMID was kept by a context that did not have it");
+	if (v)
+		v->generation = m->generation;
+	ctx->generation = m->generation;
+}
+
 /* ALLE1IS: of all machines that this MMU is the one of; a number is void with its machine. */
 static void flushed(struct pt_check *c, struct ck_node *n, uint64_t mmu)
 {
@@ -112,6 +130,8 @@ void pt__ck_vmid_event(struct pt_check *c, const struct pt_event *e)
 		init(c, e);
 	else if (e->kind == PT_EVENT_VMID)
 		given(c, e);
+	else if (e->kind == PT_EVENT_VMID_KEPT)
+		kept(c, e);
 	else if (m)
 		roll_over(c, m);
 }

@@ -212,7 +212,10 @@ static const char *do_vmid(const struct call *c)
 
 	if (!value_number(c->word[1], &number))
 		return words_bad;
-	world_make(c->w, PT_EVENT_VMID, 0, AT_MACHINE, number, 0);
+	if (c->words > 2 && strcmp(c->word[2], "kept"))
+		return words_bad;
+	world_make(c->w, c->words > 2 ? PT_EVENT_VMID_KEPT : PT_EVENT_VMID, 0, AT_MACHINE, number,
+		   0);
 	return NULL;
 }
 

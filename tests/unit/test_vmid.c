@@ -187,6 +187,64 @@ static void numbers_wait_for_the_sections_of_the_older_generation(void **state)
 	close_many(m);
 }
 
+/* What a CPU runs outside sections keeps its number over a rollover, and is still flushed by it. */
+static void a_running_guest_keeps_its_number(void **state)
+{
+	struct many *m = open_many(256);
+	struct pt_ctx *runs = &m->ctx[1];
+	uint64_t before;
+
+	(void)state;
+	ASSERT_OUTCOME(PT_OK, get(m, &m->ctx[0]));
+	pt_section_begin(&m->other);
+	pt_machine_use(&m->c.machine, &m->other);
+	ASSERT_OUTCOME(PT_OK, pt_vmid_run(runs, &m->other));
+	pt_section_end(&m->other);
+	assert_int_equal(3, pt_ctx_vmid(runs));
+	map_page(m, runs, 0);
+	for (unsigned i = 2; i < 255; i++)
+		ASSERT_OUTCOME(PT_OK, get(m, &m->ctx[i]));
+	assert_int_equal(1, m->c.machine.vmids.rollovers);
+	assert_int_equal(3, pt_ctx_vmid(runs));
+	assert_int_equal(1, pt_ctx_vmid(&m->ctx[254]));
+	before = atomic_load(&m->c.mmu.generation);
+	assert_int_equal(1, unmap_page(m, runs));
+	assert_int_equal(before + 1, atomic_load(&m->c.mmu.generation));
+
+	/* Nobody else gets it, not even after another rollover; then it ends. */
+	ASSERT_OUTCOME(PT_OK, get(m, &m->ctx[0]));
+	ASSERT_OUTCOME(PT_OK, get(m, &m->ctx[2]));
+	assert_int_equal(2, pt_ctx_vmid(&m->ctx[0]));
+	assert_int_equal(4, pt_ctx_vmid(&m->ctx[2]));
+	pt_vmid_stop(&m->c.machine, &m->other);
+	for (unsigned i = 3; m->c.machine.vmids.rollovers < 2; i++)
+		ASSERT_OUTCOME(PT_OK, get(m, &m->ctx[i]));
+	assert_int_equal(0, pt_ctx_vmid(runs));
+	close_many(m);
+}
+
+/* A run that a rollover does not see takes a number of the new generation. */
+static void a_run_begins_in_one_generation(void **state)
+{
+	struct many *m = open_many(256);
+
+	(void)state;
+	pt_section_begin(&m->other);
+	pt_machine_use(&m->c.machine, &m->other);
+	ASSERT_OUTCOME(PT_OK, pt_vmid_get(&m->ctx[1], &m->other));
+	for (unsigned i = 2; !m->c.machine.vmids.rollovers; i++)
+		(void)get(m, &m->ctx[i]);
+	ASSERT_OUTCOME(PT_MORE, pt_vmid_run(&m->ctx[1], &m->other));
+	assert_null(atomic_load(&m->c.machine.vmids.running[m->other.id]));
+	pt_section_end(&m->other);
+	pt_section_begin(&m->other);
+	ASSERT_OUTCOME(PT_OK, pt_vmid_run(&m->ctx[1], &m->other));
+	pt_section_end(&m->other);
+	assert_int_not_equal(0, pt_ctx_vmid(&m->ctx[1]));
+	pt_vmid_stop(&m->c.machine, &m->other);
+	close_many(m);
+}
+
 static void what_no_vcpu_ran_costs_no_invalidation(void **state)
 {
 	struct many *m = open_many(256);
@@ -240,6 +298,8 @@ int main(void)
 		cmocka_unit_test(a_rollover_voids_all_numbers_with_one_invalidation),
 		cmocka_unit_test(wide_numbers_roll_over_too),
 		cmocka_unit_test(numbers_wait_for_the_sections_of_the_older_generation),
+		cmocka_unit_test(a_running_guest_keeps_its_number),
+		cmocka_unit_test(a_run_begins_in_one_generation),
 		cmocka_unit_test(what_no_vcpu_ran_costs_no_invalidation),
 		cmocka_unit_test(no_context_sees_the_pages_of_another),
 	};

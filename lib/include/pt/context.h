@@ -146,6 +146,16 @@ void pt_ctx_undo(struct pt_ctx *ctx, struct pt_agent *agent);
  */
 enum pt_outcome pt_vmid_get(struct pt_ctx *ctx, struct pt_agent *agent);
 
+/*
+ * The same for a CPU that goes into a guest, outside sections: until its pt_vmid_stop() the context
+ * keeps its number, whatever rolls over, and is not torn down (the caller sees to that). In a
+ * section of `agent`, the CPU's own; after PT_OK VTTBR_EL2 is pt_ctx_vttbr(). PT_MORE: nothing is
+ * run. A second run takes the place of the first.
+ */
+enum pt_outcome pt_vmid_run(struct pt_ctx *ctx, struct pt_agent *agent);
+/* The CPU is out of the guest: in EL2, before anything else of lib. */
+void pt_vmid_stop(struct pt_machine *machine, const struct pt_agent *agent);
+
 /* The number under which TLBs may hold entries of the context now; 0: none, it never ran or the
  * numbers have rolled over since. Any thread. */
 static inline uint16_t pt_ctx_vmid(const struct pt_ctx *ctx)

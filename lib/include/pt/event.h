@@ -93,6 +93,7 @@ enum pt_event_kind {
 	PT_EVENT_CTX_DEACTIVATE,
 	PT_EVENT_VMID,          /* given to ctx. at: the machine; lo: the number */
 	PT_EVENT_VMID_ROLLOVER, /* all numbers are void. at: the machine; one ALLE1IS follows before any is given again */
+	PT_EVENT_VMID_KEPT,     /* by ctx, which a CPU runs, over the rollover just before. at: the machine; lo: the number */
 
 	/* Dirty logs. at: the log; ctx; lo, hi: IPAs, inclusive. */
 	PT_EVENT_DIRTY_START,   /* the log takes marks; where the operation's claim has passed, nothing

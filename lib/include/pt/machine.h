@@ -75,7 +75,8 @@ struct pt_waiter;
  * The VMIDs of a machine. A context gets a number when a vCPU first runs it; numbers are not given
  * back but run out, and then all of them roll over: a new generation begins, one ALLE1IS discharges
  * every older one, and no number is given again before the sections have ended that may still
- * flush an old one by its name (rule V1; Linux: arch/arm64/kvm/vmid.c). Fields are private to lib.
+ * flush an old one by its name (rule V1; Linux: arch/arm64/kvm/vmid.c). What CPUs are running then
+ * keeps its number. Fields are private to lib.
  */
 struct pt_vmids {
 	_Atomic uint64_t generation; /* in 63:16; a number of another generation is void */
@@ -83,6 +84,10 @@ struct pt_vmids {
 	bool flushing, draining;     /* a rollover under way */
 	uint32_t rollovers;
 	struct pt_grace grace;
+	_Atomic(struct pt_ctx *) running[PT_MAX_AGENTS]; /* pt_vmid_run() to pt_vmid_stop() */
+	_Atomic bool outside;				 /* somebody has run outside sections */
+	uint32_t kept_count;
+	uint16_t kept[PT_MAX_AGENTS]; /* numbers that the last rollover left */
 };
 
 /*

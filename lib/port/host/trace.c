@@ -22,8 +22,8 @@ static const char *const kind_name[PT_EVENT_KINDS] = {
 	"op-commit",	 "op-end",	   "wake",	   "wait",
 	"transport",	 "ctx-init",	   "ctx-dying",	   "ctx-gone",
 	"ctx-activate",	 "ctx-deactivate", "vmid",	   "vmid-rollover",
-	"dirty-start",	 "dirty-mark",	   "dirty-clear",  "dirty-stop",
-	"poke",		 "ctx-options",
+	"vmid-kept",	 "dirty-start",	   "dirty-mark",   "dirty-clear",
+	"dirty-stop",	 "poke",	   "ctx-options",
 };
 
 static const char *const op_name[PT_OP_KINDS] = {
