@@ -3,6 +3,7 @@
 #include "domain_types.h"
 
 #include "context.h"
+#include "domain_trim.h"
 #include "machine.h"
 #include "registry.h"
 
@@ -132,6 +133,7 @@ struct domain_loop *domain_loop_enter(struct domain *domain, uint32_t index)
 void domain_loop_leave(struct domain_loop *loop)
 {
 	fold_end(loop);
+	trim_end(loop);
 	pt_host_failpoint_disarm(PT_FP_FREE_DELAY); /* pages that do not go back now never would */
 	/* Two groups of retired pages; what other loops still hold back goes with the domain. */
 	if (pt_reclaim(&loop->agent))
@@ -171,7 +173,9 @@ bool domain_section_end(struct domain_loop *loop)
 
 uint64_t domain_idle_work(struct domain_loop *loop, bool idle, uint64_t now_ns)
 {
-	return fold_step(loop, idle, now_ns);
+	uint64_t fold = fold_step(loop, idle, now_ns), trim = trim_step(loop, idle, now_ns);
+
+	return fold < trim ? fold : trim;
 }
 
 struct domain_graces domain_loop_graces(const struct domain_loop *loop)

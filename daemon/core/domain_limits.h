@@ -57,4 +57,9 @@
  * finds them. */
 #define SWEEP_REST_NS UINT64_C(1000000000)
 
+/* Table memory that has been free for so long goes back to the system, but for so many pieces of
+ * 1 MiB: who maps again soon does not wait for new memory. */
+#define TRIM_REST_NS UINT64_C(1000000000)
+#define TRIM_KEEP    16u
+
 #endif

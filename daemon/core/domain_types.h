@@ -36,6 +36,8 @@ struct domain_loop {
 	atomic_bool waits; /* retired pages wait for other loops */
 	struct loop_counters counters;
 	struct fold fold;
+	struct pt_host_trim trim;
+	uint64_t trim_due_ns; /* 0: there is no free table memory to give back */
 };
 
 struct machine {

@@ -6,7 +6,8 @@
  * States of a unit that heads a piece; the others of a piece are UNIT_INSIDE (0, as the caller's
  * zeroed array starts). Free pieces are on free_head[order]; units cut into small pieces that have
  * room are on small_head[class]. Memory behind the frontier `untouched` was never written, so the
- * kernel behind a host port has not given it a page yet: pieces come off the lists first.
+ * kernel behind a host port has not given it a page yet: pieces come off the lists first. The same
+ * holds for pieces of the largest order on cold_head: what was written there has been let go.
  */
 enum unit_state { UNIT_INSIDE, UNIT_FREE, UNIT_USED, UNIT_SMALL };
 
@@ -33,11 +34,19 @@ static void list_del(struct pt_pool *pool, uint32_t *head, uint32_t at)
 		pool->unit[unit->next].prev = unit->prev;
 }
 
+/* One writer at a time: the lock's holder. */
+static void spare_add(struct pt_pool *pool, uint32_t n)
+{
+	atomic_store_explicit(&pool->spare, pt_pool_spare(pool) + n, memory_order_relaxed);
+}
+
 static void free_add(struct pt_pool *pool, uint32_t at, unsigned order)
 {
 	pool->unit[at].order = (uint8_t)order;
 	pool->unit[at].state = UNIT_FREE;
 	list_add(pool, &pool->free_head[order], at);
+	if (order == PT_POOL_MAX_ORDER)
+		spare_add(pool, 1);
 }
 
 static uint32_t use(struct pt_pool *pool, uint32_t at, unsigned order)
@@ -65,6 +74,29 @@ static uint32_t frontier_get(struct pt_pool *pool, unsigned order)
 	return use(pool, (uint32_t)start, order);
 }
 
+static uint32_t warm_get(struct pt_pool *pool)
+{
+	uint32_t at = pool->free_head[PT_POOL_MAX_ORDER];
+
+	if (at) {
+		list_del(pool, &pool->free_head[PT_POOL_MAX_ORDER], at);
+		spare_add(pool, -1u);
+	}
+	return at;
+}
+
+/* A free piece of the largest order, better one that has memory; 0: there is none. */
+static uint32_t largest_get(struct pt_pool *pool)
+{
+	uint32_t at = warm_get(pool);
+
+	if (!at && pool->cold_head) {
+		at = pool->cold_head;
+		list_del(pool, &pool->cold_head, at);
+	}
+	return at;
+}
+
 uint32_t pt__buddy_get(struct pt_pool *pool, unsigned order)
 {
 	unsigned have = order;
@@ -72,10 +104,15 @@ uint32_t pt__buddy_get(struct pt_pool *pool, unsigned order)
 
 	while (have <= PT_POOL_MAX_ORDER && !pool->free_head[have])
 		have++;
-	if (have > PT_POOL_MAX_ORDER)
+	if (have < PT_POOL_MAX_ORDER) {
+		at = pool->free_head[have];
+		list_del(pool, &pool->free_head[have], at);
+	} else {
+		have = PT_POOL_MAX_ORDER;
+		at = largest_get(pool);
+	}
+	if (!at)
 		return frontier_get(pool, order);
-	at = pool->free_head[have];
-	list_del(pool, &pool->free_head[have], at);
 	while (have > order) {
 		have--;
 		free_add(pool, at + (1u << have), have);
@@ -98,6 +135,19 @@ void pt__buddy_put(struct pt_pool *pool, uint32_t at, unsigned order)
 		order++;
 	}
 	free_add(pool, at, order);
+}
+
+uint32_t pt__buddy_get_warm(struct pt_pool *pool)
+{
+	uint32_t at = warm_get(pool);
+
+	return at ? use(pool, at, PT_POOL_MAX_ORDER) : 0;
+}
+
+void pt__buddy_put_cold(struct pt_pool *pool, uint32_t at)
+{
+	pool->unit[at].state = UNIT_FREE;
+	list_add(pool, &pool->cold_head, at);
 }
 
 /* A unit holds 64 >> class pieces; this is the bitmap of a full one. */

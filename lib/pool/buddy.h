@@ -10,6 +10,10 @@
 uint32_t pt__buddy_get(struct pt_pool *pool, unsigned order);
 void pt__buddy_put(struct pt_pool *pool, uint32_t unit, unsigned order);
 
+/* The same for pieces of the largest order: one that has been written, and back without memory. */
+uint32_t pt__buddy_get_warm(struct pt_pool *pool);
+void pt__buddy_put_cold(struct pt_pool *pool, uint32_t unit);
+
 /* A piece of 64 << class bytes inside one unit: a byte offset, or 0. With the lock held. */
 uint64_t pt__small_get(struct pt_pool *pool, unsigned class);
 void pt__small_put(struct pt_pool *pool, uint64_t off, unsigned class);

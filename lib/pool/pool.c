@@ -64,6 +64,8 @@ void pt_pool_init(struct pt_pool *pool, struct pt_port *port, struct pt_pool_uni
 	pool->untouched = 1; /* index 0 ends lists */
 	pool->total_bytes = (uint64_t)(units ? units - 1 : 0) << PT_POOL_UNIT_SHIFT;
 	atomic_store_explicit(&pool->used_bytes, 0, memory_order_relaxed);
+	atomic_store_explicit(&pool->spare, 0, memory_order_relaxed);
+	pool->cold_head = 0;
 	for (unsigned i = 0; i <= PT_POOL_MAX_ORDER; i++)
 		pool->free_head[i] = 0;
 	for (unsigned i = 0; i < 6; i++)
@@ -236,6 +238,25 @@ void pt_pool_put_root(struct pt_agent *agent, uint32_t bytes, struct pt_page pag
 		pt__buddy_put(pool, unit_of(page), shift - PT_POOL_UNIT_SHIFT);
 	pt_port_unlock(&pool->lock);
 	account(pool, -(UINT64_C(1) << shift));
+}
+
+bool pt_pool_take_spare(struct pt_pool *pool, struct pt_page *piece)
+{
+	uint32_t unit;
+
+	pt_port_lock(&pool->lock);
+	unit = pt__buddy_get_warm(pool);
+	pt_port_unlock(&pool->lock);
+	if (unit)
+		*piece = page_of(unit);
+	return unit;
+}
+
+void pt_pool_put_spare(struct pt_pool *pool, struct pt_page piece)
+{
+	pt_port_lock(&pool->lock);
+	pt__buddy_put_cold(pool, unit_of(piece));
+	pt_port_unlock(&pool->lock);
 }
 
 void pt_pool_flush_magazines(struct pt_agent *agent)

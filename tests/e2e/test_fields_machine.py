@@ -2,6 +2,7 @@
 """Fields of MachineService's requests."""
 import os
 import sys
+import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -53,6 +54,28 @@ def _():
     delete(first.handle, request_id=b"machine-delete-1")
     delete(first.handle, request_id=b"machine-delete-1")
     refused("NOT_FOUND", delete, first.handle)
+
+
+def table_memory(pid):
+    """Bytes of memory behind the daemon's table pages."""
+    folder = f"/proc/{pid}/fd"
+    found = [os.stat(f"{folder}/{n}").st_blocks * 512 for n in os.listdir(folder)
+             if os.readlink(f"{folder}/{n}").startswith("/memfd:ptd-tables")]
+    equal(len(found), 1)
+    return found[0]
+
+
+@test("DeleteMachine: the memory of its tables goes back to the system, but for 16 MiB")
+def _():
+    g = guest(ipa_bits=40)
+    before, tables = table_memory(g.ptd.pid), 48 << 20
+    g.map(0, tables * 512, 0, flags=2)
+    true(table_memory(g.ptd.pid) >= before + tables, table_memory(g.ptd.pid))
+    delete(g.machine.handle, force=True)
+    limit, seen = time.monotonic() + 30, 0
+    while (seen := table_memory(g.ptd.pid)) > before + (18 << 20) and time.monotonic() < limit:
+        stub("server").GetStats(pb("server").GetStatsRequest())
+    true(seen <= before + (18 << 20), seen)
 
 
 @test("DeleteMachine: a machine with contexts goes only by force")

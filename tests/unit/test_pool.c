@@ -2,6 +2,8 @@
 /* The pool: buddy pieces, small start tables, magazines, lists, accounting. */
 #include "core.h"
 
+#include <sys/stat.h>
+
 #define BYTES (UINT64_C(8) << 20)
 
 static uint64_t used(struct core *c)
@@ -159,6 +161,70 @@ static void fresh_memory_stays_untouched(void **state)
 	core_close(&c);
 }
 
+static uint64_t resident(const struct core *c)
+{
+	struct stat stat;
+
+	assert_int_equal(0, fstat(c->tables.fd, &stat));
+	return (uint64_t)stat.st_blocks * 512;
+}
+
+static void write_all(struct core *c, struct pt_pages *list, int byte)
+{
+	for (uint32_t unit = list->head, i = 0; i < list->count; i++) {
+		memset(c->tables.port.table_va + ((uint64_t)unit << 12), byte, 4096);
+		unit = c->tables.world.pool.unit[unit].next;
+	}
+}
+
+/* Free pieces lose their memory one by one; what is in use, and what is kept, does not. They read
+ * as zero when they are handed out again, after those that have memory. */
+static void free_memory_goes_back(void **state)
+{
+	const uint32_t mib = 256, pieces = 8;
+	struct pt_host_trim trim = {0};
+	struct pt_pages used_pages = {0, 0}, list = {0, 0};
+	uint64_t before;
+	struct core c;
+
+	(void)state;
+	core_open_machine(&c, UINT64_C(32) << 20, 44, false);
+	assert_false(pt_host_tables_trim(&c.tables, &trim, 0));
+	ASSERT_OUTCOME(PT_OK, pt_pool_take(&c.agent, 12, 2 * mib, &used_pages));
+	ASSERT_OUTCOME(PT_OK, pt_pool_take(&c.agent, 12, pieces * mib, &list));
+	write_all(&c, &used_pages, 1);
+	write_all(&c, &list, 1);
+	write_all(&c, &list, 0);
+	pt_pool_give(&c.agent, 12, &list);
+	before = resident(&c);
+	assert_in_range(pt_pool_spare(&c.tables.world.pool), pieces - 1, pieces);
+	for (uint32_t left = pt_pool_spare(&c.tables.world.pool); left > 3; left--) {
+		do {
+			assert_true(pt_host_tables_trim(&c.tables, &trim, 3));
+			before -= UINT64_C(256) << 10;
+			assert_int_equal(before, resident(&c));
+		} while (trim.left);
+	}
+	assert_false(pt_host_tables_trim(&c.tables, &trim, 3));
+	assert_int_equal(3, pt_pool_spare(&c.tables.world.pool));
+	ASSERT_OUTCOME(PT_OK, pt_pool_take(&c.agent, 12, 3 * mib, &list));
+	assert_int_equal(before, resident(&c)); /* of those that have memory */
+	ASSERT_OUTCOME(PT_OK, pt_pool_take(&c.agent, 12, (pieces - 4) * mib, &list));
+	assert_true(c.tables.world.pool.untouched <= (pieces + 4) * mib);
+	for (uint32_t unit = list.head, i = 0; i < list.count; i++) {
+		assert_true(zero(&c, (struct pt_page){(uint64_t)unit << 12}, 4096));
+		unit = c.tables.world.pool.unit[unit].next;
+	}
+	pt_pool_give(&c.agent, 12, &list);
+	write_all(&c, &used_pages, 0);
+	pt_pool_give(&c.agent, 12, &used_pages);
+	while (pt_host_tables_trim(&c.tables, &trim, 0))
+		continue;
+	assert_true(resident(&c) < UINT64_C(2) << 20);
+	assert_int_equal(0, used(&c));
+	core_close(&c);
+}
+
 /* Every way to ask for a page of an empty pool: refused, nothing taken, and it recovers. */
 static void an_empty_pool(void **state)
 {
@@ -277,6 +343,7 @@ int main(void)
 		cmocka_unit_test(start_tables_take_no_more_than_they_need),
 		cmocka_unit_test(random_traffic_keeps_the_accounts),
 		cmocka_unit_test(fresh_memory_stays_untouched),
+		cmocka_unit_test(free_memory_goes_back),
 		cmocka_unit_test(an_empty_pool),
 		cmocka_unit_test(a_pool_without_units_has_nothing),
 		cmocka_unit_test(reclaiming_is_bounded),

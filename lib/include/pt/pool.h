@@ -55,6 +55,8 @@ struct pt_pool {
 	uint32_t small_head[6]; /* 64, 128 .. 2048 bytes */
 	uint32_t
 		untouched; /* units never handed out yet start here: fresh memory stays untouched */
+	uint32_t cold_head;	/* free pieces of the largest order without memory behind them */
+	_Atomic uint32_t spare; /* free pieces of the largest order with memory */
 	_Atomic uint64_t used_bytes;
 	uint64_t total_bytes;
 };
@@ -105,6 +107,21 @@ void pt_pool_give(struct pt_agent *agent, unsigned granule_shift, struct pt_page
  * PT_NO_MEMORY. */
 enum pt_outcome pt_pool_get_root(struct pt_agent *agent, uint32_t bytes, struct pt_page *page);
 void pt_pool_put_root(struct pt_agent *agent, uint32_t bytes, struct pt_page page);
+
+/*
+ * Free memory back to who gave it, a piece of 1 MiB (PT_POOL_MAX_ORDER) at a time: pt_pool_spare()
+ * says how many whole pieces are free and have been written (any thread, a hint). One of them is
+ * taken out, its memory is let go by any means that lets it read as zero, and it is put back; it
+ * will be handed out after those that have memory. pt_pool_take_spare(): false when there is none.
+ * Meanwhile nobody else can have it. Any thread; the pool's lock, shortly.
+ */
+static inline uint32_t pt_pool_spare(const struct pt_pool *pool)
+{
+	return atomic_load_explicit(&pool->spare, memory_order_relaxed);
+}
+
+bool pt_pool_take_spare(struct pt_pool *pool, struct pt_page *piece);
+void pt_pool_put_spare(struct pt_pool *pool, struct pt_page piece);
 
 /* Moves an agent's magazines back to the pool: at the agent's end. */
 void pt_pool_flush_magazines(struct pt_agent *agent);

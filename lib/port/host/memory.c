@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #define TABLE_ALIGN (UINT64_C(2) << 20)
+#define TRIM_BYTES  (UINT64_C(256) << 10)
 
 enum pt_outcome pt_host_tables_create(struct pt_host_tables *tables, uint64_t bytes)
 {
@@ -49,6 +50,24 @@ void pt_host_tables_destroy(struct pt_host_tables *tables)
 	close(tables->fd);
 	tables->unit = NULL;
 	tables->fd = -1;
+}
+
+bool pt_host_tables_trim(struct pt_host_tables *tables, struct pt_host_trim *trim, uint32_t keep)
+{
+	struct pt_pool *pool = &tables->world.pool;
+
+	if (!trim->left) {
+		if (pt_pool_spare(pool) <= keep || !pt_pool_take_spare(pool, &trim->piece))
+			return false;
+		trim->left = UINT64_C(1) << (PT_POOL_UNIT_SHIFT + PT_POOL_MAX_ORDER);
+	}
+	trim->left -= TRIM_BYTES;
+	/* Where the system refuses, the piece stays zero, and only its memory is not given back. */
+	madvise((char *)tables->port.table_va + trim->piece.off + trim->left, TRIM_BYTES,
+		MADV_REMOVE);
+	if (!trim->left)
+		pt_pool_put_spare(pool, trim->piece);
+	return true;
 }
 
 void pt_host_port_init(struct pt_port *port, const struct pt_host_tables *tables, unsigned pa_bits)

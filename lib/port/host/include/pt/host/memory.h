@@ -20,6 +20,18 @@ struct pt_host_tables {
 /* PT_OK, PT_NO_MEMORY, or PT_INVALID for a size that is no multiple of 2 MiB. */
 enum pt_outcome pt_host_tables_create(struct pt_host_tables *tables, uint64_t bytes);
 void pt_host_tables_destroy(struct pt_host_tables *tables);
+/*
+ * Gives free table memory back to the system, a step of 256 KiB at a time (one madvise of
+ * MADV_REMOVE, some 30 us), as long as more than `keep` pieces of 1 MiB are free and have been
+ * written. `trim` is the caller's, zeroed; while it has a piece in hand (left is not 0) nobody else
+ * can get that, so go on until it has none, in the end with a `keep` of UINT32_MAX. False: nothing
+ * to give. Any thread, each with a trim of its own.
+ */
+struct pt_host_trim {
+	struct pt_page piece;
+	uint64_t left; /* bytes of it */
+};
+bool pt_host_tables_trim(struct pt_host_tables *tables, struct pt_host_trim *trim, uint32_t keep);
 /* The same memory as a machine of `pa_bits` sees it. */
 void pt_host_port_init(struct pt_port *port, const struct pt_host_tables *tables, unsigned pa_bits);
 
