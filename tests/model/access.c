@@ -162,6 +162,25 @@ static void check_data(struct play *p, const struct session *s)
 		     (unsigned long long)content_get(p->content, a->pa.v));
 }
 
+/* Of a contiguous group the hardware may take one member's access flag, or its translation, for
+ * all.
+ */
+static bool may_be_young(struct play *p, unsigned ctx, uint64_t ipa)
+{
+	const struct space *space = &p->ctx[ctx].model.space;
+	struct span span;
+	uint64_t last;
+	int level;
+
+	leaf_at(p, ctx, ipa, &span, &level);
+	if (!span.cell.group)
+		span.lo = span.hi = ipa;
+	for (uint64_t at = span.lo; at <= span.hi; at = last + 1)
+		if (space_get(space, at, &last).young)
+			return true;
+	return false;
+}
+
 static void check_translation(struct play *p, struct session *s)
 {
 	const struct pt_host_access *a = &s->access;
@@ -177,8 +196,8 @@ static void check_translation(struct play *p, struct session *s)
 	}
 	if (!(a->prot & model_needs(kind_of(a), a->el0)))
 		fail(p, "access: granted by rights %#x", a->prot);
-	if (see.count == 1 && !see.cell[0].young && !p->ctx[s->ctx].model.ha &&
-	    a->access != PT_ACCESS_AT)
+	if (see.count == 1 && !p->ctx[s->ctx].model.ha && a->access != PT_ACCESS_AT &&
+	    !may_be_young(p, s->ctx, a->ipa.v))
 		fail(p, "age: context %u at %#llx is old after an access%s", s->ctx,
 		     (unsigned long long)a->ipa.v, a->tlb_hit ? " by the TLB" : "");
 }
