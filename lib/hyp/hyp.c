@@ -26,24 +26,62 @@ static bool shape(struct pt_geometry *g, const struct pt_hyp_args *a)
 	return true;
 }
 
+enum pt_outcome pt__hyp_args_check(const struct pt_hyp_args *args)
+{
+	struct pt_geometry geo;
+
+	return shape(&geo, args) ? PT_OK : PT_INVALID;
+}
+
 enum pt_outcome pt_hyp_init(struct pt_hyp *hyp, struct pt_agent *agent,
 			    const struct pt_hyp_args *args)
 {
-	struct pt_geometry geo;
-	struct pt_page root;
-	enum pt_outcome outcome;
+	struct pt_pages root = {0};
+	struct pt_hyp made = {.port = args->port,
+			      .mmu = args->mmu,
+			      .early = args->early,
+			      .guarded = args->guarded};
 
-	if (!shape(&geo, args))
+	if (!shape(&made.geo, args))
 		return PT_INVALID;
-	outcome = pt_pool_get(agent, geo.granule_shift, &root);
-	if (outcome != PT_OK)
-		return outcome;
-	*hyp = (struct pt_hyp){.geo = geo,
-			       .port = args->port,
-			       .mmu = args->mmu,
-			       .root = pt_page_pa(args->port, root),
-			       .guarded = args->guarded};
+	if (pt__hyp_reserve(&made, agent, 1, &root) != PT_OK)
+		return PT_NO_MEMORY;
+	made.root = pt__hyp_page(&made, agent, &root);
+	*hyp = made;
 	return PT_OK;
+}
+
+enum pt_outcome pt__hyp_reserve(struct pt_hyp *hyp, struct pt_agent *agent, uint32_t count,
+				struct pt_pages *pages)
+{
+	if (!hyp->early)
+		return pt_pool_take(agent, hyp->geo.granule_shift, count, pages);
+	return pt_hyp_early_left(hyp->early) >> hyp->geo.granule_shift >= count ? PT_OK
+										: PT_NO_MEMORY;
+}
+
+struct pt_pa pt__hyp_page(struct pt_hyp *hyp, struct pt_agent *agent, struct pt_pages *pages)
+{
+	struct pt_pa pa = {0};
+
+	if (!hyp->early)
+		return pt_page_pa(hyp->port, pt_pages_pop(&agent->world->pool, pages));
+	(void)pt_hyp_early_take(hyp->early, 1, &pa); /* there was enough */
+	return pa;
+}
+
+uint64_t pt_hyp_tcr(const struct pt_hyp *hyp)
+{
+	static const uint8_t pa_sizes[] = {32, 36, 40, 42, 44, 48};
+	uint64_t tg = hyp->geo.granule_shift == 12   ? 0
+		      : hyp->geo.granule_shift == 14 ? 2
+						     : 1,
+		 ps = 0;
+
+	while (ps < 5 && pa_sizes[ps + 1] <= hyp->geo.pa_bits)
+		ps++;
+	return UINT64_C(1) << 31 | UINT64_C(1) << 23 | ps << 16 | tg << 14 | UINT64_C(3) << 12 |
+	       UINT64_C(1) << 10 | UINT64_C(1) << 8 | (64u - hyp->geo.ipa_bits);
 }
 
 pt_pte *pt__hyp_table(const struct pt_hyp *hyp, pt_pte entry)
@@ -82,6 +120,8 @@ void pt_hyp_destroy(struct pt_hyp *hyp, struct pt_agent *agent)
 	uint64_t bytes;
 
 	(void)pt_hyp_unmap(hyp, agent, 0, UINT64_C(1) << hyp->geo.ipa_bits, &bytes);
+	if (hyp->early)
+		return;
 	pt_pages_push(&agent->world->pool, &root, pt_pa_page(hyp->port, hyp->root));
 	pt_retire(agent, hyp->geo.granule_shift, &root);
 }

@@ -70,17 +70,16 @@ static enum pt_outcome prepare(struct map *m, struct pt_agent *agent, uint64_t v
 		outcome = look(m, va, &level);
 	if (outcome != PT_OK)
 		return outcome;
-	return pt_pool_take(agent, m->hyp->geo.granule_shift, m->need, &m->pages);
+	return pt__hyp_reserve(m->hyp, agent, m->need, &m->pages);
 }
 
 /* Links tables below the invalid entry until a leaf may stand there. */
 static void add_tables(struct map *m, struct pt_agent *agent, uint64_t va, struct pt__hyp_at *at)
 {
 	while (!is_leafable(m, va, at->level)) {
-		struct pt_page page = pt_pages_pop(&agent->world->pool, &m->pages);
+		struct pt_pa table = pt__hyp_page(m->hyp, agent, &m->pages);
 
-		pt_pte_store_release(at->slot,
-				     pt_table_desc(&m->hyp->geo, pt_page_pa(m->hyp->port, page)));
+		pt_pte_store_release(at->slot, pt_table_desc(&m->hyp->geo, table));
 		m->hyp->table_pages++;
 		pt__hyp_descend(m->hyp, va, at->level + 1, at);
 	}
@@ -193,13 +192,15 @@ enum pt_outcome pt_hyp_unmap(struct pt_hyp *hyp, struct pt_agent *agent, uint64_
 	*bytes = clear_leaves(hyp, va, last);
 	if (!*bytes)
 		return PT_HOLE;
-	unlink_empty(hyp, agent, va, last, &gone);
+	if (!hyp->early)
+		unlink_empty(hyp, agent, va, last, &gone);
 	pt_port_tlbi(hyp->mmu, &hyp->geo,
 		     &(struct pt_tlbi){.kind = PT_TLBI_EL2,
 				       .level = PT_TTL_UNKNOWN,
 				       .last_level = !gone.count,
 				       .ipa = pt_ipa(va),
 				       .size = size});
-	pt_retire(agent, hyp->geo.granule_shift, &gone);
+	if (gone.count)
+		pt_retire(agent, hyp->geo.granule_shift, &gone);
 	return PT_UNMAPPED;
 }

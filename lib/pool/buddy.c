@@ -150,6 +150,13 @@ void pt__buddy_put_cold(struct pt_pool *pool, uint32_t at)
 	list_add(pool, &pool->cold_head, at);
 }
 
+void pt__buddy_adopt(struct pt_pool *pool, unsigned order, uint32_t units)
+{
+	for (uint32_t at = 1u << order; at < units; at += 1u << order)
+		use(pool, at, order);
+	pool->untouched = units;
+}
+
 /* A unit holds 64 >> class pieces; this is the bitmap of a full one. */
 static uint64_t small_full(unsigned class)
 {

@@ -14,6 +14,9 @@ void pt__buddy_put(struct pt_pool *pool, uint32_t unit, unsigned order);
 uint32_t pt__buddy_get_warm(struct pt_pool *pool);
 void pt__buddy_put_cold(struct pt_pool *pool, uint32_t unit);
 
+/* Before the first of both: the units below `units`, in pieces of `order`, are handed out. */
+void pt__buddy_adopt(struct pt_pool *pool, unsigned order, uint32_t units);
+
 /* A piece of 64 << class bytes inside one unit: a byte offset, or 0. With the lock held. */
 uint64_t pt__small_get(struct pt_pool *pool, unsigned class);
 void pt__small_put(struct pt_pool *pool, uint64_t off, unsigned class);

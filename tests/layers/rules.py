@@ -24,7 +24,7 @@ PUBLIC = {
     "platform.h": "seam", "port.h": "port",
     "pool.h": "shape", "machine.h": "shape", "context.h": "shape", "walk.h": "shape",
     "txn.h": "txn", "upkeep.h": "txn", "fault.h": "s2", "owner.h": "owner", "dirty.h": "dirty", "nested.h": "nested",
-    "hyp.h": "hyp", "check.h": "check",
+    "hyp.h": "hyp", "hyp_memory.h": "hyp", "hyp_space.h": "hyp", "hyp_boot.h": "hyp", "check.h": "check",
 }
 FREESTANDING = {"stdint.h", "stddef.h", "stdbool.h", "stdatomic.h"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
@@ -100,7 +100,7 @@ def check_public_header(path, kind, name):
     if own == "check":
         return [] if level in ("base", "arch") else [f"{path}: <{name}> is above check"]
     if own == "hyp":
-        return [] if level in ("base", "arch", "seam", "shape") else [f"{path}: <{name}> is above hyp"]
+        return [] if level in ("base", "arch", "seam", "shape", "hyp") else [f"{path}: <{name}> is above hyp"]
     if order.index(level) <= order.index(own):
         return []
     return [f"{path}: <{name}> is of a higher layer"]

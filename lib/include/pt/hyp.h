@@ -4,7 +4,7 @@
 #define PT_HYP_H
 
 #include <pt/hyp_desc.h>
-#include <pt/machine.h>
+#include <pt/hyp_memory.h>
 
 /*
  * One map of EL2's virtual addresses, [0, 1 << va_bits) (bits above are the caller's sign).
@@ -16,22 +16,25 @@ struct pt_hyp {
 	struct pt_geometry geo; /* ipa_bits: of the virtual addresses */
 	struct pt_port *port;
 	struct pt_port_mmu *mmu;
+	struct pt_hyp_early *early; /* NULL: tables come from the agent's pool */
 	struct pt_pa root;
 	uint64_t table_pages; /* below the root */
 	bool guarded;
 };
 
 struct pt_hyp_args {
-	struct pt_port *port;	 /* outlives the map */
-	struct pt_port_mmu *mmu; /* EL2's own TLBs; NULL where nothing caches */
-	uint8_t granule_shift;	 /* 12, 14, 16 */
-	uint8_t va_bits;	 /* 25 to 48 */
-	uint8_t pa_bits;	 /* 32 to 48; table pages stand below it, too */
-	bool guarded;		 /* FEAT_BTI: executable pages are guarded */
+	struct pt_port *port;	    /* outlives the map */
+	struct pt_port_mmu *mmu;    /* EL2's own TLBs; NULL where nothing caches */
+	struct pt_hyp_early *early; /* until there is a pool: tables come from here, none goes back,
+				       agents are not looked at; else NULL */
+	uint8_t granule_shift;	    /* 12, 14, 16 */
+	uint8_t va_bits;	    /* 25 to 48 */
+	uint8_t pa_bits;	    /* 32 to 48; table pages stand below it, too */
+	bool guarded;		    /* FEAT_BTI: executable pages are guarded */
 };
 
-/* An empty map; takes its root from the agent's pool. PT_OK; PT_INVALID for a size out of range,
- * PT_NO_MEMORY: nothing taken. */
+/* An empty map; takes its root where all tables come from. PT_OK; PT_INVALID for a size out of
+ * range, PT_NO_MEMORY: nothing taken. */
 enum pt_outcome pt_hyp_init(struct pt_hyp *hyp, struct pt_agent *agent,
 			    const struct pt_hyp_args *args);
 
@@ -59,7 +62,10 @@ enum pt_outcome pt_hyp_unmap(struct pt_hyp *hyp, struct pt_agent *agent, uint64_
 /* The entry that ends the walk for `va`. PT_OK or PT_OUT_OF_RANGE. */
 enum pt_outcome pt_hyp_get_leaf(const struct pt_hyp *hyp, uint64_t va, pt_pte *entry, int *level);
 
-/* Gives everything back: EL2 does not run on it. */
+/* TCR_EL2 for it (Arm ARM D19.2.139, HCR_EL2.E2H 0): T0SZ, TG0, PS, write-back walks. */
+uint64_t pt_hyp_tcr(const struct pt_hyp *hyp);
+
+/* Gives everything back that a pool gave: EL2 does not run on it. */
 void pt_hyp_destroy(struct pt_hyp *hyp, struct pt_agent *agent);
 
 #endif

@@ -68,6 +68,14 @@ struct pt_pool {
 void pt_pool_init(struct pt_pool *pool, struct pt_port *port, struct pt_pool_unit *unit,
 		  uint32_t units);
 
+/*
+ * Directly after pt_pool_init(): the first `units` of the memory were handed out before there was a
+ * pool, cut into pages of `granule_shift` (of which `units` is a multiple). They count as used, and
+ * each can be put back but the first, which holds unit 0 (KVM: the reserved pages of
+ * hyp_pool_init(), fix_hyp_pgtable_refcnt()). Single-threaded.
+ */
+void pt_pool_adopt(struct pt_pool *pool, unsigned granule_shift, uint32_t units);
+
 /* A list of table pages of one granule, linked by their units' metadata. Owned by one operation. */
 struct pt_pages {
 	uint32_t head;
