@@ -27,5 +27,6 @@ include mk/demo.mk
 include mk/fuzz.mk
 include mk/alloc.mk
 include mk/interleave.mk
+include mk/el2.mk
 include mk/repo.mk
 include mk/install.mk

@@ -106,6 +106,14 @@ def check_public_header(path, kind, name):
     return [f"{path}: <{name}> is of a higher layer"]
 
 
+def check_port_el2_include(path, kind, name):
+    """lib/port/el2 runs without a libc: it sees freestanding headers, lib's public ones and its own."""
+    if kind == "<":
+        ok = name in FREESTANDING or (name.startswith("pt/") and not name.startswith("pt/host/"))
+        return [] if ok else [f"{path}: <{name}> is not there at EL2"]
+    return [] if "/" not in name else [f"{path}: \"{name}\" is a private header of lib"]
+
+
 def check_outside_include(path, kind, name, public):
     """daemon/ and client/ see lib through its public headers only."""
     if kind == "<" and name.startswith("pt/"):

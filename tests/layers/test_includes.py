@@ -47,6 +47,13 @@ def _():
     none(complaints(rules.check_public_header, sources("lib/include/pt/*.h")))
 
 
+@test("lib/port/el2 includes no libc, and of lib its public headers only")
+def _():
+    paths = sources("lib/port/el2/**/*.[chS]")
+    true(len(paths) > 10, "no sources of the EL2 port were found")
+    none(complaints(rules.check_port_el2_include, paths))
+
+
 @test("daemon and client see public headers of lib only")
 def _():
     paths = sources("daemon/**/*.[ch]", "client/**/*.[ch]")
@@ -127,6 +134,9 @@ def _():
         rules.check_outside_include("daemon/core/x.c", '"', "../../lib/txn/internal.h", PUBLIC),
         rules.check_outside_include("client/x.c", '"', "base/bits.h", PUBLIC),
         rules.check_outside_include("client/x.c", "<", "pt/secret.h", PUBLIC),
+        rules.check_port_el2_include("lib/port/el2/x.c", "<", "stdlib.h"),
+        rules.check_port_el2_include("lib/port/el2/x.c", "<", "pt/host/rcu.h"),
+        rules.check_port_el2_include("lib/port/el2/x.c", '"', "../../txn/internal.h"),
         rules.check_core_include("daemon/core/x.c", "<", "uv.h"),
         rules.check_core_include("daemon/core/x.c", "<", "sys/socket.h"),
         rules.check_core_include("daemon/core/x.c", "<", "pthread.h"),

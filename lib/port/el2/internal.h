@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Between the EL2 port's assembly and its C. */
+#ifndef PORT_EL2_INTERNAL_H
+#define PORT_EL2_INTERNAL_H
+
+#include <pt/el2/cpu.h>
+
+/* start.S */
+void pt__el2_secondary(void);
+extern unsigned char pt__el2_stacks[PT_EL2_CPUS][PT_EL2_STACK_BYTES];
+/* cpu.c: where start.S goes on. */
+_Noreturn void pt__el2_first(void);
+_Noreturn void pt__el2_work(struct pt_el2_cpu *cpu);
+
+/* vectors.S */
+void pt__el2_enter(const struct pt_el2_entry *entry, struct pt_el2_cpu *cpu);
+/* guest.c: an exception of EL1 whose x0 was `x0`. True: back to it. */
+bool pt__el2_sync(uint64_t x0, struct pt_el2_cpu *cpu);
+/* panic.c: x0 to x30 and SP. */
+_Noreturn void pt__el2_panic(uint64_t vector, const uint64_t frame[32]);
+
+#endif

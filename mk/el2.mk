@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# The core at EL2: lib, its EL2 port and test programs as bare-metal images for QEMU's virt machine. One folder
+# under $(B)/el2 for each way to compile: gcc (the reference), lse (gcc, with the atomic instructions of Armv8.1),
+# clang (with lld) and checked (gcc, lib/check inside).
+EL2_KINDS := gcc lse clang
+EL2_CROSS := $(filter ccache,$(CC)) aarch64-linux-gnu-gcc
+EL2_CLANG := $(filter ccache,$(CC)) clang --target=aarch64-none-elf -fuse-ld=lld -Wno-unused-command-line-argument
+EL2_CFLAGS := -std=c11 $(WARN) -O2 -g -ffreestanding -nostdlib -mgeneral-regs-only -mstrict-align -fno-pic -static \
+	-mno-outline-atomics -fno-stack-protector -fno-asynchronous-unwind-tables -MMD -MP
+EL2_LDFLAGS := -nostdlib -static -Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,max-page-size=65536
+EL2_CC_gcc := $(EL2_CROSS) -march=armv8-a
+EL2_CC_lse := $(EL2_CROSS) -march=armv8.1-a
+EL2_CC_clang := $(EL2_CLANG) -march=armv8-a
+EL2_CC_checked := $(EL2_CROSS) -march=armv8-a -DPT_CHECKED
+EL2_INC := -Ilib/port/el2/include -Ilib/include -Ilib
+EL2_TEST_INC := -Itests/el2/include -Itests $(EL2_INC) -Ilib/port/host/include
+
+EL2_PORT := $(sort $(wildcard lib/port/el2/*.[cS]))
+EL2_RUNTIME := tests/el2/libc.c tests/el2/cmocka.c tests/el2/setjmp.S
+# Fixtures of the suites here, and the suites.
+EL2_WALKER := lib/port/host/hwwalk.c lib/port/host/hwsyndrome.c
+EL2_SHARED := tests/el2/stage2.c tests/el2/guest_code.S $(EL2_WALKER)
+EL2_SUITE := $(sort $(wildcard tests/el2/test_*.c)) tests/el2/panic.c
+EL2_OBJ := $(addsuffix .o,$(basename $(LIB_SRC) $(EL2_PORT) $(EL2_RUNTIME)))
+EL2_ALL_OBJ := $(EL2_OBJ) $(addsuffix .o,$(basename $(EL2_SHARED) $(EL2_SUITE)))
+EL2_BIN := $(EL2_SUITE:%.c=%.elf)
+
+define EL2_RULES
+$(B)/el2/$(1)/lib/%.o: lib/%.c
+	$$(call say,CC,$$@)
+	$$(Q)mkdir -p $$(@D) && $$(EL2_CC_$(1)) $$(EL2_CFLAGS) $$(EL2_INC) -c -o $$@ $$<
+$(B)/el2/$(1)/%.o: %.c
+	$$(call say,CC,$$@)
+	$$(Q)mkdir -p $$(@D) && $$(EL2_CC_$(1)) $$(EL2_CFLAGS) $$(EL2_TEST_INC) -c -o $$@ $$<
+$(EL2_WALKER:%.c=$(B)/el2/$(1)/%.o): EL2_INC := $(EL2_TEST_INC)
+$(B)/el2/$(1)/%.o: %.S
+	$$(call say,AS,$$@)
+	$$(Q)mkdir -p $$(@D) && $$(EL2_CC_$(1)) -MMD -MP $$(EL2_INC) -c -o $$@ $$<
+# A loop that fills memory is not to become a call of the function that it stands in.
+$(B)/el2/$(1)/lib/port/el2/string.o: EL2_CFLAGS += -fno-builtin $(if $(filter clang,$(1)),,-fno-tree-loop-distribute-patterns)
+
+$(B)/el2/$(1)/libpt.a: $(EL2_OBJ:%=$(B)/el2/$(1)/%)
+	$$(call say,AR,$$@)
+	$$(Q)rm -f $$@ && $$(AR) rcD $$@ $$^
+$(B)/el2/$(1)/tests/el2/%.elf: $(B)/el2/$(1)/tests/el2/%.o $(addprefix $(B)/el2/$(1)/,$(addsuffix .o,$(basename $(EL2_SHARED)))) $(B)/el2/$(1)/libpt.a lib/port/el2/image.lds
+	$$(call say,LD,$$@)
+	$$(Q)$$(EL2_CC_$(1)) $$(EL2_LDFLAGS) -T lib/port/el2/image.lds -o $$@ $(B)/el2/$(1)/lib/port/el2/start.o $$(filter %.o %.a,$$^)
+-include $(EL2_ALL_OBJ:%.o=$(B)/el2/$(1)/%.d)
+endef
+$(foreach kind,$(EL2_KINDS),$(eval $(call EL2_RULES,$(kind))))
+
+el2: $(foreach kind,$(EL2_KINDS),$(EL2_BIN:%=$(B)/el2/$(kind)/%)) #: builds the images for EL2
+.PHONY: el2
+.SECONDARY: $(foreach kind,$(EL2_KINDS),$(EL2_ALL_OBJ:%=$(B)/el2/$(kind)/%))
+
+el2-check: el2 #: boots the images on all CPU models under QEMU
+	$(Q)PTD_BUILD=$(B) tests/el2/run
+.PHONY: el2-check

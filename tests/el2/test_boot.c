@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What there is after boot: the features of each CPU model, other CPUs, memory that compilers may
+ * ask for. */
+#include "stage2.h"
+
+struct model {
+	const char *name;
+	struct pt_el2_features f;
+};
+
+/* QEMU 7.2's models by their technical reference manuals; max is QEMU's own. Without the sizes of
+ * caches. */
+static const struct model models[] = {
+	{"max",
+	 {.granule = {true, true, true},
+	  .lpa2 = {true, true},
+	  .pa_bits = 52,
+	  .vmid_bits = 16,
+	  .bbm = 2,
+	  .vhe = true,
+	  .fwb = true,
+	  .xnx = true,
+	  .ttl = true,
+	  .tlbi_range = true,
+	  .hw_af = true,
+	  .hw_dirty = true}},
+	{"neoverse-n1",
+	 {.granule = {true, true, true},
+	  .pa_bits = 48,
+	  .vmid_bits = 16,
+	  .vhe = true,
+	  .xnx = true,
+	  .hw_af = true,
+	  .hw_dirty = true}},
+	{"cortex-a76",
+	 {.granule = {true, true, true},
+	  .pa_bits = 40,
+	  .vmid_bits = 16,
+	  .vhe = true,
+	  .xnx = true,
+	  .hw_af = true,
+	  .hw_dirty = true}},
+	{"cortex-a72", {.granule = {true, false, true}, .pa_bits = 44, .vmid_bits = 8}},
+	{"cortex-a53", {.granule = {true, false, true}, .pa_bits = 40, .vmid_bits = 8}},
+};
+
+static void the_features_are_those_of_the_model(void **state)
+{
+	const struct pt_el2_features *f = &pt_el2_features;
+	const char *name = getenv("CPU");
+	const struct pt_el2_features *w = NULL;
+
+	(void)state;
+	assert_non_null(name);
+	for (size_t i = 0; i < sizeof(models) / sizeof(models[0]); i++)
+		if (!strcmp(name, models[i].name))
+			w = &models[i].f;
+	assert_non_null(w);
+	print_message("%s: PA %u, VMID %u, granules %u%u%u, LPA2 %u%u, BBM %u, VHE %u, FWB %u\n",
+		      name, f->pa_bits, f->vmid_bits, f->granule[0], f->granule[1], f->granule[2],
+		      f->lpa2[0], f->lpa2[1], f->bbm, f->vhe, f->fwb);
+	print_message(
+		"XNX %u, TTL %u, range %u, HA %u, HD %u, lines %u %u, ZVA %u, IDC %u, DIC %u\n",
+		f->xnx, f->ttl, f->tlbi_range, f->hw_af, f->hw_dirty, f->dline, f->iline, f->zva,
+		f->idc, f->dic);
+	assert_memory_equal(f->granule, w->granule, sizeof(f->granule));
+	assert_memory_equal(f->lpa2, w->lpa2, sizeof(f->lpa2));
+	assert_int_equal(f->pa_bits, w->pa_bits);
+	assert_int_equal(f->vmid_bits, w->vmid_bits);
+	assert_int_equal(f->bbm, w->bbm);
+	assert_int_equal(f->vhe, w->vhe);
+	assert_int_equal(f->fwb, w->fwb);
+	assert_int_equal(f->xnx, w->xnx);
+	assert_int_equal(f->ttl, w->ttl);
+	assert_int_equal(f->tlbi_range, w->tlbi_range);
+	assert_int_equal(f->hw_af, w->hw_af);
+	assert_int_equal(f->hw_dirty, w->hw_dirty);
+	assert_in_range(f->dline, 16, 256);
+	assert_in_range(f->iline, 16, 256);
+}
+
+static void a_table_memory_is_zeroed(void **state)
+{
+	static _Alignas(4096) uint64_t page[1024];
+	size_t at[] = {0, 1, 7}, sizes[] = {4096, 64, 8, 24};
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++)
+		for (size_t j = 0; j < 4; j++) {
+			memset(page, 0xff, sizeof(page));
+			pt_port_zero(page + at[i], sizes[j]);
+			for (size_t k = 0; k < 1024; k++)
+				assert_int_equal(page[k] == 0,
+						 k >= at[i] && k < at[i] + sizes[j] / 8);
+		}
+}
+
+static void memory_is_copied_filled_and_compared(void **state)
+{
+	static unsigned char a[64], b[64];
+
+	(void)state;
+	for (size_t from = 0; from < 9; from++)
+		for (size_t n = 0; n < 33; n++) {
+			memset(a, 0, sizeof(a));
+			for (size_t i = 0; i < sizeof(b); i++)
+				b[i] = (unsigned char)(i + 1);
+			memcpy(a + 3, b + from, n);
+			assert_int_equal(memcmp(a + 3, b + from, n), 0);
+			assert_int_equal(a[3 + n], 0);
+			memmove(b + from + 1, b + from, n);
+			assert_int_equal(memcmp(b + from + 1, a + 3, n), 0);
+			memset(a + from, 7, n);
+			for (size_t i = 0; i < n; i++)
+				assert_int_equal(a[from + i], 7);
+			assert_true(memcmp("abcdefgh", "abcdefgi", 8) < 0);
+		}
+}
+
+static void count(void *arg)
+{
+	struct {
+		struct pt_port_lock lock;
+		uint64_t sum;
+	} *shared = arg;
+
+	for (unsigned i = 0; i < 10000; i++) {
+		pt_port_lock(&shared->lock);
+		shared->sum++; /* plain: the lock orders it */
+		pt_port_unlock(&shared->lock);
+	}
+}
+
+static void four_cpus_start_and_exclude_each_other(void **state)
+{
+	static struct {
+		struct pt_port_lock lock;
+		uint64_t sum;
+	} shared;
+
+	(void)state;
+	for (uint32_t i = 1; i < 4; i++) {
+		assert_true(pt_el2_cpu_start(i));
+		assert_true(pt_el2_cpu_start(i));
+		pt_el2_cpu_run(i, count, &shared);
+	}
+	count(&shared);
+	for (uint32_t i = 1; i < 4; i++)
+		pt_el2_cpu_wait(i);
+	assert_int_equal(shared.sum, 40000);
+	assert_false(pt_el2_cpu_start(7)); /* QEMU has four */
+	assert_false(pt_el2_cpu_start(PT_EL2_CPUS));
+}
+
+static void eight_bytes_are_exchanged_whole(void **state)
+{
+	pt_pte slot = 5, old = 6;
+
+	(void)state;
+	assert_false(pt_pte_cas(&slot, &old, 7));
+	assert_int_equal(old, 5);
+	assert_true(pt_pte_cas(&slot, &old, 7));
+	assert_int_equal(pt_pte_load(&slot), 7);
+	pt_pte_store(&slot, UINT64_MAX);
+	assert_int_equal(slot, UINT64_MAX);
+	pt_pte_store_release(&slot, 9);
+	assert_int_equal(pt_pte_private(&slot), 9);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_features_are_those_of_the_model),
+		cmocka_unit_test(a_table_memory_is_zeroed),
+		cmocka_unit_test(memory_is_copied_filled_and_compared),
+		cmocka_unit_test(four_cpus_start_and_exclude_each_other),
+		cmocka_unit_test(eight_bytes_are_exchanged_whole),
+	};
+
+	return s2_main(tests, sizeof(tests) / sizeof(tests[0]));
+}
