@@ -47,6 +47,7 @@ void pt__ck_agent_event(struct pt_check *c, const struct pt_event *e)
 		if (a) {
 			enter(c, a, false);
 			*a = c->agent[--c->agents];
+			c->who = c->self = NULL;
 		}
 		break;
 	case PT_EVENT_SECTION_BEGUN:

@@ -20,11 +20,8 @@ const char *pt_rule_text(unsigned at)
 	return at < PT_RULES ? rule[at].text : NULL;
 }
 
-bool pt__ck_judge(struct pt_check *c, enum pt_rule id, bool kept, const char *text)
+void pt__ck_broken(struct pt_check *c, enum pt_rule id, const char *text)
 {
-	c->judged[id]++;
-	if (kept)
-		return true;
 	c->broken[id]++;
 	if (c->kept)
 		*c->finding = (struct pt_finding){.rule = id,
@@ -34,7 +31,6 @@ bool pt__ck_judge(struct pt_check *c, enum pt_rule id, bool kept, const char *te
 						  .op_kind = c->op->kind,
 						  .op_from = c->op->serial};
 	c->kept = false;
-	return false;
 }
 
 uint64_t pt_check_judged(const struct pt_check *check, enum pt_rule id)

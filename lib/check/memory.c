@@ -19,25 +19,36 @@ bool pt__ck_in_memory(const struct pt_check *c, uint64_t at)
 	return false;
 }
 
-/* The table around a descriptor. Pieces are aligned to their size in their memory. */
-struct ck_table *pt__ck_table_of(struct pt_check *c, uint64_t slot)
+static struct ck_table **recent(struct pt_check *c, uint64_t page)
 {
-	const struct ck_memory *m;
+	return &c->recent[page & (CK_RECENT - 1)];
+}
 
-	if (c->recent && slot - c->recent->node.key < c->recent->bytes)
-		return c->recent;
-	m = memory_of(c, slot);
+/* What is not among the recent ones. Pieces are aligned to their size in their memory. */
+struct ck_table *pt__ck_search(struct pt_check *c, uint64_t slot)
+{
+	const struct ck_memory *m = memory_of(c, slot);
+
 	for (uint32_t shifts = m ? c->shifts : 0; shifts; shifts &= shifts - 1) {
 		uint64_t size = UINT64_C(1) << __builtin_ctz(shifts);
 		uint64_t base = m->base + ((slot - m->base) & ~(size - 1));
 		struct ck_table *t = pt__ck_find(c, CK_TABLE, base);
 
 		if (t && slot - base < t->bytes) {
-			c->recent = t;
+			*recent(c, slot >> 12) = t;
 			return t;
 		}
 	}
 	return NULL;
+}
+
+static void forget_recent(struct pt_check *c, const struct ck_table *t)
+{
+	uint64_t last = (t->node.key + t->bytes - 1) >> 12;
+
+	for (uint64_t page = t->node.key >> 12; page <= last; page++)
+		if (*recent(c, page) == t)
+			*recent(c, page) = NULL;
 }
 
 static void drop(struct pt_check *c, struct ck_table *t)
@@ -49,8 +60,7 @@ static void drop(struct pt_check *c, struct ck_table *t)
 		m->out -= t->bytes;
 	if (--c->of_shift[shift] == 0)
 		c->shifts &= ~(1u << shift);
-	if (c->recent == t)
-		c->recent = NULL;
+	forget_recent(c, t);
 	pt__ck_put(c, t->value, t->bytes);
 	pt__ck_put(c, t->cached, t->bytes / 64);
 	pt__ck_del(c, &t->node, sizeof(*t));

@@ -11,6 +11,7 @@
 #define CK_THREADS  128
 #define CK_HELD	    8
 #define CK_CPUS	    64
+#define CK_RECENT   512
 
 enum ck_type {
 	CK_TABLE = 1,
@@ -199,8 +200,8 @@ struct pt_check {
 	uint64_t buckets; /* a power of 2 */
 	struct ck_node *all[CK_TYPES];
 	uint32_t of_shift[32];
-	uint32_t shifts; /* sizes of tables that there are */
-	struct ck_table *recent;
+	uint32_t shifts;		    /* sizes of tables that there are */
+	struct ck_table *recent[CK_RECENT]; /* found last, by the 4 KiB that the descriptor is in */
 	struct ck_memory memory[CK_MEMORIES];
 	unsigned memories;
 	struct ck_agent agent[CK_AGENTS];
@@ -211,9 +212,9 @@ struct pt_check {
 	struct ck_op none; /* what belongs to no operation */
 
 	/* The event at hand. */
-	const struct pt_event *event;
 	struct ck_op *op;
-	struct ck_agent *self; /* NULL: outside a section */
+	struct ck_agent *who;  /* of the last event; NULL: unknown */
+	struct ck_agent *self; /* the same; NULL: outside a section */
 	struct pt_finding *finding;
 	bool kept;
 	uint64_t judged[PT_RULES], broken[PT_RULES];
@@ -233,7 +234,15 @@ struct ck_write {
 };
 
 /* judge.c */
-bool pt__ck_judge(struct pt_check *c, enum pt_rule rule, bool kept, const char *text);
+void pt__ck_broken(struct pt_check *c, enum pt_rule rule, const char *text);
+
+static inline bool pt__ck_judge(struct pt_check *c, enum pt_rule rule, bool kept, const char *text)
+{
+	c->judged[rule]++;
+	if (!kept)
+		pt__ck_broken(c, rule, text);
+	return kept;
+}
 
 /* store.c: memory, and look-up by id. */
 void *pt__ck_get(struct pt_check *c, size_t bytes, bool large);
@@ -246,7 +255,7 @@ void pt__ck_each(struct pt_check *c, enum ck_type type,
 		 void (*visit)(struct pt_check *, struct ck_node *, uint64_t), uint64_t arg);
 
 /* memory.c: pages and their lives; link.c: in trees. */
-struct ck_table *pt__ck_table_of(struct pt_check *c, uint64_t slot);
+struct ck_table *pt__ck_search(struct pt_check *c, uint64_t slot);
 void pt__ck_page_event(struct pt_check *c, const struct pt_event *e);
 void pt__ck_link(struct pt_check *c, struct ck_table *parent, uint32_t index, pt_pte entry,
 		 uint8_t how);
@@ -254,8 +263,9 @@ void pt__ck_unlink_table(struct pt_check *c, struct ck_table *parent, pt_pte ent
 struct ck_table *pt__ck_child(struct pt_check *c, const struct ck_ctx *ctx, pt_pte entry);
 bool pt__ck_in_memory(const struct pt_check *c, uint64_t at);
 
-/* write.c, shape.c, group.c: descriptors. */
-void pt__ck_descriptor_event(struct pt_check *c, const struct pt_event *e);
+/* load.c, write.c, shape.c, group.c: descriptors. */
+void pt__ck_load_event(struct pt_check *c, const struct pt_event *e);
+void pt__ck_write_event(struct pt_check *c, const struct pt_event *e);
 void pt__ck_shape(struct pt_check *c, const struct ck_table *t, uint32_t index, pt_pte entry);
 bool pt__ck_same_translation(struct pt_check *c, const struct ck_write *w);
 void pt__ck_group(struct pt_check *c, const struct ck_write *w);
@@ -322,6 +332,14 @@ static inline bool pt__ck_meet(uint64_t lo, uint64_t hi, uint64_t lo2, uint64_t 
 static inline uint64_t pt__ck_span(const struct ck_table *t)
 {
 	return pt_level_size(&t->ctx->facts.geo, t->level);
+}
+
+/* The table around a descriptor, or NULL. */
+static inline struct ck_table *pt__ck_table_of(struct pt_check *c, uint64_t slot)
+{
+	struct ck_table *t = c->recent[slot >> 12 & (CK_RECENT - 1)];
+
+	return t && slot - t->node.key < t->bytes ? t : pt__ck_search(c, slot);
 }
 
 static inline bool pt__ck_is_table(const struct ck_table *t, pt_pte e)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Writes of descriptors: who may, how, and what they leave owed (W1 to W9, L2, L3, V3). */
+/* Writes of descriptors: who may, how, and what they leave owed (W1 to W9, L2, V3). */
 #include "state.h"
 
 #define RIGHTS (PT_PTE_S2AP_R | PT_PTE_S2AP_W)
@@ -236,41 +236,18 @@ static void written(struct pt_check *c, const struct pt_event *e, struct ck_tabl
 	live_write(c, &w);
 }
 
-/* L2, L3: a load finds a table, from inside a section that may still see it. */
-static void loaded(struct pt_check *c, const struct pt_event *e, const struct ck_table *t)
-{
-	if (e->kind == PT_EVENT_PRIVATE) {
-		pt__ck_judge(c, PT_RULE_W1, t->state != CK_LIVE, "a live table was read plainly");
-		return;
-	}
-	if (t->state == CK_LIVE && (c->self || c->inside))
-		pt__ck_judge(c, PT_RULE_L2, c->self,
-			     "a table was read outside a section, beside one that is in it");
-	if (t->state == CK_UNLINKED)
-		pt__ck_judge(c, PT_RULE_L3,
-			     (c->self && c->self->begun <= t->unlinked) || c->op->serial == t->op,
-			     "a table was read by a section that began after it was unlinked");
-}
-
-void pt__ck_descriptor_event(struct pt_check *c, const struct pt_event *e)
+void pt__ck_write_event(struct pt_check *c, const struct pt_event *e)
 {
 	struct ck_table *t = pt__ck_table_of(c, e->at);
-	bool load = e->kind == PT_EVENT_LOAD || e->kind == PT_EVENT_PRIVATE;
 
 	if (is_cas(e->kind) && e->arg)
 		return;
 	if (e->kind == PT_EVENT_POKE) {
 		if (t)
 			t->value[(e->at - t->node.key) / sizeof(pt_pte)] = e->hi;
-		return;
-	}
-	if (t && load) {
-		loaded(c, e, t);
 	} else if (t) {
 		written(c, e, t);
 	} else if (pt__ck_in_memory(c, e->at) && !c->untracked) {
-		pt__ck_judge(c, load ? PT_RULE_L3 : PT_RULE_S1, false,
-			     load ? "a page was read that is no table any more"
-				  : "a page was written that is no table");
+		pt__ck_judge(c, PT_RULE_S1, false, "a page was written that is no table");
 	}
 }

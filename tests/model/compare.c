@@ -55,12 +55,40 @@ static void compare_piece(struct play *p, unsigned ctx, uint64_t lo, uint64_t hi
 	}
 }
 
-/* Nothing in the tables and nothing in the model. */
-static bool both_nothing(const struct space *space, size_t i, uint64_t lo, uint64_t hi,
-			 const struct cell *cell)
+/* How many entries from the k-th on, which holds `lo`, neither tables nor model say anything of. */
+static unsigned nothing_run(const struct space *space, size_t i, uint64_t lo, uint64_t hi,
+			    const struct stretch *s, unsigned k)
 {
-	return cell->what == HOLE &&
-	       (i == space->count || (space->span[i].hi >= lo && space->span[i].lo > hi));
+	uint64_t base = s->ipa + ((uint64_t)k << s->shift), most;
+	unsigned n = 0;
+
+	while (i < space->count && space->span[i].hi < lo)
+		i++;
+	if (i < space->count && space->span[i].lo <= hi) {
+		if (space->span[i].lo <= lo)
+			return 0;
+		hi = space->span[i].lo - 1;
+	}
+	most = hi - base == UINT64_MAX ? UINT64_MAX : (hi - base + 1) >> s->shift;
+	while (k + n < s->count && n < most && !s->entry[k + n])
+		n++;
+	return n;
+}
+
+/* How many entries behind the k-th, which was compared and ends at `lo`, go on as it does, and in
+ * the same part of the model. */
+static unsigned same_run(const struct space *space, size_t i, uint64_t lo, uint64_t hi,
+			 const struct reader *r, const struct stretch *s, unsigned k)
+{
+	uint64_t most;
+
+	if (lo > hi || i >= space->count || space->span[i].lo >= lo || space->span[i].hi <= lo ||
+	    space->span[i].cell.any_young || space->span[i].cell.any_dirty)
+		return 0;
+	hi = hi < space->span[i].hi ? hi : space->span[i].hi;
+	most = hi - lo == UINT64_MAX ? UINT64_MAX : (hi - lo + 1) >> s->shift;
+	most = most < s->count - k - 1 ? most : s->count - k - 1;
+	return reader_run(r, s, k, (unsigned)most);
 }
 
 /* What was read is sure again. */
@@ -79,6 +107,25 @@ static void make_sure(struct space *space, uint64_t lo, uint64_t hi)
 	}
 }
 
+/* The entry at lo, the k-th of its stretch, up to hi at most: the address behind it. */
+static uint64_t compare_entry(struct play *p, unsigned ctx, uint64_t lo, uint64_t hi,
+			      const struct stretch *s, unsigned k, size_t *i)
+{
+	struct reader *r = &p->ctx[ctx].reader;
+	uint64_t base = s->ipa + ((uint64_t)k << s->shift);
+	uint64_t end = base + ((UINT64_C(1) << s->shift) - 1);
+	struct cell cell;
+	const char *wrong = reader_decode(r, s->entry[k], s->level, &cell);
+
+	if (wrong)
+		fail(p, "shape: context %u at %#llx: %s", ctx, (unsigned long long)base, wrong);
+	if (end > hi)
+		end = hi;
+	compare_piece(p, ctx, lo, end, cell_after(cell, lo - base), i);
+	return end + 1;
+}
+
+/* Each entry is compared, and those that go on as the one before with no more than that one. */
 static void compare_span(struct play *p, unsigned ctx, uint64_t lo, uint64_t hi)
 {
 	struct reader *r = &p->ctx[ctx].reader;
@@ -88,26 +135,21 @@ static void compare_span(struct play *p, unsigned ctx, uint64_t lo, uint64_t hi)
 
 	while (lo <= hi) {
 		const char *wrong = reader_at(r, lo, &s);
-		uint64_t size = UINT64_C(1) << s.shift;
 
 		if (wrong)
 			fail(p, "shape: %s", wrong);
-		for (unsigned k = 0; k < s.count && lo <= hi; k++) {
-			uint64_t base = s.ipa + k * size, end = base + (size - 1);
-			struct cell cell;
-
+		for (unsigned k = 0, n; k < s.count && lo <= hi; k += n) {
 			if (reader_is_table(s.entry[k], s.level))
 				break;
-			wrong = reader_decode(r, s.entry[k], s.level, &cell);
-			if (wrong)
-				fail(p, "shape: context %u at %#llx: %s", ctx,
-				     (unsigned long long)base, wrong);
-			if (end > hi)
-				end = hi;
-			if (!both_nothing(space, i, lo, end, &cell))
-				compare_piece(p, ctx, lo, end, cell_after(cell, lo - base), &i);
-			p->v->counts.compared++;
-			lo = end + 1;
+			n = nothing_run(space, i, lo, hi, &s, k);
+			if (n) {
+				lo = s.ipa + ((uint64_t)(k + n) << s.shift);
+			} else {
+				lo = compare_entry(p, ctx, lo, hi, &s, k, &i);
+				n = same_run(space, i, lo, hi, r, &s, k);
+				lo += (uint64_t)n++ << s.shift;
+			}
+			p->v->counts.compared += n;
 		}
 	}
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #define TABLE_BYTES (UINT64_C(512) << 20)
+#define STRAYS_FROM 700
 #define RAM_BYTES   (UINT64_C(32) << 30)
 
 void fail(struct play *p, const char *format, ...)
@@ -231,6 +232,20 @@ static void arm(struct play *p, uint64_t nth)
 	p->failpoint_failures = 0;
 }
 
+/* PLANT_STRAY: one descriptor somewhere in a table says something else than lib put there. */
+static void stray(struct play *p)
+{
+	struct context *c = &p->ctx[below(p, CONTEXTS)];
+	struct stretch s;
+	uint64_t *entry;
+
+	if (reader_at(&c->reader, c->low.ipa + below(p, c->low.bytes), &s))
+		fail(p, "shape: a walk does not end");
+	entry = (uint64_t *)(uintptr_t)&s.entry[below(p, s.count)];
+	if (!reader_is_table(*entry, s.level))
+		*entry ^= *entry & 1 ? UINT64_C(1) << 55 : UINT64_C(1) << 62;
+}
+
 /* Everybody comes to an end; a session that waits is woken by one that goes on. */
 static void settle(struct play *p)
 {
@@ -256,6 +271,8 @@ static void settle(struct play *p)
 		while (pt_reclaim(&p->session[i].agent))
 			continue;
 	dirty_settled(p);
+	if (p->v->plant == PLANT_STRAY && p->at >= STRAYS_FROM)
+		stray(p);
 	compare_settled(p);
 }
 

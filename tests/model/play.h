@@ -124,7 +124,7 @@ struct counts {
 };
 
 /* Bugs of the harness itself, to see one found. */
-enum plant { PLANT_NONE, PLANT_LOSE_TLBI, PLANT_CRASH };
+enum plant { PLANT_NONE, PLANT_LOSE_TLBI, PLANT_CRASH, PLANT_STRAY };
 
 /* What a play leaves behind, in memory that parent and child share. */
 struct verdict {

@@ -21,6 +21,16 @@ static bool start_level(struct reader *r, uint64_t vtcr)
 	return !sl2 && (r->granule == 14 || sl0 != 3);
 }
 
+/* OA[51:50] in 9:8 with LPA2, OA[51:48] in 15:12 with 64K and 52 bits. */
+static void place_output(struct reader *r)
+{
+	uint64_t low = ((uint64_t)1 << r->granule) - 1;
+
+	r->in_place = (r->ds ? 0x0003ffffffffffff : 0x0000ffffffffffff) & ~low;
+	r->moved = r->ds ? 0x300 : r->lpa ? 0xf000 : 0;
+	r->by = r->ds ? 42 : 36;
+}
+
 bool reader_open(struct reader *r, uint64_t vtcr, uint64_t vttbr)
 {
 	static const unsigned granules[] = {12, 16, 14, 0};
@@ -44,6 +54,7 @@ bool reader_open(struct reader *r, uint64_t vtcr, uint64_t vttbr)
 	if (r->top < r->start)
 		r->top = r->start;
 	r->attrs = UINT64_MAX;
+	place_output(r);
 	return true;
 }
 
@@ -56,25 +67,14 @@ static const uint64_t *table_at(const struct reader *r, uint64_t pa, uint64_t by
 	return (const uint64_t *)(const void *)(r->memory + off);
 }
 
-/* OA[51:50] in 9:8 with LPA2, OA[51:48] in 15:12 with 64K and 52 bits. */
 static uint64_t output_of(const struct reader *r, uint64_t e)
 {
-	uint64_t low = ((uint64_t)1 << r->granule) - 1;
-
-	if (r->ds)
-		return (e & 0x0003ffffffffffff & ~low) | bits(e, 9, 8) << 50;
-	if (r->lpa)
-		return (e & 0x0000ffffffffffff & ~low) | bits(e, 15, 12) << 48;
-	return e & 0x0000ffffffffffff & ~low;
+	return (e & r->in_place) | (e & r->moved) << r->by;
 }
 
 static uint64_t output_mask(const struct reader *r)
 {
-	uint64_t low = ((uint64_t)1 << r->granule) - 1;
-
-	if (r->ds)
-		return (0x0003ffffffffffff & ~low) | 0x300;
-	return (0x0000ffffffffffff & ~low) | (r->lpa ? 0xf000 : 0);
+	return r->in_place | r->moved;
 }
 
 /* Only the bits that a table descriptor has may be set. */
@@ -169,6 +169,23 @@ const char *reader_decode(struct reader *r, uint64_t e, int level, struct cell *
 	*cell = r->decoded;
 	cell->at = at;
 	return NULL;
+}
+
+/* The output address stands at its place in the entry, but for its top bits, which a step below
+ * them does not change: a carry out of the field shows as other attributes. */
+unsigned reader_run(const struct reader *r, const struct stretch *s, unsigned k, unsigned most)
+{
+	uint64_t e = s->entry[k], step = e & 1 ? (uint64_t)1 << s->shift : 0, left;
+	unsigned n = 0;
+
+	if (step) {
+		left = (((uint64_t)1 << r->pa_bits) - output_of(r, e)) >> s->shift;
+		if (most >= left)
+			most = left ? (unsigned)left - 1 : 0;
+	}
+	while (n < most && s->entry[k + 1 + n] == e + step && !((e ^ (e + step)) & ~output_mask(r)))
+		e += step, n++;
+	return n;
 }
 
 const char *reader_leaf(struct reader *r, uint64_t ipa, struct span *span, int *level)

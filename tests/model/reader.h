@@ -12,6 +12,9 @@ struct reader {
 	const unsigned char *memory; /* of the tables, which stands at memory_pa */
 	uint64_t memory_pa, memory_bytes;
 	uint64_t root;
+	uint64_t in_place; /* of the part of an output address that stands at its place */
+	uint64_t moved;	   /* the bits of the entry that are the rest of it */
+	unsigned by;	   /* how far those move up */
 	unsigned granule, ipa_bits, pa_bits; /* granule: log2 */
 	int start, top; /* the start level; the smallest level that may hold a block */
 	bool ds, lpa, fwb, xnx, ha, hd;
@@ -45,6 +48,8 @@ static inline bool reader_is_table(uint64_t entry, int level)
 }
 /* The cell of an entry that is no table, `level` its level. NULL, or what is wrong with it. */
 const char *reader_decode(struct reader *r, uint64_t entry, int level, struct cell *cell);
+/* How many entries behind the k-th, `most` at most, say the same of the addresses that follow. */
+unsigned reader_run(const struct reader *r, const struct stretch *s, unsigned k, unsigned most);
 /* The leaf, or whatever ends the walk: its span and level. */
 const char *reader_leaf(struct reader *r, uint64_t ipa, struct span *span, int *level);
 

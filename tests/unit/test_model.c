@@ -67,12 +67,27 @@ static void a_crash_is_a_failure_with_its_list(void **state)
 	assert_int_equal(v->steps, 100);
 }
 
+/* Wherever in a table it stands, between others that are as the one before or that are nothing. */
+static void one_descriptor_that_differs_is_found(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed <= 60; seed++) {
+		struct verdict *v = verdict_new();
+
+		v->plant = PLANT_STRAY;
+		try_seeds(seed, 1, v);
+		if (strncmp(v->failure, "tables:", 7) != 0 && strncmp(v->failure, "shape:", 6) != 0)
+			fail_msg("seed %llu: %s", (unsigned long long)seed, v->failure);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(random_operations_agree_with_the_model),
 		cmocka_unit_test(a_lost_invalidation_is_found_and_shrinks),
 		cmocka_unit_test(a_crash_is_a_failure_with_its_list),
+		cmocka_unit_test(one_descriptor_that_differs_is_found),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

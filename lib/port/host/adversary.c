@@ -44,7 +44,8 @@ struct bucket {
 
 struct store {
 	struct bucket bucket[BUCKETS];
-	uint32_t codes; /* size codes ever filled */
+	uint64_t filled[BUCKETS / 64]; /* buckets that may hold something */
+	uint32_t codes;		       /* size codes ever filled */
 	uint32_t count;
 	uint64_t births;
 };
@@ -131,6 +132,7 @@ static bool store_add(struct store *s, const struct tlb_pair *pair)
 		b->room = room;
 	}
 	b->kept[b->count++] = (struct kept){*pair, s->births++};
+	s->filled[(b - s->bucket) / 64] |= UINT64_C(1) << (b - s->bucket) % 64;
 	s->codes |= UINT32_C(1) << tlb_tag_code(pair->tag);
 	s->count++;
 	return true;
@@ -240,8 +242,15 @@ static uint64_t whole_sweep(struct store *s, const struct pt_tlbi *tlbi)
 {
 	uint64_t removed = 0;
 
-	for (unsigned i = 0; i < BUCKETS; i++)
-		removed += bucket_sweep(&s->bucket[i], tlbi);
+	for (unsigned word = 0; word < BUCKETS / 64; word++)
+		for (uint64_t left = s->filled[word]; left; left &= left - 1) {
+			unsigned bit = (unsigned)__builtin_ctzll(left);
+			struct bucket *b = &s->bucket[word * 64 + bit];
+
+			removed += bucket_sweep(b, tlbi);
+			if (!b->count)
+				s->filled[word] &= ~(UINT64_C(1) << bit);
+		}
 	return removed;
 }
 
@@ -254,9 +263,12 @@ static uint64_t size_sweep(struct store *s, const struct pt_tlbi *tlbi, unsigned
 
 	if (last - page >= BUCKETS)
 		return whole_sweep(s, tlbi);
-	for (; page <= last; page++)
-		removed +=
-			bucket_sweep(bucket_of(s, tlb_tag(page << shift, tlbi->vmid, code)), tlbi);
+	for (; page <= last; page++) {
+		struct bucket *b = bucket_of(s, tlb_tag(page << shift, tlbi->vmid, code));
+
+		if (b->count)
+			removed += bucket_sweep(b, tlbi);
+	}
 	return removed;
 }
 

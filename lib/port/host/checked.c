@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/single_threaded.h>
 
 /* Pages of it come with their first use. */
 #define ARENA_BYTES  (UINT64_C(1) << 30)
@@ -33,6 +34,20 @@ static bool told;   /* that the arena is full */
 static FILE *saved; /* PTD_TRACE: each event, for tests/checker/replay */
 static _Atomic uint32_t threads;
 static _Atomic bool repeats; /* the CPUs have the quirk of rule T7 */
+
+/* A program of one thread, which most tests are, has nobody to wait for. Whether there are others
+ * does not change while the lock is held: whoever holds it makes none. */
+static void enter(void)
+{
+	if (!__libc_single_threaded)
+		pthread_mutex_lock(&order);
+}
+
+static void leave(void)
+{
+	if (!__libc_single_threaded)
+		pthread_mutex_unlock(&order);
+}
 
 static void start(void)
 {
@@ -62,9 +77,9 @@ static void report(const struct pt_finding *finding)
 	uint64_t from = traced > TRACE_EVENTS ? traced - TRACE_EVENTS : 0;
 
 	if (pt_host_finding_hook) {
-		pthread_mutex_unlock(&order);
+		leave();
 		pt_host_finding_hook(finding);
-		pthread_mutex_lock(&order);
+		enter();
 	}
 	fputs("ptd: checker: the last events, newest at the end:\n", stderr);
 	for (uint64_t i = from; i < traced; i++)
@@ -75,28 +90,46 @@ static void report(const struct pt_finding *finding)
 	abort();
 }
 
-/* Under `order`. */
+static void tell_when_full(void)
+{
+	if (told || !pt_check_untracked(check))
+		return;
+	told = true;
+	fputs("ptd: checker: its memory is full, it sees only a part from now on\n", stderr);
+}
+
+/* Under `order`. Loads would push the rest out of the trace, and need no memory of the checker. */
 static void feed(const struct pt_event *e)
 {
+	bool load = e->kind == PT_EVENT_LOAD;
 	struct pt_finding finding;
 
 	if (!check)
 		start();
-	if (e->kind != PT_EVENT_LOAD) /* they would push the rest out */
+	if (!load)
 		host_event_copy(&trace[traced++ % TRACE_EVENTS], e);
 	if (saved)
 		save(e);
 	events++;
 	if (!pt_check_event(check, e, &finding))
 		report(&finding);
-	if (pt_check_untracked(check) && !told) {
-		told = true;
-		fputs("ptd: checker: its memory is full, it sees only a part from now on\n",
-		      stderr);
-	}
+	if (!load)
+		tell_when_full();
 }
 
-static void hook(struct pt_event *e)
+/* Who runs, and the hook. */
+static void sign(struct pt_event *e)
+{
+	if (!pt_host_self.thread)
+		pt_host_self.thread = atomic_fetch_add(&threads, 1) + 1;
+	e->thread = pt_host_self.thread;
+	e->agent = pt_host_self.agent;
+	e->op = pt_host_self.op;
+	if (pt_host_event_hook)
+		pt_host_event_hook(e);
+}
+
+static void announce(struct pt_event *e)
 {
 	if (e->kind == PT_EVENT_SECTION_BEGIN) {
 		pt_host_self.agent = e->at;
@@ -110,13 +143,7 @@ static void hook(struct pt_event *e)
 		pt_host_self.outer = pt_host_self.agent;
 		pt_host_self.agent = e->lo;
 	}
-	if (!pt_host_self.thread)
-		pt_host_self.thread = atomic_fetch_add(&threads, 1) + 1;
-	e->thread = pt_host_self.thread;
-	e->agent = pt_host_self.agent;
-	e->op = pt_host_self.op;
-	if (pt_host_event_hook)
-		pt_host_event_hook(e);
+	sign(e);
 }
 
 static bool fails(enum pt_failpoint point)
@@ -151,14 +178,14 @@ void pt_host_event(const struct pt_event *event)
 {
 	struct pt_event e = *event;
 
-	hook(&e);
+	announce(&e);
 	if (e.kind == PT_EVENT_SECTION_END)
 		hold(PT_FP_SECTION_LONG);
 	if (e.kind == PT_EVENT_PAGE_GET || e.kind == PT_EVENT_PAGE_PUT)
 		e.arg = is_zero(&e);
-	pthread_mutex_lock(&order);
+	enter();
 	feed(&e);
-	pthread_mutex_unlock(&order);
+	leave();
 	if (e.kind == PT_EVENT_SECTION_END)
 		pt_host_self.agent = 0;
 	if (e.kind == PT_EVENT_OP_END) {
@@ -174,12 +201,12 @@ void pt_host_event_store(pt_pte *slot, pt_pte entry, enum pt_event_kind kind)
 			     .lo = __atomic_load_n(slot, __ATOMIC_RELAXED),
 			     .hi = entry};
 
-	hook(&e);
-	pthread_mutex_lock(&order);
+	sign(&e);
+	enter();
 	e.lo = __atomic_load_n(slot, __ATOMIC_RELAXED);
 	feed(&e);
 	__atomic_store_n(slot, entry, __ATOMIC_RELEASE);
-	pthread_mutex_unlock(&order);
+	leave();
 }
 
 bool pt_host_event_cas(pt_pte *slot, pt_pte *old, pt_pte entry, enum pt_event_kind kind)
@@ -187,15 +214,15 @@ bool pt_host_event_cas(pt_pte *slot, pt_pte *old, pt_pte entry, enum pt_event_ki
 	struct pt_event e = {.kind = (uint8_t)kind, .at = (uintptr_t)slot, .lo = *old, .hi = entry};
 	bool lost;
 
-	hook(&e);
+	sign(&e);
 	lost = kind == PT_EVENT_CAS && loses();
-	pthread_mutex_lock(&order);
+	enter();
 	if (lost)
 		*old = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
 	e.arg = lost || !__atomic_compare_exchange_n(slot, old, entry, false, __ATOMIC_ACQ_REL,
 						     __ATOMIC_ACQUIRE);
 	feed(&e);
-	pthread_mutex_unlock(&order);
+	leave();
 	return !e.arg;
 }
 
@@ -204,12 +231,12 @@ pt_pte pt_host_event_load(const pt_pte *slot, enum pt_event_kind kind)
 	struct pt_event e = {.kind = (uint8_t)kind, .at = (uintptr_t)slot};
 	pt_pte value;
 
-	hook(&e);
-	pthread_mutex_lock(&order);
+	sign(&e);
+	enter();
 	value = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
 	e.lo = e.hi = value;
 	feed(&e);
-	pthread_mutex_unlock(&order);
+	leave();
 	return value;
 }
 
@@ -256,28 +283,28 @@ void pt_host_event_tlbi(struct pt_port_mmu *mmu, const struct pt_tlbi *tlbi)
 
 void pt_host_repeat_tlbis(bool repeat)
 {
-	pthread_mutex_lock(&order);
+	enter();
 	if (!check)
 		start();
 	pt_check_set_quirks(check, repeat ? PT_CHECK_REPEAT_TLBI : 0);
 	atomic_store(&repeats, repeat);
-	pthread_mutex_unlock(&order);
+	leave();
 }
 
 uint64_t pt_host_events(void)
 {
 	uint64_t n;
 
-	pthread_mutex_lock(&order);
+	enter();
 	n = events;
-	pthread_mutex_unlock(&order);
+	leave();
 	return n;
 }
 
 void pt_host_check_counts(uint64_t judged[PT_RULES])
 {
-	pthread_mutex_lock(&order);
+	enter();
 	for (unsigned i = 0; i < PT_RULES; i++)
 		judged[i] = check ? pt_check_judged(check, (enum pt_rule)i) : 0;
-	pthread_mutex_unlock(&order);
+	leave();
 }
