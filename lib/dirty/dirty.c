@@ -140,13 +140,6 @@ static enum pt_outcome claim(struct pt_dirty *op)
 	return PT_OK;
 }
 
-static void release(struct pt_dirty *op)
-{
-	if (op->claim.ctx)
-		pt_claim_release(&op->claim);
-	op->claim.ctx = NULL;
-}
-
 /* Does a leaf at an edge reach out of the claim? */
 static bool is_narrow(const struct pt_dirty *op)
 {
@@ -160,7 +153,8 @@ static enum pt_outcome drain(struct pt_dirty *op)
 	if (!pt_grace_done(&op->grace, op->args.log->ctx->machine))
 		return PT_MORE;
 	if (!op->wide && is_narrow(op)) {
-		release(op);
+		pt_claim_release(&op->claim);
+		op->claim.ctx = NULL;
 		op->wide = true;
 		op->phase = CLAIM;
 		return PT_OK;
@@ -191,7 +185,9 @@ static enum pt_outcome pass(struct pt_dirty *op, int64_t *left)
 		shrink(op);
 		return PT_MORE;
 	}
-	release(op);
+	if (op->claim.ctx)
+		pt__claim_let_go(&op->claim);
+	op->claim.ctx = NULL;
 	pt_grace_begin(&op->grace, machine, op->agent);
 	if (!op->flushed && op->args.kind != PT_DIRTY_STOP)
 		op->grace.mask = 0;
@@ -212,7 +208,8 @@ static void finish(struct pt_dirty *op)
 
 static enum pt_outcome wait(struct pt_dirty *op)
 {
-	if (!pt_grace_done(&op->grace, op->args.log->ctx->machine))
+	if (pt__claims_go_on(op->args.log->ctx) ||
+	    !pt_grace_done(&op->grace, op->args.log->ctx->machine))
 		return PT_MORE;
 	if (op->args.kind == PT_DIRTY_STOP) {
 		op->next = op->args.ipa.v;

@@ -16,9 +16,13 @@
  * next claim each time, and wait for as long as ranges keep coming.
  *
  * All this is under the lock, so of the claims that wait only the first WINDOW are looked at: those
- * behind wait for them as if they overlapped.
+ * behind wait for them as if they overlapped, and so do those behind BATCH points. Points are
+ * looked at in turn, BATCH at a time, from where the last look ended: ctx->unseen of them, those
+ * that wait when a claim shrinks or goes, have not been looked at since. The operation whose claim
+ * went goes on with them in later steps (pt__claims_go_on()).
  */
 #define WINDOW 32
+#define BATCH  256
 
 static void note(enum pt_event_kind kind, const struct pt_claim *claim)
 {
@@ -75,7 +79,7 @@ static bool blocked(const struct pt_waiter *who, const struct pt_waiter *before)
 {
 	struct pt_ctx *ctx = who->ctx;
 	uint32_t claims = ctx->taken;
-	unsigned met = 0;
+	unsigned met = 0, points = 0;
 
 	if (!who->claim)
 		return !pt__is_dying(ctx) && covered(ctx, active(ctx), who->lo, who->hi);
@@ -86,7 +90,7 @@ static bool blocked(const struct pt_waiter *who, const struct pt_waiter *before)
 	if (covered(ctx, claims, who->lo, who->hi))
 		return true;
 	for (const struct pt_waiter *w = ctx->first; w && w != before; w = w->next)
-		if (conflicts(who->claim, w) || (w->claim && ++met == WINDOW))
+		if (conflicts(who->claim, w) || (w->claim ? ++met == WINDOW : ++points == BATCH))
 			return true;
 	return false;
 }
@@ -100,11 +104,15 @@ static void enqueue(struct pt_ctx *ctx, struct pt_waiter *waiter)
 	else
 		ctx->first = waiter;
 	ctx->last = waiter;
+	ctx->waiting++;
 	waiter->queued = true;
 }
 
 static void dequeue(struct pt_ctx *ctx, struct pt_waiter *waiter)
 {
+	if (ctx->look == waiter)
+		ctx->look = waiter->next;
+	ctx->waiting--;
 	if (waiter->prev)
 		waiter->prev->next = waiter->next;
 	else
@@ -148,30 +156,66 @@ static void publish(struct pt_claim *claim)
 	activate(claim);
 }
 
-/* Takes those out of the queue that may go: points or claims. Returns them in order, linked by
- * next. */
-static struct pt_waiter *take_ready(struct pt_ctx *ctx, bool claims)
+/* Out of the queue and to the end of a list, linked by next. Returns the list's new end. */
+static struct pt_waiter **move(struct pt_waiter *waiter, struct pt_waiter **end)
+{
+	dequeue(waiter->ctx, waiter);
+	waiter->next = NULL;
+	*end = waiter;
+	return &waiter->next;
+}
+
+/* Under the lock: somebody's claim no longer covers what it did. */
+static void look_again(struct pt_ctx *ctx)
+{
+	if (!ctx->unseen)
+		ctx->look = ctx->first;
+	ctx->unseen = ctx->waiting;
+}
+
+/* Takes points out of the queue that may go, in order, of the next BATCH that wait. */
+static struct pt_waiter *take_points(struct pt_ctx *ctx)
+{
+	struct pt_machine *machine = ctx->machine;
+	struct pt_waiter *ready = NULL, **end = &ready;
+
+	pt_port_lock(&machine->lock);
+	for (unsigned left = BATCH; left && ctx->unseen; left--) {
+		struct pt_waiter *w = ctx->look ? ctx->look : ctx->first;
+
+		ctx->unseen = w ? ctx->unseen - 1 : 0;
+		if (!w)
+			break;
+		ctx->look = w->next;
+		if (!w->claim && !blocked(w, w))
+			end = move(w, end);
+	}
+	pt_port_unlock(&machine->lock);
+	return ready;
+}
+
+/* The same for claims, of the first that wait. */
+static struct pt_waiter *take_claims(struct pt_ctx *ctx)
 {
 	struct pt_machine *machine = ctx->machine;
 	struct pt_waiter *ready = NULL, **end = &ready, *next;
-	unsigned left = WINDOW;
+	unsigned claims = WINDOW, points = BATCH;
 
 	pt_port_lock(&machine->lock);
-	for (struct pt_waiter *w = ctx->first; w && !(claims && full(ctx)) && left; w = next) {
+	for (struct pt_waiter *w = ctx->first; w && !full(ctx) && claims && points; w = next) {
 		next = w->next;
-		if ((w->claim != NULL) != claims)
+		if (!w->claim) {
+			points--;
 			continue;
-		left -= claims;
+		}
+		claims--;
 		if (blocked(w, w))
 			continue;
-		dequeue(ctx, w);
-		if (w->claim && w->claim->lazy)
+		end = move(w, end);
+		if (w->claim->lazy)
 			take_slot(w->claim);
-		else if (w->claim)
+		else
 			publish(w->claim);
-		w->next = NULL;
-		*end = w;
-		end = &w->next;
 	}
 	pt_port_unlock(&machine->lock);
 	return ready;
@@ -191,12 +235,30 @@ static void wake(struct pt_waiter *ready)
 
 static void advance(struct pt_ctx *ctx)
 {
-	wake(take_ready(ctx, false));
-	wake(take_ready(ctx, true));
+	wake(take_points(ctx));
+	wake(take_claims(ctx));
+}
+
+bool pt__claims_go_on(struct pt_ctx *ctx)
+{
+	struct pt_machine *machine = ctx->machine;
+	bool more;
+
+	pt_port_lock(&machine->lock);
+	more = ctx->unseen;
+	pt_port_unlock(&machine->lock);
+	if (more)
+		advance(ctx);
+	return more;
 }
 
 void pt__claims_wake(struct pt_ctx *ctx)
 {
+	struct pt_machine *machine = ctx->machine;
+
+	pt_port_lock(&machine->lock);
+	look_again(ctx);
+	pt_port_unlock(&machine->lock);
 	advance(ctx);
 }
 
@@ -273,12 +335,13 @@ void pt_claim_shrink(struct pt_claim *claim, uint64_t lo)
 	note(PT_EVENT_CLAIM_SHRINK, claim);
 	atomic_store_explicit(&ctx->claim[claim->slot].lo, lo, memory_order_release);
 	waiting = ctx->first != NULL;
+	look_again(ctx);
 	pt_port_unlock(&machine->lock);
 	if (waiting)
 		advance(ctx);
 }
 
-void pt_claim_release(struct pt_claim *claim)
+void pt__claim_let_go(struct pt_claim *claim)
 {
 	struct pt_ctx *ctx = claim->ctx;
 	struct pt_machine *machine = ctx->machine;
@@ -291,9 +354,19 @@ void pt_claim_release(struct pt_claim *claim)
 	ctx->taken &= ~(1u << claim->slot);
 	claim->slot = -1;
 	waiting = ctx->first != NULL;
+	look_again(ctx);
 	pt_port_unlock(&machine->lock);
 	if (waiting)
 		advance(ctx);
+}
+
+void pt_claim_release(struct pt_claim *claim)
+{
+	struct pt_ctx *ctx = claim->ctx;
+
+	pt__claim_let_go(claim);
+	while (pt__claims_go_on(ctx))
+		continue;
 }
 
 bool pt_claim_cancel(struct pt_claim *claim)

@@ -36,8 +36,14 @@ enum pt_outcome pt__claim_acquire_lazy(struct pt_claim *claim, struct pt_ctx *ct
 				       uint64_t hi, bool teardown,
 				       void (*wake)(struct pt_waiter *));
 bool pt__claim_activate(struct pt_claim *claim);
-/* Wakes who waits on a context that has just been torn down. */
+/* Wakes who waits on a context that has just been torn down; then pt__claims_go_on(). */
 void pt__claims_wake(struct pt_ctx *ctx);
+/*
+ * pt_claim_release() in steps: the first looks at the first points that wait, and each call of
+ * pt__claims_go_on() at 256 more, while it says true.
+ */
+void pt__claim_let_go(struct pt_claim *claim);
+bool pt__claims_go_on(struct pt_ctx *ctx);
 
 /* vmid.c: the number to flush. False: the context never ran, no TLB knows it; true with *vmid 0:
  * the rollover since has flushed it, but accesses may be in flight. After the descriptor was

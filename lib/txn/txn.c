@@ -208,7 +208,7 @@ static void finish(struct pt_txn *txn)
 	if (txn->teardown)
 		close_ctx(ctx);
 	else
-		pt_claim_release(&txn->claim);
+		pt__claim_let_go(&txn->claim);
 	pt_grace_begin(&txn->grace, ctx->machine, txn->agent);
 	if (!txn->flushed && !txn->teardown)
 		txn->grace.mask = 0;
@@ -260,7 +260,7 @@ static enum pt_outcome phase(struct pt_txn *txn, int64_t *left)
 		return outcome;
 	case PT_TXN_FLUSH: finish(txn); return PT_OK;
 	case PT_TXN_RETIRE:
-		if (!pt_grace_done(&txn->grace, machine))
+		if (pt__claims_go_on(txn->item[0].ctx) || !pt_grace_done(&txn->grace, machine))
 			return PT_MORE;
 		end(txn);
 		return PT_OK;

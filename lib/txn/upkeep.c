@@ -77,13 +77,6 @@ static enum pt_outcome claim(struct pt_upkeep *upkeep)
 	return outcome;
 }
 
-static void release(struct pt_upkeep *upkeep)
-{
-	if (upkeep->claim.ctx && !pt_claim_cancel(&upkeep->claim))
-		pt_claim_release(&upkeep->claim);
-	upkeep->claim.ctx = NULL;
-}
-
 void pt__upkeep_settle(struct pt_upkeep *upkeep)
 {
 	struct pt_ctx *ctx = upkeep->args.ctx;
@@ -124,7 +117,9 @@ static void end_work(struct pt_upkeep *upkeep)
 {
 	struct pt_machine *machine = upkeep->args.ctx->machine;
 
-	release(upkeep);
+	if (upkeep->claim.ctx && !pt_claim_cancel(&upkeep->claim))
+		pt__claim_let_go(&upkeep->claim);
+	upkeep->claim.ctx = NULL;
 	pt_grace_begin(&upkeep->grace, machine, upkeep->agent);
 	if (!upkeep->flushed)
 		upkeep->grace.mask = 0;
@@ -154,7 +149,8 @@ static enum pt_outcome work(struct pt_upkeep *upkeep, int64_t *left)
 	if (outcome == PT_OK) {
 		end_work(upkeep);
 	} else if (outcome == PT_PARKED) { /* who waits for a claim holds no other */
-		release(upkeep);
+		pt_claim_release(&upkeep->claim);
+		upkeep->claim.ctx = NULL;
 		upkeep->wide = true;
 		upkeep->phase = PT_UPKEEP_CLAIM;
 		outcome = PT_OK;
@@ -192,7 +188,7 @@ static enum pt_outcome phase(struct pt_upkeep *upkeep, int64_t *left)
 		return PT_OK;
 	case PT_UPKEEP_WORK: return work(upkeep, left);
 	case PT_UPKEEP_RETIRE:
-		if (!pt_grace_done(&upkeep->grace, machine))
+		if (pt__claims_go_on(upkeep->args.ctx) || !pt_grace_done(&upkeep->grace, machine))
 			return PT_MORE;
 		upkeep->phase = PT_UPKEEP_DONE;
 		return PT_OK;
@@ -236,7 +232,8 @@ static bool stop(struct pt_upkeep *upkeep)
 	upkeep->stopped = PT_CANCELLED;
 	end_work(upkeep);
 	upkeep->result = PT_OK;
-	if (!pt_grace_done(&upkeep->grace, upkeep->args.ctx->machine))
+	if (pt__claims_go_on(upkeep->args.ctx) ||
+	    !pt_grace_done(&upkeep->grace, upkeep->args.ctx->machine))
 		return false;
 	upkeep->phase = PT_UPKEEP_DONE;
 	return true;

@@ -2,6 +2,8 @@
 /* Sections, claims and their queue, stepping several agents by hand on one thread. */
 #include "core.h"
 
+#include <pt/upkeep.h>
+
 static char woken[64];
 static struct pt_waiter *who[8];
 
@@ -276,6 +278,138 @@ static void a_point_operation_parks_until_the_claim_has_passed(void **state)
 	pt_claim_release(&a);
 	assert_string_equal("12", woken);
 	assert_false(pt_waiter_cancel(&high, &c.machine));
+	core_close(&c);
+}
+
+#define MANY 3000
+
+static struct pt_waiter parked[MANY];
+static unsigned woken_points, last_woken;
+
+static void count_wake(struct pt_waiter *waiter)
+{
+	woken_points++;
+	last_woken = (unsigned)(waiter - parked);
+}
+
+/* All at one page each, from the first. */
+static void park_many(struct core *c)
+{
+	woken_points = 0;
+	for (unsigned i = 0; i < MANY; i++)
+		assert_true(pt_waiter_park(&parked[i], &c->ctx, i * PT_SZ_4K,
+					   i * PT_SZ_4K + PT_SZ_4K - 1, count_wake));
+}
+
+/* Of 3000 points that wait 256 are looked at when a claim shrinks, whether they can go or not. All
+ * that can go are woken in the end, once and in order. */
+static void parked_points_are_looked_at_in_turn(void **state)
+{
+	struct pt_claim a, b;
+	struct core c;
+
+	(void)state;
+	open_quiet(&c);
+	ASSERT_OUTCOME(PT_OK, claim(&c, &a, 0, 0, MANY * PT_SZ_4K - 1, PT_CLAIM_SHARED));
+	ASSERT_OUTCOME(PT_OK, claim(&c, &b, 1, 0, 500 * PT_SZ_4K - 1, PT_CLAIM_SHARED));
+	park_many(&c);
+	assert_int_equal(MANY, c.ctx.waiting);
+	pt_claim_shrink(&a, 1000 * PT_SZ_4K);
+	assert_int_equal(0, woken_points);
+	assert_int_equal(MANY - 256, c.ctx.unseen);
+	pt_claim_shrink(&a, 1001 * PT_SZ_4K);
+	assert_int_equal(12, woken_points); /* 500 to 511: the next 256 */
+	assert_int_equal(MANY - 256, c.ctx.unseen);
+	assert_true(pt_waiter_cancel(&parked[512], &c.machine)); /* where the look goes on */
+	pt_claim_release(&b);
+	assert_int_equal(1000, woken_points);
+	assert_int_equal(0, c.ctx.unseen);
+	pt_claim_release(&a);
+	assert_int_equal(MANY - 1, woken_points);
+	assert_int_equal(MANY - 1, last_woken);
+	assert_int_equal(0, c.ctx.waiting);
+	core_close(&c);
+}
+
+/* One behind 256 points does not look further, and goes when they have gone. */
+static void a_claim_waits_behind_many_points(void **state)
+{
+	struct pt_claim a, near, far;
+	struct core c;
+
+	(void)state;
+	open_quiet(&c);
+	ASSERT_OUTCOME(PT_OK, claim(&c, &a, 0, 0, MANY * PT_SZ_4K - 1, PT_CLAIM_EXCLUSIVE));
+	for (unsigned i = 0; i < 256; i++) {
+		if (i == 255)
+			ASSERT_OUTCOME(PT_OK,
+				       claim(&c, &near, 1, UINT64_C(1) << 30,
+					     (UINT64_C(1) << 30) + 0xfff, PT_CLAIM_EXCLUSIVE));
+		assert_true(pt_waiter_park(&parked[i], &c.ctx, i * PT_SZ_4K,
+					   i * PT_SZ_4K + PT_SZ_4K - 1, count_wake));
+	}
+	ASSERT_OUTCOME(PT_PARKED, claim(&c, &far, 2, UINT64_C(2) << 30, (UINT64_C(2) << 30) + 0xfff,
+					PT_CLAIM_EXCLUSIVE));
+	pt_claim_shrink(&a, PT_SZ_4K);
+	assert_string_equal("2", woken);
+	pt_claim_release(&a);
+	pt_claim_release(&near);
+	pt_claim_release(&far);
+	core_close(&c);
+}
+
+/* Steps to the end: the one that lets the claim go looks at 256 points twice, the others once; and
+ * all are woken before the operation ends. */
+#define IN_STEPS(step)                                                                             \
+	do {                                                                                       \
+		enum pt_outcome now;                                                               \
+		unsigned before, steps = 0;                                                        \
+		do {                                                                               \
+			before = woken_points;                                                     \
+			pt_section_begin(&c.agent);                                                \
+			now = (step);                                                              \
+			pt_section_end(&c.agent);                                                  \
+			assert_true(woken_points - before <= 2 * 256);                             \
+			steps++;                                                                   \
+		} while (now == PT_MORE);                                                          \
+		assert_false(pt_is_error(now));                                                    \
+		assert_int_equal(MANY, woken_points);                                              \
+		assert_int_equal(MANY - 1, last_woken);                                            \
+		assert_true(steps >= MANY / 256 - 1);                                              \
+	} while (0)
+
+static void operations_wake_in_steps(void **state)
+{
+	struct pt_upkeep_args age = {.kind = PT_UPKEEP_AGE, .clear = true, .size = MANY * PT_SZ_4K};
+	struct pt_agent other = {0};
+	struct pt_upkeep upkeep;
+	struct pt_item item;
+	struct pt_txn txn;
+	struct core c;
+
+	(void)state;
+	open_quiet(&c);
+	ASSERT_OUTCOME(PT_OK, pt_agent_join(&c.tables.world, &other));
+	pt_section_begin(&other);
+	pt_machine_use(&c.machine, &other);
+	item = core_item(&c, PT_ITEM_MAP, 0, MANY * PT_SZ_4K, 0, PT_PROT_R, PT_MAP_FORCE_PAGES);
+	ASSERT_OUTCOME(PT_OK, pt_txn_init(&txn, &item, 1, 0, false, wake));
+	pt_section_begin(&c.agent);
+	ASSERT_OUTCOME(PT_MORE, pt_txn_step(&txn, &c.agent, 1));
+	pt_section_end(&c.agent);
+	park_many(&c);
+	pt_section_end(&other);
+	IN_STEPS(pt_txn_step(&txn, &c.agent, 100000));
+	age.ctx = &c.ctx;
+	ASSERT_OUTCOME(PT_OK, pt_upkeep_init(&upkeep, &age, wake));
+	pt_section_begin(&other);
+	pt_section_begin(&c.agent);
+	ASSERT_OUTCOME(PT_MORE, pt_upkeep_step(&upkeep, &c.agent, 1));
+	pt_section_end(&c.agent);
+	park_many(&c);
+	pt_section_end(&other);
+	IN_STEPS(pt_upkeep_step(&upkeep, &c.agent, 100000));
+	pt_agent_leave(&other);
 	core_close(&c);
 }
 
@@ -585,6 +719,9 @@ int main(void)
 		cmocka_unit_test(a_cancelled_claim_lets_the_next_one_go),
 		cmocka_unit_test(more_claims_than_slots_wait),
 		cmocka_unit_test(of_those_that_wait_the_first_are_looked_at),
+		cmocka_unit_test(parked_points_are_looked_at_in_turn),
+		cmocka_unit_test(a_claim_waits_behind_many_points),
+		cmocka_unit_test(operations_wake_in_steps),
 		cmocka_unit_test(a_point_operation_parks_until_the_claim_has_passed),
 		cmocka_unit_test(parked_points_are_woken_before_the_next_claim_is_published),
 		cmocka_unit_test(a_transaction_drains_the_sections_that_began_before_its_claim),

@@ -208,6 +208,8 @@ static void free_memory_goes_back(void **state)
 	assert_false(pt_host_tables_trim(&c.tables, &trim, 3));
 	assert_int_equal(3, pt_pool_spare(&c.tables.world.pool));
 	ASSERT_OUTCOME(PT_OK, pt_pool_take(&c.agent, 12, 3 * mib, &list));
+	write_all(&c, &list, 1);
+	write_all(&c, &list, 0);
 	assert_int_equal(before, resident(&c)); /* of those that have memory */
 	ASSERT_OUTCOME(PT_OK, pt_pool_take(&c.agent, 12, (pieces - 4) * mib, &list));
 	assert_true(c.tables.world.pool.untouched <= (pieces + 4) * mib);

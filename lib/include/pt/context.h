@@ -112,7 +112,9 @@ struct pt_ctx {
 	_Atomic(struct pt_dirty_log *) dirty; /* the logs of this context; NULL: none */
 	uint32_t shared; /* of `taken`: which are shared; under the machine's lock */
 	struct pt_claim_range claim[PT_CLAIMS_PER_CTX];
-	struct pt_waiter *first, *last; /* who waits; under the machine's lock */
+	struct pt_waiter *first, *last; /* who waits; under the machine's lock, as what follows */
+	struct pt_waiter *look;		/* the next to be looked at; NULL: the first */
+	uint32_t waiting, unseen;	/* how many wait; how many are still to be looked at */
 
 	pt_force_pages_fn force_pages;
 	void *force_pages_arg;

@@ -151,8 +151,8 @@ enum pt_claim_mode { PT_CLAIM_EXCLUSIVE, PT_CLAIM_SHARED };
 /*
  * The right to be the only software writer of [lo, hi] of a context once drained. Shared claims
  * (stable reads) admit each other. At most PT_CLAIMS_PER_CTX are active in a context; more wait as
- * if they overlapped, and so does one that comes behind 32 that wait. A claim's memory outlives it
- * by nothing: after release it may be reused.
+ * if they overlapped, and so does one that comes behind 32 claims or 256 points that wait. A
+ * claim's memory outlives it by nothing: after release it may be reused.
  */
 #define PT_CLAIMS_PER_CTX 8
 
@@ -173,9 +173,11 @@ struct pt_claim {
 enum pt_outcome pt_claim_acquire(struct pt_claim *claim, struct pt_ctx *ctx, uint64_t lo,
 				 uint64_t hi, enum pt_claim_mode mode, bool teardown,
 				 void (*wake)(struct pt_waiter *));
-/* Everything below `lo` is done with: the claim no longer covers it, and who waits there is woken.
- */
+/* Everything below `lo` is done with: the claim no longer covers it, and who waits there is woken:
+ * of the points 256 are looked at in turn, the others at the next shrink or release. */
 void pt_claim_shrink(struct pt_claim *claim, uint64_t lo);
+/* Who waited for it is woken. The machine's lock is held for 256 points at a time; operations of
+ * lib do so in steps. */
 void pt_claim_release(struct pt_claim *claim);
 /* Leaves the queue before publication. True: it was queued and is out. False: it is published;
  * release it instead. */
