@@ -15,7 +15,7 @@ libinih-dev libsystemd-dev libxxhash-dev scdoc coreutils findutils sed"
 # What the tests, the demo, the benchmarks and `make lint` need besides.
 tests="clang clang-14 llvm-14 lld libclang-rt-14-dev clang-format clang-format-14 clang-tidy libcmocka-dev g++
 gcc-aarch64-linux-gnu qemu-system-arm python3 python3-grpcio python3-protobuf python3-h2 python3-hyperframe python3-hpack bats jq
-valgrind gcovr nghttp2-client git patch shellcheck procps systemd systemd-container debootstrap ruby-grpc ruby-googleauth grpc-proto openssl
+valgrind gcovr nghttp2-client git patch shellcheck procps systemd systemd-container debootstrap ruby-grpc ruby-googleauth grpc-proto openssl spin
 pkg-config"
 # nghttp2 before this release lets one peer hold the daemon's memory.
 floor_package=libnghttp2-14

@@ -124,6 +124,8 @@ INTERLEAVE = Stage("interleave", 25, [
     Make("interleave", ("interleave",)),
     Tests(("tests/interleave/test_*.c",), env={"PTD_PREEMPTIONS": "3", "PTD_DELAYS": "1"}),
 ])
+# Deferred free and claims as models, which Spin searches with stores that reach memory late.
+SPIN = Stage("spin", 10, [Tests(("tests/spin/test_*.py",))])
 DEEP_INTERLEAVE = Stage("interleave", 600, [
     Make("interleave", ("interleave",)),
     Tests(("tests/interleave/test_*.c",), env={"PTD_PREEMPTIONS": "4", "PTD_DELAYS": "2", "PTD_SECONDS": "20"}, timeout=1800,
@@ -192,12 +194,13 @@ TIERS = {
         together("asan+ubsan", 145, ADDRESS, ALLOCATION),
         THREADS,
         together("search", 70, INTERLEAVE, MODEL, SIMULATION),
+        SPIN,
         QUICK_MUTANTS,
         FUZZ,
         LOAD,
         REPO,
     ],
-    "check-long": [BUILD, LAYERS, COUNTS, UNITS, CHECKER, END_TO_END, INTEROP, ADDRESS, COVERAGE, ALLOCATION, LONG_THREADS, DEEP_INTERLEAVE, FREE_SIMULATION, FREE_MODEL, TORTURE, ALL_MUTANTS, FUZZ, PLANTED,
+    "check-long": [BUILD, LAYERS, COUNTS, UNITS, CHECKER, END_TO_END, INTEROP, ADDRESS, COVERAGE, ALLOCATION, LONG_THREADS, DEEP_INTERLEAVE, SPIN, FREE_SIMULATION, FREE_MODEL, TORTURE, ALL_MUTANTS, FUZZ, PLANTED,
                    EXACT_LOAD, SOAK, REPO, BOOTED],
     "unit": [UNITS],
     "counts": [COUNTS],
@@ -208,6 +211,7 @@ TIERS = {
     "asan": [ADDRESS],
     "tsan": [THREADS],
     "interleave": [INTERLEAVE],
+    "spin": [SPIN],
     "simulation": [SIMULATION],
     "model": [MODEL],
     "torture": [TORTURE],
