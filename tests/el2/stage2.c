@@ -244,7 +244,8 @@ static bool resolve(void *arg, const struct pt_el2_abort *abort)
 	v->mapped += v->outcome == PT_MAPPED;
 	v->lost += v->outcome == PT_ALREADY_MAPPED || v->outcome == PT_RACED;
 	return v->outcome == PT_MAPPED || v->outcome == PT_ALREADY_MAPPED ||
-	       v->outcome == PT_RELAXED || v->outcome == PT_MADE_YOUNG || v->outcome == PT_RACED;
+	       v->outcome == PT_RELAXED || v->outcome == PT_MADE_YOUNG || v->outcome == PT_RACED ||
+	       v->outcome == PT_PARKED;
 }
 
 enum pt_el2_why s2_guest(struct s2_vcpu *v, void (*code)(void), uint64_t a, uint64_t b, uint64_t c,

@@ -14,7 +14,6 @@
 #define HCR_VALUE   (1 << 31)  /* RW */
 #define CPTR_VALUE  0x33ff     /* RES1; nothing traps */
 
-#define BLOCK_NORMAL 0x701 /* AttrIndx 0, AP[1] RES1 comes with AF and inner shareable below */
 #define NORMAL (0x1 | 1 << 6 | 3 << 8 | 1 << 10)
 #define DEVICE (0x1 | 2 << 2 | 1 << 6 | 1 << 10 | 1 << 54)
 

@@ -2,8 +2,6 @@
 /* EL2's vectors, the way into EL1 and the two ways out of it. */
 #include <pt/el2/cpu.h>
 
-#define HVC_CLASS 0x16
-
 	.macro unexpected number
 	.balign 0x80
 	msr	sp_el0, x0 /* EL2 runs on SP_EL2: this one is free */
