@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* pt_fault_handle(), and by itself the fault that is met most: one page, and nothing special. */
+/* pt_fault_handle(), pt_faults(), and by itself the fault that is met most: one page, and nothing
+ * special. */
+#include "../txn/batch.h"
 #include "../txn/compare.h"
-#include "../txn/internal.h"
 #include "../txn/slot.h"
 #include "internal.h"
 
@@ -15,19 +16,60 @@
  * read and write, the access flag, software bits. */
 #define MAY_DIFFER (PT_PTE_S2AP_R | PT_PTE_S2AP_W | PT_PTE_AF | PT_PTE_SW)
 
-/*
- * Can it be a page fault like most, as far as one can tell without slot and entry? No claim, no
- * dirty log, no execute, an agent that is known to the machine.
- */
-PT__INLINE bool is_plain(const struct pt_agent *agent, struct pt_ctx *ctx,
-			 const struct pt_fault *in)
+/* Can it be plain, as far as one can tell without slot and entry? In range, no execute. */
+PT__INLINE bool is_plain_fault(const struct pt_ctx *ctx, const struct pt_fault *in)
 {
-	uint64_t users = atomic_load_explicit(&ctx->machine->agents, memory_order_relaxed);
-
-	return ctx->plain && in->ipa.v >> ctx->root_shift < ctx->geo.start_entries &&
-	       users >> agent->id & 1 &&
-	       !atomic_load_explicit(&ctx->claims, memory_order_acquire) && !pt__logs(ctx) &&
+	return in->ipa.v >> ctx->root_shift < ctx->geo.start_entries &&
 	       in->access != PT_ACCESS_EXEC;
+}
+
+/* The slot around the fault, if its pages are plain: writable, not logged, and no table stands
+ * where a block could be. NULL: none. */
+PT__INLINE const struct pt_slot *plain_slot(const struct pt_slots *slots, const struct pt_fault *in,
+					    unsigned gs)
+{
+	const struct pt_slot *from = pt__slot_find(slots, in->ipa.v);
+
+	if (PT__UNLIKELY(!from || from->backing_shift > gs ||
+			 from->flags & (PT_SLOT_READ_ONLY | PT_SLOT_LOG_DIRTY)))
+		return NULL;
+	return from;
+}
+
+/* The page has its leaf: what it lacks is added in place (W3). */
+PT__INLINE enum pt_outcome relaxed(const struct pt_fault *in, pt_pte want, pt_pte old, pt_pte *new)
+{
+	pt_pte needed = in->access == PT_ACCESS_WRITE ? PT_PTE_S2AP_W : PT_PTE_S2AP_R;
+
+	if (PT__UNLIKELY((old ^ want) & ~MAY_DIFFER))
+		return PT_MORE;
+	if (old & needed) {
+		*new = old | PT_PTE_AF;
+		return *new == old ? PT_ALREADY_MAPPED : PT_MADE_YOUNG;
+	}
+	*new = old | PT_PTE_S2AP_R | PT_PTE_S2AP_W | PT_PTE_AF;
+	return PT_RELAXED;
+}
+
+/* What becomes of the page's entry, `old`, and of the fault. PT_MORE: not here. */
+PT__INLINE enum pt_outcome plan(const struct pt_ctx *ctx, const struct pt_fault *in, uint64_t pa,
+				pt_pte old, pt_pte *new, unsigned gs)
+{
+	pt_pte want = (pa & ~((UINT64_C(1) << gs) - 1)) | ctx->fault_attrs | PT_PTE_TYPE;
+
+	if (old)
+		return relaxed(in, want, old, new);
+	*new = want | PT_PTE_S2AP_W;
+	return PT_MAPPED;
+}
+
+/* False: another agent was first. */
+PT__INLINE bool exchange(const struct pt_ctx *ctx, pt_pte *slot, pt_pte old, pt_pte new,
+			 unsigned gs)
+{
+	if (!old)
+		pt__clean_for(ctx, 0, new &pt__oa_low(gs), UINT64_C(1) << gs);
+	return new == old || pt_pte_cas(slot, &old, new);
 }
 
 static __attribute__((noinline)) enum pt_outcome
@@ -37,37 +79,16 @@ flushed(const struct pt_ctx *ctx, const struct pt_fault *in, enum pt_outcome out
 	return outcome;
 }
 
-PT__INLINE void report(const struct pt_fault *in, uint64_t page, pt_pte leaf, unsigned gs,
-		       struct pt_fault_result *out)
+/* After the exchange. Also where the right was there: the vCPU's own entry is stale. */
+PT__INLINE enum pt_outcome settled(const struct pt_ctx *ctx, const struct pt_fault *in, pt_pte old,
+				   bool has_tlb, enum pt_outcome outcome)
 {
-	*out = (struct pt_fault_result){
-		.level = PT_LEVEL_LAST,
-		.prot = (uint32_t)(leaf / PT_PTE_S2AP_R) & PT_PROT_RW,
-		.pa = pt_pa(page | (in->ipa.v & ((UINT64_C(1) << gs) - 1))),
-	};
+	return old && pt__has_run(ctx) && has_tlb ? flushed(ctx, in, outcome) : outcome;
 }
 
-/* The page has its leaf: what it lacks is added in place (W3). PT_MORE: not here. */
-PT__INLINE enum pt_outcome relax(struct pt_ctx *ctx, const struct pt_fault *in, uint64_t page,
-				 pt_pte want, pt_pte *slot, pt_pte old, unsigned gs,
-				 struct pt_fault_result *out)
+PT__INLINE uint32_t prot_of(pt_pte leaf)
 {
-	pt_pte needed = in->access == PT_ACCESS_WRITE ? PT_PTE_S2AP_W : PT_PTE_S2AP_R;
-	enum pt_outcome outcome = PT_RELAXED;
-	pt_pte new = old | PT_PTE_S2AP_R | PT_PTE_S2AP_W | PT_PTE_AF;
-
-	if (PT__UNLIKELY((old ^ want) & ~MAY_DIFFER))
-		return PT_MORE;
-	if (old & needed) {
-		new = old | PT_PTE_AF;
-		outcome = new == old ? PT_ALREADY_MAPPED : PT_MADE_YOUNG;
-	}
-	if (new != old && !pt_pte_cas(slot, &old, new))
-		return PT_MORE;
-	report(in, page, new, gs, out);
-	if (pt__has_run(ctx) && pt_port_has_tlb(ctx->machine->mmu))
-		return flushed(ctx, in, outcome);
-	return outcome;
+	return (uint32_t)(leaf / PT_PTE_S2AP_R) & PT_PROT_RW;
 }
 
 PT__INLINE enum pt_outcome handle(struct pt_ctx *ctx, const struct pt_fault *in,
@@ -75,26 +96,23 @@ PT__INLINE enum pt_outcome handle(struct pt_ctx *ctx, const struct pt_fault *in,
 {
 	const struct pt_slots *slots = pt_ctx_slots(ctx);
 	const struct pt_slot *from;
+	enum pt_outcome outcome;
 	struct pt__at at;
-	uint64_t page;
-	pt_pte want, old = 0;
+	uint64_t pa;
+	pt_pte new;
 
 	/* The walk first: the search for the slot takes place while the entry is on its way. */
 	pt__descend_in(ctx, in->ipa.v, PT_LEVEL_LAST, gs, false, &at);
-	from = pt__slot_find(slots, in->ipa.v);
-	if (PT__UNLIKELY(at.level != PT_LEVEL_LAST || !from ||
-			 from->backing_shift > gs || /* a table where a block could be */
-			 from->flags & (PT_SLOT_READ_ONLY | PT_SLOT_LOG_DIRTY)))
+	from = plain_slot(slots, in, gs);
+	if (PT__UNLIKELY(at.level != PT_LEVEL_LAST || !from))
 		return PT_MORE;
-	page = (in->ipa.v & ~((UINT64_C(1) << gs) - 1)) - from->ipa + from->pa;
-	want = page | ctx->fault_attrs | PT_PTE_TYPE;
-	if (at.entry)
-		return relax(ctx, in, page, want, at.slot, at.entry, gs, out);
-	pt__clean_for(ctx, 0, page, UINT64_C(1) << gs);
-	if (!pt_pte_cas(at.slot, &old, want | PT_PTE_S2AP_W))
+	pa = in->ipa.v - from->ipa + from->pa;
+	outcome = plan(ctx, in, pa, at.entry, &new, gs);
+	if (PT__UNLIKELY(outcome == PT_MORE || !exchange(ctx, at.slot, at.entry, new, gs)))
 		return PT_MORE;
-	report(in, page, PT_PTE_S2AP_R | PT_PTE_S2AP_W, gs, out);
-	return PT_MAPPED;
+	*out = (struct pt_fault_result){
+		.level = PT_LEVEL_LAST, .prot = prot_of(new), .pa = pt_pa(pa)};
+	return settled(ctx, in, at.entry, pt_port_has_tlb(ctx->machine->mmu), outcome);
 }
 
 enum pt_outcome pt_fault_handle(struct pt_agent *agent, struct pt_ctx *ctx,
@@ -103,7 +121,7 @@ enum pt_outcome pt_fault_handle(struct pt_agent *agent, struct pt_ctx *ctx,
 	enum pt_outcome outcome = PT_MORE;
 
 	pt_port_note(PT_EVENT_OP_BEGIN, PT_OP_FAULT, result, ctx, (uintptr_t)agent, 0);
-	if (PT__LIKELY(is_plain(agent, ctx, fault)))
+	if (PT__LIKELY(pt__is_plain(agent, ctx) && is_plain_fault(ctx, fault)))
 		outcome = PT__BY_GRANULE(&ctx->geo, handle(ctx, fault, result, 12),
 					 handle(ctx, fault, result, 14),
 					 handle(ctx, fault, result, 16));
@@ -111,4 +129,95 @@ enum pt_outcome pt_fault_handle(struct pt_agent *agent, struct pt_ctx *ctx,
 		outcome = pt__fault_handle(agent, ctx, fault, result);
 	pt_port_note(PT_EVENT_OP_END, PT_OP_FAULT, result, ctx, outcome, 0);
 	return outcome;
+}
+
+struct faults {
+	struct pt_agent *agent;
+	struct pt_ctx *ctx;
+	const struct pt_fault *in;
+	struct pt_fault_page *out;
+	struct pt__near last;
+	uint64_t slot_ipa, slot_size, slot_pa; /* of the slot that was found last */
+	uint64_t limit;			       /* where the context ends */
+	unsigned gs;
+};
+
+PT__INLINE bool find_page(void *batch, size_t at, struct pt__change *change)
+{
+	struct faults *f = batch;
+	const struct pt_fault *in = &f->in[at];
+
+	return PT__LIKELY(in->ipa.v < f->limit && in->access != PT_ACCESS_EXEC) &&
+	       pt__near_find(&f->last, in->ipa.v, change, f->gs);
+}
+
+PT__INLINE bool find_slot(struct faults *f, const struct pt_fault *in)
+{
+	const struct pt_slot *from = plain_slot(pt_ctx_slots(f->ctx), in, f->gs);
+
+	if (!from)
+		return false;
+	f->slot_ipa = from->ipa;
+	f->slot_size = from->size;
+	f->slot_pa = from->pa;
+	return true;
+}
+
+PT__INLINE bool plan_page(void *batch, size_t at, struct pt__change *change)
+{
+	struct faults *f = batch;
+	const struct pt_fault *in = &f->in[at];
+	pt_pte old = pt_pte_load(change->slot), new = 0;
+	enum pt_outcome outcome;
+	uint64_t pa;
+
+	if (PT__UNLIKELY(in->ipa.v - f->slot_ipa >= f->slot_size) && !find_slot(f, in))
+		return false;
+	pa = in->ipa.v - f->slot_ipa + f->slot_pa;
+	outcome = plan(f->ctx, in, pa, old, &new, f->gs);
+	change->old = old;
+	change->new = new;
+	f->out[at] = (struct pt_fault_page){outcome, prot_of(new), pt_pa(pa)};
+	return outcome != PT_MORE;
+}
+
+PT__INLINE bool exchange_page(void *batch, size_t at, struct pt__change *change)
+{
+	const struct faults *f = batch;
+	const struct pt_fault_page *out = &f->out[at];
+	pt_pte old = change->old, new = change->new;
+	bool done;
+
+	pt_port_note(PT_EVENT_OP_BEGIN, PT_OP_FAULT, out, f->ctx, (uintptr_t)f->agent, 0);
+	/* What stays as it is has to be so when its turn comes. */
+	done = (new != old || pt_pte_load(change->slot) == old) &&
+	       exchange(f->ctx, change->slot, old, new, f->gs);
+	if (done)
+		settled(f->ctx, &f->in[at], old, change->flush, PT_OK);
+	pt_port_note(PT_EVENT_OP_END, PT_OP_FAULT, out, f->ctx, done ? out->outcome : PT_MORE, 0);
+	return done;
+}
+
+PT__INLINE uint32_t pages(struct pt_agent *agent, struct pt_ctx *ctx, const struct pt_fault *in,
+			  uint32_t count, struct pt_fault_page *out, unsigned gs)
+{
+	struct faults f = {.agent = agent,
+			   .ctx = ctx,
+			   .in = in,
+			   .out = out,
+			   .last = pt__near_none(ctx, in->ipa.v),
+			   .limit = (uint64_t)ctx->geo.start_entries << ctx->root_shift,
+			   .gs = gs};
+
+	return pt__batch(&f, count, (struct pt__batch_ops){find_page, plan_page, exchange_page});
+}
+
+uint32_t pt_faults(struct pt_agent *agent, struct pt_ctx *ctx, const struct pt_fault *fault,
+		   uint32_t count, struct pt_fault_page *page)
+{
+	if (PT__UNLIKELY(!count || !pt__is_plain(agent, ctx)))
+		return 0;
+	return PT__BY_GRANULE(&ctx->geo, pages(agent, ctx, fault, count, page, 12),
+			      pages(agent, ctx, fault, count, page, 14),
+			      pages(agent, ctx, fault, count, page, 16));
 }

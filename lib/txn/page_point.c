@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* pt_point(), and by themselves the point operations that are met most: a page mapped, unmapped. */
-#include "internal.h"
+#include "batch.h"
 
 /*
  * As for faults (lib/s2/page_fault.c): nothing is done here that pt__point() would do otherwise;
@@ -15,14 +15,33 @@
 /* pt_perm_attrs() of each set of rights. */
 static const pt_pte perm_of[PT_PROT_RWX + 1] = {RIGHTS(0), RIGHTS(1), RIGHTS(2), RIGHTS(3)};
 
-/* No claim, no dirty log, an agent that is known to the machine. */
-PT__INLINE bool is_plain(const struct pt_agent *agent, const struct pt_item *item)
+PT__INLINE bool is_page(const struct pt_item *item, unsigned gs)
 {
-	struct pt_ctx *ctx = item->ctx;
-	uint64_t users = atomic_load_explicit(&ctx->machine->agents, memory_order_relaxed);
+	return item->size == UINT64_C(1) << gs && item->kind <= PT_ITEM_UNMAP;
+}
 
-	return ctx->plain && users >> agent->id & 1 &&
-	       !atomic_load_explicit(&ctx->claims, memory_order_acquire) && !pt__logs(ctx);
+/* PT_PTE_LOCKED: what stands there may go. 0: not here. */
+PT__INLINE pt_pte plan_unmap(const struct pt_item *item, pt_pte old)
+{
+	if (!pt_pte_valid(old) || old & (PT_PTE_DBM | PT_PTE_CONTIGUOUS) ||
+	    pt__gone_cleans(item->ctx, old))
+		return 0;
+	return PT_PTE_LOCKED;
+}
+
+/* Normal memory without software bits into an entry that is empty. 0: not here. */
+PT__INLINE pt_pte plan_map(const struct pt_item *item, pt_pte old)
+{
+	if (old || item->prot > PT_PROT_RWX || item->flags & ~(PT_MAP_REPLACE | PT_MAP_FORCE_PAGES))
+		return 0;
+	return (item->ctx->fault_attrs & ~PT_PTE_PERM) | perm_of[item->prot] | item->pa.v |
+	       PT_PTE_TYPE;
+}
+
+/* What is put in the place of entry `old`; 0: not here. */
+PT__INLINE pt_pte plan(const struct pt_item *item, pt_pte old)
+{
+	return item->kind == PT_ITEM_MAP ? plan_map(item, old) : plan_unmap(item, old);
 }
 
 PT__INLINE enum pt_outcome unmapped(struct pt_item *item, struct pt_effects *effects, pt_pte *slot,
@@ -43,56 +62,63 @@ flush_unmapped(struct pt_item *item, struct pt_effects *effects, pt_pte *slot)
 	return unmapped(item, effects, slot, tlbis);
 }
 
-PT__INLINE enum pt_outcome unmap(struct pt_item *item, struct pt_effects *effects, pt_pte *slot)
+/* The marker is in the place of the page. *run: TLBs may know it. False: another was first. */
+PT__INLINE bool taken_out(const struct pt_ctx *ctx, pt_pte *slot, pt_pte old, bool *run)
 {
-	pt_pte old = pt_pte_load(slot);
+	if (!pt_pte_cas(slot, &old, PT_PTE_LOCKED))
+		return false;
+	pt_port_fence_cas(); /* the descriptor before the number: vmid.c */
+	*run = pt__has_run(ctx);
+	return true;
+}
+
+PT__INLINE enum pt_outcome unmap(struct pt_item *item, struct pt_effects *effects, pt_pte *slot,
+				 pt_pte old)
+{
+	struct pt_ctx *ctx = item->ctx;
 	bool run;
 
-	if (!pt_pte_valid(old) || old & (PT_PTE_DBM | PT_PTE_CONTIGUOUS) ||
-	    pt__gone_cleans(item->ctx, old) || !pt_pte_cas(slot, &old, PT_PTE_LOCKED))
+	if (!taken_out(ctx, slot, old, &run))
 		return PT_MORE;
-	pt_port_fence_cas(); /* the descriptor before the number: vmid.c */
-	run = pt__has_run(item->ctx);
-	if (run && pt_port_has_tlb(item->ctx->machine->mmu))
+	if (run && pt_port_has_tlb(ctx->machine->mmu))
 		return flush_unmapped(item, effects, slot);
 	return unmapped(item, effects, slot, run);
 }
 
-/* Normal memory without software bits into an entry that is empty. */
-PT__INLINE enum pt_outcome map(struct pt_item *item, struct pt_effects *effects, pt_pte *slot)
+PT__INLINE bool put_in(const struct pt_item *item, pt_pte *slot, pt_pte leaf)
 {
-	pt_pte old = 0, leaf = item->ctx->fault_attrs & ~PT_PTE_PERM;
+	pt_pte old = 0;
 
-	if (pt_pte_load(slot) || item->prot > PT_PROT_RWX ||
-	    item->flags & ~(PT_MAP_REPLACE | PT_MAP_FORCE_PAGES))
-		return PT_MORE;
-	leaf |= perm_of[item->prot] | item->pa.v | PT_PTE_TYPE;
 	pt__clean_for(item->ctx, item->prot, item->pa.v, item->size);
-	if (!pt_pte_cas(slot, &old, leaf))
+	return pt_pte_cas(slot, &old, leaf);
+}
+
+PT__INLINE enum pt_outcome map(struct pt_item *item, struct pt_effects *effects, pt_pte *slot,
+			       pt_pte leaf)
+{
+	if (!put_in(item, slot, leaf))
 		return PT_MORE;
 	effects->leaves_written++;
 	item->outcome = PT_MAPPED;
 	return PT_MAPPED;
 }
 
-PT__INLINE enum pt_outcome change(struct pt_item *item, struct pt_effects *effects, pt_pte *slot)
-{
-	return item->kind == PT_ITEM_MAP ? map(item, effects, slot) : unmap(item, effects, slot);
-}
-
-PT__INLINE bool is_page(const struct pt_item *item, unsigned gs)
-{
-	return item->size == UINT64_C(1) << gs && item->kind <= PT_ITEM_UNMAP;
-}
-
 PT__INLINE enum pt_outcome page(struct pt_item *item, struct pt_effects *effects, unsigned gs)
 {
 	struct pt__at at;
+	pt_pte new;
 
 	if (!is_page(item, gs))
 		return PT_MORE;
 	pt__descend_in(item->ctx, item->ipa.v, PT_LEVEL_LAST, gs, false, &at);
-	return at.level == PT_LEVEL_LAST ? change(item, effects, at.slot) : PT_MORE;
+	if (at.level != PT_LEVEL_LAST)
+		return PT_MORE;
+	new = plan(item, at.entry);
+	if (!new)
+		return PT_MORE;
+	if (item->kind == PT_ITEM_MAP)
+		return map(item, effects, at.slot, new);
+	return unmap(item, effects, at.slot, at.entry);
 }
 
 enum pt_outcome pt_point(struct pt_agent *agent, struct pt_item *item, struct pt_effects *effects,
@@ -101,7 +127,7 @@ enum pt_outcome pt_point(struct pt_agent *agent, struct pt_item *item, struct pt
 	enum pt_outcome outcome = PT_MORE;
 
 	pt_port_note(PT_EVENT_OP_BEGIN, PT_OP_POINT, item, item->ctx, (uintptr_t)agent, 0);
-	if (PT__LIKELY(is_plain(agent, item)))
+	if (PT__LIKELY(pt__is_plain(agent, item->ctx)))
 		outcome = PT__BY_GRANULE(&item->ctx->geo, page(item, effects, 12),
 					 page(item, effects, 14), page(item, effects, 16));
 	if (PT__UNLIKELY(outcome == PT_MORE))
@@ -110,68 +136,89 @@ enum pt_outcome pt_point(struct pt_agent *agent, struct pt_item *item, struct pt
 	return outcome;
 }
 
-/* How many items are looked up before the first of them is done: by then its entry has come. */
-#define AHEAD 8
-
-/* The page that was looked up last. */
-struct last {
-	const struct pt_ctx *ctx;
-	uint64_t ipa;
-	pt_pte *slot;
+struct points {
+	struct pt_agent *agent;
+	struct pt_item *item;
+	struct pt__near last;
+	uint32_t written, removed, tlbis;
+	unsigned gs;
 };
 
-PT__INLINE bool look_into(struct last *last, const struct pt_agent *agent,
-			  const struct pt_item *item, unsigned gs)
+PT__INLINE bool find_page(void *batch, size_t at, struct pt__change *change)
 {
-	last->ctx = item->ctx;
-	last->ipa = ~item->ipa.v; /* in no table of a page of it */
-	return item->ctx->geo.granule_shift == gs && is_plain(agent, item);
+	struct points *p = batch;
+	struct pt_item *item = &p->item[at];
+
+	if (PT__UNLIKELY(item->ctx != p->last.ctx)) {
+		if (item->ctx->geo.granule_shift != p->gs || !pt__is_plain(p->agent, item->ctx))
+			return false;
+		p->last = pt__near_none(item->ctx, item->ipa.v);
+	}
+	return PT__LIKELY(is_page(item, p->gs)) &&
+	       pt__near_find(&p->last, item->ipa.v, change, p->gs);
 }
 
-/* The entry of the item's page, asked for; NULL: nothing plain. */
-PT__INLINE pt_pte *look_up(struct last *last, const struct pt_agent *agent,
-			   const struct pt_item *item, unsigned gs)
+PT__INLINE bool plan_page(void *batch, size_t at, struct pt__change *change)
 {
-	if (PT__UNLIKELY(item->ctx != last->ctx) && !look_into(last, agent, item, gs))
-		return NULL;
-	if (PT__UNLIKELY(!is_page(item, gs)))
-		return NULL;
-	if ((item->ipa.v ^ last->ipa) >> (2 * gs - 3)) /* not in the same table */
-		last->slot = pt__last_slot(item->ctx, item->ipa.v, gs, false);
-	else
-		last->slot += (int64_t)(item->ipa.v - last->ipa) >> gs;
-	last->ipa = item->ipa.v;
-	if (PT__LIKELY(last->slot != NULL))
-		pt_port_prefetch(last->slot);
-	return last->slot;
+	const struct points *p = batch;
+	struct pt_item *item = &p->item[at];
+
+	change->old = pt_pte_load(change->slot);
+	change->new = plan(item, change->old);
+	if (PT__UNLIKELY(!change->new))
+		return false;
+	/* Not between the exchanges, which would wait for it. */
+	item->outcome = item->kind == PT_ITEM_MAP ? PT_MAPPED : PT_UNMAPPED;
+	return true;
 }
 
-PT__INLINE enum pt_outcome carry_out(struct pt_agent *agent, struct pt_item *item,
-				     struct pt_effects *effects, pt_pte *slot)
+PT__INLINE bool exchange_unmap(struct points *p, const struct pt_item *item,
+			       const struct pt__change *change)
 {
-	enum pt_outcome outcome;
+	bool run;
 
-	pt_port_note(PT_EVENT_OP_BEGIN, PT_OP_POINT, item, item->ctx, (uintptr_t)agent, 0);
-	outcome = change(item, effects, slot);
-	pt_port_note(PT_EVENT_OP_END, PT_OP_POINT, item, item->ctx, outcome, 0);
-	return outcome;
+	if (!taken_out(item->ctx, change->slot, change->old, &run))
+		return false;
+	p->tlbis += PT__UNLIKELY(run && change->flush)
+			    ? pt__tlbi_leaf_now(item->ctx, item->ipa.v, PT_LEVEL_LAST)
+			    : run;
+	pt_pte_store_release(change->slot, 0);
+	p->removed++;
+	return true;
 }
 
-/* No table that was found goes before the section ends: a claim that is not there yet waits for it.
- */
+PT__INLINE bool exchange_map(struct points *p, const struct pt_item *item,
+			     const struct pt__change *change)
+{
+	if (!put_in(item, change->slot, change->new))
+		return false;
+	p->written++;
+	return true;
+}
+
+PT__INLINE bool exchange_page(void *batch, size_t at, struct pt__change *change)
+{
+	struct points *p = batch;
+	struct pt_item *item = &p->item[at];
+	bool done;
+
+	pt_port_note(PT_EVENT_OP_BEGIN, PT_OP_POINT, item, item->ctx, (uintptr_t)p->agent, 0);
+	done = pt_pte_valid(change->new) ? exchange_map(p, item, change)
+					 : exchange_unmap(p, item, change);
+	pt_port_note(PT_EVENT_OP_END, PT_OP_POINT, item, item->ctx, done ? item->outcome : PT_MORE,
+		     0);
+	return done;
+}
+
 PT__INLINE uint32_t pages(struct pt_agent *agent, struct pt_item *item, uint32_t count,
 			  struct pt_effects *effects, unsigned gs)
 {
-	pt_pte *slot[AHEAD];
-	struct last last = {0};
+	struct points p = {.agent = agent, .item = item, .gs = gs};
 
-	for (uint32_t at = 0; at < count + AHEAD; at++, item++) {
-		if (at >= AHEAD &&
-		    carry_out(agent, item - AHEAD, effects, slot[at % AHEAD]) == PT_MORE)
-			return at - AHEAD;
-		if (at < count && !(slot[at % AHEAD] = look_up(&last, agent, item, gs)))
-			count = at;
-	}
+	count = pt__batch(&p, count, (struct pt__batch_ops){find_page, plan_page, exchange_page});
+	effects->leaves_written += p.written;
+	effects->leaves_removed += p.removed;
+	effects->tlbis += p.tlbis;
 	return count;
 }
 

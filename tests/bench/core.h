@@ -16,7 +16,6 @@
 #define BASE_PA	      (4 * GIB) /* and what it maps */
 #define STEP_BUDGET   65536 /* descriptor visits a step: one section holds a few ranges of a call */
 #define SECTION_CALLS 64
-#define AHEAD	      8 /* calls before a page its entry is asked for */
 
 enum row {
 	MAP_RANGE,
@@ -101,6 +100,15 @@ struct pt_effects annotate(struct bench *b, uint64_t ipa, uint64_t size, pt_pte 
 /* SECTION_CALLS items in a section, as the daemon's Apply does them; returns how many leaves were
  * written or removed. */
 uint64_t points(struct pt_agent *agent, struct pt_item *item, struct pt_effects *effects);
+/* One fault; and SECTION_CALLS in a section, as the daemon's Session handles them. */
+static inline struct pt_fault_page fault_one(struct bench *b, const struct pt_fault *fault)
+{
+	struct pt_fault_result r;
+	enum pt_outcome o = pt_fault_handle(&b->agent, &b->ctx, fault, &r);
+
+	return (struct pt_fault_page){o, r.prot, r.pa};
+}
+void faults(struct bench *b, const struct pt_fault *fault, struct pt_fault_page *page);
 /* Tests and clears the access flags; returns how many pages were young. */
 uint64_t age(struct bench *b, uint64_t ipa, uint64_t size);
 /* The tree holds exactly `pages` leaves of level 3 and none elsewhere. */

@@ -143,6 +143,17 @@ uint64_t points(struct pt_agent *agent, struct pt_item *item, struct pt_effects 
 	return effects->leaves_written + effects->leaves_removed - before;
 }
 
+void faults(struct bench *b, const struct pt_fault *fault, struct pt_fault_page *page)
+{
+	uint32_t at = 0;
+
+	while ((at += pt_faults(&b->agent, &b->ctx, fault + at, SECTION_CALLS - at, page + at)) <
+	       SECTION_CALLS) {
+		page[at] = fault_one(b, &fault[at]);
+		at++;
+	}
+}
+
 uint64_t age(struct bench *b, uint64_t ipa, uint64_t size)
 {
 	struct pt_upkeep_args args = {.ctx = &b->ctx,

@@ -5,9 +5,8 @@
  *
  * Every phase checks what it did and the program fails if a number differs. A range is timed from
  * the call until the freed tables are back in the pool, zeroed. Single pages come 64 in a section,
- * as those of one message do: to pt_points(), or each with a hint of the eighth to come. Rows
- * ending in _single do without both; the one ending in _section has a section for each call
- * besides.
+ * as those of one message do: to pt_points() or pt_faults(). Rows ending in _single give each to a
+ * call of its own; the one ending in _section has a section for each call besides.
  */
 #include "core.h"
 
@@ -80,13 +79,6 @@ static inline struct pt_ipa ipa_of(const struct pages *p, uint64_t i)
 	return pt_ipa(BASE + ((uint64_t)p->order[i] << p->shift));
 }
 
-/* As a Session does for its items. */
-static inline void hint(struct bench *b, const struct pages *p, uint64_t i)
-{
-	if (i + AHEAD < p->count)
-		pt_prefetch(&b->ctx, ipa_of(p, i + AHEAD));
-}
-
 static PHASE void time_get_leaf(struct bench *b)
 {
 	pt_pte same = pt_leaf(&b->ctx.geo, pt_pa(0), pt_leaf_attrs(&b->ctx.geo, PT_PROT_R, 0), 3);
@@ -112,39 +104,59 @@ static PHASE void time_get_leaf(struct bench *b)
 	check_eq("get_leaf_random: level 3", levels, b->pages);
 }
 
-/* How calls come: some in a section, each with a hint of one to come; one alone; one in a section.
- */
+/* How pages come: some in a call, that is in a section; each in a call, some in a section; each in
+ * a section. */
 enum how { TOGETHER, SINGLE, SECTION };
+
+struct fault_sums {
+	uint64_t as_wanted, pas;
+};
+
+static inline __attribute__((always_inline)) void
+fault_section(struct bench *b, const struct pages *p, uint64_t i, enum pt_fault_type type,
+	      enum pt_outcome want, enum how how, struct fault_sums *sums)
+{
+	struct pt_fault fault[SECTION_CALLS];
+	struct pt_fault_page page[SECTION_CALLS];
+
+	for (unsigned k = 0; k < SECTION_CALLS; k++) {
+		fault[k] = (struct pt_fault){.ipa = ipa_of(p, i + k),
+					     .access = PT_ACCESS_WRITE,
+					     .type = (uint8_t)type,
+					     .level = PT_LEVEL_LAST};
+		if (how != TOGETHER)
+			page[k] = fault_one(b, &fault[k]);
+		if (how == SECTION)
+			section_turn(b, SECTION_CALLS - 1);
+	}
+	if (how == TOGETHER)
+		faults(b, fault, page);
+	for (unsigned k = 0; k < SECTION_CALLS; k++) {
+		sums->as_wanted += page[k].outcome == want;
+		sums->pas += page[k].pa.v;
+	}
+}
 
 /* A fault on each page, in random order; all must end as `want`. */
 static inline __attribute__((always_inline)) void fault_all(struct bench *b, enum row row,
 							    enum pt_fault_type type,
 							    enum pt_outcome want, enum how how)
 {
-	uint64_t as_wanted = 0, pas = 0, pas_wanted = 0;
 	const struct pages p = pages_of(b);
+	struct fault_sums sums = {0};
+	uint64_t pas_wanted = 0;
 	double t = now_ns();
 
-	section_begin(b);
-	for (uint64_t i = 0; i < p.count; i++) {
-		struct pt_fault fault = {.ipa = ipa_of(&p, i),
-					 .access = PT_ACCESS_WRITE,
-					 .type = (uint8_t)type,
-					 .level = PT_LEVEL_LAST};
-		struct pt_fault_result result;
-
-		if (how == TOGETHER)
-			hint(b, &p, i);
-		as_wanted += pt_fault_handle(&b->agent, &b->ctx, &fault, &result) == want;
-		pas += result.pa.v;
-		section_turn(b, how == SECTION ? SECTION_CALLS - 1 : i);
+	for (uint64_t i = 0; i < p.count; i += SECTION_CALLS) {
+		section_begin(b);
+		fault_section(b, &p, i, type, want, how, &sums);
+		pt_section_end(&b->agent);
 	}
-	pt_section_end(&b->agent);
 	note(b, row, t, b->pages);
 	for (uint64_t i = 0; i < b->pages; i++)
 		pas_wanted += BASE_PA + i * b->page;
-	check_eq(row_name[row], as_wanted, b->pages);
-	check_eq(row_name[row], pas, pas_wanted);
+	check_eq(row_name[row], sums.as_wanted, b->pages);
+	check_eq(row_name[row], sums.pas, pas_wanted);
 	check_leaves(b, row_name[row], b->pages);
 }
 

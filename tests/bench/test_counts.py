@@ -24,11 +24,13 @@ TABLE = 512               # entries of a 4K table
 # name: the phase of core_rows.c, the function that it calls, and how many operations its calls are together; None: each
 # call is one
 PATHS = {
-    "fault_map": ("time_fault_map", "pt_fault_handle", None),
-    "relax": ("time_relax", "pt_fault_handle", None),
-    "make_young": ("time_mkyoung", "pt_fault_handle", None),
+    "fault_map": ("time_fault_map_section", "pt_fault_handle", None),
+    "relax": ("time_relax_single", "pt_fault_handle", None),
+    "make_young": ("time_mkyoung_single", "pt_fault_handle", None),
+    "faults_map": ("time_fault_map", "faults", PAGES),
+    "faults_relax": ("time_relax", "faults", PAGES),
+    "faults_make_young": ("time_mkyoung", "faults", PAGES),
     "get_leaf": ("time_get_leaf", "pt_get_leaf", None),
-    "prefetch": ("time_relax", "pt_prefetch", None),
     "point_map": ("time_map_single", "pt_point", None),
     "point_unmap": ("time_unmap_single", "pt_point", None),
     "points_map": ("time_map_page", "points", PAGES),

@@ -229,6 +229,10 @@ static void page_of_agent_1(void)
 	{                                                                                          \
 		.kind = IV_OP_FAULT, .ipa = (at), .access = PT_ACCESS_EXEC                         \
 	}
+#define BATCH_WRITE(at)                                                                            \
+	{                                                                                          \
+		.kind = IV_OP_FAULT, .batch = true, .ipa = (at), .access = PT_ACCESS_WRITE         \
+	}
 #define TOUCH(at)                                                                                  \
 	{                                                                                          \
 		.kind = IV_OP_ACCESS, .ipa = (at), .access = PT_ACCESS_READ                        \
@@ -319,6 +323,10 @@ const struct iv_case iv_cases[] = {
 	{.name = "batch_unmap_and_table_unmap", .prepare = two_pages, TWO(BATCH(UNMAP, 0, 0), RANGE_UNMAP(0, PT_SZ_2M)), PAGES},
 	{.name = "batch_map_and_sweep", .prepare = empty_table, TWO(BATCH(MAP, 0, 0x9000), SWEEP), PAGES},
 	{.name = "batch_map_and_table_unmap", .prepare = empty_table, TWO(BATCH(MAP, 0, 0x9000), RANGE_UNMAP(0, PT_SZ_2M)), PAGES},
+	{.name = "batch_fault_and_page_unmap", .prepare = two_pages, TWO(BATCH_WRITE(0x2000), PAGE_UNMAP(0x2000)), PAGES},
+	{.name = "batch_fault_and_table_unmap", .prepare = two_pages, TWO(BATCH_WRITE(0), RANGE_UNMAP(0, PT_SZ_2M)), PAGES},
+	{.name = "batch_fault_and_slot_delete", .prepare = two_pages, TWO(BATCH_WRITE(0x2000), SLOT_DELETE), PAGES},
+	{.name = "batch_relax_and_range_protect", .prepare = two_pages_read_only, TWO(BATCH_WRITE(0), RANGE_PROTECT(0, 0x2000, PT_PROT_R)), PAGES},
 	{.name = "page_replace_and_access", .prepare = two_pages, TWO(PAGE_MAP(0, 0x9000, PT_MAP_REPLACE), TOUCH(0)), PAGES},
 	{.name = "fault_and_range_map", .prepare = empty_table, TWO(WRITE(0), RANGE_MAP(0, 0x2000, 0x9000, 0)), PAGES},
 	{.name = "page_map_and_slot_delete", .prepare = two_pages,

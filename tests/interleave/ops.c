@@ -95,6 +95,7 @@ static enum pt_outcome do_fault(unsigned id, const struct iv_op *op, enum pt_fau
 		.ipa = {op->ipa}, .vcpu = id, .access = op->access, .type = (uint8_t)type};
 	struct pt_agent *self = agent_of(id);
 	struct pt_fault_result result;
+	struct pt_fault_page page;
 	struct pt_waiter waiter;
 	enum pt_outcome o;
 	bool parked;
@@ -104,7 +105,10 @@ static enum pt_outcome do_fault(unsigned id, const struct iv_op *op, enum pt_fau
 
 		if (!enter(id))
 			return PT_NOT_FOUND;
-		o = pt_fault_handle(self, &iv_w.ctx, &fault, &result);
+		if (op->batch && pt_faults(self, &iv_w.ctx, &fault, 1, &page))
+			o = (enum pt_outcome)page.outcome;
+		else
+			o = pt_fault_handle(self, &iv_w.ctx, &fault, &result);
 		parked = o == PT_PARKED && park(id, &waiter, op->ipa & ~UINT64_C(0xfff), 0x1000);
 		pt_section_end(self);
 		if (parked)

@@ -44,7 +44,7 @@ struct iv_op {
 	uint8_t access;
 	uint8_t upkeep;		/* enum pt_upkeep_kind */
 	uint8_t dirty;		/* enum pt_dirty_kind */
-	bool batch;		/* IV_OP_POINT: pt_points() tries first */
+	bool batch;		/* IV_OP_POINT, IV_OP_FAULT: pt_points(), pt_faults() tries first */
 	uint32_t budget;	/* of a step; 0: plenty */
 	uint64_t (*call)(void); /* its result is told */
 };

@@ -169,8 +169,11 @@ static inline void pt_port_fence_cas(void)
 #endif
 }
 
-/* Nothing that a checker could see, and the memory need not be the program's any more. */
-static inline void pt_port_prefetch(const pt_pte *slot)
+/* Nothing that a checker could see, and the memory need not be the program's any more. Inline in
+ * any case: gcc takes a function that only asks for memory for one without effect, and calls to it
+ * go.
+ */
+static inline __attribute__((always_inline)) void pt_port_prefetch(const pt_pte *slot)
 {
 	__builtin_prefetch(slot, 1);
 }
