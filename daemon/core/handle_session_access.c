@@ -12,7 +12,8 @@
 #include "handlers.h"
 #include "registry.h"
 
-#define AHEAD 8 /* items; the entry of one that far ahead is asked for */
+#define AHEAD	    8  /* items; the entry of one that far ahead is asked for */
+#define PLAIN_ITEMS 32 /* at most so many faults are handed to lib at once */
 
 struct accesses {
 	const Ptd__V1__Accesses *q;
@@ -75,14 +76,24 @@ static bool make_results(struct call *call, struct accesses *a)
 	return true;
 }
 
+static uint32_t vcpu_at(const struct accesses *a, uint32_t at)
+{
+	return a->q->n_vcpu ? a->q->vcpu[at * a->vcpu_step] : 0;
+}
+
+static uint32_t access_at(const struct accesses *a, uint32_t at)
+{
+	return a->q->access[at * a->access_step];
+}
+
 static uint32_t vcpu_of(const struct accesses *a)
 {
-	return a->q->n_vcpu ? a->q->vcpu[a->at * a->vcpu_step] : 0;
+	return vcpu_at(a, a->at);
 }
 
 static uint32_t access_of(const struct accesses *a)
 {
-	return a->q->access[a->at * a->access_step];
+	return access_at(a, a->at);
 }
 
 /* CALL_DONE: the item has its result. */
@@ -181,27 +192,93 @@ static enum call_result do_translate(struct accesses *a, struct context *c, stru
 	return CALL_DONE;
 }
 
-/* False: the item cannot be asked so. */
-static bool is_legal(const struct accesses *a, const struct context *c, struct item_result *r)
+/* Can item `at` be asked so? PT_OK, or its outcome. */
+static enum pt_outcome legal_at(const struct accesses *a, const struct context *c, uint32_t at)
 {
 	uint32_t last = a->kind == SESSION_HANDLE_FAULT ? PT_ACCESS_EXEC : PT_ACCESS_AT;
-	uint32_t access = access_of(a);
+	uint32_t access = access_at(a, at);
 
-	if (access < PT_ACCESS_READ || access > last || vcpu_of(a) >= c->machine->vcpus)
-		r->outcome = PT_INVALID;
-	else if (a->q->ipa[a->at] >> c->pt.geo.ipa_bits)
-		r->outcome = PT_OUT_OF_RANGE;
-	return r->outcome == PT_OK;
+	if (access < PT_ACCESS_READ || access > last || vcpu_at(a, at) >= c->machine->vcpus)
+		return PT_INVALID;
+	return a->q->ipa[at] >> c->pt.geo.ipa_bits ? PT_OUT_OF_RANGE : PT_OK;
+}
+
+/* Pages of the faults that are handled together. */
+struct pages_seen {
+	uint64_t bit[16];
+};
+
+/* Notes the page. True: it was noted before, or one that looks like it. */
+static bool see_page(struct pages_seen *seen, uint64_t page)
+{
+	uint64_t hash = page * UINT64_C(0x9e3779b97f4a7c15) >> 54, bit = UINT64_C(1) << hash % 64;
+	bool before = seen->bit[hash / 64] & bit;
+
+	seen->bit[hash / 64] |= bit;
+	return before;
+}
+
+/* Results of faults from a->at on that lib has handled together. */
+static void tell_pages(struct call *call, struct accesses *a, const struct pt_fault_page *page,
+		       uint32_t n)
+{
+	uint64_t leaves = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		leaves += page[i].outcome == PT_MAPPED || page[i].outcome == PT_RELAXED;
+		a->results->outcome[a->at + i] = page[i].outcome;
+		a->results->pa[a->at + i] = page[i].pa.v;
+	}
+	count_add(&call->loop->counters.faults, n);
+	count_add(&call->loop->counters.leaves_written, leaves);
+	a->at += n;
+}
+
+/*
+ * Faults from a->at on, at most so many, as long as they are plain and their pages differ: what a
+ * walk says of a page is to be what it says after those before it. Returns how many are done;
+ * *most is how many were tried.
+ */
+static uint32_t plain_faults(struct call *call, struct accesses *a, struct context *c,
+			     uint32_t *most)
+{
+	struct pt_fault_page page[PLAIN_ITEMS];
+	struct pt_fault fault[PLAIN_ITEMS];
+	struct pages_seen seen = {0};
+	uint32_t n = a->n - a->at, done;
+
+	n = n < *most ? n : *most;
+	n = n < PLAIN_ITEMS ? n : PLAIN_ITEMS;
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t at = a->at + i, access = access_at(a, at);
+		struct item_result r = {0};
+		struct hw_result walk;
+
+		if (legal_at(a, c, at) != PT_OK ||
+		    see_page(&seen, a->q->ipa[at] >> c->pt.geo.granule_shift)) {
+			n = i;
+			break;
+		}
+		fault[i] = (struct pt_fault){.vcpu = vcpu_at(a, at)};
+		fault_of_walk(c, a->q->ipa[at], access, &fault[i], &walk);
+		tell_fault(&walk, a->q->ipa[at], access, &r);
+		a->results->esr[at] = r.esr;
+		a->results->hpfar[at] = r.hpfar;
+	}
+	done = pt_faults(call_agent(call), &c->pt, fault, n, page);
+	tell_pages(call, a, page, done);
+	*most = n;
+	return done;
 }
 
 static enum call_result do_item(struct call *call, struct accesses *a, struct context *c)
 {
-	struct item_result r = {.outcome = PT_OK};
+	struct item_result r = {.outcome = legal_at(a, c, a->at)};
 	enum call_result result = CALL_DONE;
 
 	if (a->at + AHEAD < a->n)
 		pt_prefetch(&c->pt, pt_ipa(a->q->ipa[a->at + AHEAD]));
-	if (is_legal(a, c, &r))
+	if (r.outcome == PT_OK)
 		switch (a->kind) {
 		case SESSION_ACCESS: result = do_access(call, a, c, &r); break;
 		case SESSION_HANDLE_FAULT: result = do_handle(call, a, c, &r); break;
@@ -216,6 +293,32 @@ static enum call_result do_item(struct call *call, struct accesses *a, struct co
 	a->group = (struct fault_group){0};
 	a->at++;
 	return CALL_DONE;
+}
+
+/* Items one by one, and faults together while they are plain. CALL_DONE: all have their results. */
+static enum call_result do_items(struct call *call, struct accesses *a, struct context *c)
+{
+	uint32_t budget = STEP_ITEMS, alone = a->group.tried;
+	enum call_result result = CALL_DONE;
+
+	if (a->kind != SESSION_HANDLE_FAULT)
+		alone = STEP_ITEMS;
+	while (result == CALL_DONE && a->at < a->n && call->status.code == PT_OK) {
+		if (!budget)
+			return CALL_MORE;
+		if (!alone) {
+			uint32_t tried = budget, done = plain_faults(call, a, c, &tried);
+
+			budget -= done;
+			alone = done ? done < tried
+				     : PLAIN_ITEMS; /* what follows will be like it */
+			continue;
+		}
+		alone--;
+		budget--;
+		result = do_item(call, a, c);
+	}
+	return result;
 }
 
 /* The context has gone in mid-batch: what is left fails, what was done stays told. */
@@ -233,16 +336,14 @@ static enum call_result lost_context(struct call *call, struct accesses *a)
 
 static enum call_result run(struct call *call, struct accesses *a, Ptd__V1__AccessResults **results)
 {
-	enum call_result result = CALL_DONE;
-	uint32_t budget = STEP_ITEMS;
+	enum call_result result;
 	struct context *c = a->group.running ? container_of(a->group.item.ctx, struct context, pt)
 					     : find_context(call, a->context, "context");
 
 	work_resume(a->work);
 	if (!c)
 		lost_context(call, a);
-	while (result == CALL_DONE && a->at < a->n && call->status.code == PT_OK)
-		result = budget-- ? do_item(call, a, c) : CALL_MORE;
+	result = do_items(call, a, c);
 	if (result == CALL_DONE && call->status.code == PT_OK)
 		*results = a->results;
 	return result;

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """MappingService.Session with gRPC's own client: fields, replays, takeover between connections, drain."""
 import os
+import random
 import sys
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import ptdtest  # noqa: E402
 from fieldtest import covers, guest, main, pb, ptd, stub  # noqa: E402
-from ptdtest import OUTCOME, PAGE, R, W, equal, test, true  # noqa: E402
+from ptdtest import OUTCOME, PAGE, R, SEED, W, equal, test, true  # noqa: E402
 from sessiontest import AT, ATOMIC, BEST, EXEC, READ, UNMAP, WRITE, Stream  # noqa: E402
 
 IPA, PA, SLOT = 0x4000_0000, 0x20_0000, 0x8000_0000
@@ -159,6 +160,34 @@ def _():
     r = s.ask(seq=10, translate=s.accesses([IPA] * 65536, [READ])).results
     equal((len(r.outcome), set(r.outcome), set(r.pa)), (65536, {0}, {PA + 5 * PAGE}))
     equal(s.half_close(), [])
+
+
+@test("faults of one message come to what each comes to in a message of its own")
+def _():
+    draw, alone_seq = random.Random(SEED), 0
+    twins = guest(), guest()
+    together, alone = Stream(ptd()), Stream(ptd())
+    for g, s in zip(twins, (together, alone)):
+        s.open(g.handle)
+        g.slot(SLOT, 24 * PAGE, PA)
+        g.slot(SLOT + 25 * PAGE, 8 * PAGE, PA + 64 * PAGE, id=1)
+        g.slot(SLOT + 34 * PAGE, 4 * PAGE, PA + 128 * PAGE, id=2, flags=1)
+    for seq in range(1, 9):
+        count = draw.randrange(30, 100)
+        pages = [draw.randrange(40) if draw.randrange(50) else 1 << 40 for _ in range(count)]
+        columns = ([SLOT + page * PAGE + draw.randrange(PAGE) for page in pages],
+                   [EXEC if draw.randrange(20) == 0 else draw.choice([READ, WRITE]) for _ in range(count)],
+                   [draw.randrange(2) for _ in range(count)])
+        r = together.ask(seq=seq, handle_fault=together.accesses(*columns)).results
+        for n, (ipa, access, vcpu) in enumerate(zip(*columns)):
+            alone_seq += 1
+            u = alone.ask(seq=alone_seq, handle_fault=alone.accesses([ipa], [access], [vcpu])).results
+            equal((r.outcome[n], r.pa[n], r.esr[n], r.hpfar[n]), (u.outcome[0], u.pa[0], u.esr[0], u.hpfar[0]))
+        equal(twins[0].digest(), twins[1].digest())
+        ipa, size, takes_all = SLOT + draw.randrange(32) * PAGE, PAGE * draw.randrange(1, 20), draw.randrange(3) == 0
+        for g in twins:
+            g.unmap(ipa, size) if takes_all else g.protect(ipa, size, prot=R)
+    equal((together.half_close(), alone.half_close()), ([], []))
 
 
 @test("a message done before gets its answer on another connection, and takes effect once")
