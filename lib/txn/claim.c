@@ -105,6 +105,7 @@ static void enqueue(struct pt_ctx *ctx, struct pt_waiter *waiter)
 		ctx->first = waiter;
 	ctx->last = waiter;
 	ctx->waiting++;
+	ctx->unseen += ctx->unseen != 0; /* it stands between those and the end of the round */
 	waiter->queued = true;
 }
 

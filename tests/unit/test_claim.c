@@ -331,6 +331,35 @@ static void parked_points_are_looked_at_in_turn(void **state)
 	core_close(&c);
 }
 
+/* A look that began in the middle goes round; who comes meanwhile does not end it too early. */
+static void those_who_come_later_hide_nobody(void **state)
+{
+	static struct pt_waiter later[400];
+	struct pt_claim a, b;
+	struct core c;
+
+	(void)state;
+	open_quiet(&c);
+	ASSERT_OUTCOME(PT_OK, claim(&c, &a, 0, 0, MANY * PT_SZ_4K - 1, PT_CLAIM_EXCLUSIVE));
+	ASSERT_OUTCOME(PT_OK, claim(&c, &b, 1, UINT64_C(1) << 30, (UINT64_C(1) << 30) + 0xfff,
+				    PT_CLAIM_EXCLUSIVE));
+	park_many(&c);
+	pt_claim_shrink(&a, PT_SZ_4K);
+	assert_int_equal(1, woken_points);
+	pt_claim_shrink(&a, (MANY - 1) * PT_SZ_4K);
+	assert_int_equal(257, woken_points);
+	for (unsigned i = 0; i < 400; i++)
+		assert_true(pt_waiter_park(&later[i], &c.ctx, UINT64_C(1) << 30,
+					   (UINT64_C(1) << 30) + 0xfff, NULL));
+	for (unsigned i = 0; c.ctx.unseen; i++) /* each looks a little further */
+		assert_true(pt_waiter_cancel(&later[i], &c.machine));
+	assert_int_equal(MANY - 1, woken_points);
+	pt_claim_release(&a);
+	pt_claim_release(&b);
+	assert_int_equal(0, c.ctx.waiting);
+	core_close(&c);
+}
+
 /* One behind 256 points does not look further, and goes when they have gone. */
 static void a_claim_waits_behind_many_points(void **state)
 {
@@ -720,6 +749,7 @@ int main(void)
 		cmocka_unit_test(more_claims_than_slots_wait),
 		cmocka_unit_test(of_those_that_wait_the_first_are_looked_at),
 		cmocka_unit_test(parked_points_are_looked_at_in_turn),
+		cmocka_unit_test(those_who_come_later_hide_nobody),
 		cmocka_unit_test(a_claim_waits_behind_many_points),
 		cmocka_unit_test(operations_wake_in_steps),
 		cmocka_unit_test(a_point_operation_parks_until_the_claim_has_passed),
