@@ -46,6 +46,13 @@ static const struct value *value_of(const struct ptctl *ctl, const char *field)
 	return ptctl_find(ctl, name);
 }
 
+const struct param *ptctl_param_of(const struct ptctl *ctl, const char *field)
+{
+	const struct value *value = value_of(ctl, field);
+
+	return value ? value->param : NULL;
+}
+
 static int put(struct ptctl *ctl, const struct value *value, const ProtobufCFieldDescriptor *field,
 	       void *at)
 {

@@ -49,10 +49,13 @@ int cmd_relax(struct ptctl *ctl)
 /* The invalid descriptor: type in 63:60, payload in 59:1. */
 int cmd_annotate(struct ptctl *ctl)
 {
+	uint64_t type = ptctl_number(ctl, "type");
 	struct item item = {.kind = PTD_ITEM_ANNOTATE,
-			    .pa = ptctl_number(ctl, "type") << 60 | ptctl_number(ctl, "payload")
-									    << 1};
+			    .pa = type << 60 | ptctl_number(ctl, "payload") << 1};
 
+	if (type < 2)
+		return ptctl_usage(ctl, "type: %u is ptd's own\n  hint: accepted: 2 to 15",
+				   (unsigned)type);
 	return change(ctl, &item);
 }
 

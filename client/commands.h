@@ -115,6 +115,8 @@ int ptctl_show(struct ptctl *ctl, const char *method, const ProtobufCMessage *re
 int ptctl_handle(struct ptctl *ctl, const char *name, uint64_t *handle);
 /* The machine of this name. */
 int ptctl_find_machine(struct ptctl *ctl, const char *name, uint64_t *handle);
+/* The parameter that fills this field of a request; NULL: the command has none. */
+const struct param *ptctl_param_of(const struct ptctl *ctl, const char *field);
 /* Each value that was given goes to the field of that name; others, and what is no scalar, are left
  * as they are. Names become handles, and a request id that is not 16 bytes is refused. */
 int ptctl_fill(struct ptctl *ctl, ProtobufCMessage *message);

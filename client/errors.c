@@ -107,6 +107,65 @@ static void print_where(const struct ptctl *ctl, const struct ptd_status *status
 		fputc('\n', stderr);
 }
 
+static bool is_option(const struct ptctl *ctl, const struct param *param)
+{
+	for (const struct param *at = ctl->command->options; at && at->name; at++)
+		if (at == param)
+			return true;
+	return false;
+}
+
+/* The daemon names the field of the request that is wrong ("ops[0].ipa: ..."): said as the user
+ * knows it. Returns the rest. */
+static const char *print_subject(const struct ptctl *ctl, const char *message)
+{
+	size_t n = strcspn(message, ": "), at = n;
+	const struct param *param;
+	char field[32];
+
+	while (at && message[at - 1] != '.')
+		at--;
+	if (message[n] != ':' || n - at >= sizeof(field) || !ctl->command)
+		return message;
+	snprintf(field, sizeof(field), "%.*s", (int)(n - at), message + at);
+	param = ptctl_param_of(ctl, field);
+	if (!strcmp(field, "prot") && strstr(message, "has software bits"))
+		param = ptctl_param_of(ctl, "software");
+	if (!param)
+		return message;
+	fprintf(stderr, "%s%s", is_option(ctl, param) ? "--" : "", param->name);
+	return message + n;
+}
+
+/* What to do, in words of this program where the table of outcomes has those of the protocol. */
+static void print_hint(const struct ptctl *ctl, uint32_t code, const char *hint)
+{
+	static const struct {
+		enum pt_outcome code;
+		const char *hint;
+	} own[] = {
+		{PT_QUOTA, "raise it with ptctl context quota, or map larger, aligned ranges"},
+		{PT_OVERLAP, "unmap it first, or map with --replace"},
+		{PT_NOT_FOUND,
+		 "ptctl machine list, context list, slot list and dirty list say what is there"},
+		{PT_NOT_MAPPED, "map the address, or back it with ptctl slot set"},
+		{PT_WRONG_STATE, "look at it with ptctl context show or machine show"},
+		{PT_UNSUPPORTED, "ptctl server info lists what is offered"},
+		{PT_TOO_LARGE, "ptctl server info states the limits"},
+		{PT_NOT_EMPTY, "delete its contexts first, or use --force"},
+	};
+
+	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+		if (own[i].code == code)
+			hint = own[i].hint;
+	if (code == PT_INVALID && ctl->command)
+		fprintf(stderr, "  hint: ptctl %s%s%s --help says what is accepted\n",
+			ctl->command->noun, ctl->command->verb ? " " : "",
+			ctl->command->verb ? ctl->command->verb : "");
+	else if (*hint)
+		fprintf(stderr, "  hint: %s\n", hint);
+}
+
 int ptctl_failed(struct ptctl *ctl, const struct ptd_status *status)
 {
 	const struct pt_outcome_info *info = status->code ? pt_outcome_info(status->code) : NULL;
@@ -116,9 +175,10 @@ int ptctl_failed(struct ptctl *ctl, const struct ptd_status *status)
 
 	fflush(stdout);
 	if (status->code)
-		fprintf(stderr, "error[PTD-E%04u]: %s\n", status->code, message);
+		fprintf(stderr, "error[PTD-E%04u]: ", status->code);
 	else
-		fprintf(stderr, "error[%s]: %s\n", grpc_name(status->grpc), message);
+		fprintf(stderr, "error[%s]: ", grpc_name(status->grpc));
+	fprintf(stderr, "%s\n", print_subject(ctl, message));
 	if (status->state == PTD_STATE_UNKNOWN)
 		fputs("  outcome unknown: it may have been done\n", stderr);
 	if (status->where == PTD_WHERE_DAEMON)
@@ -127,8 +187,7 @@ int ptctl_failed(struct ptctl *ctl, const struct ptd_status *status)
 		fprintf(stderr, "  nearest: %s or %s\n",
 			address_text(below, status->nearest_below, 0),
 			address_text(above, status->nearest_above, 0));
-	if (*hint)
-		fprintf(stderr, "  hint: %s\n", hint);
+	print_hint(ctl, status->code, hint);
 	if (info)
 		fprintf(stderr, "  see: ptctl explain PTD-E%04u\n", status->code);
 	return ptctl_exit_code(status);

@@ -20,8 +20,9 @@ static char *parse_number(struct value *value, const char *text)
 	if (why)
 		return text_new("'%s' %s\n  hint: " NUMBER_ACCEPTED, text, why);
 	if (value->param->limit && value->number > value->param->limit)
-		return text_new("%s is more than %llu", text,
-				(unsigned long long)value->param->limit);
+		return text_new(value->param->limit >> 32 ? "%s is more than 0x%llx"
+							  : "%s is more than %llu",
+				text, (unsigned long long)value->param->limit);
 	return NULL;
 }
 

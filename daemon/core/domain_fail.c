@@ -34,7 +34,10 @@ enum call_result fail_abandoned(struct call *call)
 
 enum call_result fail_error(struct call *call, const struct pt_error *error)
 {
-	call_fail(call, error->code, NULL);
+	call_fail(call, error->code,
+		  error->code == PT_GENERATION_MISMATCH
+			  ? "expected_generation: the context is at another one"
+			  : NULL);
 	call->status.index = error->index;
 	call->status.ipa = error->ipa.v;
 	call->status.level = error->level;
@@ -49,6 +52,23 @@ static bool breaks_identity(const struct pt_item *item)
 static bool foreign_software_bits(const struct pt_item *item)
 {
 	return item->prot & PT_PROT_SW & ~pt_ctx_sw_of(item->ctx, PT_SW_CALLER);
+}
+
+static void name_rights(struct call *call, const struct pt_item *item, const char *p)
+{
+	uint32_t prot = item->prot;
+	const char *why = NULL;
+
+	if (item->kind != PT_ITEM_MAP && prot & ~PT_PROT_RIGHTS)
+		why = "has more than rights; memory type and software bits come with a map alone";
+	else if (prot & ~(PT_PROT_RWX | PT_PROT_MEM_MASK | PT_PROT_SW) ||
+		 pt_prot_memtype(prot) >= PT_MEM_TYPES)
+		why = "has unknown bits";
+	else if (!(prot & PT_PROT_RWX))
+		why = "grants nothing; unmap takes all rights away";
+	else
+		why = "executes from device or non-cacheable memory";
+	call_fail(call, PT_INVALID, "%sprot: 0x%x %s", p, prot, why);
 }
 
 /* Which argument is at fault, in the order in which pt_item_check() looks. */
@@ -80,8 +100,7 @@ static void name_invalid(struct call *call, const struct pt_item *item, const ch
 			"%sprot: 0x%x has software bits that the context does not give to mappings",
 			p, item->prot);
 	else
-		call_fail(call, PT_INVALID, "%sprot: 0x%x is not a legal set of rights", p,
-			  item->prot);
+		name_rights(call, item, p);
 }
 
 static void name_misaligned(struct call *call, const struct pt_item *item, const char *p)

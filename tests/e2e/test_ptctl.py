@@ -206,7 +206,8 @@ def _():
         rows = data("dump", c, "--ipa", "1G", "--size", "8K")["rows"]
         equal((rows[0]["kind"], rows[0]["descriptor"], rows[0]["count"]), ("invalid", "0x2000000000002468", 2))
         for kind in ("0", "1"):
-            error("annotate", c, "1G", "4K", kind, code=REFUSED, says=r"PTD-E0075")
+            error("annotate", c, "1G", "4K", kind, code=USAGE, says=r"type: \d is ptd's own(.|\n)*accepted: 2 to 15")
+        error("annotate", c, "1G", "4K", "2", "0x800_0000_0000_0000", code=USAGE, says="more than 0x7ffffffffffffff")
         error("annotate", c, "1G", "4K", "16", code=USAGE, says="more than 15")
         data("age", c, "1G", "2M", "--clear")
         equal(data("young", c, "1G", "2M")["effects"]["leaves_written"], 510)
@@ -294,6 +295,41 @@ def _():
         error("map", c, "0x40000000", "4K", "0x2001", "rw", code=REFUSED, says="nearest: 0x2000 or 0x3000")
         error("unmap", c, "0x40000000", "5000", code=REFUSED, says="nearest: 0x1000 or 0x2000")
         error("protect", c, "0x1", "4K", "r", code=REFUSED, says="nearest: 0x0 or 0x1000")
+
+
+@test("an error names what the user typed, not the field of a message")
+def _():
+    with Context() as c:
+        for says, words in ((r"ipa: 0x40000800 is not", ("young", c, "0x4000_0800", "4K")),
+                            (r"size: the range is empty", ("flush", c, "1G", "0")),
+                            (r"prot: 0x0 grants nothing", ("relax", c, "1G", "4K", "-")),
+                            (r"prot: 0x0 grants nothing", ("map", c, "1G", "4K", "0", "-")),
+                            (r"prot: 0x101 has more than rights", ("protect", c, "1G", "4K", "r:nc")),
+                            (r"prot: 0x101 has more than rights", ("relax", c, "1G", "4K", "r:nc")),
+                            (r"prot: 0x20d executes from device", ("map", c, "1G", "4K", "0", "rx:device")),
+                            (r"--software: 0x40003 has software bits", ("map", c, "1G", "4K", "0", "rw", "--software", "4")),
+                            (r"--backing: 0x300000 is not a power of two", ("slot", "set", c, "0", "1G", "1M", "0", "--backing", "3M")),
+                            (r"size: 0x64 is not", ("slot", "set", c, "0", "1G", "100", "0")),
+                            (r"pa: the slot leaves", ("slot", "set", c, "0", "1G", "256G", "0")),
+                            (r"--vcpu: 200", ("access", "read", c, "1G", "--vcpu", "200")),
+                            (r"size: 0x64 is not", ("split", c, "1G", "100")),
+                            (r"ipa: the range leaves", ("collapse", c, "2T", "1G")),
+                            (r"size: the range is empty", ("age", c, "1G", "0")),
+                            (r"size: the range is empty", ("wrprotect", c, "1G", "0")),
+                            (r"size: the range is empty", ("dirty", "start", c, "1G", "0"))):
+            text = error(*words, code=REFUSED, says=r"^error\[PTD-E\d+\]: " + says)
+            true(not re.search(r"ops|slot\.|\.proto|GetInfo|SetQuota", text), text)
+            if "E0075" in text:
+                true(f"ptctl {words[0]}" in text and "--help says what is accepted" in text, text)
+        generation = data("slot", "set", c, "0", "1G", "1M", "0")["generation"]
+        error("slot", "delete", c, "0", "--if-generation", str(generation + 9), code=PRECONDITION,
+              says=r"^error\[PTD-E0079\]: --if-generation: ")
+        log = data("dirty", "start", c, "1G", "64K")["log"]
+        error("dirty", "get", log, "--clear", "--generation", "99", code=PRECONDITION,
+              says=r"^error\[PTD-E0079\]: --generation: neither that of the last reply(.|\n)*hint: read the object again")
+        error("dirty", "get", log, "--ipa", "3G", code=REFUSED, says=r"^error\[PTD-E0066\]: --ipa: the log begins at")
+        error("dirty", "stop", hex(int(log, 16) + 1), code=PRECONDITION, says="dirty list")
+        run("dirty", "stop", log, "-q")
 
 
 @test("bad ranges are refused and change nothing")

@@ -58,8 +58,8 @@
 	X(ALREADY_EXISTS, 77, ERROR, ALREADY_EXISTS, "the name is taken", "choose another name")   \
 	X(STALE_EPOCH, 78, ERROR, NOT_FOUND, "the handle is from an earlier run of the daemon",    \
 	  "look the object up again by its name")                                                  \
-	X(GENERATION_MISMATCH, 79, ERROR, ABORTED, "the context has changed since",                \
-	  "read the context again and repeat with its generation")                                 \
+	X(GENERATION_MISMATCH, 79, ERROR, ABORTED, "the generation is another one by now",         \
+	  "read the object again and repeat with its generation")                                  \
 	X(REQUEST_ID_REUSED, 80, ERROR, INVALID_ARGUMENT,                                          \
 	  "this request id was used for another request",                                          \
 	  "draw a new random request id for each new request")                                     \
