@@ -35,7 +35,7 @@ lint: #: formatting, shell scripts, clang-tidy and spelling
 
 help: #: this list
 	$(Q)echo 'make          builds everything into $(B)/; installs nothing' && \
-	sed -n 's/^\([a-z][a-z0-9 -]*\):[^=#]*#: \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | sort -u | \
+	sed -n 's/^\([a-z][a-z0-9 -]*\):[^=#][^#]*#: \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | sort -u | \
 	while IFS="$$(printf '\t')" read -r names what; do for n in $$names; do printf 'make %-11s %s\n' $$n "$$what"; done; done
 
 clean: #: removes the build folders

@@ -125,6 +125,44 @@ def _():
     equal(missing, [])
 
 
+def operations(text):
+    """Cells of the table of operations, without its head."""
+    table = text.split("## Operations", 1)[1].split("\n## ", 1)[0]
+    rows = [[cell.strip(" `") for cell in line.strip("|").split("|")]
+            for line in table.splitlines() if line.startswith("| ")]
+    return rows[1:]
+
+
+def missing_of(row):
+    """What a row of that table names and is not there."""
+    name, symbol, rpc, command, unit, e2e, scenario = row
+    wrong = []
+    headers = "".join(read(path) for path in glob.glob("lib/include/pt/*.h"))
+    if not re.search(rf"\b{symbol}\b", headers):
+        wrong.append(symbol)
+    if rpc != "-" and not any(re.search(rf"rpc {rpc}\(", read(path)) for path in glob.glob("proto/ptd/v1/*.proto")):
+        wrong.append(rpc)
+    if command != "-":
+        words = [word for word in command.split() if not word.startswith("--")]
+        help = subprocess.run([os.path.join(ptdtest.BUILD, "ptctl"), *words, "--help"], capture_output=True, text=True)
+        if help.returncode or any(word not in help.stdout for word in command.split()):
+            wrong.append(command)
+    for path in (f"tests/unit/test_{unit}.c", f"tests/e2e/test_{e2e}.py", f"tests/scenarios/{scenario}.ptd"):
+        if not re.search(r"[_/]-\.", path) and not os.path.exists(path):
+            wrong.append(path)
+    return [f"{name}: {what}" for what in wrong]
+
+
+@test("each operation of docs/testing.md is where its row says")
+def _():
+    rows = operations(read("docs/testing.md"))
+    true(len(rows) > 30, len(rows))
+    equal([what for row in rows for what in missing_of(row)], [])
+    equal(missing_of(["x", "PT_ITEM_NO", "Nope", "map --nope", "none", "none", "none"]),
+          ["x: PT_ITEM_NO", "x: Nope", "x: map --nope", "x: tests/unit/test_none.c", "x: tests/e2e/test_none.py",
+           "x: tests/scenarios/none.ptd"])
+
+
 @test("the checks see bad examples")
 def _():
     equal(commands("$ a b\nx\ny\n$ c\n"), [("a b", ["x", "y"]), ("c", [])])
