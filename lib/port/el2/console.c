@@ -14,9 +14,16 @@
 #define SYS_EXIT	 0x18
 #define APPLICATION_EXIT 0x20026
 
+static uintptr_t base = UART;
+
 static volatile uint32_t *uart(unsigned offset)
 {
-	return (volatile uint32_t *)(uintptr_t)(UART + offset);
+	return (volatile uint32_t *)(base + offset);
+}
+
+void pt_el2_console_at(uintptr_t va)
+{
+	base = va;
 }
 
 void pt_el2_print(const char *text)

@@ -8,6 +8,8 @@
 /* start.S */
 void pt__el2_secondary(void);
 extern unsigned char pt__el2_stacks[PT_EL2_CPUS][PT_EL2_STACK_BYTES];
+/* identity.S, in the identity page. */
+void pt__el2_switch(uint64_t ttbr0, uint64_t tcr, uint64_t mair);
 /* cpu.c: where start.S goes on. */
 _Noreturn void pt__el2_first(void);
 _Noreturn void pt__el2_work(struct pt_el2_cpu *cpu);

@@ -6,6 +6,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Where EL2 maps the console from now on; its PA until then, as the loader's table does. No CPU
+ * prints meanwhile. */
+void pt_el2_console_at(uintptr_t va);
+
 /* One text after the other, whichever CPU they come from; waits for room in the FIFO. */
 void pt_el2_print(const char *text);
 /* 0x and sixteen digits. */

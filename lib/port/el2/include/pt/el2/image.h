@@ -12,8 +12,8 @@ extern unsigned char pt_el2_rodata[], pt_el2_rodata_end[]; /* read only */
 extern unsigned char pt_el2_guest[], pt_el2_guest_end[];   /* code for EL1 */
 extern unsigned char pt_el2_data[], pt_el2_data_end[];	   /* with BSS and stacks */
 extern unsigned char pt_el2_end[];			   /* free memory begins */
-/* The loader's table: EL2 runs on it from the first instruction with the MMU on. One page. */
-extern unsigned char pt_el2_loader_table[];
+/* The loader's table: each CPU runs on it from its first instruction with the MMU on. */
+extern unsigned char pt_el2_loader_table[], pt_el2_loader_end[];
 #endif
 
 #endif
