@@ -12,11 +12,6 @@
 #define DEFAULT_GRANULE	 12
 #define DEFAULT_IPA_BITS 40
 
-/* VTCR_EL2 fields that pt_geometry_from_vtcr() leaves to us. */
-#define VTCR_VS (UINT64_C(1) << 19)
-#define VTCR_HA (UINT64_C(1) << 21)
-#define VTCR_HD (UINT64_C(1) << 22)
-
 static enum call_result check_options(struct call *call, const Ptd__V1__ContextOptions *o)
 {
 	if (o->bbm > 2)
@@ -83,10 +78,9 @@ static enum call_result vtcr_geometry(struct call *call, const struct machine *m
 	if (args->geometry.pa_bits != m->pt.pa_bits)
 		return call_fail(call, PT_INVALID, "vtcr: PS says %u bits, the machine has %u",
 				 args->geometry.pa_bits, m->pt.pa_bits);
-	if (vtcr & VTCR_VS && m->vmid_bits == 8)
+	args->vtcr_flags = pt_geometry_vtcr_flags(vtcr);
+	if (args->vtcr_flags & PT_VTCR_VS && m->vmid_bits == 8)
 		return call_fail(call, PT_INVALID, "vtcr: VS is set, the machine has 8-bit VMIDs");
-	args->vtcr_flags = (vtcr & VTCR_HA ? PT_VTCR_HA : 0) | (vtcr & VTCR_HD ? PT_VTCR_HD : 0) |
-			   (vtcr & VTCR_VS ? PT_VTCR_VS : 0);
 	return CALL_MORE;
 }
 

@@ -176,6 +176,12 @@ enum pt_outcome pt_geometry_from_vtcr(struct pt_geometry *g, uint64_t vtcr)
 	return pt_geometry_init(g, &a);
 }
 
+unsigned pt_geometry_vtcr_flags(uint64_t vtcr)
+{
+	return (vtcr & VTCR_HA ? PT_VTCR_HA : 0) | (vtcr & VTCR_HD ? PT_VTCR_HD : 0) |
+	       (vtcr & VTCR_VS ? PT_VTCR_VS : 0);
+}
+
 uint64_t pt_geometry_vtcr(const struct pt_geometry *g, unsigned flags)
 {
 	uint64_t tg0 = g->granule_shift == 12 ? 0 : g->granule_shift == 16 ? 1 : 2;

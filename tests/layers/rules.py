@@ -14,6 +14,7 @@ SEES = {
     "dirty": {"base", "arch", "pool", "walk", "txn", "s2", "dirty"},
     "nested": {"base", "arch", "pool", "walk", "txn", "s2", "owner", "dirty", "nested"},
     "hyp": {"base", "arch", "pool", "walk", "hyp"},
+    "hv": {"base", "arch", "pool", "walk", "txn", "s2", "owner", "dirty", "nested", "hyp", "hv"},
     "check": {"base", "arch", "check"},
 }
 # Public headers by the lowest layer that may include them. Those at "pool" and "walk" give the shapes (agent, context)
@@ -24,7 +25,7 @@ PUBLIC = {
     "platform.h": "seam", "port.h": "port",
     "pool.h": "shape", "machine.h": "shape", "context.h": "shape", "walk.h": "shape",
     "txn.h": "txn", "upkeep.h": "txn", "fault.h": "s2", "owner.h": "owner", "dirty.h": "dirty", "nested.h": "nested",
-    "hyp.h": "hyp", "hyp_memory.h": "hyp", "hyp_space.h": "hyp", "hyp_boot.h": "hyp", "check.h": "check",
+    "hyp.h": "hyp", "hyp_memory.h": "hyp", "hyp_space.h": "hyp", "hyp_boot.h": "hyp", "hvc.h": "base", "hv.h": "hv", "check.h": "check",
 }
 FREESTANDING = {"stdint.h", "stddef.h", "stdbool.h", "stdatomic.h"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
@@ -88,7 +89,7 @@ def check_lib_include(path, kind, name):
 
 def check_public_header(path, kind, name):
     """lib/include/pt: freestanding headers and each other, never a higher layer's."""
-    order = ["base", "arch", "port", "seam", "shape", "txn", "s2", "owner", "dirty", "nested", "hyp"]
+    order = ["base", "arch", "port", "seam", "shape", "txn", "s2", "owner", "dirty", "nested", "hyp", "hv"]
     own = PUBLIC.get(path.rsplit("/", 1)[1])
     if own is None:
         return [f"{path}: no layer is known for this header"]
@@ -118,7 +119,7 @@ def check_outside_include(path, kind, name, public):
     """daemon/ and client/ see lib through its public headers only."""
     if kind == "<" and name.startswith("pt/"):
         return [] if name in public else [f"{path}: <{name}> is not a public header"]
-    if re.match(r"^(\.\./)*(lib/)?(base|arch|pool|walk|txn|s2|owner|nested|hyp|check)/", name) or "lib/" in name:
+    if re.match(r"^(\.\./)*(lib/)?(base|arch|pool|walk|txn|s2|owner|nested|hyp|hv|check)/", name) or "lib/" in name:
         return [f"{path}: \"{name}\" is a private header of lib"]
     return []
 

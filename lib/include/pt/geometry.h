@@ -56,6 +56,9 @@ enum pt_outcome pt_geometry_from_vtcr(struct pt_geometry *g, uint64_t vtcr);
 #define PT_VTCR_HD 0x2u /* hardware dirty state */
 #define PT_VTCR_VS 0x4u /* 16-bit VMID */
 
+/* HA, HD and VS of a VTCR_EL2 value as `flags` below. */
+unsigned pt_geometry_vtcr_flags(uint64_t vtcr);
+
 /* VTCR_EL2 for this geometry: RES1, PS, TG0, SH0, ORGN0, IRGN0, SL0/SL2, T0SZ, DS, and HA/HD/VS
  * from `flags`. */
 uint64_t pt_geometry_vtcr(const struct pt_geometry *g, unsigned flags);

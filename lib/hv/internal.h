@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the files of lib/hv share. */
+#ifndef PT_HV_INTERNAL_H
+#define PT_HV_INTERNAL_H
+
+#include <pt/hv.h>
+
+/* The object of which `member` is at `at`. */
+#define PT__HV_OF(at, type, member) ((type *)(void *)((unsigned char *)(at)-offsetof(type, member)))
+
+/* A handle: kind, how often its place was used before, place. */
+#define PT__HV_CONTEXT	 UINT64_C(1)
+#define PT__HV_OPERATION UINT64_C(2)
+
+static inline uint64_t pt__hv_handle(uint64_t kind, uint64_t use, uint32_t place)
+{
+	return kind << 56 | use << 8 | place;
+}
+
+static inline uint32_t pt__hv_place(uint64_t handle)
+{
+	return handle & 0xff;
+}
+
+/* The handle that comes after `handle` in the same place; `first` before any was given. */
+static inline uint64_t pt__hv_next_handle(uint64_t handle, uint64_t kind, uint32_t place)
+{
+	return handle ? handle + 0x100 : pt__hv_handle(kind, 1, place);
+}
+
+/* What a call answers: outcome, and three words. */
+struct pt__hv_answer {
+	enum pt_outcome outcome;
+	uint64_t x[3];
+};
+
+static inline struct pt__hv_answer pt__hv_answer(enum pt_outcome outcome)
+{
+	return (struct pt__hv_answer){.outcome = outcome};
+}
+
+/* context.c. The live context of a handle, or NULL; in a section, for as long as it lasts. */
+struct pt_hv_ctx *pt__hv_context(struct pt_hv *hv, struct pt_agent *agent, uint64_t handle);
+struct pt__hv_answer pt__hv_create(struct pt_hv *hv, struct pt_agent *agent, const uint64_t *arg);
+struct pt__hv_answer pt__hv_destroy(struct pt_hv *hv, struct pt_agent *agent, const uint64_t *arg);
+/* Keeps a context that was live in this section from being destroyed. False: it is dying. */
+bool pt__hv_pin(struct pt_hv_ctx *c);
+void pt__hv_unpin(struct pt_hv_ctx *c);
+/* Its tables are gone and no operation names it: its place is free. */
+void pt__hv_context_gone(struct pt_hv_ctx *c);
+
+/* slot.c */
+struct pt__hv_answer pt__hv_set_slot(struct pt_hv *hv, struct pt_agent *agent, const uint64_t *arg);
+struct pt__hv_answer pt__hv_delete_slot(struct pt_hv *hv, struct pt_agent *agent,
+					const uint64_t *arg);
+/* The operation that changes slots is over: `published`, or nothing was changed. */
+void pt__hv_slots_changed(struct pt_hv *hv, struct pt_agent *agent, struct pt_hv_ctx *c,
+			  bool published);
+
+/* range.c: MAP, UNMAP, PROTECT. */
+/* May a guest get [pa, pa + size), which is not empty and does not wrap? PT_OK; PT_OUT_OF_RANGE: it
+ * is not memory; PT_WRONG_OWNER: some of it is EL2's. */
+enum pt_outcome pt__hv_may_map(const struct pt_hv *hv, uint64_t pa, uint64_t size);
+struct pt__hv_answer pt__hv_range(struct pt_hv *hv, struct pt_agent *agent, enum pt_hvc kind,
+				  const uint64_t *arg);
+
+/* Has nobody else what `busy` guards? Then this CPU has, until pt__hv_done(). */
+static inline bool pt__hv_try(_Atomic bool *busy)
+{
+	return !atomic_load_explicit(busy, memory_order_relaxed) &&
+	       !atomic_exchange_explicit(busy, true, memory_order_acquire);
+}
+
+static inline void pt__hv_done(_Atomic bool *busy)
+{
+	atomic_store_explicit(busy, false, memory_order_release);
+}
+
+/* op.c. A free operation, `busy`; NULL: all are under way. */
+struct pt_hv_op *pt__hv_op_take(struct pt_hv *hv, struct pt_hv_ctx *c, uint32_t kind);
+/* What it does: one item, checked, of its context, and perhaps a slot table at its commit point; or
+ * the end of its context. */
+void pt__hv_op_change(struct pt_hv_op *op, const struct pt_item *item,
+		      const struct pt_slots *publish);
+void pt__hv_op_end(struct pt_hv_op *op);
+/* It never began; `busy` no longer. */
+void pt__hv_op_drop(struct pt_hv_op *op);
+/* One step of an operation that is `busy`, which it is no longer on return; the answer, or PT_MORE
+ * and the handle. Outside a section. */
+struct pt__hv_answer pt__hv_op_go(struct pt_hv *hv, struct pt_agent *agent, struct pt_hv_op *op);
+struct pt__hv_answer pt__hv_continue(struct pt_hv *hv, struct pt_agent *agent, const uint64_t *arg);
+/* One step of an operation on a guest's context, of which nobody else does one now. Outside a
+ * section.
+ */
+void pt__hv_help(struct pt_hv *hv, struct pt_agent *agent, const struct pt_ctx *ctx);
+
+/* recycle.c. One step of giving back the tables of the host's MMIO, which begins if none is under
+ * way. Outside a section. PT_RACED: it goes on, or some memory has come; PT_NO_MEMORY: it is over,
+ * and none has. */
+enum pt_outcome pt__hv_recycle(struct pt_hv *hv, struct pt_agent *agent, bool anew);
+
+/* fault.c: FAULT, LEAF. */
+struct pt__hv_answer pt__hv_fault(struct pt_hv *hv, struct pt_agent *agent, const uint64_t *arg);
+struct pt__hv_answer pt__hv_leaf(struct pt_hv *hv, struct pt_agent *agent, const uint64_t *arg);
+
+static inline void pt__hv_begin(struct pt_hv *hv, struct pt_agent *agent)
+{
+	pt_section_begin(agent);
+	pt_machine_use(&hv->machine, agent);
+}
+
+#endif

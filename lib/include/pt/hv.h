@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The hypervisor: a host under its own stage-2, guests' contexts, and the hypercalls that manage
+ * them. */
+#ifndef PT_HV_H
+#define PT_HV_H
+
+#include <pt/fault.h>
+#include <pt/hvc.h>
+#include <pt/hyp_space.h>
+#include <pt/upkeep.h>
+
+#define PT_HV_CONTEXTS	 64u
+#define PT_HV_SLOTS	 16u /* of a guest's context */
+#define PT_HV_HOST_SLOTS 32u
+#define PT_HV_OPS	 32u /* range operations under way, and those whose answer waits */
+
+/* What the CPUs have, all of them: a context asks for no more. */
+struct pt_hv_features {
+	uint8_t granules;  /* bit 0: 4K, 1: 16K, 2: 64K, for stage 2 */
+	uint8_t lpa2;	   /* the same bits: with VTCR_EL2.DS; 64K: 52-bit addresses */
+	uint8_t pa_bits;   /* PARange */
+	uint8_t vtcr;	   /* PT_VTCR_*: what may be asked for */
+	uint8_t attrs;	   /* PT_ATTR_*: HCR_EL2.FWB is set, XNX is there, FEAT_BBM */
+	uint8_t host_bits; /* IPA size of the host's context, at 4K granule without DS */
+};
+
+/* Room for a slot table; it is read and written through pt_hv_table() alone. A guest's context has
+ * two that take turns. */
+#define PT_HV_ROOM(slots) (sizeof(struct pt_slots) + (slots) * sizeof(struct pt_slot))
+
+struct pt_hv_slots {
+	_Alignas(struct pt_slots) unsigned char room[PT_HV_ROOM(PT_HV_SLOTS)];
+};
+struct pt_hv_host_slots {
+	_Alignas(struct pt_slots) unsigned char room[PT_HV_ROOM(PT_HV_HOST_SLOTS)];
+};
+
+static inline struct pt_slots *pt_hv_table(void *room)
+{
+	return room;
+}
+
+enum pt_hv_ctx_state { PT_HV_FREE, PT_HV_MAKING, PT_HV_LIVE, PT_HV_DYING };
+
+struct pt_hv_ctx {
+	struct pt_ctx ctx;
+	_Atomic uint32_t state;
+	_Atomic uint32_t running; /* who keeps it: CPUs between pt_hv_enter() and pt_hv_leave() */
+	_Atomic uint64_t handle;
+	struct pt_hv_slots slots[2];
+	uint32_t in_use;	  /* which of them; under `changing` */
+	_Atomic bool changing;	  /* a slot is being set or deleted */
+	struct pt_grace replaced; /* sections that may still read the other one */
+};
+
+/* A transaction that hypercalls step. Whoever has set `busy` may touch what is below it. */
+struct pt_hv_op {
+	_Atomic bool busy;
+	_Atomic bool woken;	 /* since the last step */
+	_Atomic uint64_t handle; /* anyone may read it; 0: never used */
+	struct pt_hv_ctx *ctx;	 /* NULL: free */
+	uint32_t kind;		 /* enum pt_hvc, or PT_HVC_COUNT: EL2's own */
+	bool parked;
+	enum pt_outcome outcome; /* PT_MORE: under way */
+	uint64_t serial;	 /* when it ended: the oldest answer is lost first */
+	struct pt_item item;
+	struct pt_txn txn;
+};
+
+/* The host's MMIO gives its tables back: unmapped, then empty tables are swept. */
+struct pt_hv_recycle {
+	_Atomic bool busy;  /* whoever has set it may touch what is below `woken` */
+	_Atomic bool woken; /* since the last step */
+	bool under_way, sweeps, parked;
+	struct pt_item item[PT_HV_HOST_SLOTS];
+	uint32_t items;
+	struct pt_txn txn;
+	struct pt_upkeep sweep;
+};
+
+/* Caller's memory, zeroed, one of an EL2. Fields are private to lib. */
+struct pt_hv {
+	struct pt_hyp_space *space;
+	struct pt_machine machine;
+	struct pt_hv_features features;
+	const struct pt_hyp_region *own; /* EL2's: nobody else maps them */
+	uint32_t owns;
+	struct pt_hv_ctx host;
+	struct pt_hv_host_slots host_slots;
+	struct pt_hv_ctx guest[PT_HV_CONTEXTS];
+	struct pt_hv_op op[PT_HV_OPS];
+	struct pt_hv_recycle recycle;
+	_Atomic uint64_t serial;
+};
+
+/*
+ * After pt_hyp_boot(), on its CPU: makes the machine and the host's context, identity-mapped, with
+ * a slot for each piece of memory that is not EL2's (`own`: ascending, apart, granule aligned; they
+ * stay where they are) and one for each gap between (MMIO: no execute; KVM: host_stage2_idmap).
+ * Nothing is mapped: real aborts fill it. PT_OK; PT_INVALID: more pieces than PT_HV_HOST_SLOTS, or
+ * features that make no context; PT_NO_MEMORY.
+ */
+enum pt_outcome pt_hv_init(struct pt_hv *hv, struct pt_agent *agent, struct pt_hyp_space *space,
+			   struct pt_port *port, struct pt_port_mmu *mmu,
+			   const struct pt_hv_features *features, const struct pt_hyp_region *own,
+			   uint32_t owns);
+
+/* Who called, as the port knows it. */
+enum pt_hv_caller { PT_HV_HOST, PT_HV_GUEST };
+
+enum pt_hv_next {
+	PT_HV_ANSWERED, /* x[0..3] are the answer: return to the caller */
+	PT_HV_RUN,  /* the host's: x[1], x[2] as the call had them: pt_hv_enter(), then run it */
+	PT_HV_EXIT, /* the guest's: leave it, the host reads x[1..3] */
+};
+
+/*
+ * One hypercall: x[0..5] as the caller's registers. Outside a section; holds the CPU for at most
+ * PT_HVC_STEP entries. Arguments are a stranger's: each has an answer, <pt/hvc.h>.
+ */
+enum pt_hv_next pt_hv_call(struct pt_hv *hv, struct pt_agent *agent, enum pt_hv_caller caller,
+			   uint64_t x[6]);
+
+/*
+ * One stage-2 abort of the host (`ctx` is &hv->host.ctx) or of the guest that this CPU runs, by
+ * real hardware: the fault carried out, or what pt_fault_handle() says of it. Outside a section.
+ * Where that would have the caller wait, PT_RACED: the CPU goes back and faults again, interrupts
+ * are taken meanwhile. Behind a claim, one step of the operation that has it is done first; and
+ * when table memory has run out, pages that are only retired are waited for, and the host's MMIO is
+ * unmapped, which faults bring back (KVM: host_stage2_unmap_dev_all). Then: PT_NO_MEMORY.
+ */
+enum pt_outcome pt_hv_fault(struct pt_hv *hv, struct pt_agent *agent, struct pt_ctx *ctx,
+			    const struct pt_fault *fault, struct pt_fault_result *result);
+
+/*
+ * The CPU is about to run the context in a guest: PT_OK, *ctx, and its VMID stays until
+ * pt_hv_leave(); the context cannot be destroyed meanwhile. PT_NOT_FOUND; PT_BUSY: somebody tries
+ * to destroy it; PT_RACED: VMIDs are rolling over, again. Outside a section.
+ */
+enum pt_outcome pt_hv_enter(struct pt_hv *hv, struct pt_agent *agent, uint64_t handle,
+			    struct pt_ctx **ctx);
+/* The CPU is out of the guest. `ctx` is what pt_hv_enter() gave. */
+void pt_hv_leave(struct pt_hv *hv, struct pt_agent *agent, struct pt_ctx *ctx);
+
+/*
+ * Before a CPU leaves EL2: pages that it has retired go back to the pool. It waits for sections of
+ * other CPUs, which are bounded, in none of its own and with no pointer: two that wait pass each
+ * other.
+ */
+void pt_hv_settle(struct pt_agent *agent);
+
+/* The slots of a host's identity map: pieces of `region` that are not in `own`, and the gaps up to
+ * 1 << bits. PT_OK; PT_INVALID: more than `room`. Pure. */
+enum pt_outcome pt_hv_host_map(struct pt_slots *slots, uint32_t room,
+			       const struct pt_hyp_memory *memory, const struct pt_hyp_region *own,
+			       uint32_t owns, const struct pt_geometry *geo);
+
+#endif

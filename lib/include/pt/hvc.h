@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The hypercalls of EL2: numbers, arguments, answers. For callers at EL1, too: it needs no other
+ * header of lib but the table of outcomes. */
+#ifndef PT_HVC_H
+#define PT_HVC_H
+
+#include <pt/outcome.h>
+
+/*
+ * HVC #0 with a function identifier of the SMC Calling Convention (DEN0028) in x0: a fast call of
+ * the vendor-specific hypervisor service, 64-bit arguments in x1 to x5. The answer is in x0, read
+ * as signed:
+ *
+ *   0 and above        a named outcome of <pt/outcome.h>; x1 to x3 as each function says
+ *   PT_MORE            the operation goes on with PT_HVC_CONTINUE and the handle in x1
+ *   PT_HVC_NO_FUNCTION no such function, or not one of this caller's (SMCCC: NOT_SUPPORTED)
+ *   other negatives    an error of that table, negated; nothing was changed. x1: the address that
+ *                      it concerns, if it concerns one; x2: the level of the walk there
+ *
+ * A call that has an answer leaves x4 to x17 alone, and sets x1 to x3 to zero where they say
+ * nothing. Sizes and addresses are bytes; bits of arguments that are not named are PT_INVALID.
+ */
+#define PT_HVC(n)	   (0xc6000000u + (n))
+#define PT_HVC_NO_FUNCTION (-1)
+
+/* clang-format off */
+/* X(name, number, who may call, arguments) */
+#define PT_HVC_TABLE(X)                                                                            \
+	X(VERSION,     0, ANYBODY, "x1: PT_HVC_ABI; x2: PT_HVC_FEATURES of this machine")          \
+	X(CREATE,      1, HOST, "VTCR_EL2 (PS, TG0, SL0, SL2, T0SZ, DS, HA, HD, VS), quota of table pages; x1: handle") \
+	X(DESTROY,     2, HOST, "context")                                                         \
+	X(SET_SLOT,    3, HOST, "context, IPA, size, PA, PT_SLOT_* in 7:0 and backing shift in 15:8") \
+	X(DELETE_SLOT, 4, HOST, "context, IPA and size as they were set")                          \
+	X(MAP,         5, HOST, "context, IPA, size, PA, prot in 31:0 and PT_MAP_* in 63:32")      \
+	X(UNMAP,       6, HOST, "context, IPA, size")                                              \
+	X(PROTECT,     7, HOST, "context, IPA, size, prot")                                        \
+	X(FAULT,       8, HOST, "context, IPA, enum pt_access; x1: PA, x2: level, x3: prot")       \
+	X(LEAF,        9, HOST, "context, IPA; x1: the entry that ends the walk, x2: level")       \
+	X(CONTINUE,   10, HOST, "handle of an operation")                                          \
+	X(HYP_MAP,    11, HOST, "PA, size, prot; EL2's own map")                                   \
+	X(HYP_UNMAP,  12, HOST, "PA, size")                                                        \
+	X(HYP_DEVICE, 13, HOST, "PA, size, prot; x1: EL2's address")                               \
+	X(RUN,        14, HOST, "context, PA of a vCPU's registers; x1: why it ended")             \
+	X(EXIT,       15, GUEST, "x1 to x3 are the host's to read")
+/* clang-format on */
+
+enum pt_hvc {
+#define PT_X(name, number, who, what) PT_HVC_##name = number,
+	PT_HVC_TABLE(PT_X)
+#undef PT_X
+		PT_HVC_COUNT
+};
+
+#define PT_HVC_ABI 1u
+
+/*
+ * MAP, UNMAP, PROTECT, SET_SLOT and DELETE_SLOT are transactions: all or nothing at any size, and
+ * answer x1: leaves written, x2: leaves removed, x3: blocks split in 31:0 and TLBIs in 63:32. One
+ * call does at most PT_HVC_STEP entries; until it is continued to its end the addresses still to
+ * come are claimed, and whoever faults on one carries the operation on. An operation whose answer
+ * nobody fetches may lose it: PT_REPLY_GONE. While as many are under way as there is room for,
+ * PT_BUSY: each such answer has carried one of them on.
+ */
+#define PT_HVC_STEP 512u
+
+#endif
