@@ -46,6 +46,8 @@ static void publish(struct pt_check *c, const struct pt_event *e, struct ck_clai
 {
 	struct ck_machine *machine = pt__ck_machine(c, claim->ctx->facts.machine);
 
+	if (!pt__ck_judge(c, PT_RULE_W9, claim->state == CK_ASKED, "a claim was published twice"))
+		return;
 	pt__ck_judge(c, PT_RULE_V3, !claim->late, "a claim was granted on a dying context");
 	claim->lo = e->lo;
 	claim->hi = e->hi;
