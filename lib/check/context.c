@@ -18,7 +18,8 @@ static void init(struct pt_check *c, const struct pt_event *e)
 	if (!pt__ck_judge(c, PT_RULE_S1,
 			  root && root->state == CK_PRIVATE &&
 				  root->bytes >= e->facts->geo.start_bytes,
-			  "start tables that did not come out of the pool"))
+			  "start tables that did not come out of the pool") ||
+	    !pt__ck_copy(c, root))
 		return;
 	root->state = CK_LIVE;
 	root->root = true;

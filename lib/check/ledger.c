@@ -35,9 +35,11 @@ void pt__ck_owe(struct pt_check *c, struct ck_ctx *ctx, uint64_t lo, uint64_t hi
 	struct ck_op *op = c->op;
 	struct ck_owed *o;
 
+	if (ctx->facts.el2 && !ctx->active)
+		return; /* EL2 does not run on it yet, so no TLB knows it */
 	if (op->owed && op->ctx != ctx)
 		return; /* an operation is of one context; nothing is known of others */
-	if (op->last && extends(op->last, lo, level, table, why)) {
+	if (op->last && !(table && ctx->facts.el2) && extends(op->last, lo, level, table, why)) {
 		op->last->hi = hi;
 		op->last->latest = c->serial;
 		op->hi = op->hi > hi ? op->hi : hi;

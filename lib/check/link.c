@@ -34,6 +34,8 @@ static void account(struct pt_check *c, struct ck_table *child)
 	if (op)
 		op->pages--;
 	child->ctx->linked++;
+	if (child->ctx->facts.el2)
+		return;
 	pt__ck_judge(c, PT_RULE_A3, child->ctx->linked <= child->ctx->charged,
 		     "more tables are linked than the quota was charged for");
 }
@@ -45,7 +47,7 @@ void pt__ck_link(struct pt_check *c, struct ck_table *parent, uint32_t index, pt
 	struct ck_ctx *ctx = parent->ctx;
 	struct ck_table *t = pt__ck_child(c, ctx, entry);
 
-	if (!linkable(c, ctx, t) || !t)
+	if (!linkable(c, ctx, t) || !t || !pt__ck_copy(c, t))
 		return;
 	pt__ck_judge(c, PT_RULE_W2, ordered(c, t, how),
 		     "a table was linked by a plain store, without a fence after its last write");
@@ -99,7 +101,7 @@ void pt__ck_unlink_table(struct pt_check *c, struct ck_table *parent, pt_pte ent
 
 	if (!t || t->state != CK_LIVE)
 		return;
-	if (c->op->kind == PT_OP_SWEEP)
+	if (c->op->kind == PT_OP_SWEEP || t->ctx->facts.el2)
 		pt__ck_judge(c, PT_RULE_S4, empty(t), "a table that has entries was swept");
 	unlink_all(c, t);
 }

@@ -74,19 +74,26 @@ static struct ck_table *track(struct pt_check *c, uint64_t at, uint64_t bytes)
 	if (!t)
 		return NULL;
 	t->bytes = bytes;
-	t->value = pt__ck_get(c, bytes, true);
-	t->cached = pt__ck_get(c, bytes / 64, true);
 	t->entries = (uint32_t)(bytes / sizeof(pt_pte));
 	t->state = CK_PRIVATE;
 	t->op = c->op->serial;
 	c->of_shift[shift]++;
 	c->shifts |= 1u << shift;
 	memory_of(c, at)->out += bytes;
-	if (!t->value || !t->cached) {
-		drop(c, t);
-		return NULL;
-	}
 	return t;
+}
+
+/* A page that nobody has written since it was zero needs no copy. */
+bool pt__ck_copy(struct pt_check *c, struct ck_table *t)
+{
+	if (t->value)
+		return true;
+	t->value = pt__ck_get(c, t->bytes, true);
+	t->cached = pt__ck_get(c, t->bytes / 64, true);
+	if (t->value && t->cached)
+		return true;
+	drop(c, t);
+	return false;
 }
 
 static void drop_in(struct pt_check *c, struct ck_node *n, uint64_t base)
@@ -123,6 +130,12 @@ static void forget(struct pt_check *c, uint64_t base, uint64_t bytes)
 
 static void memory(struct pt_check *c, const struct pt_event *e)
 {
+	struct ck_memory *m = memory_of(c, e->at);
+
+	if (m && m->base == e->at && m->bytes == e->lo && !m->pool) {
+		m->pool = e->ctx;
+		return;
+	}
 	forget(c, e->at, e->lo);
 	if (c->memories == CK_MEMORIES)
 		c->untracked++;
@@ -156,7 +169,7 @@ static void judge_safe(struct pt_check *c, const struct ck_table *t)
 
 	pt__ck_judge(c, PT_RULE_A1, !pt__ck_owed(t->ctx, t->ipa, last, t->unlinked),
 		     "a page goes back before its translations are flushed");
-	if (t->root) {
+	if (t->root && !t->ctx->facts.el2) {
 		struct ck_machine *machine = pt__ck_machine(c, t->ctx->facts.machine);
 
 		agents = machine ? machine->agents : 0;
@@ -201,7 +214,7 @@ static void zero(struct pt_check *c, const struct pt_event *e)
 		t->op = 0;
 	}
 	t->filled = c->serial;
-	for (uint64_t i = 0; i < e->lo / sizeof(pt_pte) && first + i < t->entries; i++)
+	for (uint64_t i = 0; t->value && i < e->lo / sizeof(pt_pte) && first + i < t->entries; i++)
 		t->value[first + i] = 0;
 }
 

@@ -2,6 +2,8 @@
 /* S2, S3: what a descriptor says by itself. W3: do a block and a table say the same? */
 #include "state.h"
 
+#include <pt/hyp_desc.h>
+
 #define HIGH_BITS (UINT64_C(0x1f) << 59) /* ignored or PBHA: lib leaves them 0 */
 
 /* Output address and type alone; the rest of a table descriptor is 0 (Arm ARM D8.3.1, stage 2). */
@@ -10,6 +12,23 @@ static bool table_is_legal(const struct ck_table *t, pt_pte e)
 	const struct pt_geometry *g = &t->ctx->facts.geo;
 
 	return !(e & ~(pt_oa_mask(g) | PT_PTE_VALID | PT_PTE_TYPE));
+}
+
+/* A leaf of EL2's own map: one of three memory types, and nothing executable that can be written
+ * or is not Normal write-back. */
+static bool own_is_legal(const struct ck_table *t, pt_pte e)
+{
+	const struct pt_geometry *g = &t->ctx->facts.geo;
+	const pt_pte known = pt_oa_mask(g) | PT_PTE_VALID | PT_PTE_TYPE | PT_HYP_ATTRINDX |
+			     PT_HYP_AP1 | PT_HYP_AP_RO | PT_HYP_SH_INNER | PT_PTE_AF | PT_HYP_GP |
+			     PT_PTE_CONTIGUOUS | PT_HYP_XN | PT_PTE_SW;
+	unsigned type = (unsigned)(e & PT_HYP_ATTRINDX) >> 2;
+	bool runs = !(e & PT_HYP_XN);
+
+	return !(e & ~known) && e & PT_HYP_AP1 && e & PT_PTE_AF &&
+	       (e & PT_HYP_SH_INNER) == PT_HYP_SH_INNER && type <= 2 &&
+	       !(runs && (type || !(e & PT_HYP_AP_RO))) && !(e & PT_HYP_GP && !runs) &&
+	       pt_level_has_leaf(g, t->level);
 }
 
 static bool leaf_is_legal(const struct ck_table *t, pt_pte e)
@@ -42,7 +61,8 @@ void pt__ck_shape(struct pt_check *c, const struct ck_table *t, uint32_t index, 
 		return;
 	}
 	if (!pt__ck_judge(c, PT_RULE_S2, pt_pte_is_leaf(e, t->level), "a type that no leaf has") ||
-	    !pt__ck_judge(c, PT_RULE_S2, leaf_is_legal(t, e),
+	    !pt__ck_judge(c, PT_RULE_S2,
+			  t->ctx->facts.el2 ? own_is_legal(t, e) : leaf_is_legal(t, e),
 			  "a leaf that is not legal at its level"))
 		return;
 	pa = pt_pte_to_oa(g, t->level < PT_LEVEL_LAST ? e & ~PT_PTE_NT : e).v;
@@ -66,6 +86,8 @@ static bool translates_as(struct pt_check *c, const struct ck_ctx *ctx, const st
 	const struct pt_geometry *g = &ctx->facts.geo;
 	uint64_t size = pt_level_size(g, level);
 
+	if (t && !t->value)
+		return false;
 	for (uint32_t i = 0; t && i < t->entries; i++, pa += size) {
 		pt_pte e = t->value[i];
 

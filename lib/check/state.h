@@ -42,8 +42,8 @@ struct ck_ctx;
 struct ck_table {
 	struct ck_node node; /* key: its address */
 	uint64_t bytes;
-	pt_pte *value;	 /* LOCKED ones have the serial of their operation as payload */
-	uint8_t *cached; /* a bit an entry: valid with AF since it became valid */
+	pt_pte *value; /* LOCKED ones have the serial of their operation as payload; NULL: all 0 */
+	uint8_t *cached; /* a bit an entry: valid with AF since it became valid; with `value` */
 	enum ck_page state;
 	int8_t level;
 	uint32_t entries;
@@ -255,6 +255,9 @@ void pt__ck_each(struct pt_check *c, enum ck_type type,
 		 void (*visit)(struct pt_check *, struct ck_node *, uint64_t), uint64_t arg);
 
 /* memory.c: pages and their lives; link.c: in trees. */
+/* Before the first write, or a link: makes value and cached. False: no memory, t is known no more.
+ */
+bool pt__ck_copy(struct pt_check *c, struct ck_table *t);
 struct ck_table *pt__ck_search(struct pt_check *c, uint64_t slot);
 void pt__ck_page_event(struct pt_check *c, const struct pt_event *e);
 void pt__ck_link(struct pt_check *c, struct ck_table *parent, uint32_t index, pt_pte entry,

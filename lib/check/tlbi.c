@@ -14,8 +14,11 @@ static bool is_whole(const struct pt_tlbi *tlbi)
 
 static bool of_ctx(const struct pt_event *e, const struct ck_ctx *ctx)
 {
-	return ctx && e->at == ctx->facts.mmu &&
-	       (e->tlbi->kind == PT_TLBI_ALL || (ctx->given && e->tlbi->vmid == ctx->vmid));
+	if (!ctx || e->at != ctx->facts.mmu)
+		return false;
+	if (ctx->facts.el2 || e->tlbi->kind == PT_TLBI_EL2)
+		return ctx->facts.el2 && e->tlbi->kind == PT_TLBI_EL2;
+	return (e->tlbi->kind == PT_TLBI_ALL || (ctx->given && e->tlbi->vmid == ctx->vmid));
 }
 
 static uint64_t last_of(const struct pt_tlbi *tlbi)
@@ -75,6 +78,17 @@ static bool cut(struct pt_check *c, struct ck_op *op, struct ck_owed *o, uint64_
 	return true;
 }
 
+/* A table of EL2's own map had no entries when it went: what may be cached of it is the descriptor
+ * that led there, which an invalidation of any address in its span removes. */
+static bool covers(struct pt_check *c, struct ck_owed *o, const struct pt_tlbi *tlbi)
+{
+	if (is_whole(tlbi))
+		return true;
+	if (o->table && c->op->ctx->facts.el2)
+		return pt__ck_meet(o->lo, o->hi, tlbi->ipa.v, last_of(tlbi));
+	return cut(c, c->op, o, tlbi->ipa.v, last_of(tlbi));
+}
+
 /* One instruction, or the whole of pt_port_tlbi(): moves on each debt that it covers. */
 static void stage2(struct pt_check *c, const struct pt_event *e, enum ck_stage next)
 {
@@ -88,7 +102,7 @@ static void stage2(struct pt_check *c, const struct pt_event *e, enum ck_stage n
 		}
 		if (apart && !o->table && o->level != tlbi->level)
 			continue;
-		if (!is_whole(tlbi) && !cut(c, c->op, o, tlbi->ipa.v, last_of(tlbi)))
+		if (!covers(c, o, tlbi))
 			continue;
 		if (next == CK_S2 && !pt__ck_judge(c, PT_RULE_T1, o->stage == CK_ORDERED,
 						   "a TLBI without a DSB after the write"))

@@ -19,6 +19,8 @@ static void judge_writer(struct pt_check *c, struct ck_write *w)
 {
 	bool plain = !is_cas(w->how);
 
+	if (w->ctx->facts.el2)
+		return; /* whoever holds the map's lock */
 	pt__ck_judge(c, PT_RULE_V3,
 		     w->ctx->state < CK_CTX_CLOSED || c->op->kind == PT_OP_TEARDOWN ||
 			     w->how == PT_EVENT_HW_CAS,
@@ -92,6 +94,11 @@ static void judge_valid_to_valid(struct pt_check *c, const struct ck_write *w)
 	const pt_pte free_bits = PT_PTE_PERM | PT_PTE_AF | PT_PTE_DBM | PT_PTE_SW;
 	pt_pte diff = w->old ^ w->entry;
 
+	if (w->ctx->facts.el2) {
+		pt__ck_judge(c, PT_RULE_W3, !(diff & ~(PT_PTE_SW | PT_PTE_AF)),
+			     "a live entry of EL2's own map changed in more than software bits");
+		return;
+	}
 	if (w->how == PT_EVENT_HW_CAS) {
 		pt__ck_judge(c, PT_RULE_W3, hardware_bits_only(w),
 			     "hardware changed more than access flag and dirty state");
@@ -240,7 +247,7 @@ void pt__ck_write_event(struct pt_check *c, const struct pt_event *e)
 {
 	struct ck_table *t = pt__ck_table_of(c, e->at);
 
-	if (is_cas(e->kind) && e->arg)
+	if ((is_cas(e->kind) && e->arg) || (t && !pt__ck_copy(c, t)))
 		return;
 	if (e->kind == PT_EVENT_POKE) {
 		if (t)

@@ -221,6 +221,7 @@ enum pt_outcome pt_hyp_boot(struct pt_hyp_space *space, struct pt_world *world,
 	if (outcome != PT_OK)
 		return outcome;
 
+	pt__hyp_note_use(&space->map, PT_EVENT_CTX_ACTIVATE);
 	plan->switch_map(plan->arg, &space->map); /* from here on nothing fails */
 
 	own_frames(&b);

@@ -33,6 +33,21 @@ enum pt_outcome pt__hyp_args_check(const struct pt_hyp_args *args)
 	return shape(&geo, args) ? PT_OK : PT_INVALID;
 }
 
+static void note_map(const struct pt_hyp *hyp)
+{
+	const struct pt_event_ctx facts = {
+		.geo = hyp->geo,
+		.mmu = (uintptr_t)hyp->mmu,
+		.root = hyp->root.v,
+		.root_va = (uintptr_t)pt_port_table(hyp->port, hyp->root),
+		.el2 = true,
+	};
+
+	pt_port_note_ctx(hyp, &facts);
+	if (!hyp->early)
+		pt__hyp_note_use(hyp, PT_EVENT_CTX_ACTIVATE);
+}
+
 enum pt_outcome pt_hyp_init(struct pt_hyp *hyp, struct pt_agent *agent,
 			    const struct pt_hyp_args *args)
 {
@@ -48,6 +63,7 @@ enum pt_outcome pt_hyp_init(struct pt_hyp *hyp, struct pt_agent *agent,
 		return PT_NO_MEMORY;
 	made.root = pt__hyp_page(&made, agent, &root);
 	*hyp = made;
+	note_map(hyp);
 	return PT_OK;
 }
 
@@ -122,6 +138,8 @@ void pt_hyp_destroy(struct pt_hyp *hyp, struct pt_agent *agent)
 	(void)pt_hyp_unmap(hyp, agent, 0, UINT64_C(1) << hyp->geo.ipa_bits, &bytes);
 	if (hyp->early)
 		return;
+	pt__hyp_note_use(hyp, PT_EVENT_CTX_DEACTIVATE);
+	pt_port_note(PT_EVENT_CTX_GONE, 0, hyp, hyp, 0, 0);
 	pt_pages_push(&agent->world->pool, &root, pt_pa_page(hyp->port, hyp->root));
 	pt_retire(agent, hyp->geo.granule_shift, &root);
 }

@@ -29,6 +29,12 @@ enum pt_outcome pt__hyp_reserve(struct pt_hyp *hyp, struct pt_agent *agent, uint
 /* One of them, zeroed. */
 struct pt_pa pt__hyp_page(struct pt_hyp *hyp, struct pt_agent *agent, struct pt_pages *pages);
 
+/* For the checker: EL2 begins, or ends, to run on the map. */
+static inline void pt__hyp_note_use(const struct pt_hyp *hyp, enum pt_event_kind kind)
+{
+	pt_port_note(kind, 0, hyp->mmu, hyp, hyp->root.v, 0);
+}
+
 static inline uint64_t pt__hyp_mask(const struct pt_hyp *hyp, int level)
 {
 	return pt_level_size(&hyp->geo, level) - 1;

@@ -16,7 +16,19 @@ enum pt_outcome pt_hyp_early_init(struct pt_hyp_early *early, struct pt_port *po
 				       .next = pa,
 				       .end = pa + size,
 				       .granule_shift = (uint8_t)granule_shift};
+	pt_port_note(PT_EVENT_MEMORY, 0, pt_port_table(port, pt_pa(pa)), NULL, size, 0);
 	return PT_OK;
+}
+
+/* The pool does not count the first page, which it never hands out. */
+static void note_pages(const struct pt_hyp_early *early, uint64_t from)
+{
+	uint64_t page = UINT64_C(1) << early->granule_shift;
+
+	for (uint64_t at = from; at < early->next; at += page)
+		if (at != early->port->table_pa)
+			pt_port_note(PT_EVENT_PAGE_GET, 0, pt_port_table(early->port, pt_pa(at)),
+				     NULL, page, 0);
 }
 
 enum pt_outcome pt_hyp_early_take(struct pt_hyp_early *early, uint64_t pages, struct pt_pa *pa)
@@ -28,6 +40,7 @@ enum pt_outcome pt_hyp_early_take(struct pt_hyp_early *early, uint64_t pages, st
 	*pa = pt_pa(early->next);
 	early->next += pages << early->granule_shift;
 	pt_port_zero(pt_port_table(early->port, *pa), pages << early->granule_shift);
+	note_pages(early, pa->v);
 	return PT_OK;
 }
 

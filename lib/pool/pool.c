@@ -74,12 +74,8 @@ void pt_pool_init(struct pt_pool *pool, struct pt_port *port, struct pt_pool_uni
 
 void pt_pool_adopt(struct pt_pool *pool, unsigned granule_shift, uint32_t units)
 {
-	uint32_t step = 1u << order_of(granule_shift);
-
 	pt__buddy_adopt(pool, order_of(granule_shift), units);
 	account(pool, (uint64_t)(units - 1) << PT_POOL_UNIT_SHIFT);
-	for (uint32_t at = step; at < units; at += step)
-		note(PT_EVENT_PAGE_GET, pool, page_of(at), UINT64_C(1) << granule_shift);
 }
 
 static void refill(struct pt_pool *pool, struct pt_magazine *magazine, unsigned order)

@@ -2,7 +2,7 @@
 /* The words of a program: numbers, names, slots and descriptors. */
 #include "world.h"
 
-#include <pt/desc.h>
+#include <pt/hyp_desc.h>
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,7 +65,23 @@ static pt_pte rights(const char *letters)
 	return e;
 }
 
-/* page(PA,letters), block(PA,letters), table(P3), locked, or a number. */
+/* Of EL2's own map. */
+static pt_pte own_rights(const char *letters)
+{
+	pt_pte e = PT_PTE_AF | PT_HYP_SH_INNER | PT_HYP_AP1 | PT_HYP_AP_RO | PT_HYP_XN;
+
+	for (; *letters && *letters != ')'; letters++)
+		switch (*letters) {
+		case 'w': e &= ~PT_HYP_AP_RO; break;
+		case 'x': e &= ~PT_HYP_XN; break;
+		case 'v': e |= UINT64_C(2) << 2; break; /* device */
+		case 's': e |= UINT64_C(1) << 55; break;
+		default: break;
+		}
+	return e;
+}
+
+/* page(PA,letters), block(PA,letters), own(PA,letters), table(P3), locked, or a number. */
 bool value_descriptor(const struct world *w, const char *word, pt_pte *value)
 {
 	char letters[16] = "";
@@ -82,6 +98,10 @@ bool value_descriptor(const struct world *w, const char *word, pt_pte *value)
 	}
 	if (sscanf(word, "page(%lli,%15[a-z]", (long long *)&pa, letters) >= 1) {
 		*value = pa | rights(letters) | 3;
+		return true;
+	}
+	if (sscanf(word, "own(%lli,%15[a-z]", (long long *)&pa, letters) >= 1) {
+		*value = pa | own_rights(letters) | 3;
 		return true;
 	}
 	if (sscanf(word, "block(%lli,%15[a-z]", (long long *)&pa, letters) >= 1) {

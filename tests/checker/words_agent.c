@@ -59,6 +59,7 @@ static const char *do_context(const struct call *c)
 
 	if (granule != 4096)
 		a.ipa_bits = 36;
+	facts.el2 = value_flag(c->word, c->words, "el2");
 	if (value_flag(c->word, c->words, "hd"))
 		facts.vtcr_flags = PT_VTCR_HA | PT_VTCR_HD;
 	if (pt_geometry_init(&facts.geo, &a) != PT_OK)

@@ -10,13 +10,13 @@ static const char *do_fence(const struct call *c)
 	return NULL;
 }
 
-/* KIND ipa|range|vmid|all|local [LO SIZE] [level=N] [last] [vmid=N] */
+/* KIND ipa|range|vmid|all|local|el2 [LO SIZE] [level=N] [last] [vmid=N] */
 static const char *tlbi(const struct call *c, enum pt_event_kind kind)
 {
-	static const char *const names[] = {"ipa", "range", "vmid", "all", "local"};
+	static const char *const names[] = {"ipa", "range", "vmid", "all", "local", "el2"};
 	struct pt_tlbi t = {.kind = PT_TLBI_VMID};
 
-	for (unsigned i = 0; c->words > 1 && i < 5; i++)
+	for (unsigned i = 0; c->words > 1 && i < 6; i++)
 		if (!strcmp(c->word[1], names[i]))
 			t.kind = (enum pt_tlbi_kind)i;
 	if (c->words > 3 && t.kind != PT_TLBI_VMID && t.kind != PT_TLBI_ALL &&

@@ -68,6 +68,9 @@ static const char *const prelude[] = {
 	"cas P0[0] table(P1)",
 	"end",
 };
+static const char *const prelude_el2[] = {
+	"get P1", "get P2", "init P1[0] table(P2)", "rel P0[0] table(P1)", "activate vmid=0",
+};
 static const char *const prelude_16k[] = {
 	"vmid 1", "op point prelude", "charge", "get P1", "cas P0[0] table(P1)", "end",
 };
@@ -119,6 +122,8 @@ static const char *tree(struct world *w, char **word, unsigned words)
 		return wrong;
 	if (value_flag(word, words, "bare"))
 		return NULL;
+	if (value_flag(word, words, "el2"))
+		return run_all(w, prelude_el2, sizeof(prelude_el2) / sizeof(prelude_el2[0]));
 	return w->page_shift == 12
 		       ? run_all(w, prelude, sizeof(prelude) / sizeof(prelude[0]))
 		       : run_all(w, prelude_16k, sizeof(prelude_16k) / sizeof(prelude_16k[0]));

@@ -84,7 +84,8 @@ struct pt_finding {
 struct pt_check;
 
 /* A checker in [arena, arena + bytes), which is the caller's and stays until it is used no more.
- * NULL: fewer than 64 KiB. The arena holds a copy of all tables: give it more than they take. */
+ * NULL: fewer than 64 KiB. The arena holds a copy of all tables that were written: give it more
+ * than they take. */
 struct pt_check *pt_check_init(void *arena, size_t bytes, const struct pt_check_config *config);
 
 /* The quirks of the CPUs from now on, in place of those of the config; between operations. */

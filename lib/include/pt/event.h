@@ -50,7 +50,8 @@ enum pt_event_kind {
 	PT_EVENT_TLBI_S12,      /* tlbi: VMALLS12E1IS or ALLE1IS */
 
 	/* Table memory. at: its first byte as the CPU sees it; lo: bytes. */
-	PT_EVENT_MEMORY,        /* handed to a pool; ctx: the world */
+	PT_EVENT_MEMORY,        /* handed to a pool; ctx: the pool. 0: an early allocator, whose pages stay what
+				   they are when a pool gets the same memory */
 	PT_EVENT_MEMORY_GONE,   /* unmapped */
 	PT_EVENT_PAGE_GET,      /* out of the pool. arg: 1 it is all zero, filled in by the port */
 	PT_EVENT_PAGE_PUT,      /* back in the pool. arg: as above */
@@ -143,6 +144,10 @@ struct pt_event_ctx {
 	uint64_t quota;
 	uint8_t attrs, vtcr_flags;
 	uint8_t bbm; /* FEAT_BBM level */
+	/* EL2's own stage-1 map, and no stage 2: one writer at a time and so no claims, operations,
+	 * VMID or quota; descriptors as <pt/hyp_desc.h>; only PT_TLBI_EL2 invalidates it, which
+	 * needs no doing before PT_EVENT_CTX_ACTIVATE, when EL2 begins to run on it. */
+	bool el2;
 };
 
 /*

@@ -79,6 +79,7 @@ static const struct field of_ctx[] = {
 	FIELD("attrs", facts.attrs),
 	FIELD("vtcr", facts.vtcr_flags),
 	FIELD("bbm", facts.bbm),
+	FIELD("el2", facts.el2),
 };
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
