@@ -10,9 +10,8 @@ RACING_BIN := $(addprefix $(B)/checked/tests/unit/,test_txn_threads test_dirty_t
 # run; UBSan stays.
 WATCHES := $(filter lib/check/%,$(LIB_SRC)) $(addprefix lib/port/host/,checked.c trace.c)
 $(WATCHES:%.c=$(B)/%.o) $(WATCHES:%.c=$(B)/checked/%.o): CFLAGS_ALL += $(if $(findstring address,$(SAN)),-fno-sanitize=address -O2)
-# No fuzz target is linked with what is checked.
-UNFUZZED = $(if $(findstring fuzzer,$(SAN)),-fno-sanitize=fuzzer-no-link -fno-profile-instr-generate -fno-coverage-mapping)
-$(CHECKED_OBJ): CFLAGS_ALL += $(UNFUZZED)
+# No fuzz target is linked with these.
+$(CHECKED_OBJ) $(SIM_OBJ) $(MODEL_SRC:%.c=$(B)/checked/%.o): CFLAGS_ALL += $(UNFUZZED)
 
 $(B)/checked/libpt.a: $(CHECKED_LIB_OBJ) $(HOST_SRC:%.c=$(B)/checked/%.o)
 	$(call say,AR,$@)
@@ -20,7 +19,7 @@ $(B)/checked/libpt.a: $(CHECKED_LIB_OBJ) $(HOST_SRC:%.c=$(B)/checked/%.o)
 
 $(B)/checked/tests/unit/%: tests/unit/%.c $(B)/checked/libpt.a
 	$(call say,CCLD,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(UNFUZZED) $(HOST_DEFS) -DPT_CHECKED $(LIB_INC) -Itests -o $@ $< \
+	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(TEST_OPT) $(HOST_DEFS) -DPT_CHECKED $(LIB_INC) -Itests -o $@ $< \
 		$(B)/checked/libpt.a $(LDFLAGS_ALL) -lcmocka $(LIBPT_LIBS)
 
 $(B)/checked/libcore.a: $(CORE_SRC:%.c=$(B)/checked/%.o) $(FDS_OBJ)
@@ -29,7 +28,7 @@ $(B)/checked/libcore.a: $(CORE_SRC:%.c=$(B)/checked/%.o) $(FDS_OBJ)
 
 $(B)/checked/tests/unit/test_domain_%: tests/unit/test_domain_%.c $(B)/checked/libcore.a $(B)/libproto.a $(B)/checked/libpt.a
 	$(call say,CCLD,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(UNFUZZED) $(HOST_DEFS) -DPT_CHECKED $(DAEMON_INC) -Itests -o $@ $(filter %.c,$^) $(filter %.a,$^) \
+	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(TEST_OPT) $(HOST_DEFS) -DPT_CHECKED $(DAEMON_INC) -Itests -o $@ $(filter %.c,$^) $(filter %.a,$^) \
 		$(LDFLAGS_ALL) -lcmocka $(CORE_LIBS)
 
 # tests/checker: programs of events against lib/check alone; the core with each finding a failure.

@@ -59,7 +59,7 @@ $(B)/ptctl: $(PTCTL_OBJ) $(B)/libptd.a $(B)/libproto.a $(B)/libpt.a
 # Unit tests of the client see its modules themselves, not through the library's border.
 $(B)/tests/unit/test_client_%: tests/unit/test_client_%.c $(PTCTL_OBJ) $(LIBPTD_OBJ) $(B)/libproto.a $(B)/libpt.a
 	$(call say,CCLD,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(CLIENT_FLAGS) -I. -Itests -o $@ $< \
+	$(Q)mkdir -p $(@D) && $(CC) $(CLIENT_FLAGS) $(TEST_OPT) -I. -Itests -o $@ $< \
 		$(filter-out $(B)/client/ptctl.o,$(PTCTL_OBJ)) $(LIBPTD_SRC:%.c=$(B)/pic/%.o) \
 		$(B)/libproto.a $(B)/libpt.a $(LDFLAGS_ALL) -lcmocka $(PTCTL_LIBS)
 

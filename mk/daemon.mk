@@ -54,17 +54,17 @@ daemon: $(B)/ptd $(B)/ptd-checked
 # Tests of the domain's handlers: called directly, with doubles of the call's functions in place of the wire.
 $(B)/tests/unit/test_domain_%: tests/unit/test_domain_%.c $(B)/libcore.a $(B)/libproto.a $(B)/libpt.a
 	$(call say,CCLD,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(HOST_DEFS) $(DAEMON_INC) -Itests -o $@ $(filter %.c,$^) $(filter %.a,$^) \
+	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(TEST_OPT) $(HOST_DEFS) $(DAEMON_INC) -Itests -o $@ $(filter %.c,$^) $(filter %.a,$^) \
 		$(LDFLAGS_ALL) -lcmocka $(CORE_LIBS)
 
 # Tests of what the driver decides without libuv.
 $(B)/tests/unit/test_driver_%: tests/unit/test_driver_%.c $(B)/daemon/driver/%.o
 	$(call say,CCLD,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(HOST_DEFS) $(DAEMON_INC) -Idaemon/driver -o $@ $(filter %.c %.o,$^) \
+	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(TEST_OPT) $(HOST_DEFS) $(DAEMON_INC) -Idaemon/driver -o $@ $(filter %.c %.o,$^) \
 		$(LDFLAGS_ALL) -lcmocka -lcrypto
 
 # Tests of the wire: units of the core.
 $(B)/tests/unit/test_wire_%: tests/unit/test_wire_%.c $(B)/libcore.a $(B)/libproto.a $(B)/libpt.a
 	$(call say,CCLD,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(HOST_DEFS) $(DAEMON_INC) -Itests -o $@ $(filter %.c,$^) $(filter %.a,$^) \
+	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(TEST_OPT) $(HOST_DEFS) $(DAEMON_INC) -Itests -o $@ $(filter %.c,$^) $(filter %.a,$^) \
 		$(LDFLAGS_ALL) -lcmocka $(CORE_LIBS)

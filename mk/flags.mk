@@ -6,6 +6,10 @@ WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes 
 OPT ?= -O2 -g
 SANITIZE = $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer -O1)
 CFLAGS_ALL = -std=c11 $(WARN) $(OPT) $(SANITIZE) -MMD -MP $(MUTANT_CFLAGS) $(CFLAGS)
+# For programs of tests, which are built more often than they run: what they spend their time in is lib. A fuzz target is
+# none of them, and needs its instrumentation in other objects than these.
+TEST_OPT = $(if $(SAN),-O0,$(if $(filter -O0,$(OPT)),,-Og)) $(UNFUZZED)
+UNFUZZED = $(if $(findstring fuzzer,$(SAN)),-fno-sanitize=fuzzer-no-link -fno-profile-instr-generate -fno-coverage-mapping)
 LDFLAGS_ALL = $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
 LIB_INC := -Ilib/include -Ilib/port/host/include
 # What the daemon, client and tests also need: POSIX and GNU names of libc.

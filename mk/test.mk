@@ -7,7 +7,7 @@ UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(B)/tests/unit/%)
 
 $(B)/tests/unit/%: tests/unit/%.c $(B)/libpt.a
 	$(call say,CCLD,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(HOST_DEFS) $(LIB_INC) -Itests -o $@ $< $(B)/libpt.a \
+	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(TEST_OPT) $(HOST_DEFS) $(LIB_INC) -Itests -o $@ $< $(B)/libpt.a \
 		$(LDFLAGS_ALL) -lcmocka $(LIBPT_LIBS)
 
 tests: $(UNIT_BIN) #: builds the test programs

@@ -74,12 +74,14 @@ COUNTING = ("tests/checker/test_core", "tests/model/ptd-model")
 # Needs a build of its own flavour, or times something.
 SLOW = ("test_tsan",)
 # Of its clang flavours this is the one with addresses: libFuzzer's and the counts of lines are in it for the fuzz targets.
-ASAN = ("SAN=fuzzer-no-link,address,undefined", "CC=clang", "CFLAGS=-fprofile-instr-generate -fcoverage-mapping")
-TSAN = ("SAN=thread", "CC=clang")
+# Lines are all that their reports tell, and the linker that is fast.
+SANITIZED = ("CC=clang", "OPT=-g1", "LDFLAGS=-fuse-ld=lld")
+ASAN = ("SAN=fuzzer-no-link,address,undefined", "CFLAGS=-fprofile-instr-generate -fcoverage-mapping", *SANITIZED)
+TSAN = ("SAN=thread", *SANITIZED)
 
 BUILD = Stage("build", 95, [
     Make("gcc", ("all", "tests")),
-    Make("clang", ("all", "tests"), "-clang", ("CC=clang", "OPT=-O0")),  # which nobody runs
+    Make("clang", ("all", "tests"), "-clang", ("CC=mk/syntax.sh",)),  # judges sources; the sanitizers' builds link
 ])
 LAYERS = Stage("layers", 10, [Tests(("tests/layers/test_*.py", "tests/layers/test_*.sh"))])
 # Instructions of the hot paths; callgrind counts the same whatever runs beside it.

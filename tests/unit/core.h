@@ -70,12 +70,10 @@ static inline void core_open_machine(struct core *c, uint64_t table_bytes, unsig
 	pt_machine_init(&c->machine, &c->tables.world, &c->port, mmu ? &c->mmu : NULL, pa_bits);
 }
 
-static inline void core_open_bytes(struct core *c, const struct shape *shape, uint64_t bytes,
-				   bool mmu)
+static inline void core_open_context(struct core *c, const struct shape *shape)
 {
 	struct pt_geometry geo;
 
-	core_open_machine(c, bytes, shape->args.pa_bits, mmu);
 	c->empty_bytes = atomic_load(&c->tables.world.pool.used_bytes);
 	ASSERT_OUTCOME(PT_OK, pt_geometry_init(&geo, &shape->args));
 	pt_section_begin(&c->agent);
@@ -83,6 +81,13 @@ static inline void core_open_bytes(struct core *c, const struct shape *shape, ui
 					  UINT64_MAX));
 	ASSERT_OUTCOME(PT_OK, pt_vmid_get(&c->ctx, &c->agent)); /* as if a vCPU had run it */
 	pt_section_end(&c->agent);
+}
+
+static inline void core_open_bytes(struct core *c, const struct shape *shape, uint64_t bytes,
+				   bool mmu)
+{
+	core_open_machine(c, bytes, shape->args.pa_bits, mmu);
+	core_open_context(c, shape);
 }
 
 static inline void core_open(struct core *c, const struct shape *shape)

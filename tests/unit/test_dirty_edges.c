@@ -164,7 +164,7 @@ static void each_budget_comes_to_the_same_end(void **state)
 }
 
 /* Given up after each number of steps: the log is gone, or nothing told is lost; and the next call
- * works. */
+ * works. A block takes as many steps in each granule. */
 static void given_up_anywhere(void **state)
 {
 	(void)state;
@@ -175,13 +175,15 @@ static void given_up_anywhere(void **state)
 		for (unsigned steps = 0; !over; steps++) {
 			struct pt_dirty_args args;
 			struct logged l;
+			uint32_t budget;
 
 			logged_open_on(&l, &shapes[i], dirty_modes[m], 1);
+			budget = (uint32_t)l.per_block / 25;
 			ASSERT_OUTCOME(PT_OK, vcpu_touch(&l, 0, l.base, PT_ACCESS_WRITE, NULL));
 			args = start_args(&l, true, false);
 			ASSERT_OUTCOME(PT_OK, pt_dirty_init(&l.op, &args, NULL));
 			for (unsigned k = 0; k < steps && !over; k++)
-				over = dirty_step(&l, 20) == PT_OK;
+				over = dirty_step(&l, budget) == PT_OK;
 			pt_section_begin(&l.c.agent);
 			assert_true(pt_dirty_abort(&l.op, &l.c.agent));
 			assert_true(pt_dirty_abort(&l.op, &l.c.agent));
@@ -194,7 +196,7 @@ static void given_up_anywhere(void **state)
 			args = get_args(&l, true, 0);
 			ASSERT_OUTCOME(PT_OK, pt_dirty_init(&l.op, &args, NULL));
 			for (unsigned k = 0; k < steps; k++)
-				if (dirty_step(&l, 20) == PT_OK)
+				if (dirty_step(&l, budget) == PT_OK)
 					break;
 			pt_section_begin(&l.c.agent);
 			assert_true(pt_dirty_abort(&l.op, &l.c.agent));

@@ -6,7 +6,7 @@
 
 #define NOTE (UINT64_C(6) << 60)
 
-/* What stands at the blocks 32 to 63 of a context. */
+/* What stands at the blocks 32 to 63 of a context, pages at the first four. */
 enum place { HOLE, BLOCKS, BLOCK_GROUPS, PAGE_GROUPS, PLACES };
 
 /* What is asked of the range from the last page of block 33 to the first of block 35, and how many
@@ -39,11 +39,11 @@ static void fill(struct core *c, enum place place)
 {
 	static const uint32_t flags[] = {0, 0, PT_MAP_CONTIGUOUS,
 					 PT_MAP_CONTIGUOUS | PT_MAP_FORCE_PAGES};
-	uint64_t block = core_size(c, 2);
+	uint64_t block = core_size(c, 2), size = (place == PAGE_GROUPS ? 4 : 32) * block;
 
 	if (place != HOLE)
 		ASSERT_OUTCOME(PT_MAPPED,
-			       core_map(c, 32 * block, 32 * block, 0, PT_PROT_RW, flags[place]));
+			       core_map(c, 32 * block, size, 0, PT_PROT_RW, flags[place]));
 }
 
 static void ranges(void **state)
