@@ -132,11 +132,17 @@ bool client_is_done(const struct client *client)
 	return client->ops == client->limit;
 }
 
-uint64_t client_next_ns(const struct client *client)
+uint64_t client_next_ns(const struct sim *sim, const struct client *client)
 {
 	const struct op *op = oldest((struct client *)(uintptr_t)client);
+	uint64_t next = op ? op->sent_ns + GIVE_UP : UINT64_MAX;
 
-	return op ? op->sent_ns + GIVE_UP : UINT64_MAX;
+	for (uint32_t i = 0; i < client->ops; i++) {
+		op = &client->op[i];
+		if (op->state == OP_READY && op->retry_ns > sim->now_ns && op->retry_ns < next)
+			next = op->retry_ns;
+	}
+	return next;
 }
 
 void client_lost(struct link *link)

@@ -96,8 +96,9 @@ struct op {
 	uint32_t attempts, again; /* again: retries to come although it is done */
 	size_t sent;
 	uint64_t sent_ns, retry_ns;
-	bool sent_settling; /* without faults */
-	int status;	    /* -1: none yet */
+	bool sent_settling;   /* without faults */
+	int status;	      /* -1: none yet */
+	uint32_t pushback_ms; /* of the last answer; 0: it said none */
 	struct pipe received;
 
 	/* What the daemon did; for the oracle. */
@@ -151,7 +152,7 @@ bool client_is_done(const struct client *client);
 void client_lost(struct link *link);
 void client_cancel(struct sim *sim, struct client *client);
 void client_restart(struct sim *sim, struct client *client, bool keep);
-uint64_t client_next_ns(const struct client *client);
+uint64_t client_next_ns(const struct sim *sim, const struct client *client);
 /* An operation beyond the script. */
 void client_ask(struct sim *sim, struct client *client, enum op_kind kind, uint8_t machine,
 		uint8_t context);

@@ -52,8 +52,8 @@ static uint64_t next_ns(const struct sim *sim)
 			if (sim->daemon[i].timer_at[k] < next)
 				next = sim->daemon[i].timer_at[k];
 	for (uint32_t i = 0; i < SIM_CLIENTS; i++)
-		if (client_next_ns(&sim->client[i]) < next)
-			next = client_next_ns(&sim->client[i]);
+		if (client_next_ns(sim, &sim->client[i]) < next)
+			next = client_next_ns(sim, &sim->client[i]);
 	return next;
 }
 

@@ -45,6 +45,9 @@ static ssize_t give_body(nghttp2_session *session, int32_t id, uint8_t *out, siz
 	return (ssize_t)n;
 }
 
+/* Too much for the daemon at once: it has done nothing, and says when to come again. */
+static const char pushback[] = "grpc-retry-pushback-ms";
+
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
 		     size_t name_length, const uint8_t *value, size_t length, uint8_t flags,
 		     void *user)
@@ -54,6 +57,9 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 	(void)session, (void)flags;
 	if (op && name_length == 11 && !memcmp(name, "grpc-status", 11))
 		op->status = length == 2 ? (value[0] - '0') * 10 + value[1] - '0' : value[0] - '0';
+	if (op && name_length == strlen(pushback) && !memcmp(name, pushback, name_length))
+		for (op->pushback_ms = 0; length; length--)
+			op->pushback_ms = op->pushback_ms * 10 + (uint32_t)(*value++ - '0');
 	return 0;
 }
 
@@ -95,7 +101,7 @@ void op_try_again(struct sim *sim, struct op *op)
 {
 	op->stream = 0;
 	op->state = may_repeat(op) ? OP_READY : OP_UNKNOWN;
-	op->retry_ns = sim->now_ns;
+	op->retry_ns = sim->now_ns + op->pushback_ms * MS;
 	sim->stats.retries += op->state == OP_READY;
 }
 
@@ -177,6 +183,7 @@ void http_send(struct sim *sim, struct link *link, struct op *op)
 	nv[6].valuelen = strlen(timeout);
 	op->sent = 0;
 	op->status = -1;
+	op->pushback_ms = 0;
 	op->received.length = 0;
 	if (op->session)
 		session_begin(op);

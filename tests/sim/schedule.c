@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define ROUNDS 10000u /* without an answer: it does not end */
+#define MOVES  64u    /* of a client in a round: who is told BUSY asks again at once */
 
 struct sim *sim_running;
 
@@ -113,15 +114,14 @@ void sim_do(struct sim *sim, struct ev ev)
 static bool step_client(struct sim *sim, struct client *client)
 {
 	struct ev choice[8];
-	bool moved = false;
-	size_t n;
+	uint32_t moves = 0;
 
-	while ((n = draw_choices(sim, client, choice)) && !sim_failed(sim)) {
+	while (moves < MOVES && draw_choices(sim, client, choice) && !sim_failed(sim)) {
 		choice[0].arg = choice[0].kind == EV_TURN ? (uint16_t)client->connects : 0;
 		sim_do(sim, choice[0]);
-		moved = true;
+		moves++;
 	}
-	return moved;
+	return moves;
 }
 
 static bool step_all(struct sim *sim)

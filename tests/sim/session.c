@@ -191,6 +191,10 @@ bool session_is_over(struct sim *sim, struct op *op)
 	case 4:
 	case 10:
 	case 14: return false;
+	case 8:
+		if (op->pushback_ms)
+			return false;
+		/* fall through */
 	default: wrong(sim, op, s->next, "the stream was refused"); return true;
 	}
 }
