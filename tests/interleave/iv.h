@@ -128,7 +128,7 @@ _Noreturn void iv_fail(const char *format, ...) __attribute__((format(printf, 1,
 
 struct iv_limits {
 	unsigned preemptions, delays;
-	double seconds; /* give up after so many; 0: never */
+	double seconds; /* of processor time: give up after so many; 0: never */
 	bool naive;	/* every location is a switching point, and states are not compared */
 	/* Called at the end of each complete run, in place of the comparison with the orders of the
 	 * operations. */
@@ -139,6 +139,7 @@ struct iv_result {
 	uint64_t schedules, completed, states, restarts;
 	uint64_t longest; /* events in one run */
 	unsigned points;  /* of them, at most so many are switching points */
+	unsigned bounds;  /* all runs with fewer preemptions than this were searched */
 	bool exhausted;	  /* false: the time ran out */
 	bool failed;
 	char text[256];	    /* what failed */

@@ -5,6 +5,8 @@
  *
  *   PTD_PREEMPTIONS=N PTD_DELAYS=N   the bounds (2 and 1); large cases have one or two
  *                                    preemptions less
+ *   PTD_SECONDS=N                    of processor time for a case, after which it is skipped, but
+ *   PTD_LEAST=N                      fails if it is not complete with so many preemptions
  *   PTD_ONLY=case PTD_SCHEDULE=S     plays one run, as a failure prints it, with its trace
  */
 #include <setjmp.h>
@@ -37,6 +39,27 @@ static void replay(const struct iv_case *c, const char *schedule)
 		fail_msg("%s", r.text);
 }
 
+/* How many cases were searched with so many preemptions and fewer, each completely. */
+#define BOUNDS 16
+static unsigned complete[BOUNDS];
+
+static void tell(const struct iv_case *c, const struct iv_limits *limits, const struct iv_result *r)
+{
+	print_message(
+		"## %s: %llu schedules, %llu complete, %llu states, %u late stores, %u points in "
+		"%llu events: ",
+		c->name, (unsigned long long)r->schedules, (unsigned long long)r->completed,
+		(unsigned long long)r->states, limits->delays, r->points,
+		(unsigned long long)r->longest);
+	if (!r->bounds)
+		print_message("not complete");
+	else
+		print_message("complete at %u preemptions", r->bounds - 1);
+	print_message(r->exhausted ? "\n" : ", not at %u: the time ran out\n", r->bounds);
+	for (unsigned i = 0; i < r->bounds && i < BOUNDS; i++)
+		complete[i]++;
+}
+
 static void explore(void **state)
 {
 	const struct iv_case *c = *state;
@@ -51,16 +74,29 @@ static void explore(void **state)
 	}
 	limits.preemptions -= c->fewer < limits.preemptions ? c->fewer : limits.preemptions;
 	iv_explore(c, &limits, &r);
-	print_message("# %s: %llu schedules, %llu complete, %llu states, %u preemptions, %u late "
-		      "stores, %u points in %llu events%s\n",
-		      c->name, (unsigned long long)r.schedules, (unsigned long long)r.completed,
-		      (unsigned long long)r.states, limits.preemptions, limits.delays, r.points,
-		      (unsigned long long)r.longest, r.exhausted ? "" : ", time ran out");
-	if (!r.failed)
+	tell(c, &limits, &r);
+	if (r.failed) {
+		print_message("# PTD_ONLY=%s PTD_SCHEDULE=%s\n", c->name, r.schedule);
+		replay(c, r.schedule);
+		fail_msg("%s", r.text);
+	}
+	if (r.exhausted)
 		return;
-	print_message("# PTD_ONLY=%s PTD_SCHEDULE=%s\n", c->name, r.schedule);
-	replay(c, r.schedule);
-	fail_msg("%s", r.text);
+	if (r.bounds <= number("PTD_LEAST", 0))
+		fail_msg("the time ran out before all runs with %u preemptions",
+			 number("PTD_LEAST", 0));
+	skip();
+}
+
+/* So that a search that was cut short does not read as one of all runs. */
+static int tell_totals(void **state)
+{
+	(void)state;
+	for (unsigned i = BOUNDS; i--;)
+		if (complete[i])
+			print_message("# %u cases complete at %u preemptions, %u late stores\n",
+				      complete[i], i, number("PTD_DELAYS", 1));
+	return 0;
 }
 
 static unsigned agents(const struct iv_case *c)
@@ -87,5 +123,5 @@ int main(void)
 				.name = iv_cases[i].name,
 				.test_func = explore,
 				.initial_state = (void *)(uintptr_t)&iv_cases[i]};
-	return _cmocka_run_group_tests("interleave", test, count, NULL, NULL);
+	return _cmocka_run_group_tests("interleave", test, count, NULL, tell_totals);
 }
