@@ -2,7 +2,7 @@
 # The core at EL2: lib, its EL2 port and test programs as bare-metal images for QEMU's virt machine. One folder
 # under $(B)/el2 for each way to compile: gcc (the reference), lse (gcc, with the atomic instructions of Armv8.1),
 # clang (with lld) and checked (gcc, lib/check inside).
-EL2_KINDS := gcc lse clang
+EL2_KINDS := gcc lse clang checked
 EL2_CROSS := $(filter ccache,$(CC)) aarch64-linux-gnu-gcc
 EL2_CLANG := $(filter ccache,$(CC)) clang --target=aarch64-none-elf -fuse-ld=lld -Wno-unused-command-line-argument
 EL2_CFLAGS := -std=c11 $(WARN) -O2 -g -ffreestanding -nostdlib -mgeneral-regs-only -mstrict-align -fno-pic -static \
@@ -21,9 +21,13 @@ EL2_RUNTIME := tests/el2/libc.c tests/el2/cmocka.c tests/el2/setjmp.S
 EL2_WALKER := lib/port/host/hwwalk.c lib/port/host/hwsyndrome.c
 EL2_SHARED := tests/el2/stage2.c tests/el2/guest_code.S $(EL2_WALKER)
 EL2_SUITE := $(sort $(wildcard tests/el2/test_*.c)) tests/el2/panic.c
+# Unit tests of lib that need nothing of the host: the same sources, with tests/el2's cmocka.h.
+EL2_UNIT := $(addprefix tests/unit/test_,check.c decode.c desc.c geometry.c hwwalk.c outcome.c tlbi.c)
 EL2_OBJ := $(addsuffix .o,$(basename $(LIB_SRC) $(EL2_PORT) $(EL2_RUNTIME)))
-EL2_ALL_OBJ := $(EL2_OBJ) $(addsuffix .o,$(basename $(EL2_SHARED) $(EL2_SUITE)))
+EL2_ALL_OBJ := $(EL2_OBJ) $(addsuffix .o,$(basename $(EL2_SHARED) $(EL2_SUITE) $(EL2_UNIT)))
 EL2_BIN := $(EL2_SUITE:%.c=%.elf)
+# These do the same whichever way the seam is compiled: the reference runs them.
+EL2_UNIT_BIN := $(EL2_UNIT:%.c=$(B)/el2/gcc/%.elf)
 
 define EL2_RULES
 $(B)/el2/$(1)/lib/%.o: lib/%.c
@@ -42,14 +46,14 @@ $(B)/el2/$(1)/lib/port/el2/string.o: EL2_CFLAGS += -fno-builtin $(if $(filter cl
 $(B)/el2/$(1)/libpt.a: $(EL2_OBJ:%=$(B)/el2/$(1)/%)
 	$$(call say,AR,$$@)
 	$$(Q)rm -f $$@ && $$(AR) rcD $$@ $$^
-$(B)/el2/$(1)/tests/el2/%.elf: $(B)/el2/$(1)/tests/el2/%.o $(addprefix $(B)/el2/$(1)/,$(addsuffix .o,$(basename $(EL2_SHARED)))) $(B)/el2/$(1)/libpt.a lib/port/el2/image.lds
+$(B)/el2/$(1)/tests/%.elf: $(B)/el2/$(1)/tests/%.o $(addprefix $(B)/el2/$(1)/,$(addsuffix .o,$(basename $(EL2_SHARED)))) $(B)/el2/$(1)/libpt.a lib/port/el2/image.lds
 	$$(call say,LD,$$@)
 	$$(Q)$$(EL2_CC_$(1)) $$(EL2_LDFLAGS) -T lib/port/el2/image.lds -o $$@ $(B)/el2/$(1)/lib/port/el2/start.o $$(filter %.o %.a,$$^)
 -include $(EL2_ALL_OBJ:%.o=$(B)/el2/$(1)/%.d)
 endef
 $(foreach kind,$(EL2_KINDS),$(eval $(call EL2_RULES,$(kind))))
 
-el2: $(foreach kind,$(EL2_KINDS),$(EL2_BIN:%=$(B)/el2/$(kind)/%)) #: builds the images for EL2
+el2: $(foreach kind,$(EL2_KINDS),$(EL2_BIN:%=$(B)/el2/$(kind)/%)) $(EL2_UNIT_BIN) #: builds the images for EL2
 .PHONY: el2
 .SECONDARY: $(foreach kind,$(EL2_KINDS),$(EL2_ALL_OBJ:%=$(B)/el2/$(kind)/%))
 

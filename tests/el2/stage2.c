@@ -29,6 +29,7 @@ __attribute__((section(".region.tables"),
 __attribute__((section(".region.memory"),
 	       aligned(1 << 21))) static unsigned char memory[S2_RAM_BYTES];
 static struct pt_pool_unit units[UNITS];
+static bool clean; /* the tables are zero: whoever gave them back left them so */
 
 void assert_outcome(enum pt_outcome expected, enum pt_outcome actual, const char *file, int line)
 {
@@ -56,7 +57,9 @@ static void open_world(struct stage2 *s, unsigned pa_bits)
 				   .table_bytes = TABLE_BYTES,
 				   .memory_pa = (uintptr_t)memory,
 				   .memory_bytes = S2_RAM_BYTES};
-	pt_port_zero(tables, TABLE_BYTES);
+	if (!clean)
+		pt_port_zero(tables, TABLE_BYTES);
+	clean = false;
 	memset(units, 0, sizeof(units));
 	pt_world_init(&s->world);
 	pt_pool_init(&s->world.pool, &s->port, units, UNITS);
@@ -134,15 +137,17 @@ void s2_close(struct stage2 *s)
 {
 	static struct pt_txn txn;
 
+	s2_unload(&s->vcpu[0]); /* a root is not loaded when it goes */
 	ASSERT_OUTCOME(PT_OK, pt_ctx_destroy_begin(&txn, &s->ctx, NULL));
 	ASSERT_OUTCOME(PT_OK, run(s, &txn));
-	s2_unload();
 	while (pt_reclaim(&s->vcpu[0].agent))
 		continue;
 	assert_int_equal(atomic_load(&s->ctx.table_pages), 0);
 	assert_int_equal(atomic_load(&s->world.pool.used_bytes), 0);
 	for (uint32_t i = 0; i < S2_VCPUS; i++)
 		pt_agent_leave(&s->vcpu[i].agent);
+	pt_port_note(PT_EVENT_MEMORY_GONE, 0, tables, NULL, TABLE_BYTES, 0);
+	clean = true;
 }
 
 /* With DC the guest's accesses are Normal write-back while its stage 1 is off, so that the type of
@@ -166,8 +171,9 @@ void s2_load(struct s2_vcpu *v)
 	pt_el2_isb();
 }
 
-void s2_unload(void)
+void s2_unload(struct s2_vcpu *v)
 {
+	pt_port_note(PT_EVENT_CTX_DEACTIVATE, v->id, NULL, &v->s->ctx, 0, 0);
 	pt_el2_write_hcr_el2(PT_HCR_RW);
 	pt_el2_write_vttbr_el2(0);
 	pt_el2_isb();
@@ -389,6 +395,17 @@ int s2_main(const struct CMUnitTest *tests, size_t count)
 	int failed = el2_run_group(tests, count, NULL, NULL);
 
 	printf("# compared with the CPU: %lu\n", (unsigned long)s2_compared);
+#ifdef PT_CHECKED
+	struct pt_el2_checked counts;
+
+	pt_el2_checked(&counts);
+	printf("# checked: %lu events, T1 %lu, T4 %lu, T6 %lu, W3 %lu, W4 %lu\n",
+	       (unsigned long)counts.events, (unsigned long)counts.judged[PT_RULE_T1],
+	       (unsigned long)counts.judged[PT_RULE_T4], (unsigned long)counts.judged[PT_RULE_T6],
+	       (unsigned long)counts.judged[PT_RULE_W3], (unsigned long)counts.judged[PT_RULE_W4]);
+	if (counts.untracked)
+		return 1;
+#endif
 	return failed;
 }
 

@@ -71,9 +71,9 @@ extern const struct s2_shape s2_shapes[S2_SHAPES];
 bool s2_open(struct stage2 *s, const struct s2_shape *shape);
 /* Tears down, checks that every byte is back, and switches stage 2 off. */
 void s2_close(struct stage2 *s);
-/* Loads it on the CPU that calls. */
+/* Loads it on the CPU that calls, and takes it off again: before s2_close(), but for the first. */
 void s2_load(struct s2_vcpu *v);
-void s2_unload(void);
+void s2_unload(struct s2_vcpu *v);
 
 /* Memory of the machine as EL2 sees it, by its offset in S2_RAM. */
 uint64_t *s2_memory(uint64_t offset);

@@ -31,7 +31,7 @@ static void sum(void *arg)
 			     &exit) != PT_EL2_HVC)
 			job->done = false;
 	if (job->v->id)
-		s2_unload();
+		s2_unload(job->v);
 	if (job->running)
 		atomic_fetch_sub(job->running, 1);
 }

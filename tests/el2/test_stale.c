@@ -20,8 +20,7 @@ static void load_remote(void *v)
 
 static void unload_remote(void *v)
 {
-	(void)v;
-	s2_unload();
+	s2_unload(v);
 }
 
 /* The test, with each shape that the CPU has, on both CPUs. */
@@ -73,6 +72,13 @@ static void map(uint64_t offset, uint64_t size, uint32_t prot)
 	ASSERT_OUTCOME(PT_MAPPED, s2_map(&s, S2_RAM + offset, size, s2_pa(offset), prot, 0));
 }
 
+/* A write past the seam, of which a checked build is told. */
+static void poke(pt_pte *slot, pt_pte entry)
+{
+	__atomic_store_n(slot, entry, __ATOMIC_RELAXED);
+	pt_port_note(PT_EVENT_POKE, 0, slot, NULL, 0, entry);
+}
+
 /* That the rest can fail: the TLB keeps what nobody invalidates. */
 static void a_change_past_lib_stays_unseen(void)
 {
@@ -86,11 +92,11 @@ static void a_change_past_lib_stays_unseen(void)
 	pt_pte *slot = pt_port_table(&s.port, pt_pa(r.step[r.steps - 1].entry));
 	pt_pte now = pt_pte_load(slot);
 
-	pt_pte_store(slot, now ^ pt_oa_to_pte(&s.ctx.geo, pt_pa(s2_pa(0))) ^
-				   pt_oa_to_pte(&s.ctx.geo, pt_pa(s2_pa(page))));
+	poke(slot, now ^ pt_oa_to_pte(&s.ctx.geo, pt_pa(s2_pa(0))) ^
+			   pt_oa_to_pte(&s.ctx.geo, pt_pa(s2_pa(page))));
 	pt_el2_dsb_ish();
 	reads(S2_RAM, OLD);
-	pt_pte_store(slot, now);
+	poke(slot, now);
 	pt_el2_dsb_ish();
 }
 

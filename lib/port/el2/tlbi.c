@@ -35,8 +35,6 @@ TLBI(alle2is, "tlbi alle2is")
 TLBI(vmalls12e1is, "tlbi vmalls12e1is")
 TLBI(vmalle1is, "tlbi vmalle1is")
 TLBI(vmalle1, "tlbi vmalle1")
-TLBI(dsb_ishst, "dsb ishst")
-TLBI(dsb_ish, "dsb ish")
 TLBI(dsb_nshst, "dsb nshst")
 TLBI(dsb_nsh, "dsb nsh")
 TLBI_OF(ipas2e1is, "tlbi ipas2e1is")
@@ -47,6 +45,28 @@ TLBI_OF(ripas2e1is, "sys #4, c8, c0, #2") /* no name in armv8-a's assembler */
 TLBI_OF(ripas2le1is, "sys #4, c8, c0, #6")
 TLBI_OF(vae2is, "tlbi vae2is")
 TLBI_OF(vale2is, "tlbi vale2is")
+
+/* In a checked build the checker sees each instruction, in front of it. */
+static void show(enum pt_event_kind kind, uint32_t arg, uint64_t lo, const struct pt_tlbi *tlbi)
+{
+#ifdef PT_CHECKED
+	pt_el2_event(&(struct pt_event){.kind = (uint8_t)kind, .arg = arg, .lo = lo, .tlbi = tlbi});
+#else
+	(void)kind, (void)arg, (void)lo, (void)tlbi;
+#endif
+}
+
+static void dsb_ish(void)
+{
+	show(PT_EVENT_DSB, 0, 0, NULL);
+	pt_el2_dsb_ish();
+}
+
+static void dsb_ishst(void)
+{
+	show(PT_EVENT_DSB, 1, 0, NULL);
+	__asm__ volatile("dsb ishst" ::: "memory");
+}
 
 /*
  * Where VTTBR_EL2 points while it names another VMID: a walk made meanwhile finds nothing, and
@@ -117,6 +137,7 @@ static void ranges(const struct pt_geometry *geo, const struct pt_tlbi *tlbi)
 	struct pt_tlbi_op op;
 
 	while (pt_tlbi_cover_next(geo, &ipa, &size, tlbi->level, &op)) {
+		show(PT_EVENT_TLBI_OPERAND, op.range, op.value, tlbi);
 		if (!op.range)
 			(tlbi->last_level ? ipas2le1is
 					  : ipas2e1is)(operand(geo, op.ipa.v, tlbi->level));
@@ -138,13 +159,16 @@ static void flush_vmid(const struct pt_geometry *geo, const struct pt_tlbi *tlbi
 	struct saved s = enter(tlbi->vmid, geo);
 
 	if (tlbi->kind == PT_TLBI_VMID || too_long(geo, tlbi)) {
+		show(PT_EVENT_TLBI_S12, 0, 0, tlbi);
 		vmalls12e1is();
 	} else {
+		show(PT_EVENT_TLBI_S2, 0, 0, tlbi);
 		if (tlbi->kind == PT_TLBI_RANGE && pt_el2_features.tlbi_range)
 			ranges(geo, tlbi);
 		else
 			singles(geo, tlbi, ipas2e1is, ipas2le1is);
 		dsb_ish();
+		show(PT_EVENT_TLBI_S1, 0, 0, tlbi);
 		vmalle1is();
 	}
 	dsb_ish();
@@ -183,6 +207,7 @@ void pt_el2_tlbi(const struct pt_geometry *geo, const struct pt_tlbi *tlbi)
 	if (tlbi->kind == PT_TLBI_EL2) {
 		flush_el2(geo, tlbi);
 	} else if (tlbi->kind == PT_TLBI_ALL) {
+		show(PT_EVENT_TLBI_S12, 0, 0, tlbi);
 		alle1is();
 		dsb_ish();
 		pt_el2_isb();
