@@ -82,10 +82,12 @@ const struct pt_hyp_region *pt_hyp_region_of(const struct pt_hyp_memory *memory,
 /* Does any byte of [pa, pa + size) lie in a region? */
 bool pt_hyp_is_memory(const struct pt_hyp_memory *memory, uint64_t pa, uint64_t size);
 
-/* The record of a frame known to be in a region: O(1). */
+/* The record of a frame known to be in a region: O(1). That of PA 0 need not be an object, so this
+ * is no arithmetic on pointers. */
 static inline struct pt_frame *pt_frame_at(const struct pt_hyp_memory *memory, uint64_t pa)
 {
-	return memory->frame + (pa >> PT_FRAME_SHIFT);
+	return (struct pt_frame *)((uintptr_t)memory->frame +
+				   (pa >> PT_FRAME_SHIFT) * sizeof(struct pt_frame));
 }
 
 /* The record of any frame; NULL outside the regions. */
