@@ -185,7 +185,7 @@ char *strstr(const char *text, const char *word)
 }
 
 /* The region is zero when QEMU starts, and each byte is handed out once. */
-__attribute__((section(".region.heap"), aligned(65536))) static unsigned char heap[64 << 20];
+__attribute__((section(".region.heap"), aligned(65536))) static unsigned char heap[16 << 20];
 static size_t heap_used;
 
 void *malloc(size_t size)

@@ -6,7 +6,7 @@
 #include <pt/el2/console.h>
 #include <pt/el2/cpu.h>
 
-#define ARENA_BYTES (UINT64_C(96) << 20) /* a copy of all tables, and what is owed */
+#define ARENA_BYTES (UINT64_C(40) << 20) /* a copy of all tables, and what is owed */
 
 __attribute__((section(".region.check"), aligned(4096))) static unsigned char arena[ARENA_BYTES];
 
