@@ -154,6 +154,7 @@ static void columns_exist_in_their_messages(void **state)
 		{"context", "list", &ptd__v1__context__descriptor},
 		{"context", "watch", &ptd__v1__watch_contexts_response__descriptor},
 		{"failpoint", "list", &ptd__v1__failpoint__descriptor},
+		{"dirty", "list", &ptd__v1__dirty_log__descriptor},
 		{"relax", NULL, &ptd__v1__apply_response__descriptor},
 		{"annotate", NULL, &ptd__v1__apply_response__descriptor},
 		{"young", NULL, &ptd__v1__apply_response__descriptor},
