@@ -163,7 +163,9 @@ PT__INLINE bool plan_page(void *batch, size_t at, struct pt__change *change)
 	const struct points *p = batch;
 	struct pt_item *item = &p->item[at];
 
-	change->old = pt_pte_load(change->slot);
+	/* A map here is one into nothing: that is seen by the exchange, without a read before it,
+	 * for which a line that another CPU changes would come by itself. */
+	change->old = item->kind == PT_ITEM_MAP ? 0 : pt_pte_load(change->slot);
 	change->new = plan(item, change->old);
 	if (PT__UNLIKELY(!change->new))
 		return false;
