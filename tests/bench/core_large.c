@@ -15,6 +15,7 @@
 #define RANDOM	(UINT64_C(1) << 20)
 #define POINTS	(UINT64_C(1) << 18)
 #define ROUNDS	5
+#define AHEAD	8  /* calls: a Session asks as far ahead for what it translates */
 #define STRIDE	13 /* address bits a level, 64K */
 #define GRANULE 16
 
@@ -63,6 +64,8 @@ static uint64_t sum_of_leaves(struct bench *b, const uint64_t *ipa)
 		pt_pte entry = 0;
 		int level = -1;
 
+		if (i + AHEAD < RANDOM)
+			pt_prefetch(&b->ctx, pt_ipa(ipa[i + AHEAD]));
 		pt_get_leaf(&b->ctx, pt_ipa(ipa[i]), &entry, &level);
 		sum += entry;
 		section_turn(b, i);
