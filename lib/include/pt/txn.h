@@ -118,9 +118,10 @@ enum pt_outcome pt_point(struct pt_agent *agent, struct pt_item *item, struct pt
  * or to unmap, under tables that are there, outside claims and dirty logs. Entries of later items
  * are on their way from memory while earlier ones are done, which takes a third of the time where
  * they are far apart. Returns how many are done, with effects added and outcomes written;
- * item[that many] has not been begun: pt_point() knows what it comes to. In a section, which no
- * table that is met outlives; items may be of several contexts, which end a run where they differ
- * in granule, and name a page twice.
+ * item[that many] and those behind it have not been carried out, and their outcomes say nothing:
+ * pt_point() knows what the first of them comes to. In a section, which no table that is met
+ * outlives; items may be of several contexts, which end a run where they differ in granule, and
+ * name a page twice.
  */
 uint32_t pt_points(struct pt_agent *agent, struct pt_item *item, uint32_t count,
 		   struct pt_effects *effects);
