@@ -14,7 +14,8 @@
 #define IV_TYPE(p)     __typeof__(((void)0, *(p)))
 /* Pointers and numbers pass as 64 bits. */
 #define IV_WORD(v)     ((uint64_t)(uintptr_t)(v))
-#define IV_VALUE(p, w) ((IV_TYPE(p))(uintptr_t)(w))
+/* A statement's value, which may be used or not. */
+#define IV_VALUE(p, w) ({ (IV_TYPE(p))(uintptr_t)(w); })
 
 #undef atomic_load
 #undef atomic_load_explicit
