@@ -182,6 +182,133 @@ static void the_second_of_two_faults_finds_the_leaf(void **state)
 	}
 }
 
+/* ---- in the middle of a batch ---- */
+
+#define BATCH	 8
+#define LOST	 3 /* the change of a batch whose exchange another agent is before */
+#define PAGES	 0x10000
+#define OTHER_PA 0x100000
+
+/* A plain context of which a batch's table is there; with pages where they are to be unmapped. */
+static void open_batch(struct core *c, struct pt_item item[BATCH], bool map)
+{
+	open_race(c, &shapes[0]);
+	ASSERT_OUTCOME(PT_MAPPED, core_map(c, 0, 0x1000, 0, PT_PROT_R, 0));
+	for (unsigned k = 0; k < BATCH; k++) {
+		uint64_t ipa = PAGES + k * 0x1000;
+
+		if (!map)
+			ASSERT_OUTCOME(PT_MAPPED, core_map(c, ipa, 0x1000, ipa, PT_PROT_R, 0));
+		item[k] = core_item(c, map ? PT_ITEM_MAP : PT_ITEM_UNMAP, ipa, 0x1000,
+				    map ? ipa : 0, map ? PT_PROT_RW : 0, 0);
+	}
+}
+
+/* Before the exchange of item LOST another agent maps there, or unmaps: the batch looks again, ends
+ * before that item, and has begun nothing of those behind it. What it comes to alone is told. */
+static void a_batch_of_points_ends_where_it_loses(void **state)
+{
+	(void)state;
+	for (unsigned k = 0; k < 2; k++) {
+		uint64_t ipa = PAGES + LOST * 0x1000;
+		bool map = !k;
+		struct pt_effects fx = {0};
+		struct pt_item item[BATCH];
+		struct core c;
+
+		open_batch(&c, item, map);
+		race.item = core_item(&c, map ? PT_ITEM_MAP : PT_ITEM_UNMAP, ipa, 0x1000,
+				      map ? OTHER_PA : 0, map ? PT_PROT_R : 0, 0);
+		arm(PT_EVENT_CAS, LOST, other_points);
+		pt_section_begin(&c.agent);
+		assert_int_equal(LOST, pt_points(&c.agent, item, BATCH, &fx));
+		pt_section_end(&c.agent);
+		disarm();
+		ASSERT_OUTCOME(map ? PT_MAPPED : PT_UNMAPPED, race.outcome);
+		assert_int_equal(map ? LOST : 0, fx.leaves_written);
+		assert_int_equal(map ? 0 : LOST, fx.leaves_removed);
+		for (unsigned i = 0; i < BATCH; i++) {
+			pt_pte e = upkeep_entry(&c, item[i].ipa.v, &(int){0});
+			bool changed = i <= LOST;
+
+			assert_int_equal(changed == map, pt_pte_valid(e));
+			if (pt_pte_valid(e))
+				assert_int_equal(map && i == LOST ? OTHER_PA : item[i].ipa.v,
+						 pt_pte_to_oa(&c.ctx.geo, e).v);
+			if (i < LOST)
+				ASSERT_OUTCOME(map ? PT_MAPPED : PT_UNMAPPED,
+					       (enum pt_outcome)item[i].outcome);
+		}
+		pt_section_begin(&c.agent);
+		ASSERT_OUTCOME(map ? PT_OVERLAP : PT_HOLE,
+			       pt_point(&c.agent, &item[LOST], &fx, NULL));
+		assert_int_equal(BATCH - LOST - 1,
+				 pt_points(&c.agent, &item[LOST + 1], BATCH - LOST - 1, &fx));
+		pt_section_end(&c.agent);
+		assert_int_equal(BATCH - 1, map ? fx.leaves_written : fx.leaves_removed);
+		close_race(&c);
+	}
+}
+
+static pt_pte other_leaf;
+
+/* Another agent's leaf stands there since. */
+static void other_maps_here(const struct pt_event *e)
+{
+	other_points(e);
+	other_leaf = *(const pt_pte *)(uintptr_t)e->at;
+}
+
+/* The same of faults. One that another agent resolved meanwhile is looked at again in the batch,
+ * finds its page and is done; where another's leaf is not the slot's, the batch ends. */
+static void a_batch_of_faults_looks_again_where_it_loses(void **state)
+{
+	(void)state;
+	for (unsigned k = 0; k < 2; k++) {
+		struct pt_slots *slots = calloc(1, sizeof(*slots) + sizeof(struct pt_slot));
+		struct pt_fault fault[BATCH];
+		struct pt_fault_page page[BATCH];
+		struct pt_item item[BATCH];
+		struct core c;
+		bool same = !k;
+
+		assert_non_null(slots);
+		open_batch(&c, item, true);
+		slots->count = 1;
+		slots->slot[0] =
+			(struct pt_slot){.size = PT_SZ_2M, .pa = PT_SZ_2M, .backing_shift = 12};
+		pt_ctx_set_slots(&c.ctx, slots);
+		for (unsigned i = 0; i < BATCH; i++)
+			fault[i] = (struct pt_fault){.ipa = item[i].ipa, .access = PT_ACCESS_READ};
+		race.item = item[LOST];
+		race.item.pa.v = same ? PT_SZ_2M + item[LOST].ipa.v : OTHER_PA;
+		memset(page, 0xff, sizeof(page));
+		arm(PT_EVENT_CAS, LOST, other_maps_here);
+		pt_section_begin(&c.agent);
+		assert_int_equal(same ? BATCH : LOST,
+				 pt_faults(&c.agent, &c.ctx, fault, BATCH, page));
+		pt_section_end(&c.agent);
+		disarm();
+		ASSERT_OUTCOME(PT_MAPPED, race.outcome);
+		assert_int_equal(other_leaf, upkeep_entry(&c, fault[LOST].ipa.v, &(int){0}));
+		for (unsigned i = 0; i < BATCH; i++) {
+			pt_pte e = upkeep_entry(&c, fault[i].ipa.v, &(int){0});
+
+			if (i == LOST && !same)
+				continue;
+			assert_int_equal(same || i < LOST, pt_pte_valid(e));
+			if (!pt_pte_valid(e))
+				continue;
+			assert_int_equal(PT_SZ_2M + fault[i].ipa.v, pt_pte_to_oa(&c.ctx.geo, e).v);
+			ASSERT_OUTCOME(i == LOST ? PT_ALREADY_MAPPED : PT_MAPPED,
+				       (enum pt_outcome)page[i].outcome);
+			assert_int_equal(PT_SZ_2M + fault[i].ipa.v, page[i].pa.v);
+		}
+		close_race(&c);
+		free(slots);
+	}
+}
+
 /* Tables above a claim's edge are anybody's to add: what a range has made is surplus then, also
  * where it had written annotations into it. */
 static void a_table_that_another_agent_links_first_is_used(void **state)
@@ -546,6 +673,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_second_of_two_points_changes_nothing),
 		cmocka_unit_test(the_second_of_two_faults_finds_the_leaf),
+		cmocka_unit_test(a_batch_of_points_ends_where_it_loses),
+		cmocka_unit_test(a_batch_of_faults_looks_again_where_it_loses),
 		cmocka_unit_test(a_table_that_another_agent_links_first_is_used),
 		cmocka_unit_test(a_chain_of_tables_comes_too_late),
 		cmocka_unit_test(a_teardown_comes_before_the_claim),
