@@ -19,12 +19,15 @@ EL2_PORT := $(sort $(wildcard lib/port/el2/*.[cS]))
 EL2_RUNTIME := tests/el2/libc.c tests/el2/cmocka.c tests/el2/setjmp.S
 # Fixtures of the suites here, and the suites.
 EL2_WALKER := lib/port/host/hwwalk.c lib/port/host/hwsyndrome.c
-EL2_SHARED := tests/el2/stage2.c tests/el2/guest_code.S $(EL2_WALKER)
+EL2_SHARED := tests/el2/stage2.c tests/el2/own_map.c tests/el2/guest_code.S $(EL2_WALKER)
 EL2_SUITE := $(sort $(wildcard tests/el2/test_*.c)) tests/el2/panic.c
 # Unit tests of lib that need nothing of the host: the same sources, with tests/el2's cmocka.h.
 EL2_UNIT := $(addprefix tests/unit/test_,check.c decode.c desc.c geometry.c hwwalk.c outcome.c tlbi.c)
+# The program of a host at EL1, and the image that runs it.
+EL2_HOST := $(addsuffix .o,$(addprefix tests/el2/host/,start host main memory guests))
+EL2_HOST_IMAGE := tests/el2/host/el2.o tests/el2/host/program.o tests/el2/own_map.o
 EL2_OBJ := $(addsuffix .o,$(basename $(LIB_SRC) $(EL2_PORT) $(EL2_RUNTIME)))
-EL2_ALL_OBJ := $(EL2_OBJ) $(addsuffix .o,$(basename $(EL2_SHARED) $(EL2_SUITE) $(EL2_UNIT)))
+EL2_ALL_OBJ := $(EL2_OBJ) $(EL2_HOST) $(EL2_HOST_IMAGE) $(addsuffix .o,$(basename $(EL2_SHARED) $(EL2_SUITE) $(EL2_UNIT)))
 EL2_BIN := $(EL2_SUITE:%.c=%.elf)
 # These do the same whichever way the seam is compiled: the reference runs them.
 EL2_UNIT_BIN := $(EL2_UNIT:%.c=$(B)/el2/gcc/%.elf)
@@ -49,11 +52,23 @@ $(B)/el2/$(1)/libpt.a: $(EL2_OBJ:%=$(B)/el2/$(1)/%)
 $(B)/el2/$(1)/tests/%.elf: $(B)/el2/$(1)/tests/%.o $(addprefix $(B)/el2/$(1)/,$(addsuffix .o,$(basename $(EL2_SHARED)))) $(B)/el2/$(1)/libpt.a lib/port/el2/image.lds
 	$$(call say,LD,$$@)
 	$$(Q)$$(EL2_CC_$(1)) $$(EL2_LDFLAGS) -T lib/port/el2/image.lds -o $$@ $(B)/el2/$(1)/lib/port/el2/start.o $$(filter %.o %.a,$$^)
+# The hypervisor with its host: EL2's image holds the host's program, which is linked by itself.
+$(B)/el2/$(1)/tests/el2/host/program.elf: $(EL2_HOST:%=$(B)/el2/$(1)/%) $(B)/el2/$(1)/libpt.a tests/el2/host/image.lds
+	$$(call say,LD,$$@)
+	$$(Q)$$(EL2_CC_$(1)) $$(EL2_LDFLAGS) -T tests/el2/host/image.lds -o $$@ $$(filter %.o %.a,$$^)
+$(B)/el2/$(1)/tests/el2/host/program.bin: $(B)/el2/$(1)/tests/el2/host/program.elf
+	$$(call say,BIN,$$@)
+	$$(Q)aarch64-linux-gnu-objcopy -O binary $$< $$@
+$(B)/el2/$(1)/tests/el2/host/program.o: $(B)/el2/$(1)/tests/el2/host/program.bin
+$(B)/el2/$(1)/tests/el2/host/program.o: EL2_INC += -DPROGRAM='"$(B)/el2/$(1)/tests/el2/host/program.bin"'
+$(B)/el2/$(1)/tests/el2/test_host.elf: $(EL2_HOST_IMAGE:%=$(B)/el2/$(1)/%) $(B)/el2/$(1)/libpt.a lib/port/el2/image.lds
+	$$(call say,LD,$$@)
+	$$(Q)$$(EL2_CC_$(1)) $$(EL2_LDFLAGS) -T lib/port/el2/image.lds -o $$@ $(B)/el2/$(1)/lib/port/el2/start.o $$(filter %.o %.a,$$^)
 -include $(EL2_ALL_OBJ:%.o=$(B)/el2/$(1)/%.d)
 endef
 $(foreach kind,$(EL2_KINDS),$(eval $(call EL2_RULES,$(kind))))
 
-el2: $(foreach kind,$(EL2_KINDS),$(EL2_BIN:%=$(B)/el2/$(kind)/%)) $(EL2_UNIT_BIN) #: builds the images for EL2
+el2: $(foreach kind,$(EL2_KINDS),$(EL2_BIN:%=$(B)/el2/$(kind)/%) $(B)/el2/$(kind)/tests/el2/test_host.elf) $(EL2_UNIT_BIN) #: builds the images for EL2
 .PHONY: el2
 .SECONDARY: $(foreach kind,$(EL2_KINDS),$(EL2_ALL_OBJ:%=$(B)/el2/$(kind)/%))
 

@@ -58,9 +58,6 @@ void pt__hv_slots_changed(struct pt_hv *hv, struct pt_agent *agent, struct pt_hv
 			  bool published);
 
 /* range.c: MAP, UNMAP, PROTECT. */
-/* May a guest get [pa, pa + size), which is not empty and does not wrap? PT_OK; PT_OUT_OF_RANGE: it
- * is not memory; PT_WRONG_OWNER: some of it is EL2's. */
-enum pt_outcome pt__hv_may_map(const struct pt_hv *hv, uint64_t pa, uint64_t size);
 struct pt__hv_answer pt__hv_range(struct pt_hv *hv, struct pt_agent *agent, enum pt_hvc kind,
 				  const uint64_t *arg);
 

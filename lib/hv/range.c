@@ -2,7 +2,7 @@
 /* Calls that change a range of a guest's context: a point operation, or a transaction. */
 #include "internal.h"
 
-enum pt_outcome pt__hv_may_map(const struct pt_hv *hv, uint64_t pa, uint64_t size)
+enum pt_outcome pt_hv_may_map(const struct pt_hv *hv, uint64_t pa, uint64_t size)
 {
 	if (!pt_hyp_region_of(&hv->space->memory, pa, size))
 		return PT_OUT_OF_RANGE;
@@ -34,7 +34,7 @@ static enum pt_outcome check(const struct pt_hv *hv, const struct pt_item *item)
 	enum pt_outcome outcome = pt_item_check(item);
 
 	if (outcome == PT_OK && item->kind == PT_ITEM_MAP)
-		outcome = pt__hv_may_map(hv, item->pa.v, item->size);
+		outcome = pt_hv_may_map(hv, item->pa.v, item->size);
 	return outcome;
 }
 

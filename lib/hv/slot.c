@@ -52,7 +52,7 @@ static enum pt_outcome check(const struct pt_hv *hv, const struct pt_ctx *ctx,
 	    slot->backing_shift < geo->granule_shift || slot->backing_shift > 63)
 		return PT_INVALID;
 	outcome = pt_geometry_check_output(geo, pt_pa(slot->pa), slot->size);
-	return outcome == PT_OK ? pt__hv_may_map(hv, slot->pa, slot->size) : outcome;
+	return outcome == PT_OK ? pt_hv_may_map(hv, slot->pa, slot->size) : outcome;
 }
 
 /* The other table is this call's to write: nobody reads it any more. */

@@ -1,75 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* EL2 boots onto its own map, and each thing is where the CPU's own walk of stage 1 says. */
+#include "own_map.h"
 #include "stage2.h"
 
-#include <pt/el2/console.h>
-#include <pt/el2/switch.h>
-#include <pt/hyp_boot.h>
-
-#define RAM_BYTES  (UINT64_C(512) << 20)
-#define POOL	   UINT64_C(0x48000000)
-#define POOL_BYTES (UINT64_C(16) << 20)
 #define HOST	   UINT64_C(0x4a000000)
-#define UART	   UINT64_C(0x09000000)
-#define CPUS	   4
+#define POOL	   OWN_POOL
+#define POOL_BYTES OWN_POOL_BYTES
+#define UART	   OWN_UART
+#define CPUS	   OWN_CPUS
 
-static struct pt_port port = {
-	.table_va = (unsigned char *)POOL, .table_pa = POOL, .table_bytes = POOL_BYTES};
-static const struct pt_hyp_region ram = {PT_EL2_RAM, RAM_BYTES};
-static struct pt_hyp_piece image[4];
-static struct pt_hyp_device uart = {.pa = UART, .size = 0x1000};
-static struct pt_hyp_cpu cpu[CPUS];
-static struct pt_hyp_space space;
-static struct pt_world world;
-static struct pt_agent agents[CPUS];
-static struct pt_hyp_region returned;
 static enum pt_outcome booted;
-
-static struct pt_hyp_piece piece(const unsigned char *from, const unsigned char *to, uint32_t prot)
-{
-	return (struct pt_hyp_piece){(uintptr_t)from, (uintptr_t)(to - from), prot};
-}
-
-/* Nothing is printed between the two. */
-static void switch_first(void *arg, const struct pt_hyp *map)
-{
-	pt_el2_switch(arg, map);
-	pt_el2_console_at(uart.va);
-}
-
-static void boot(void)
-{
-	uint8_t pa_bits = pt_el2_features.pa_bits < 48 ? pt_el2_features.pa_bits : 48;
-	struct pt_hyp_plan plan = {
-		.args = {.port = &port, .granule_shift = 12, .va_bits = 48, .pa_bits = pa_bits},
-		.region = &ram,
-		.regions = 1,
-		.image = image,
-		.pieces = 4,
-		.pool = {POOL, POOL_BYTES},
-		.loader = {(uintptr_t)pt_el2_loader_table,
-			   (uintptr_t)(pt_el2_loader_end - pt_el2_loader_table)},
-		.idmap = (uintptr_t)pt_el2_switch_code & ~UINT64_C(0xfff),
-		.private_va = UINT64_C(1) << 40,
-		.private_size = PT_SZ_1G,
-		.frames_va = UINT64_C(1) << 41,
-		.cpu = cpu,
-		.cpus = CPUS,
-		.data_bytes = 0x1000,
-		.stack_bytes = 0x4000,
-		.device = &uart,
-		.devices = 1,
-		.switch_map = switch_first,
-	};
-
-	image[0] = piece(pt_el2_text, pt_el2_text_end, PT_PROT_R | PT_PROT_X);
-	image[1] = piece(pt_el2_guest, pt_el2_guest_end, PT_PROT_R);
-	image[2] = piece(pt_el2_rodata, pt_el2_rodata_end, PT_PROT_R);
-	image[3] = piece(pt_el2_data, pt_el2_data_end, PT_PROT_RW);
-	port.memory_pa = (uintptr_t)pt_el2_text;
-	port.memory_bytes = (uintptr_t)(pt_el2_end - pt_el2_text);
-	booted = pt_hyp_boot(&space, &world, &agents[0], &plan, &returned);
-}
 
 /* PAR_EL1 of the CPU's own walk: AT S1E2R or S1E2W. */
 static uint64_t at(uint64_t va, bool write)
@@ -103,25 +43,26 @@ static void the_cpu_finds_what_was_planned(void **state)
 {
 	(void)state;
 	ASSERT_OUTCOME(PT_OK, booted);
-	assert_int_equal(pt_el2_read_ttbr0_el2(), space.map.root.v);
+	assert_int_equal(pt_el2_read_ttbr0_el2(), own.space.map.root.v);
 	for (unsigned i = 0; i < 4; i++)
-		for (uint64_t pa = image[i].pa; pa < image[i].pa + image[i].size; pa += PT_SZ_4K)
-			expect(pa, pa, image[i].prot);
+		for (uint64_t pa = own.image[i].pa; pa < own.image[i].pa + own.image[i].size;
+		     pa += PT_SZ_4K)
+			expect(pa, pa, own.image[i].prot);
 	for (uint64_t pa = POOL; pa < POOL + POOL_BYTES; pa += PT_SZ_4K)
 		expect(pa, pa, PT_PROT_RW);
 	expect_none(POOL + POOL_BYTES);
 	expect_none(POOL - 1);
 	expect_none(PT_EL2_RAM);
 	expect_none(UART);
-	expect(uart.va, UART, PT_PROT(PT_PROT_RW, PT_MEM_DEVICE));
+	expect(own.uart.va, UART, PT_PROT(PT_PROT_RW, PT_MEM_DEVICE));
 	for (unsigned i = 0; i < CPUS; i++) {
-		uint64_t pa = at(cpu[i].stack_top - 8, false) & UINT64_C(0xffffffffff000);
+		uint64_t pa = at(own.cpu[i].stack_top - 8, false) & UINT64_C(0xffffffffff000);
 
-		expect(cpu[i].stack_top - 8, pa, PT_PROT_RW);
+		expect(own.cpu[i].stack_top - 8, pa, PT_PROT_RW);
 		assert_true(pa >= POOL && pa < POOL + POOL_BYTES);
-		expect_none(cpu[i].stack_top - 0x4000 - 8);
-		expect_none(cpu[i].stack_top - 0x8000);
-		expect_none(cpu[i].window);
+		expect_none(own.cpu[i].stack_top - 0x4000 - 8);
+		expect_none(own.cpu[i].stack_top - 0x8000);
+		expect_none(own.cpu[i].window);
 	}
 }
 
@@ -131,33 +72,35 @@ static void the_loaders_table_is_the_hosts(void **state)
 	uint64_t pa = (uintptr_t)pt_el2_loader_table;
 
 	(void)state;
-	assert_int_equal(returned.pa, pa);
-	assert_int_equal(returned.size, 0x10000);
+	assert_int_equal(own.returned.pa, pa);
+	assert_int_equal(own.returned.size, 0x10000);
 	expect_none(pa);
-	assert_int_equal(pt_frame_find(&space.memory, pt_pa(pa))->owner, PT_FRAME_HOST);
-	pt_section_begin(&agents[0]);
+	assert_int_equal(pt_frame_find(&own.space.memory, pt_pa(pa))->owner, PT_FRAME_HOST);
+	pt_section_begin(&own.agent[0]);
 	ASSERT_OUTCOME(PT_MAPPED,
-		       pt_hyp_call_map(&space, &agents[0], pt_pa(pa), PT_SZ_4K, PT_PROT_RW));
-	now = (const volatile uint64_t *)pt_hyp_linear(&space, pt_pa(pa));
+		       pt_hyp_call_map(&own.space, &own.agent[0], pt_pa(pa), PT_SZ_4K, PT_PROT_RW));
+	now = (const volatile uint64_t *)pt_hyp_linear(&own.space, pt_pa(pa));
 	assert_int_equal(now[1] & 1, 1); /* its second GiB */
-	ASSERT_OUTCOME(PT_UNMAPPED, pt_hyp_call_unmap(&space, &agents[0], pt_pa(pa), PT_SZ_4K));
-	pt_section_end(&agents[0]);
+	ASSERT_OUTCOME(PT_UNMAPPED,
+		       pt_hyp_call_unmap(&own.space, &own.agent[0], pt_pa(pa), PT_SZ_4K));
+	pt_section_end(&own.agent[0]);
 	expect_none(pa);
 }
 
 static void each_frame_has_its_record(void **state)
 {
 	(void)state;
-	for (uint64_t pa = ram.pa; pa < ram.pa + ram.size; pa += PT_SZ_4K) {
+	for (uint64_t pa = own.ram.pa; pa < own.ram.pa + own.ram.size; pa += PT_SZ_4K) {
 		bool hyp = pa >= POOL && pa < POOL + POOL_BYTES;
 
 		for (unsigned i = 0; i < 4; i++)
-			hyp = hyp || (pa >= image[i].pa && pa < image[i].pa + image[i].size);
-		assert_int_equal(pt_frame_at(&space.memory, pa)->owner,
+			hyp = hyp ||
+			      (pa >= own.image[i].pa && pa < own.image[i].pa + own.image[i].size);
+		assert_int_equal(pt_frame_at(&own.space.memory, pa)->owner,
 				 hyp ? PT_FRAME_HYP : PT_FRAME_HOST);
 	}
-	assert_null(pt_frame_find(&space.memory, pt_pa(UART)));
-	assert_null(pt_frame_find(&space.memory, pt_pa(ram.pa + ram.size)));
+	assert_null(pt_frame_find(&own.space.memory, pt_pa(UART)));
+	assert_null(pt_frame_find(&own.space.memory, pt_pa(own.ram.pa + own.ram.size)));
 }
 
 /* Memory of the host is there while it is counted, and really the same by either way to it. */
@@ -167,30 +110,31 @@ static void memory_is_mapped_and_zeroed_through_a_window(void **state)
 	void *window;
 
 	(void)state;
-	pt_section_begin(&agents[0]);
+	pt_section_begin(&own.agent[0]);
 	expect_none(HOST);
-	ASSERT_OUTCOME(PT_MAPPED,
-		       pt_hyp_call_map(&space, &agents[0], pt_pa(HOST), 2 * PT_SZ_4K, PT_PROT_RW));
+	ASSERT_OUTCOME(PT_MAPPED, pt_hyp_call_map(&own.space, &own.agent[0], pt_pa(HOST),
+						  2 * PT_SZ_4K, PT_PROT_RW));
 	expect(HOST + PT_SZ_4K, HOST + PT_SZ_4K, PT_PROT_RW);
 	for (unsigned i = 0; i < 1024; i++)
 		linear[i] = i + 1;
-	ASSERT_OUTCOME(PT_OK, pt_hyp_window_open(&space, &cpu[0], pt_pa(HOST + PT_SZ_4K), &window));
+	ASSERT_OUTCOME(PT_OK, pt_hyp_window_open(&own.space, &own.cpu[0], pt_pa(HOST + PT_SZ_4K),
+						 &window));
 	assert_int_equal(*(volatile uint64_t *)window, 513);
 	*(volatile uint64_t *)window = 7;
-	pt_hyp_window_close(&space, &cpu[0]);
-	expect_none(cpu[0].window);
+	pt_hyp_window_close(&own.space, &own.cpu[0]);
+	expect_none(own.cpu[0].window);
 	assert_int_equal(linear[512], 7);
-	ASSERT_OUTCOME(PT_OK, pt_hyp_zero(&space, &cpu[0], pt_pa(HOST)));
+	ASSERT_OUTCOME(PT_OK, pt_hyp_zero(&own.space, &own.cpu[0], pt_pa(HOST)));
 	for (unsigned i = 0; i < 512; i++)
 		assert_int_equal(linear[i], 0);
 	assert_int_equal(linear[513], 514);
 	ASSERT_OUTCOME(PT_UNMAPPED,
-		       pt_hyp_call_unmap(&space, &agents[0], pt_pa(HOST), 2 * PT_SZ_4K));
+		       pt_hyp_call_unmap(&own.space, &own.agent[0], pt_pa(HOST), 2 * PT_SZ_4K));
 	expect_none(HOST);
 	expect_none(HOST + PT_SZ_4K);
-	ASSERT_OUTCOME(PT_WRONG_OWNER,
-		       pt_hyp_call_map(&space, &agents[0], pt_pa(POOL), PT_SZ_4K, PT_PROT_RW));
-	pt_section_end(&agents[0]);
+	ASSERT_OUTCOME(PT_WRONG_OWNER, pt_hyp_call_map(&own.space, &own.agent[0], pt_pa(POOL),
+						       PT_SZ_4K, PT_PROT_RW));
+	pt_section_end(&own.agent[0]);
 }
 
 static void a_device_has_a_private_address(void **state)
@@ -198,10 +142,11 @@ static void a_device_has_a_private_address(void **state)
 	uint64_t va = 0;
 
 	(void)state;
-	pt_section_begin(&agents[0]);
-	ASSERT_OUTCOME(PT_MAPPED, pt_hyp_call_private(&space, &agents[0], pt_pa(UART), PT_SZ_4K,
-						      PT_PROT(PT_PROT_R, PT_MEM_DEVICE), &va));
-	pt_section_end(&agents[0]);
+	pt_section_begin(&own.agent[0]);
+	ASSERT_OUTCOME(PT_MAPPED,
+		       pt_hyp_call_private(&own.space, &own.agent[0], pt_pa(UART), PT_SZ_4K,
+					   PT_PROT(PT_PROT_R, PT_MEM_DEVICE), &va));
+	pt_section_end(&own.agent[0]);
 	expect(va, UART, PT_PROT(PT_PROT_R, PT_MEM_DEVICE));
 	assert_int_equal(*(volatile uint32_t *)(va + 0xfe0) & 0xff, 0x11); /* a PL011 */
 }
@@ -210,21 +155,22 @@ static void a_device_has_a_private_address(void **state)
  * test: the frames have no records after it. */
 static void an_early_table_is_freed(void **state)
 {
-	uint64_t used = atomic_load(&world.pool.used_bytes), bytes;
+	uint64_t used = atomic_load(&own.world.pool.used_bytes), bytes;
 	struct pt_page page;
 
 	(void)state;
-	pt_section_begin(&agents[0]);
-	ASSERT_OUTCOME(
-		PT_UNMAPPED,
-		pt_hyp_unmap(&space.map, &agents[0], (uintptr_t)pt_frame_at(&space.memory, ram.pa),
-			     (ram.size >> PT_FRAME_SHIFT) * sizeof(struct pt_frame), &bytes));
-	assert_true(atomic_load(&world.pool.used_bytes) < used);
-	ASSERT_OUTCOME(PT_OK, pt_pool_get(&agents[0], 12, &page));
+	pt_section_begin(&own.agent[0]);
+	ASSERT_OUTCOME(PT_UNMAPPED,
+		       pt_hyp_unmap(&own.space.map, &own.agent[0],
+				    (uintptr_t)pt_frame_at(&own.space.memory, own.ram.pa),
+				    (own.ram.size >> PT_FRAME_SHIFT) * sizeof(struct pt_frame),
+				    &bytes));
+	assert_true(atomic_load(&own.world.pool.used_bytes) < used);
+	ASSERT_OUTCOME(PT_OK, pt_pool_get(&own.agent[0], 12, &page));
 	for (unsigned i = 0; i < 512; i++)
 		assert_int_equal(((const uint64_t *)(POOL + page.off))[i], 0);
-	pt_pool_put(&agents[0], 12, page);
-	pt_section_end(&agents[0]);
+	pt_pool_put(&own.agent[0], 12, page);
+	pt_section_end(&own.agent[0]);
 }
 
 struct work {
@@ -237,19 +183,19 @@ static void zero_frames(void *arg)
 {
 	struct work *w = arg;
 
-	pt_el2_switch(NULL, &space.map);
+	pt_el2_switch(NULL, &own.space.map);
 	for (unsigned i = 0; i < 2000; i++) {
 		struct pt_pa pa = {HOST + 0x100000 * w->id + (i & 63) * PT_SZ_4K};
 		void *window;
 
-		if (pt_hyp_window_open(&space, &cpu[w->id], pa, &window) != PT_OK) {
+		if (pt_hyp_window_open(&own.space, &own.cpu[w->id], pa, &window) != PT_OK) {
 			w->wrong++;
 			continue;
 		}
 		if (i > 63 && *(volatile uint64_t *)window != ((uint64_t)w->id << 32 | (i - 64)))
 			w->wrong++;
 		*(volatile uint64_t *)window = (uint64_t)w->id << 32 | i;
-		pt_hyp_window_close(&space, &cpu[w->id]);
+		pt_hyp_window_close(&own.space, &own.cpu[w->id]);
 		w->done++;
 	}
 }
@@ -287,6 +233,6 @@ int main(void)
 	/* They start on the loader's table, which is gone after it. */
 	for (uint32_t i = 1; i < CPUS; i++)
 		(void)pt_el2_cpu_start(i);
-	boot();
+	booted = own_boot();
 	return s2_main(tests, sizeof(tests) / sizeof(tests[0]));
 }

@@ -149,6 +149,13 @@ void pt_hv_leave(struct pt_hv *hv, struct pt_agent *agent, struct pt_ctx *ctx);
  */
 void pt_hv_settle(struct pt_agent *agent);
 
+/*
+ * May EL2 use [pa, pa + size), which is not empty, for whoever asks: as a guest's memory, or a
+ * vCPU's registers? PT_OK; PT_OUT_OF_RANGE: it is not memory, or wraps; PT_WRONG_OWNER: some of it
+ * is EL2's. Any CPU, inside a section or not.
+ */
+enum pt_outcome pt_hv_may_map(const struct pt_hv *hv, uint64_t pa, uint64_t size);
+
 /* The slots of a host's identity map: pieces of `region` that are not in `own`, and the gaps up to
  * 1 << bits. PT_OK; PT_INVALID: more than `room`. Pure. */
 enum pt_outcome pt_hv_host_map(struct pt_slots *slots, uint32_t room,

@@ -4,19 +4,13 @@
 
 #include "internal.h"
 
-#define EC(esr)	      ((unsigned)((esr) >> 26 & 0x3f))
-#define EC_HVC	      0x16
-#define EC_FETCH      0x20
-#define EC_DATA	      0x24
-#define FSC(esr)      ((unsigned)((esr)&0x3f))
-#define IS_S1PTW(esr) ((esr) >> 7 & 1)
-#define PAGE_MASK     UINT64_C(0xfff)
+#define PAGE_MASK UINT64_C(0xfff)
 
 /*
  * HPFAR_EL2 is UNKNOWN on a permission fault that is not on a stage-1 walk (Arm ARM D19.2.63): then
  * stage 1 is asked once more, as KVM's __get_fault_info() does. PAR_EL1 is the guest's.
  */
-static void find_ipa(struct pt_el2_abort *abort)
+void pt__el2_find_ipa(struct pt_el2_abort *abort)
 {
 	uint64_t par, guests = pt_el2_read_par_el1();
 
@@ -45,7 +39,7 @@ bool pt__el2_sync(uint64_t x0, struct pt_el2_cpu *cpu)
 	if (class == EC_FETCH || class == EC_DATA) {
 		exit->why = PT_EL2_ABORT;
 		exit->aborts++;
-		find_ipa(&abort);
+		pt__el2_find_ipa(&abort);
 		if (!abort.ipa_known || (cpu->on_abort && cpu->on_abort(cpu->abort_arg, &abort)))
 			return true;
 	}

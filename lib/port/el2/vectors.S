@@ -2,12 +2,7 @@
 /* EL2's vectors, the way into EL1 and the two ways out of it. */
 #include <pt/el2/cpu.h>
 
-	.macro unexpected number
-	.balign 0x80
-	msr	sp_el0, x0 /* EL2 runs on SP_EL2: this one is free */
-	mov	x0, #\number
-	b	panic
-	.endm
+#include "vector.inc"
 
 	.section .text.vectors, "ax"
 	.balign 2048
@@ -90,7 +85,8 @@ leave:
 	ldp	x19, x20, [sp], #96
 	ret
 
-panic: /* x0: the vector; its own value is in SP_EL0 */
+	.global pt__el2_unexpected
+pt__el2_unexpected: /* x0: the vector; its own value is in SP_EL0 */
 	msr	tpidr_el1, x1 /* the guest's, which ends here */
 	adrp	x1, panic_frame
 	add	x1, x1, #:lo12:panic_frame

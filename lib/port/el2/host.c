@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Exceptions of a host at EL1 and of its guests. */
+#include "host_internal.h"
+
+#define ESR_WNR (UINT64_C(1) << 6)
+#define ESR_IMM UINT64_C(0xffff)
+
+/* FSC: Arm ARM D19.2.40. */
+#define FSC_LEVEL_MINUS_1 0x2b /* translation fault */
+
+static struct pt__el2_world *self(void)
+{
+	return pt__el2_world(pt_el2_self()->id);
+}
+
+/* False: nothing that a change of the tables resolves. */
+static bool decode(const struct pt_el2_abort *abort, uint32_t cpu, struct pt_fault *fault)
+{
+	static const uint8_t type[] = {0, PT_FAULT_TRANSLATION, PT_FAULT_ACCESS_FLAG,
+				       PT_FAULT_PERMISSION};
+	unsigned fsc = FSC(abort->esr);
+	bool write = EC(abort->esr) == EC_DATA && abort->esr & ESR_WNR;
+
+	*fault = (struct pt_fault){.ipa = pt_ipa(abort->ipa),
+				   .vcpu = cpu,
+				   .access = write ? PT_ACCESS_WRITE : PT_ACCESS_READ,
+				   .level = (int8_t)(fsc & 3),
+				   .s1ptw = IS_S1PTW(abort->esr)};
+	if (EC(abort->esr) == EC_FETCH && !fault->s1ptw)
+		fault->access = PT_ACCESS_EXEC;
+	if (fsc == FSC_LEVEL_MINUS_1) {
+		fault->level = -1;
+		fault->type = PT_FAULT_TRANSLATION;
+		return true;
+	}
+	if (fsc >> 2 < 1 || fsc >> 2 > 3)
+		return false;
+	fault->type = type[fsc >> 2];
+	return true;
+}
+
+static bool resolved(enum pt_outcome outcome)
+{
+	return outcome == PT_MAPPED || outcome == PT_ALREADY_MAPPED || outcome == PT_RELAXED ||
+	       outcome == PT_MADE_YOUNG || outcome == PT_RACED;
+}
+
+/* PT_RACED where stage 1 has changed since, so that the IPA is not known: again. An abort that is
+ * no fault of the tables is the VMM's, or the host's, to see. */
+static enum pt_outcome resolve(struct pt__el2_world *w, struct pt_el2_abort *abort)
+{
+	struct pt_fault_result result;
+	struct pt_fault fault;
+	enum pt_outcome outcome;
+
+	pt__el2_find_ipa(abort);
+	if (!abort->ipa_known)
+		return PT_RACED;
+	if (!decode(abort, w->id, &fault))
+		return PT_DENIED;
+	outcome = pt_hv_fault(w->host->hv, w->agent, w->guest ? w->guest : &w->host->hv->host.ctx,
+			      &fault, &result);
+	pt_hv_settle(w->agent);
+	return outcome;
+}
+
+static void count(_Atomic uint64_t *counter)
+{
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
+			      memory_order_relaxed);
+}
+
+static void take_abort(struct pt__el2_world *w, struct pt__el2_frame *frame,
+		       struct pt_el2_abort *abort)
+{
+	enum pt_outcome outcome;
+
+	count(w->guest ? &w->guest_aborts : &w->host_aborts);
+	abort->hpfar = pt_el2_read_hpfar_el2();
+	outcome = resolve(w, abort);
+	if (resolved(outcome))
+		return;
+	if (w->guest)
+		pt__el2_leave(w, frame, PT_EL2_VCPU_ABORT, abort, outcome);
+	else
+		pt__el2_inject_abort(abort);
+}
+
+static void take_call(struct pt__el2_world *w, struct pt__el2_frame *frame, uint64_t esr)
+{
+	enum pt_hv_caller caller = w->guest ? PT_HV_GUEST : PT_HV_HOST;
+	unsigned n = esr & ESR_IMM;
+
+	if (n && caller == PT_HV_HOST && w->host->call) {
+		w->host->call(n, w->id, frame->x);
+		return;
+	}
+	if (n)
+		frame->x[0] = 0; /* no function */
+	switch (pt_hv_call(w->host->hv, w->agent, caller, frame->x)) {
+	case PT_HV_ANSWERED: break;
+	case PT_HV_RUN: pt__el2_run(w, frame); break;
+	case PT_HV_EXIT: pt__el2_leave(w, frame, PT_EL2_VCPU_EXIT, NULL, PT_OK); break;
+	}
+}
+
+static void take_trap(struct pt__el2_world *w, struct pt__el2_frame *frame,
+		      const struct pt_el2_abort *trap)
+{
+	if (w->guest) {
+		pt__el2_leave(w, frame, PT_EL2_VCPU_TRAP, trap, PT_OK);
+	} else if (EC(trap->esr) == EC_SMC) {
+		pt_el2_write_elr_el2(pt_el2_read_elr_el2() + 4);
+		pt__el2_psci(w, frame->x);
+	} else {
+		pt__el2_inject_undefined();
+	}
+}
+
+void pt__el2_host_sync(struct pt__el2_frame *frame)
+{
+	struct pt__el2_world *w = self();
+	struct pt_el2_abort what = {.esr = pt_el2_read_esr_el2(), .far = pt_el2_read_far_el2()};
+
+	switch (EC(what.esr)) {
+	case EC_FETCH:
+	case EC_DATA: take_abort(w, frame, &what); break;
+	case EC_HVC: take_call(w, frame, what.esr); break;
+	default: take_trap(w, frame, &what);
+	}
+}
+
+/* While the host runs it takes these itself. */
+void pt__el2_host_irq(struct pt__el2_frame *frame)
+{
+	struct pt__el2_world *w = self();
+
+	if (w->guest)
+		pt__el2_leave(w, frame, PT_EL2_VCPU_INTERRUPT, NULL, PT_OK);
+}
+
+void pt__el2_host_fiq(struct pt__el2_frame *frame)
+{
+	pt__el2_host_irq(frame);
+}
+
+void pt__el2_host_serror(struct pt__el2_frame *frame)
+{
+	const struct pt_el2_abort what = {.esr = pt_el2_read_esr_el2()};
+	struct pt__el2_world *w = self();
+
+	if (w->guest)
+		pt__el2_leave(w, frame, PT_EL2_VCPU_SERROR, &what, PT_OK);
+}

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Whose registers and whose stage 2 a CPU has (KVM: __kvm_vcpu_run of nVHE, __sysreg_save_state).
+ */
+#include <pt/el2/feature.h>
+
+#include "host_internal.h"
+
+/* Arm ARM D19.2.48: HCR_EL2. */
+#define HCR_SWIO   (UINT64_C(1) << 1)
+#define HCR_FMO	   (UINT64_C(1) << 3)
+#define HCR_IMO	   (UINT64_C(1) << 4)
+#define HCR_AMO	   (UINT64_C(1) << 5)
+#define HCR_FB	   (UINT64_C(1) << 9)
+#define HCR_BSU_IS (UINT64_C(1) << 10)
+#define HCR_TWI	   (UINT64_C(1) << 13)
+#define HCR_TWE	   (UINT64_C(1) << 14)
+#define HCR_TSC	   (UINT64_C(1) << 19)
+#define HCR_TIDCP  (UINT64_C(1) << 20)
+#define HCR_TACR   (UINT64_C(1) << 21)
+#define HCR_TSW	   (UINT64_C(1) << 22)
+#define HCR_APK	   (UINT64_C(3) << 40) /* with API: keys and instructions do not trap */
+#define HCR_HOST   (PT_HCR_VM | HCR_SWIO | HCR_TSC | PT_HCR_RW | HCR_APK)
+#define HCR_GUEST                                                                                  \
+	(PT_HCR_VM | HCR_SWIO | HCR_FMO | HCR_IMO | HCR_AMO | HCR_FB | HCR_BSU_IS | HCR_TWI |      \
+	 HCR_TWE | HCR_TSC | HCR_TIDCP | HCR_TACR | HCR_TSW | PT_HCR_RW)
+
+#define CPTR_HOST    UINT64_C(0x33ff)		     /* RES1; SVE traps */
+#define CPTR_GUEST   (CPTR_HOST | UINT64_C(1) << 10) /* TFP */
+#define CNTHCTL_HOST UINT64_C(3)		     /* counter and timer; a guest: neither */
+/* TPMCR, TPM; TDE, TDA, TDOSA, TDRA. */
+#define MDCR_GUEST   (UINT64_C(3) << 5 | UINT64_C(0xf) << 8)
+
+/* What may be in SPSR_EL2 of what a vCPU says. */
+#define PSTATE_MAY                                                                                 \
+	(UINT64_C(0xf) << 28 | UINT64_C(7) << 22 | UINT64_C(1) << 12 | UINT64_C(3) << 10 |         \
+	 UINT64_C(0x3c0))
+#define PSTATE_MODE UINT64_C(0x1f)
+#define EL0T	    0
+#define EL1T	    4
+#define EL1H	    5
+
+static struct pt__el2_world worlds[PT_EL2_CPUS];
+
+struct pt__el2_world *pt__el2_world(uint32_t cpu)
+{
+	return &worlds[cpu];
+}
+
+uint64_t pt_el2_host_aborts(uint32_t cpu)
+{
+	return atomic_load_explicit(&worlds[cpu].host_aborts, memory_order_relaxed);
+}
+
+uint64_t pt_el2_guest_aborts(uint32_t cpu)
+{
+	return atomic_load_explicit(&worlds[cpu].guest_aborts, memory_order_relaxed);
+}
+
+static void save(const struct pt__el2_frame *frame, struct pt_el2_regs *regs)
+{
+	__builtin_memcpy(regs->x, frame->x, sizeof(regs->x));
+	regs->sp_el0 = pt_el2_read_sp_el0();
+	regs->sp_el1 = pt_el2_read_sp_el1();
+	regs->pc = pt_el2_read_elr_el2();
+	regs->pstate = pt_el2_read_spsr_el2();
+#define PT_X(name) regs->name = pt_el2_read_##name();
+	PT_EL2_SYS_TABLE(PT_X)
+#undef PT_X
+}
+
+static void load(struct pt__el2_frame *frame, const struct pt_el2_regs *regs)
+{
+	__builtin_memcpy(frame->x, regs->x, sizeof(regs->x));
+	pt_el2_write_sp_el0(regs->sp_el0);
+	pt_el2_write_sp_el1(regs->sp_el1);
+	pt_el2_write_elr_el2(regs->pc);
+	pt_el2_write_spsr_el2(regs->pstate);
+#define PT_X(name) pt_el2_write_##name(regs->name);
+	PT_EL2_SYS_TABLE(PT_X)
+#undef PT_X
+}
+
+static void load_stage2(const struct pt__el2_world *w, struct pt_ctx *ctx, uint64_t hcr)
+{
+	pt_port_note(PT_EVENT_CTX_ACTIVATE, w->id, NULL, ctx, ctx->root.v, pt_ctx_vmid(ctx));
+	pt_el2_write_vtcr_el2(pt_ctx_vtcr(ctx));
+	pt_el2_write_vttbr_el2(pt_ctx_vttbr(ctx));
+	pt_el2_isb();
+	pt_el2_write_hcr_el2(hcr | (ctx->attrs & PT_ATTR_FWB ? PT_HCR_FWB : 0));
+	pt_el2_isb();
+}
+
+/* No walk of EL1's may go through a stage 2 that nobody keeps. */
+static void unload(const struct pt__el2_world *w, struct pt_ctx *ctx)
+{
+	pt_el2_write_hcr_el2(PT_HCR_RW);
+	pt_el2_write_vttbr_el2(0);
+	pt_el2_isb();
+	pt_port_note(PT_EVENT_CTX_DEACTIVATE, w->id, NULL, ctx, 0, 0);
+}
+
+void pt__el2_load_host(struct pt__el2_world *w)
+{
+	struct pt_ctx *ctx = &w->host->hv->host.ctx;
+	enum pt_outcome outcome;
+
+	do {
+		pt_section_begin(w->agent);
+		pt_machine_use(&w->host->hv->machine, w->agent);
+		outcome = pt_vmid_run(ctx, w->agent);
+		pt_section_end(w->agent);
+	} while (outcome != PT_OK);
+	pt_el2_write_cptr_el2(CPTR_HOST);
+	pt_el2_write_cnthctl_el2(CNTHCTL_HOST);
+	pt_el2_write_mdcr_el2(pt_el2_read_mdcr_el2() & ~MDCR_GUEST);
+	load_stage2(w, ctx, HCR_HOST);
+}
+
+static void load_guest(struct pt__el2_world *w)
+{
+	pt_el2_write_cptr_el2(CPTR_GUEST);
+	pt_el2_write_cnthctl_el2(0);
+	pt_el2_write_mdcr_el2(pt_el2_read_mdcr_el2() | MDCR_GUEST);
+	load_stage2(w, w->guest, HCR_GUEST);
+}
+
+static enum pt_outcome copy(struct pt__el2_world *w, bool in)
+{
+	struct pt_hyp_space *space = w->host->hv->space;
+	void *at;
+	enum pt_outcome outcome = pt_hyp_window_open(space, w->cpu, w->page, &at);
+
+	if (outcome != PT_OK)
+		return outcome;
+	__builtin_memcpy(in ? (void *)&w->vcpu : at, in ? at : (void *)&w->vcpu, sizeof(w->vcpu));
+	pt_hyp_window_close(space, w->cpu);
+	return PT_OK;
+}
+
+static uint64_t pstate_of(uint64_t asked)
+{
+	uint64_t mode = asked & PSTATE_MODE;
+
+	if (mode != EL0T && mode != EL1T)
+		mode = EL1H;
+	return (asked & PSTATE_MAY) | mode;
+}
+
+static enum pt_outcome begin(struct pt__el2_world *w, uint64_t handle, uint64_t page)
+{
+	const struct pt_hv *hv = w->host->hv;
+	enum pt_outcome outcome;
+
+	if (page % PT_SZ_4K)
+		return PT_MISALIGNED;
+	outcome = pt_hv_may_map(hv, page, PT_SZ_4K);
+	w->page = pt_pa(page);
+	if (outcome == PT_OK)
+		outcome = copy(w, true);
+	if (outcome == PT_OK)
+		outcome = pt_hv_enter(w->host->hv, w->agent, handle, &w->guest);
+	if (outcome != PT_OK)
+		w->guest = NULL;
+	return outcome;
+}
+
+static void answer(struct pt__el2_frame *frame, enum pt_outcome outcome, uint64_t x1)
+{
+	frame->x[0] = pt_is_error(outcome) ? -(uint64_t)outcome : (uint64_t)outcome;
+	frame->x[1] = x1;
+	frame->x[2] = frame->x[3] = 0;
+}
+
+void pt__el2_run(struct pt__el2_world *w, struct pt__el2_frame *frame)
+{
+	enum pt_outcome outcome = begin(w, frame->x[1], frame->x[2]);
+
+	unload(w, &w->host->hv->host.ctx);
+	if (outcome != PT_OK) {
+		/* Entering may have let go of the host's VMID. */
+		pt__el2_load_host(w);
+		answer(frame, outcome, 0);
+		return;
+	}
+	save(frame, &w->regs);
+	w->vcpu.regs.pstate = pstate_of(w->vcpu.regs.pstate);
+	load_guest(w);
+	load(frame, &w->vcpu.regs);
+}
+
+void pt__el2_leave(struct pt__el2_world *w, struct pt__el2_frame *frame, enum pt_el2_vcpu_why why,
+		   const struct pt_el2_abort *abort, enum pt_outcome outcome)
+{
+	save(frame, &w->vcpu.regs);
+	w->vcpu.why = why;
+	w->vcpu.esr = abort ? abort->esr : 0;
+	w->vcpu.far = abort ? abort->far : 0;
+	w->vcpu.ipa = abort && why == PT_EL2_VCPU_ABORT ? abort->ipa : UINT64_MAX;
+	w->vcpu.outcome = outcome;
+	unload(w, w->guest);
+	pt_hv_leave(w->host->hv, w->agent, w->guest);
+	w->guest = NULL;
+	pt__el2_load_host(w);
+	/* The page was the host's to give when the guest was entered, and EL2 takes no memory of
+	 * the host while it runs. */
+	(void)copy(w, false);
+	load(frame, &w->regs);
+	answer(frame, PT_OK, why);
+}
+
+void pt_el2_host_enter(const struct pt_el2_host *host, uint64_t pc, uint64_t x0)
+{
+	uint32_t id = pt_el2_self()->id;
+	struct pt__el2_world *w = &worlds[id];
+
+	atomic_store(&w->taken, true);
+	w->host = host;
+	w->agent = &host->agent[id];
+	w->cpu = &host->cpu[id];
+	w->id = id;
+	pt__el2_load_host(w);
+	pt_el2_write_vbar_el2((uintptr_t)pt__el2_host_vectors);
+	pt_el2_write_sctlr_el1(PT_SCTLR_EL1_RES1);
+	pt_el2_write_elr_el2(pc);
+	pt_el2_write_spsr_el2(UINT64_C(0x3c0) | EL1H);
+	pt__el2_host_begin(x0, w->cpu->stack_top);
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A host at EL1 and its guests: what the host and EL2 share, and EL2's side of it. */
+#ifndef PT_EL2_HOST_H
+#define PT_EL2_HOST_H
+
+#include <stdint.h>
+
+/*
+ * A vCPU: PT_HVC_RUN takes the address of one at the begin of a page of the host's memory. EL2
+ * copies it when the guest is entered and writes it back when it is left; between, it is not read.
+ */
+/* clang-format off */
+#define PT_EL2_SYS_TABLE(X)                                                                        \
+	X(sctlr_el1) X(cpacr_el1) X(ttbr0_el1) X(ttbr1_el1) X(tcr_el1) X(mair_el1) X(amair_el1)    \
+	X(vbar_el1) X(contextidr_el1) X(tpidr_el0) X(tpidrro_el0) X(tpidr_el1) X(esr_el1)          \
+	X(afsr0_el1) X(afsr1_el1) X(far_el1) X(elr_el1) X(spsr_el1) X(par_el1) X(cntkctl_el1)      \
+	X(cntv_ctl_el0) X(cntv_cval_el0) X(mdscr_el1) X(csselr_el1)
+/* clang-format on */
+
+struct pt_el2_regs {
+	uint64_t x[31];
+	uint64_t sp_el0, sp_el1;
+	uint64_t pc;
+	/* Of SPSR_EL2's fields for AArch64: NZCV, DIT, UAO, PAN, SSBS, BTYPE, DAIF and EL0t, EL1t
+	 * or EL1h. Another mode becomes EL1h, other bits zero. */
+	uint64_t pstate;
+#define PT_X(name) uint64_t name;
+	PT_EL2_SYS_TABLE(PT_X)
+#undef PT_X
+};
+
+enum pt_el2_vcpu_why {
+	PT_EL2_VCPU_EXIT = 1, /* PT_HVC_EXIT: x[1] to x[3] are its words; pc is behind it */
+	PT_EL2_VCPU_ABORT,    /* stage 2 cannot resolve it: esr, far, ipa and outcome */
+	PT_EL2_VCPU_TRAP,     /* esr: what a guest has not: floating point, SMC, WFI, timers, ... */
+	PT_EL2_VCPU_INTERRUPT, /* the host's, which takes it as soon as it unmasks it */
+	PT_EL2_VCPU_SERROR     /* esr */
+};
+
+struct pt_el2_vcpu {
+	struct pt_el2_regs regs;
+	/* Written by EL2: why the guest was left, as x1 of PT_HVC_RUN has it, and ESR_EL2, FAR_EL2
+	 * and the IPA of the byte (UINT64_MAX: none), pc at the instruction. */
+	uint64_t why, esr, far, ipa;
+	uint64_t outcome; /* enum pt_outcome of an abort: NO_SLOT, READ_ONLY, DENIED or an error */
+};
+
+/* PSCI (DEN0022) for the host, by SMC: VERSION and CPU_ON; others are not supported. */
+#define PT_EL2_PSCI_VERSION UINT64_C(0x84000000)
+#define PT_EL2_PSCI_CPU_ON  UINT64_C(0xc4000003)
+
+/* EL2's side. */
+struct pt_hv;
+struct pt_agent;
+struct pt_hyp_cpu;
+
+struct pt_el2_host {
+	struct pt_hv *hv;	/* after pt_hv_init() */
+	struct pt_agent *agent; /* one a CPU, joined */
+	struct pt_hyp_cpu *cpu; /* pt_hyp_boot()'s */
+	uint32_t cpus;		/* 0 to cpus - 1 are on, on EL2's own map and idle; at most
+				   PT_EL2_CPUS */
+	/* HVC #n of the host with n above 0: the image's own, x0 to x3 in and out. NULL: none. */
+	void (*call)(unsigned n, uint32_t cpu, uint64_t x[4]);
+};
+
+/*
+ * The CPU that calls becomes the host's: it goes to `pc` at EL1, MMU off, interrupts masked, `x0`
+ * there and all other registers zero, under the host's stage 2 with nothing mapped. The others
+ * follow by CPU_ON. EL2's stack is pt_hyp_cpu.stack_top from then on. *host stays where it is.
+ *
+ * From then on EL2 is entered by exceptions alone. A stage-2 abort is resolved and the instruction
+ * made again. What cannot be resolved, the host gets as a synchronous external abort at EL1 (KVM:
+ * host_inject_mem_abort, kvm_inject_dabt), a guest leaves with. What neither has traps: an
+ * undefined instruction for the host, an exit of a guest. Guests have no floating point, debug
+ * registers, physical timers, PSCI; an interrupt for the host ends their run.
+ */
+_Noreturn void pt_el2_host_enter(const struct pt_el2_host *host, uint64_t pc, uint64_t x0);
+
+/* Aborts that this CPU has taken from the host; guests' ones. Any CPU. */
+uint64_t pt_el2_host_aborts(uint32_t cpu);
+uint64_t pt_el2_guest_aborts(uint32_t cpu);
+
+#endif

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the host's tests share. */
+#ifndef TESTS_EL2_HOST_HOST_H
+#define TESTS_EL2_HOST_HOST_H
+
+#include "shape.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <pt/el2/cpu.h>
+#include <pt/el2/host.h>
+#include <pt/hvc.h>
+#include <pt/types.h>
+
+#define PAGE	   UINT64_C(4096)
+#define BLOCK	   (UINT64_C(2) << 20)
+#define RAM	   UINT64_C(0x40000000)
+#define RAM_END	   UINT64_C(0x60000000)
+#define UART	   UINT64_C(0x09000000)
+#define MEMORY	   UINT64_C(0x58000000) /* for guests; the program ends before */
+#define VTCR_SMALL UINT64_C(0x80020058) /* 4K, 40 bits from level 1, PS 40 bits */
+#define RW	   PT_PROT_RW
+#define RX	   (PT_PROT_R | PT_PROT_X)
+#define SHIFT(n)   ((uint64_t)(n) << 8) /* of a slot's backing page */
+
+/* Where guests see their code. */
+#define CODE UINT64_C(0x1000)
+
+struct host_cpu {
+	uint64_t esr, far;		 /* of the last probe that aborted */
+	struct pt_el2_cpu port;		 /* its id: cmocka.c asks for it */
+	void (*work)(struct host_cpu *); /* of a CPU that CPU_ON has started */
+	void *arg;
+	_Atomic bool done;
+	_Alignas(PAGE) struct pt_el2_vcpu vcpu;
+};
+extern unsigned char host_cpus[HOST_CPUS][HOST_CPU_BYTES];
+struct host_cpu *host_self(void);
+/* 0, or PSCI's error. */
+int64_t host_cpu_on(uint32_t id, void (*work)(struct host_cpu *), void *arg);
+void host_cpu_wait(uint32_t id);
+
+struct answer {
+	int64_t code;
+	uint64_t x[3];
+};
+struct answer host_call(uint32_t function, const uint64_t arg[5]);
+#define CALL(name, ...) host_call(PT_HVC(PT_HVC_##name), (const uint64_t[5]){__VA_ARGS__})
+/* Continues to the end. */
+struct answer host_finish(struct answer a);
+void host_expect(int64_t code, struct answer a, const char *file, int line);
+#define EXPECT(code, a) host_expect((code), (a), __FILE__, __LINE__)
+/* The image's own call `n`. */
+#define IMAGE(n, a)                                                                                \
+	({                                                                                         \
+		register uint64_t x0 __asm__("x0") = (a);                                          \
+		register uint64_t x1 __asm__("x1") = 0;                                            \
+		__asm__ volatile("hvc %2" : "+r"(x0), "+r"(x1) : "i"(n) : "memory");               \
+		(struct answer){(int64_t)x0, {x1, 0, 0}};                                          \
+	})
+uint64_t host_smc(uint64_t function, uint64_t a, uint64_t b, uint64_t c);
+
+/* One access; false: it aborted, and the CPU's esr and far say how. */
+bool host_load(uint64_t pa);
+bool host_store(uint64_t pa, uint64_t value);
+bool host_exec(uint64_t pa);
+bool host_undefined(void);
+/* start.S */
+uint64_t host_probe_load(uint64_t pa);
+void host_probe_store(uint64_t pa, uint64_t value);
+void host_probe_exec(uint64_t pa);
+void host_probe_undefined(void);
+
+/* Guests: start.S. */
+extern unsigned char guest_code[4096];
+void guest_sum(void);
+void guest_load(void);
+void guest_store(void);
+void guest_float(void);
+void guest_wait(void);
+void guest_call(void);
+void guest_secure(void);
+void guest_mode(void);
+
+/* A context with the guests' code at CODE. */
+uint64_t guest_new(void);
+/* The CPU's vCPU at its begin. */
+struct pt_el2_vcpu *guest_vcpu(void (*code)(void), uint64_t a, uint64_t b, uint64_t c);
+/* Runs it; how it ended. */
+uint64_t guest_run(uint64_t context, struct pt_el2_vcpu *v);
+
+extern const struct CMUnitTest host_memory_tests[], host_guest_tests[];
+extern const size_t host_memory_count, host_guest_count;
+
+#endif

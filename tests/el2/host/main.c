@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The host's tests: first its memory, as nothing is mapped yet. */
+#include "host.h"
+
+int main(void);
+
+int main(void)
+{
+	static struct CMUnitTest tests[64];
+	size_t n = 0;
+
+	for (size_t i = 0; i < host_memory_count; i++)
+		tests[n++] = host_memory_tests[i];
+	for (size_t i = 0; i < host_guest_count; i++)
+		tests[n++] = host_guest_tests[i];
+	return el2_run_group(tests, n, NULL, NULL);
+}

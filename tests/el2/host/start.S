@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The host at EL1: its first instructions, its stage 1, its vectors; and what its guests execute. */
+#include "shape.h"
+
+#define MAIR_VALUE  0x04ff     /* 0: Normal write-back, 1: Device-nGnRE */
+#define TCR_VALUE   0x00803519 /* 39 bits, 4K, write-back, inner shareable; no TTBR1; 4 GiB of PA */
+#define SCTLR_VALUE 0x30d0180d /* RES1; I, SA, C, M */
+#define MAGIC       0x70726f62
+
+	.section .text.host_start, "ax"
+	.global host_start
+host_start: /* x0: 0, or the struct host_cpu of a CPU that CPU_ON starts */
+	adrp	x1, host_stage1
+	msr	ttbr0_el1, x1
+	ldr	x1, =MAIR_VALUE
+	msr	mair_el1, x1
+	ldr	x1, =TCR_VALUE
+	msr	tcr_el1, x1
+	adr	x1, vectors
+	msr	vbar_el1, x1
+	isb
+	tlbi	vmalle1
+	dsb	nsh
+	ldr	x1, =SCTLR_VALUE
+	msr	sctlr_el1, x1
+	isb
+	adrp	x1, host_cpus
+	add	x1, x1, #:lo12:host_cpus
+	cmp	x0, #0
+	csel	x0, x1, x0, eq
+	msr	tpidr_el1, x0
+	add	x1, x0, #HOST_CPU_BYTES
+	mov	sp, x1
+	mov	x29, xzr
+	mov	x30, xzr
+	b	host_go
+
+	.balign 2048
+vectors:
+	.rept 4
+	b	die
+	.balign 0x80
+	.endr
+	b	aborted
+	.balign 0x80
+	.rept 11
+	b	die
+	.balign 0x80
+	.endr
+
+aborted: /* an abort of a probe, or an instruction that is none */
+	ldr	x16, =MAGIC
+	cmp	x16, x17
+	b.ne	die
+	mrs	x16, tpidr_el1
+	mrs	x17, esr_el1
+	str	x17, [x16, #HOST_CPU_ESR]
+	mrs	x17, far_el1
+	str	x17, [x16, #HOST_CPU_FAR]
+	msr	elr_el1, x30
+	mov	x17, xzr
+	eret
+
+die:
+	mrs	x0, esr_el1
+	mrs	x1, elr_el1
+	mrs	x2, far_el1
+	b	host_die
+
+	.macro function name
+	.global \name
+\name:
+	.endm
+
+	.text
+function host_probe_load /* each returns after its access, or at once where that aborts */
+	ldr	x17, =MAGIC
+	ldr	x0, [x0]
+	ret
+function host_probe_store
+	ldr	x17, =MAGIC
+	str	x1, [x0]
+	ret
+function host_probe_exec
+	ldr	x17, =MAGIC
+	br	x0
+function host_probe_undefined
+	ldr	x17, =MAGIC
+	mrs	x0, vttbr_el2
+	ret
+
+	.section .data.stage1, "aw"
+	.balign 4096
+host_stage1: /* a GiB an entry: devices, memory. Devices may be executed as far as this stage goes,
+	 * and not written by EL0: what that may write EL1 does not execute */
+	.quad	0x405
+	.quad	0x40000000 + 0x701
+	.fill	510, 8, 0
+
+	/* The guests' code, position independent: a page. EXIT hands x1 to the host. */
+	.section .data.guest_code, "aw"
+	.macro leave
+	mov	w0, #0x000f
+	movk	w0, #0xc600, lsl #16
+	hvc	#0
+	.endm
+	.balign 4096
+	.global guest_code
+guest_code:
+function guest_sum /* (address, pages, stride): adds 1 to a word of each page; their sum */
+	mov	x9, xzr
+1:	ldaxr	x3, [x0]
+	add	x3, x3, #1
+	stlxr	w4, x3, [x0]
+	cbnz	w4, 1b
+	add	x9, x9, x3
+	add	x0, x0, x2
+	subs	x1, x1, #1
+	b.ne	1b
+	mov	x1, x9
+	leave
+	b	guest_sum
+function guest_load /* (address), again and again as the host says in x1 */
+	ldr	x1, [x0]
+	mov	x5, x0
+	leave
+	mov	x0, x5
+	b	guest_load
+function guest_store
+	str	x1, [x0]
+	leave
+function guest_float
+	fmov	d0, x0
+	leave
+function guest_wait
+	wfi
+	leave
+function guest_call /* any function: its answer */
+	hvc	#0
+	mov	x1, x0
+	leave
+function guest_secure
+	smc	#0
+	leave
+function guest_mode
+	mrs	x1, CurrentEL
+	leave
+	.balign 4096
