@@ -139,6 +139,7 @@ static void four_cpus_start_and_exclude_each_other(void **state)
 	} shared;
 
 	(void)state;
+	pt_port_note(PT_EVENT_LOCK_CLASS, PT_LOCK_LEAF, &shared.lock, NULL, 0, 0);
 	for (uint32_t i = 1; i < 4; i++) {
 		assert_true(pt_el2_cpu_start(i));
 		assert_true(pt_el2_cpu_start(i));
