@@ -208,7 +208,7 @@ static void finish(struct pt_dirty *op)
 
 static enum pt_outcome wait(struct pt_dirty *op)
 {
-	if (pt__claims_go_on(op->args.log->ctx) ||
+	if (pt__claims_go_on(op->args.log->ctx, &op->claim) ||
 	    !pt_grace_done(&op->grace, op->args.log->ctx->machine))
 		return PT_MORE;
 	if (op->args.kind == PT_DIRTY_STOP) {

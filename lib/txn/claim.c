@@ -19,7 +19,8 @@
  * behind wait for them as if they overlapped, and so do those behind BATCH points. Points are
  * looked at in turn, BATCH at a time, from where the last look ended: ctx->unseen of them, those
  * that wait when a claim shrinks or goes, have not been looked at since. The operation whose claim
- * went goes on with them in later steps (pt__claims_go_on()).
+ * went goes on with them in later steps (pt__claims_go_on()), up to the last that waited then: what
+ * shrinks meanwhile brings them all back, and the operation would never end.
  */
 #define WINDOW 32
 #define BATCH  256
@@ -105,7 +106,10 @@ static void enqueue(struct pt_ctx *ctx, struct pt_waiter *waiter)
 		ctx->first = waiter;
 	ctx->last = waiter;
 	ctx->waiting++;
-	ctx->unseen += ctx->unseen != 0; /* it stands between those and the end of the round */
+	if (ctx->unseen) { /* it stands between those and the end of the round */
+		ctx->unseen++;
+		ctx->looked--;
+	}
 	waiter->queued = true;
 }
 
@@ -166,12 +170,13 @@ static struct pt_waiter **move(struct pt_waiter *waiter, struct pt_waiter **end)
 	return &waiter->next;
 }
 
-/* Under the lock: somebody's claim no longer covers what it did. */
-static void look_again(struct pt_ctx *ctx)
+/* Under the lock: the claim no longer covers what it did. */
+static void look_again(struct pt_ctx *ctx, struct pt_claim *claim)
 {
 	if (!ctx->unseen)
 		ctx->look = ctx->first;
 	ctx->unseen = ctx->waiting;
+	claim->until = ctx->looked + ctx->waiting;
 }
 
 /* Takes points out of the queue that may go, in order, of the next BATCH that wait. */
@@ -185,6 +190,7 @@ static struct pt_waiter *take_points(struct pt_ctx *ctx)
 		struct pt_waiter *w = ctx->look ? ctx->look : ctx->first;
 
 		ctx->unseen = w ? ctx->unseen - 1 : 0;
+		ctx->looked++;
 		if (!w)
 			break;
 		ctx->look = w->next;
@@ -240,25 +246,26 @@ static void advance(struct pt_ctx *ctx)
 	wake(take_claims(ctx));
 }
 
-bool pt__claims_go_on(struct pt_ctx *ctx)
+bool pt__claims_go_on(struct pt_ctx *ctx, const struct pt_claim *claim)
 {
 	struct pt_machine *machine = ctx->machine;
 	bool more;
 
 	pt_port_lock(&machine->lock);
-	more = ctx->unseen;
+	more = ctx->unseen && claim->until > ctx->looked;
 	pt_port_unlock(&machine->lock);
 	if (more)
 		advance(ctx);
 	return more;
 }
 
-void pt__claims_wake(struct pt_ctx *ctx)
+void pt__claims_wake(struct pt_claim *claim)
 {
+	struct pt_ctx *ctx = claim->ctx;
 	struct pt_machine *machine = ctx->machine;
 
 	pt_port_lock(&machine->lock);
-	look_again(ctx);
+	look_again(ctx, claim);
 	pt_port_unlock(&machine->lock);
 	advance(ctx);
 }
@@ -336,7 +343,7 @@ void pt_claim_shrink(struct pt_claim *claim, uint64_t lo)
 	note(PT_EVENT_CLAIM_SHRINK, claim);
 	atomic_store_explicit(&ctx->claim[claim->slot].lo, lo, memory_order_release);
 	waiting = ctx->first != NULL;
-	look_again(ctx);
+	look_again(ctx, claim);
 	pt_port_unlock(&machine->lock);
 	if (waiting)
 		advance(ctx);
@@ -355,7 +362,7 @@ void pt__claim_let_go(struct pt_claim *claim)
 	ctx->taken &= ~(1u << claim->slot);
 	claim->slot = -1;
 	waiting = ctx->first != NULL;
-	look_again(ctx);
+	look_again(ctx, claim);
 	pt_port_unlock(&machine->lock);
 	if (waiting)
 		advance(ctx);
@@ -366,7 +373,7 @@ void pt_claim_release(struct pt_claim *claim)
 	struct pt_ctx *ctx = claim->ctx;
 
 	pt__claim_let_go(claim);
-	while (pt__claims_go_on(ctx))
+	while (pt__claims_go_on(ctx, claim))
 		continue;
 }
 

@@ -36,14 +36,16 @@ enum pt_outcome pt__claim_acquire_lazy(struct pt_claim *claim, struct pt_ctx *ct
 				       uint64_t hi, bool teardown,
 				       void (*wake)(struct pt_waiter *));
 bool pt__claim_activate(struct pt_claim *claim);
-/* Wakes who waits on a context that has just been torn down; then pt__claims_go_on(). */
-void pt__claims_wake(struct pt_ctx *ctx);
+/* Wakes who waits on a context that its teardown, the claim's, has just closed; then
+ * pt__claims_go_on(). */
+void pt__claims_wake(struct pt_claim *claim);
 /*
  * pt_claim_release() in steps: the first looks at the first points that wait, and each call of
- * pt__claims_go_on() at 256 more, while it says true.
+ * pt__claims_go_on() at 256 more, while it says true: until those have been looked at that waited
+ * when the claim went. A claim that has had no slot kept nobody waiting: false.
  */
 void pt__claim_let_go(struct pt_claim *claim);
-bool pt__claims_go_on(struct pt_ctx *ctx);
+bool pt__claims_go_on(struct pt_ctx *ctx, const struct pt_claim *claim);
 
 /* vmid.c: the number to flush. False: the context never ran, no TLB knows it; true with *vmid 0:
  * the rollover since has flushed it, but accesses may be in flight. After the descriptor was

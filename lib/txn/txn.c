@@ -190,10 +190,10 @@ static enum pt_outcome prepare(struct pt_txn *txn, int64_t *left)
  * The start tables go after a grace period that begins once no new section can come to them. The
  * claim stays: whoever still holds the context meets it and learns of the state.
  */
-static void close_ctx(struct pt_ctx *ctx)
+static void close_ctx(struct pt_claim *claim)
 {
-	atomic_store(&ctx->state, PT_CTX_CLOSED);
-	pt__claims_wake(ctx);
+	atomic_store(&claim->ctx->state, PT_CTX_CLOSED);
+	pt__claims_wake(claim);
 }
 
 /* Nothing is left to take apart: commit ends each item so. */
@@ -206,7 +206,7 @@ static void finish(struct pt_txn *txn)
 	pt__flush(txn);
 	pt__pages_give(txn->agent, ctx, &txn->reserved);
 	if (txn->teardown)
-		close_ctx(ctx);
+		close_ctx(&txn->claim);
 	else
 		pt__claim_let_go(&txn->claim);
 	pt_grace_begin(&txn->grace, ctx->machine, txn->agent);
@@ -260,7 +260,8 @@ static enum pt_outcome phase(struct pt_txn *txn, int64_t *left)
 		return outcome;
 	case PT_TXN_FLUSH: finish(txn); return PT_OK;
 	case PT_TXN_RETIRE:
-		if (pt__claims_go_on(txn->item[0].ctx) || !pt_grace_done(&txn->grace, machine))
+		if (pt__claims_go_on(txn->item[0].ctx, &txn->claim) ||
+		    !pt_grace_done(&txn->grace, machine))
 			return PT_MORE;
 		end(txn);
 		return PT_OK;

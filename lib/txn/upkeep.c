@@ -188,7 +188,8 @@ static enum pt_outcome phase(struct pt_upkeep *upkeep, int64_t *left)
 		return PT_OK;
 	case PT_UPKEEP_WORK: return work(upkeep, left);
 	case PT_UPKEEP_RETIRE:
-		if (pt__claims_go_on(upkeep->args.ctx) || !pt_grace_done(&upkeep->grace, machine))
+		if (pt__claims_go_on(upkeep->args.ctx, &upkeep->claim) ||
+		    !pt_grace_done(&upkeep->grace, machine))
 			return PT_MORE;
 		upkeep->phase = PT_UPKEEP_DONE;
 		return PT_OK;
@@ -232,7 +233,7 @@ static bool stop(struct pt_upkeep *upkeep)
 	upkeep->stopped = PT_CANCELLED;
 	end_work(upkeep);
 	upkeep->result = PT_OK;
-	if (pt__claims_go_on(upkeep->args.ctx) ||
+	if (pt__claims_go_on(upkeep->args.ctx, &upkeep->claim) ||
 	    !pt_grace_done(&upkeep->grace, upkeep->args.ctx->machine))
 		return false;
 	upkeep->phase = PT_UPKEEP_DONE;

@@ -442,6 +442,38 @@ static void operations_wake_in_steps(void **state)
 	core_close(&c);
 }
 
+/* An operation looks at those that wait once, whatever another one lets go of meanwhile. */
+static void an_operation_ends_beside_one_that_goes_on(void **state)
+{
+	enum pt_outcome now = PT_MORE;
+	struct pt_claim large;
+	struct pt_item item;
+	struct pt_txn txn;
+	unsigned steps;
+	struct core c;
+
+	(void)state;
+	open_quiet(&c);
+	ASSERT_OUTCOME(PT_OK, claim(&c, &large, 0, 0, MANY * PT_SZ_4K - 1, PT_CLAIM_EXCLUSIVE));
+	item = core_item(&c, PT_ITEM_MAP, UINT64_C(1) << 30, 2 * PT_SZ_4K, 0, PT_PROT_R, 0);
+	ASSERT_OUTCOME(PT_OK, pt_txn_init(&txn, &item, 1, 0, false, wake));
+	pt_section_begin(&c.agent);
+	ASSERT_OUTCOME(PT_MORE, pt_txn_step(&txn, &c.agent, 1));
+	pt_section_end(&c.agent);
+	park_many(&c);
+	for (steps = 0; now == PT_MORE && steps < MANY - 1; steps++) {
+		pt_claim_shrink(&large, (steps + 1) * PT_SZ_4K);
+		pt_section_begin(&c.agent);
+		now = pt_txn_step(&txn, &c.agent, 100000);
+		pt_section_end(&c.agent);
+	}
+	ASSERT_OUTCOME(PT_OK, now);
+	assert_true(steps <= MANY / 256 + 1);
+	pt_claim_release(&large);
+	assert_int_equal(MANY, woken_points);
+	core_close(&c);
+}
+
 static struct pt_claim *next_claim;
 static int slot_at_wake;
 
@@ -752,6 +784,7 @@ int main(void)
 		cmocka_unit_test(those_who_come_later_hide_nobody),
 		cmocka_unit_test(a_claim_waits_behind_many_points),
 		cmocka_unit_test(operations_wake_in_steps),
+		cmocka_unit_test(an_operation_ends_beside_one_that_goes_on),
 		cmocka_unit_test(a_point_operation_parks_until_the_claim_has_passed),
 		cmocka_unit_test(parked_points_are_woken_before_the_next_claim_is_published),
 		cmocka_unit_test(a_transaction_drains_the_sections_that_began_before_its_claim),

@@ -115,6 +115,7 @@ struct pt_ctx {
 	struct pt_waiter *first, *last; /* who waits; under the machine's lock, as what follows */
 	struct pt_waiter *look;		/* the next to be looked at; NULL: the first */
 	uint32_t waiting, unseen;	/* how many wait; how many are still to be looked at */
+	int64_t looked; /* how many were, less those that came before the end of a round */
 
 	pt_force_pages_fn force_pages;
 	void *force_pages_arg;

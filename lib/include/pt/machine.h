@@ -160,8 +160,9 @@ struct pt_claim {
 	struct pt_ctx *ctx;
 	uint64_t lo, hi;
 	enum pt_claim_mode mode;
-	int8_t slot; /* index in ctx->claim, -1 while queued */
-	bool lazy;   /* a transaction's: active only when its owner goes on after the wake */
+	int8_t slot;   /* index in ctx->claim, -1 while queued */
+	bool lazy;     /* a transaction's: active only when its owner goes on after the wake */
+	int64_t until; /* who waits for it has been looked at when ctx->looked is this */
 	struct pt_waiter waiter;
 };
 
