@@ -127,14 +127,18 @@ static void load_guest(struct pt__el2_world *w)
 static enum pt_outcome copy(struct pt__el2_world *w, bool in)
 {
 	struct pt_hyp_space *space = w->host->hv->space;
+	enum pt_outcome outcome;
 	void *at;
-	enum pt_outcome outcome = pt_hyp_window_open(space, w->cpu, w->page, &at);
 
-	if (outcome != PT_OK)
-		return outcome;
-	__builtin_memcpy(in ? (void *)&w->vcpu : at, in ? at : (void *)&w->vcpu, sizeof(w->vcpu));
-	pt_hyp_window_close(space, w->cpu);
-	return PT_OK;
+	pt_section_begin(w->agent);
+	outcome = pt_hyp_window_open(space, w->cpu, w->page, &at);
+	if (outcome == PT_OK) {
+		__builtin_memcpy(in ? (void *)&w->vcpu : at, in ? at : (void *)&w->vcpu,
+				 sizeof(w->vcpu));
+		pt_hyp_window_close(space, w->cpu);
+	}
+	pt_section_end(w->agent);
+	return outcome;
 }
 
 static uint64_t pstate_of(uint64_t asked)

@@ -65,17 +65,17 @@ uint64_t host_smc(uint64_t function, uint64_t a, uint64_t b, uint64_t c)
 	return x0;
 }
 
-int64_t host_cpu_on(uint32_t id, void (*work)(struct host_cpu *), void *arg)
+void host_cpu_run(uint32_t id, void (*work)(struct host_cpu *))
 {
 	struct host_cpu *cpu = cpu_of(id);
-	int64_t answer;
 
-	cpu->port.id = id;
 	cpu->work = work;
-	cpu->arg = arg;
 	atomic_store(&cpu->done, false);
-	answer = (int64_t)host_smc(PT_EL2_PSCI_CPU_ON, id, (uintptr_t)host_start, (uintptr_t)cpu);
-	return answer;
+	if (cpu->port.id)
+		return;
+	cpu->port.id = id;
+	assert_int_equal(0,
+			 host_smc(PT_EL2_PSCI_CPU_ON, id, (uintptr_t)host_start, (uintptr_t)cpu));
 }
 
 void host_cpu_wait(uint32_t id)
@@ -181,4 +181,10 @@ uint64_t guest_run(uint64_t context, struct pt_el2_vcpu *v)
 		a = CALL(RUN, context, (uintptr_t)v);
 	while (a.code == PT_RACED);
 	return a.code ? (uint64_t)a.code : a.x[0];
+}
+
+void guest_end(uint64_t context)
+{
+	EXPECT(PT_OK, host_finish(CALL(DESTROY, context)));
+	EXPECT(-PT_NOT_FOUND, CALL(LEAF, context, 0));
 }

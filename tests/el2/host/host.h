@@ -33,21 +33,30 @@
 #define RX	   (PT_PROT_R | PT_PROT_X)
 #define SHIFT(n)   ((uint64_t)(n) << 8) /* of a slot's backing page */
 
-/* Where guests see their code. */
-#define CODE UINT64_C(0x1000)
+/* Where guests see their code, and what they compute on. */
+#define CODE	   UINT64_C(0x1000)
+#define DATA	   UINT64_C(0x200000)
+#define GUEST_PAGE (MEMORY + PAGE) /* backing that lies in no block: pages alone */
+#define EC(esr)	   ((esr) >> 26)
+#define EC_DATA	   0x24
+#define FSC(esr)   ((esr)&0x3f)
+
+static inline uint64_t *host_memory(uint64_t pa)
+{
+	return (uint64_t *)(uintptr_t)pa;
+}
 
 struct host_cpu {
 	uint64_t esr, far;		 /* of the last probe that aborted */
 	struct pt_el2_cpu port;		 /* its id: cmocka.c asks for it */
 	void (*work)(struct host_cpu *); /* of a CPU that CPU_ON has started */
-	void *arg;
 	_Atomic bool done;
 	_Alignas(PAGE) struct pt_el2_vcpu vcpu;
 };
 extern unsigned char host_cpus[HOST_CPUS][HOST_CPU_BYTES];
 struct host_cpu *host_self(void);
-/* 0, or PSCI's error. */
-int64_t host_cpu_on(uint32_t id, void (*work)(struct host_cpu *), void *arg);
+/* Another CPU, which is idle or not on yet, does something. */
+void host_cpu_run(uint32_t id, void (*work)(struct host_cpu *));
 void host_cpu_wait(uint32_t id);
 
 struct answer {
@@ -85,6 +94,7 @@ void host_probe_undefined(void);
 extern unsigned char guest_code[4096];
 void guest_sum(void);
 void guest_load(void);
+void guest_spin(void);
 void guest_store(void);
 void guest_float(void);
 void guest_wait(void);
@@ -98,8 +108,10 @@ uint64_t guest_new(void);
 struct pt_el2_vcpu *guest_vcpu(void (*code)(void), uint64_t a, uint64_t b, uint64_t c);
 /* Runs it; how it ended. */
 uint64_t guest_run(uint64_t context, struct pt_el2_vcpu *v);
+/* Its context ends. */
+void guest_end(uint64_t context);
 
-extern const struct CMUnitTest host_memory_tests[], host_guest_tests[];
-extern const size_t host_memory_count, host_guest_count;
+extern const struct CMUnitTest host_memory_tests[], host_guest_tests[], host_cpu_tests[];
+extern const size_t host_memory_count, host_guest_count, host_cpu_count;
 
 #endif

@@ -126,6 +126,18 @@ function guest_load /* (address), again and again as the host says in x1 */
 	leave
 	mov	x0, x5
 	b	guest_load
+function guest_spin /* (address, times, another): says so at the other, then loads or stores */
+	mov	x3, #1
+	str	x3, [x2]
+	cbnz	x4, 2f
+1:	ldr	x3, [x0]
+	subs	x1, x1, #1
+	b.ne	1b
+	leave
+2:	str	x3, [x0]
+	subs	x1, x1, #1
+	b.ne	2b
+	leave
 function guest_store
 	str	x1, [x0]
 	leave
