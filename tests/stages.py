@@ -138,6 +138,8 @@ DEEP_INTERLEAVE = Stage("interleave", 600, [
     Tests(("tests/interleave/test_interleave3.c",), timeout=1800,
           env={"PTD_PREEMPTIONS": "4", "PTD_DELAYS": "1", "PTD_SECONDS": "300", "PTD_LEAST": "2"}),
 ])
+# The images are compiled four ways, and boot on five CPU models under QEMU; its last line counts what was compared.
+EL2 = Stage("el2", 60, [Make("images", ("el2",)), Tests(("tests/el2/run",), timeout=300)])
 # Clients of ptd-checked that are failed and killed in turn, with an oracle of their own; another seed each time.
 TORTURE = Stage("torture", 120, [
     Make("programs", ("all",)),
@@ -200,12 +202,13 @@ TIERS = {
         THREADS,
         together("search", 70, INTERLEAVE, MODEL, SIMULATION),
         SPIN,
+        EL2,
         QUICK_MUTANTS,
         FUZZ,
         LOAD,
         REPO,
     ],
-    "check-long": [BUILD, LAYERS, COUNTS, UNITS, CHECKER, END_TO_END, INTEROP, ADDRESS, COVERAGE, ALLOCATION, LONG_THREADS, DEEP_INTERLEAVE, SPIN, FREE_SIMULATION, FREE_MODEL, TORTURE, ALL_MUTANTS, FUZZ, PLANTED,
+    "check-long": [BUILD, LAYERS, COUNTS, UNITS, CHECKER, END_TO_END, INTEROP, ADDRESS, COVERAGE, ALLOCATION, LONG_THREADS, DEEP_INTERLEAVE, SPIN, EL2, FREE_SIMULATION, FREE_MODEL, TORTURE, ALL_MUTANTS, FUZZ, PLANTED,
                    EXACT_LOAD, SOAK, REPO, BOOTED],
     "unit": [UNITS],
     "counts": [COUNTS],
@@ -217,6 +220,7 @@ TIERS = {
     "tsan": [THREADS],
     "interleave": [INTERLEAVE],
     "spin": [SPIN],
+    "el2": [EL2],
     "simulation": [SIMULATION],
     "model": [MODEL],
     "torture": [TORTURE],
