@@ -310,8 +310,8 @@ static enum call_result do_items(struct call *call, struct accesses *a, struct c
 			uint32_t tried = budget, done = plain_faults(call, a, c, &tried);
 
 			budget -= done;
-			alone = done ? done < tried
-				     : PLAIN_ITEMS; /* what follows will be like it */
+			/* What was looked at in vain is not looked at a third time. */
+			alone = done ? tried - done : PLAIN_ITEMS;
 			continue;
 		}
 		alone--;
