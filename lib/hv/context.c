@@ -10,10 +10,11 @@
 struct pt_hv_ctx *pt__hv_context(struct pt_hv *hv, struct pt_agent *agent, uint64_t handle)
 {
 	uint32_t place = pt__hv_place(handle);
-	struct pt_hv_ctx *c = &hv->guest[place];
+	struct pt_hv_ctx *c;
 
 	if (place >= PT_HV_CONTEXTS)
 		return NULL;
+	c = &hv->guest[place];
 	pt_machine_use(&hv->machine, agent);
 	if (atomic_load(&c->handle) != handle || atomic_load(&c->state) != PT_HV_LIVE)
 		return NULL;
