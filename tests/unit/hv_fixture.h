@@ -36,13 +36,6 @@ static inline struct el2 *el2_open(void)
 	return e;
 }
 
-static inline void el2_close(struct el2 *e)
-{
-	pt_agent_leave(&e->other);
-	board_close(&e->board);
-	free(e);
-}
-
 struct answer {
 	int64_t code;
 	uint64_t x[3];
@@ -72,6 +65,20 @@ static inline struct answer finish(struct el2 *e, struct answer a)
 		a = CALL(e, CONTINUE, a.x[0]);
 	}
 	return a;
+}
+
+/* What is under way comes to its end first: the checker remembers operations by their place. */
+static inline void el2_close(struct el2 *e)
+{
+	for (unsigned i = 0; i < PT_HV_OPS; i++) {
+		struct pt_hv_op *op = &e->hv.op[i];
+
+		if (op->ctx && op->outcome == PT_MORE)
+			finish(e, CALL(e, CONTINUE, atomic_load(&op->handle)));
+	}
+	pt_agent_leave(&e->other);
+	board_close(&e->board);
+	free(e);
 }
 
 static inline void expect(int64_t code, struct answer a)
