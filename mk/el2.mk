@@ -6,7 +6,7 @@ EL2_KINDS := gcc lse clang checked
 EL2_CROSS := $(filter ccache,$(CC)) aarch64-linux-gnu-gcc
 EL2_CLANG := $(filter ccache,$(CC)) clang --target=aarch64-none-elf -fuse-ld=lld -Wno-unused-command-line-argument
 EL2_CFLAGS := -std=c11 $(WARN) -O2 -g -ffreestanding -nostdlib -mgeneral-regs-only -mstrict-align -fno-pic -static \
-	-mno-outline-atomics -fno-stack-protector -fno-asynchronous-unwind-tables -MMD -MP
+	-mno-outline-atomics -fno-stack-protector -fno-asynchronous-unwind-tables -MMD -MP $(MUTANT_CFLAGS)
 EL2_LDFLAGS := -nostdlib -static -Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,max-page-size=65536
 EL2_CC_gcc := $(EL2_CROSS) -march=armv8-a
 EL2_CC_lse := $(EL2_CROSS) -march=armv8.1-a

@@ -132,15 +132,19 @@ int el2_run_group(const struct CMUnitTest *tests, size_t count, int (*setup)(voi
 		  int (*teardown)(void **))
 {
 	static const char *const words[] = {"ok", "not ok", "ok"};
+	const char *only = getenv("PTD_ONLY"); /* the name of one test */
 	void *state = NULL;
 	int failed = 0;
 
-	printf("1..%lu\n", (unsigned long)count);
+	printf("1..%lu\n", only ? 1 : (unsigned long)count);
 	if (setup && setup(&state))
 		return 1;
 	for (size_t i = 0; i < count; i++) {
-		int how = run_one(&tests[i]);
+		int how;
 
+		if (only && strcmp(only, tests[i].name) != 0)
+			continue;
+		how = run_one(&tests[i]);
 		failed += how == FAILED;
 		printf("%s %lu - %s%s\n", words[how], (unsigned long)i + 1, tests[i].name,
 		       how == SKIPPED ? " # SKIP not on this CPU" : "");

@@ -160,6 +160,26 @@ static void what_slots_do_not_grant_ends_the_run(void **state)
 	with_each_shape(refusals);
 }
 
+/* To find the IPA of a permission fault EL2 asks stage 1, which says it in PAR_EL1. */
+static void asks(struct stage2 *s)
+{
+	struct s2_vcpu *v = &s->vcpu[0];
+	struct pt_el2_exit exit;
+
+	v->handle = true;
+	assert_int_equal(s2_guest(v, guest_load, S2_READ_ONLY, 0, 0, &exit), PT_EL2_HVC);
+	pt_el2_write_par_el1(MARK);
+	assert_int_equal(s2_guest(v, guest_store, S2_READ_ONLY, 1, 0, &exit), PT_EL2_ABORT);
+	assert_int_equal(exit.abort.ipa, S2_READ_ONLY);
+	assert_int_equal(pt_el2_read_par_el1(), MARK);
+}
+
+static void a_guests_par_outlives_its_abort(void **state)
+{
+	(void)state;
+	with_each_shape(asks);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -168,6 +188,7 @@ int main(void)
 		cmocka_unit_test(every_memory_type_is_what_the_cpu_sees),
 		cmocka_unit_test(an_access_is_resolved_and_made_again),
 		cmocka_unit_test(what_slots_do_not_grant_ends_the_run),
+		cmocka_unit_test(a_guests_par_outlives_its_abort),
 	};
 
 	return s2_main(tests, sizeof(tests) / sizeof(tests[0]));
