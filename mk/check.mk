@@ -4,7 +4,7 @@
 CHECKED_UNIT := $(sort $(wildcard $(patsubst %,tests/unit/test_%*.c,claim conflict contiguous dirty domain fault hv hyp item seam steps annotate rights model point \
 	policy pool section slot txn upkeep vcpu vmid walk digest)))
 CHECKED_UNIT_BIN := $(CHECKED_UNIT:%.c=$(B)/checked/%)
-RACING_BIN := $(addprefix $(B)/checked/tests/unit/,test_txn_threads test_dirty_threads)
+RACING_BIN := $(addprefix $(B)/checked/tests/unit/,test_txn_threads test_dirty_threads test_teardown_threads)
 
 # What watches keeps its memory in one mapping, where AddressSanitizer sees nothing and costs half the time of a
 # run; UBSan stays.
