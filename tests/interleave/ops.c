@@ -66,6 +66,14 @@ static void await_wake(unsigned id)
 	iv_w.woken[id] = 0;
 }
 
+/* Before another step: until others go on, where they are what is waited for. A step that looked at
+ * parked points comes again by itself. */
+static void await_others(struct pt_grace *grace)
+{
+	if (!pt_grace_done(grace, &iv_w.machine))
+		iv_wait_write();
+}
+
 /* Before the answer: accesses in flight with what was taken away have ended. */
 static void await_grace(unsigned id)
 {
@@ -141,7 +149,7 @@ static enum pt_outcome run_txn(unsigned id, struct pt_txn *txn, uint32_t budget)
 		else if (o != PT_MORE)
 			return o;
 		else if (txn->phase == PT_TXN_DRAIN || txn->phase == PT_TXN_RETIRE)
-			iv_wait_write();
+			await_others(&txn->grace);
 	}
 }
 
@@ -262,7 +270,7 @@ static enum pt_outcome do_upkeep(unsigned id, const struct iv_op *op, uint64_t *
 		if (o == PT_PARKED)
 			await_wake(id);
 		else if (upkeep.phase == PT_UPKEEP_DRAIN || upkeep.phase == PT_UPKEEP_RETIRE)
-			iv_wait_write();
+			await_others(&upkeep.grace);
 		if (!pt_is_error(o))
 			o = PT_OK;
 	}
@@ -296,8 +304,10 @@ enum pt_outcome iv_do_dirty(unsigned id, const struct iv_op *op, uint64_t *told)
 			break;
 		if (o == PT_PARKED)
 			await_wake(id);
-		else if (o == PT_BUSY || !op->budget)
+		else if (o == PT_BUSY)
 			iv_wait_write();
+		else if (!op->budget)
+			await_others(&dirty.grace);
 		if (!pt_is_error(o) || o == PT_BUSY)
 			o = PT_OK;
 	}
