@@ -18,9 +18,10 @@
  *   can conflict with. The locations that two agents touched, one of them writing, are collected;
  *   when a run finds a new one, the search begins again with it, until none is added.
  *
- *   States. A decision that is reached in a state (memory, buffers, what every agent has read, who
- *   runs) from which the search has gone on before, with as many preemptions and delays left, is
- *   not gone on from again. States are compared by 64 bits.
+ *   States. A decision that is reached in a state (memory, buffers, what every agent has read, what
+ *   the runtime checker knows is owed and met, who runs) from which the search has gone on before,
+ * with as many preemptions and delays left, is not gone on from again. States are compared by 64
+ * bits.
  *
  * Bounds rise one by one, so that the first failure has as few preemptions as any.
  */
@@ -211,6 +212,7 @@ static uint64_t state_key(const struct decision *d)
 {
 	uint64_t key = iv_mix(iv_memory_hash(), iv_tlb_hash()) + iv_world_hash();
 
+	key = iv_mix(key, iv_watch_hash());
 	for (unsigned f = 0; f < x.agents; f++)
 		key = iv_mix(key, x.fibre[f].state * 2u + enabled(f));
 	return iv_mix(key, x.self * 64 + d->kind * 16 + (d->kind == DRAIN ? d->option[1] : 0));

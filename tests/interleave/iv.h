@@ -83,6 +83,10 @@ void iv_watch(uint8_t kind, const volatile void *at, uint64_t old, uint64_t entr
 void iv_watch_held(uint8_t kind, const volatile void *at, uint64_t entry);
 void iv_watch_visible(unsigned agent, const volatile void *at);
 void iv_watch_caught_up(unsigned agent);
+/* What it knows besides memory (owed.c): a part of the search's states. */
+uint64_t iv_watch_hash(void);
+struct pt_check;
+uint64_t iv_check_hash(const struct pt_check *check);
 
 /* ---- explore.c: who goes on ---- */
 

@@ -71,6 +71,17 @@ void iv_watch_end(void)
 		iv_fail("the checker's memory is full");
 }
 
+/* And what was said of stores that are held back, which the checker has not been told. */
+uint64_t iv_watch_hash(void)
+{
+	uint64_t hash = iv_check_hash(w.check);
+
+	for (unsigned f = 0; f < IV_FIBRES; f++)
+		for (unsigned i = 0; i < q.count[f]; i++)
+			hash = iv_mix(iv_mix(hash, f), q.late[f][i].event.kind);
+	return hash;
+}
+
 static void sign(struct pt_event *e)
 {
 	unsigned self = iv_self();
