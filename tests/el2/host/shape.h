@@ -16,6 +16,5 @@
 #define CALL_VMID   4 /* (handle): VMID and table pages of the context */
 #define CALL_USED   5 /* bytes of the pool that are in use; free contexts */
 #define CALL_COUNT  6 /* (1: from zero on) instructions at EL2, under icount */
-* /
 
 #endif
