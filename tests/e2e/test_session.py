@@ -3,6 +3,7 @@
 import os
 import random
 import sys
+import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -191,8 +192,7 @@ def _():
 
 
 def cpu_ns():
-    tasks = f"/proc/{ptd().pid}/task"
-    return sum(int(open(f"{tasks}/{task}/schedstat").read().split()[0]) for task in os.listdir(tasks))
+    return time.clock_gettime_ns(~ptd().pid << 3 | 2)  # as clock_getcpuclockid(3) names a process's clock
 
 
 @test("faults that are not plain between those that are cost no more than the same apart")

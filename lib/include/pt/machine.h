@@ -178,7 +178,7 @@ enum pt_outcome pt_claim_acquire(struct pt_claim *claim, struct pt_ctx *ctx, uin
  * of the points 256 are looked at in turn, the others at the next shrink or release. */
 void pt_claim_shrink(struct pt_claim *claim, uint64_t lo);
 /* Who waited for it is woken. The machine's lock is held for 256 points at a time; operations of
- * lib do so in steps. */
+ * lib do so in steps, but for those that fail or that claim again. */
 void pt_claim_release(struct pt_claim *claim);
 /* Leaves the queue before publication. True: it was queued and is out. False: it is published;
  * release it instead. */
