@@ -77,6 +77,7 @@ static void el2s_memory_is_out_of_reach(void **state)
 	struct host_cpu *self = host_self();
 
 	(void)state;
+	ask_what_is_own();
 	for (unsigned i = 0; i < 3; i++)
 		for (uint64_t at = own[i].from; at < own[i].to;
 		     at += (own[i].to - at > BLOCK ? BLOCK : PAGE)) {
