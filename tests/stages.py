@@ -6,6 +6,7 @@ import os
 import time
 
 CORES = min(os.cpu_count() or 2, 4)
+WAITING = CORES + 1  # jobs of which some wait for a daemon most of the time
 
 
 @dataclasses.dataclass
@@ -71,6 +72,8 @@ E2E = ("tests/conform/test_*.py", "tests/conform/*.bats", "tests/e2e/test_*.py",
 # What these count (rules judged, translations kept and stale, operations by result, cases by bound) is printed with the
 # stage; each fails where a count is too low.
 COUNTING = ("tests/checker/test_core", "tests/model/ptd-model", "tests/interleave/test_interleave")
+# Begun before others of their stage, which fill the processors while these run.
+LONGEST = ("alloc/sweep", "test_interleave3", "ptd-model", "ptd-sim", "test_model", "test_wire_sim", "test_table_memory", "test_libptd_uv")
 # Needs a build of its own flavour, or times something.
 SLOW = ("test_tsan",)
 # Of its clang flavours this is the one with addresses: libFuzzer's and the counts of lines are in it for the fuzz targets.
@@ -102,9 +105,9 @@ END_TO_END = Stage("e2e", 65, [Make("programs", ("all",)), Tests(E2E, env={"PTD_
 INTEROP = Stage("interop", 20, [Make("interop", ("interop",)), Tests(("tests/interop/test_*.py",))])
 ADDRESS = Stage("asan+ubsan", 140, [
     Make("asan", ("client", "python", "checked-core"), "-asan", ASAN, files=("ptd",), programs=(*UNIT, "tests/alloc/sweep.c"), without=UNCHECKED),
-    Tests(CHECKED_CORE, "-asan/checked", timeout=240),
-    Tests(UNIT, "-asan", without=UNCHECKED),
-    Tests(("tests/e2e/test_fields*.py", "tests/e2e/test_wire*.py", "tests/e2e/test_libptd_*.py", "tests/e2e/test_tls*.py"), "-asan"),
+    Tests(CHECKED_CORE, "-asan/checked", timeout=240, jobs=WAITING),
+    Tests(UNIT, "-asan", without=UNCHECKED, jobs=WAITING),
+    Tests(("tests/e2e/test_fields*.py", "tests/e2e/test_wire*.py", "tests/e2e/test_libptd_*.py", "tests/e2e/test_tls*.py"), "-asan", jobs=WAITING),
 ])
 THREADS = Stage("tsan", 55, [
     Make("tsan", ("client", "python"), "-tsan", TSAN, files=("ptd",), programs=THREADED),
@@ -168,8 +171,8 @@ FREE_MODEL = Stage("model", 300, [
 QUICK_MUTANTS = Stage("mutants", 35, [Tests(("tests/mutants/run",), timeout=180)])
 ALL_MUTANTS = Stage("mutants", 900, [Tests(("tests/mutants/run",), env={"MUTANTS": "all"}, timeout=1800)])
 COVERAGE = Stage("coverage", 120, [Tests(("tests/coverage",), timeout=600)])
-ALLOCATION = Stage("allocation", 15, [Tests(("tests/alloc/sweep.c", "tests/alloc/test_*.py")),
-                                      Tests(("tests/alloc/sweep.c",), "-asan", env={"ALLOC_STRIDE": "8"})])
+ALLOCATION = Stage("allocation", 15, [Tests(("tests/alloc/sweep.c", "tests/alloc/test_*.py"), jobs=WAITING),
+                                      Tests(("tests/alloc/sweep.c",), "-asan", env={"ALLOC_STRIDE": "8"}, jobs=WAITING)])
 FUZZ = Stage("fuzz", 45, [
     Make("fuzz targets", ("fuzz-targets",), "-asan", ASAN),
     Tests(("tests/fuzz/run",), "-asan", timeout=300),
@@ -200,8 +203,7 @@ TIERS = {
         together("e2e", 75, INTEROP, END_TO_END),
         together("asan+ubsan", 145, ADDRESS, ALLOCATION),
         THREADS,
-        together("search", 70, INTERLEAVE, MODEL, SIMULATION),
-        SPIN,
+        together("search", 70, INTERLEAVE, MODEL, SIMULATION, SPIN),
         EL2,
         QUICK_MUTANTS,
         FUZZ,
