@@ -82,11 +82,11 @@ SANITIZED = ("CC=clang", "OPT=-g1", "LDFLAGS=-fuse-ld=lld")
 ASAN = ("SAN=fuzzer-no-link,address,undefined", "CFLAGS=-fprofile-instr-generate -fcoverage-mapping", *SANITIZED)
 TSAN = ("SAN=thread", *SANITIZED)
 
-BUILD = Stage("build", 95, [
+BUILD = Stage("build", 93, [
     Make("gcc", ("all", "tests")),
     Make("clang", ("all", "tests"), "-clang", ("CC=mk/syntax.sh",)),  # judges sources; the sanitizers' builds link
 ])
-LAYERS = Stage("layers", 10, [Tests(("tests/layers/test_*.py", "tests/layers/test_*.sh"))])
+LAYERS = Stage("layers", 14, [Tests(("tests/layers/test_*.py", "tests/layers/test_*.sh"))])
 # Instructions of the hot paths; callgrind counts the same whatever runs beside it.
 COUNTS = Stage("counts", 10, [Make("bench", ("bench-core",)), Tests(("tests/bench/test_counts.py",))])
 # The checker by itself, and the core over it.
@@ -103,13 +103,13 @@ UNITS = Stage("unit", 15, [Make("unit", ("tests",)), Tests(UNIT, without=CHECKED
 END_TO_END = Stage("e2e", 65, [Make("programs", ("all",)), Tests(E2E, env={"PTD_FULL": "1"}, without=SLOW)])
 # The official clients of gRPC, against a build that serves their TestService.
 INTEROP = Stage("interop", 20, [Make("interop", ("interop",)), Tests(("tests/interop/test_*.py",))])
-ADDRESS = Stage("asan+ubsan", 140, [
+ADDRESS = Stage("asan+ubsan", 175, [
     Make("asan", ("client", "python", "checked-core"), "-asan", ASAN, files=("ptd",), programs=(*UNIT, "tests/alloc/sweep.c"), without=UNCHECKED),
     Tests(CHECKED_CORE, "-asan/checked", timeout=240, jobs=WAITING),
     Tests(UNIT, "-asan", without=UNCHECKED, jobs=WAITING),
     Tests(("tests/e2e/test_fields*.py", "tests/e2e/test_wire*.py", "tests/e2e/test_libptd_*.py", "tests/e2e/test_tls*.py"), "-asan", jobs=WAITING),
 ])
-THREADS = Stage("tsan", 55, [
+THREADS = Stage("tsan", 42, [
     Make("tsan", ("client", "python"), "-tsan", TSAN, files=("ptd",), programs=THREADED),
     Tests(THREADED, "-tsan"),
     Tests(("tests/e2e/test_tsan*.py",), "-tsan", timeout=60),
@@ -142,7 +142,7 @@ DEEP_INTERLEAVE = Stage("interleave", 600, [
           env={"PTD_PREEMPTIONS": "4", "PTD_DELAYS": "1", "PTD_SECONDS": "300", "PTD_LEAST": "2"}),
 ])
 # The images are compiled four ways, and boot on five CPU models under QEMU; its last line counts what was compared.
-EL2 = Stage("el2", 60, [Make("images", ("el2",)), Tests(("tests/el2/run",), timeout=300)])
+EL2 = Stage("el2", 68, [Make("images", ("el2",)), Tests(("tests/el2/run",), timeout=300)])
 # Clients of ptd-checked that are failed and killed in turn, with an oracle of their own; another seed each time.
 TORTURE = Stage("torture", 120, [
     Make("programs", ("all",)),
@@ -168,20 +168,20 @@ FREE_MODEL = Stage("model", 300, [
     Tests(("tests/model/ptd-model.c",), "/checked", env={**FREE_SEEDS, "PTD_SEEDS": "2000"}, timeout=600),
     Tests(("tests/model/ptd-model.c",), env={**FREE_SEEDS, "PTD_SEEDS": "2000"}, timeout=600),
 ])
-QUICK_MUTANTS = Stage("mutants", 35, [Tests(("tests/mutants/run",), timeout=180)])
+QUICK_MUTANTS = Stage("mutants", 22, [Tests(("tests/mutants/run",), timeout=180)])
 ALL_MUTANTS = Stage("mutants", 900, [Tests(("tests/mutants/run",), env={"MUTANTS": "all"}, timeout=1800)])
 COVERAGE = Stage("coverage", 120, [Tests(("tests/coverage",), timeout=600)])
 ALLOCATION = Stage("allocation", 15, [Tests(("tests/alloc/sweep.c", "tests/alloc/test_*.py"), jobs=WAITING),
                                       Tests(("tests/alloc/sweep.c",), "-asan", env={"ALLOC_STRIDE": "8"}, jobs=WAITING)])
-FUZZ = Stage("fuzz", 45, [
+FUZZ = Stage("fuzz", 20, [
     Make("fuzz targets", ("fuzz-targets",), "-asan", ASAN),
     Tests(("tests/fuzz/run",), "-asan", timeout=300),
 ])
 PLANTED = Stage("planted faults", 300, [Tests(("tests/fuzz/planted/run",), timeout=900)])
-REPO = Stage("repository", 45, [Tests(("tests/repo/test_*.py", "tests/repo/test_*.sh"), timeout=300, jobs=1)])
+REPO = Stage("repository", 39, [Tests(("tests/repo/test_*.py", "tests/repo/test_*.sh"), timeout=300, jobs=1)])
 
 # They measure time: nothing runs beside them.
-LOAD = Stage("load", 80, [Make("load", ("all", "load")), Tests(("tests/load/test_*.py",), timeout=300, jobs=1)])
+LOAD = Stage("load", 58, [Make("load", ("all", "load")), Tests(("tests/load/test_*.py",), timeout=300, jobs=1)])
 EXACT_LOAD = Stage("load", 80, [Make("load", ("all", "load")),
                                Tests(("tests/load/test_*.py",), env={"PTD_EXACT": "1"}, timeout=300, jobs=1)])
 SOAK = Stage("soak", 200, [Make("load", ("all", "load")), Tests(("tests/load/soak.py",), timeout=300, jobs=1)])
@@ -199,11 +199,11 @@ TIERS = {
     "check": [
         BUILD,
         LAYERS,
-        together("unit", 45, COUNTS, UNITS, CHECKER),
-        together("e2e", 75, INTEROP, END_TO_END),
-        together("asan+ubsan", 145, ADDRESS, ALLOCATION),
+        together("unit", 16, COUNTS, UNITS, CHECKER),
+        together("e2e", 70, INTEROP, END_TO_END),
+        together("asan+ubsan", 190, ADDRESS, ALLOCATION),
         THREADS,
-        together("search", 70, INTERLEAVE, MODEL, SIMULATION, SPIN),
+        together("search", 88, INTERLEAVE, MODEL, SIMULATION, SPIN),
         EL2,
         QUICK_MUTANTS,
         FUZZ,
