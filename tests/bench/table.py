@@ -5,6 +5,7 @@
 Usage: table.py RAW OUT   Fails when a limit of memory or of many contexts is not kept; a slow row is
 shown, not failed, since machines differ.
 """
+import functools
 import json
 import math
 import os
@@ -64,9 +65,9 @@ def in_unit(name, value):
     return value * OPS_PER_CALL.get(name, 1)
 
 
-def read_best(raw, *files):
-    """name -> best value over all passes."""
-    best = {}
+def read_passes(raw, *files):
+    """name -> its value in each pass."""
+    passes = {}
     for file in files:
         path = os.path.join(raw, file)
         if not os.path.exists(path):
@@ -74,19 +75,32 @@ def read_best(raw, *files):
         with open(path) as lines:
             for line in lines:
                 name, value = line.split()[:2]
-                best[name] = better(name, best.get(name), in_unit(name, float(value)))
-    return best
+                passes.setdefault(name, []).append(in_unit(name, float(value)))
+    return passes
+
+
+def best_of(passes):
+    return {name: functools.reduce(lambda a, b, name=name: better(name, a, b), values) for name, values in passes.items()}
+
+
+def beside(passes):
+    """Rows beside others of ours: what these had in the pass in which the row was best. What else the machine did then, it
+    did to both."""
+    best = best_of(passes)
+    return {row: passes[peer][passes[row].index(best[row])] for row, peer in OWN_PEERS.items()
+            if row in passes and len(passes.get(peer, ())) == len(passes[row])}
 
 
 def ratio_of(unit, value, peer):
     return None if peer is None else value / peer if unit == RATE else peer / value
 
 
-def rows_of(own, peers):
+def rows_of(passes, peers):
+    own = best_of(passes)
     known = [row for row in ROWS if row[0] in own]
     named = {row[0] for row in ROWS}
     others = [(name, NS, None, None) for name in own if name not in named]
-    peers = {**peers, **{row: own[peer] for row, peer in OWN_PEERS.items() if peer in own}}
+    peers = {**peers, **beside(passes)}
     for suffix in ('_16k', '_64k'):
         peers.update({row + suffix: own[bare + suffix] for row, bare in BARE.items() if bare + suffix in own})
     for row, peer in [('session_1024', 'unary_4x32'), ('unary_lone_unix', 'unary_lone'),
@@ -171,7 +185,8 @@ def svg(rows):
 
 
 def main(raw, out):
-    rows = list(rows_of(read_best(raw, 'core.txt', 'rpc.txt', 'memory.txt'), read_best(raw, 'kvm.txt', 'grpc.txt')))
+    rows = list(rows_of(read_passes(raw, 'core.txt', 'rpc.txt', 'memory.txt'),
+                        best_of(read_passes(raw, 'kvm.txt', 'grpc.txt'))))
     print_table(rows)
     with open(os.path.join(raw, 'absent')) as file:
         for line in sorted(set(file)):
