@@ -14,7 +14,7 @@
 #include "mapping.h"
 #include "registry.h"
 
-#define PLAIN_ITEMS 32
+#define PLAIN_ITEMS 64
 
 enum phase { PHASE_RUN, PHASE_ITEM_TXN, PHASE_GRACE, PHASE_ATOMIC };
 

@@ -18,7 +18,7 @@
  *
  * No table that was found goes before the section ends: a claim that is not there yet waits for it.
  */
-#define PT__WINDOW 32
+#define PT__WINDOW 64
 
 /* Can operations on a context be plain? No claim, no dirty log, an agent that is known to the
  * machine. */
