@@ -23,14 +23,16 @@ EL2_SHARED := tests/el2/stage2.c tests/el2/own_map.c tests/el2/guest_code.S $(EL
 EL2_SUITE := $(sort $(wildcard tests/el2/test_*.c)) tests/el2/panic.c
 # Unit tests of lib that need nothing of the host: the same sources, with tests/el2's cmocka.h.
 EL2_UNIT := $(addprefix tests/unit/test_,check.c decode.c desc.c geometry.c hwwalk.c outcome.c tlbi.c)
+# What tests/el2/replay boots.
+EL2_REPLAY := tests/el2/replay.c
 # The program of a host at EL1, and the image that runs it.
 EL2_HOST := $(addsuffix .o,$(addprefix tests/el2/host/,start host main memory guests cpus count))
 EL2_HOST_IMAGE := tests/el2/host/el2.o tests/el2/host/program.o tests/el2/own_map.o
 EL2_OBJ := $(addsuffix .o,$(basename $(LIB_SRC) $(EL2_PORT) $(EL2_RUNTIME)))
-EL2_ALL_OBJ := $(EL2_OBJ) $(EL2_HOST) $(EL2_HOST_IMAGE) $(addsuffix .o,$(basename $(EL2_SHARED) $(EL2_SUITE) $(EL2_UNIT)))
+EL2_ALL_OBJ := $(EL2_OBJ) $(EL2_HOST) $(EL2_HOST_IMAGE) $(addsuffix .o,$(basename $(EL2_SHARED) $(EL2_SUITE) $(EL2_UNIT) $(EL2_REPLAY)))
 EL2_BIN := $(EL2_SUITE:%.c=%.elf)
 # These do the same whichever way the seam is compiled: the reference runs them.
-EL2_UNIT_BIN := $(EL2_UNIT:%.c=$(B)/el2/gcc/%.elf)
+EL2_REFERENCE_BIN := $(patsubst %.c,$(B)/el2/gcc/%.elf,$(EL2_UNIT) $(EL2_REPLAY))
 
 define EL2_RULES
 $(B)/el2/$(1)/lib/%.o: lib/%.c
@@ -68,10 +70,10 @@ $(B)/el2/$(1)/tests/el2/test_host.elf: $(EL2_HOST_IMAGE:%=$(B)/el2/$(1)/%) $(B)/
 endef
 $(foreach kind,$(EL2_KINDS),$(eval $(call EL2_RULES,$(kind))))
 
-el2: $(foreach kind,$(EL2_KINDS),$(EL2_BIN:%=$(B)/el2/$(kind)/%) $(B)/el2/$(kind)/tests/el2/test_host.elf) $(EL2_UNIT_BIN) #: builds the images for EL2
+el2: $(foreach kind,$(EL2_KINDS),$(EL2_BIN:%=$(B)/el2/$(kind)/%) $(B)/el2/$(kind)/tests/el2/test_host.elf) $(EL2_REFERENCE_BIN) #: builds the images for EL2
 .PHONY: el2
 .SECONDARY: $(foreach kind,$(EL2_KINDS),$(EL2_ALL_OBJ:%=$(B)/el2/$(kind)/%))
 
-el2-check: el2 #: boots the images on all CPU models under QEMU
+el2-check: el2 $(B)/ptd python #: boots the images on all CPU models under QEMU
 	$(Q)PTD_BUILD=$(B) tests/el2/run
 .PHONY: el2-check
