@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Agents, their sections, and the deferred free of table pages. */
-#include <pt/machine.h>
+#include "section.h"
 
 /*
  * Deferred free. A retired page was unlinked and its translations are flushed, but another agent
@@ -53,20 +53,12 @@ void pt_agent_leave(struct pt_agent *agent)
 
 void pt_section_begin(struct pt_agent *agent)
 {
-	uint64_t section = atomic_load_explicit(&agent->section, memory_order_relaxed);
-
-	pt_port_note(PT_EVENT_SECTION_BEGIN, agent->id, agent, agent->world, 0, 0);
-	atomic_store_explicit(&agent->section, section + 1, memory_order_relaxed);
-	pt_port_fence_full(); /* pairs with pt_grace_begin() and snapshot() */
-	pt_port_note(PT_EVENT_SECTION_BEGUN, agent->id, agent, agent->world, 0, 0);
+	pt__section_begin(agent);
 }
 
 void pt_section_end(struct pt_agent *agent)
 {
-	uint64_t section = atomic_load_explicit(&agent->section, memory_order_relaxed);
-
-	pt_port_note(PT_EVENT_SECTION_END, agent->id, agent, agent->world, 0, 0);
-	atomic_store_explicit(&agent->section, section + 1, memory_order_release);
+	pt__section_end(agent);
 }
 
 static void snapshot(struct pt_agent *agent)
@@ -161,7 +153,8 @@ static bool reclaim(struct pt_agent *agent, uint64_t budget)
 
 bool pt_reclaim(struct pt_agent *agent)
 {
-	return reclaim(agent, RECLAIM_BYTES);
+	/* Most of the time there is nothing: not for that the registers that reclaim() needs. */
+	return (agent->waiting_busy || any(agent->fresh)) && reclaim(agent, RECLAIM_BYTES);
 }
 
 void pt_retire(struct pt_agent *agent, unsigned granule_shift, struct pt_pages *list)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* pt_fault_handle(), pt_faults(), and by itself the fault that is met most: one page, and nothing
- * special. */
+/* pt_fault_handle(), pt_fault_fill(), pt_faults(), and by itself the fault that is met most: one
+ * page, and nothing special. */
+#include "../pool/section.h"
 #include "../txn/batch.h"
 #include "../txn/compare.h"
 #include "../txn/slot.h"
@@ -129,6 +130,39 @@ enum pt_outcome pt_fault_handle(struct pt_agent *agent, struct pt_ctx *ctx,
 		outcome = pt__fault_handle(agent, ctx, fault, result);
 	pt_port_note(PT_EVENT_OP_END, PT_OP_FAULT, result, ctx, outcome, 0);
 	return outcome;
+}
+
+/* As handle() for an entry that is empty, which takes any access but a fetch. */
+PT__INLINE bool fill(struct pt_ctx *ctx, uint64_t ipa, unsigned gs)
+{
+	const struct pt_fault in = {.ipa = {ipa}};
+	const struct pt_slots *slots = pt_ctx_slots(ctx);
+	const struct pt_slot *from;
+	struct pt__at at;
+	pt_pte new;
+
+	if (PT__UNLIKELY(!is_plain_fault(ctx, &in)))
+		return false;
+	pt__descend_in(ctx, ipa, PT_LEVEL_LAST, gs, false, &at);
+	from = plain_slot(slots, &in, gs);
+	if (PT__UNLIKELY(at.level != PT_LEVEL_LAST || at.entry || !from))
+		return false;
+	plan(ctx, &in, ipa - from->ipa + from->pa, 0, &new, gs);
+	return exchange(ctx, at.slot, 0, new, gs);
+}
+
+bool pt_fault_fill(struct pt_agent *agent, struct pt_ctx *ctx, struct pt_ipa ipa)
+{
+	bool filled = false;
+
+	pt__section_begin(agent);
+	pt_port_note(PT_EVENT_OP_BEGIN, PT_OP_FAULT, agent, ctx, (uintptr_t)agent, 0);
+	if (PT__LIKELY(pt__is_plain(agent, ctx)))
+		filled = PT__BY_GRANULE(&ctx->geo, fill(ctx, ipa.v, 12), fill(ctx, ipa.v, 14),
+					fill(ctx, ipa.v, 16));
+	pt_port_note(PT_EVENT_OP_END, PT_OP_FAULT, agent, ctx, filled ? PT_MAPPED : PT_MORE, 0);
+	pt__section_end(agent);
+	return filled;
 }
 
 struct faults {

@@ -305,6 +305,91 @@ static void a_new_agent_is_made_known_first(void **state)
 	close_plain(&p);
 }
 
+static bool fill(struct plain *p, uint64_t ipa)
+{
+	bool filled = pt_fault_fill(&p->c.agent, &p->c.ctx, pt_ipa(ipa));
+
+	assert_false(pt_in_section(&p->c.agent));
+	return filled;
+}
+
+static pt_pte leaf(struct plain *p, uint64_t ipa)
+{
+	pt_pte entry = 0;
+	int level = 0;
+
+	pt_section_begin(&p->c.agent);
+	(void)pt_get_leaf(&p->c.ctx, pt_ipa(ipa), &entry, &level);
+	pt_section_end(&p->c.agent);
+	return entry;
+}
+
+/* An empty entry, with the leaf that a fault by itself installs; nothing else is touched. */
+static void a_fault_fills_an_empty_entry(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		struct plain p;
+		pt_pte was;
+
+		open_plain(&p, &shapes[i]);
+		assert_true(fill(&p, p.size + 5));
+		was = leaf(&p, 19 * p.size);
+		assert_int_equal(was - 18 * p.size, leaf(&p, p.size));
+		ASSERT_OUTCOME(PT_PROTECTED, core_protect(&p.c, 19 * p.size, p.size, PT_PROT_R));
+		was = leaf(&p, 19 * p.size);
+		assert_false(fill(&p, 19 * p.size));
+		assert_int_equal(was, leaf(&p, 19 * p.size));
+		assert_false(fill(&p, 20 * p.size)); /* out of the slot */
+		assert_false(fill(&p, UINT64_C(1) << p.c.ctx.geo.ipa_bits));
+		assert_false(fill(&p, UINT64_MAX));
+		p.slots->slot[0].flags = PT_SLOT_READ_ONLY;
+		assert_false(fill(&p, 2 * p.size));
+		p.slots->slot[0].flags = PT_SLOT_LOG_DIRTY;
+		assert_false(fill(&p, 2 * p.size));
+		p.slots->slot[0].flags = 0;
+		p.slots->slot[0].backing_shift = 40;
+		assert_false(fill(&p, 2 * p.size));
+		assert_int_equal(2, core_digest_of(&p.c).leaves[PT_LEVEL_LAST + 1]);
+		close_plain(&p);
+	}
+}
+
+static void no_table_is_added_by_a_fill(void **state)
+{
+	struct plain p;
+
+	(void)state;
+	open_plain(&p, &shapes[0]);
+	p.slots->slot[0].size = 8 * core_size(&p.c, 2);
+	assert_false(fill(&p, 4 * core_size(&p.c, 2)));
+	assert_int_equal(1, core_digest_of(&p.c).leaves[PT_LEVEL_LAST + 1]);
+	close_plain(&p);
+}
+
+static void a_claim_and_a_new_agent_keep_a_fill_away(void **state)
+{
+	struct pt_agent agent = {0};
+	struct pt_claim claim;
+	struct plain p;
+
+	(void)state;
+	open_plain(&p, &shapes[0]);
+	pt_section_begin(&p.c.agent);
+	ASSERT_OUTCOME(PT_OK, pt_claim_acquire(&claim, &p.c.ctx, 0, 4095, PT_CLAIM_EXCLUSIVE, false,
+					       NULL));
+	pt_section_end(&p.c.agent);
+	assert_false(fill(&p, 0));
+	pt_section_begin(&p.c.agent);
+	pt_claim_release(&claim);
+	pt_section_end(&p.c.agent);
+	ASSERT_OUTCOME(PT_OK, pt_agent_join(&p.c.tables.world, &agent));
+	assert_false(pt_fault_fill(&agent, &p.c.ctx, pt_ipa(0)));
+	assert_true(fill(&p, 0));
+	pt_agent_leave(&agent);
+	close_plain(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -313,6 +398,9 @@ int main(void)
 		cmocka_unit_test(a_page_may_come_again_and_again),
 		cmocka_unit_test(nothing_is_plain_under_a_claim),
 		cmocka_unit_test(a_new_agent_is_made_known_first),
+		cmocka_unit_test(a_fault_fills_an_empty_entry),
+		cmocka_unit_test(no_table_is_added_by_a_fill),
+		cmocka_unit_test(a_claim_and_a_new_agent_keep_a_fill_away),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -74,6 +74,15 @@ struct pt_fault_result {
 enum pt_outcome pt_fault_handle(struct pt_agent *agent, struct pt_ctx *ctx,
 				const struct pt_fault *fault, struct pt_fault_result *result);
 
+/*
+ * For a port whose faults are the CPU's own: a translation fault by a read or write, outside a
+ * section, which lasts as long as the call. True: PT_MAPPED, as pt_fault_handle() would, of a page
+ * that is plain as for pt_faults() and whose entry was empty. False: nothing was changed, and
+ * pt_fault_handle() knows what it is; an agent that has not met the machine is such a case.
+ * Retires no page.
+ */
+bool pt_fault_fill(struct pt_agent *agent, struct pt_ctx *ctx, struct pt_ipa ipa);
+
 /* What came of a fault on a page that was plain: the leaf is of level 3, no table was added and
  * nothing is left to do. */
 struct pt_fault_page {

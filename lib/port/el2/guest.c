@@ -12,14 +12,15 @@
  */
 void pt__el2_find_ipa(struct pt_el2_abort *abort)
 {
-	uint64_t par, guests = pt_el2_read_par_el1();
+	uint64_t par, guests;
 
 	abort->ipa_known = true;
 	if (FSC(abort->esr) >> 2 != 3 || IS_S1PTW(abort->esr)) {
-		abort->ipa = (abort->hpfar & UINT64_C(0xffffffffff0)) << 8;
+		abort->ipa = HPFAR_IPA(abort->hpfar);
 		abort->ipa |= IS_S1PTW(abort->esr) ? 0 : abort->far & PAGE_MASK;
 		return;
 	}
+	guests = pt_el2_read_par_el1();
 	__asm__ volatile("at s1e1r, %0\n\tisb" ::"r"(abort->far) : "memory");
 	par = pt_el2_read_par_el1();
 	pt_el2_write_par_el1(guests);

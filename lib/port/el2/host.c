@@ -8,9 +8,9 @@
 /* FSC: Arm ARM D19.2.40. */
 #define FSC_LEVEL_MINUS_1 0x2b /* translation fault */
 
-static struct pt__el2_world *self(void)
+static inline struct pt__el2_world *self(void)
 {
-	return pt__el2_world(pt_el2_self()->id);
+	return ((const struct pt_el2_cpu *)pt_el2_read_tpidr_el2())->world;
 }
 
 /* False: nothing that a change of the tables resolves. */
@@ -64,18 +64,11 @@ static enum pt_outcome resolve(struct pt__el2_world *w, struct pt_el2_abort *abo
 	return outcome;
 }
 
-static void count(_Atomic uint64_t *counter)
-{
-	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
-			      memory_order_relaxed);
-}
-
 static void take_abort(struct pt__el2_world *w, struct pt__el2_frame *frame,
 		       struct pt_el2_abort *abort)
 {
 	enum pt_outcome outcome;
 
-	count(w->guest ? &w->guest_aborts : &w->host_aborts);
 	abort->hpfar = pt_el2_read_hpfar_el2();
 	outcome = resolve(w, abort);
 	if (resolved(outcome))
@@ -115,6 +108,36 @@ static void take_trap(struct pt__el2_world *w, struct pt__el2_frame *frame,
 	} else {
 		pt__el2_inject_undefined();
 	}
+}
+
+/* Translation fault of a data access at level 3, so that only a page can be missing; not on a
+ * stage-1 walk. HPFAR_EL2 is valid. */
+#define ESR_PAGE_MASK (UINT64_C(0x3f) << 26 | UINT64_C(1) << 7 | UINT64_C(0x3f))
+#define ESR_PAGE      ((uint64_t)EC_DATA << 26 | UINT64_C(7))
+
+static void count(_Atomic uint64_t *counter)
+{
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
+			      memory_order_relaxed);
+}
+
+/* The host's slots are mapped by blocks: nothing to try for it. */
+bool pt__el2_host_first(void)
+{
+	struct pt__el2_world *w = self();
+	uint64_t esr = pt_el2_read_esr_el2();
+	struct pt_ctx *guest = w->guest;
+
+	if ((EC(esr) & ~(EC_FETCH ^ EC_DATA)) != EC_FETCH)
+		return false;
+	if (!guest) {
+		count(&w->host_aborts);
+		return false;
+	}
+	count(&w->guest_aborts);
+	if ((esr & ESR_PAGE_MASK) != ESR_PAGE)
+		return false;
+	return pt_fault_fill(w->agent, guest, pt_ipa(HPFAR_IPA(pt_el2_read_hpfar_el2())));
 }
 
 void pt__el2_host_sync(struct pt__el2_frame *frame)

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The vectors of a CPU whose EL1 is a host or one of its guests: all registers go to a frame on EL2's stack, which
- * may be another's when they come back. */
+/* The vectors of a CPU whose EL1 is a host or one of its guests: registers go to a frame on EL2's stack, which may be
+ * another's when they come back. What is done with at first sight has only those saved that C may change. */
 #include "vector.inc"
 
-	.macro handled by
-	.balign 0x80
+	.macro save_volatile /* what a C function may change */
 	sub	sp, sp, #256
 	stp	x0, x1, [sp]
 	stp	x2, x3, [sp, #16]
@@ -15,16 +14,34 @@
 	stp	x12, x13, [sp, #96]
 	stp	x14, x15, [sp, #112]
 	stp	x16, x17, [sp, #128]
-	stp	x18, x19, [sp, #144]
+	str	x18, [sp, #144]
+	str	x30, [sp, #240]
+	.endm
+
+	.macro save_rest_and_go to
+	str	x19, [sp, #152]
 	stp	x20, x21, [sp, #160]
 	stp	x22, x23, [sp, #176]
 	stp	x24, x25, [sp, #192]
 	stp	x26, x27, [sp, #208]
 	stp	x28, x29, [sp, #224]
-	str	x30, [sp, #240]
 	mov	x0, sp
 	adr	x30, resume
-	b	\by
+	b	\to
+	.endm
+
+	.macro handled by
+	.balign 0x80
+	save_volatile
+	save_rest_and_go \by
+	.endm
+
+	.macro handled_first first, by
+	.balign 0x80
+	save_volatile
+	bl	\first
+	tbnz	w0, #0, resume_volatile
+	save_rest_and_go \by
 	.endm
 
 	.section .text.host, "ax"
@@ -40,7 +57,7 @@ pt__el2_host_vectors:
 	unexpected 6
 	unexpected 7
 	.rept 2 /* from AArch64 and, at EL0, AArch32 */
-	handled pt__el2_host_sync
+	handled_first pt__el2_host_first, pt__el2_host_sync
 	handled pt__el2_host_irq
 	handled pt__el2_host_fiq
 	handled pt__el2_host_serror
@@ -48,6 +65,13 @@ pt__el2_host_vectors:
 	.balign 0x80
 
 resume:
+	ldr	x19, [sp, #152]
+	ldp	x20, x21, [sp, #160]
+	ldp	x22, x23, [sp, #176]
+	ldp	x24, x25, [sp, #192]
+	ldp	x26, x27, [sp, #208]
+	ldp	x28, x29, [sp, #224]
+resume_volatile:
 	ldp	x2, x3, [sp, #16]
 	ldp	x4, x5, [sp, #32]
 	ldp	x6, x7, [sp, #48]
@@ -56,12 +80,7 @@ resume:
 	ldp	x12, x13, [sp, #96]
 	ldp	x14, x15, [sp, #112]
 	ldp	x16, x17, [sp, #128]
-	ldp	x18, x19, [sp, #144]
-	ldp	x20, x21, [sp, #160]
-	ldp	x22, x23, [sp, #176]
-	ldp	x24, x25, [sp, #192]
-	ldp	x26, x27, [sp, #208]
-	ldp	x28, x29, [sp, #224]
+	ldr	x18, [sp, #144]
 	ldr	x30, [sp, #240]
 	ldp	x0, x1, [sp], #256
 	eret

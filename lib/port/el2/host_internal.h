@@ -33,7 +33,9 @@ struct pt__el2_world {
 extern unsigned char pt__el2_host_vectors[];
 _Noreturn void pt__el2_host_begin(uint64_t x0, uint64_t stack);
 
-/* host.c: from the vectors. */
+/* host.c: from the vectors. The first look at what is synchronous, of which C's own registers are
+ * saved alone; aborts are counted there. True: done with. */
+bool pt__el2_host_first(void);
 void pt__el2_host_sync(struct pt__el2_frame *frame);
 void pt__el2_host_irq(struct pt__el2_frame *frame);
 void pt__el2_host_fiq(struct pt__el2_frame *frame);

@@ -222,6 +222,7 @@ void pt_el2_host_enter(const struct pt_el2_host *host, uint64_t pc, uint64_t x0)
 	w->agent = &host->agent[id];
 	w->cpu = &host->cpu[id];
 	w->id = id;
+	pt_el2_self()->world = w;
 	pt__el2_load_host(w);
 	pt_el2_write_vbar_el2((uintptr_t)pt__el2_host_vectors);
 	pt_el2_write_sctlr_el1(PT_SCTLR_EL1_RES1);

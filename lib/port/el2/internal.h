@@ -11,6 +11,7 @@
 #define EC_FETCH      0x20
 #define EC_DATA	      0x24
 #define FSC(esr)      ((unsigned)((esr)&0x3f))
+#define HPFAR_IPA(r)  (((r)&UINT64_C(0xffffffffff0)) << 8)
 #define IS_S1PTW(esr) ((esr) >> 7 & 1)
 
 /* start.S */

@@ -215,7 +215,8 @@ static inline bool pt_port_has_caches(const struct pt_port *port)
 	return true;
 }
 
-/* cache.c */
+/* cache.c. What EL2 does not map it has no lines of, but for speculation, which stays inside the
+ * map, too: most of a guest's memory, for which the first is not called. */
 void pt_el2_dcache_clean_inval_poc(const struct pt_port *port, uint64_t pa, uint64_t size);
 void pt_el2_icache_inval_pou(const struct pt_port *port, uint64_t pa, uint64_t size);
 
@@ -223,7 +224,8 @@ static inline void pt_port_dcache_clean_inval_poc(struct pt_port *port, struct p
 						  uint64_t size)
 {
 	pt_port_note(PT_EVENT_DCACHE, 0, NULL, NULL, pa.v, size);
-	pt_el2_dcache_clean_inval_poc(port, pa.v, size);
+	if (pa.v - port->memory_pa < port->memory_bytes || port->memory_pa - pa.v < size)
+		pt_el2_dcache_clean_inval_poc(port, pa.v, size);
 }
 
 static inline void pt_port_icache_inval_pou(struct pt_port *port, struct pt_pa pa, uint64_t size)

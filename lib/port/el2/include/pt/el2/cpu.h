@@ -40,6 +40,8 @@ struct pt_el2_cpu;
  * guest, same instruction; false: the run ends. */
 typedef bool (*pt_el2_abort_fn)(void *arg, const struct pt_el2_abort *abort);
 
+struct pt__el2_world; /* lib/port/el2/host_internal.h */
+
 /* One CPU's own. It stays where it is; TPIDR_EL2 points to it. */
 struct pt_el2_cpu {
 	uintptr_t stack;   /* top */
@@ -51,6 +53,7 @@ struct pt_el2_cpu {
 	pt_el2_abort_fn on_abort;
 	void *abort_arg;
 	struct pt_el2_exit exit;
+	struct pt__el2_world *world; /* of pt_el2_host_enter(), from then on */
 };
 
 struct pt_el2_cpu *pt_el2_self(void);
