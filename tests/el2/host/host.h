@@ -112,7 +112,7 @@ uint64_t guest_run(uint64_t context, struct pt_el2_vcpu *v);
 void guest_end(uint64_t context);
 
 extern const struct CMUnitTest host_memory_tests[], host_guest_tests[], host_cpu_tests[],
-	host_count_tests[1];
-extern const size_t host_memory_count, host_guest_count, host_cpu_count;
+	host_hostile_tests[], host_count_tests[1];
+extern const size_t host_memory_count, host_guest_count, host_cpu_count, host_hostile_count;
 
 #endif
