@@ -82,7 +82,7 @@ SANITIZED = ("CC=clang", "OPT=-g1", "LDFLAGS=-fuse-ld=lld")
 ASAN = ("SAN=fuzzer-no-link,address,undefined", "CFLAGS=-fprofile-instr-generate -fcoverage-mapping", *SANITIZED)
 TSAN = ("SAN=thread", *SANITIZED)
 
-BUILD = Stage("build", 93, [
+BUILD = Stage("build", 92, [
     Make("gcc", ("all", "tests")),
     Make("clang", ("all", "tests"), "-clang", ("CC=mk/syntax.sh",)),  # judges sources; the sanitizers' builds link
 ])
@@ -109,7 +109,7 @@ ADDRESS = Stage("asan+ubsan", 175, [
     Tests(UNIT, "-asan", without=UNCHECKED, jobs=WAITING),
     Tests(("tests/e2e/test_fields*.py", "tests/e2e/test_wire*.py", "tests/e2e/test_libptd_*.py", "tests/e2e/test_tls*.py"), "-asan", jobs=WAITING),
 ])
-THREADS = Stage("tsan", 42, [
+THREADS = Stage("tsan", 39, [
     Make("tsan", ("client", "python"), "-tsan", TSAN, files=("ptd",), programs=THREADED),
     Tests(THREADED, "-tsan"),
     Tests(("tests/e2e/test_tsan*.py",), "-tsan", timeout=60),
@@ -142,7 +142,7 @@ DEEP_INTERLEAVE = Stage("interleave", 600, [
           env={"PTD_PREEMPTIONS": "4", "PTD_DELAYS": "1", "PTD_SECONDS": "300", "PTD_LEAST": "2"}),
 ])
 # The images are compiled four ways, and boot on five CPU models under QEMU; its last line counts what was compared.
-EL2 = Stage("el2", 68, [Make("images", ("el2", "daemon", "python")), Tests(("tests/el2/run",), timeout=300)])
+EL2 = Stage("el2", 76, [Make("images", ("el2", "daemon", "python")), Tests(("tests/el2/run",), timeout=300)])
 # Clients of ptd-checked that are failed and killed in turn, with an oracle of their own; another seed each time.
 TORTURE = Stage("torture", 120, [
     Make("programs", ("all",)),
@@ -168,12 +168,12 @@ FREE_MODEL = Stage("model", 300, [
     Tests(("tests/model/ptd-model.c",), "/checked", env={**FREE_SEEDS, "PTD_SEEDS": "2000"}, timeout=600),
     Tests(("tests/model/ptd-model.c",), env={**FREE_SEEDS, "PTD_SEEDS": "2000"}, timeout=600),
 ])
-QUICK_MUTANTS = Stage("mutants", 22, [Tests(("tests/mutants/run",), timeout=180)])
+QUICK_MUTANTS = Stage("mutants", 20, [Tests(("tests/mutants/run",), timeout=180)])
 ALL_MUTANTS = Stage("mutants", 900, [Tests(("tests/mutants/run",), env={"MUTANTS": "all"}, timeout=1800)])
 COVERAGE = Stage("coverage", 120, [Tests(("tests/coverage",), timeout=600)])
 ALLOCATION = Stage("allocation", 15, [Tests(("tests/alloc/sweep.c", "tests/alloc/test_*.py"), jobs=WAITING),
                                       Tests(("tests/alloc/sweep.c",), "-asan", env={"ALLOC_STRIDE": "8"}, jobs=WAITING)])
-FUZZ = Stage("fuzz", 20, [
+FUZZ = Stage("fuzz", 18, [
     Make("fuzz targets", ("fuzz-targets",), "-asan", ASAN),
     Tests(("tests/fuzz/run",), "-asan", timeout=300),
 ])
