@@ -32,9 +32,9 @@ inline store_section(i, v, release)
 
 inline section_begin(i, n)
 {
-	/* @ lib/pool/agent.c pt_section_begin: atomic_store_explicit(&agent->section, section + 1, memory_order_relaxed); */
+	/* @ lib/pool/section.h pt__section_begin: atomic_store_explicit(&agent->section, section + 1, memory_order_relaxed); */
 	store_section(i, ODD(n), false);
-	/* @ lib/pool/agent.c pt_section_begin: pt_port_fence_full(); */
+	/* @ lib/pool/section.h pt__section_begin: pt_port_fence_full(); */
 #ifndef NO_SECTION_FENCE
 	fence(i);
 #endif
@@ -42,7 +42,7 @@ inline section_begin(i, n)
 
 inline section_end(i, n)
 {
-	/* @ lib/pool/agent.c pt_section_end: atomic_store_explicit(&agent->section, section + 1, memory_order_release); */
+	/* @ lib/pool/section.h pt__section_end: atomic_store_explicit(&agent->section, section + 1, memory_order_release); */
 	store_section(i, EVEN(n), true);
 }
 
