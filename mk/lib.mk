@@ -6,7 +6,9 @@ HOST_SRC := $(sort $(wildcard lib/port/host/*.c))
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
 HOST_OBJ := $(HOST_SRC:%.c=$(B)/%.o)
 # Only lib/port/host sees libc and liburcu; the rest is built as it would be for bare metal.
-$(LIB_OBJ): CFLAGS_ALL += -ffreestanding -Ilib
+# Functions begin with a cache line, so that what stands before them does not move their loops over its edges: a page of
+# a batch took 8 % more for that.
+$(LIB_OBJ): CFLAGS_ALL += -ffreestanding -Ilib -falign-functions=64
 $(HOST_OBJ): CFLAGS_ALL += $(HOST_DEFS)
 
 $(B)/lib/%.o: lib/%.c
