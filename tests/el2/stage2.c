@@ -5,10 +5,7 @@
 #define TABLE_BYTES (UINT64_C(16) << 20)
 #define UNITS	    (TABLE_BYTES >> PT_POOL_UNIT_SHIFT)
 
-/*
- * 4K LPA2 has 52 bits from level -1, and from 16 tables of level 0. 16K LPA2 with 52 bits begins at
- * level 0, which QEMU 7.2 takes for a misprogrammed VTCR_EL2: it has 48.
- */
+/* With 52 bits 4K LPA2 begins with 16 tables of level 0, or at level -1. */
 const struct s2_shape s2_shapes[S2_SHAPES] = {
 	{.name = "4K", .granule_shift = 12},
 	{.name = "16K", .granule_shift = 14},
@@ -20,6 +17,7 @@ const struct s2_shape s2_shapes[S2_SHAPES] = {
 	 .start_level_given = true,
 	 .start_level = -1},
 	{.name = "16K LPA2", .granule_shift = 14, .ds = true, .ipa_bits = 48},
+	{.name = "16K LPA2 from level 0", .granule_shift = 14, .ds = true, .qemu = 8},
 };
 
 uint64_t s2_compared;
@@ -99,7 +97,8 @@ bool s2_open(struct stage2 *s, const struct s2_shape *shape)
 	struct pt_geometry_args args;
 	struct pt_geometry geo;
 
-	if (pt_el2_geometry_args(&args, shape->granule_shift, shape->ds) != PT_OK)
+	if (pt_el2_geometry_args(&args, shape->granule_shift, shape->ds) != PT_OK ||
+	    s2_qemu() < shape->qemu)
 		return false;
 	args.start_level_given = shape->start_level_given;
 	args.start_level = shape->start_level;
@@ -110,8 +109,8 @@ bool s2_open(struct stage2 *s, const struct s2_shape *shape)
 	ASSERT_OUTCOME(PT_OK, pt_geometry_init(&geo, &args));
 	pt_section_begin(&s->vcpu[0].agent);
 	ASSERT_OUTCOME(PT_OK, pt_ctx_init(&s->ctx, &s->vcpu[0].agent, &s->machine, &geo,
-					  pt_el2_attrs() & ~PT_ATTR_BBM(3), pt_el2_vtcr_flags(),
-					  UINT64_MAX));
+					  pt_el2_attrs() & ~PT_ATTR_BBM(3),
+					  pt_el2_vtcr_flags() | shape->vtcr_flags, UINT64_MAX));
 	pt_section_end(&s->vcpu[0].agent);
 	add_slots(s);
 	s2_load(&s->vcpu[0]);
@@ -309,13 +308,23 @@ static bool bus_read(void *arg, uint64_t pa, uint64_t *descriptor)
 	return true;
 }
 
+/* An update that is not made. */
+static bool bus_pretend(void *arg, uint64_t pa, uint64_t old, uint64_t want)
+{
+	(void)arg;
+	(void)pa;
+	(void)old;
+	(void)want;
+	return true;
+}
+
 struct hw_result s2_walk(struct stage2 *s, uint64_t ipa, enum hw_access access)
 {
 	struct hw_regs regs = {.vtcr = pt_ctx_vtcr(&s->ctx),
 			       .vttbr = pt_ctx_vttbr(&s->ctx),
 			       .fwb = pt_el2_features.fwb,
 			       .xnx = pt_el2_features.xnx};
-	struct hw_bus bus = {.read = bus_read, .arg = &s->port};
+	struct hw_bus bus = {.read = bus_read, .cas = bus_pretend, .arg = &s->port};
 	struct hw_result result;
 
 	hw_walk(&regs, &bus, ipa, access, false, &result);
@@ -407,6 +416,14 @@ int s2_main(const struct CMUnitTest *tests, size_t count)
 		return 1;
 #endif
 	return failed;
+}
+
+unsigned long s2_qemu(void)
+{
+	const char *version = getenv("QEMU");
+
+	assert_non_null(version);
+	return strtoull(version, NULL, 10);
 }
 
 uint64_t s2_seed(void)

@@ -62,9 +62,11 @@ struct s2_shape {
 	bool ds;
 	bool start_level_given; /* else lib's choice */
 	int8_t start_level;
-	uint8_t ipa_bits; /* 0: as many as there are */
+	uint8_t ipa_bits;   /* 0: as many as there are */
+	uint8_t qemu;	    /* QEMU before this version takes it for misprogrammed */
+	uint8_t vtcr_flags; /* PT_VTCR_HA, PT_VTCR_HD: if the CPU has them */
 };
-#define S2_SHAPES 6
+#define S2_SHAPES 7
 extern const struct s2_shape s2_shapes[S2_SHAPES];
 
 /* False: not on this CPU. The context is loaded on the first CPU, and all four slots are there. */
@@ -100,7 +102,8 @@ enum pt_el2_why s2_guest(struct s2_vcpu *v, void (*code)(void), uint64_t a, uint
 enum pt_el2_why s2_guest_on(struct s2_vcpu *v, void (*code)(void), uint64_t a, uint64_t b,
 			    struct pt_el2_exit *exit);
 
-/* What the tables say by the walker that shares nothing with lib. */
+/* What the tables say by the walker that shares nothing with lib. The result's descriptor is the
+ * leaf as the access leaves it; nothing is written. */
 struct hw_result s2_walk(struct stage2 *s, uint64_t ipa, enum hw_access access);
 /* Compares AT S12E1R and S12E1W with it, address and rights; fails the test where they differ. */
 void s2_compare_at(struct stage2 *s, uint64_t ipa);
@@ -111,6 +114,9 @@ extern uint64_t s2_compared;
 
 /* Ends a program: prints how many comparisons were made. */
 int s2_main(const struct CMUnitTest *tests, size_t count);
+
+/* QEMU's major version. */
+unsigned long s2_qemu(void);
 
 uint64_t s2_seed(void);
 uint64_t s2_random(uint64_t *state);
