@@ -51,34 +51,6 @@ static void arena_free(void *data, void *pointer)
 	(void)data, (void)pointer;
 }
 
-/* Facts of one answer into those of its operation: the first failure stays, effects add up. */
-static void merge(struct scn_reply *all, const struct scn_reply *one)
-{
-	static const uint16_t added[] = {SCN_FACT_leaves_written,
-					 SCN_FACT_leaves_removed,
-					 SCN_FACT_already,
-					 SCN_FACT_holes,
-					 SCN_FACT_blocks_split,
-					 SCN_FACT_tables_added,
-					 SCN_FACT_tables_freed,
-					 SCN_FACT_tlbis,
-					 SCN_FACT_annotated,
-					 SCN_FACT_young,
-					 SCN_FACT_old,
-					 SCN_FACT_blocks_made};
-	uint64_t sum[sizeof(added) / sizeof(added[0])];
-	uint64_t exits = all->fact[SCN_FACT_exits];
-
-	for (unsigned i = 0; i < sizeof(added) / sizeof(added[0]); i++)
-		sum[i] = all->fact[added[i]] + one->fact[added[i]];
-	if (!scn_is_failure((unsigned)all->fact[SCN_FACT_outcome]))
-		*all = *one;
-	for (unsigned i = 0; i < sizeof(added) / sizeof(added[0]); i++)
-		all->fact[added[i]] = sum[i];
-	if (exits > all->fact[SCN_FACT_exits])
-		all->fact[SCN_FACT_exits] = exits;
-}
-
 static void describe(struct scn_lane *lane, const struct scn_pending *p, struct scn_reply *one)
 {
 	const struct pt_outcome_info *info = pt_outcome_info((unsigned)one->fact[SCN_FACT_outcome]);
@@ -92,21 +64,6 @@ static void describe(struct scn_lane *lane, const struct scn_pending *p, struct 
 			 lane->scenario->records[p->record].line, lane->index);
 	else
 		snprintf(one->text, sizeof(one->text), "%s)", text);
-}
-
-/* The expectations that follow an operation of par. */
-static void check_inner(struct scn_lane *lane, uint32_t record, const struct scn_reply *one)
-{
-	const struct scn_record *r = lane->scenario->records;
-	struct scn_mismatch m;
-
-	for (uint32_t i = record + 1; i < lane->scenario->header.records; i++) {
-		if (r[i].op != SCN_EXPECT || !(r[i].flags & SCN_F_PAR))
-			break;
-		m.record = i;
-		if (!scn_check_reply(&r[i], one, &m) && lane->mismatch.record == UINT32_MAX)
-			lane->mismatch = m;
-	}
 }
 
 static void done(void *arg, const struct ptd_reply *answer)
@@ -138,8 +95,8 @@ static void done(void *arg, const struct ptd_reply *answer)
 		lane->failure = one;
 	}
 	if (lane->par)
-		check_inner(lane, p->record, &one);
-	merge(&lane->reply, &one);
+		scn_check_inner(lane->scenario, p->record, &one, &lane->mismatch);
+	scn_merge_reply(&lane->reply, &one);
 	p->next_free = lane->free;
 	lane->free = p;
 }

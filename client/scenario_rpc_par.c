@@ -19,20 +19,6 @@ struct par {
 	} worker[SCN_MAX_LANES];
 };
 
-static bool takes_part(const struct scn_record *r, uint32_t lane)
-{
-	if (r->op == SCN_EXPECT)
-		return false;
-	if (r->op != SCN_ACCESS)
-		return true;
-	switch (r->body.access.select) {
-	case SCN_EVEN: return lane % 2 == 0;
-	case SCN_ODD: return lane % 2 == 1;
-	case SCN_ONE: return lane == r->body.access.vcpu;
-	default: return true;
-	}
-}
-
 static void *work(void *arg)
 {
 	struct worker *w = arg;
@@ -41,7 +27,7 @@ static void *work(void *arg)
 
 	pthread_barrier_wait(&w->par->start);
 	for (uint32_t i = first; i < first + n && !w->lane->lost; i++)
-		if (takes_part(&r[i], w->lane->index))
+		if (scn_takes_part(&r[i], w->lane->index))
 			scn_lane_run(w->lane, i);
 	return NULL;
 }

@@ -81,6 +81,62 @@ bool scn_check_reply(const struct scn_record *expect, const struct scn_reply *re
 	return holds(e, mismatch->got, wanted);
 }
 
+void scn_check_inner(const struct scenario *scenario, uint32_t record,
+		     const struct scn_reply *reply, struct scn_mismatch *first)
+{
+	const struct scn_record *r = scenario->records;
+	struct scn_mismatch m;
+
+	for (uint32_t i = record + 1; i < scenario->header.records; i++) {
+		if (r[i].op != SCN_EXPECT || !(r[i].flags & SCN_F_PAR))
+			break;
+		m.record = i;
+		if (!scn_check_reply(&r[i], reply, &m) && first->record == UINT32_MAX)
+			*first = m;
+	}
+}
+
+void scn_merge_reply(struct scn_reply *all, const struct scn_reply *one)
+{
+	static const uint16_t added[] = {SCN_FACT_leaves_written,
+					 SCN_FACT_leaves_removed,
+					 SCN_FACT_already,
+					 SCN_FACT_holes,
+					 SCN_FACT_blocks_split,
+					 SCN_FACT_tables_added,
+					 SCN_FACT_tables_freed,
+					 SCN_FACT_tlbis,
+					 SCN_FACT_annotated,
+					 SCN_FACT_young,
+					 SCN_FACT_old,
+					 SCN_FACT_blocks_made};
+	uint64_t sum[sizeof(added) / sizeof(added[0])];
+	uint64_t exits = all->fact[SCN_FACT_exits];
+
+	for (unsigned i = 0; i < sizeof(added) / sizeof(added[0]); i++)
+		sum[i] = all->fact[added[i]] + one->fact[added[i]];
+	if (!scn_is_failure((unsigned)all->fact[SCN_FACT_outcome]))
+		*all = *one;
+	for (unsigned i = 0; i < sizeof(added) / sizeof(added[0]); i++)
+		all->fact[added[i]] = sum[i];
+	if (exits > all->fact[SCN_FACT_exits])
+		all->fact[SCN_FACT_exits] = exits;
+}
+
+bool scn_takes_part(const struct scn_record *r, uint32_t lane)
+{
+	if (r->op == SCN_EXPECT)
+		return false;
+	if (r->op != SCN_ACCESS)
+		return true;
+	switch (r->body.access.select) {
+	case SCN_EVEN: return lane % 2 == 0;
+	case SCN_ODD: return lane % 2 == 1;
+	case SCN_ONE: return lane == r->body.access.vcpu;
+	default: return true;
+	}
+}
+
 /* A value as a line of a scenario would write it. */
 static void print_value(FILE *to, const struct scn_fact_info *f, uint64_t value)
 {

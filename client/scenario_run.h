@@ -91,4 +91,14 @@ bool scn_is_failure(unsigned outcome);
 bool scn_check_reply(const struct scn_record *expect, const struct scn_reply *reply,
 		     struct scn_mismatch *mismatch);
 
+/* The same for all that follow an operation of par; *first is the first that failed, if one did. */
+void scn_check_inner(const struct scenario *scenario, uint32_t record,
+		     const struct scn_reply *reply, struct scn_mismatch *first);
+
+/* One answer of an operation that has several: the first failure stays, effects add up. */
+void scn_merge_reply(struct scn_reply *all, const struct scn_reply *one);
+
+/* Does vCPU `lane` of par carry out this record? */
+bool scn_takes_part(const struct scn_record *r, uint32_t lane);
+
 #endif
