@@ -23,13 +23,15 @@ EL2_SHARED := tests/el2/stage2.c tests/el2/own_map.c tests/el2/guest_code.S $(EL
 EL2_SUITE := $(sort $(wildcard tests/el2/test_*.c)) tests/el2/panic.c
 # Unit tests of lib that need nothing of the host: the same sources, with tests/el2's cmocka.h.
 EL2_UNIT := $(addprefix tests/unit/test_,check.c decode.c desc.c geometry.c hwwalk.c outcome.c tlbi.c)
-# What tests/el2/replay boots.
-EL2_REPLAY := tests/el2/replay.c
+# What tests/el2/replay and tests/el2/worlds boot; the runner of scenarios is the client's.
+EL2_REPLAY := tests/el2/replay.c tests/el2/scenario.c
+EL2_SCENARIO := $(addprefix tests/el2/scenario_,access.c dump.c object.c range.c) \
+	$(addprefix client/scenario_,facts.c load.c run.c)
 # The program of a host at EL1, and the image that runs it.
 EL2_HOST := $(addsuffix .o,$(addprefix tests/el2/host/,start host main memory guests cpus hostile count))
 EL2_HOST_IMAGE := tests/el2/host/el2.o tests/el2/host/program.o tests/el2/own_map.o
 EL2_OBJ := $(addsuffix .o,$(basename $(LIB_SRC) $(EL2_PORT) $(EL2_RUNTIME)))
-EL2_ALL_OBJ := $(EL2_OBJ) $(EL2_HOST) $(EL2_HOST_IMAGE) $(addsuffix .o,$(basename $(EL2_SHARED) $(EL2_SUITE) $(EL2_UNIT) $(EL2_REPLAY)))
+EL2_ALL_OBJ := $(EL2_OBJ) $(EL2_HOST) $(EL2_HOST_IMAGE) $(addsuffix .o,$(basename $(EL2_SHARED) $(EL2_SUITE) $(EL2_UNIT) $(EL2_REPLAY) $(EL2_SCENARIO)))
 EL2_BIN := $(EL2_SUITE:%.c=%.elf)
 # These do the same whichever way the seam is compiled: the reference runs them.
 EL2_REFERENCE_BIN := $(patsubst %.c,$(B)/el2/gcc/%.elf,$(EL2_UNIT) $(EL2_REPLAY))
@@ -53,7 +55,9 @@ $(B)/el2/$(1)/libpt.a: $(EL2_OBJ:%=$(B)/el2/$(1)/%)
 	$$(Q)rm -f $$@ && $$(AR) rcD $$@ $$^
 $(B)/el2/$(1)/tests/%.elf: $(B)/el2/$(1)/tests/%.o $(addprefix $(B)/el2/$(1)/,$(addsuffix .o,$(basename $(EL2_SHARED)))) $(B)/el2/$(1)/libpt.a lib/port/el2/image.lds
 	$$(call say,LD,$$@)
-	$$(Q)$$(EL2_CC_$(1)) $$(EL2_LDFLAGS) -T lib/port/el2/image.lds -o $$@ $(B)/el2/$(1)/lib/port/el2/start.o $$(filter %.o %.a,$$^)
+	$$(Q)$$(EL2_CC_$(1)) $$(EL2_LDFLAGS) -T lib/port/el2/image.lds -o $$@ $(B)/el2/$(1)/lib/port/el2/start.o \
+		$$(filter %.o,$$^) $$(filter %.a,$$^)
+$(B)/el2/$(1)/tests/el2/scenario.elf: $(EL2_SCENARIO:%.c=$(B)/el2/$(1)/%.o)
 # The hypervisor with its host: EL2's image holds the host's program, which is linked by itself.
 $(B)/el2/$(1)/tests/el2/host/program.elf: $(EL2_HOST:%=$(B)/el2/$(1)/%) $(B)/el2/$(1)/libpt.a tests/el2/host/image.lds
 	$$(call say,LD,$$@)
@@ -74,6 +78,6 @@ el2: $(foreach kind,$(EL2_KINDS),$(EL2_BIN:%=$(B)/el2/$(kind)/%) $(B)/el2/$(kind
 .PHONY: el2
 .SECONDARY: $(foreach kind,$(EL2_KINDS),$(EL2_ALL_OBJ:%=$(B)/el2/$(kind)/%))
 
-el2-check: el2 $(B)/ptd python #: boots the images on all CPU models under QEMU
+el2-check: el2 $(B)/ptd $(B)/ptctl python #: boots the images on all CPU models under QEMU
 	$(Q)PTD_BUILD=$(B) tests/el2/run
 .PHONY: el2-check

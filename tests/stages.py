@@ -142,7 +142,7 @@ DEEP_INTERLEAVE = Stage("interleave", 600, [
           env={"PTD_PREEMPTIONS": "4", "PTD_DELAYS": "1", "PTD_SECONDS": "300", "PTD_LEAST": "2"}),
 ])
 # The images are compiled four ways, and boot on five CPU models under QEMU; its last line counts what was compared.
-EL2 = Stage("el2", 76, [Make("images", ("el2", "daemon", "python")), Tests(("tests/el2/run",), timeout=300)])
+EL2 = Stage("el2", 76, [Make("images", ("el2", "daemon", "client", "python")), Tests(("tests/el2/run",), timeout=300)])
 # Clients of ptd-checked that are failed and killed in turn, with an oracle of their own; another seed each time.
 TORTURE = Stage("torture", 120, [
     Make("programs", ("all",)),

@@ -140,17 +140,51 @@ int snprintf(char *to, size_t size, const char *format, ...)
 	return length;
 }
 
-int printf(const char *format, ...)
+static int print(const char *format, va_list args)
 {
 	char text[1024];
+	int length = vsnprintf(text, sizeof(text), format, args);
+
+	pt_el2_print(text);
+	return length;
+}
+
+int printf(const char *format, ...)
+{
 	va_list args;
 	int length;
 
 	va_start(args, format);
-	length = vsnprintf(text, sizeof(text), format, args);
+	length = print(format, args);
 	va_end(args);
-	pt_el2_print(text);
 	return length;
+}
+
+int fprintf(FILE *to, const char *format, ...)
+{
+	va_list args;
+	int length;
+
+	(void)to;
+	va_start(args, format);
+	length = print(format, args);
+	va_end(args);
+	return length;
+}
+
+int fputs(const char *text, FILE *to)
+{
+	(void)to;
+	pt_el2_print(text);
+	return 0;
+}
+
+int fputc(int c, FILE *to)
+{
+	const char text[2] = {(char)c, 0};
+
+	fputs(text, to);
+	return c;
 }
 
 size_t strlen(const char *text)

@@ -10,9 +10,12 @@
 #define UART_FR	  0x18
 #define UART_FULL 0x20
 
+#define SYS_OPEN	 0x01
+#define SYS_WRITE	 0x05
 #define SYS_GET_CMDLINE	 0x15
 #define SYS_EXIT	 0x18
 #define APPLICATION_EXIT 0x20026
+#define OPEN_WB		 5 /* as fopen() with "wb" */
 
 static uintptr_t base = UART;
 
@@ -64,6 +67,21 @@ void pt_el2_cmdline(char *to, size_t size)
 	if (semihosting(SYS_GET_CMDLINE, &block))
 		to[0] = 0;
 	to[size - 1] = 0;
+}
+
+int64_t pt_el2_file_create(const char *path, size_t length)
+{
+	uint64_t block[3] = {(uintptr_t)path, OPEN_WB, length};
+
+	return (int64_t)semihosting(SYS_OPEN, block);
+}
+
+/* SYS_WRITE returns how many bytes are left. */
+bool pt_el2_file_write(int64_t file, const void *from, size_t bytes)
+{
+	uint64_t block[3] = {(uint64_t)file, (uintptr_t)from, bytes};
+
+	return !semihosting(SYS_WRITE, block);
 }
 
 void pt_el2_exit(unsigned status)

@@ -13,4 +13,11 @@ int snprintf(char *to, size_t size, const char *format, ...) __attribute__((form
 /* To the console, a thousand characters at most. */
 int printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* The console is the only stream. */
+typedef struct el2_stream FILE;
+#define stderr ((FILE *)0)
+int fprintf(FILE *to, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int fputs(const char *text, FILE *to);
+int fputc(int c, FILE *to);
+
 #endif
