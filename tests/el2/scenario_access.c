@@ -6,6 +6,7 @@
  * rights and no fetch: these are those of hw_walk(), with which each answer of the CPU is compared.
  */
 #include "scenario.h"
+#include "stage2.h"
 
 #include <pt/el2/feature.h>
 #include <pt/el2/sysreg.h>
@@ -125,10 +126,16 @@ static void walk(struct sc_world *w, struct sc_context *c, uint64_t ipa, enum hw
 	hw_walk(&regs, &bus, ipa, kind, el0, r);
 }
 
-/* QEMU 7.2 takes VTCR_EL2 for 16K from level 0 for misprogrammed (docs/el2.md). */
+/* QEMU before 8 does not begin at level 0 with 16K (docs/el2.md). */
 static bool cpu_has(const struct sc_context *c)
 {
-	return c->pt.geo.granule_shift != 14 || c->pt.geo.start_level > 0;
+	static unsigned long qemu;
+
+	if (c->pt.geo.granule_shift != 14 || c->pt.geo.start_level > 0)
+		return true;
+	if (!qemu)
+		qemu = s2_qemu();
+	return qemu >= 8;
 }
 
 /* PAR_EL1 of the CPU, which has to be what the walker says in *r. In a section. */
