@@ -23,6 +23,19 @@ bool pt__ck_sections_over(const struct pt_check *c, uint64_t world, uint64_t age
 	return true;
 }
 
+/* One claim, or several at once, by number of context; and none is held. */
+static void judge_ask(struct pt_check *c, struct ck_op *op, const struct ck_ctx *ctx, bool at_once)
+{
+	bool first = op->claims++ == 0;
+
+	pt__ck_judge(c, PT_RULE_L6, first || at_once, "a claim is asked for while another is held");
+	if (at_once)
+		pt__ck_judge(
+			c, PT_RULE_L6, !op->held && ctx->facts.number > op->asked,
+			"claims are asked for at once, out of order or beside one that is held");
+	op->asked = ctx->facts.number;
+}
+
 static void ask(struct pt_check *c, const struct pt_event *e)
 {
 	struct ck_claim *claim = pt__ck_find(c, CK_CLAIM, e->at);
@@ -34,17 +47,17 @@ static void ask(struct pt_check *c, const struct pt_event *e)
 	if (!claim)
 		return;
 	claim->ctx = ctx;
-	claim->shared = e->arg;
+	claim->shared = e->arg & 1;
 	claim->late = ctx->state >= CK_CTX_DYING && c->op->kind != PT_OP_TEARDOWN;
 	claim->op = c->op->serial;
 	if (c->op->serial)
-		pt__ck_judge(c, PT_RULE_L6, c->op->claims++ == 0,
-			     "a claim is asked for while another is held");
+		judge_ask(c, c->op, ctx, e->arg & 2);
 }
 
 static void publish(struct pt_check *c, const struct pt_event *e, struct ck_claim *claim)
 {
 	struct ck_machine *machine = pt__ck_machine(c, claim->ctx->facts.machine);
+	struct ck_op *op = pt__ck_op_by_serial(c, claim->op);
 
 	if (!pt__ck_judge(c, PT_RULE_W9, claim->state == CK_ASKED, "a claim was published twice"))
 		return;
@@ -52,6 +65,8 @@ static void publish(struct pt_check *c, const struct pt_event *e, struct ck_clai
 	claim->lo = e->lo;
 	claim->hi = e->hi;
 	claim->state = CK_PUBLISHED;
+	if (op)
+		op->held++;
 	claim->published = c->serial;
 	claim->agents = machine ? machine->agents : 0;
 	claim->next = claim->ctx->claims;
@@ -86,6 +101,8 @@ void pt__ck_drop_claim(struct pt_check *c, struct ck_claim *claim)
 		*at = claim->next;
 	if (op && op->claims)
 		op->claims--;
+	if (op && op->held && claim->state != CK_ASKED)
+		op->held--;
 	pt__ck_del(c, &claim->node, sizeof(*claim));
 }
 

@@ -38,7 +38,7 @@ void pt__ck_owe(struct pt_check *c, struct ck_ctx *ctx, uint64_t lo, uint64_t hi
 	if (ctx->facts.el2 && !ctx->active)
 		return; /* EL2 does not run on it yet, so no TLB knows it */
 	if (op->owed && op->ctx != ctx)
-		return; /* an operation is of one context; nothing is known of others */
+		return; /* one context at a time: said by who looked at the write */
 	if (op->last && !(table && ctx->facts.el2) && extends(op->last, lo, level, table, why)) {
 		op->last->hi = hi;
 		op->last->latest = c->serial;

@@ -38,7 +38,7 @@ static void begin(struct pt_check *c, const struct pt_event *e)
 	struct serial *s;
 
 	/* Memory that is used for another operation, whose first one ended without a word. */
-	if (op && (op->kind != e->arg || op->ctx != ctx))
+	if (op && (op->kind != e->arg || op->of != ctx))
 		forget(c, op), op = NULL;
 	if (op) {
 		c->op = op;
@@ -49,7 +49,7 @@ static void begin(struct pt_check *c, const struct pt_event *e)
 		return;
 	op->serial = c->serial;
 	op->kind = (uint8_t)e->arg;
-	op->ctx = ctx;
+	op->of = op->ctx = ctx;
 	s = pt__ck_add(c, CK_OP_SERIAL, op->serial, sizeof(*s));
 	if (s)
 		s->op = op;

@@ -119,13 +119,16 @@ struct ck_mark {
 
 struct ck_op {
 	struct ck_node node;
-	uint64_t serial; /* its first event */
-	struct ck_ctx *ctx;
+	uint64_t serial;    /* its first event */
+	struct ck_ctx *ctx; /* that it acts on now */
+	struct ck_ctx *of;  /* that it was begun with */
 	uint8_t kind;
 	bool committed;
 	uint32_t claims; /* held or asked for */
-	int64_t pages;	 /* taken, and neither linked nor given back */
-	int64_t locks;	 /* entries that it has LOCKED */
+	uint32_t held;
+	uint64_t asked; /* number of the context that it asked for last */
+	int64_t pages;	/* taken, and neither linked nor given back */
+	int64_t locks;	/* entries that it has LOCKED */
 	struct ck_owed *owed, *last;
 	uint64_t lo, hi; /* the hull of what is owed */
 	struct ck_op *next_owing;

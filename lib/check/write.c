@@ -183,8 +183,30 @@ static void take_effect(struct pt_check *c, const struct ck_write *w)
 		pt__ck_link(c, w->t, w->index, w->entry, w->how);
 }
 
+/*
+ * An operation of several contexts goes from one to the next: what it took away in the one is in no
+ * TLB by then, and no access in flight uses it (O2: the next may be about to reach the frame).
+ */
+static void judge_party(struct pt_check *c, const struct ck_write *w)
+{
+	struct ck_op *op = c->op;
+
+	if (op->kind != PT_OP_TXN || op->ctx == w->ctx || w->how == PT_EVENT_HW_CAS)
+		return;
+	if (!pt__ck_judge(c, PT_RULE_T6, !op->owed,
+			  "another context was written with invalidations owed in the one before"))
+		return;
+	if (op->flushed && c->self)
+		pt__ck_judge(c, PT_RULE_T6,
+			     pt__ck_sections_over(c, c->self->world, op->agents, op->flushed),
+			     "another context was written with an access in flight in the one "
+			     "before");
+	op->ctx = w->ctx;
+}
+
 static void live_write(struct pt_check *c, struct ck_write *w)
 {
+	judge_party(c, w);
 	judge_writer(c, w);
 	pt__ck_shape(c, w->t, w->index, w->entry);
 	if (pt_pte_valid(w->old) && pt_pte_valid(w->entry) && w->old != w->entry)

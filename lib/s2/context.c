@@ -15,6 +15,7 @@ static void note_context(const struct pt_ctx *ctx)
 				      .attrs = ctx->attrs,
 				      .vtcr_flags = ctx->vtcr_flags,
 				      .bbm = ctx->bbm,
+				      .number = ctx->number,
 			      });
 }
 
@@ -36,7 +37,8 @@ enum pt_outcome pt_ctx_init(struct pt_ctx *ctx, struct pt_agent *agent, struct p
 			       .root = pt_page_pa(machine->port, root),
 			       .attrs = (uint8_t)attrs,
 			       .vtcr_flags = (uint8_t)vtcr_flags,
-			       .bbm = (uint8_t)PT_ATTR_BBM_OF(attrs)};
+			       .bbm = (uint8_t)PT_ATTR_BBM_OF(attrs),
+			       .number = atomic_fetch_add(&machine->contexts, 1)};
 	ctx->root_shift = (uint8_t)pt_level_shift(geo, geo->start_level);
 	ctx->port = *machine->port;
 	ctx->wide = geo->ds || geo->lpa;

@@ -15,6 +15,11 @@
  * it when its owner has been woken, too, and makes it active. Else they would be woken into the
  * next claim each time, and wait for as long as ranges keep coming.
  *
+ * Claims that were asked for at once come into the queues of their contexts, and leave them, in one
+ * step under the machine's lock: when none of them has anybody to wait for. So no one of them is
+ * held while another waits. Whoever leaves a queue or a slot brings a look at that queue, and so at
+ * those that this one was the last to keep waiting.
+ *
  * All this is under the lock, so of the claims that wait only the first WINDOW are looked at: those
  * behind wait for them as if they overlapped, and so do those behind BATCH points. Points are
  * looked at in turn, BATCH at a time, from where the last look ended: ctx->unseen of them, those
@@ -161,6 +166,15 @@ static void publish(struct pt_claim *claim)
 	activate(claim);
 }
 
+/* Under the lock: must one of those that were asked for at once wait? */
+static bool waits(const struct pt_claim *first)
+{
+	for (const struct pt_claim *c = first; c; c = c->with)
+		if (blocked(&c->waiter, &c->waiter))
+			return true;
+	return false;
+}
+
 /* Out of the queue and to the end of a list, linked by next. Returns the list's new end. */
 static struct pt_waiter **move(struct pt_waiter *waiter, struct pt_waiter **end)
 {
@@ -168,6 +182,23 @@ static struct pt_waiter **move(struct pt_waiter *waiter, struct pt_waiter **end)
 	waiter->next = NULL;
 	*end = waiter;
 	return &waiter->next;
+}
+
+/* The same of all that were asked for at once, which take their slots; in the list stands who is
+ * told. */
+static struct pt_waiter **let_in(struct pt_claim *first, struct pt_waiter **end)
+{
+	for (struct pt_claim *c = first; c; c = c->with) {
+		if (c->told)
+			end = move(&c->waiter, end);
+		else
+			dequeue(c->ctx, &c->waiter);
+		if (c->lazy)
+			take_slot(c);
+		else
+			publish(c);
+	}
+	return end;
 }
 
 /* Under the lock: the claim no longer covers what it did. */
@@ -216,13 +247,8 @@ static struct pt_waiter *take_claims(struct pt_ctx *ctx)
 			continue;
 		}
 		claims--;
-		if (blocked(w, w))
-			continue;
-		end = move(w, end);
-		if (w->claim->lazy)
-			take_slot(w->claim);
-		else
-			publish(w->claim);
+		if (!waits(w->claim->first))
+			end = let_in(w->claim->first, end);
 	}
 	pt_port_unlock(&machine->lock);
 	return ready;
@@ -270,28 +296,45 @@ void pt__claims_wake(struct pt_claim *claim)
 	advance(ctx);
 }
 
-static enum pt_outcome acquire(struct pt_claim *claim, bool teardown,
+/* Under the lock: all of them, or none. */
+static enum pt_outcome admit(struct pt_claim *first, bool teardown)
+{
+	bool wait = false;
+
+	for (struct pt_claim *c = first; c; c = c->with) {
+		if (pt__is_dying(c->ctx) && !teardown)
+			return PT_WRONG_STATE;
+		wait |= blocked(&c->waiter, &c->waiter);
+	}
+	for (struct pt_claim *c = first; c; c = c->with) {
+		if (wait)
+			enqueue(c->ctx, &c->waiter);
+		else
+			publish(c);
+	}
+	return wait ? PT_PARKED : PT_OK;
+}
+
+/* `first` and those with it. */
+static enum pt_outcome acquire(struct pt_claim *first, bool teardown,
 			       void (*wake_fn)(struct pt_waiter *))
 {
-	struct pt_ctx *ctx = claim->ctx;
-	struct pt_machine *machine = ctx->machine;
-	enum pt_outcome outcome = PT_OK;
+	struct pt_machine *machine = first->ctx->machine;
+	enum pt_outcome outcome;
 
-	claim->waiter = (struct pt_waiter){
-		.ctx = ctx, .lo = claim->lo, .hi = claim->hi, .claim = claim, .wake = wake_fn};
-	note(PT_EVENT_CLAIM_ASK, claim);
-	pt_port_lock(&machine->lock);
-	if (pt__is_dying(ctx) && !teardown) {
-		outcome = PT_WRONG_STATE;
-	} else if (blocked(&claim->waiter, NULL)) {
-		enqueue(ctx, &claim->waiter);
-		outcome = PT_PARKED;
-	} else {
-		publish(claim);
+	for (struct pt_claim *c = first; c; c = c->with) {
+		c->first = first;
+		c->waiter = (struct pt_waiter){
+			.ctx = c->ctx, .lo = c->lo, .hi = c->hi, .claim = c, .wake = wake_fn};
+		pt_port_note(PT_EVENT_CLAIM_ASK,
+			     (c->mode == PT_CLAIM_SHARED) | (uint32_t)(c != first) << 1, c, c->ctx,
+			     c->lo, c->hi);
 	}
+	pt_port_lock(&machine->lock);
+	outcome = admit(first, teardown);
 	pt_port_unlock(&machine->lock);
-	if (outcome == PT_WRONG_STATE)
-		note(PT_EVENT_CLAIM_CANCEL, claim);
+	for (struct pt_claim *c = first; outcome == PT_WRONG_STATE && c; c = c->with)
+		note(PT_EVENT_CLAIM_CANCEL, c);
 	return outcome;
 }
 
@@ -299,7 +342,8 @@ enum pt_outcome pt_claim_acquire(struct pt_claim *claim, struct pt_ctx *ctx, uin
 				 uint64_t hi, enum pt_claim_mode mode, bool teardown,
 				 void (*wake_fn)(struct pt_waiter *))
 {
-	*claim = (struct pt_claim){.ctx = ctx, .lo = lo, .hi = hi, .mode = mode, .slot = -1};
+	*claim = (struct pt_claim){
+		.ctx = ctx, .lo = lo, .hi = hi, .mode = mode, .slot = -1, .told = true};
 	return acquire(claim, teardown, wake_fn);
 }
 
@@ -312,8 +356,54 @@ enum pt_outcome pt__claim_acquire_lazy(struct pt_claim *claim, struct pt_ctx *ct
 				   .hi = hi,
 				   .mode = PT_CLAIM_EXCLUSIVE,
 				   .slot = -1,
-				   .lazy = true};
+				   .lazy = true,
+				   .told = true};
 	return acquire(claim, teardown, wake_fn);
+}
+
+/* Puts a claim in its place among those that `first` begins. False: its context is there, or it is
+ * of another machine. */
+static bool join(struct pt_claim **first, struct pt_claim *claim)
+{
+	struct pt_claim **at = first;
+
+	if (*first && (*first)->ctx->machine != claim->ctx->machine)
+		return false;
+	while (*at && (*at)->ctx->number < claim->ctx->number)
+		at = &(*at)->with;
+	if (*at && (*at)->ctx == claim->ctx)
+		return false;
+	claim->with = *at;
+	*at = claim;
+	return true;
+}
+
+enum pt_outcome pt__claims_acquire(struct pt_claim *const claim[], uint32_t count,
+				   enum pt_claim_mode mode, bool lazy,
+				   void (*wake_fn)(struct pt_waiter *))
+{
+	struct pt_claim *first = NULL;
+
+	if (!count || count > PT_CLAIMS_AT_ONCE)
+		return PT_INVALID;
+	for (uint32_t i = 0; i < count; i++) {
+		*claim[i] = (struct pt_claim){.ctx = claim[i]->ctx,
+					      .lo = claim[i]->lo,
+					      .hi = claim[i]->hi,
+					      .mode = mode,
+					      .slot = -1,
+					      .lazy = lazy,
+					      .told = i == 0};
+		if (!join(&first, claim[i]))
+			return PT_INVALID;
+	}
+	return acquire(first, false, wake_fn);
+}
+
+enum pt_outcome pt_claims_acquire(struct pt_claim *const claim[], uint32_t count,
+				  enum pt_claim_mode mode, void (*wake_fn)(struct pt_waiter *))
+{
+	return pt__claims_acquire(claim, count, mode, false, wake_fn);
 }
 
 bool pt__claim_activate(struct pt_claim *claim)
@@ -324,7 +414,8 @@ bool pt__claim_activate(struct pt_claim *claim)
 	pt_port_lock(&machine->lock);
 	has_slot = claim->slot >= 0;
 	if (has_slot && claim->lazy) /* another is active since it left the queue */
-		activate(claim);
+		for (struct pt_claim *c = claim->first; c; c = c->with)
+			activate(c);
 	pt_port_unlock(&machine->lock);
 	return has_slot;
 }
@@ -379,20 +470,20 @@ void pt_claim_release(struct pt_claim *claim)
 
 bool pt_claim_cancel(struct pt_claim *claim)
 {
-	struct pt_ctx *ctx = claim->ctx;
-	struct pt_machine *machine = ctx->machine;
-	bool was;
+	struct pt_machine *machine = claim->ctx->machine;
+	struct pt_claim *first = NULL;
 
 	pt_port_lock(&machine->lock);
-	was = claim->waiter.queued;
-	if (was) {
-		dequeue(ctx, &claim->waiter);
-		note(PT_EVENT_CLAIM_CANCEL, claim);
+	if (claim->waiter.queued)
+		first = claim->first;
+	for (struct pt_claim *c = first; c; c = c->with) {
+		dequeue(c->ctx, &c->waiter);
+		note(PT_EVENT_CLAIM_CANCEL, c);
 	}
 	pt_port_unlock(&machine->lock);
-	if (was)
-		advance(ctx); /* others may have waited only for their turn */
-	return was;
+	for (struct pt_claim *c = first; c; c = c->with)
+		advance(c->ctx); /* others may have waited only for their turn */
+	return first != NULL;
 }
 
 bool pt_waiter_park(struct pt_waiter *waiter, struct pt_ctx *ctx, uint64_t lo, uint64_t hi,

@@ -30,6 +30,8 @@ void pt__finish_item(struct pt_txn *txn)
 		item->outcome = now->already != then->already ? PT_FLUSHED : PT_HOLE;
 	else if (written && item->kind == PT_ITEM_MAKE_YOUNG)
 		item->outcome = PT_MADE_YOUNG;
+	else if (written && item->kind == PT_ITEM_SET_SW)
+		item->outcome = PT_MAPPED;
 	else if (written)
 		item->outcome = txn->tightened ? PT_PROTECTED : PT_RELAXED;
 	else
@@ -55,7 +57,7 @@ static void shrink(struct pt_txn *txn)
 {
 	struct pt_ctx *ctx = txn->claim.ctx;
 
-	if (txn->cursor <= txn->claim.hi)
+	if (!txn->holds && txn->cursor <= txn->claim.hi)
 		pt_claim_shrink(&txn->claim, txn->cursor & ~pt__edge_mask(ctx, txn->cursor, false));
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Commit of the items that rewrite leaves in place: PROTECT, WRITE_PROTECT, RELAX, MAKE_YOUNG. */
+/* Commit of the items that rewrite leaves in place: PROTECT, WRITE_PROTECT, RELAX, MAKE_YOUNG,
+ * SET_SW. */
 #include "line.h"
 #include "range.h"
 
@@ -36,7 +37,7 @@ static void run_pages(struct tally *t, const struct pt__range *r, const struct p
 		uint64_t from = n;
 
 		if (pt_pte_valid(old))
-			new = pt__next(r->item->kind, old, r->attrs, 0);
+			new = pt__next(r->item->kind, old, r->attrs, r->sw);
 		if (pt__line_begins(slot + n))
 			while (most - n >= PT__LINE &&
 			       pt__flip_line(slot + n, old, address, old ^ new))
@@ -54,7 +55,7 @@ static void run_group(struct tally *t, struct pt_txn *txn, const struct pt__rang
 		      const struct pt__at *at)
 {
 	struct pt__resize rs = {r->ctx, &txn->ledger, &txn->effects};
-	struct pt__regroup how = {r->item->kind, r->attrs, 0};
+	struct pt__regroup how = {r->item->kind, r->attrs, r->sw};
 	uint64_t n = UINT64_C(1) << pt__group_bits(r->gs, at->level);
 	pt_pte *slot = at->slot + t->n, old = pt_pte_load(slot), new;
 
@@ -81,7 +82,7 @@ static void run_any(struct tally *t, struct pt_txn *txn, const struct pt__range 
 		}
 		if (pt_pte_is_table(e, at->level))
 			return;
-		new = pt__next(kind, e, r->attrs, 0);
+		new = pt__next(kind, e, r->attrs, r->sw);
 		if (new == e)
 			continue;
 		if (PT__UNLIKELY(e & PT_PTE_CONTIGUOUS) && kind != PT_ITEM_MAKE_YOUNG) {

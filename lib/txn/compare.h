@@ -25,6 +25,14 @@ PT__INLINE pt_pte pt__sw_mask(const struct pt_ctx *ctx)
 	return pt_sw_to_pte(pt_ctx_sw_of(ctx, PT_SW_CALLER));
 }
 
+/* The same for an item of lib/owner. */
+PT__INLINE pt_pte pt__sw_of(const struct pt_item *item)
+{
+	if (PT__UNLIKELY(item->flags & PT_ITEM_OWNER))
+		return pt_sw_to_pte(pt_ctx_sw_of(item->ctx, PT_SW_OWNERSHIP));
+	return pt__sw_mask(item->ctx);
+}
+
 /*
  * Does leaf `e` say the same as `want`? `want` has the output address for the first address that e
  * spans, so that a block and a page compare alike; access flag, dirty state and software bits
@@ -68,9 +76,9 @@ PT__INLINE pt_pte pt__exec_either(pt_pte a, pt_pte b)
 /*
  * What an operation that rewrites leaves in place makes of leaf `e`; `rights` are the permission
  * bits of the item; those of a MAP that replaces rights (as PROTECT does) come with the software
- * bits in `sw`, which is 0 for all others. The one place where each of these kinds is defined, for
- * ranges and points, prepare and commit. A writable leaf with DBM stays as clean or dirty as it is
- * (D8.5.2): only losing W takes DBM away.
+ * bits in `sw`; SET_SW has these alone. It is 0 for all others. The one place where each of these
+ * kinds is defined, for ranges and points, prepare and commit. A writable leaf with DBM stays as
+ * clean or dirty as it is (D8.5.2): only losing W takes DBM away.
  */
 PT__INLINE pt_pte pt__next(uint32_t kind, pt_pte e, pt_pte rights, pt_pte sw)
 {
@@ -86,6 +94,7 @@ PT__INLINE pt_pte pt__next(uint32_t kind, pt_pte e, pt_pte rights, pt_pte sw)
 		return (e & ~PT_PTE_XN) | (rights & ~dbm & (PT_PTE_S2AP_R | PT_PTE_S2AP_W)) |
 		       pt__exec_either(e, rights);
 	case PT_ITEM_MAKE_YOUNG: return e | PT_PTE_AF;
+	case PT_ITEM_SET_SW: return (e & ~sw) | rights;
 	default: return e; /* PT_ITEM_FLUSH */
 	}
 }

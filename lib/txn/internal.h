@@ -36,6 +36,10 @@ enum pt_outcome pt__claim_acquire_lazy(struct pt_claim *claim, struct pt_ctx *ct
 				       uint64_t hi, bool teardown,
 				       void (*wake)(struct pt_waiter *));
 bool pt__claim_activate(struct pt_claim *claim);
+/* The same of pt_claims_acquire(), whose claims become active together, by any one of them. */
+enum pt_outcome pt__claims_acquire(struct pt_claim *const claim[], uint32_t count,
+				   enum pt_claim_mode mode, bool lazy,
+				   void (*wake)(struct pt_waiter *));
 /* Wakes who waits on a context that its teardown, the claim's, has just closed; then
  * pt__claims_go_on(). */
 void pt__claims_wake(struct pt_claim *claim);

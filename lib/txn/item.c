@@ -2,17 +2,17 @@
 /* The checks that every item passes before anything looks at a table. */
 #include "internal.h"
 
-static enum pt_outcome check_map(const struct pt_item *item)
+static enum pt_outcome check_map(const struct pt_item *item, uint32_t flags, enum pt_sw_owner owner)
 {
 	const struct pt_ctx *ctx = item->ctx;
 	enum pt_outcome outcome;
 
-	if (item->flags & ~PT_MAP_FLAGS)
+	if (flags & ~PT_MAP_FLAGS)
 		return PT_INVALID;
 	outcome = pt_prot_check(item->prot, ctx->attrs);
 	if (outcome != PT_OK)
 		return outcome;
-	if (item->prot & PT_PROT_SW & ~pt_ctx_sw_of(ctx, PT_SW_CALLER))
+	if (item->prot & PT_PROT_SW & ~pt_ctx_sw_of(ctx, owner))
 		return PT_INVALID;
 	if (ctx->policy & PT_CTX_IDENTITY && item->ipa.v != item->pa.v)
 		return PT_INVALID;
@@ -34,7 +34,7 @@ enum pt_outcome pt_item_check(const struct pt_item *item)
 	enum pt_outcome outcome = PT_OK;
 
 	if (item->kind == PT_ITEM_MAP)
-		return check_map(item);
+		return check_map(item, item->flags, PT_SW_CALLER);
 	if (item->flags)
 		return PT_INVALID;
 	switch (item->kind) {
@@ -51,6 +51,21 @@ enum pt_outcome pt_item_check(const struct pt_item *item)
 	}
 	if (outcome != PT_OK)
 		return outcome;
+	return pt_geometry_check_range(&item->ctx->geo, item->ipa, item->size);
+}
+
+enum pt_outcome pt_item_check_owner(const struct pt_item *item)
+{
+	uint32_t own = pt_ctx_sw_of(item->ctx, PT_SW_OWNERSHIP);
+
+	if (!(item->flags & PT_ITEM_OWNER))
+		return pt_item_check(item);
+	if (!own)
+		return PT_INVALID;
+	if (item->kind == PT_ITEM_MAP)
+		return check_map(item, item->flags & ~PT_ITEM_OWNER, PT_SW_OWNERSHIP);
+	if (item->kind != PT_ITEM_SET_SW || item->flags != PT_ITEM_OWNER || item->prot & ~own)
+		return PT_INVALID;
 	return pt_geometry_check_range(&item->ctx->geo, item->ipa, item->size);
 }
 

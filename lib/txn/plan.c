@@ -115,7 +115,7 @@ static enum pt_outcome plan_every(struct pt_txn *txn, const struct pt__range *r,
 	if (unmap) {
 		txn->effects.leaves_removed += n;
 	} else {
-		pt_pte new = pt__next(r->item->kind, at.entry, r->attrs, 0);
+		pt_pte new = pt__next(r->item->kind, at.entry, r->attrs, r->sw);
 
 		*(new == at.entry ? &txn->effects.already : &txn->effects.leaves_written) += n;
 		txn->tightened |= pt__tightens(at.entry, new);

@@ -28,12 +28,15 @@ void pt__range_of(struct pt__range *r, struct pt_item *item)
 		r->logs = pt__count_logs(pt__logs(r->ctx), r->start, r->last);
 	if (item->kind == PT_ITEM_MAP) {
 		r->attrs = pt_leaf_attrs(&r->ctx->geo, item->prot, r->ctx->attrs);
-		r->sw = pt__sw_mask(r->ctx);
+		r->sw = pt__sw_of(item);
 		r->top = map_top(r);
 	} else if (item->kind == PT_ITEM_PROTECT || item->kind == PT_ITEM_RELAX) {
 		r->attrs = pt_perm_attrs(item->prot, r->ctx->attrs);
 	} else if (item->kind == PT_ITEM_ANNOTATE) {
 		r->attrs = item->pa.v;
+	} else if (item->kind == PT_ITEM_SET_SW) {
+		r->attrs = pt_sw_to_pte(item->prot);
+		r->sw = pt__sw_of(item);
 	}
 }
 

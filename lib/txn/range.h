@@ -13,8 +13,8 @@ struct pt__range {
 	uint64_t start, last; /* inclusive */
 	uint64_t delta;	      /* MAP: output address minus IPA, modulo 2^64 */
 	pt_pte attrs; /* MAP: of a new leaf; PROTECT, RELAX: the permission bits; ANNOTATE: the
-			 descriptor */
-	pt_pte sw;    /* MAP: the software bits that it sets */
+			 descriptor; SET_SW: the software bits */
+	pt_pte sw;    /* MAP, SET_SW: the software bits that it sets or clears; else 0 */
 	int top;      /* MAP: the smallest level number at which a leaf may stand here */
 	unsigned gs;
 	unsigned logs; /* dirty logs that the item meets */
@@ -148,7 +148,8 @@ PT__INLINE void pt__advance(struct pt_txn *txn, const struct pt__range *r, int l
  * for the access flag, of which a block has one. */
 PT__INLINE bool pt__splits(const struct pt__range *r, pt_pte e)
 {
-	return r->item->kind != PT_ITEM_MAKE_YOUNG && pt__next(r->item->kind, e, r->attrs, 0) != e;
+	return r->item->kind != PT_ITEM_MAKE_YOUNG &&
+	       pt__next(r->item->kind, e, r->attrs, r->sw) != e;
 }
 
 /*
@@ -189,6 +190,24 @@ PT__INLINE bool pt__goes_whole(const struct pt_txn *txn, const struct pt__range 
 	       (txn->teardown ||
 		!pt__holds_dirt(r->ctx, txn->cursor, txn->cursor | pt__mask(r, level)));
 }
+
+/* What the transaction claims, inclusive: its items, rounded out to the blocks and groups that an
+ * edge cuts. The context is not dying. */
+PT__INLINE void pt__hull(const struct pt_txn *txn, uint64_t *lo, uint64_t *hi)
+{
+	const struct pt_item *last = &txn->item[txn->count - 1];
+	const struct pt_ctx *ctx = last->ctx;
+	uint64_t space = (UINT64_C(1) << ctx->geo.ipa_bits) - 1;
+
+	*lo = txn->item[0].ipa.v & ~pt__edge_mask(ctx, txn->item[0].ipa.v, txn->wide);
+	*hi = last->ipa.v + last->size - 1;
+	*hi |= pt__edge_mask(ctx, *hi, txn->wide);
+	if (*hi > space)
+		*hi = space;
+}
+
+/* txn.c: to the begin of prepare. */
+void pt__start_plan(struct pt_txn *txn);
 
 /* plan.c: prepares up to *left visits. PT_OK: all items; PT_MORE; PT_PARKED: the claim is too
  * narrow; or an error in txn->error. */

@@ -75,20 +75,15 @@ enum pt_outcome pt_ctx_destroy_begin(struct pt_txn *txn, struct pt_ctx *ctx,
 
 static enum pt_outcome claim(struct pt_txn *txn)
 {
-	const struct pt_item *last = &txn->item[txn->count - 1];
 	struct pt_ctx *ctx = txn->item[0].ctx;
-	uint64_t lo = txn->item[0].ipa.v, hi = last->ipa.v + last->size - 1;
-	uint64_t space = (UINT64_C(1) << ctx->geo.ipa_bits) - 1;
 	enum pt_outcome outcome;
+	uint64_t lo, hi;
 
 	if (txn->claim.ctx)
 		return pt__claim_activate(&txn->claim) ? PT_OK : PT_PARKED;
 	if (!txn->teardown && pt__is_dying(ctx))
 		return PT_WRONG_STATE;
-	lo &= ~pt__edge_mask(ctx, lo, txn->wide);
-	hi |= pt__edge_mask(ctx, hi, txn->wide);
-	if (hi > space)
-		hi = space;
+	pt__hull(txn, &lo, &hi);
 	outcome = pt__claim_acquire_lazy(&txn->claim, ctx, lo, hi, txn->teardown, txn->wake);
 	if (pt_is_error(outcome))
 		txn->claim.ctx = NULL;
@@ -120,7 +115,7 @@ static void widen(struct pt_txn *txn)
 	txn->phase = PT_TXN_CLAIM;
 }
 
-static void start_plan(struct pt_txn *txn)
+void pt__start_plan(struct pt_txn *txn)
 {
 	pt__rewind(txn);
 	txn->need = txn->replaced_end = 0;
@@ -250,7 +245,7 @@ static enum pt_outcome phase(struct pt_txn *txn, int64_t *left)
 			return PT_MORE;
 		pt_port_note(PT_EVENT_CLAIM_DRAINED, 0, &txn->claim, txn->claim.ctx, txn->claim.lo,
 			     txn->claim.hi);
-		start_plan(txn);
+		pt__start_plan(txn);
 		return PT_OK;
 	case PT_TXN_PREPARE: return prepare(txn, left);
 	case PT_TXN_COMMIT:

@@ -59,6 +59,7 @@ static const char *do_context(const struct call *c)
 
 	if (granule != 4096)
 		a.ipa_bits = 36;
+	facts.number = value_option(c->word, c->words, "ctx", 0);
 	facts.el2 = value_flag(c->word, c->words, "el2");
 	if (value_flag(c->word, c->words, "hd"))
 		facts.vtcr_flags = PT_VTCR_HA | PT_VTCR_HD;
@@ -69,6 +70,17 @@ static const char *do_context(const struct call *c)
 	w->ctx = AT_CTX + value_option(c->word, c->words, "ctx", 0);
 	world_event(w,
 		    (struct pt_event){.kind = PT_EVENT_CTX_INIT, .ctx = w->ctx, .facts = &facts});
+	return NULL;
+}
+
+/* What follows is of another context. */
+static const char *do_of(const struct call *c)
+{
+	uint64_t number;
+
+	if (!value_number(c->word[1], &number))
+		return words_bad;
+	c->w->ctx = AT_CTX + number;
 	return NULL;
 }
 
@@ -115,16 +127,19 @@ static const char *do_commit(const struct call *c)
 	return NULL;
 }
 
-/* KIND NAME LO HI [shared] */
+/* KIND NAME LO HI [shared] [at-once] */
 static const char *claim(const struct call *c, enum pt_event_kind kind)
 {
 	uint64_t lo = 0, hi = 0;
 
-	if (c->words < 2 || (c->words > 2 && !value_number(c->word[2], &lo)) ||
+	if (c->words < 2 ||
+	    (c->words > 2 && kind != PT_EVENT_CLAIM_ASK && !value_number(c->word[2], &lo)) ||
 	    (c->words > 3 && !value_number(c->word[3], &hi)))
 		return words_bad;
-	world_make(c->w, kind, value_flag(c->word, c->words, "shared"), value_name(c->word[1]), lo,
-		   hi);
+	world_make(c->w, kind,
+		   value_flag(c->word, c->words, "shared") |
+			   (uint32_t)value_flag(c->word, c->words, "at-once") << 1,
+		   value_name(c->word[1]), lo, hi);
 	return NULL;
 }
 
@@ -251,14 +266,35 @@ static const char *do_log(const struct call *c)
 }
 
 const struct word words_of_agents[] = {
-	{"as", do_as, 2},	    {"back", do_back, 2},     {"use", do_use, 1},
-	{"in", do_in, 1},	    {"out", do_out, 1},	      {"context", do_context, 1},
-	{"config", do_config, 2},   {"op", do_op, 2},	      {"end", do_end, 1},
-	{"commit", do_commit, 1},   {"ask", do_ask, 2},	      {"publish", do_publish, 4},
-	{"drained", do_drained, 2}, {"shrink", do_shrink, 3}, {"release", do_release, 2},
-	{"claim", do_claim, 4},	    {"lock", do_lock, 3},     {"unlock", do_unlock, 2},
-	{"wake", do_note, 1},	    {"wait", do_note, 1},     {"transport", do_note, 1},
-	{"dying", do_note, 1},	    {"gone", do_note, 1},     {"rollover", do_note, 1},
-	{"deactivate", do_note, 1}, {"vmid", do_vmid, 2},     {"activate", do_activate, 1},
-	{"used", do_used, 2},	    {"log", do_log, 2},	      {NULL, NULL, 0},
+	{"as", do_as, 2},
+	{"back", do_back, 2},
+	{"use", do_use, 1},
+	{"in", do_in, 1},
+	{"out", do_out, 1},
+	{"context", do_context, 1},
+	{"config", do_config, 2},
+	{"op", do_op, 2},
+	{"end", do_end, 1},
+	{"commit", do_commit, 1},
+	{"ask", do_ask, 2},
+	{"publish", do_publish, 4},
+	{"drained", do_drained, 2},
+	{"shrink", do_shrink, 3},
+	{"release", do_release, 2},
+	{"claim", do_claim, 4},
+	{"lock", do_lock, 3},
+	{"unlock", do_unlock, 2},
+	{"wake", do_note, 1},
+	{"wait", do_note, 1},
+	{"transport", do_note, 1},
+	{"dying", do_note, 1},
+	{"gone", do_note, 1},
+	{"rollover", do_note, 1},
+	{"deactivate", do_note, 1},
+	{"vmid", do_vmid, 2},
+	{"activate", do_activate, 1},
+	{"of", do_of, 2},
+	{"used", do_used, 2},
+	{"log", do_log, 2},
+	{NULL, NULL, 0},
 };

@@ -124,6 +124,8 @@ struct pt_ctx {
 		generation; /* anyone: explicit changes, from 1 on; fault fills do not count */
 	_Atomic uint64_t table_pages; /* anyone: below the start tables, granule-sized */
 	_Atomic uint64_t quota_pages; /* anyone may set */
+	uint64_t number; /* anyone: in the order in which the machine's contexts were made, from 0
+			    on; the host's is the first */
 };
 
 /*

@@ -71,7 +71,7 @@ enum pt_event_kind {
 	PT_EVENT_MACHINE_USE,   /* after it is noted. at: the machine; arg: the agent's id */
 
 	/* Claims. at: the claim; ctx; lo, hi: the range, inclusive; arg: 1 shared. */
-	PT_EVENT_CLAIM_ASK,
+	PT_EVENT_CLAIM_ASK,     /* arg 2, too: at once with the one before, which is of a context made earlier */
 	PT_EVENT_CLAIM,         /* after it was published: holds off points and claims */
 	PT_EVENT_CLAIM_DRAINED, /* its owner goes on */
 	PT_EVENT_CLAIM_SHRINK,  /* lo: the new lower end */
@@ -142,6 +142,7 @@ struct pt_event_ctx {
 	uint64_t root, root_va; /* PA of the start tables, and where the CPU sees them */
 	uint64_t scope;
 	uint64_t quota;
+	uint64_t number; /* in the machine's order of contexts */
 	uint8_t attrs, vtcr_flags;
 	uint8_t bbm; /* FEAT_BBM level */
 	/* EL2's own stage-1 map, and no stage 2: one writer at a time and so no claims, operations,

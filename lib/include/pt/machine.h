@@ -102,6 +102,7 @@ struct pt_machine {
 	struct pt_port_lock lock; /* wait queues, claim publication, VMIDs: short, never held across
 				     anything else */
 	struct pt_vmids vmids;	  /* under the lock, but for the generation */
+	_Atomic uint64_t contexts; /* made so far: each has its number of this count */
 	uint8_t pa_bits;
 };
 
@@ -155,6 +156,8 @@ enum pt_claim_mode { PT_CLAIM_EXCLUSIVE, PT_CLAIM_SHARED };
  * claim's memory outlives it by nothing: after release it may be reused.
  */
 #define PT_CLAIMS_PER_CTX 8
+/* So many can be asked for at once, of a context each. */
+#define PT_CLAIMS_AT_ONCE 4
 
 struct pt_claim {
 	struct pt_ctx *ctx;
@@ -162,7 +165,11 @@ struct pt_claim {
 	enum pt_claim_mode mode;
 	int8_t slot;   /* index in ctx->claim, -1 while queued */
 	bool lazy;     /* a transaction's: active only when its owner goes on after the wake */
+	bool told;     /* whose waiter is woken, of those asked for at once */
 	int64_t until; /* who waits for it has been looked at when ctx->looked is this */
+	/* Those asked for at once, by number of context: the first, and the next. Only while they
+	 * wait: granted, each goes its own way. */
+	struct pt_claim *first, *with;
 	struct pt_waiter waiter;
 };
 
@@ -174,6 +181,20 @@ struct pt_claim {
 enum pt_outcome pt_claim_acquire(struct pt_claim *claim, struct pt_ctx *ctx, uint64_t lo,
 				 uint64_t hi, enum pt_claim_mode mode, bool teardown,
 				 void (*wake)(struct pt_waiter *));
+/*
+ * Claims `count` ranges at once, of different contexts of one machine; the caller has set ctx, lo
+ * and hi of each. They are granted together, when every one of them could be, and none is held
+ * before (rule L6): meanwhile each stands in the queue of its context, so that who comes later and
+ * overlaps any of them waits for all. All come into their queues in one step, under the machine's
+ * lock: of two that meet in several contexts one is first in all of them, so they cannot wait for
+ * each other. They are granted by number of context, whatever their order here. PT_OK, PT_PARKED as
+ * above; `wake` is called once, with the waiter of claim[0]. PT_WRONG_STATE: a context is dying.
+ * PT_INVALID: none or more than PT_CLAIMS_AT_ONCE, a context twice, or of another machine; nothing
+ * asked for. Granted ones are shrunk and released one by one; pt_claim_cancel() of one takes all
+ * out of their queues.
+ */
+enum pt_outcome pt_claims_acquire(struct pt_claim *const claim[], uint32_t count,
+				  enum pt_claim_mode mode, void (*wake)(struct pt_waiter *));
 /* Everything below `lo` is done with: the claim no longer covers it, and who waits there is woken:
  * of the points 256 are looked at in turn, the others at the next shrink or release. */
 void pt_claim_shrink(struct pt_claim *claim, uint64_t lo);

@@ -26,6 +26,10 @@
  *   FLUSH          cleans and invalidates the range's Normal memory to the point of coherency;
  *                  nothing to do with FWB (kvm_pgtable_stage2_flush). Tables stay as they are;
  *                  Effects.already counts the leaves. FLUSHED or HOLE
+ *   SET_SW         the software bits become those of prot, on leaves; of lib/owner alone: see
+ *                  pt_item_check_owner(). Hardware ignores them (Arm ARM D8.3.2), so the leaf changes in
+ *                  place and nothing is invalidated, but for a block that the range cuts and for a
+ *                  contiguous group. MAPPED, ALREADY_MAPPED or HOLE
  *   MAKE_YOUNG     sets the access flag, without a TLB invalidation, since no TLB holds an entry
  *                  without it (Arm ARM D8.4.6; kvm_pgtable_stage2_mkyoung). A block has one flag: it is set
  *                  for all of it, also by a range that cuts it. MADE_YOUNG, ALREADY_MAPPED or HOLE
@@ -44,7 +48,11 @@ enum pt_item_kind {
 	PT_ITEM_ANNOTATE = 6,
 	PT_ITEM_MAKE_YOUNG = 7,
 	PT_ITEM_FLUSH = 8,
+	PT_ITEM_SET_SW = 9,
 };
+
+/* A flag of an item: its software bits are those that PT_SW_OWNERSHIP has, not the caller's. */
+#define PT_ITEM_OWNER 0x80000000u
 
 /* One range. Caller's memory; `outcome` is written when the item is done. */
 struct pt_item {
@@ -89,6 +97,16 @@ struct pt_error {
  * rules", output range, identity. PT_OK or the error; nothing changed. Pure.
  */
 enum pt_outcome pt_item_check(const struct pt_item *item);
+
+/*
+ * The same for items of lib/owner, and for no other caller (tests/layers/test_symbols.py): a MAP or
+ * SET_SW with PT_ITEM_OWNER names software bits that PT_SW_OWNERSHIP has in the context, sets those
+ * that it names and clears the others of them; the caller's bits stay as they are, or are 0 in a
+ * new leaf. prot of SET_SW: software bits alone. PT_INVALID also for SET_SW without the flag, for
+ * the flag with another kind, and where the context has no such bits. Not for pt_point() and
+ * pt_points().
+ */
+enum pt_outcome pt_item_check_owner(const struct pt_item *item);
 
 /* clang-format off */
 /*
@@ -167,6 +185,7 @@ struct pt_txn {
 	uint32_t count, at;
 	enum pt_txn_phase phase;
 	bool committed, validate_only, teardown;
+	bool holds;   /* the claim stays whole until it is released */
 	bool wide;    /* the claim is rounded out to the largest blocks that there may be */
 	bool flushed; /* something was invalidated: accesses in flight must end before the reply */
 	bool met_rights; /* this item met leaves that differ in rights only, and left them */
@@ -200,12 +219,12 @@ struct pt_txn {
 };
 
 /*
- * Prepares a transaction. Items belong to the caller until the end, are all of one context, have
- * passed pt_item_check(), and are in ascending order of ipa without overlap (else PT_INVALID,
- * err.index = the second of the two). expected_generation: 0, or what the context's generation must
- * be at the commit point (PT_GENERATION_MISMATCH). validate_only: prepare, then give all back;
- * outcomes and effects are those that a commit would have had
- * (but for tlbis, which are counted as they are issued).
+ * Prepares a transaction. Items belong to the caller until the end, are all of one context (of
+ * several: <pt/parties.h>), have passed pt_item_check(), and are in ascending order of ipa without
+ * overlap (else PT_INVALID, err.index = the second of the two). expected_generation: 0, or what the
+ * context's generation must be at the commit point (PT_GENERATION_MISMATCH). validate_only:
+ * prepare, then give all back; outcomes and effects are those that a commit would have had (but for
+ * tlbis, which are counted as they are issued).
  */
 enum pt_outcome pt_txn_init(struct pt_txn *txn, struct pt_item *items, uint32_t count,
 			    uint64_t expected_generation, bool validate_only,

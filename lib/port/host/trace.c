@@ -79,6 +79,7 @@ static const struct field of_ctx[] = {
 	FIELD("attrs", facts.attrs),
 	FIELD("vtcr", facts.vtcr_flags),
 	FIELD("bbm", facts.bbm),
+	FIELD("number", facts.number),
 	FIELD("el2", facts.el2),
 };
 
