@@ -25,7 +25,7 @@ EL2_SUITE := $(sort $(wildcard tests/el2/test_*.c)) tests/el2/panic.c
 EL2_UNIT := $(addprefix tests/unit/test_,check.c decode.c desc.c geometry.c hwwalk.c outcome.c tlbi.c)
 # What tests/el2/replay and tests/el2/worlds boot; the runner of scenarios is the client's.
 EL2_REPLAY := tests/el2/replay.c tests/el2/scenario.c
-EL2_SCENARIO := $(addprefix tests/el2/scenario_,access.c dump.c object.c range.c) \
+EL2_SCENARIO := $(addprefix tests/el2/scenario_,access.c dump.c memory.c object.c range.c) \
 	$(addprefix client/scenario_,facts.c load.c run.c)
 # The program of a host at EL1, and the image that runs it.
 EL2_HOST := $(addsuffix .o,$(addprefix tests/el2/host/,start host main memory guests cpus hostile count))
@@ -35,6 +35,8 @@ EL2_ALL_OBJ := $(EL2_OBJ) $(EL2_HOST) $(EL2_HOST_IMAGE) $(addsuffix .o,$(basenam
 EL2_BIN := $(EL2_SUITE:%.c=%.elf)
 # These do the same whichever way the seam is compiled: the reference runs them.
 EL2_REFERENCE_BIN := $(patsubst %.c,$(B)/el2/gcc/%.elf,$(EL2_UNIT) $(EL2_REPLAY))
+# With PTD_EL2_KIND=checked tests/el2/worlds boots this one.
+EL2_REFERENCE_BIN += $(B)/el2/checked/tests/el2/scenario.elf
 
 define EL2_RULES
 $(B)/el2/$(1)/lib/%.o: lib/%.c

@@ -6,6 +6,7 @@
  * DUMP: for each scenario the number of contexts that live, then the contexts (scenario_dump.c).
  */
 #include "scenario.h"
+#include "stage2.h"
 
 #include <pt/el2/console.h>
 
@@ -338,5 +339,7 @@ int main(void)
 		failed += !run_scenario(at, header.total_bytes, ++number, file);
 	}
 	printf("1..%u\n# compared with the CPU: %lu\n", number, (unsigned long)world.compared);
+	if (!s2_say_checked())
+		sc_bail("the checker had no room for something", 0);
 	return failed || !number;
 }

@@ -104,7 +104,10 @@ void sc_fault(struct sc_world *w, const struct scn_record *r, uint32_t vcpu,
 void sc_translate(struct sc_world *w, const struct scn_record *r, struct scn_reply *reply);
 /* Stage 2 off: before the loaded context goes. */
 void sc_unload(struct sc_world *w);
-/* Forgets what was written to the machines' memory. */
+
+/* scenario_memory.c: the bytes of machines; what nobody wrote is 0. All are forgotten at once. */
+void sc_write_byte(const struct sc_machine *m, uint64_t pa, uint64_t byte);
+uint64_t sc_read_byte(const struct sc_machine *m, uint64_t pa);
 void sc_forget_memory(void);
 
 /* scenario_dump.c: the descriptors of a context, into the file. */

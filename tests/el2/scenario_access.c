@@ -13,58 +13,10 @@
 #include <pt/host/hwwalk.h>
 
 #define MAX_EXITS 8 /* an access that faults so often does not end */
-#define WORDS	  (1u << 17)
 
 #define PAR_F	  UINT64_C(1)
 #define PAR_PA	  UINT64_C(0x000ffffffffff001)
 #define PAR_FAULT UINT64_C(0x27f) /* S, FST, F */
-
-/* A machine's memory: words that were written, by machine and address. */
-struct word {
-	const struct sc_machine *machine;
-	uint64_t address, value;
-};
-static struct word words[WORDS];
-static bool written;
-
-void sc_forget_memory(void)
-{
-	if (written)
-		memset(words, 0, sizeof(words));
-	written = false;
-}
-
-/* The entry of the word, or the free one that it would take. */
-static struct word *word_at(const struct sc_machine *m, uint64_t address)
-{
-	uint64_t at = (address >> 3) * UINT64_C(0x9e3779b97f4a7c15) >> 40;
-
-	for (uint32_t i = 0; i < WORDS; i++) {
-		struct word *w = &words[(at + i) % WORDS];
-
-		if (!w->machine || (w->machine == m && w->address == address))
-			return w;
-	}
-	sc_bail("too many words were written", WORDS);
-}
-
-static void write_byte(const struct sc_machine *m, uint64_t pa, uint64_t byte)
-{
-	struct word *w = word_at(m, pa & ~UINT64_C(7));
-	unsigned shift = pa % 8 * 8;
-
-	if (!w->machine && !byte)
-		return;
-	written = true;
-	w->machine = m;
-	w->address = pa & ~UINT64_C(7);
-	w->value = (w->value & ~(UINT64_C(0xff) << shift)) | byte << shift;
-}
-
-static uint64_t read_byte(const struct sc_machine *m, uint64_t pa)
-{
-	return word_at(m, pa & ~UINT64_C(7))->value >> pa % 8 * 8 & 0xff;
-}
 
 static void write_vttbr(uint64_t vttbr, uint64_t vtcr, uint64_t hcr)
 {
@@ -138,6 +90,20 @@ static bool cpu_has(const struct sc_context *c)
 	return qemu >= 8;
 }
 
+/* What the CPU set in the entry that this walk met before; a checker is told of it by us alone. */
+static void note_update(struct sc_world *w, const struct hw_result *r)
+{
+	const volatile pt_pte *entry;
+	pt_pte now;
+
+	if (r->fault != HW_NO_FAULT)
+		return;
+	entry = pt_port_table(&w->port, pt_pa(r->step[r->steps - 1].entry));
+	now = *entry;
+	if (now != r->descriptor)
+		pt_port_note(PT_EVENT_HW_CAS, 0, (const void *)entry, NULL, r->descriptor, now);
+}
+
 /* PAR_EL1 of the CPU, which has to be what the walker says in *r. In a section. */
 static uint64_t ask_cpu(struct sc_world *w, struct sc_context *c, uint64_t ipa, bool write,
 			struct hw_result *r)
@@ -152,6 +118,7 @@ static uint64_t ask_cpu(struct sc_world *w, struct sc_context *c, uint64_t ipa, 
 	else
 		__asm__ volatile("at s12e1r, %0\n\tisb" ::"r"(ipa) : "memory");
 	par = pt_el2_read_par_el1();
+	note_update(w, r);
 	if (!cpu_has(c))
 		return par;
 	w->compared++;
@@ -246,9 +213,9 @@ static enum pt_outcome move(const struct sc_machine *m, const struct scn_access_
 		return PT_OUT_OF_RANGE;
 	for (unsigned i = 0; i < b->length; i++)
 		if (b->kind == PT_ACCESS_WRITE)
-			write_byte(m, r->pa + i, b->data >> 8 * i & 0xff);
+			sc_write_byte(m, r->pa + i, b->data >> 8 * i & 0xff);
 		else
-			data |= read_byte(m, r->pa + i) << 8 * i;
+			data |= sc_read_byte(m, r->pa + i) << 8 * i;
 	scn_set_fact(reply, SCN_FACT_data, data);
 	scn_set_fact(reply, SCN_FACT_pa, r->pa);
 	scn_set_fact(reply, SCN_FACT_level, (uint64_t)(int64_t)r->level);

@@ -114,6 +114,9 @@ extern uint64_t s2_compared;
 
 /* Ends a program: prints how many comparisons were made. */
 int s2_main(const struct CMUnitTest *tests, size_t count);
+/* In a checked image, what the checker judged. False: there was something that it had no room for.
+ */
+bool s2_say_checked(void);
 
 /* QEMU's major version. */
 unsigned long s2_qemu(void);
