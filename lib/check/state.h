@@ -117,6 +117,18 @@ struct ck_mark {
 	enum pt_rule why;
 };
 
+/* One invalidation, from PT_EVENT_TLBI to PT_EVENT_TLBI_DONE, as a port that shows its instructions
+ * issues it. */
+struct ck_bracket {
+	uint32_t thread;  /* whose; EL2's own map is changed by several at once, in no operation */
+	uint64_t operand; /* the IPA that the next operand begins at */
+	bool operands;	  /* there were some */
+	bool open;	  /* between the two */
+	bool single;	  /* instructions were shown, which do what they do */
+	bool local;	  /* of one CPU: DSBs may be non-shareable */
+	enum ck_stage stage; /* how far they have come */
+};
+
 struct ck_op {
 	struct ck_node node;
 	uint64_t serial;    /* its first event */
@@ -134,10 +146,6 @@ struct ck_op {
 	struct ck_op *next_owing;
 	struct ck_mark *marks;
 	struct ck_mark *cleared;
-	uint64_t operand; /* the IPA that the next operand begins at */
-	bool operands;	  /* there were some */
-	bool bracket;	  /* between PT_EVENT_TLBI and PT_EVENT_TLBI_DONE */
-	bool single;	  /* the port shows instructions there, which do what they do */
 	uint64_t flushed; /* serial of its last completed invalidation */
 	uint64_t agents;  /* that used the machine then */
 };
@@ -211,6 +219,7 @@ struct pt_check {
 	unsigned agents;
 	unsigned inside; /* agents in a section */
 	struct ck_thread thread[CK_THREADS];
+	struct ck_bracket bracket[CK_THREADS]; /* by thread */
 	unsigned threads;
 	struct ck_op none; /* what belongs to no operation */
 

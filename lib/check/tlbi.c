@@ -2,6 +2,12 @@
 /* Invalidations: their order, scope, hints and operands, and what they discharge (T1 to T4, T7). */
 #include "state.h"
 
+/* The place of who made the event; another thread may have begun there since. */
+static struct ck_bracket *bracket_of(struct pt_check *c, const struct pt_event *e)
+{
+	return &c->bracket[e->thread % CK_THREADS];
+}
+
 static unsigned rounds(const struct pt_check *c)
 {
 	return c->config.quirks & PT_CHECK_REPEAT_TLBI ? 2 : 1;
@@ -151,20 +157,26 @@ static void completed(struct pt_check *c)
 	flushed(c);
 }
 
+/* arg of PT_EVENT_DSB */
+#define STORES_ALONE  1u
+#define NON_SHAREABLE 2u
+
 static void dsb(struct pt_check *c, const struct pt_event *e)
 {
-	bool any = false;
+	bool all = !(e->arg & STORES_ALONE), any = false;
 
+	if (e->arg & NON_SHAREABLE)
+		return; /* what is owed is owed to all CPUs */
 	if (c->self)
 		c->self->fence = c->serial;
 	for (struct ck_owed *o = c->op->owed; o; o = o->next) {
 		any |= o->stage == CK_S1;
 		if (o->stage == CK_WRITTEN)
 			o->stage = CK_ORDERED;
-		if (o->stage == CK_S2 && e->arg == 0) /* ISHST orders stores alone */
+		if (o->stage == CK_S2 && all)
 			o->stage = CK_S2_ORDERED;
 	}
-	if (any && e->arg == 0)
+	if (any && all)
 		completed(c);
 }
 
@@ -204,49 +216,101 @@ static void operand(struct pt_check *c, const struct pt_event *e)
 {
 	if (!c->op->ctx)
 		return;
-	pt__ck_operand(c, &c->op->ctx->facts.geo, e->lo, e->arg, &c->op->operand);
-	c->op->operands = true;
+	pt__ck_operand(c, &c->op->ctx->facts.geo, e->lo, e->arg, &bracket_of(c, e)->operand);
+	bracket_of(c, e)->operands = true;
+}
+
+static void begin(struct pt_check *c, const struct pt_event *e)
+{
+	judge_form(c, e);
+	*bracket_of(c, e) = (struct ck_bracket){.thread = e->thread,
+						.operand = e->tlbi->ipa.v,
+						.open = true,
+						.local = e->tlbi->kind == PT_TLBI_LOCAL};
+}
+
+/*
+ * T1 of the instructions alone, whatever is owed: what local invalidations are for is owed to
+ * nobody else, and EL2's own map may owe nothing. A repeated one begins where the first has ended.
+ */
+static void judge_order(struct pt_check *c, const struct pt_event *e)
+{
+	struct ck_bracket *b = bracket_of(c, e);
+
+	if (!b->open || b->thread != e->thread)
+		return;
+	b->single |= e->kind != PT_EVENT_DSB;
+	switch (e->kind) {
+	case PT_EVENT_DSB:
+		if (e->arg & NON_SHAREABLE && !b->local)
+			break;
+		if (b->stage == CK_WRITTEN)
+			b->stage = CK_ORDERED;
+		else if (!(e->arg & STORES_ALONE) && (b->stage == CK_S2 || b->stage == CK_S1))
+			b->stage++;
+		break;
+	case PT_EVENT_TLBI_S1:
+		pt__ck_judge(c, PT_RULE_T1, b->stage == CK_S2_ORDERED,
+			     "a stage-1 TLBI without a DSB after that of stage 2");
+		b->stage = CK_S1;
+		break;
+	default:
+		pt__ck_judge(c, PT_RULE_T1, b->stage == CK_ORDERED || b->stage == CK_DONE,
+			     "a TLBI without a DSB after the write");
+		b->stage = e->kind == PT_EVENT_TLBI_S2 ? CK_S2 : CK_S1;
+	}
+}
+
+static void done(struct pt_check *c, const struct pt_event *e)
+{
+	struct ck_bracket *b = bracket_of(c, e);
+
+	b->open = false;
+	if (b->operands)
+		pt__ck_judge(c, PT_RULE_T4, b->operand == last_of(e->tlbi) + 1,
+			     "range operands reach too far, or not far enough");
+	if (b->single)
+		pt__ck_judge(c, PT_RULE_T1, b->stage == CK_DONE,
+			     "nobody waited until a TLBI was complete");
+	if (e->tlbi->kind == PT_TLBI_LOCAL)
+		return;
+	if (b->single)
+		flushed(c);
+	else
+		whole_sequence(c, e);
+}
+
+static void both_stages(struct pt_check *c, const struct pt_event *e)
+{
+	stage2(c, e, CK_S2);
+	for (struct ck_owed *o = c->op->owed; o; o = o->next)
+		o->stage = o->stage == CK_S2 ? CK_S1 : o->stage;
+	if (e->tlbi->kind == PT_TLBI_ALL)
+		pt__ck_all_flushed(c, e->at);
 }
 
 void pt__ck_tlbi_event(struct pt_check *c, const struct pt_event *e)
 {
+	bool local = e->tlbi && e->tlbi->kind == PT_TLBI_LOCAL;
+
 	switch (e->kind) {
-	case PT_EVENT_TLBI:
-		judge_form(c, e);
-		c->op->operand = e->tlbi->ipa.v;
-		c->op->operands = c->op->single = false;
-		c->op->bracket = true;
-		break;
-	case PT_EVENT_TLBI_OPERAND: operand(c, e); break;
-	case PT_EVENT_TLBI_DONE:
-		c->op->bracket = false;
-		if (c->op->operands)
-			pt__ck_judge(c, PT_RULE_T4, c->op->operand == last_of(e->tlbi) + 1,
-				     "range operands reach too far, or not far enough");
-		if (c->op->single)
-			flushed(c);
-		else if (e->tlbi->kind != PT_TLBI_LOCAL)
-			whole_sequence(c, e);
-		break;
-	case PT_EVENT_TLBI_DROPPED: pt__ck_forgive(c, c->op); break;
-	case PT_EVENT_TLBI_NONE: pt__ck_unknown(c); break;
+	case PT_EVENT_TLBI: begin(c, e); return;
+	case PT_EVENT_TLBI_OPERAND: operand(c, e); return;
+	case PT_EVENT_TLBI_DONE: done(c, e); return;
+	case PT_EVENT_TLBI_DROPPED: pt__ck_forgive(c, c->op); return;
+	case PT_EVENT_TLBI_NONE: pt__ck_unknown(c); return;
 	case PT_EVENT_DSB: dsb(c, e); break;
 	case PT_EVENT_TLBI_S2:
-		c->op->single = true;
-		if (!c->op->bracket)
+		if (!bracket_of(c, e)->open)
 			judge_form(c, e);
-		if (e->tlbi->kind != PT_TLBI_LOCAL)
+		if (!local)
 			stage2(c, e, CK_S2);
 		break;
-	case PT_EVENT_TLBI_S1: stage1(c, e); break;
-	case PT_EVENT_TLBI_S12:
-		c->op->single = true;
-		stage2(c, e, CK_S2);
-		for (struct ck_owed *o = c->op->owed; o; o = o->next)
-			o->stage = o->stage == CK_S2 ? CK_S1 : o->stage;
-		if (e->tlbi->kind == PT_TLBI_ALL)
-			pt__ck_all_flushed(c, e->at);
+	case PT_EVENT_TLBI_S1:
+		if (!local)
+			stage1(c, e);
 		break;
-	default: break;
+	default: both_stages(c, e);
 	}
+	judge_order(c, e);
 }

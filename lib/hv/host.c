@@ -89,7 +89,8 @@ static enum pt_outcome make_host(struct pt_hv *hv, struct pt_agent *agent)
 	(void)pt_ctx_set_slots(ctx, pt_hv_table(&hv->host_slots));
 	atomic_store(&hv->host.state, PT_HV_LIVE);
 	list_mmio(hv);
-	return PT_OK;
+	/* Its number stays while CPUs run guests: each comes back to it. */
+	return pt_vmid_keep(ctx, agent);
 }
 
 enum pt_outcome pt_hv_init(struct pt_hv *hv, struct pt_agent *agent, struct pt_hyp_space *space,

@@ -13,7 +13,8 @@
  * A CPU that is in a guest is in no section, and goes on filling its TLB under the number it was
  * given. So what is announced in `running` keeps its number over a rollover (Linux:
  * flush_context() and its reserved VMIDs); and a flush that finds a number void looks once more
- * under the lock, since the context's word and the generation are two stores.
+ * under the lock, since the context's word and the generation are two stores. One context may stay
+ * announced for good, whatever the CPUs run besides: the host's at EL2.
  */
 
 #define NARROW_MAX 255u
@@ -51,7 +52,7 @@ static void keep_running(struct pt_machine *machine, uint64_t now)
 	struct pt_vmids *vmids = &machine->vmids;
 
 	vmids->kept_count = 0;
-	for (uint32_t i = 0; i < PT_MAX_AGENTS; i++) {
+	for (uint32_t i = 0; i < PT_VMID_RUNS; i++) {
 		struct pt_ctx *ctx = atomic_load(&vmids->running[i]);
 		uint64_t word = ctx ? atomic_load(&ctx->vmid) : 0;
 		uint16_t number = (uint16_t)word;
@@ -130,7 +131,7 @@ enum pt_outcome pt_vmid_get(struct pt_ctx *ctx, struct pt_agent *agent)
 	return PT__LIKELY(pt_ctx_vmid(ctx)) ? PT_OK : get(ctx, agent);
 }
 
-enum pt_outcome pt_vmid_run(struct pt_ctx *ctx, struct pt_agent *agent)
+static enum pt_outcome announce(struct pt_ctx *ctx, struct pt_agent *agent, uint32_t place)
 {
 	struct pt_vmids *vmids = &ctx->machine->vmids;
 	enum pt_outcome outcome;
@@ -138,10 +139,20 @@ enum pt_outcome pt_vmid_run(struct pt_ctx *ctx, struct pt_agent *agent)
 	atomic_store_explicit(&vmids->outside, true, memory_order_relaxed);
 	do {
 		outcome = pt_vmid_get(ctx, agent);
-		atomic_store(&vmids->running[agent->id], outcome == PT_OK ? ctx : NULL);
+		atomic_store(&vmids->running[place], outcome == PT_OK ? ctx : NULL);
 		pt_port_fence_full(); /* either a rollover sees it, or its generation is seen */
 	} while (outcome == PT_OK && !pt_ctx_vmid(ctx));
 	return outcome;
+}
+
+enum pt_outcome pt_vmid_run(struct pt_ctx *ctx, struct pt_agent *agent)
+{
+	return announce(ctx, agent, agent->id);
+}
+
+enum pt_outcome pt_vmid_keep(struct pt_ctx *ctx, struct pt_agent *agent)
+{
+	return announce(ctx, agent, PT_MAX_AGENTS);
 }
 
 void pt_vmid_stop(struct pt_machine *machine, const struct pt_agent *agent)

@@ -81,9 +81,9 @@ static const char *do_operand(const struct call *c)
 
 static const char *do_dsb(const struct call *c)
 {
-	static const char *const names[] = {"ish", "ishst", "nsh"};
+	static const char *const names[] = {"ish", "ishst", "nsh", "nshst"};
 
-	for (unsigned i = 0; i < 3; i++)
+	for (unsigned i = 0; i < 4; i++)
 		if (!strcmp(c->word[1], names[i]))
 			world_make(c->w, PT_EVENT_DSB, i, 0, 0, 0);
 	return NULL;

@@ -85,8 +85,19 @@ static uint64_t operation(const struct pt_check *c, const struct ck_op *op)
 
 	hash = mix3(hash, (uint64_t)op->locks, op->committed, marks(op->marks));
 	hash = mix3(hash, op->flushed != 0, op->agents & met(c, op->flushed), marks(op->cleared));
-	hash = mix3(hash, op->operand, op->operands, op->bracket * 2u + op->single);
 	return iv_mix(hash, debts(op));
+}
+
+/* Of the agents, which are threads 1 to 3: invalidations under way. */
+static uint64_t brackets(const struct pt_check *c)
+{
+	uint64_t hash = 0;
+
+	for (const struct ck_bracket *b = c->bracket; b < c->bracket + 4; b++)
+		if (b->open)
+			hash = mix3(hash, b->thread, b->operand,
+				    b->operands | b->single << 1 | b->local << 2 | b->stage << 3);
+	return hash;
 }
 
 /* Whose it is: where the operation is, which asks the same at the same place in each run. */
@@ -141,7 +152,7 @@ static uint64_t log_bits(const struct ck_log *log)
 /* Lists are in the order of arrival: sums, which have none. */
 static uint64_t all(const struct pt_check *c)
 {
-	uint64_t sum = operation(c, &c->none);
+	uint64_t sum = operation(c, &c->none) + brackets(c);
 
 	for (const struct ck_node *n = c->all[CK_CTX]; n; n = n->after)
 		sum += context((const void *)n);

@@ -210,6 +210,52 @@ static void contexts_end_and_their_handles_with_them(void **state)
 	el2_close(e);
 }
 
+/* No CPU runs the host while numbers roll over: each comes back to it under the number it had. */
+static void the_hosts_number_stays_while_guests_run(void **state)
+{
+	struct el2 *e = el2_open();
+	const struct pt_vmids *vmids = &e->hv.machine.vmids;
+	uint16_t hosts = pt_ctx_vmid(&e->hv.host.ctx);
+	struct pt_ctx *ctx;
+
+	(void)state;
+	assert_int_not_equal(0, hosts);
+	while (!vmids->rollovers) {
+		uint64_t g = create(e);
+
+		ASSERT_OUTCOME(PT_OK, pt_hv_enter(&e->hv, &e->board.agent, g, &ctx));
+		assert_int_not_equal(hosts, pt_ctx_vmid(ctx));
+		assert_int_equal(hosts, pt_ctx_vmid(&e->hv.host.ctx));
+		pt_hv_leave(&e->hv, &e->board.agent, ctx);
+		expect(PT_OK, finish(e, CALL(e, DESTROY, g)));
+	}
+	assert_int_equal(hosts, pt_ctx_vmid(&e->hv.host.ctx));
+	el2_close(e);
+}
+
+/* A section held them up when they were retired. */
+static void pages_are_back_when_a_call_has_answered(void **state)
+{
+	struct el2 *e = el2_open();
+	uint64_t before = atomic_load(&e->board.world.pool.used_bytes);
+	struct pt_pages list = {0, 0};
+	struct pt_page page;
+
+	(void)state;
+	pt_section_begin(&e->other);
+	pt_section_begin(&e->board.agent);
+	ASSERT_OUTCOME(PT_OK, pt_pool_get(&e->board.agent, 12, &page));
+	pt_pages_push(&e->board.world.pool, &list, page);
+	pt_retire(&e->board.agent, 12, &list);
+	pt_section_end(&e->board.agent);
+	assert_int_equal(before + PT_SZ_4K, atomic_load(&e->board.world.pool.used_bytes));
+	pt_section_end(&e->other);
+	assert_int_equal(before + PT_SZ_4K, atomic_load(&e->board.world.pool.used_bytes));
+	expect(PT_OK, CALL(e, VERSION, 0));
+	assert_int_equal(before, atomic_load(&e->board.world.pool.used_bytes));
+	el2_close(e);
+}
+
 static void places_of_contexts_run_out(void **state)
 {
 	struct el2 *e = el2_open();
@@ -288,6 +334,8 @@ int main(void)
 		cmocka_unit_test(claims_pass_in_order_whoever_steps),
 		cmocka_unit_test(answers_that_nobody_fetches_make_room),
 		cmocka_unit_test(contexts_end_and_their_handles_with_them),
+		cmocka_unit_test(the_hosts_number_stays_while_guests_run),
+		cmocka_unit_test(pages_are_back_when_a_call_has_answered),
 		cmocka_unit_test(places_of_contexts_run_out),
 		cmocka_unit_test(slots_are_set_and_deleted),
 		cmocka_unit_test(a_slot_table_is_not_written_under_a_reader),

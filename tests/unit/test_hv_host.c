@@ -149,6 +149,22 @@ static void devices_give_their_tables_when_memory_runs_out(void **state)
 	el2_close(e);
 }
 
+/* As often as there are places, and each is free. */
+static void a_context_that_cannot_be_made_takes_no_place(void **state)
+{
+	struct el2 *e = el2_open();
+	struct pt_pages all;
+
+	(void)state;
+	drain(e, &all);
+	for (unsigned i = 0; i <= PT_HV_CONTEXTS; i++)
+		expect(-PT_NO_MEMORY, CALL(e, CREATE, VTCR_SMALL, UINT64_MAX));
+	pt_pool_give(&e->board.agent, 12, &all);
+	for (unsigned i = 0; i < PT_HV_CONTEXTS; i++)
+		(void)create(e);
+	el2_close(e);
+}
+
 /* The pieces of any layout: in order, apart, complete, and none of them EL2's. */
 static void the_pieces_of_a_layout_fit(void **state)
 {
@@ -193,6 +209,7 @@ int main(void)
 		cmocka_unit_test(memory_is_executed_and_devices_are_not),
 		cmocka_unit_test(a_late_abort_finds_it_mapped),
 		cmocka_unit_test(devices_give_their_tables_when_memory_runs_out),
+		cmocka_unit_test(a_context_that_cannot_be_made_takes_no_place),
 		cmocka_unit_test(the_pieces_of_a_layout_fit),
 	};
 

@@ -223,6 +223,27 @@ static void a_running_guest_keeps_its_number(void **state)
 	close_many(m);
 }
 
+/* Whatever its agent runs besides, over two rollovers; and nobody else gets it. */
+static void a_context_keeps_its_number_for_good(void **state)
+{
+	struct many *m = open_many(256);
+	struct pt_ctx *kept = &m->ctx[0];
+
+	(void)state;
+	pt_section_begin(&m->c.agent);
+	ASSERT_OUTCOME(PT_OK, pt_vmid_keep(kept, &m->c.agent));
+	ASSERT_OUTCOME(PT_OK, pt_vmid_run(&m->ctx[1], &m->c.agent));
+	pt_section_end(&m->c.agent);
+	assert_int_equal(2, pt_ctx_vmid(kept));
+	pt_vmid_stop(&m->c.machine, &m->c.agent);
+	for (unsigned i = 0; m->c.machine.vmids.rollovers < 2; i = (i + 1) % 255) {
+		ASSERT_OUTCOME(PT_OK, get(m, &m->ctx[i + 1]));
+		assert_int_equal(2, pt_ctx_vmid(kept));
+		assert_int_not_equal(2, pt_ctx_vmid(&m->ctx[i + 1]));
+	}
+	close_many(m);
+}
+
 /* A run that a rollover does not see takes a number of the new generation. */
 static void a_run_begins_in_one_generation(void **state)
 {
@@ -299,6 +320,7 @@ int main(void)
 		cmocka_unit_test(wide_numbers_roll_over_too),
 		cmocka_unit_test(numbers_wait_for_the_sections_of_the_older_generation),
 		cmocka_unit_test(a_running_guest_keeps_its_number),
+		cmocka_unit_test(a_context_keeps_its_number_for_good),
 		cmocka_unit_test(a_run_begins_in_one_generation),
 		cmocka_unit_test(what_no_vcpu_ran_costs_no_invalidation),
 		cmocka_unit_test(no_context_sees_the_pages_of_another),

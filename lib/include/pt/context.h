@@ -158,6 +158,11 @@ enum pt_outcome pt_vmid_get(struct pt_ctx *ctx, struct pt_agent *agent);
  * run. A second run takes the place of the first.
  */
 enum pt_outcome pt_vmid_run(struct pt_ctx *ctx, struct pt_agent *agent);
+/*
+ * The same for good, beside what each agent runs: for the one context of a machine that any CPU may
+ * come back to at any time, EL2's host. pt_ctx_vmid() is never 0 from then on, and the same number.
+ */
+enum pt_outcome pt_vmid_keep(struct pt_ctx *ctx, struct pt_agent *agent);
 /* The CPU is out of the guest: in EL2, before anything else of lib. */
 void pt_vmid_stop(struct pt_machine *machine, const struct pt_agent *agent);
 

@@ -44,10 +44,10 @@ enum pt_event_kind {
 	PT_EVENT_TLBI_NONE,     /* in place of the first two: ctx has no VMID; it never ran, or a rollover flushed it */
 	/* Single instructions, of a port that issues them one by one: between the first two, or
 	   without them. at: the MMU. */
-	PT_EVENT_DSB,           /* arg: 0 ISH, 1 ISHST, 2 NSH */
-	PT_EVENT_TLBI_S2,       /* tlbi: IPAS2E1IS or RIPAS2E1IS */
-	PT_EVENT_TLBI_S1,       /* tlbi: VMALLE1IS */
-	PT_EVENT_TLBI_S12,      /* tlbi: VMALLS12E1IS or ALLE1IS */
+	PT_EVENT_DSB,           /* arg: 0 ISH, 1 ISHST, 2 NSH, 3 NSHST */
+	PT_EVENT_TLBI_S2,       /* tlbi: IPAS2E1IS or RIPAS2E1IS; PT_TLBI_LOCAL: IPAS2E1 */
+	PT_EVENT_TLBI_S1,       /* tlbi: VMALLE1IS; PT_TLBI_LOCAL: VMALLE1 */
+	PT_EVENT_TLBI_S12,      /* tlbi: VMALLS12E1IS or ALLE1IS; PT_TLBI_EL2: VAE2IS or ALLE2IS, of one stage */
 
 	/* Table memory. at: its first byte as the CPU sees it; lo: bytes. */
 	PT_EVENT_MEMORY,        /* handed to a pool; ctx: the pool. 0: an early allocator, whose pages stay what

@@ -76,18 +76,20 @@ struct pt_waiter;
  * back but run out, and then all of them roll over: a new generation begins, one ALLE1IS discharges
  * every older one, and no number is given again before the sections have ended that may still
  * flush an old one by its name (rule V1; Linux: arch/arm64/kvm/vmid.c). What CPUs are running then
- * keeps its number. Fields are private to lib.
+ * keeps its number, and so does the context of pt_vmid_keep(). Fields are private to lib.
  */
+#define PT_VMID_RUNS (PT_MAX_AGENTS + 1) /* one an agent, and that of pt_vmid_keep() */
+
 struct pt_vmids {
 	_Atomic uint64_t generation; /* in 63:16; a number of another generation is void */
 	uint32_t narrow, wide;	     /* given so far of 1 to 255, and of 256 to 65535 */
 	bool flushing, draining;     /* a rollover under way */
 	uint32_t rollovers;
 	struct pt_grace grace;
-	_Atomic(struct pt_ctx *) running[PT_MAX_AGENTS]; /* pt_vmid_run() to pt_vmid_stop() */
-	_Atomic bool outside;				 /* somebody has run outside sections */
+	_Atomic(struct pt_ctx *) running[PT_VMID_RUNS]; /* pt_vmid_run() to pt_vmid_stop() */
+	_Atomic bool outside;				/* somebody has run outside sections */
 	uint32_t kept_count;
-	uint16_t kept[PT_MAX_AGENTS]; /* numbers that the last rollover left */
+	uint16_t kept[PT_VMID_RUNS]; /* numbers that the last rollover left */
 };
 
 /*

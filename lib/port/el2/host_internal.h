@@ -50,7 +50,7 @@ void pt__el2_psci(struct pt__el2_world *world, uint64_t x[4]);
 
 /* host_world.c. The CPU's world. */
 struct pt__el2_world *pt__el2_world(uint32_t cpu);
-/* The host's VMID and stage 2 are this CPU's. */
+/* The host's stage 2 is this CPU's. */
 void pt__el2_load_host(struct pt__el2_world *w);
 /* PT_HVC_RUN of the host: *frame and the registers are the guest's then, or the answer. */
 void pt__el2_run(struct pt__el2_world *w, struct pt__el2_frame *frame);

@@ -101,19 +101,10 @@ static void unload(const struct pt__el2_world *w, struct pt_ctx *ctx)
 
 void pt__el2_load_host(struct pt__el2_world *w)
 {
-	struct pt_ctx *ctx = &w->host->hv->host.ctx;
-	enum pt_outcome outcome;
-
-	do {
-		pt_section_begin(w->agent);
-		pt_machine_use(&w->host->hv->machine, w->agent);
-		outcome = pt_vmid_run(ctx, w->agent);
-		pt_section_end(w->agent);
-	} while (outcome != PT_OK);
 	pt_el2_write_cptr_el2(CPTR_HOST);
 	pt_el2_write_cnthctl_el2(CNTHCTL_HOST);
 	pt_el2_write_mdcr_el2(pt_el2_read_mdcr_el2() & ~MDCR_GUEST);
-	load_stage2(w, ctx, HCR_HOST);
+	load_stage2(w, &w->host->hv->host.ctx, HCR_HOST);
 }
 
 static void load_guest(struct pt__el2_world *w)
@@ -179,13 +170,11 @@ void pt__el2_run(struct pt__el2_world *w, struct pt__el2_frame *frame)
 {
 	enum pt_outcome outcome = begin(w, frame->x[1], frame->x[2]);
 
-	unload(w, &w->host->hv->host.ctx);
 	if (outcome != PT_OK) {
-		/* Entering may have let go of the host's VMID. */
-		pt__el2_load_host(w);
 		answer(frame, outcome, 0);
 		return;
 	}
+	unload(w, &w->host->hv->host.ctx);
 	save(frame, &w->regs);
 	w->vcpu.regs.pstate = pstate_of(w->vcpu.regs.pstate);
 	load_guest(w);

@@ -35,8 +35,6 @@ TLBI(alle2is, "tlbi alle2is")
 TLBI(vmalls12e1is, "tlbi vmalls12e1is")
 TLBI(vmalle1is, "tlbi vmalle1is")
 TLBI(vmalle1, "tlbi vmalle1")
-TLBI(dsb_nshst, "dsb nshst")
-TLBI(dsb_nsh, "dsb nsh")
 TLBI_OF(ipas2e1is, "tlbi ipas2e1is")
 TLBI_OF(ipas2le1is, "tlbi ipas2le1is")
 TLBI_OF(ipas2e1, "tlbi ipas2e1")
@@ -56,16 +54,31 @@ static void show(enum pt_event_kind kind, uint32_t arg, uint64_t lo, const struc
 #endif
 }
 
+/* arg of PT_EVENT_DSB */
+enum { DSB_ISH, DSB_ISHST, DSB_NSH, DSB_NSHST };
+
 static void dsb_ish(void)
 {
-	show(PT_EVENT_DSB, 0, 0, NULL);
+	show(PT_EVENT_DSB, DSB_ISH, 0, NULL);
 	pt_el2_dsb_ish();
 }
 
 static void dsb_ishst(void)
 {
-	show(PT_EVENT_DSB, 1, 0, NULL);
+	show(PT_EVENT_DSB, DSB_ISHST, 0, NULL);
 	__asm__ volatile("dsb ishst" ::: "memory");
+}
+
+static void dsb_nsh(void)
+{
+	show(PT_EVENT_DSB, DSB_NSH, 0, NULL);
+	__asm__ volatile("dsb nsh" ::: "memory");
+}
+
+static void dsb_nshst(void)
+{
+	show(PT_EVENT_DSB, DSB_NSHST, 0, NULL);
+	__asm__ volatile("dsb nshst" ::: "memory");
 }
 
 /*
@@ -179,8 +192,10 @@ static void flush_local(const struct pt_geometry *geo, const struct pt_tlbi *tlb
 {
 	struct saved s = enter(tlbi->vmid, geo);
 
+	show(PT_EVENT_TLBI_S2, 0, 0, tlbi);
 	singles(geo, tlbi, ipas2e1, ipas2le1);
 	dsb_nsh();
+	show(PT_EVENT_TLBI_S1, 0, 0, tlbi);
 	vmalle1();
 	dsb_nsh();
 	leave(&s);
@@ -188,6 +203,7 @@ static void flush_local(const struct pt_geometry *geo, const struct pt_tlbi *tlb
 
 static void flush_el2(const struct pt_geometry *geo, const struct pt_tlbi *tlbi)
 {
+	show(PT_EVENT_TLBI_S12, 0, 0, tlbi);
 	if (tlbi->size / step_of(geo, tlbi) > MAX_EL2)
 		alle2is();
 	else

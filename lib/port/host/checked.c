@@ -249,7 +249,7 @@ static void dsb(uint32_t domain)
 static void instructions(struct pt_event e)
 {
 	struct pt_port_mmu *mmu = (struct pt_port_mmu *)(uintptr_t)e.at;
-	bool whole = e.tlbi->kind == PT_TLBI_VMID || e.tlbi->kind == PT_TLBI_ALL;
+	bool whole = e.tlbi->kind != PT_TLBI_IPA && e.tlbi->kind != PT_TLBI_RANGE;
 
 	dsb(DSB_ISHST);
 	e.kind = whole ? PT_EVENT_TLBI_S12 : PT_EVENT_TLBI_S2;
