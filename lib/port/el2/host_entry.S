@@ -3,28 +3,9 @@
  * another's when they come back. What is done with at first sight has only those saved that C may change. */
 #include "vector.inc"
 
-	.macro save_volatile /* what a C function may change */
-	sub	sp, sp, #256
-	stp	x0, x1, [sp]
-	stp	x2, x3, [sp, #16]
-	stp	x4, x5, [sp, #32]
-	stp	x6, x7, [sp, #48]
-	stp	x8, x9, [sp, #64]
-	stp	x10, x11, [sp, #80]
-	stp	x12, x13, [sp, #96]
-	stp	x14, x15, [sp, #112]
-	stp	x16, x17, [sp, #128]
-	str	x18, [sp, #144]
-	str	x30, [sp, #240]
-	.endm
-
 	.macro save_rest_and_go to
 	str	x19, [sp, #152]
-	stp	x20, x21, [sp, #160]
-	stp	x22, x23, [sp, #176]
-	stp	x24, x25, [sp, #192]
-	stp	x26, x27, [sp, #208]
-	stp	x28, x29, [sp, #224]
+	pairs	stp, sp, 20, 29
 	mov	x0, sp
 	adr	x30, resume
 	b	\to
@@ -66,23 +47,9 @@ pt__el2_host_vectors:
 
 resume:
 	ldr	x19, [sp, #152]
-	ldp	x20, x21, [sp, #160]
-	ldp	x22, x23, [sp, #176]
-	ldp	x24, x25, [sp, #192]
-	ldp	x26, x27, [sp, #208]
-	ldp	x28, x29, [sp, #224]
+	pairs	ldp, sp, 20, 29
 resume_volatile:
-	ldp	x2, x3, [sp, #16]
-	ldp	x4, x5, [sp, #32]
-	ldp	x6, x7, [sp, #48]
-	ldp	x8, x9, [sp, #64]
-	ldp	x10, x11, [sp, #80]
-	ldp	x12, x13, [sp, #96]
-	ldp	x14, x15, [sp, #112]
-	ldp	x16, x17, [sp, #128]
-	ldr	x18, [sp, #144]
-	ldr	x30, [sp, #240]
-	ldp	x0, x1, [sp], #256
+	restore_volatile
 	eret
 
 	.global pt__el2_host_begin

@@ -34,7 +34,12 @@
 #define PSTATE_MAY                                                                                 \
 	(UINT64_C(0xf) << 28 | UINT64_C(7) << 22 | UINT64_C(1) << 12 | UINT64_C(3) << 10 |         \
 	 UINT64_C(0x3c0))
+/* The same of AArch32: NZCVQ, IT, SSBS, PAN, DIT, GE, E, AIF, T. */
+#define PSTATE_MAY_32                                                                              \
+	(UINT64_C(0x1f) << 27 | UINT64_C(0x3f) << 10 | UINT64_C(3) << 25 | UINT64_C(7) << 21 |     \
+	 UINT64_C(0xf) << 16 | UINT64_C(0x3e0))
 #define PSTATE_MODE UINT64_C(0x1f)
+#define EL0_32	    0x10
 #define EL0T	    0
 #define EL1T	    4
 #define EL1H	    5
@@ -132,10 +137,18 @@ static enum pt_outcome copy(struct pt__el2_world *w, bool in)
 	return outcome;
 }
 
+/* ID_AA64PFR0_EL1.EL0. A return to a state that there is not would be one to EL2. */
+static bool has_aarch32(void)
+{
+	return (pt_el2_read_id_aa64pfr0_el1() & 0xf) == 2;
+}
+
 static uint64_t pstate_of(uint64_t asked)
 {
 	uint64_t mode = asked & PSTATE_MODE;
 
+	if (mode == EL0_32 && has_aarch32())
+		return (asked & PSTATE_MAY_32) | EL0_32;
 	if (mode != EL0T && mode != EL1T)
 		mode = EL1H;
 	return (asked & PSTATE_MAY) | mode;

@@ -3,6 +3,8 @@
 #include <pt/el2/cpu.h>
 #include <pt/el2/image.h>
 
+#include "vector.inc"
+
 /*
  * Nothing is written before the MMU is on: the loader's table is constant, so no line of it can be
  * stale, and all other memory is only ever seen through the caches.
@@ -14,6 +16,9 @@
 #define HCR_VALUE   (1 << 31)  /* RW */
 #define CPTR_VALUE  0x33ff     /* RES1; nothing traps */
 
+#define ICC_SRE_EL2 S3_4_C12_C9_5 /* no names in armv8-a's assembler */
+#define ICH_HCR_EL2 S3_4_C12_C11_0
+
 #define NORMAL (0x1 | 1 << 6 | 3 << 8 | 1 << 10)
 #define DEVICE (0x1 | 2 << 2 | 1 << 6 | 1 << 10 | 1 << 54)
 
@@ -24,6 +29,14 @@ pt_el2_loader_table: /* level 1: a GiB an entry; devices, then memory */
 	.quad DEVICE
 	.quad PT_EL2_RAM + NORMAL
 	.fill 510, 8, 0
+
+	.macro go_on to /* in C, on the stack at x0 */
+	mov	sp, x0
+	mov	x29, xzr
+	mov	x30, xzr
+	mov	x0, x19
+	b	\to
+	.endm
 
 	.section .text.start, "ax"
 	.global _start
@@ -59,6 +72,16 @@ cpu_on:
 	msr	vttbr_el2, xzr
 	ldr	x0, =SCTLR_OFF & 0x30d00800 /* EL1: stage 1 off, little endian */
 	msr	sctlr_el1, x0
+	mrs	x0, id_aa64pfr0_el1
+	ubfx	x0, x0, #24, #4
+	cbz	x0, 1f
+	mrs	x0, ICC_SRE_EL2 /* EL1 has the GIC's registers, if it has any, and no virtual interrupts */
+	mov	x1, #9          /* SRE, Enable */
+	orr	x0, x0, x1
+	msr	ICC_SRE_EL2, x0
+	isb
+	msr	ICH_HCR_EL2, xzr
+1:
 
 	ldr	x0, =MAIR_VALUE
 	msr	mair_el2, x0
@@ -72,8 +95,7 @@ cpu_on:
 	msr	tcr_el2, x0
 	adrp	x0, pt_el2_loader_table
 	msr	ttbr0_el2, x0
-	adrp	x0, pt__el2_vectors
-	add	x0, x0, #:lo12:pt__el2_vectors
+	address	x0, pt__el2_vectors
 	msr	vbar_el2, x0
 	isb
 	tlbi	alle2
@@ -86,28 +108,18 @@ cpu_on:
 	isb
 
 	cbnz	x19, 2f
-	adrp	x0, pt_el2_bss
-	add	x0, x0, #:lo12:pt_el2_bss
-	adrp	x1, pt_el2_bss_end
-	add	x1, x1, #:lo12:pt_el2_bss_end
+	address	x0, pt_el2_bss
+	address	x1, pt_el2_bss_end
 1:	cmp	x0, x1
 	b.hs	3f
 	stp	xzr, xzr, [x0], #16
 	b	1b
-3:	adrp	x0, pt__el2_stacks + PT_EL2_STACK_BYTES
-	add	x0, x0, #:lo12:pt__el2_stacks + PT_EL2_STACK_BYTES
-	mov	sp, x0
-	mov	x29, xzr
-	mov	x30, xzr
-	b	pt__el2_first
+3:	address	x0, pt__el2_stacks + PT_EL2_STACK_BYTES
+	go_on	pt__el2_first
 
 2:	msr	tpidr_el2, x19
 	ldr	x0, [x19, #PT_EL2_CPU_STACK]
-	mov	sp, x0
-	mov	x29, xzr
-	mov	x30, xzr
-	mov	x0, x19
-	b	pt__el2_work
+	go_on	pt__el2_work
 
 wrong_level: /* exit status 2, by semihosting with a block on no stack */
 	adr	x1, 4f

@@ -10,6 +10,8 @@ _Noreturn void host_die(uint64_t esr, uint64_t elr, uint64_t far);
 
 _Static_assert(offsetof(struct host_cpu, esr) == HOST_CPU_ESR, "start.S");
 _Static_assert(offsetof(struct host_cpu, far) == HOST_CPU_FAR, "start.S");
+_Static_assert(offsetof(struct host_cpu, vector) == HOST_CPU_WHERE, "start.S");
+_Static_assert(offsetof(struct host_cpu, spsr) == HOST_CPU_WHERE + 16, "start.S");
 _Static_assert(sizeof(struct host_cpu) <= HOST_CPU_BYTES / 2, "the rest is its stack");
 _Static_assert(sizeof(struct pt_el2_vcpu) <= PAGE, "a page of its own");
 _Static_assert(_Alignof(struct host_cpu) == PAGE, "host_cpus");

@@ -47,8 +47,9 @@ static inline uint64_t *host_memory(uint64_t pa)
 }
 
 struct host_cpu {
-	uint64_t esr, far;		 /* of the last probe that aborted */
-	struct pt_el2_cpu port;		 /* its id: cmocka.c asks for it */
+	uint64_t esr, far;	    /* of the last probe that aborted */
+	uint64_t vector, elr, spsr; /* the same: where in the table it came to, and from where */
+	struct pt_el2_cpu port;	    /* its id: cmocka.c asks for it */
 	void (*work)(struct host_cpu *); /* of a CPU that CPU_ON has started */
 	_Atomic bool done;
 	_Alignas(PAGE) struct pt_el2_vcpu vcpu;
@@ -89,6 +90,14 @@ uint64_t host_probe_load(uint64_t pa);
 void host_probe_store(uint64_t pa, uint64_t value);
 void host_probe_exec(uint64_t pa);
 void host_probe_undefined(void);
+/* Goes on at `pc` with that PSTATE, x0 and x1, until an exception comes to EL1. */
+void host_probe_at(uint64_t x0, uint64_t x1, uint64_t pstate, const unsigned char *pc);
+/* What it may execute there: an access at x0, or the one instruction, and then SVC. */
+extern const unsigned char code_load[], code_store[], code_hvc[], code_smc[];
+extern const unsigned char code_load_a32[], code_store_a32[], code_hvc_a32[];
+extern const unsigned char code_load_t32[], code_store_t32[];
+/* An interrupt of a host that has unmasked it. exits.c */
+void host_interrupt(bool fiq);
 
 /* Guests: start.S. */
 extern unsigned char guest_code[4096];
@@ -101,6 +110,11 @@ void guest_wait(void);
 void guest_call(void);
 void guest_secure(void);
 void guest_mode(void);
+void guest_held(void);
+void guest_load_user(void);
+void guest_load_a32(void);
+void guest_hvc_user(void);
+#define GUEST_VECTORS (CODE + 2048) /* each ends the run, with its offset in x1 */
 
 /* A context with the guests' code at CODE. */
 uint64_t guest_new(void);
@@ -112,7 +126,8 @@ uint64_t guest_run(uint64_t context, struct pt_el2_vcpu *v);
 void guest_end(uint64_t context);
 
 extern const struct CMUnitTest host_memory_tests[], host_guest_tests[], host_cpu_tests[],
-	host_hostile_tests[], host_count_tests[1];
-extern const size_t host_memory_count, host_guest_count, host_cpu_count, host_hostile_count;
+	host_exit_tests[], host_hostile_tests[], host_count_tests[1];
+extern const size_t host_memory_count, host_guest_count, host_cpu_count, host_exit_count,
+	host_hostile_count;
 
 #endif

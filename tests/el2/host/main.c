@@ -17,6 +17,8 @@ int main(void)
 		tests[n++] = host_guest_tests[i];
 	for (size_t i = 0; i < host_cpu_count; i++)
 		tests[n++] = host_cpu_tests[i];
+	for (size_t i = 0; i < host_exit_count; i++)
+		tests[n++] = host_exit_tests[i];
 	for (size_t i = 0; i < host_hostile_count; i++)
 		tests[n++] = host_hostile_tests[i];
 	return el2_run_group(tests, n, NULL, NULL);

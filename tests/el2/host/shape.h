@@ -8,6 +8,8 @@
 #define HOST_CPU_BYTES 0x10000 /* its stack at the end */
 #define HOST_CPU_ESR   0
 #define HOST_CPU_FAR   8
+#define HOST_CPU_WHERE 16	  /* vector, ELR, SPSR */
+#define HOST_EL0_VA    0x40000000 /* EL0 sees memory so far above its PA */
 
 /* HVC #n, which the image answers beside EL2's own. */
 #define CALL_ABORTS 1 /* x0, x1: taken from the host and from guests, on this CPU */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The host at EL1: its first instructions, its stage 1, its vectors; and what its guests execute. */
+#include "port/el2/vector.inc"
 #include "shape.h"
 
 #define MAIR_VALUE  0x04ff     /* 0: Normal write-back, 1: Device-nGnRE */
@@ -24,8 +25,7 @@ host_start: /* x0: 0, or the struct host_cpu of a CPU that CPU_ON starts */
 	ldr	x1, =SCTLR_VALUE
 	msr	sctlr_el1, x1
 	isb
-	adrp	x1, host_cpus
-	add	x1, x1, #:lo12:host_cpus
+	address	x1, host_cpus
 	cmp	x0, #0
 	csel	x0, x1, x0, eq
 	msr	tpidr_el1, x0
@@ -35,29 +35,57 @@ host_start: /* x0: 0, or the struct host_cpu of a CPU that CPU_ON starts */
 	mov	x30, xzr
 	b	host_go
 
-	.balign 2048
-vectors:
-	.rept 4
-	b	die
+	.macro from offset, interrupts /* synchronous, IRQ, FIQ, SError */
 	.balign 0x80
-	.endr
+	mov	x16, #\offset
 	b	aborted
 	.balign 0x80
-	.rept 11
+	.if	\interrupts
+	save_volatile
+	mov	w0, #0
+	b	interrupted
+	.balign 0x80
+	save_volatile
+	mov	w0, #1
+	b	interrupted
+	.else
 	b	die
 	.balign 0x80
-	.endr
+	b	die
+	.endif
+	.balign 0x80
+	b	die
+	.endm
 
-aborted: /* an abort of a probe, or an instruction that is none */
-	ldr	x16, =MAGIC
-	cmp	x16, x17
+	.balign 2048
+vectors:
+	from	0x000, 0
+	from	0x200, 1
+	from	0x400, 0
+	from	0x600, 0
+	.balign 0x80
+
+interrupted:
+	bl	host_interrupt
+	restore_volatile
+	eret
+
+aborted: /* an exception of a probe, which goes on where it was called from, at EL1h */
+	ldr	x15, =MAGIC
+	cmp	x15, x17
 	b.ne	die
-	mrs	x16, tpidr_el1
-	mrs	x17, esr_el1
-	str	x17, [x16, #HOST_CPU_ESR]
-	mrs	x17, far_el1
-	str	x17, [x16, #HOST_CPU_FAR]
+	mrs	x17, tpidr_el1
+	mrs	x15, esr_el1
+	str	x15, [x17, #HOST_CPU_ESR]
+	mrs	x15, far_el1
+	str	x15, [x17, #HOST_CPU_FAR]
+	mrs	x15, elr_el1
+	stp	x16, x15, [x17, #HOST_CPU_WHERE]
+	mrs	x15, spsr_el1
+	str	x15, [x17, #HOST_CPU_WHERE + 16]
 	msr	elr_el1, x30
+	mov	x15, #0x3c5
+	msr	spsr_el1, x15
 	mov	x17, xzr
 	eret
 
@@ -88,6 +116,36 @@ function host_probe_undefined
 	ldr	x17, =MAGIC
 	mrs	x0, vttbr_el2
 	ret
+function host_probe_at
+	ldr	x17, =MAGIC
+	msr	spsr_el1, x2
+	msr	elr_el1, x3
+	eret
+function code_load
+	ldr	x0, [x0]
+	svc	#0
+function code_store
+	str	x1, [x0]
+	svc	#0
+function code_hvc
+	hvc	#0
+	svc	#0
+function code_smc
+	smc	#0
+	svc	#0
+function code_load_a32
+	.inst	0xe5900000 /* ldr r0, [r0] */
+	.inst	0xef000000 /* svc #0 */
+function code_store_a32
+	.inst	0xe5801000 /* str r1, [r0] */
+	.inst	0xef000000
+function code_hvc_a32
+	.inst	0xe1400070 /* hvc #0 */
+	.inst	0xef000000
+function code_load_t32
+	.inst	0xdf006800 /* ldr r0, [r0]; svc #0 */
+function code_store_t32
+	.inst	0xdf006001 /* str r1, [r0]; svc #0 */
 
 	.section .data.stage1, "aw"
 	.balign 4096
@@ -95,7 +153,8 @@ host_stage1: /* a GiB an entry: devices, memory. Devices may be executed as far 
 	 * and not written by EL0: what that may write EL1 does not execute */
 	.quad	0x405
 	.quad	0x40000000 + 0x701
-	.fill	510, 8, 0
+	.quad	0x40000000 + 0x741 /* for EL0 */
+	.fill	509, 8, 0
 
 	/* The guests' code, position independent: a page. EXIT hands x1 to the host. */
 	.section .data.guest_code, "aw"
@@ -157,4 +216,27 @@ function guest_secure
 function guest_mode
 	mrs	x1, CurrentEL
 	leave
+function guest_held /* (address, times): until something stands there; how many times were left */
+	ldr	x3, [x0]
+	cbnz	x3, 1f
+	subs	x1, x1, #1
+	b.ne	guest_held
+1:	leave
+function guest_load_user /* (address), at EL0: then to its own EL1 */
+	ldr	x0, [x0]
+	svc	#0
+function guest_load_a32
+	.inst	0xe5900000
+	.inst	0xef000000
+function guest_hvc_user
+	hvc	#0
+
+	.balign 2048 /* its vectors */
+	.set	vector_at, 0
+	.rept	16
+	.balign 0x80
+	mov	x1, #vector_at
+	leave
+	.set	vector_at, vector_at + 0x80
+	.endr
 	.balign 4096

@@ -22,7 +22,8 @@ struct pt_el2_regs {
 	uint64_t sp_el0, sp_el1;
 	uint64_t pc;
 	/* Of SPSR_EL2's fields for AArch64: NZCV, DIT, UAO, PAN, SSBS, BTYPE, DAIF and EL0t, EL1t
-	 * or EL1h. Another mode becomes EL1h, other bits zero. */
+	 * or EL1h; or, on a CPU that has AArch32 at EL0, that mode (0x10) and its fields. Another
+	 * mode becomes EL1h, other bits zero. */
 	uint64_t pstate;
 #define PT_X(name) uint64_t name;
 	PT_EL2_SYS_TABLE(PT_X)

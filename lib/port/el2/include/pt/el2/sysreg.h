@@ -24,6 +24,7 @@
 PT_EL2_READ(ctr_el0, "ctr_el0")
 PT_EL2_READ(dczid_el0, "dczid_el0")
 PT_EL2_READ(id_aa64isar0_el1, "id_aa64isar0_el1")
+PT_EL2_READ(id_aa64pfr0_el1, "id_aa64pfr0_el1")
 PT_EL2_READ(id_aa64mmfr0_el1, "id_aa64mmfr0_el1")
 PT_EL2_READ(id_aa64mmfr1_el1, "id_aa64mmfr1_el1")
 PT_EL2_READ(id_aa64mmfr2_el1, "S3_0_C0_C7_2") /* no name in armv8-a's assembler */
