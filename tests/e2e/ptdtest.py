@@ -180,15 +180,16 @@ class Daemon:
 class Guest:
     """A machine with one guest context: what most tests begin with."""
 
-    def __init__(self, ptd, name="m0", memory=64 << 20, vcpus=2, granule=12, ipa_bits=40, quota=0, **options):
+    def __init__(self, ptd, name="m0", memory=64 << 20, vcpus=2, granule=12, ipa_bits=40, quota=0, pa_bits=0, ds=False, start=-2,
+                 **options):
         machine, context = ptd.pb("machine"), ptd.pb("context")
         common = ptd.pb("common")
         self.ptd = ptd
         self.machine = ptd.stub("machine", "MachineService").CreateMachine(machine.CreateMachineRequest(
-            name=name, memory_bytes=memory, vcpus=vcpus)).machine
+            name=name, memory_bytes=memory, vcpus=vcpus, pa_bits=pa_bits)).machine
         self.context = ptd.stub("context", "ContextService").CreateContext(context.CreateContextRequest(
             machine=self.machine.handle, name="g0", kind=context.CONTEXT_KIND_GUEST, quota_pages=quota,
-            geometry=common.Geometry(granule_shift=granule, ipa_bits=ipa_bits),
+            geometry=common.Geometry(granule_shift=granule, ipa_bits=ipa_bits, ds=ds, start_level_plus_2=start + 2),
             options=context.ContextOptions(**options))).context
         self.handle = self.context.handle
 

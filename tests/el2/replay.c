@@ -16,7 +16,7 @@
 #define TABLES_MAX   256
 #define TABLES_BYTES (UINT64_C(16) << 20)
 #define TABLE_ALIGN  UINT64_C(0x10000)
-#define TABLE_PA     UINT64_C(0x0000fffffffff000)
+#define VTCR_DS	     (UINT64_C(1) << 32)
 
 #define PAR_F	    UINT64_C(1)
 #define PAR_LEAF    UINT64_C(0xff0ffffffffff181) /* ATTR, PA[51:12], SH, F */
@@ -82,12 +82,39 @@ static uint64_t copy_of(uint64_t pa)
 	bail("a pointer to no table of the dump", pa);
 }
 
-/* Arm ARM D8.3: bits 1:0 are 3 in a table descriptor of any level but the last. */
-static void rewrite_pointers(const struct table *t)
+/* How a table descriptor says where the table stands: bits of the address in place, and higher ones
+ * elsewhere (Arm ARM D8.3). */
+struct format {
+	uint64_t in_place, high;
+	unsigned high_at, is_bit;
+};
+
+static const struct format *format_of(uint64_t vtcr)
+{
+	static const struct format formats[3] = {
+		{UINT64_C(0x0000fffffffff000), 0, 0, 0},
+		{UINT64_C(0x0003fffffffff000), 3, 8, 50},   /* DS */
+		{UINT64_C(0x0000ffffffff0000), 15, 12, 48}, /* 64K with 52 bits of PA */
+	};
+	bool large = (vtcr >> 14 & 3) == 1 && (vtcr >> 16 & 7) == 6;
+
+	return &formats[vtcr & VTCR_DS ? 1 : large ? 2 : 0];
+}
+
+/* The copies stand low. */
+static uint64_t rewritten(const struct format *f, uint64_t d)
+{
+	uint64_t pa = (d & f->in_place) | (d >> f->high_at & f->high) << f->is_bit;
+
+	return (d & ~f->in_place & ~(f->high << f->high_at)) | copy_of(pa);
+}
+
+/* Bits 1:0 are 3 in a table descriptor of any level but the last. */
+static void rewrite_pointers(const struct table *t, const struct format *f)
 {
 	for (uint64_t i = 0; i < t->words && t->level != PT_LEVEL_LAST; i++)
 		if ((t->copy[i] & 3) == 3)
-			t->copy[i] = (t->copy[i] & ~TABLE_PA) | copy_of(t->copy[i] & TABLE_PA);
+			t->copy[i] = rewritten(f, t->copy[i]);
 }
 
 static void load(uint64_t vtcr, uint64_t hcr, uint64_t root)
@@ -129,7 +156,7 @@ static bool replay(uint64_t number)
 	for (uint64_t i = 0; i < table_count; i++)
 		read_table(&tables[i]);
 	for (uint64_t i = 0; i < table_count; i++)
-		rewrite_pointers(&tables[i]);
+		rewrite_pointers(&tables[i], format_of(head[0]));
 	load(head[0], head[1], copy_of(head[2]));
 	for (uint64_t i = 0; i < samples; i++)
 		wrong += !compare(take(3));

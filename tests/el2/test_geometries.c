@@ -36,6 +36,7 @@ __attribute__((section(".region.memory"), aligned(1 << 20))) static uint64_t roo
 	X(PS_RESERVED,	"PS reserved")                                                             \
 	X(PS_ABSENT,	"PS above the CPU's")                                                      \
 	X(PS_FORMAT,	"PS above the format's 48 bits")                                           \
+	X(WIDE,		"IPA above the CPU's")                                                     \
 	X(DS_RES0,	"DS is RES0")                                                              \
 	X(SL2_RES0,	"SL2 is RES0")                                                             \
 	/* lib's policy */                                                                         \
@@ -183,6 +184,8 @@ static enum relation lib_is_stricter(uint64_t read)
 
 	if (ipa_bits(read) < 32)
 		return SHORT;
+	if (ipa_bits(read) > pt_el2_features.pa_bits)
+		return WIDE;
 	/* The architecture compares with PAMax, which PS does not lower. */
 	return lib_takes(as_read(with_ps(read, cpu_ps()), &ignored)) ? PS_BELOW : UNNAMED;
 }
