@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The extent index: lookups without a lock, reservations. */
+#include "node.h"
+
+static void fill(struct pt_extent *out, uint64_t start, uint64_t end, struct pt__says s)
+{
+	*out = (struct pt_extent){
+		.start = start,
+		.end = end,
+		.owner = {.kind = s.who & 0xf,
+			  .handle = (uint16_t)(s.who >> 8),
+			  .gfn = s.who >> 24},
+		.state = s.who >> 4 & 0xf,
+		.meta = s.meta,
+		.id = s.id,
+	};
+}
+
+/*
+ * One try. At each node: its number is even, and its parent still as it was after that number was
+ * read; so at that moment the node was the one for this key, and as long as the number stays it
+ * says what it said then. `end` comes from where the key's branch ends in the nodes on the way:
+ * since their numbers were compared, extents may only have grown there.
+ */
+static bool find(const struct pt_extents *index, uint64_t unit, struct pt_extent *out)
+{
+	uint64_t off = pt__get(&index->root), end = index->units, seq, start;
+	const pt__word *node;
+	uint32_t count, i;
+	struct pt__says says;
+
+	if (!off) {
+		fill(out, 0, end, (struct pt__says){0, 0, 0});
+		return true;
+	}
+	node = pt__words(index->store, off);
+	seq = pt__get(node + PT__SEQ);
+	if (seq & 1 || pt__get(&index->root) != off)
+		return false;
+	while (!pt__is_leaf(node)) {
+		const pt__word *child;
+		uint64_t child_seq;
+
+		count = pt__count(node);
+		i = pt__rank(node, count, PT__INNER_WORDS, unit);
+		if (!i)
+			return false;
+		if (i < count)
+			end = pt__get(pt__entry(node, i, PT__INNER_WORDS));
+		off = pt__get(pt__entry(node, i - 1, PT__INNER_WORDS) + 1);
+		/* Before it is followed: what was read is a link, and not the rest of one. */
+		if (pt__get(node + PT__SEQ) != seq)
+			return false;
+		child = pt__words(index->store, off);
+		child_seq = pt__get(child + PT__SEQ);
+		if (child_seq & 1 || pt__get(node + PT__SEQ) != seq)
+			return false;
+		node = child;
+		seq = child_seq;
+	}
+	count = pt__count(node);
+	i = pt__rank(node, count, PT__LEAF_WORDS, unit);
+	if (!i)
+		return false;
+	if (i < count)
+		end = pt__get(pt__entry(node, i, PT__LEAF_WORDS));
+	start = pt__get(pt__entry(node, i - 1, PT__LEAF_WORDS));
+	says = pt__says_at(node, i - 1);
+	if (pt__get(node + PT__SEQ) != seq)
+		return false;
+	fill(out, start, end, says);
+	return true;
+}
+
+enum pt_outcome pt_extents_find(const struct pt_extents *index, uint64_t unit,
+				struct pt_extent *out)
+{
+	if (unit >= index->units)
+		return PT_OUT_OF_RANGE;
+	while (!find(index, unit, out))
+		pt_port_relax();
+	return PT_OK;
+}
+
+void pt_extents_init(struct pt_extents *index, struct pt_owner_store *store, uint64_t units)
+{
+	*index = (struct pt_extents){.store = store, .units = units};
+}
+
+/* Can the tree not become higher, and its root be full before all promises are kept? No pool has
+ * the nodes for that. */
+static bool at_its_end(const struct pt_extents *index)
+{
+	uint64_t entries = 2 * (index->promised / PT_EXTENT_RESERVE + 1);
+
+	return index->levels == PT_EXTENT_LEVELS &&
+	       pt__count(pt__words(index->store, pt__get(&index->root))) + entries > PT__INNER_ROOM;
+}
+
+/* Puts *more into the stock, and promises PT_EXTENT_RESERVE pages of it if there are so many that
+ * nobody else was promised. PT_MORE: *missing says how many it takes. What is in stock is never
+ * less than what is promised and was not used. */
+static enum pt_outcome promise(struct pt_extents *index, struct pt_pages *more, uint32_t *missing)
+{
+	struct pt_pool *pool = &index->store->machine->world->pool;
+	enum pt_outcome outcome = PT_OK;
+	uint32_t want;
+
+	pt_port_lock(&index->store->lock);
+	while (more->count)
+		pt_pages_push(pool, &index->stock, pt_pages_pop(pool, more));
+	want = index->promised + PT_EXTENT_RESERVE;
+	if (at_its_end(index)) {
+		outcome = PT_NO_MEMORY;
+	} else if (index->stock.count < want) {
+		*missing = want - index->stock.count;
+		outcome = PT_MORE;
+	} else {
+		index->promised = want;
+	}
+	pt_port_unlock(&index->store->lock);
+	return outcome;
+}
+
+/* All that is above the promises, but for one more while there is an index at all: whoever comes
+ * next then asks no pool. */
+static void settle(struct pt_extents *index, struct pt_agent *agent, uint32_t kept)
+{
+	struct pt_pages spare = {0, 0};
+	uint32_t keep;
+
+	pt_port_lock(&index->store->lock);
+	index->promised -= kept;
+	keep = index->promised;
+	if (keep || pt__get(&index->root))
+		keep += PT_EXTENT_RESERVE;
+	while (index->stock.count > keep)
+		pt__store_push(index->store, &spare, pt__store_pop(index->store, &index->stock));
+	pt_port_unlock(&index->store->lock);
+	pt__store_give(index->store, agent, &spare);
+}
+
+enum pt_outcome pt_extents_reserve(struct pt_extents *index, struct pt_agent *agent)
+{
+	struct pt_pages more = {0, 0};
+	enum pt_outcome outcome;
+	uint32_t missing;
+
+	while ((outcome = promise(index, &more, &missing)) == PT_MORE) {
+		outcome = pt__store_take(index->store, agent, missing, &more);
+		if (outcome != PT_OK)
+			break;
+	}
+	if (outcome != PT_OK)
+		settle(index, agent, 0);
+	return outcome;
+}
+
+void pt_extents_release(struct pt_extents *index, struct pt_agent *agent)
+{
+	settle(index, agent, PT_EXTENT_RESERVE);
+}

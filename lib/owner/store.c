@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Pages for the ledger of a machine: quota, pool, deferred free. */
+#include "internal.h"
+
+void pt_owner_store_init(struct pt_owner_store *store, struct pt_machine *machine,
+			 uint64_t quota_pages, uint64_t scope)
+{
+	*store = (struct pt_owner_store){.machine = machine, .scope = scope};
+	atomic_store_explicit(&store->quota_pages, quota_pages, memory_order_relaxed);
+	pt_port_note(PT_EVENT_LOCK_CLASS, PT_LOCK_OWNER, &store->lock, NULL, 0, 0);
+}
+
+/* Never above the quota, not even for a moment. */
+static bool charge(struct pt_owner_store *store, uint64_t pages)
+{
+	uint64_t quota = atomic_load_explicit(&store->quota_pages, memory_order_relaxed);
+	uint64_t now = atomic_load_explicit(&store->pages, memory_order_relaxed);
+
+	do {
+		if (pages > quota || now > quota - pages)
+			return false;
+	} while (!atomic_compare_exchange_weak_explicit(
+		&store->pages, &now, now + pages, memory_order_relaxed, memory_order_relaxed));
+	return true;
+}
+
+static void refund(struct pt_owner_store *store, uint64_t pages)
+{
+	atomic_fetch_sub_explicit(&store->pages, pages, memory_order_relaxed);
+}
+
+enum pt_outcome pt__store_take(struct pt_owner_store *store, struct pt_agent *agent, uint32_t count,
+			       struct pt_pages *list)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (pt_port_failpoint(PT_FP_POOL_RESERVE, store->scope))
+			return PT_NO_MEMORY;
+	if (!charge(store, count))
+		return PT_QUOTA;
+	if (pt_pool_take(agent, PT_OWNER_SHIFT, count, list) != PT_OK) {
+		refund(store, count);
+		return PT_NO_MEMORY;
+	}
+	return PT_OK;
+}
+
+void pt__store_give(struct pt_owner_store *store, struct pt_agent *agent, struct pt_pages *list)
+{
+	if (!list->count)
+		return;
+	refund(store, list->count);
+	pt_pool_give(agent, PT_OWNER_SHIFT, list);
+}
+
+void pt__store_retire(struct pt_owner_store *store, struct pt_agent *agent, struct pt_pages *list)
+{
+	if (!list->count)
+		return;
+	refund(store, list->count);
+	pt_retire(agent, PT_OWNER_SHIFT, list);
+}
