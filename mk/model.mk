@@ -4,6 +4,8 @@
 MODEL_SRC := $(filter-out tests/model/ptd-model.c,$(sort $(wildcard tests/model/*.c)))
 MODEL_BIN := $(B)/tests/model/ptd-model $(B)/checked/tests/model/ptd-model
 MODEL_UNIT := $(B)/tests/unit/test_model $(B)/checked/tests/unit/test_model
+# The model of ownership by itself, and against its page in docs.
+OWNER_UNIT := $(B)/tests/unit/test_owner_model $(B)/checked/tests/unit/test_owner_model
 MODEL_CC = mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(HOST_DEFS) $(LIB_INC)
 
 $(B)/tests/model/%.o: tests/model/%.c
@@ -18,8 +20,9 @@ $(B)/tests/model/ptd-model $(B)/tests/unit/test_model: $(MODEL_SRC:%.c=$(B)/%.o)
 $(B)/checked/tests/model/ptd-model $(B)/checked/tests/unit/test_model: $(MODEL_SRC:%.c=$(B)/checked/%.o) $(B)/checked/libpt.a
 $(MODEL_BIN): %/ptd-model: %/ptd-model.o
 $(MODEL_UNIT): tests/unit/test_model.c
+$(OWNER_UNIT): %/tests/unit/test_owner_model: tests/unit/test_owner_model.c %/tests/model/owner.o %/libpt.a
 
-$(MODEL_BIN) $(MODEL_UNIT):
+$(MODEL_BIN) $(MODEL_UNIT) $(OWNER_UNIT):
 	$(call say,LD,$@)
 	$(Q)$(MODEL_CC) $(if $(findstring /checked/,$@),-DPT_CHECKED) -o $@ $(filter %.c %.o %.a,$^) \
 		$(LDFLAGS_ALL) -lcmocka $(LIBPT_LIBS)
