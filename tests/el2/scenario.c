@@ -162,12 +162,15 @@ static void run_par(struct lane *l, uint32_t record, struct scn_reply *reply)
 	reply->mismatch = *l->mismatch;
 }
 
+#define SMALLEST 12
+
 /* While table pages are to run out nobody gets one: all of them are taken away, and put back. */
-static void drain(struct sc_world *w, unsigned granule_shift, struct pt_pages *taken)
+static void drain(struct sc_world *w, struct pt_pages *taken)
 {
 	struct pt_page page;
 
-	while (pt_pool_get(&w->agent, granule_shift, &page) == PT_OK)
+	pt_pool_flush_magazines(&w->agent);
+	while (pt_pool_get(&w->agent, SMALLEST, &page) == PT_OK)
 		pt_pages_push(&w->pt.pool, taken, page);
 }
 
@@ -207,10 +210,10 @@ static bool run(void *self, const struct scenario *s, uint32_t record, struct sc
 	struct pt_pages taken = {0};
 
 	if (starve)
-		drain(w, 12, &taken);
+		drain(w, &taken);
 	operate(w, s, record, reply, sums);
 	if (starve)
-		pt_pool_give(&w->agent, 12, &taken);
+		pt_pool_give(&w->agent, SMALLEST, &taken);
 	if (starve && w->no_pages != UINT32_MAX && reply->fact[SCN_FACT_outcome] == PT_NO_MEMORY)
 		w->no_pages--;
 	return true;

@@ -32,14 +32,14 @@ struct sc_machine {
 
 /* Ranges that a daemon would look through in idle time. */
 #define SC_FOLDS 16
-struct sc_range {
+struct sc_fold {
 	uint64_t ipa, size;
 };
 
 struct sc_context {
 	struct pt_ctx pt;
 	struct sc_machine *machine;
-	struct sc_range fold[SC_FOLDS];
+	struct sc_fold fold[SC_FOLDS];
 	uint32_t folds;
 	bool live;
 };

@@ -327,14 +327,21 @@ void sc_object(struct sc_world *w, const struct scenario *s, const struct scn_re
 		sc_take_effects(reply, &effects, NULL);
 }
 
+/* When there is no room for more ranges the first becomes one with the new one. */
 void sc_fold_later(struct sc_context *c, uint64_t ipa, uint64_t size)
 {
+	struct sc_fold *first = &c->fold[0];
+	uint64_t end = ipa + size, first_end = first->ipa + first->size;
+
 	for (uint32_t i = 0; i < c->folds; i++)
-		if (c->fold[i].ipa <= ipa && ipa + size <= c->fold[i].ipa + c->fold[i].size)
+		if (c->fold[i].ipa <= ipa && end <= c->fold[i].ipa + c->fold[i].size)
 			return;
-	if (c->folds == SC_FOLDS)
-		sc_bail("too many ranges to fold", c->folds);
-	c->fold[c->folds++] = (struct sc_range){ipa, size};
+	if (c->folds < SC_FOLDS) {
+		c->fold[c->folds++] = (struct sc_fold){ipa, size};
+		return;
+	}
+	first->ipa = ipa < first->ipa ? ipa : first->ipa;
+	first->size = (end > first_end ? end : first_end) - first->ipa;
 }
 
 static void keep_up(struct sc_world *w, struct sc_context *c, uint32_t kind, uint64_t ipa,
