@@ -315,9 +315,8 @@ static enum pt_outcome admit(struct pt_claim *first, bool teardown)
 	return wait ? PT_PARKED : PT_OK;
 }
 
-/* `first` and those with it. */
-static enum pt_outcome acquire(struct pt_claim *first, bool teardown,
-			       void (*wake_fn)(struct pt_waiter *))
+enum pt_outcome pt__claim_ask(struct pt_claim *first, bool teardown,
+			      void (*wake_fn)(struct pt_waiter *))
 {
 	struct pt_machine *machine = first->ctx->machine;
 	enum pt_outcome outcome;
@@ -344,7 +343,7 @@ enum pt_outcome pt_claim_acquire(struct pt_claim *claim, struct pt_ctx *ctx, uin
 {
 	*claim = (struct pt_claim){
 		.ctx = ctx, .lo = lo, .hi = hi, .mode = mode, .slot = -1, .told = true};
-	return acquire(claim, teardown, wake_fn);
+	return pt__claim_ask(claim, teardown, wake_fn);
 }
 
 enum pt_outcome pt__claim_acquire_lazy(struct pt_claim *claim, struct pt_ctx *ctx, uint64_t lo,
@@ -358,52 +357,7 @@ enum pt_outcome pt__claim_acquire_lazy(struct pt_claim *claim, struct pt_ctx *ct
 				   .slot = -1,
 				   .lazy = true,
 				   .told = true};
-	return acquire(claim, teardown, wake_fn);
-}
-
-/* Puts a claim in its place among those that `first` begins. False: its context is there, or it is
- * of another machine. */
-static bool join(struct pt_claim **first, struct pt_claim *claim)
-{
-	struct pt_claim **at = first;
-
-	if (*first && (*first)->ctx->machine != claim->ctx->machine)
-		return false;
-	while (*at && (*at)->ctx->number < claim->ctx->number)
-		at = &(*at)->with;
-	if (*at && (*at)->ctx == claim->ctx)
-		return false;
-	claim->with = *at;
-	*at = claim;
-	return true;
-}
-
-enum pt_outcome pt__claims_acquire(struct pt_claim *const claim[], uint32_t count,
-				   enum pt_claim_mode mode, bool lazy,
-				   void (*wake_fn)(struct pt_waiter *))
-{
-	struct pt_claim *first = NULL;
-
-	if (!count || count > PT_CLAIMS_AT_ONCE)
-		return PT_INVALID;
-	for (uint32_t i = 0; i < count; i++) {
-		*claim[i] = (struct pt_claim){.ctx = claim[i]->ctx,
-					      .lo = claim[i]->lo,
-					      .hi = claim[i]->hi,
-					      .mode = mode,
-					      .slot = -1,
-					      .lazy = lazy,
-					      .told = i == 0};
-		if (!join(&first, claim[i]))
-			return PT_INVALID;
-	}
-	return acquire(first, false, wake_fn);
-}
-
-enum pt_outcome pt_claims_acquire(struct pt_claim *const claim[], uint32_t count,
-				  enum pt_claim_mode mode, void (*wake_fn)(struct pt_waiter *))
-{
-	return pt__claims_acquire(claim, count, mode, false, wake_fn);
+	return pt__claim_ask(claim, teardown, wake_fn);
 }
 
 bool pt__claim_activate(struct pt_claim *claim)

@@ -36,7 +36,12 @@ enum pt_outcome pt__claim_acquire_lazy(struct pt_claim *claim, struct pt_ctx *ct
 				       uint64_t hi, bool teardown,
 				       void (*wake)(struct pt_waiter *));
 bool pt__claim_activate(struct pt_claim *claim);
-/* The same of pt_claims_acquire(), whose claims become active together, by any one of them. */
+/* Asks for `first` and those with it, all set up but for their waiters; the outcome of
+ * pt_claim_acquire(). */
+enum pt_outcome pt__claim_ask(struct pt_claim *first, bool teardown,
+			      void (*wake)(struct pt_waiter *));
+/* claims.c: the same of pt_claims_acquire(), whose claims become active together, by any one of
+ * them. */
 enum pt_outcome pt__claims_acquire(struct pt_claim *const claim[], uint32_t count,
 				   enum pt_claim_mode mode, bool lazy,
 				   void (*wake)(struct pt_waiter *));

@@ -129,6 +129,9 @@ def _():
     true(rules.check_calls("walk", {"pt_txn_step"}, {"pt_txn_step": "txn"}))
     true(rules.check_calls("check", {"pt_walk"}, {"pt_walk": "walk"}))
     equal(rules.check_calls("txn", {"pt_walk"}, {"pt_walk": "walk"}), [])
+    true(rules.check_calls("hv", {"pt_item_check_owner"}, {"pt_item_check_owner": "txn"}))
+    equal(rules.check_calls("owner", {"pt_item_check_owner"}, {"pt_item_check_owner": "txn"}), [])
+    true(rules.check_core_symbols({"pt_item_check_owner"}, set()))
 
 
 main()
