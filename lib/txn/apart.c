@@ -62,13 +62,18 @@ static uint64_t valid_in(const pt_pte *slot, unsigned entries, bool alone)
 static void clean_leaves(const struct pt_ctx *ctx, const pt_pte *slot, int level, unsigned i,
 			 unsigned entries)
 {
-	for (; i < entries; i++) {
+	unsigned shift = pt_level_shift(&ctx->geo, level);
+
+	for (uint64_t n; i < entries; i += (unsigned)n) {
 		pt_pte e = pt_pte_load(slot + i);
 
+		n = 1;
 		if (pt_pte_is_table(e, level))
 			return;
-		if (pt_pte_valid(e) && pt__gone_cleans(ctx, e))
-			pt__clean_gone(ctx, e, pt_level_shift(&ctx->geo, level));
+		if (!pt_pte_valid(e) || !pt__gone_cleans(ctx, e))
+			continue;
+		n = pt__piece(slot + i, e, entries - i, shift);
+		pt__clean_gone(ctx, e, n, shift);
 	}
 }
 

@@ -2,11 +2,12 @@
 /* Commit of an UNMAP item. */
 #include "range.h"
 
-#define GONE_MAX 128
+#define GONE_MAX 64
 
-/* Leaves that went, whose memory is cleaned when no translation is left. */
+/* Leaves that went, whose memory is cleaned when no translation is left: pieces of it. */
 struct gone {
 	pt_pte leaf[GONE_MAX];
+	uint32_t leaves[GONE_MAX];
 	unsigned count;
 };
 
@@ -17,10 +18,19 @@ PT__INLINE bool cleans(const struct pt__range *r)
 	       r->item->kind == PT_ITEM_UNMAP;
 }
 
-static void note_gone(const struct pt__range *r, struct gone *gone, pt_pte e)
+/* A leaf that goes on where the last piece ends makes that longer. */
+static void note_gone(const struct pt__range *r, struct gone *gone, pt_pte e, unsigned shift)
 {
-	if (cleans(r) && pt__gone_cleans(r->ctx, e))
-		gone->leaf[gone->count++] = e;
+	unsigned last = gone->count - 1;
+
+	if (!cleans(r))
+		return;
+	if (gone->count && e == gone->leaf[last] + ((uint64_t)gone->leaves[last] << shift)) {
+		gone->leaves[last]++;
+	} else if (pt__gone_cleans(r->ctx, e)) {
+		gone->leaf[gone->count] = e;
+		gone->leaves[gone->count++] = 1;
+	}
 }
 
 static void clean_gone(struct pt_txn *txn, const struct pt__range *r, const struct gone *gone,
@@ -30,7 +40,7 @@ static void clean_gone(struct pt_txn *txn, const struct pt__range *r, const stru
 		return;
 	pt__flush(txn);
 	for (unsigned i = 0; i < gone->count; i++)
-		pt__clean_gone(r->ctx, gone->leaf[i], shift);
+		pt__clean_gone(r->ctx, gone->leaf[i], gone->leaves[i], shift);
 }
 
 uint64_t pt__clear_run(struct pt_txn *txn, const struct pt__range *r, const struct pt__at *at,
@@ -41,9 +51,7 @@ uint64_t pt__clear_run(struct pt_txn *txn, const struct pt__range *r, const stru
 
 	gone.count = 0; /* the rest is written before it is read */
 	*removed = 0;
-	if (cleans(r) && most > GONE_MAX)
-		most = GONE_MAX;
-	for (; n < most; n++) {
+	for (; n < most && gone.count < GONE_MAX; n++) {
 		pt_pte e = pt_pte_load(at->slot + n);
 
 		if (e == value)
@@ -55,7 +63,7 @@ uint64_t pt__clear_run(struct pt_txn *txn, const struct pt__range *r, const stru
 			      txn->cursor + ((n + 1) << at->shift) - 1);
 		if (!pt_pte_valid(e))
 			continue;
-		note_gone(r, &gone, e);
+		note_gone(r, &gone, e, at->shift);
 		if (!(*removed)++)
 			first = n;
 		end = n + 1;

@@ -108,11 +108,24 @@ PT__INLINE bool pt__gone_cleans(const struct pt_ctx *ctx, pt_pte e)
 	       pt_prot_memtype(pt_leaf_prot(&ctx->geo, e, ctx->attrs)) == PT_MEM_NORMAL;
 }
 
-/* After its last translation has gone. */
-PT__INLINE void pt__clean_gone(const struct pt_ctx *ctx, pt_pte e, unsigned shift)
+/*
+ * How many of the `most` entries from `slot` on, which holds leaf `e`, are alike and have memory in
+ * one piece: maintenance of it is one loop. Such descriptors differ by the size of a leaf; where
+ * the sum carries into other bits the next is another leaf, and the piece ends.
+ */
+PT__INLINE uint64_t pt__piece(const pt_pte *slot, pt_pte e, uint64_t most, unsigned shift)
 {
-	pt_port_dcache_clean_inval_poc(ctx->machine->port, pt_pte_to_oa(&ctx->geo, e),
-				       UINT64_C(1) << shift);
+	uint64_t n = 1;
+
+	while (n < most && pt_pte_load(slot + n) == e + (n << shift))
+		n++;
+	return n;
+}
+
+/* After the last translation of `n` leaves from `e` on, a piece, has gone. */
+PT__INLINE void pt__clean_gone(const struct pt_ctx *ctx, pt_pte e, uint64_t n, unsigned shift)
+{
+	pt_port_dcache_clean_inval_poc(ctx->machine->port, pt_pte_to_oa(&ctx->geo, e), n << shift);
 }
 
 /* Cleans and invalidates [ipa, ipa + size) of leaf `e`, as its memory type and FWB ask (KVM:

@@ -187,7 +187,7 @@ PT__INLINE enum pt_outcome unmap(const struct point *p, unsigned gs)
 		return PT_RACED;
 	p->effects->tlbis += pt__tlbi_leaf(p->ctx, p->item->ipa.v, level);
 	if (pt__gone_cleans(p->ctx, at.entry))
-		pt__clean_gone(p->ctx, at.entry, at.shift);
+		pt__clean_gone(p->ctx, at.entry, 1, at.shift);
 	pt_pte_store_release(at.slot, 0);
 	pt__was_dirty(p->ctx, at.entry, p->item->ipa.v, p->item->ipa.v + p->item->size - 1);
 	p->effects->leaves_removed++;

@@ -23,6 +23,11 @@ void *memset(void *to, int value, size_t n)
 
 	for (; n && unaligned(byte, NULL); n--)
 		*byte++ = (unsigned char)value;
+	for (; n >= 32; n -= 32, byte += 32) {
+		word *at = (word *)(void *)byte;
+
+		at[0] = at[1] = at[2] = at[3] = all;
+	}
 	for (; n >= 8; n -= 8, byte += 8)
 		*(word *)(void *)byte = all;
 	while (n--)
@@ -30,14 +35,28 @@ void *memset(void *to, int value, size_t n)
 	return to;
 }
 
+/* Pairs of registers: all loads come before the stores. */
+static inline void copy_32(word *to, const word *from)
+{
+	word a = from[0], b = from[1], c = from[2], d = from[3];
+
+	to[0] = a;
+	to[1] = b;
+	to[2] = c;
+	to[3] = d;
+}
+
 void *memcpy(void *restrict to, const void *restrict from, size_t n)
 {
 	unsigned char *t = to;
 	const unsigned char *f = from;
 
-	if (!unaligned(t, f))
+	if (!unaligned(t, f)) {
+		for (; n >= 32; n -= 32, t += 32, f += 32)
+			copy_32((word *)(void *)t, (const word *)(const void *)f);
 		for (; n >= 8; n -= 8, t += 8, f += 8)
 			*(word *)(void *)t = *(const word *)(const void *)f;
+	}
 	while (n--)
 		*t++ = *f++;
 	return to;
