@@ -13,6 +13,12 @@ static inline struct pt__el2_world *self(void)
 	return ((const struct pt_el2_cpu *)pt_el2_read_tpidr_el2())->world;
 }
 
+static void count(_Atomic uint64_t *counter)
+{
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
+			      memory_order_relaxed);
+}
+
 /* False: nothing that a change of the tables resolves. */
 static bool decode(const struct pt_el2_abort *abort, uint32_t cpu, struct pt_fault *fault)
 {
@@ -37,12 +43,6 @@ static bool decode(const struct pt_el2_abort *abort, uint32_t cpu, struct pt_fau
 		return false;
 	fault->type = type[fsc >> 2];
 	return true;
-}
-
-static bool resolved(enum pt_outcome outcome)
-{
-	return outcome == PT_MAPPED || outcome == PT_ALREADY_MAPPED || outcome == PT_RELAXED ||
-	       outcome == PT_MADE_YOUNG || outcome == PT_RACED;
 }
 
 /* PT_RACED where stage 1 has changed since, so that the IPA is not known: again. An abort that is
@@ -71,12 +71,19 @@ static void take_abort(struct pt__el2_world *w, struct pt__el2_frame *frame,
 
 	abort->hpfar = pt_el2_read_hpfar_el2();
 	outcome = resolve(w, abort);
-	if (resolved(outcome))
+	if (outcome == PT_MAPPED)
 		return;
-	if (w->guest)
-		pt__el2_leave(w, frame, PT_EL2_VCPU_ABORT, abort, outcome);
-	else
-		pt__el2_inject_abort(abort);
+	switch (outcome) {
+	case PT_RELAXED:
+	case PT_MADE_YOUNG: break;
+	case PT_ALREADY_MAPPED:
+	case PT_RACED: count(&w->lost_aborts); break;
+	default:
+		if (w->guest)
+			pt__el2_leave(w, frame, PT_EL2_VCPU_ABORT, abort, outcome);
+		else
+			pt__el2_inject_abort(abort);
+	}
 }
 
 static void take_call(struct pt__el2_world *w, struct pt__el2_frame *frame, uint64_t esr)
@@ -114,12 +121,6 @@ static void take_trap(struct pt__el2_world *w, struct pt__el2_frame *frame,
  * stage-1 walk. HPFAR_EL2 is valid. */
 #define ESR_PAGE_MASK (UINT64_C(0x3f) << 26 | UINT64_C(1) << 7 | UINT64_C(0x3f))
 #define ESR_PAGE      ((uint64_t)EC_DATA << 26 | UINT64_C(7))
-
-static void count(_Atomic uint64_t *counter)
-{
-	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
-			      memory_order_relaxed);
-}
 
 /* The host's slots are mapped by blocks: nothing to try for it. */
 bool pt__el2_host_first(void)

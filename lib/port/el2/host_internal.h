@@ -26,7 +26,7 @@ struct pt__el2_world {
 	struct pt_el2_vcpu vcpu; /* EL2's copy */
 	struct pt_el2_regs regs; /* the host's, while a guest runs */
 	uint64_t entry, context; /* CPU_ON's */
-	_Atomic uint64_t host_aborts, guest_aborts;
+	_Atomic uint64_t host_aborts, guest_aborts, lost_aborts;
 };
 
 /* host_entry.S */

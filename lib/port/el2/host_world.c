@@ -61,6 +61,11 @@ uint64_t pt_el2_guest_aborts(uint32_t cpu)
 	return atomic_load_explicit(&worlds[cpu].guest_aborts, memory_order_relaxed);
 }
 
+uint64_t pt_el2_lost_aborts(uint32_t cpu)
+{
+	return atomic_load_explicit(&worlds[cpu].lost_aborts, memory_order_relaxed);
+}
+
 static void save(const struct pt__el2_frame *frame, struct pt_el2_regs *regs)
 {
 	__builtin_memcpy(regs->x, frame->x, sizeof(regs->x));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The hypervisor: EL2 boots onto its own map and lets a host go. */
 #include "../own_map.h"
+#include "lib_calls.h"
 #include "shape.h"
 
 #include <pt/el2/cpu.h>
@@ -22,7 +23,7 @@ static uint64_t free_contexts(void)
 
 /* Cycles at EL2 alone: PMCCFILTR_EL0.{P,U,NSH}. With QEMU's -icount shift=0 an instruction is one.
  */
-static uint64_t count(bool anew)
+uint64_t el2_count(bool anew)
 {
 	uint64_t cycles;
 
@@ -44,6 +45,7 @@ static void call(unsigned n, uint32_t cpu, uint64_t x[4])
 	case CALL_ABORTS:
 		x[0] = pt_el2_host_aborts(cpu);
 		x[1] = pt_el2_guest_aborts(cpu);
+		x[2] = pt_el2_lost_aborts(cpu);
 		break;
 	case CALL_OWN:
 		x[1] = x[0] < 3 ? r->size : 0;
@@ -58,7 +60,8 @@ static void call(unsigned n, uint32_t cpu, uint64_t x[4])
 		x[0] = atomic_load(&own.world.pool.used_bytes);
 		x[1] = free_contexts();
 		break;
-	case CALL_COUNT: x[0] = count(x[0]); break;
+	case CALL_COUNT: x[0] = el2_count(x[0]); break;
+	case CALL_LIB: lib_call_count(&hv, &own.agent[cpu], x); break;
 	default: x[0] = UINT64_MAX;
 	}
 }

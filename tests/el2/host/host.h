@@ -75,8 +75,9 @@ void host_expect(int64_t code, struct answer a, const char *file, int line);
 	({                                                                                         \
 		register uint64_t x0 __asm__("x0") = (a);                                          \
 		register uint64_t x1 __asm__("x1") = 0;                                            \
-		__asm__ volatile("hvc %2" : "+r"(x0), "+r"(x1) : "i"(n) : "memory");               \
-		(struct answer){(int64_t)x0, {x1, 0, 0}};                                          \
+		register uint64_t x2 __asm__("x2") = 0;                                            \
+		__asm__ volatile("hvc %3" : "+r"(x0), "+r"(x1), "+r"(x2) : "i"(n) : "memory");     \
+		(struct answer){(int64_t)x0, {x1, x2, 0}};                                         \
 	})
 uint64_t host_smc(uint64_t function, uint64_t a, uint64_t b, uint64_t c);
 
@@ -125,9 +126,22 @@ uint64_t guest_run(uint64_t context, struct pt_el2_vcpu *v);
 /* Its context ends. */
 void guest_end(uint64_t context);
 
-extern const struct CMUnitTest host_memory_tests[], host_guest_tests[], host_cpu_tests[],
-	host_exit_tests[], host_hostile_tests[], host_count_tests[1];
-extern const size_t host_memory_count, host_guest_count, host_cpu_count, host_exit_count,
-	host_hostile_count;
+/* memory.c: the pieces, blocks and pages, of the host's memory, each the largest that fits; each is
+ * shown to `look`. */
+uint64_t host_pieces(void (*look)(uint64_t at, uint64_t size));
+
+/* Groups of main.c. */
+#define HOST_TESTS(name)                                                                           \
+	extern const struct CMUnitTest host_##name##_tests[];                                      \
+	extern const size_t host_##name##_count
+HOST_TESTS(memory);
+HOST_TESTS(guest);
+HOST_TESTS(exit);
+HOST_TESTS(send);
+HOST_TESTS(hostile);
+HOST_TESTS(race);
+HOST_TESTS(cpu);
+HOST_TESTS(storm);
+HOST_TESTS(count);
 
 #endif

@@ -288,6 +288,10 @@ static void four_cpus_call_anything(void **state)
 const struct CMUnitTest host_hostile_tests[] = {
 	cmocka_unit_test(every_edge_has_its_answer),
 	cmocka_unit_test(a_guest_has_none_of_them),
-	cmocka_unit_test(four_cpus_call_anything),
 };
 const size_t host_hostile_count = sizeof(host_hostile_tests) / sizeof(host_hostile_tests[0]);
+
+const struct CMUnitTest host_storm_tests[] = {
+	cmocka_unit_test(four_cpus_call_anything),
+};
+const size_t host_storm_count = sizeof(host_storm_tests) / sizeof(host_storm_tests[0]);

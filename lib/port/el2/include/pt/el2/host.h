@@ -81,5 +81,8 @@ _Noreturn void pt_el2_host_enter(const struct pt_el2_host *host, uint64_t pc, ui
 /* Aborts that this CPU has taken from the host; guests' ones. Any CPU. */
 uint64_t pt_el2_host_aborts(uint32_t cpu);
 uint64_t pt_el2_guest_aborts(uint32_t cpu);
+/* Those of both that found their work done (PT_ALREADY_MAPPED), or have to be taken again
+ * (PT_RACED): each of the others has changed an entry, or nothing resolved it. */
+uint64_t pt_el2_lost_aborts(uint32_t cpu);
 
 #endif
