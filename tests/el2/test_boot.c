@@ -3,6 +3,9 @@
  * ask for. */
 #include "stage2.h"
 
+#include <pt/el2/image.h>
+#include <pt/el2/switch.h>
+
 struct model {
 	const char *name;
 	struct pt_el2_features f;
@@ -202,9 +205,101 @@ static void eight_bytes_are_exchanged_whole(void **state)
 	assert_int_equal(pt_pte_private(&slot), 9);
 }
 
+/* Instructions of start.S and identity.S; what a register is written from is masked out. */
+enum {
+	TLBI_ALLE2 = 0xd50c871f,
+	TLBI_ALLE1 = 0xd50c879f,
+	IC_IALLU = 0xd508751f,
+	DSB_NSH = 0xd503379f,
+	DSB_ISH = 0xd5033b9f,
+	ISB = 0xd5033fdf,
+	MSR_SCTLR = 0xd51c1000,
+	MSR_TTBR0 = 0xd51c2000,
+	MSR_TCR = 0xd51c2040,
+	MSR_MAIR = 0xd51ca200,
+	RET = 0xd65f03c0,
+};
+
+static uint32_t without_register(uint32_t insn)
+{
+	return insn >> 20 == 0xd51 ? insn & ~UINT32_C(0x1f) : insn;
+}
+
+static const uint32_t *next(const uint32_t *from, const uint32_t *to, uint32_t wanted)
+{
+	while (from < to && without_register(*from) != wanted)
+		from++;
+	return from;
+}
+
+/* Each behind the one before; where the last one is. */
+static const uint32_t *in_order(const uint32_t *from, const uint32_t *to, const uint32_t *wanted,
+				size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		from = next(from, to, wanted[i]);
+		if (from == to)
+			print_error("instruction %lu of the order is missing: %x\n", i, wanted[i]);
+		assert_true(from < to);
+		from++;
+	}
+	return from - 1;
+}
+#define IN_ORDER(from, to, ...)                                                                    \
+	in_order((from), (to), (const uint32_t[]){__VA_ARGS__},                                    \
+		 sizeof((const uint32_t[]){__VA_ARGS__}) / sizeof(uint32_t))
+
+/* Loads and stores, but loads of literals beside the code: Arm ARM C4.1.4. */
+static unsigned accesses(const uint32_t *from, const uint32_t *to)
+{
+	unsigned n = 0;
+
+	for (; from < to; from++)
+		n += (*from & 0x0a000000) == 0x08000000 && (*from & 0x3b000000) != 0x18000000;
+	return n;
+}
+
+/*
+ * With the MMU off data would pass by caches that may have lines of others, and QEMU has none to
+ * show it: so nothing is written, or read but the image as it was loaded, and what the TLBs and
+ * instruction caches have of others is gone.
+ */
+static void nothing_is_written_before_the_mmu_is_on(void **state)
+{
+	const uint32_t *begin = (const uint32_t *)(const void *)pt_el2_text, *on;
+
+	(void)state;
+	on = IN_ORDER(begin, begin + 256, MSR_SCTLR, ISB, MSR_MAIR, MSR_TCR, MSR_TTBR0, ISB,
+		      TLBI_ALLE2, TLBI_ALLE1, IC_IALLU, DSB_NSH, ISB, MSR_SCTLR);
+	assert_int_equal(on[1], ISB);
+	assert_int_equal(accesses(begin, on), 0);
+	assert_true(accesses(on, on + 32) > 0); /* and then there are some */
+}
+
+/* What was written to the new table is there for its walks, and no register of the old one, and
+ * nothing that was cached of it, is in use when the MMU is on again. QEMU misses none of these. */
+static void the_switch_of_tables_is_in_order(void **state)
+{
+	const uint32_t *begin = (const uint32_t *)(const void *)pt_el2_switch_code;
+	const uint32_t *end = next(begin, begin + 64, RET), *off, *on;
+
+	(void)state;
+	assert_int_equal(*end, RET);
+	assert_int_equal((uintptr_t)begin >> 12, (uintptr_t)end >> 12); /* the identity page */
+	assert_int_equal(*begin, DSB_ISH);
+	off = IN_ORDER(begin, end, DSB_ISH, MSR_SCTLR);
+	assert_int_equal(off[1], ISB);
+	on = IN_ORDER(off + 2, end, MSR_TTBR0, MSR_TCR, MSR_MAIR, ISB, TLBI_ALLE2, DSB_NSH, ISB,
+		      MSR_SCTLR);
+	assert_int_equal(on[1], ISB);
+	assert_int_equal(accesses(begin, end), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(nothing_is_written_before_the_mmu_is_on),
+		cmocka_unit_test(the_switch_of_tables_is_in_order),
 		cmocka_unit_test(the_features_are_those_of_the_model),
 		cmocka_unit_test(a_table_memory_is_zeroed),
 		cmocka_unit_test(memory_is_copied_filled_and_compared),
