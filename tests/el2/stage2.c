@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The fixture of the suites at EL2. */
+#include <pt/upkeep.h>
+
 #include "stage2.h"
 
 #define TABLE_BYTES (UINT64_C(16) << 20)
@@ -215,6 +217,27 @@ enum pt_outcome s2_protect(struct stage2 *s, uint64_t ipa, uint64_t size, uint32
 					 .size = size,
 					 .prot = prot,
 					 .kind = PT_ITEM_PROTECT});
+}
+
+uint64_t s2_age(struct stage2 *s, uint64_t ipa, uint64_t size, bool clear, uint8_t *bitmap)
+{
+	static struct pt_upkeep upkeep;
+	const struct pt_upkeep_args args = {.ctx = &s->ctx,
+					    .kind = PT_UPKEEP_AGE,
+					    .ipa = {ipa},
+					    .size = size,
+					    .clear = clear,
+					    .bitmap = bitmap};
+	enum pt_outcome outcome;
+
+	ASSERT_OUTCOME(PT_OK, pt_upkeep_init(&upkeep, &args, NULL));
+	do {
+		pt_section_begin(&s->vcpu[0].agent);
+		outcome = pt_upkeep_step(&upkeep, &s->vcpu[0].agent, 16);
+		pt_section_end(&s->vcpu[0].agent);
+	} while (outcome == PT_MORE);
+	ASSERT_OUTCOME(PT_OK, outcome);
+	return upkeep.young;
 }
 
 static uint8_t fault_type(enum hw_fault fault)

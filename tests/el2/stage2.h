@@ -88,6 +88,9 @@ enum pt_outcome s2_map(struct stage2 *s, uint64_t ipa, uint64_t size, uint64_t p
 enum pt_outcome s2_unmap(struct stage2 *s, uint64_t ipa, uint64_t size);
 enum pt_outcome s2_protect(struct stage2 *s, uint64_t ipa, uint64_t size, uint32_t prot);
 
+/* Granules that were young, and are old from now on if they are to. */
+uint64_t s2_age(struct stage2 *s, uint64_t ipa, uint64_t size, bool clear, uint8_t *bitmap);
+
 /* The guest's code, of guest_code.S: ends in HVC. */
 void guest_load(void);	/* (address): what stands there */
 void guest_store(void); /* (address, value): 0 */

@@ -5,7 +5,6 @@
  * writes into the tables, as the other walker predicts.
  */
 #include <pt/dirty.h>
-#include <pt/upkeep.h>
 #include <pt/walk.h>
 
 #include "stage2.h"
@@ -119,23 +118,7 @@ static void access_page(uint64_t i, enum hw_access access, uint64_t aborts)
 
 static uint64_t age(bool clear, uint8_t *bitmap)
 {
-	static struct pt_upkeep upkeep;
-	const struct pt_upkeep_args args = {.ctx = &s.ctx,
-					    .kind = PT_UPKEEP_AGE,
-					    .ipa = {S2_RAM},
-					    .size = PAGES * page,
-					    .clear = clear,
-					    .bitmap = bitmap};
-	enum pt_outcome outcome;
-
-	ASSERT_OUTCOME(PT_OK, pt_upkeep_init(&upkeep, &args, NULL));
-	do {
-		pt_section_begin(&s.vcpu[0].agent);
-		outcome = pt_upkeep_step(&upkeep, &s.vcpu[0].agent, 16);
-		pt_section_end(&s.vcpu[0].agent);
-	} while (outcome == PT_MORE);
-	ASSERT_OUTCOME(PT_OK, outcome);
-	return upkeep.young;
+	return s2_age(&s, S2_RAM, PAGES * page, clear, bitmap);
 }
 
 /* A step of a dirty-log operation at a time, from any state of it on; its pages. */
