@@ -141,6 +141,7 @@ HOST_TESTS(send);
 HOST_TESTS(hostile);
 HOST_TESTS(race);
 HOST_TESTS(cpu);
+HOST_TESTS(recycle);
 HOST_TESTS(storm);
 HOST_TESTS(count);
 

@@ -31,6 +31,7 @@ int main(void)
 	if (all || (group && !strcmp(group, "storm"))) {
 		add(host_race_tests, host_race_count);
 		add(host_cpu_tests, host_cpu_count);
+		add(host_recycle_tests, host_recycle_count);
 		add(host_send_tests, host_send_count);
 		add(host_storm_tests, host_storm_count);
 	}

@@ -149,6 +149,7 @@ function code_store_t32
 
 	.section .data.stage1, "aw"
 	.balign 4096
+	.global host_stage1
 host_stage1: /* a GiB an entry: devices, memory. Devices may be executed as far as this stage goes,
 	 * and not written by EL0: what that may write EL1 does not execute */
 	.quad	0x405
