@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The extent index as a B+tree: entries in and out.
+ *
+ * Most changes are in one leaf, which alone is open meanwhile. Where nodes split, merge, go, or get
+ * another first key, all nodes of the path are open, and readers of the tree start again until it
+ * is done: one change in about sixty. A node that has left the tree is never shut.
+ */
+#include "tree.h"
+
+static pt__word *slot(pt__word *node, uint32_t i)
+{
+	return node + PT__BODY + i * pt__width(node);
+}
+
+void pt__path_descend(struct pt__change *s, uint64_t key)
+{
+	struct pt__path *p = &s->path;
+	pt__word *node = pt__words(s->index->store, pt__get(&s->index->root));
+
+	p->depth = 0;
+	p->end = s->index->units;
+	for (;;) {
+		uint32_t count = pt__count(node), width = pt__width(node);
+		uint32_t i = pt__rank(node, count, width, key);
+
+		p->node[p->depth] = node;
+		p->at[p->depth++] = i - 1;
+		if (pt__is_leaf(node))
+			return;
+		if (i < count)
+			p->end = pt__key(node, i);
+		node = pt__words(s->index->store, pt__get(pt__entry(node, i - 1, width) + 1));
+	}
+}
+
+bool pt__seek(struct pt__change *s, uint64_t key)
+{
+	if (s->path.depth && key < s->path.end && key >= pt__key(pt__path_leaf(s), 0))
+		*pt__path_at(s) = pt__rank(pt__path_leaf(s), pt__count(pt__path_leaf(s)),
+					   PT__LEAF_WORDS, key) -
+				  1;
+	else
+		pt__path_descend(s, key);
+	return pt__key(pt__path_leaf(s), *pt__path_at(s)) == key;
+}
+
+struct pt__says pt__path_says(struct pt__change *s, uint64_t key)
+{
+	pt__seek(s, key);
+	return pt__further(pt__says_at(pt__path_leaf(s), *pt__path_at(s)),
+			   key - pt__key(pt__path_leaf(s), *pt__path_at(s)));
+}
+
+uint64_t pt__path_end(struct pt__change *s)
+{
+	uint32_t next = *pt__path_at(s) + 1;
+
+	return next < pt__count(pt__path_leaf(s)) ? pt__key(pt__path_leaf(s), next) : s->path.end;
+}
+
+static void open_path(struct pt__change *s)
+{
+	for (unsigned i = 0; i < s->path.depth; i++)
+		pt__open(s->path.node[i]);
+}
+
+/* But for those that have gone. The next seek starts at the root. */
+static void shut_path(struct pt__change *s)
+{
+	for (unsigned i = 0; i < s->path.depth; i++)
+		if (s->path.node[i])
+			pt__shut(s->path.node[i]);
+	s->path.depth = 0;
+}
+
+uint64_t pt__node_offset(const struct pt__change *s, const pt__word *node)
+{
+	const pt__word *first = pt__words(s->index->store, 0);
+
+	return (uint64_t)(node - first) * sizeof(*node);
+}
+
+pt__word *pt__node_add(struct pt__change *s, bool leaf)
+{
+	pt__word *node =
+		pt__words(s->index->store, pt__store_pop(s->index->store, &s->index->stock));
+
+	pt__node_init(node, leaf);
+	return node;
+}
+
+/* It is open, and stays so. */
+void pt__node_drop(struct pt__change *s, pt__word *node)
+{
+	pt__store_push(s->index->store, &s->gone, pt__node_offset(s, node));
+}
+
+static void add_root(struct pt__change *s, const uint64_t low[2], const uint64_t high[2])
+{
+	pt__word *root = pt__node_add(s, false);
+
+	pt__node_insert(root, 0, low, 1);
+	pt__node_insert(root, 1, high, 1);
+	s->index->levels++;
+	pt__set(&s->index->root, pt__node_offset(s, root));
+}
+
+/* The upper half of a full node becomes a node of its own; `words` go into one of them at `i`. */
+static pt__word *halve(struct pt__change *s, pt__word *node, uint32_t i, const uint64_t *words)
+{
+	pt__word *right = pt__node_add(s, pt__is_leaf(node));
+	uint32_t half = pt__count(node) / 2;
+
+	pt__node_move(right, node, half);
+	if (i > half)
+		pt__node_insert(right, i - half, words, 1);
+	else
+		pt__node_insert(node, i, words, 1);
+	return right;
+}
+
+/* An entry of the path's node at `level`; never the first one, so no key above changes. */
+static void insert_at(struct pt__change *s, unsigned level, uint32_t i, const uint64_t *words)
+{
+	uint64_t up[2];
+
+	for (;; level--) {
+		pt__word *node = s->path.node[level], *right;
+
+		if (pt__count(node) < pt__room(node)) {
+			pt__node_insert(node, i, words, 1);
+			return;
+		}
+		right = halve(s, node, i, words);
+		up[0] = pt__key(right, 0);
+		up[1] = pt__node_offset(s, right);
+		if (!level) {
+			add_root(s, (uint64_t[2]){pt__key(node, 0), pt__node_offset(s, node)}, up);
+			return;
+		}
+		i = s->path.at[level - 1] + 1;
+		words = up;
+	}
+}
+
+void pt__entry_insert(struct pt__change *s, uint64_t key, struct pt__says says)
+{
+	const uint64_t words[PT__LEAF_WORDS] = {key, says.who, says.meta, says.id};
+	pt__word *leaf;
+
+	pt__seek(s, key);
+	leaf = pt__path_leaf(s);
+	if (pt__count(leaf) < PT__LEAF_ROOM) {
+		pt__open(leaf);
+		pt__node_insert(leaf, *pt__path_at(s) + 1, words, 1);
+		pt__shut(leaf);
+		return;
+	}
+	open_path(s);
+	insert_at(s, s->path.depth - 1, *pt__path_at(s) + 1, words);
+	shut_path(s);
+}
+
+/* The node at `level` begins with another key. */
+static void first_changed(struct pt__change *s, unsigned level)
+{
+	uint64_t key = pt__key(s->path.node[level], 0);
+
+	while (level--) {
+		pt__word *up = s->path.node[level];
+
+		pt__set(slot(up, s->path.at[level]), key);
+		if (s->path.at[level])
+			return;
+	}
+}
+
+/* The entry at the path's place at `level` goes. */
+static void remove_at(struct pt__change *s, unsigned level, uint32_t i)
+{
+	pt__node_remove(s->path.node[level], i, 1);
+	if (!i && pt__count(s->path.node[level]))
+		first_changed(s, level);
+}
+
+/* The neighbour of the path's node at `level` that, together with it, fills at most half a node;
+ * *left: it stands before it. */
+static pt__word *partner(const struct pt__change *s, unsigned level, bool *left)
+{
+	const pt__word *node = s->path.node[level], *up = s->path.node[level - 1];
+	uint32_t at = s->path.at[level - 1];
+
+	for (unsigned side = 0; side < 2; side++) {
+		pt__word *other;
+
+		*left = side;
+		if (side ? !at : at + 1 >= pt__count(up))
+			continue;
+		other = pt__words(
+			s->index->store,
+			pt__get(pt__entry(up, side ? at - 1 : at + 1, PT__INNER_WORDS) + 1));
+		if (pt__count(node) + pt__count(other) <= pt__room(node) / 2)
+			return other;
+	}
+	return NULL;
+}
+
+/* Is the path's node at `level` one that should not stay by itself? */
+static bool is_light(const struct pt__change *s, unsigned level)
+{
+	const pt__word *node = s->path.node[level];
+	bool left;
+
+	if (!level)
+		return !pt__is_leaf(node) && pt__count(node) == 1;
+	return !pt__count(node) ||
+	       (pt__count(node) <= pt__room(node) / 4 && partner(s, level, &left));
+}
+
+/* Into its neighbour, or the neighbour into it; an empty node just goes. */
+static void merge(struct pt__change *s, unsigned level)
+{
+	pt__word *node = s->path.node[level], *other;
+	uint32_t at = s->path.at[level - 1];
+	bool left = true;
+
+	other = pt__count(node) ? partner(s, level, &left) : NULL;
+	if (other)
+		pt__open(other);
+	if (left) {
+		if (other) {
+			pt__node_move(other, node, 0);
+			pt__shut(other);
+		}
+		s->path.node[level] = NULL;
+		pt__node_drop(s, node);
+		remove_at(s, level - 1, at);
+	} else {
+		pt__node_move(node, other, 0);
+		pt__node_drop(s, other);
+		remove_at(s, level - 1, at + 1);
+	}
+}
+
+/* A root with one branch gives way to it. */
+static void lower(struct pt__change *s)
+{
+	pt__word *root = s->path.node[0];
+
+	while (!pt__is_leaf(root) && pt__count(root) == 1) {
+		uint64_t child = pt__get(pt__entry(root, 0, PT__INNER_WORDS) + 1);
+
+		for (unsigned i = 0; i < s->path.depth; i++)
+			if (s->path.node[i] == root)
+				s->path.node[i] = NULL;
+		pt__open(root);
+		pt__set(&s->index->root, child);
+		s->index->levels--;
+		pt__node_drop(s, root);
+		root = pt__words(s->index->store, child);
+	}
+}
+
+static void tidy(struct pt__change *s)
+{
+	for (unsigned level = s->path.depth - 1; level && is_light(s, level); level--)
+		merge(s, level);
+	lower(s);
+}
+
+/* What stands at `key` holds no more: what stands before it goes on. */
+void pt__entry_remove(struct pt__change *s, uint64_t key)
+{
+	pt__word *leaf;
+	unsigned level;
+
+	pt__seek(s, key);
+	leaf = pt__path_leaf(s);
+	level = s->path.depth - 1;
+	if (s->path.at[level]) {
+		pt__open(leaf);
+		pt__node_remove(leaf, s->path.at[level], 1);
+		pt__shut(leaf);
+		if (!is_light(s, level))
+			return;
+		open_path(s);
+	} else {
+		open_path(s);
+		remove_at(s, level, 0);
+	}
+	tidy(s);
+	shut_path(s);
+}
+
+static void write(pt__word *at, struct pt__says says)
+{
+	pt__set(at + 1, says.who);
+	pt__set(at + 2, says.meta);
+	pt__set(at + 3, says.id);
+}
+
+/* What stands at `key` begins at `to` now, where nothing stands from there to here, and says this.
+ */
+void pt__entry_move(struct pt__change *s, uint64_t key, uint64_t to, struct pt__says says)
+{
+	unsigned level;
+	pt__word *at;
+
+	pt__seek(s, key);
+	level = s->path.depth - 1;
+	at = slot(pt__path_leaf(s), s->path.at[level]);
+	if (s->path.at[level])
+		pt__open(pt__path_leaf(s));
+	else
+		open_path(s);
+	pt__set(at, to);
+	write(at, says);
+	if (s->path.at[level]) {
+		pt__shut(pt__path_leaf(s));
+	} else {
+		first_changed(s, level);
+		shut_path(s);
+	}
+}
+
+/* From `key` on it says this, up to where something else begins. */
+void pt__entry_put(struct pt__change *s, uint64_t key, struct pt__says says)
+{
+	if (!pt__seek(s, key)) {
+		pt__entry_insert(s, key, says);
+		return;
+	}
+	pt__open(pt__path_leaf(s));
+	write(slot(pt__path_leaf(s), *pt__path_at(s)), says);
+	pt__shut(pt__path_leaf(s));
+}
