@@ -43,7 +43,13 @@ enum pt_outcome pt_parties_init(struct pt_parties *parties, const struct pt_part
 {
 	enum pt_outcome outcome = PT_OK;
 
-	*parties = (struct pt_parties){.args = *args};
+	/* Not as a whole: the legs are large, and each is set up when it is found. */
+	parties->args = *args;
+	parties->legs = parties->at = 0;
+	parties->phase = PT_PARTIES_CLAIM;
+	parties->committed = parties->checked = false;
+	parties->effects = (struct pt_effects){0};
+	parties->error = (struct pt_error){0};
 	if (!args->count)
 		return pt__parties_refuse(parties, PT_INVALID, 0);
 	for (uint32_t i = 0; i < args->count && outcome == PT_OK;)

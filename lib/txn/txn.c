@@ -30,12 +30,14 @@ enum pt_outcome pt_txn_init(struct pt_txn *txn, struct pt_item *items, uint32_t 
 			    uint64_t expected_generation, bool validate_only,
 			    void (*wake)(struct pt_waiter *))
 {
-	*txn = (struct pt_txn){.item = items,
-			       .count = count,
-			       .phase = PT_TXN_CLAIM,
-			       .validate_only = validate_only,
-			       .expected_generation = expected_generation,
-			       .wake = wake};
+	__builtin_memset(txn, 0, offsetof(struct pt_txn, ledger));
+	txn->item = items;
+	txn->count = count;
+	txn->phase = PT_TXN_CLAIM;
+	txn->validate_only = validate_only;
+	txn->expected_generation = expected_generation;
+	txn->wake = wake;
+	pt_ledger_init(&txn->ledger, count ? items[0].ctx : NULL);
 	if (!count)
 		return refuse(txn, PT_INVALID, 0);
 	for (uint32_t i = 1; i < count; i++) { /* B20 */
@@ -46,7 +48,6 @@ enum pt_outcome pt_txn_init(struct pt_txn *txn, struct pt_item *items, uint32_t 
 	}
 	for (uint32_t i = 0; i < count; i++)
 		pt__ask_policy(&items[i]);
-	pt_ledger_init(&txn->ledger, items[0].ctx);
 	return PT_OK;
 }
 

@@ -97,10 +97,10 @@ enum pt_outcome pt_parties_init(struct pt_parties *parties, const struct pt_part
  * ends before the next call. Claims the hull of each party's items, all at once; waits for the
  * sections that were there before; check; prepares every party; the commit point, at which the
  * generation of each context counts; then party by party in the order of the items: carried out,
- * flushed, accesses in flight awaited, between. Then all claims are released. Between a party's
- * items and the end its claim holds: no point operation reaches the frames that are on their way.
- * With `between` no claim shrinks before the end; without it that of the last party does as it is
- * carried out.
+ * flushed, accesses in flight awaited, between. Then all claims are released. Until then they hold:
+ * no point operation reaches the frames that are on their way. With `between` no claim shrinks
+ * before; without it that of the last party does as it is carried out. The memory of every context
+ * stays until the end, also when its teardown has begun: the caller sees to that.
  *
  * PT_MORE: again in another section. PT_PARKED: again after wake; meanwhile nothing is held. PT_OK:
  * done; outcomes, effects and generations are final. An error: nothing changed in any party, all

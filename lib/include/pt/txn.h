@@ -192,7 +192,6 @@ struct pt_txn {
 	bool tightened;	 /* this item took rights away */
 	uint64_t cursor; /* next IPA of item[at] */
 	struct pt_claim claim;
-	struct pt_grace grace;
 	struct pt_pages reserved;
 	uint64_t need;		     /* pages counted so far */
 	uint64_t replaced_end;	     /* validate_only: of the block whose table is being counted, */
@@ -205,7 +204,6 @@ struct pt_txn {
 	uint32_t unlinked_count;
 	struct pt_effects before; /* when the item began */
 	struct pt_item whole;	  /* teardown's own item */
-	struct pt_ledger ledger;
 	struct pt_effects effects;
 	struct pt_error error;
 	uint64_t expected_generation, generation;
@@ -216,6 +214,9 @@ struct pt_txn {
 	const struct pt_slots
 		*replaced; /* then: the one it replaced, to be freed after a grace period */
 	void (*wake)(struct pt_waiter *);
+	/* Large, and written before they are read. */
+	struct pt_ledger ledger;
+	struct pt_grace grace;
 };
 
 /*
