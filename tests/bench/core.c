@@ -77,6 +77,12 @@ static void count(void)
 					    .table_bytes = UINT64_C(4) << 20});
 	bench_round(&b);
 	bench_close(&b);
+	bench_owners(true);
+}
+
+static void rows_owners(void)
+{
+	bench_owners(false);
 }
 
 static const struct {
@@ -91,6 +97,7 @@ static const struct {
 	{"threads", bench_threads},
 	{"contexts", bench_contexts},
 	{"large", bench_large},
+	{"owners", rows_owners},
 };
 #define GROUPS (sizeof(groups) / sizeof(groups[0]))
 

@@ -126,5 +126,7 @@ void bench_bare(struct bench *b);
 void bench_threads(void);
 void bench_contexts(void);
 void bench_large(void);
+/* Extents of a machine with owners; quiet: prints nothing. */
+void bench_owners(bool quiet);
 
 #endif

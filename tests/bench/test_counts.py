@@ -39,6 +39,8 @@ PATHS = {
     "unmap_per_table": ("time_unmap_range", "unmap", PAGES // TABLE),
     "wrprotect_per_table": ("time_wrprotect", "write_protect", PAGES // TABLE),
     "age_per_table": ("time_age", "age", PAGES // TABLE),
+    "extent_find": ("time_extent_find", "pt_extents_find", None),
+    "extent_set": ("time_extent_set", "pt_extents_set", None),
     "annotate_per_table": ("time_owner", "annotate", PAGES // TABLE),
 }
 
