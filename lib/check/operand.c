@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * T4: the operands that a range is invalidated by, read back with masks of their own (Arm ARM
- * C5.5, TLBI IPAS2E1IS and RIPAS2E1IS) and added up.
+ * C5.5, TLBI IPAS2E1IS and RIPAS2E1IS) and added up. An address with a level is the whole leaf.
  */
 #include "state.h"
 
@@ -19,7 +19,9 @@ static struct cover decode(const struct pt_geometry *g, uint64_t value, bool ran
 	uint64_t granule = UINT64_C(1) << g->granule_shift;
 
 	if (!range)
-		return (struct cover){bits(value, 39, 0) << 12, granule};
+		return (struct cover){
+			bits(value, 39, 0) << 12,
+			bits(value, 47, 46) ? pt_level_size(g, (int)bits(value, 45, 44)) : granule};
 	return (struct cover){bits(value, 36, 0) << (g->ds ? 16 : g->granule_shift),
 			      (bits(value, 43, 39) + 1) * granule << (5 * bits(value, 45, 44) + 1)};
 }
@@ -35,7 +37,7 @@ void pt__ck_operand(struct pt_check *c, const struct pt_geometry *g, uint64_t va
 {
 	struct cover cover = decode(g, value, range);
 
-	if (range)
+	if (range || bits(value, 47, 46))
 		pt__ck_judge(c, PT_RULE_T4, names_granule(g, value),
 			     "a range operand of another granule");
 	pt__ck_judge(c, PT_RULE_T4, cover.ipa == *next,

@@ -214,9 +214,11 @@ static void whole_sequence(struct pt_check *c, const struct pt_event *e)
 
 static void operand(struct pt_check *c, const struct pt_event *e)
 {
-	if (!c->op->ctx)
-		return;
-	pt__ck_operand(c, &c->op->ctx->facts.geo, e->lo, e->arg, &bracket_of(c, e)->operand);
+	const struct ck_ctx *ctx = c->op->ctx;
+
+	if (!ctx || (e->tlbi && ctx->facts.el2 != (e->tlbi->kind == PT_TLBI_EL2)))
+		return; /* of no granule that is known */
+	pt__ck_operand(c, &ctx->facts.geo, e->lo, e->arg, &bracket_of(c, e)->operand);
 	bracket_of(c, e)->operands = true;
 }
 

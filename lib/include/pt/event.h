@@ -36,7 +36,8 @@ enum pt_event_kind {
 	/* TLBs and caches. */
 	PT_EVENT_TLBI,          /* at: the MMU; tlbi. With its DSBs, unless a port shows the instructions;
 				   complete at PT_EVENT_TLBI_DONE */
-	PT_EVENT_TLBI_OPERAND,  /* between the two: lo: register operand; arg: 1 a range, 0 an address */
+	PT_EVENT_TLBI_OPERAND,  /* between the two: lo: register operand; arg: 1 a range, 0 an address, with
+				   the level that is known, whether the CPU takes one or not */
 	PT_EVENT_TLBI_DONE,     /* as PT_EVENT_TLBI */
 	PT_EVENT_TLBI_DROPPED,  /* in place of the first two: a failpoint. ctx */
 	PT_EVENT_DCACHE,        /* lo: PA, hi: size */

@@ -139,8 +139,13 @@ static void singles(const struct pt_geometry *geo, const struct pt_tlbi *tlbi,
 {
 	uint64_t step = step_of(geo, tlbi);
 
-	for (uint64_t at = 0; at < tlbi->size; at += step)
-		(tlbi->last_level ? last : all)(operand(geo, tlbi->ipa.v + at, tlbi->level));
+	for (uint64_t at = 0; at < tlbi->size; at += step) {
+		uint64_t ipa = tlbi->ipa.v + at;
+
+		show(PT_EVENT_TLBI_OPERAND, 0, pt_tlbi_ipa_operand(geo, pt_ipa(ipa), tlbi->level),
+		     tlbi);
+		(tlbi->last_level ? last : all)(operand(geo, ipa, tlbi->level));
+	}
 }
 
 static void ranges(const struct pt_geometry *geo, const struct pt_tlbi *tlbi)
