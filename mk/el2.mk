@@ -16,13 +16,20 @@ EL2_INC := -Ilib/port/el2/include -Ilib/include -Ilib
 EL2_TEST_INC := -Itests/el2/include -Itests $(EL2_INC) -Ilib/port/host/include
 
 EL2_PORT := $(sort $(wildcard lib/port/el2/*.[cS]))
-EL2_RUNTIME := tests/el2/libc.c tests/el2/cmocka.c tests/el2/setjmp.S
+EL2_RUNTIME := tests/el2/libc.c tests/el2/heap.c tests/el2/cmocka.c tests/el2/setjmp.S
 # Fixtures of the suites here, and the suites.
 EL2_WALKER := lib/port/host/hwwalk.c lib/port/host/hwsyndrome.c
 EL2_SHARED := tests/el2/stage2.c tests/el2/own_map.c tests/el2/guest_code.S $(EL2_WALKER)
 EL2_SUITE := $(sort $(wildcard tests/el2/test_*.c)) tests/el2/panic.c
-# Unit tests of lib that need nothing of the host: the same sources, with tests/el2's cmocka.h.
-EL2_UNIT := $(addprefix tests/unit/test_,check.c decode.c desc.c geometry.c hwwalk.c outcome.c tlbi.c)
+# Unit tests of lib: the same sources as on the host, with tests/el2's cmocka.h and libc, and core.c for what their
+# fixture opens: memories, failures, and the vCPUs of the host port's model.
+EL2_UNIT := $(patsubst %,tests/unit/test_%.c,annotate check claim claim_parties conflict contiguous contiguous_upkeep decode desc digest dirty \
+	dirty_changes dirty_edges dirty_steps fault fault_batch geometry hwwalk hyp item outcome owner_code owner_extent owner_frame plain point points policy pool read_edges rights \
+	tlbi txn_edges txn_fail txn_late txn_owner_bits txn_parties txn_parties_fail txn_range txn_sweep txn_tlb upkeep_age upkeep_edges \
+	upkeep_fold upkeep_point upkeep_run upkeep_split vmid walk)
+EL2_MODEL := $(addprefix lib/port/host/,access.c adversary.c tlb.c)
+EL2_CORE := tests/el2/core.c tests/el2/ram.c $(EL2_MODEL)
+EL2_WRAPPED := $(addprefix -Wl$(comma)--wrap=,hw_walk pt_el2_tlbi pt_host_mmu_destroy pt_host_mmu_init pt_pool_get pt_pool_take)
 # What tests/el2/replay and tests/el2/worlds boot; the runner of scenarios is the client's.
 EL2_REPLAY := tests/el2/replay.c tests/el2/scenario.c
 EL2_SCENARIO := $(addprefix tests/el2/scenario_,access.c dump.c memory.c object.c range.c) \
@@ -31,7 +38,7 @@ EL2_SCENARIO := $(addprefix tests/el2/scenario_,access.c dump.c memory.c object.
 EL2_HOST := $(addsuffix .o,$(addprefix tests/el2/host/,start host main memory guests cpus races recycle exits hostile count))
 EL2_HOST_IMAGE := tests/el2/host/el2.o tests/el2/host/lib_calls.o tests/el2/host/program.o tests/el2/own_map.o
 EL2_OBJ := $(addsuffix .o,$(basename $(LIB_SRC) $(EL2_PORT) $(EL2_RUNTIME)))
-EL2_ALL_OBJ := $(EL2_OBJ) $(EL2_HOST) $(EL2_HOST_IMAGE) $(addsuffix .o,$(basename $(EL2_SHARED) $(EL2_SUITE) $(EL2_UNIT) $(EL2_REPLAY) $(EL2_SCENARIO)))
+EL2_ALL_OBJ := $(EL2_OBJ) $(EL2_HOST) $(EL2_HOST_IMAGE) $(addsuffix .o,$(basename $(EL2_SHARED) $(EL2_CORE) $(EL2_SUITE) $(EL2_UNIT) $(EL2_REPLAY) $(EL2_SCENARIO)))
 EL2_BIN := $(EL2_SUITE:%.c=%.elf)
 # These do the same whichever way the seam is compiled: the reference runs them.
 EL2_REFERENCE_BIN := $(patsubst %.c,$(B)/el2/gcc/%.elf,$(EL2_UNIT) $(EL2_REPLAY))
@@ -45,7 +52,7 @@ $(B)/el2/$(1)/lib/%.o: lib/%.c
 $(B)/el2/$(1)/%.o: %.c
 	$$(call say,CC,$$@)
 	$$(Q)mkdir -p $$(@D) && $$(EL2_CC_$(1)) $$(EL2_CFLAGS) $$(EL2_TEST_INC) -c -o $$@ $$<
-$(EL2_WALKER:%.c=$(B)/el2/$(1)/%.o): EL2_INC := $(EL2_TEST_INC)
+$(patsubst %.c,$(B)/el2/$(1)/%.o,$(EL2_WALKER) $(EL2_MODEL)): EL2_INC := $(EL2_TEST_INC)
 $(B)/el2/$(1)/%.o: %.S
 	$$(call say,AS,$$@)
 	$$(Q)mkdir -p $$(@D) && $$(EL2_CC_$(1)) -MMD -MP $$(EL2_INC) -c -o $$@ $$<
@@ -60,6 +67,9 @@ $(B)/el2/$(1)/tests/%.elf: $(B)/el2/$(1)/tests/%.o $(addprefix $(B)/el2/$(1)/,$(
 	$$(Q)$$(EL2_CC_$(1)) $$(EL2_LDFLAGS) -T lib/port/el2/image.lds -o $$@ $(B)/el2/$(1)/lib/port/el2/start.o \
 		$$(filter %.o,$$^) $$(filter %.a,$$^)
 $(B)/el2/$(1)/tests/el2/scenario.elf: $(EL2_SCENARIO:%.c=$(B)/el2/$(1)/%.o)
+$(EL2_UNIT:%.c=$(B)/el2/$(1)/%.o): EL2_CFLAGS += -Og
+$(B)/el2/$(1)/tests/unit/%.elf: EL2_LDFLAGS += $(EL2_WRAPPED)
+$(EL2_UNIT:%.c=$(B)/el2/$(1)/%.elf): $(patsubst %.c,$(B)/el2/$(1)/%.o,$(EL2_CORE))
 # The hypervisor with its host: EL2's image holds the host's program, which is linked by itself.
 $(B)/el2/$(1)/tests/el2/host/program.elf: $(EL2_HOST:%=$(B)/el2/$(1)/%) $(B)/el2/$(1)/libpt.a tests/el2/host/image.lds
 	$$(call say,LD,$$@)

@@ -14,13 +14,29 @@
 
 enum { RAN, FAILED, SKIPPED };
 
+uint64_t el2_compared;
+
 static jmp_buf end_of_test;
 
 int main(void);
+int el2_on_stack(int (*function)(void), void *top);
+
+#define STACK_BYTES (256u << 10) /* as threads have: fixtures stand on it */
+#define UNUSED	    UINT64_C(0x5a5a5a5a5a5a5a5a)
+
+__attribute__((section(".region.stack"),
+	       aligned(65536))) static uint64_t stack[STACK_BYTES / sizeof(uint64_t)];
 
 int pt_el2_main(void)
 {
-	return main() != 0;
+	int failed;
+
+	stack[0] = UNUSED;
+	failed = el2_on_stack(main, (unsigned char *)stack + STACK_BYTES);
+	if (stack[0] == UNUSED)
+		return failed != 0;
+	pt_el2_print("\nBail out! the stack of the tests is too small\n");
+	return 1;
 }
 
 /* Only the first CPU runs tests: others report to it. */
@@ -118,6 +134,8 @@ static int run_one(const struct CMUnitTest *test)
 	void *state = test->initial_state;
 	int how = setjmp(end_of_test);
 
+	if (how && el2_abandon)
+		el2_abandon();
 	if (how)
 		return how;
 	if (test->setup && test->setup(&state))
@@ -151,5 +169,7 @@ int el2_run_group(const struct CMUnitTest *tests, size_t count, int (*setup)(voi
 	}
 	if (teardown && teardown(&state))
 		failed++;
+	if (el2_compared)
+		printf("# compared with the CPU: %lu\n", (unsigned long)el2_compared);
 	return failed;
 }

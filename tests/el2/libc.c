@@ -208,6 +208,14 @@ int strcmp(const char *a, const char *b)
 	return strncmp(a, b, SIZE_MAX);
 }
 
+char *strchr(const char *text, int c)
+{
+	for (; *text != (char)c; text++)
+		if (!*text)
+			return NULL;
+	return (char *)(uintptr_t)text;
+}
+
 char *strstr(const char *text, const char *word)
 {
 	size_t n = strlen(word);
@@ -216,33 +224,6 @@ char *strstr(const char *text, const char *word)
 		if (!strncmp(text, word, n))
 			return (char *)(uintptr_t)text;
 	return NULL;
-}
-
-/* The region is zero when QEMU starts, and each byte is handed out once. */
-__attribute__((section(".region.heap"), aligned(65536))) static unsigned char heap[16 << 20];
-static size_t heap_used;
-
-void *malloc(size_t size)
-{
-	void *at = heap + heap_used;
-
-	size = (size + 63) & ~(size_t)63;
-	if (size > sizeof(heap) - heap_used)
-		return NULL;
-	heap_used += size;
-	return memset(at, 0xa5, size);
-}
-
-void *calloc(size_t count, size_t size)
-{
-	void *at = malloc(count * size);
-
-	return at ? memset(at, 0, count * size) : NULL;
-}
-
-void free(void *at)
-{
-	(void)at;
 }
 
 void abort(void)
@@ -295,4 +276,16 @@ unsigned long long strtoull(const char *text, char **end, int base)
 	if (end)
 		*end = (char *)(uintptr_t)text;
 	return value;
+}
+
+/* What compilers call for __builtin_popcount(): there is no instruction on general registers. */
+int __popcountdi2(uint64_t value);
+
+int __popcountdi2(uint64_t value)
+{
+	int bits = 0;
+
+	for (; value; value &= value - 1)
+		bits++;
+	return bits;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* setjmp and longjmp: x19 to x30 and SP. */
+/* setjmp and longjmp: x19 to x30 and SP. And a function on another stack. */
 #include "port/el2/vector.inc"
 
 	.text
@@ -18,4 +18,14 @@ longjmp:
 	mov	sp, x2
 	cmp	w1, #0
 	csinc	w0, w1, wzr, ne
+	ret
+
+	.global el2_on_stack
+el2_on_stack: /* (function, top): what it returns */
+	stp	x29, x30, [sp, #-16]!
+	mov	x29, sp
+	mov	sp, x1
+	blr	x0
+	mov	sp, x29
+	ldp	x29, x30, [sp], #16
 	ret

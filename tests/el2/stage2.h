@@ -108,14 +108,15 @@ enum pt_el2_why s2_guest_on(struct s2_vcpu *v, void (*code)(void), uint64_t a, u
 /* What the tables say by the walker that shares nothing with lib. The result's descriptor is the
  * leaf as the access leaves it; nothing is written. */
 struct hw_result s2_walk(struct stage2 *s, uint64_t ipa, enum hw_access access);
+/* AT S12E1R or S12E1W under the stage 2 that is loaded; and whether that PAR_EL1 says what a walk
+ * said: else the test fails. */
+uint64_t s2_at(uint64_t ipa, bool write);
+void s2_expect_par(uint64_t ipa, bool write, uint64_t par, const struct hw_result *r);
 /* Compares AT S12E1R and S12E1W with it, address and rights; fails the test where they differ. */
 void s2_compare_at(struct stage2 *s, uint64_t ipa);
 /* Makes a real access: it succeeds or aborts as the walker says, ESR, FAR and HPFAR included. */
 void s2_compare_access(struct stage2 *s, uint64_t ipa, enum hw_access access);
-/* How many comparisons were made so far. */
-extern uint64_t s2_compared;
-
-/* Ends a program: prints how many comparisons were made. */
+/* Ends a program. */
 int s2_main(const struct CMUnitTest *tests, size_t count);
 /* In a checked image, what the checker judged. False: there was something that it had no room for.
  */

@@ -145,7 +145,7 @@ static void abort_on_walk(enum hw_access access, enum hw_fault fault)
 	assert_int_equal(exit.abort.far, VA + 64);
 	assert_int_equal(exit.abort.hpfar, wanted.hpfar);
 	assert_int_equal(exit.abort.ipa, ipa);
-	s2_compared++;
+	el2_compared++;
 }
 
 /* The guest's table is nowhere, not to be read, old; then the handler brings it. */

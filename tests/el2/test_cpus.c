@@ -80,7 +80,7 @@ static uint32_t round_of_faults(void)
 		assert_int_equal(*s2_memory(i * PT_SZ_4K), i < PAGES ? S2_VCPUS : 1);
 		assert_int_equal(s2_walk(&s, S2_RAM + i * PT_SZ_4K, HW_WRITE).pa,
 				 s2_pa(i * PT_SZ_4K));
-		s2_compared++;
+		el2_compared++;
 	}
 	s2_close(&s);
 	return lost;

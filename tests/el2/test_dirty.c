@@ -106,7 +106,7 @@ static void access_page(uint64_t i, enum hw_access access, uint64_t aborts)
 	assert_int_equal(s2_guest_on(here, access == HW_WRITE ? guest_store : guest_load, ipa_of(i),
 				     i, &exit),
 			 PT_EL2_HVC);
-	s2_compared++;
+	el2_compared++;
 	assert_int_equal(exit.aborts, hardware ? 0 : aborts);
 	if (!hardware)
 		return;
@@ -293,7 +293,7 @@ static void refusing(void)
 	assert_int_equal(s2_guest_on(here, guest_store, S2_READ_ONLY, 1, &exit), PT_EL2_ABORT);
 	ASSERT_OUTCOME(PT_READ_ONLY, here->outcome);
 	assert_int_equal(leaf_after(&walk) | AF, walk.descriptor | AF);
-	s2_compared++;
+	el2_compared++;
 }
 
 static void a_refused_write_makes_nothing_dirty(void **state)
@@ -392,7 +392,7 @@ static void copy_beside_writers(void)
 	for (uint64_t i = 0; i < WRITTEN; i++) {
 		assert_int_equal(*s2_memory(i * page), passes);
 		assert_int_equal(copy[i], passes);
-		s2_compared++;
+		el2_compared++;
 	}
 	assert_int_equal(copy_told(copy), 0);
 	dirty(PT_DIRTY_STOP, WRITTEN, NULL);

@@ -90,7 +90,7 @@ static void types(struct stage2 *s)
 		ASSERT_OUTCOME(PT_MAPPED,
 			       s2_map(s, S2_RAM, page, s2_pa(0), PT_PROT(PT_PROT_RW, type), 0));
 		__asm__ volatile("at s12e1r, %0\n\tisb" ::"r"(S2_RAM) : "memory");
-		s2_compared++;
+		el2_compared++;
 		assert_int_equal(pt_el2_read_par_el1() >> 56, attr[type]);
 		ASSERT_OUTCOME(PT_UNMAPPED, s2_unmap(s, S2_RAM, page));
 	}

@@ -79,7 +79,7 @@ static void load(uint64_t vtcr, const uint64_t *table)
 static uint64_t at(uint64_t ipa)
 {
 	__asm__ volatile("at s12e1r, %0\n\tisb" ::"r"(ipa) : "memory");
-	s2_compared++;
+	el2_compared++;
 	return pt_el2_read_par_el1();
 }
 

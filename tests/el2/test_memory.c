@@ -19,7 +19,7 @@ static uint64_t at(uint64_t va, bool write)
 	else
 		__asm__ volatile("at s1e2r, %0" ::"r"(va) : "memory");
 	pt_el2_isb();
-	s2_compared++;
+	el2_compared++;
 	return pt_el2_read_par_el1();
 }
 

@@ -52,7 +52,7 @@ static void reads(uint64_t ipa, uint64_t value)
 
 	assert_int_equal(s2_guest_on(here, guest_load, ipa, 0, &exit), PT_EL2_HVC);
 	assert_int_equal(exit.value, value);
-	s2_compared++;
+	el2_compared++;
 }
 
 static void aborts(void (*code)(void), uint64_t ipa, enum hw_fault fault)
@@ -64,7 +64,7 @@ static void aborts(void (*code)(void), uint64_t ipa, enum hw_fault fault)
 	assert_true(hw_decode_abort(exit.abort.esr, &abort));
 	assert_int_equal(abort.fault, fault);
 	assert_int_equal(exit.abort.ipa, ipa);
-	s2_compared++;
+	el2_compared++;
 }
 
 static void map(uint64_t offset, uint64_t size, uint32_t prot)

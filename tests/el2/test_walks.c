@@ -40,7 +40,7 @@ static void compare_pa(uint64_t ipa, uint64_t pa, uint32_t prot)
 	__asm__ volatile("at s12e1r, %0\n\tisb" ::"r"(ipa) : "memory");
 	assert_int_equal(pt_el2_read_par_el1() & UINT64_C(0x000ffffffffff001),
 			 pa & UINT64_C(0x000ffffffffff000));
-	s2_compared++;
+	el2_compared++;
 }
 
 static void one(void)

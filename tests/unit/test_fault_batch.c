@@ -3,7 +3,7 @@
 #include "upkeep.h"
 
 #define BATCH	40
-#define BATCHES 60
+#define BATCHES CORE_MANY(60, 6)
 #define SLOTS	7
 #define PAGES	32 /* around the border of two tables */
 

@@ -3,7 +3,7 @@
 #include "core.h"
 
 #define BATCH	64
-#define BATCHES 40
+#define BATCHES CORE_MANY(40, 8)
 #define PAGES	24 /* at each end of a table and the next one */
 
 /* As the daemon does it: what is not plain goes one by one. Returns how many were. */

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Transactions that fail or end early: nothing changed, everything given back, the next call works.
  */
-#include <pthread.h>
-
 #include "sweep.h"
+
+#if __STDC_HOSTED__
+#include <pthread.h>
+#endif
 
 /* B15: maps, replaces, unmaps and protects that need tables, in each format. */
 static void failing_each_reservation_changes_nothing(void **unused)
@@ -350,6 +352,7 @@ static void a_failed_transaction_reports_no_effects(void **unused)
 	core_close(&c);
 }
 
+#if __STDC_HOSTED__ /* a thread */
 /* How often another agent meets it. Over the runtime checker both wait for its lock at every event,
  * and it has nothing to say of quotas: the plain run is the one that counts. */
 #ifdef PT_CHECKED
@@ -408,6 +411,7 @@ static void a_refused_reservation_takes_no_quota_from_others(void **unused)
 	pt_agent_leave(&g.agent);
 	core_close(&c);
 }
+#endif
 
 int main(void)
 {
@@ -425,7 +429,9 @@ int main(void)
 		cmocka_unit_test(a_block_that_a_fault_puts_over_an_edge_widens_the_claim),
 		cmocka_unit_test(a_claim_that_widens_waits_with_empty_hands),
 		cmocka_unit_test(a_failed_transaction_reports_no_effects),
+#if __STDC_HOSTED__
 		cmocka_unit_test(a_refused_reservation_takes_no_quota_from_others),
+#endif
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,7 +17,7 @@ static const struct shape places[] = {
 	  .start_level_given = true,
 	  .start_level = 1}},
 };
-#define PLACES (sizeof(places) / sizeof(places[0]))
+#define PLACES CORE_MANY(sizeof(places) / sizeof(places[0]), 1)
 
 /* What comes late: two groups of pages, two blocks, two groups of blocks. */
 enum late { PAGE_GROUP, BLOCK, BLOCK_GROUP, LATES };

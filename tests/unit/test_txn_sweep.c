@@ -49,7 +49,7 @@ static void fill(struct core *c, enum place place)
 static void ranges(void **state)
 {
 	(void)state;
-	for (unsigned s = 0; s < SHAPES; s++) {
+	for (unsigned s = 0; s < CORE_MANY(SHAPES, 2); s++) {
 		for (unsigned k = 0; k < KINDS; k++) {
 			for (unsigned place = 0; place < PLACES; place++) {
 				unsigned want = kinds[k].pages[place];

@@ -452,6 +452,8 @@ static void only_empty_tables_are_swept(void **state)
 	}
 }
 
+#define SEARCHED CORE_MANY(20u, 4u) /* blocks */
+
 /* The search finds what the operations then do, and nothing is left to be found. */
 static void the_search_finds_what_can_go(void **state)
 {
@@ -469,7 +471,7 @@ static void the_search_finds_what_can_go(void **state)
 		page = core_size(&c, 3);
 		block = core_size(&c, 2);
 		top = UINT64_C(1) << c.ctx.geo.ipa_bits;
-		for (unsigned b = 0; b < 20; b++) {
+		for (unsigned b = 0; b < SEARCHED; b++) {
 			unsigned what = (unsigned)(core_random(&seed) % 4);
 
 			if (what == 3) /* nothing, or what the neighbours need anyway */
@@ -486,7 +488,7 @@ static void the_search_finds_what_can_go(void **state)
 								    b * block + p, page, 0, 0, 0),
 							  NULL, NULL));
 		}
-		find = (struct pt_upkeep_find){.ctx = &c.ctx, .last = 20 * block - 1};
+		find = (struct pt_upkeep_find){.ctx = &c.ctx, .last = SEARCHED * block - 1};
 		for (;;) {
 			pt_section_begin(&c.agent);
 			outcome = pt_upkeep_find(&find, 1 + (uint32_t)(core_random(&seed) % 5000));

@@ -33,9 +33,16 @@ struct CMUnitTest {
 #define cmocka_run_group_tests_name(name, tests, setup, teardown)                                  \
 	el2_run_group(tests, sizeof(tests) / sizeof((tests)[0]), setup, teardown)
 
-/* How many failed. */
+/* Comparisons with the CPU so far. */
+extern uint64_t el2_compared;
+
+/* Prints those in the end, if there were any. How many tests failed. */
 int el2_run_group(const struct CMUnitTest *tests, size_t count, int (*setup)(void **),
 		  int (*teardown)(void **));
+
+/* Called when a test has failed, so that the next one begins with nothing of it: a fixture may have
+ * one. */
+void el2_abandon(void) __attribute__((weak));
 
 _Noreturn void _fail(const char *file, int line);
 _Noreturn void _skip(const char *file, int line);

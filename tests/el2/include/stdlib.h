@@ -5,9 +5,11 @@
 
 #include <stddef.h>
 
-/* From one region that is never given back but at the end of a test program. */
+/* heap.c. Only the first CPU's. */
 void *malloc(size_t size);
 void *calloc(size_t count, size_t size);
+void *realloc(void *at, size_t size);
+void *aligned_alloc(size_t alignment, size_t size); /* 64 at most, else NULL */
 void free(void *at);
 _Noreturn void abort(void);
 

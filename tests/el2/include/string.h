@@ -12,6 +12,7 @@ int memcmp(const void *a, const void *b, size_t n);
 size_t strlen(const char *text);
 int strcmp(const char *a, const char *b);
 int strncmp(const char *a, const char *b, size_t n);
+char *strchr(const char *text, int c);
 char *strstr(const char *text, const char *word);
 
 #endif

@@ -5,6 +5,7 @@
 #define PT_PORT_H
 
 #include <pt/event.h>
+#include <pt/host/tlbi.h>
 
 struct pt_port {
 	unsigned char *table_va; /* table memory, mapped once */
@@ -206,11 +207,6 @@ static inline void pt_port_unlock(struct pt_port_lock *lock)
 }
 
 void pt_port_zero(void *at, size_t bytes);
-/* An invalidation; and its two instructions one by one, which a checked build shows: that of stage
- * 2, and VMALLE1IS, which removes what stages 1 and 2 gave together. */
-void pt_host_tlbi(struct pt_port_mmu *mmu, const struct pt_tlbi *tlbi);
-void pt_host_tlbi_stage2(struct pt_port_mmu *mmu, const struct pt_tlbi *tlbi);
-void pt_host_tlbi_stage1(struct pt_port_mmu *mmu, const struct pt_tlbi *tlbi);
 
 /* No MMU: a machine without vCPUs. */
 static inline void pt_port_tlbi(struct pt_port_mmu *mmu, const struct pt_geometry *geo,

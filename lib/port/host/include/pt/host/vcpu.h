@@ -7,6 +7,7 @@
 #include <pt/fault.h>
 #include <pt/host/hwwalk.h>
 #include <pt/host/memory.h>
+#include <pt/host/tlbi.h>
 
 #define PT_HOST_TLB_ENTRIES 64 /* per vCPU, production mode */
 
