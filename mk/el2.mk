@@ -24,7 +24,7 @@ EL2_SUITE := $(sort $(wildcard tests/el2/test_*.c)) tests/el2/panic.c
 # Unit tests of lib: the same sources as on the host, with tests/el2's cmocka.h and libc, and core.c for what their
 # fixture opens: memories, failures, and the vCPUs of the host port's model.
 EL2_UNIT := $(patsubst %,tests/unit/test_%.c,annotate check claim claim_parties conflict contiguous contiguous_upkeep decode desc digest dirty \
-	dirty_changes dirty_edges dirty_steps fault fault_batch geometry hwwalk hyp item outcome owner_code owner_extent owner_frame plain point points policy pool read_edges rights \
+	dirty_changes dirty_edges dirty_steps fault fault_batch geometry hwwalk hyp item outcome owner_audit owner_code owner_extent owner_frame plain point points policy pool read_edges rights \
 	tlbi txn_edges txn_fail txn_late txn_owner_bits txn_parties txn_parties_fail txn_range txn_sweep txn_tlb upkeep_age upkeep_edges \
 	upkeep_fold upkeep_point upkeep_run upkeep_split vmid walk)
 EL2_MODEL := $(addprefix lib/port/host/,access.c adversary.c tlb.c)
