@@ -142,8 +142,10 @@ static void singles(const struct pt_geometry *geo, const struct pt_tlbi *tlbi,
 	for (uint64_t at = 0; at < tlbi->size; at += step) {
 		uint64_t ipa = tlbi->ipa.v + at;
 
+#ifdef PT_CHECKED /* others have no use for it, and pay for it */
 		show(PT_EVENT_TLBI_OPERAND, 0, pt_tlbi_ipa_operand(geo, pt_ipa(ipa), tlbi->level),
 		     tlbi);
+#endif
 		(tlbi->last_level ? last : all)(operand(geo, ipa, tlbi->level));
 	}
 }
