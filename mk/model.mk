@@ -6,6 +6,8 @@ MODEL_BIN := $(B)/tests/model/ptd-model $(B)/checked/tests/model/ptd-model
 MODEL_UNIT := $(B)/tests/unit/test_model $(B)/checked/tests/unit/test_model
 # The model of ownership by itself, and against its page in docs.
 OWNER_UNIT := $(B)/tests/unit/test_owner_model $(B)/checked/tests/unit/test_owner_model
+# The transitions of lib beside it.
+TRANSFER_UNIT := $(foreach t,$(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_transfer*.c)),$(B)/tests/unit/$t $(B)/checked/tests/unit/$t)
 MODEL_CC = mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(HOST_DEFS) $(LIB_INC)
 
 $(B)/tests/model/%.o: tests/model/%.c
@@ -21,8 +23,10 @@ $(B)/checked/tests/model/ptd-model $(B)/checked/tests/unit/test_model: $(MODEL_S
 $(MODEL_BIN): %/ptd-model: %/ptd-model.o
 $(MODEL_UNIT): tests/unit/test_model.c
 $(OWNER_UNIT): %/tests/unit/test_owner_model: tests/unit/test_owner_model.c %/tests/model/owner.o %/libpt.a
+$(filter $(B)/tests/%,$(TRANSFER_UNIT)): $(B)/tests/unit/%: tests/unit/%.c $(B)/tests/model/owner.o $(B)/libpt.a
+$(filter $(B)/checked/%,$(TRANSFER_UNIT)): $(B)/checked/tests/unit/%: tests/unit/%.c $(B)/checked/tests/model/owner.o $(B)/checked/libpt.a
 
-$(MODEL_BIN) $(MODEL_UNIT) $(OWNER_UNIT):
+$(MODEL_BIN) $(MODEL_UNIT) $(OWNER_UNIT) $(TRANSFER_UNIT):
 	$(call say,LD,$@)
 	$(Q)$(MODEL_CC) $(if $(findstring /checked/,$@),-DPT_CHECKED) -o $@ $(filter %.c %.o %.a,$^) \
 		$(LDFLAGS_ALL) -lcmocka $(LIBPT_LIBS)

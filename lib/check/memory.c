@@ -200,6 +200,18 @@ static void page_put(struct pt_check *c, const struct pt_event *e)
 	drop(c, t);
 }
 
+/* It may outlive the operation that has taken it. */
+static void page_book(struct pt_check *c, const struct pt_event *e)
+{
+	struct ck_table *t = pt__ck_find(c, CK_TABLE, e->at);
+
+	if (!t || t->state != CK_PRIVATE || !t->op)
+		return;
+	if (t->op == c->op->serial)
+		c->op->pages--;
+	t->op = 0;
+}
+
 static void zero(struct pt_check *c, const struct pt_event *e)
 {
 	struct ck_table *t = pt__ck_table_of(c, e->at);
@@ -225,6 +237,7 @@ void pt__ck_page_event(struct pt_check *c, const struct pt_event *e)
 	case PT_EVENT_MEMORY_GONE: forget(c, e->at, e->lo); break;
 	case PT_EVENT_PAGE_GET: page_get(c, e); break;
 	case PT_EVENT_PAGE_PUT: page_put(c, e); break;
+	case PT_EVENT_PAGE_BOOK: page_book(c, e); break;
 	case PT_EVENT_ZERO: zero(c, e); break;
 	default: break;
 	}

@@ -51,6 +51,7 @@ static void dispatch(struct pt_check *c, const struct pt_event *e)
 	case PT_EVENT_MEMORY_GONE:
 	case PT_EVENT_PAGE_GET:
 	case PT_EVENT_PAGE_PUT:
+	case PT_EVENT_PAGE_BOOK:
 	case PT_EVENT_ZERO: pt__ck_page_event(c, e); break;
 	case PT_EVENT_AGENT_JOIN:
 	case PT_EVENT_AGENT_LEAVE:

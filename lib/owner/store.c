@@ -29,6 +29,22 @@ static void refund(struct pt_owner_store *store, uint64_t pages)
 	atomic_fetch_sub_explicit(&store->pages, pages, memory_order_relaxed);
 }
 
+/* The checker learns that the first `count` pages are no tables. */
+static void note_pages(const struct pt_owner_store *store, const struct pt_pages *list,
+		       uint32_t count)
+{
+#ifdef PT_CHECKED
+	const struct pt_pool *pool = &store->machine->world->pool;
+	uint32_t unit = list->head;
+
+	for (; count; count--, unit = pool->unit[unit].next)
+		pt_port_note(PT_EVENT_PAGE_BOOK, 0,
+			     pt__words(store, (uint64_t)unit << PT_POOL_UNIT_SHIFT), NULL, 0, 0);
+#else
+	(void)store, (void)list, (void)count;
+#endif
+}
+
 enum pt_outcome pt__store_take(struct pt_owner_store *store, struct pt_agent *agent, uint32_t count,
 			       struct pt_pages *list)
 {
@@ -41,6 +57,7 @@ enum pt_outcome pt__store_take(struct pt_owner_store *store, struct pt_agent *ag
 		refund(store, count);
 		return PT_NO_MEMORY;
 	}
+	note_pages(store, list, count);
 	return PT_OK;
 }
 

@@ -26,6 +26,8 @@ void pt__finish_item(struct pt_txn *txn)
 						: PT_ALREADY_MAPPED;
 	else if (item->kind == PT_ITEM_ANNOTATE)
 		item->outcome = PT_ANNOTATED;
+	else if (item->kind == PT_ITEM_HOLD)
+		item->outcome = PT_OK;
 	else if (item->kind == PT_ITEM_FLUSH)
 		item->outcome = now->already != then->already ? PT_FLUSHED : PT_HOLE;
 	else if (written && item->kind == PT_ITEM_MAKE_YOUNG)
@@ -83,6 +85,10 @@ static void commit_one(struct pt_txn *txn, const struct pt__range *r, int64_t *l
 	case PT_ITEM_UNMAP: pt__commit_clear(txn, r, left); break;
 	case PT_ITEM_ANNOTATE: pt__commit_annotate(txn, r, left); break;
 	case PT_ITEM_FLUSH: pt__commit_flush(txn, r, left); break;
+	case PT_ITEM_HOLD:
+		txn->cursor = r->last + 1;
+		--*left;
+		break;
 	default: pt__commit_rewrite(txn, r, left);
 	}
 }

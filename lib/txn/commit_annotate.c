@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Commit of an ANNOTATE item: the same invalid descriptor on every granule. */
+/* Commit of an ANNOTATE item: an invalid descriptor on every granule, the same or a rising one. */
 #include "range.h"
 
 /* Below an invalid entry: a table, whose annotations are written before it is linked. */
@@ -14,7 +14,7 @@ static void add_table(struct pt_txn *txn, const struct pt__range *r, const struc
 	uint64_t n = level == PT_LEVEL_LAST ? pt__run(r, txn->cursor, level, at->level) : 0;
 
 	for (uint64_t i = 0; i < n; i++)
-		pt_pte_init(slot + i, r->attrs);
+		pt_pte_init(slot + i, pt__annotation(txn, r) + i * r->rise);
 	--*left;
 	if (!pt__link_table(txn, r, at, pa)) {
 		pt_port_zero(slot, n * sizeof(*slot)); /* zero again (A2); then look again */
@@ -47,7 +47,8 @@ void pt__commit_annotate(struct pt_txn *txn, const struct pt__range *r, int64_t 
 	if (pt__cuts_group(r, txn->cursor, &at)) {
 		pt__unfold_at(txn, r, &at, left);
 	} else if (at.level == PT_LEVEL_LAST) {
-		n = pt__clear_run(txn, r, &at, r->attrs, &removed);
+		n = r->rise ? pt__annotate_run(txn, r, &at, &removed)
+			    : pt__clear_run(txn, r, &at, r->attrs, &removed);
 		txn->effects.annotated += n;
 		pt__advance(txn, r, at.level, n, left);
 	} else if (!pt_pte_valid(at.entry)) {

@@ -43,15 +43,15 @@ static void clean_gone(struct pt_txn *txn, const struct pt__range *r, const stru
 		pt__clean_gone(r->ctx, gone->leaf[i], gone->leaves[i], shift);
 }
 
-uint64_t pt__clear_run(struct pt_txn *txn, const struct pt__range *r, const struct pt__at *at,
-		       pt_pte value, uint64_t *removed)
+PT__INLINE uint64_t clear_run(struct pt_txn *txn, const struct pt__range *r,
+			      const struct pt__at *at, pt_pte value, pt_pte rise, uint64_t *removed)
 {
 	uint64_t most = pt__whole_entries_in(r, txn->cursor, at), n = 0, first = 0, end = 0;
 	struct gone gone;
 
 	gone.count = 0; /* the rest is written before it is read */
 	*removed = 0;
-	for (; n < most && gone.count < GONE_MAX; n++) {
+	for (; n < most && gone.count < GONE_MAX; n++, value += rise) {
 		pt_pte e = pt_pte_load(at->slot + n);
 
 		if (e == value)
@@ -74,6 +74,18 @@ uint64_t pt__clear_run(struct pt_txn *txn, const struct pt__range *r, const stru
 	clean_gone(txn, r, &gone, at->shift);
 	txn->effects.leaves_removed += *removed;
 	return n;
+}
+
+uint64_t pt__clear_run(struct pt_txn *txn, const struct pt__range *r, const struct pt__at *at,
+		       pt_pte value, uint64_t *removed)
+{
+	return clear_run(txn, r, at, value, 0, removed);
+}
+
+uint64_t pt__annotate_run(struct pt_txn *txn, const struct pt__range *r, const struct pt__at *at,
+			  uint64_t *removed)
+{
+	return clear_run(txn, r, at, pt__annotation(txn, r), r->rise, removed);
 }
 
 /* Down to an entry that is no table, or to a table that the item covers as a whole. (One that holds

@@ -54,17 +54,44 @@ enum pt_outcome pt_item_check(const struct pt_item *item)
 	return pt_geometry_check_range(&item->ctx->geo, item->ipa, item->size);
 }
 
+/* An annotation whose number rises. */
+static enum pt_outcome check_rise(const struct pt_item *item)
+{
+	const uint64_t numbers = UINT64_C(1) << PT_ITEM_RISE_BITS;
+	uint64_t first = item->pa.v >> PT_ITEM_RISE_SHIFT & (numbers - 1);
+	uint64_t steps = (item->size >> item->ctx->geo.granule_shift) - 1;
+	struct pt_item plain = *item;
+	enum pt_outcome outcome;
+
+	plain.flags = plain.prot = 0;
+	outcome = pt_item_check(&plain);
+	if (outcome != PT_OK || !item->prot)
+		return outcome;
+	return steps > (numbers - 1 - first) / item->prot ? PT_OUT_OF_RANGE : PT_OK;
+}
+
 enum pt_outcome pt_item_check_owner(const struct pt_item *item)
 {
-	uint32_t own = pt_ctx_sw_of(item->ctx, PT_SW_OWNERSHIP);
+	uint32_t own = pt_ctx_sw_of(item->ctx, PT_SW_OWNERSHIP), bits = 0;
 
 	if (!(item->flags & PT_ITEM_OWNER))
 		return pt_item_check(item);
-	if (!own)
-		return PT_INVALID;
 	if (item->kind == PT_ITEM_MAP)
-		return check_map(item, item->flags & ~PT_ITEM_OWNER, PT_SW_OWNERSHIP);
-	if (item->kind != PT_ITEM_SET_SW || item->flags != PT_ITEM_OWNER || item->prot & ~own)
+		return !own ? PT_INVALID
+			    : check_map(item, item->flags & ~PT_ITEM_OWNER, PT_SW_OWNERSHIP);
+	if (item->flags != PT_ITEM_OWNER)
+		return PT_INVALID;
+	switch (item->kind) {
+	case PT_ITEM_ANNOTATE: return check_rise(item);
+	case PT_ITEM_SET_SW:
+		if (!own)
+			return PT_INVALID;
+		bits = own;
+		break;
+	case PT_ITEM_HOLD: break;
+	default: return PT_INVALID;
+	}
+	if (item->prot & ~bits)
 		return PT_INVALID;
 	return pt_geometry_check_range(&item->ctx->geo, item->ipa, item->size);
 }

@@ -183,6 +183,10 @@ static enum pt_outcome plan_item(struct pt_txn *txn, const struct pt__range *r, 
 		switch (r->item->kind) {
 		case PT_ITEM_MAP: outcome = pt__plan_map(txn, r, left); break;
 		case PT_ITEM_ANNOTATE: outcome = pt__plan_annotate(txn, r, left); break;
+		case PT_ITEM_HOLD:
+			txn->cursor = r->last + 1;
+			--*left;
+			break;
 		default: --*left; outcome = every ? plan_every(txn, r, left) : plan_edges(txn, r);
 		}
 	}

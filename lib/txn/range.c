@@ -34,6 +34,7 @@ void pt__range_of(struct pt__range *r, struct pt_item *item)
 		r->attrs = pt_perm_attrs(item->prot, r->ctx->attrs);
 	} else if (item->kind == PT_ITEM_ANNOTATE) {
 		r->attrs = item->pa.v;
+		r->rise = (pt_pte)item->prot << PT_ITEM_RISE_SHIFT;
 	} else if (item->kind == PT_ITEM_SET_SW) {
 		r->attrs = pt_sw_to_pte(item->prot);
 		r->sw = pt__sw_of(item);

@@ -14,6 +14,7 @@ struct pt__range {
 	uint64_t delta;	      /* MAP: output address minus IPA, modulo 2^64 */
 	pt_pte attrs; /* MAP: of a new leaf; PROTECT, RELAX: the permission bits; ANNOTATE: the
 			 descriptor; SET_SW: the software bits */
+	pt_pte rise;  /* ANNOTATE of lib/owner: by how much the next granule's descriptor is more */
 	pt_pte sw;    /* MAP, SET_SW: the software bits that it sets or clears; else 0 */
 	int top;      /* MAP: the smallest level number at which a leaf may stand here */
 	unsigned gs;
@@ -241,6 +242,13 @@ void pt__commit_rewrite(struct pt_txn *txn, const struct pt__range *r, int64_t *
  * passed. */
 uint64_t pt__clear_run(struct pt_txn *txn, const struct pt__range *r, const struct pt__at *at,
 		       pt_pte value, uint64_t *removed);
+/* The annotation of the granule at the cursor, and the same over a run with what each is due. */
+PT__INLINE pt_pte pt__annotation(const struct pt_txn *txn, const struct pt__range *r)
+{
+	return r->attrs + ((txn->cursor - r->start) >> r->gs) * r->rise;
+}
+uint64_t pt__annotate_run(struct pt_txn *txn, const struct pt__range *r, const struct pt__at *at,
+			  uint64_t *removed);
 /* Takes the hint off the group around the cursor, or replaces the block there by a table of the
  * same mappings (see contiguous.h, resize.h); the group of such a block is unfolded first. */
 void pt__unfold_at(struct pt_txn *txn, const struct pt__range *r, const struct pt__at *at,

@@ -56,6 +56,7 @@ enum pt_event_kind {
 	PT_EVENT_MEMORY_GONE,   /* unmapped */
 	PT_EVENT_PAGE_GET,      /* out of the pool. arg: 1 it is all zero, filled in by the port */
 	PT_EVENT_PAGE_PUT,      /* back in the pool. arg: as above */
+	PT_EVENT_PAGE_BOOK,     /* after its PAGE_GET: of the ledger of owners, and so no operation's */
 	PT_EVENT_ZERO,          /* pt_port_zero() */
 	PT_EVENT_CHARGE,        /* quota taken. ctx; lo: pages, hi: the quota */
 	PT_EVENT_REFUND,        /* quota given back. ctx; lo: pages */

@@ -30,6 +30,8 @@
  *                  pt_item_check_owner(). Hardware ignores them (Arm ARM D8.3.2), so the leaf changes in
  *                  place and nothing is invalidated, but for a block that the range cuts and for a
  *                  contiguous group. MAPPED, ALREADY_MAPPED or HOLE
+ *   HOLD           claims the range and changes nothing there; of lib/owner alone, whose records of a
+ *                  frame belong to who holds the claim on it. OK
  *   MAKE_YOUNG     sets the access flag, without a TLB invalidation, since no TLB holds an entry
  *                  without it (Arm ARM D8.4.6; kvm_pgtable_stage2_mkyoung). A block has one flag: it is set
  *                  for all of it, also by a range that cuts it. MADE_YOUNG, ALREADY_MAPPED or HOLE
@@ -49,10 +51,16 @@ enum pt_item_kind {
 	PT_ITEM_MAKE_YOUNG = 7,
 	PT_ITEM_FLUSH = 8,
 	PT_ITEM_SET_SW = 9,
+	PT_ITEM_HOLD = 10,
 };
 
-/* A flag of an item: its software bits are those that PT_SW_OWNERSHIP has, not the caller's. */
+/* A flag of an item: it is lib/owner's. Its software bits are those that PT_SW_OWNERSHIP has, not
+ * the caller's. */
 #define PT_ITEM_OWNER 0x80000000u
+
+/* Where an annotation of lib/owner has a frame's number, which rises with the granules. */
+#define PT_ITEM_RISE_SHIFT 20
+#define PT_ITEM_RISE_BITS  40
 
 /* One range. Caller's memory; `outcome` is written when the item is done. */
 struct pt_item {
@@ -61,7 +69,8 @@ struct pt_item {
 	uint64_t size;	 /* bytes */
 	struct pt_pa pa; /* MAP: of the first byte; ANNOTATE: the descriptor; else ignored */
 	uint32_t prot; /* MAP: PT_PROT; PROTECT, RELAX: the new rights (memory type field must be 0,
-			  it is kept); else 0 */
+			  it is kept); ANNOTATE with PT_ITEM_OWNER: how far the number at
+			  PT_ITEM_RISE_SHIFT of the descriptor rises with each granule; else 0 */
 	uint32_t flags; /* PT_MAP_* for MAP, else 0. lib adds PT_MAP_FORCE_PAGES where the
 			   context's policy asks for it */
 	uint32_t kind;	/* enum pt_item_kind */
@@ -102,9 +111,10 @@ enum pt_outcome pt_item_check(const struct pt_item *item);
  * The same for items of lib/owner, and for no other caller (tests/layers/test_symbols.py): a MAP or
  * SET_SW with PT_ITEM_OWNER names software bits that PT_SW_OWNERSHIP has in the context, sets those
  * that it names and clears the others of them; the caller's bits stay as they are, or are 0 in a
- * new leaf. prot of SET_SW: software bits alone. PT_INVALID also for SET_SW without the flag, for
- * the flag with another kind, and where the context has no such bits. Not for pt_point() and
- * pt_points().
+ * new leaf. prot of SET_SW: software bits alone. PT_INVALID also for SET_SW and HOLD without the
+ * flag, for the flag with a kind other than these, MAP and ANNOTATE, and where the context has no
+ * such bits (MAP, SET_SW). PT_OUT_OF_RANGE: the number of an ANNOTATE would need more than
+ * PT_ITEM_RISE_BITS. Not for pt_point() and pt_points().
  */
 enum pt_outcome pt_item_check_owner(const struct pt_item *item);
 

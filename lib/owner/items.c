@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The items of a transition: what its runs come to in the tables of host and guests, in the order
+ * of addresses that a transaction demands. */
+#include "transition.h"
+
+static pt_pte note(enum pt_note_type type, struct pt_owner owner)
+{
+	pt_pte entry = 0;
+
+	/* Cannot fail: handles have 16 bits, and addresses of a guest 52. */
+	pt_note_encode(&(struct pt_note){.type = (uint8_t)type, .owner = owner}, &entry);
+	return entry;
+}
+
+static struct pt_item *push(struct pt_transfer *t, struct pt_ctx *ctx, enum pt_item_kind kind,
+			    uint64_t ipa, uint64_t size)
+{
+	struct pt_item *item = &t->item[t->items++];
+
+	*item = (struct pt_item){.ctx = ctx, .ipa = {ipa}, .size = size, .kind = kind};
+	return item;
+}
+
+/* The host has this run, or has it no longer. */
+static void push_host(struct pt_transfer *t, const struct pt_transfer_run *run)
+{
+	struct pt_ctx *host = t->args.owners->host;
+	struct pt_item *item;
+
+	switch (t->row->host_entry) {
+	case PT__ENTRY_EMPTY: push(t, host, PT_ITEM_UNMAP, run->pa, run->size); break;
+	case PT__ENTRY_MAPPED:
+		item = push(t, host, PT_ITEM_MAP, run->pa, run->size);
+		item->pa = pt_pa(run->pa);
+		item->prot = PT_PROT_RWX;
+		item->flags = PT_MAP_REPLACE;
+		break;
+	case PT__ENTRY_NOTED:
+		item = push(t, host, PT_ITEM_ANNOTATE, run->pa, run->size);
+		if (run->guest == PT_NO_GUEST) {
+			item->pa = pt_pa(
+				note(PT_NOTE_DONATION, (struct pt_owner){.kind = PT_OWNER_HYP}));
+			break;
+		}
+		item->pa = pt_pa(note(PT_NOTE_DONATION,
+				      (struct pt_owner){PT_OWNER_GUEST, (uint16_t)run->guest,
+							run->ipa >> PT_OWNER_SHIFT}));
+		item->prot = 1u << (host->geo.granule_shift - PT_OWNER_SHIFT);
+		item->flags = PT_ITEM_OWNER;
+		break;
+	default: push(t, host, PT_ITEM_HOLD, run->pa, run->size)->flags = PT_ITEM_OWNER; break;
+	}
+}
+
+static void push_guest(struct pt_transfer *t, const struct pt_transfer_run *run)
+{
+	struct pt_ctx *ctx = t->args.owners->guest[run->guest].ctx;
+	uint32_t state = pt_page_state_prot((enum pt_page_state)t->row->page_to);
+	struct pt_item *item;
+
+	switch (t->row->guest_entry) {
+	case PT__ENTRY_EMPTY: push(t, ctx, PT_ITEM_UNMAP, run->ipa, run->size); break;
+	case PT__ENTRY_NOTED:
+		push(t, ctx, PT_ITEM_ANNOTATE, run->ipa, run->size)->pa =
+			pt_pa(note(PT_NOTE_POISONED, (struct pt_owner){0}));
+		break;
+	case PT__ENTRY_MAPPED:
+		item = push(t, ctx, PT_ITEM_MAP, run->ipa, run->size);
+		item->pa = pt_pa(run->pa);
+		item->prot = (t->args.kind == PT_SHARE_GUEST ? t->args.prot : PT_PROT_RWX) | state;
+		item->flags = PT_ITEM_OWNER;
+		break;
+	default:
+		item = push(t, ctx, PT_ITEM_SET_SW, run->ipa, run->size);
+		item->prot = state;
+		item->flags = PT_ITEM_OWNER;
+		break;
+	}
+}
+
+/* Frames of two runs, of which one ends behind the other's start: the same item. */
+static bool meets(const struct pt_transfer *t, uint32_t first, const struct pt_transfer_run *run)
+{
+	const struct pt_item *last = &t->item[t->items - 1];
+
+	return t->items > first && last->ipa.v + last->size > run->pa &&
+	       t->row->host_entry == PT__ENTRY_STAYS;
+}
+
+/* By frame. Guests may borrow a frame at several addresses: then its claim is one. */
+static void host_items(struct pt_transfer *t, const uint8_t *order)
+{
+	t->host_first = t->items;
+	t->overlap = false;
+	if (t->row->by == PT__BY_OWNER && t->partly) { /* to be refused, or looked at again */
+		push(t, t->args.owners->host, PT_ITEM_HOLD, t->args.pa, t->args.size)->flags =
+			PT_ITEM_OWNER;
+		return;
+	}
+	for (uint32_t i = 0; i < t->runs; i++) {
+		const struct pt_transfer_run *run = &t->list[order[i]];
+
+		if (meets(t, t->host_first, run)) {
+			struct pt_item *last = &t->item[t->items - 1];
+			uint64_t end = last->ipa.v + last->size;
+
+			if (run->pa + run->size > end)
+				last->size = run->pa + run->size - last->ipa.v;
+			t->overlap = true;
+			continue;
+		}
+		t->run_of[t->items - t->host_first] = order[i];
+		push_host(t, run);
+	}
+	t->host_items = t->items - t->host_first;
+}
+
+/* By guest and address. One whose own address names the range is asked for all of it. */
+static void guest_items(struct pt_transfer *t, const uint8_t *order)
+{
+	if (t->row->by == PT__BY_GUEST) {
+		struct pt_transfer_run all = {0, t->args.ipa.v + t->done, t->span, t->args.guest};
+
+		push_guest(t, &all);
+		return;
+	}
+	for (uint32_t i = 0; i < t->runs; i++)
+		push_guest(t, &t->list[order[i]]);
+}
+
+static bool before(const struct pt_transfer_run *a, const struct pt_transfer_run *b, bool guests)
+{
+	if (!guests)
+		return a->pa < b->pa;
+	return a->guest != b->guest ? a->guest < b->guest : a->ipa < b->ipa;
+}
+
+static void sort(const struct pt_transfer *t, uint8_t *order, bool guests)
+{
+	for (uint32_t i = 0; i < t->runs; i++) {
+		uint32_t at = i;
+
+		for (; at && before(&t->list[i], &t->list[order[at - 1]], guests); at--)
+			order[at] = order[at - 1];
+		order[at] = (uint8_t)i;
+	}
+}
+
+/* How many contexts have items before `until`. */
+static uint32_t parties(const struct pt_transfer *t, uint32_t until)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < until; i++)
+		n += !i || t->item[i].ctx != t->item[i - 1].ctx;
+	return n;
+}
+
+static void make(struct pt_transfer *t)
+{
+	bool guests = t->row->guest_entry != PT__ENTRY_NONE;
+	uint8_t order[PT_TRANSFER_RUNS];
+	uint32_t gave = 0;
+
+	t->items = t->host_items = 0;
+	if (guests && t->row->guest_gives) {
+		sort(t, order, true);
+		guest_items(t, order);
+		gave = t->items;
+	}
+	sort(t, order, false);
+	host_items(t, order);
+	if (guests && !t->row->guest_gives) {
+		gave = t->items;
+		sort(t, order, true);
+		guest_items(t, order);
+	}
+	if (!guests)
+		gave = t->row->books_before ? 0 : t->items;
+	t->books = parties(t, gave);
+}
+
+enum pt_outcome pt__make_items(struct pt_transfer *t)
+{
+	make(t);
+	for (uint32_t i = 0; i < t->items; i++) {
+		enum pt_outcome outcome = pt_item_check_owner(&t->item[i]);
+
+		if (outcome != PT_OK)
+			return pt__at_fault(t, outcome, t->done);
+	}
+	return PT_OK;
+}

@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The engine that carries transitions out. */
+#include "transition.h"
+
+/* clang-format off */
+/*
+ * PARTIES  arguments, then the guest that is named: from here on it stays.
+ * SCAN     without a claim: which frames, or which guests; more than one step.
+ * RUN      the transaction. Under its claims all pages are judged (judge.c), then the books are reserved
+ *          (books.c), then tables. What the scan has found may be no longer so: then the transaction ends
+ *          without a trace, and all begins with SCAN again. After the commit point the giving side goes,
+ *          the books are kept, and the receiving side comes.
+ * SETTLE   what was reserved goes back; also after an error. RECLAIM_DYING goes on with SCAN.
+ */
+/* clang-format on */
+
+#define SETTLE_BUDGET 64 /* enough for a transition of some pages */
+
+static bool has(const struct pt_region *region, uint64_t pa, uint64_t size)
+{
+	return pa >= region->pa && size <= region->size && pa - region->pa <= region->size - size;
+}
+
+static bool in_region(const struct pt_machine_owners *o, uint64_t pa, uint64_t size)
+{
+	for (uint32_t low = 0, high = o->regions; low < high;) {
+		uint32_t mid = low + (high - low) / 2;
+
+		if (has(&o->region[mid], pa, size))
+			return true;
+		if (o->region[mid].pa > pa)
+			high = mid;
+		else
+			low = mid + 1;
+	}
+	return false;
+}
+
+static bool by_pa(const struct pt__row *row)
+{
+	return row->by != PT__BY_GUEST;
+}
+
+static bool by_ipa(const struct pt__row *row)
+{
+	return row->by == PT__BY_GUEST || row->by == PT__BY_BOTH;
+}
+
+/* What no table and no party is needed for. */
+static enum pt_outcome check_request(const struct pt_transfer_args *a)
+{
+	const struct pt__row *row;
+
+	if (!a->kind || a->kind >= PT_TRANSFERS || !a->size)
+		return PT_INVALID;
+	row = &pt__rows[a->kind];
+	if ((!by_pa(row) && a->pa) || (!by_ipa(row) && (a->guest || a->ipa.v)))
+		return PT_INVALID;
+	if (a->prot && (a->kind != PT_SHARE_GUEST || a->prot & PT_PROT_SW))
+		return PT_INVALID;
+	if (a->wipe && row->wipe != PT__WIPE_ASKED)
+		return PT_INVALID;
+	if (!a->owners->wipe &&
+	    (a->wipe || row->wipe == PT__WIPE_ALWAYS || a->kind == PT_RECLAIM_DYING))
+		return PT_UNSUPPORTED;
+	return PT_OK;
+}
+
+enum pt_outcome pt_transfer_init(struct pt_transfer *t, const struct pt_transfer_args *args)
+{
+	enum pt_outcome outcome = check_request(args);
+
+	t->args = *args;
+	t->row = outcome == PT_INVALID ? &pt__rows[0] : &pt__rows[args->kind];
+	t->phase = outcome == PT_OK ? PT_TRANSFER_PARTIES : PT_TRANSFER_DONE;
+	t->held = 0;
+	t->done = 0;
+	t->effects = (struct pt_effects){0};
+	t->error = (struct pt_error){PT_OK, 0, pt_ipa(pt__named(t, 0)), PT_TTL_UNKNOWN};
+	t->error.code = outcome;
+	return outcome;
+}
+
+/* The addresses, as far as the parties that there are tell. `ctx`: the guest's, or NULL. */
+static enum pt_outcome check_range(const struct pt_transfer *t, const struct pt_ctx *ctx)
+{
+	const struct pt_transfer_args *a = &t->args;
+	const struct pt_geometry *host = &a->owners->host->geo;
+	uint64_t unit = UINT64_C(1) << host->granule_shift;
+
+	if (ctx && ctx->geo.granule_shift > host->granule_shift)
+		unit = UINT64_C(1) << ctx->geo.granule_shift;
+	if ((a->pa | a->ipa.v | a->size) & (unit - 1))
+		return PT_MISALIGNED;
+	if (by_pa(t->row) && (!in_region(a->owners, a->pa, a->size) ||
+			      pt_geometry_check_range(host, pt_ipa(a->pa), a->size) != PT_OK))
+		return PT_OUT_OF_RANGE;
+	return ctx && by_ipa(t->row) ? pt_geometry_check_range(&ctx->geo, a->ipa, a->size) : PT_OK;
+}
+
+static enum pt_outcome check_guest(const struct pt__row *row, const struct pt_guest *guest)
+{
+	uint32_t life = atomic_load(&guest->life);
+
+	if (!(row->life >> life & 1))
+		return PT_WRONG_STATE;
+	if (row->guests != PT__ANY_GUEST &&
+	    guest->protected != (row->guests == PT__PROTECTED_GUEST))
+		return PT_WRONG_STATE;
+	return PT_OK;
+}
+
+static enum pt_outcome check_parties(struct pt_transfer *t)
+{
+	struct pt_machine_owners *o = t->args.owners;
+	enum pt_outcome entered, outcome;
+	struct pt_guest *guest;
+
+	if (!by_ipa(t->row))
+		return check_range(t, NULL);
+	entered = pt__guest_enter(o, t->args.guest);
+	if (entered != PT_OK) {
+		outcome = check_range(t, NULL);
+		return outcome == PT_OK ? entered : outcome;
+	}
+	t->holds[t->held++] = t->args.guest;
+	guest = &o->guest[t->args.guest];
+	if (t->args.kind == PT_SHARE_GUEST) {
+		outcome = pt_prot_check(t->args.prot, guest->ctx->attrs);
+		if (outcome != PT_OK)
+			return outcome;
+	}
+	outcome = check_range(t, guest->ctx);
+	return outcome == PT_OK ? check_guest(t->row, guest) : outcome;
+}
+
+static void begin_scan(struct pt_transfer *t)
+{
+	t->row = &pt__rows[t->args.kind];
+	t->again = t->partly = t->overlap = t->judged = t->wiped = false;
+	t->span = t->at = 0;
+	t->runs = t->items = t->host_items = 0;
+	t->extents = t->kept_item = 0;
+	t->kept_at = 0;
+	t->phase = PT_TRANSFER_SCAN;
+}
+
+/* Hooks of the transaction. */
+
+static enum pt_outcome check(void *arg, struct pt_agent *agent, int64_t *left, struct pt_error *err)
+{
+	struct pt_transfer *t = arg;
+	enum pt_outcome outcome = PT_OK;
+
+	(void)err;
+	if (!t->judged)
+		outcome = pt__judge(t, left);
+	return outcome == PT_OK ? pt__books_reserve(t, agent, left) : outcome;
+}
+
+static bool between(void *arg, struct pt_agent *agent, uint32_t done, int64_t *left)
+{
+	struct pt_transfer *t = arg;
+
+	return done != t->books || pt__books_keep(t, agent, left);
+}
+
+/* All pages are judged once more when the claims were not wide enough. */
+static void undo(void *arg, struct pt_agent *agent)
+{
+	struct pt_transfer *t = arg;
+
+	(void)agent;
+	t->judged = false;
+	t->at = 0;
+}
+
+static const struct pt_parties_hooks hooks = {check, between, undo};
+
+/* Ends with this outcome, once all is settled. */
+static enum pt_outcome settle_with(struct pt_transfer *t, enum pt_outcome outcome)
+{
+	if (t->error.code != outcome)
+		pt__at_fault(t, outcome, t->done);
+	t->turn = 0;
+	t->at = 0;
+	t->phase = PT_TRANSFER_SETTLE;
+	return PT_OK;
+}
+
+static enum pt_outcome scan(struct pt_transfer *t, int64_t *left)
+{
+	enum pt_outcome outcome = pt__scan(t, left);
+
+	if (outcome == PT_MORE)
+		return outcome;
+	if (outcome == PT_OK && t->done == t->args.size)
+		return settle_with(t, PT_OK);
+	if (outcome == PT_OK)
+		outcome = pt__make_items(t);
+	if (outcome == PT_OK)
+		outcome = pt_parties_init(&t->parties,
+					  &(struct pt_parties_args){.item = t->item,
+								    .count = t->items,
+								    .hooks = &hooks,
+								    .arg = t,
+								    .wake = t->args.wake});
+	t->at = 0;
+	t->phase = PT_TRANSFER_RUN;
+	/* Addresses that meet each other were not read in one moment. */
+	t->again = outcome == PT_INVALID;
+	return outcome == PT_OK ? PT_OK : settle_with(t, outcome);
+}
+
+static void add_effects(struct pt_effects *sum, const struct pt_effects *one)
+{
+	sum->leaves_written += one->leaves_written;
+	sum->leaves_removed += one->leaves_removed;
+	sum->already += one->already;
+	sum->holes += one->holes;
+	sum->blocks_split += one->blocks_split;
+	sum->tables_added += one->tables_added;
+	sum->tables_freed += one->tables_freed;
+	sum->tlbis += one->tlbis;
+	sum->annotated += one->annotated;
+}
+
+static enum pt_outcome run(struct pt_transfer *t, struct pt_agent *agent, int64_t *left)
+{
+	uint32_t budget = *left > UINT32_MAX ? UINT32_MAX : (uint32_t)*left;
+	enum pt_outcome outcome = pt_parties_step(&t->parties, agent, budget);
+
+	if (pt_is_control(outcome))
+		return outcome;
+	*left = SETTLE_BUDGET; /* it does not say what it has used */
+	if (outcome == PT_OK)
+		add_effects(&t->effects, &t->parties.effects);
+	return settle_with(t, outcome);
+}
+
+static void leave(struct pt_transfer *t)
+{
+	while (t->held)
+		pt__guest_leave(t->args.owners, t->holds[--t->held]);
+	t->phase = PT_TRANSFER_DONE;
+}
+
+/* Guests that frames were found to be of may be others next time. */
+static void look_again(struct pt_transfer *t)
+{
+	uint32_t named = by_ipa(t->row);
+
+	while (t->held > named)
+		pt__guest_leave(t->args.owners, t->holds[--t->held]);
+	t->error.code = PT_OK;
+	begin_scan(t);
+}
+
+/* One transaction a section: whatever begins with SCAN again does so in the next. */
+static enum pt_outcome settle(struct pt_transfer *t, struct pt_agent *agent, int64_t *left)
+{
+	if (!pt__books_settle(t, agent, left))
+		return PT_MORE;
+	if (t->again && t->error.code != PT_CANCELLED) {
+		look_again(t);
+		return PT_MORE;
+	}
+	t->done += t->error.code == PT_OK ? t->span : 0;
+	if (t->error.code == PT_OK && t->done < t->args.size) {
+		begin_scan(t);
+		return PT_MORE;
+	}
+	leave(t);
+	return PT_OK;
+}
+
+static enum pt_outcome phase(struct pt_transfer *t, struct pt_agent *agent, int64_t *left)
+{
+	enum pt_outcome outcome;
+
+	switch (t->phase) {
+	case PT_TRANSFER_PARTIES:
+		outcome = check_parties(t);
+		begin_scan(t);
+		return outcome == PT_OK ? PT_OK : settle_with(t, outcome);
+	case PT_TRANSFER_SCAN: return scan(t, left);
+	case PT_TRANSFER_RUN: return run(t, agent, left);
+	case PT_TRANSFER_SETTLE: return settle(t, agent, left);
+	default: return PT_OK;
+	}
+}
+
+enum pt_outcome pt_transfer_step(struct pt_transfer *t, struct pt_agent *agent, uint32_t budget)
+{
+	int64_t left = budget ? budget : 1;
+
+	if (t->phase != PT_TRANSFER_DONE)
+		pt_machine_use(t->args.owners->host->machine, agent);
+	while (t->phase != PT_TRANSFER_DONE) {
+		enum pt_outcome outcome = phase(t, agent, &left);
+
+		if (outcome != PT_OK)
+			return outcome;
+		if (left <= 0 && t->phase != PT_TRANSFER_DONE)
+			return PT_MORE;
+	}
+	return t->error.code;
+}
+
+bool pt_transfer_abort(struct pt_transfer *t, struct pt_agent *agent)
+{
+	if (t->phase == PT_TRANSFER_SETTLE || t->phase == PT_TRANSFER_DONE)
+		return false;
+	if (t->phase == PT_TRANSFER_RUN && !pt_parties_abort(&t->parties, agent))
+		return false;
+	if (t->phase == PT_TRANSFER_PARTIES)
+		begin_scan(t);
+	settle_with(t, PT_CANCELLED);
+	return true;
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a transition is, as data, and the parts of the engine that carries it out; private to
+ * lib/owner. */
+#ifndef OWNER_TRANSITION_H
+#define OWNER_TRANSITION_H
+
+#include <pt/transfer.h>
+
+#include "base/bits.h"
+
+/* Which address names the range, and where the rest is found. */
+enum pt__by {
+	PT__BY_FRAME, /* no guest takes part */
+	PT__BY_BOTH,  /* the request says where the guest gets it */
+	PT__BY_GUEST, /* the guest's leaves say which frames */
+	PT__BY_OWNER, /* the host's annotations say which guests */
+};
+
+/* A set of states. */
+#define PT__IS(state) (1u << PT_PAGE_##state)
+
+/* What the guest's entry must be; the outcomes of other states follow. */
+enum pt__page {
+	PT__PAGE_NONE,	   /* no guest takes part */
+	PT__PAGE_VACANT,   /* NOPAGE */
+	PT__PAGE_OWNED,	   /* its own, and not logged */
+	PT__PAGE_SHARED,   /* its own, shared back */
+	PT__PAGE_BORROWED, /* the host's, shared */
+	PT__PAGE_FORCED,   /* as OWNED, in the words of who takes it by force */
+	PT__PAGE_POISONED,
+};
+
+enum pt__count {
+	PT__COUNT_ANY,
+	PT__COUNT_NONE, /* else WRONG_STATE */
+	PT__COUNT_SOME, /* else WRONG_STATE */
+	PT__COUNT_FREE, /* none; else BUSY */
+	PT__COUNT_ROOM, /* below its most; else BUSY */
+};
+
+enum pt__guests { PT__ANY_GUEST, PT__PLAIN_GUEST, PT__PROTECTED_GUEST };
+enum pt__wipe { PT__WIPE_NEVER, PT__WIPE_ASKED, PT__WIPE_ALWAYS };
+
+/* What becomes of the entries of a side. */
+enum pt__entry {
+	PT__ENTRY_STAYS, /* only the claim is taken */
+	PT__ENTRY_EMPTY,
+	PT__ENTRY_NOTED,  /* host: DONATION to hyp, or to the guest of the run; guest: POISONED */
+	PT__ENTRY_MAPPED, /* host: RWX; guest: as its state and the request say */
+	PT__ENTRY_MARKED, /* guest: another state */
+	PT__ENTRY_NONE,	  /* the side takes no part */
+};
+
+/* A row of docs/ownership.md, "Transitions". */
+struct pt__row {
+	uint8_t by, guests;
+	uint8_t life; /* the guest's, a set of 1 << enum pt_guest_life */
+	/* The giving side's frame: whose, host's and hyp's states as sets, counts. */
+	uint8_t owner; /* enum pt_owner_kind */
+	uint8_t host, hyp, shares, pins;
+	bool log_is_busy; /* a log of the host's context that covers it: BUSY */
+	uint8_t page;	  /* enum pt__page */
+	uint8_t wipe;
+	/* Afterwards. */
+	uint8_t host_to, hyp_to, page_to;
+	int8_t shares_by, pins_by; /* at no shares the frame is the host's OWNED */
+	uint8_t host_entry, guest_entry;
+	bool guest_gives;  /* the guests' entries go before the host's */
+	bool books_before; /* records are written before any entry */
+};
+
+extern const struct pt__row pt__rows[PT_TRANSFERS];
+/* Of RECLAIM_DYING, by the state of the guest's page; NULL: none. */
+const struct pt__row *pt__dying_row(enum pt_page_state state);
+
+/* Units of the ledger. */
+static inline uint64_t pt__frame_bytes(const struct pt_machine_owners *o)
+{
+	return UINT64_C(1) << o->frames.frame_shift;
+}
+
+static inline const struct pt_item *pt__host_item(const struct pt_transfer *t, uint32_t i)
+{
+	return &t->item[t->host_first + i];
+}
+
+/* The address by which the request names what is `off` bytes into the range. */
+static inline uint64_t pt__named(const struct pt_transfer *t, uint64_t off)
+{
+	return (t->row->by == PT__BY_GUEST ? t->args.ipa.v : t->args.pa) + off;
+}
+
+/* Notes the error at an offset of the range; returns its code. */
+static inline enum pt_outcome pt__at_fault(struct pt_transfer *t, enum pt_outcome code,
+					   uint64_t off)
+{
+	t->error = (struct pt_error){code, 0, pt_ipa(pt__named(t, off)), PT_TTL_UNKNOWN};
+	return code;
+}
+
+/* The record of a frame after the transition, `times` of whose runs name it. */
+struct pt_frame_record pt__after(const struct pt__row *row, struct pt_frame_record was,
+				 uint32_t times);
+
+/* What a guest has at an address, and how far that goes on: [ipa, *last]. LOCKED or no state of a
+ * guest's: PT_PAGE_STATES. *pa: of a leaf, for `ipa`. In a section. */
+enum pt_page_state pt__page_at(struct pt_ctx *ctx, uint64_t ipa, uint64_t *pa, uint64_t *last);
+
+/* guest.c: counts a transition in that uses the guest. PT_OK; PT_NOT_FOUND, PT_WRONG_STATE (it is
+ * reserved): not counted. */
+enum pt_outcome pt__guest_enter(struct pt_machine_owners *owners, uint32_t guest);
+void pt__guest_leave(struct pt_machine_owners *owners, uint32_t guest);
+
+/* scan.c: finds runs, without a claim. PT_OK, PT_MORE, or an error. */
+enum pt_outcome pt__scan(struct pt_transfer *t, int64_t *left);
+/* items.c: makes items and the transaction of the runs. */
+enum pt_outcome pt__make_items(struct pt_transfer *t);
+/* judge.c: looks at all pages under the claims. */
+enum pt_outcome pt__judge(struct pt_transfer *t, int64_t *left);
+/* books.c: reserve what the books need; keep them; and give back what was reserved. */
+enum pt_outcome pt__books_reserve(struct pt_transfer *t, struct pt_agent *agent, int64_t *left);
+bool pt__books_keep(struct pt_transfer *t, struct pt_agent *agent, int64_t *left);
+bool pt__books_settle(struct pt_transfer *t, struct pt_agent *agent, int64_t *left);
+
+#endif
