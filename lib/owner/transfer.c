@@ -95,7 +95,9 @@ static enum pt_outcome check_range(const struct pt_transfer *t, const struct pt_
 	if (by_pa(t->row) && (!in_region(a->owners, a->pa, a->size) ||
 			      pt_geometry_check_range(host, pt_ipa(a->pa), a->size) != PT_OK))
 		return PT_OUT_OF_RANGE;
-	return ctx && by_ipa(t->row) ? pt_geometry_check_range(&ctx->geo, a->ipa, a->size) : PT_OK;
+	if (ctx && by_ipa(t->row) && pt_geometry_check_range(&ctx->geo, a->ipa, a->size) != PT_OK)
+		return PT_OUT_OF_RANGE;
+	return PT_OK;
 }
 
 static enum pt_outcome check_guest(const struct pt__row *row, const struct pt_guest *guest)

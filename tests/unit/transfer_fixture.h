@@ -4,6 +4,7 @@
 #ifndef TESTS_UNIT_TRANSFER_FIXTURE_H
 #define TESTS_UNIT_TRANSFER_FIXTURE_H
 
+#include <pt/owner_audit.h>
 #include <pt/transfer.h>
 
 #include "../model/owner.h"
@@ -51,9 +52,10 @@ static inline struct pt_ctx *rig_ctx(struct transfer_rig *rig, unsigned i)
 	return i ? &rig->ctx[i - 1] : &rig->c.ctx;
 }
 
-/* `units` of memory from the first unit of `pa` on. */
-static inline void rig_open(struct transfer_rig *rig, const struct shape *host,
-			    const struct shape *guests, uint64_t units, uint64_t pa, uint64_t ipa)
+/* `units` of memory from `pa` on; with TLBs that keep what they may, if asked for. */
+static inline void rig_open_mmu(struct transfer_rig *rig, const struct shape *host,
+				const struct shape *guests, uint64_t units, uint64_t pa,
+				uint64_t ipa, bool mmu)
 {
 	unsigned shift = host->args.granule_shift < guests->args.granule_shift
 				 ? host->args.granule_shift
@@ -64,7 +66,7 @@ static inline void rig_open(struct transfer_rig *rig, const struct shape *host,
 
 	memset(rig, 0, sizeof(*rig));
 	assert_true(units <= RIG_MAX);
-	core_open_bytes(&rig->c, host, UINT64_C(64) << 20, false);
+	core_open_bytes(&rig->c, host, UINT64_C(64) << 20, mmu);
 	rig->c.ctx.scope = 1;
 	ASSERT_OUTCOME(PT_OK, pt_ctx_set_policy(&rig->c.ctx, PT_CTX_IDENTITY, NULL, NULL));
 	pt_owner_store_init(&rig->store, &rig->c.machine, UINT64_MAX, RIG_STORE);
@@ -99,6 +101,12 @@ static inline void rig_open(struct transfer_rig *rig, const struct shape *host,
 	for (uint64_t i = 0; i < units; i++)
 		rig->held[i] = rig->model.frame[i].content = i + 1;
 	rig->used = atomic_load(&rig->c.tables.world.pool.used_bytes);
+}
+
+static inline void rig_open(struct transfer_rig *rig, const struct shape *host,
+			    const struct shape *guests, uint64_t units, uint64_t pa, uint64_t ipa)
+{
+	rig_open_mmu(rig, host, guests, units, pa, ipa, false);
 }
 
 static inline void rig_close(struct transfer_rig *rig)
@@ -322,6 +330,25 @@ static inline void rig_same(struct transfer_rig *rig)
 	}
 	for (unsigned i = 0; i < RIG_GUESTS; i++)
 		assert_int_equal(0, atomic_load(&rig->guest[i].users));
+	assert_int_equal(0, rig->owners.extents.promised);
+}
+
+/* Tables, records and index among themselves. */
+static inline void rig_audit(struct transfer_rig *rig)
+{
+	struct pt_owner_guest guests[RIG_GUESTS];
+	struct pt_owner_audit audit;
+	enum pt_outcome outcome;
+
+	for (unsigned i = 0; i < RIG_GUESTS; i++)
+		guests[i] = (struct pt_owner_guest){&rig->ctx[i], (uint16_t)i};
+	pt_owner_audit_begin(&audit, &rig->c.ctx, guests, RIG_GUESTS, &rig->owners.frames,
+			     &rig->owners.extents);
+	pt_section_begin(&rig->c.agent);
+	while ((outcome = pt_owner_audit_step(&audit, 100000)) == PT_MORE)
+		continue;
+	pt_section_end(&rig->c.agent);
+	ASSERT_OUTCOME(PT_OK, outcome);
 }
 
 /* What a refusal must leave as it was, beside what rig_same() sees. */
