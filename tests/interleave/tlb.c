@@ -192,9 +192,9 @@ static void watch(const struct pt_port_mmu *mmu, const struct pt_tlbi *tlbi)
 {
 	struct pt_event e = {.kind = PT_EVENT_TLBI, .at = (uintptr_t)mmu, .tlbi = tlbi};
 
-	pt_host_event(&e);
+	pt_checked_event(&e);
 	e.kind = PT_EVENT_TLBI_DONE;
-	pt_host_event(&e);
+	pt_checked_event(&e);
 }
 
 void pt_port_tlbi(struct pt_port_mmu *mmu, const struct pt_geometry *geo,

@@ -189,7 +189,7 @@ static bool is_zero(const struct pt_event *e)
 }
 
 /* What the seam of a checked build calls for whatever is not a descriptor. */
-void pt_host_event(const struct pt_event *event)
+void pt_checked_event(const struct pt_event *event)
 {
 	unsigned self = iv_self();
 	struct pt_event e = *event;

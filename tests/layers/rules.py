@@ -22,7 +22,7 @@ SEES = {
 PUBLIC = {
     "types.h": "base", "outcome.h": "base",
     "geometry.h": "arch", "desc.h": "arch", "hyp_desc.h": "arch", "tlbi.h": "arch", "event.h": "arch", "decode.h": "arch",
-    "platform.h": "seam", "port.h": "port",
+    "platform.h": "seam", "port.h": "port", "port_common.h": "port",
     "pool.h": "shape", "machine.h": "shape", "context.h": "shape", "walk.h": "shape",
     "txn.h": "txn", "parties.h": "txn", "upkeep.h": "txn", "fault.h": "s2", "owner.h": "owner", "transfer.h": "owner", "owner_store.h": "owner", "owner_audit.h": "owner", "dirty.h": "dirty",
     "nested.h": "nested",

@@ -24,8 +24,8 @@ static void before_cas(const struct pt_event *e)
 
 	seam.armed = false;
 	seam.fired++;
-	pt_host_event_cas(slot, &old, (old | seam.set) ^ seam.flip,
-			  seam.flip ? PT_EVENT_CAS : PT_EVENT_HW_CAS);
+	pt_checked_event_cas(slot, &old, (old | seam.set) ^ seam.flip,
+			     seam.flip ? PT_EVENT_CAS : PT_EVENT_HW_CAS);
 }
 
 static void hook(const struct pt_event *e)
@@ -71,7 +71,7 @@ static void set_clean(struct core *c, uint64_t ipa, bool young)
 	struct pt_ledger ledger;
 
 	pt_section_begin(&c->agent);
-	assert_true(pt_host_event_cas(slot, &old, new, PT_EVENT_CAS));
+	assert_true(pt_checked_event_cas(slot, &old, new, PT_EVENT_CAS));
 	pt_ledger_init(&ledger, &c->ctx);
 	pt_ledger_add(&ledger, ipa, ipa + 0xfff, 3, false);
 	pt_ledger_discharge(&ledger);

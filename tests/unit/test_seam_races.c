@@ -435,7 +435,7 @@ static void hardware_sets(const struct pt_event *e)
 {
 	pt_pte *slot = (pt_pte *)(uintptr_t)e->at, old = __atomic_load_n(slot, __ATOMIC_RELAXED);
 
-	assert_true(pt_host_event_cas(slot, &old, old | race.set, PT_EVENT_HW_CAS));
+	assert_true(pt_checked_event_cas(slot, &old, old | race.set, PT_EVENT_HW_CAS));
 }
 
 /* A context whose hardware keeps both flags, with a writable-clean leaf of `level` at 2M. */

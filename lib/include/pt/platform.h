@@ -6,7 +6,8 @@
  *
  * They are bound at compile time: <pt/port.h> is found in the include folder of the port that the
  * build chose (lib/port/host/include or lib/port/el2/include). It defines the functions below,
- * as static inline ones where it matters, and three types:
+ * as static inline ones where it matters (those of <pt/port_common.h> for all ports), and three
+ * types:
  */
 /* clang-format off */
 /*

@@ -96,7 +96,7 @@ static bool is_zero(const struct pt_event *e)
 	return !any;
 }
 
-void pt_el2_event(const struct pt_event *event)
+void pt_checked_event(const struct pt_event *event)
 {
 	uint32_t cpu = pt_el2_self()->id;
 	struct pt_event e = *event;
@@ -115,7 +115,7 @@ void pt_el2_event(const struct pt_event *event)
 	}
 }
 
-void pt_el2_event_store(pt_pte *slot, pt_pte entry, enum pt_event_kind kind)
+void pt_checked_event_store(pt_pte *slot, pt_pte entry, enum pt_event_kind kind)
 {
 	struct pt_event e = {.kind = (uint8_t)kind, .at = (uintptr_t)slot, .hi = entry};
 
@@ -127,7 +127,7 @@ void pt_el2_event_store(pt_pte *slot, pt_pte entry, enum pt_event_kind kind)
 	release();
 }
 
-bool pt_el2_event_cas(pt_pte *slot, pt_pte *old, pt_pte entry, enum pt_event_kind kind)
+bool pt_checked_event_cas(pt_pte *slot, pt_pte *old, pt_pte entry, enum pt_event_kind kind)
 {
 	struct pt_event e = {.kind = (uint8_t)kind, .at = (uintptr_t)slot, .lo = *old, .hi = entry};
 
@@ -140,7 +140,7 @@ bool pt_el2_event_cas(pt_pte *slot, pt_pte *old, pt_pte entry, enum pt_event_kin
 	return !e.arg;
 }
 
-pt_pte pt_el2_event_load(const pt_pte *slot, enum pt_event_kind kind)
+pt_pte pt_checked_event_load(const pt_pte *slot, enum pt_event_kind kind)
 {
 	struct pt_event e = {.kind = (uint8_t)kind, .at = (uintptr_t)slot};
 	pt_pte value;
@@ -159,10 +159,10 @@ void pt_el2_event_tlbi(struct pt_port_mmu *mmu, const struct pt_geometry *geo,
 {
 	struct pt_event e = {.kind = PT_EVENT_TLBI, .at = (uintptr_t)mmu, .tlbi = tlbi};
 
-	pt_el2_event(&e);
+	pt_checked_event(&e);
 	pt_el2_tlbi(geo, tlbi);
 	e.kind = PT_EVENT_TLBI_DONE;
-	pt_el2_event(&e);
+	pt_checked_event(&e);
 }
 
 void pt_el2_checked(struct pt_el2_checked *counts)

@@ -48,7 +48,8 @@ TLBI_OF(vale2is, "tlbi vale2is")
 static void show(enum pt_event_kind kind, uint32_t arg, uint64_t lo, const struct pt_tlbi *tlbi)
 {
 #ifdef PT_CHECKED
-	pt_el2_event(&(struct pt_event){.kind = (uint8_t)kind, .arg = arg, .lo = lo, .tlbi = tlbi});
+	pt_checked_event(
+		&(struct pt_event){.kind = (uint8_t)kind, .arg = arg, .lo = lo, .tlbi = tlbi});
 #else
 	(void)kind, (void)arg, (void)lo, (void)tlbi;
 #endif

@@ -174,7 +174,7 @@ static bool is_zero(const struct pt_event *e)
 	return !any;
 }
 
-void pt_host_event(const struct pt_event *event)
+void pt_checked_event(const struct pt_event *event)
 {
 	struct pt_event e = *event;
 
@@ -194,7 +194,7 @@ void pt_host_event(const struct pt_event *event)
 	}
 }
 
-void pt_host_event_store(pt_pte *slot, pt_pte entry, enum pt_event_kind kind)
+void pt_checked_event_store(pt_pte *slot, pt_pte entry, enum pt_event_kind kind)
 {
 	struct pt_event e = {.kind = (uint8_t)kind,
 			     .at = (uintptr_t)slot,
@@ -209,7 +209,7 @@ void pt_host_event_store(pt_pte *slot, pt_pte entry, enum pt_event_kind kind)
 	leave();
 }
 
-bool pt_host_event_cas(pt_pte *slot, pt_pte *old, pt_pte entry, enum pt_event_kind kind)
+bool pt_checked_event_cas(pt_pte *slot, pt_pte *old, pt_pte entry, enum pt_event_kind kind)
 {
 	struct pt_event e = {.kind = (uint8_t)kind, .at = (uintptr_t)slot, .lo = *old, .hi = entry};
 	bool lost;
@@ -226,7 +226,7 @@ bool pt_host_event_cas(pt_pte *slot, pt_pte *old, pt_pte entry, enum pt_event_ki
 	return !e.arg;
 }
 
-pt_pte pt_host_event_load(const pt_pte *slot, enum pt_event_kind kind)
+pt_pte pt_checked_event_load(const pt_pte *slot, enum pt_event_kind kind)
 {
 	struct pt_event e = {.kind = (uint8_t)kind, .at = (uintptr_t)slot};
 	pt_pte value;
@@ -242,7 +242,7 @@ pt_pte pt_host_event_load(const pt_pte *slot, enum pt_event_kind kind)
 
 static void dsb(uint32_t domain)
 {
-	pt_host_event(&(struct pt_event){.kind = PT_EVENT_DSB, .arg = domain});
+	pt_checked_event(&(struct pt_event){.kind = PT_EVENT_DSB, .arg = domain});
 }
 
 /* The instructions of one invalidation as a CPU issues them (rule T1). */
@@ -253,14 +253,14 @@ static void instructions(struct pt_event e)
 
 	dsb(DSB_ISHST);
 	e.kind = whole ? PT_EVENT_TLBI_S12 : PT_EVENT_TLBI_S2;
-	pt_host_event(&e);
+	pt_checked_event(&e);
 	hold(PT_FP_TLBI_DELAY);
 	if (mmu)
 		pt_host_tlbi_stage2(mmu, e.tlbi);
 	if (!whole) {
 		dsb(DSB_ISH);
 		e.kind = PT_EVENT_TLBI_S1;
-		pt_host_event(&e);
+		pt_checked_event(&e);
 	}
 	if (mmu)
 		pt_host_tlbi_stage1(mmu, e.tlbi);
@@ -272,13 +272,13 @@ void pt_host_event_tlbi(struct pt_port_mmu *mmu, const struct pt_tlbi *tlbi)
 	struct pt_event e = {.kind = PT_EVENT_TLBI, .at = (uintptr_t)mmu, .tlbi = tlbi};
 	bool local = tlbi->kind == PT_TLBI_LOCAL;
 
-	pt_host_event(&e);
+	pt_checked_event(&e);
 	if (local && mmu)
 		pt_host_tlbi(mmu, tlbi);
 	for (unsigned i = 0; !local && i <= atomic_load(&repeats); i++)
 		instructions(e);
 	e.kind = PT_EVENT_TLBI_DONE;
-	pt_host_event(&e);
+	pt_checked_event(&e);
 }
 
 void pt_host_repeat_tlbis(bool repeat)

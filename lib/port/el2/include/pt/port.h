@@ -6,7 +6,10 @@
 #ifndef PT_PORT_H
 #define PT_PORT_H
 
-#include <pt/event.h>
+#include <pt/port_common.h>
+#ifdef PT_CHECKED
+#include <pt/el2/checked.h>
+#endif
 
 struct pt_port {
 	unsigned char *table_va; /* table memory, mapped once */
@@ -29,110 +32,6 @@ static inline pt_pte *pt_port_table(const struct pt_port *port, struct pt_pa tab
 {
 	return (pt_pte *)((uintptr_t)port->table_va - port->table_pa + table.v);
 }
-
-#ifdef PT_CHECKED
-/* What happens here goes through lib/check: lib/port/el2/checked.c. */
-#include <pt/el2/checked.h>
-
-static inline void pt_port_note(enum pt_event_kind kind, uint32_t arg, const void *at,
-				const void *ctx, uint64_t lo, uint64_t hi)
-{
-	pt_el2_event(&(struct pt_event){.kind = (uint8_t)kind,
-					.arg = arg,
-					.at = (uintptr_t)at,
-					.ctx = (uintptr_t)ctx,
-					.lo = lo,
-					.hi = hi});
-}
-
-static inline void pt_port_note_ctx(const void *ctx, const struct pt_event_ctx *facts)
-{
-	pt_el2_event(&(struct pt_event){
-		.kind = PT_EVENT_CTX_INIT, .ctx = (uintptr_t)ctx, .facts = facts});
-}
-
-static inline pt_pte pt_pte_load(const pt_pte *slot)
-{
-	return pt_el2_event_load(slot, PT_EVENT_LOAD);
-}
-
-static inline void pt_pte_store(pt_pte *slot, pt_pte entry)
-{
-	pt_el2_event_store(slot, entry, PT_EVENT_STORE);
-}
-
-static inline void pt_pte_store_release(pt_pte *slot, pt_pte entry)
-{
-	pt_el2_event_store(slot, entry, PT_EVENT_STORE_RELEASE);
-}
-
-static inline bool pt_pte_cas(pt_pte *slot, pt_pte *old, pt_pte entry)
-{
-	return pt_el2_event_cas(slot, old, entry, PT_EVENT_CAS);
-}
-
-static inline bool pt_pte_hw_cas(pt_pte *slot, pt_pte *old, pt_pte entry)
-{
-	return pt_el2_event_cas(slot, old, entry, PT_EVENT_HW_CAS);
-}
-
-static inline void pt_pte_init(pt_pte *slot, pt_pte entry)
-{
-	pt_el2_event_store(slot, entry, PT_EVENT_INIT);
-}
-
-static inline pt_pte pt_pte_private(const pt_pte *slot)
-{
-	return pt_el2_event_load(slot, PT_EVENT_PRIVATE);
-}
-#else
-static inline void pt_port_note(enum pt_event_kind kind, uint32_t arg, const void *at,
-				const void *ctx, uint64_t lo, uint64_t hi)
-{
-	(void)kind, (void)arg, (void)at, (void)ctx, (void)lo, (void)hi;
-}
-
-static inline void pt_port_note_ctx(const void *ctx, const struct pt_event_ctx *facts)
-{
-	(void)ctx, (void)facts;
-}
-
-static inline pt_pte pt_pte_load(const pt_pte *slot)
-{
-	return __atomic_load_n(slot, __ATOMIC_ACQUIRE);
-}
-
-static inline void pt_pte_store(pt_pte *slot, pt_pte entry)
-{
-	__atomic_store_n(slot, entry, __ATOMIC_RELAXED);
-}
-
-static inline void pt_pte_store_release(pt_pte *slot, pt_pte entry)
-{
-	__atomic_store_n(slot, entry, __ATOMIC_RELEASE);
-}
-
-static inline bool pt_pte_cas(pt_pte *slot, pt_pte *old, pt_pte entry)
-{
-	return __atomic_compare_exchange_n(slot, old, entry, false, __ATOMIC_ACQ_REL,
-					   __ATOMIC_ACQUIRE);
-}
-
-static inline bool pt_pte_hw_cas(pt_pte *slot, pt_pte *old, pt_pte entry)
-{
-	return pt_pte_cas(slot, old, entry);
-}
-
-static inline void pt_pte_init(pt_pte *slot, pt_pte entry)
-{
-	*slot = entry;
-}
-
-static inline pt_pte pt_pte_private(const pt_pte *slot)
-{
-	return *slot;
-}
-#endif
 
 /* The tables are read by walkers, which a DMB does not order. */
 static inline void pt_port_fence_store(void)

@@ -43,14 +43,7 @@ void pt_host_check_counts(uint64_t judged[PT_RULES]);
  * else uses lib. */
 void pt_host_repeat_tlbis(bool repeat);
 
-/* One event whose effect, if it has one, is somewhere else. */
-void pt_host_event(const struct pt_event *event);
-
-/* Descriptor writes: event and effect are one. */
-void pt_host_event_store(pt_pte *slot, pt_pte entry, enum pt_event_kind kind);
-bool pt_host_event_cas(pt_pte *slot, pt_pte *old, pt_pte entry, enum pt_event_kind kind);
 /* TLBI and TLBI_DONE; between them the instructions, each with its half of pt_host_tlbi(). */
 void pt_host_event_tlbi(struct pt_port_mmu *mmu, const struct pt_tlbi *tlbi);
-pt_pte pt_host_event_load(const pt_pte *slot, enum pt_event_kind kind);
 
 #endif
