@@ -78,13 +78,15 @@ static void push_guest(struct pt_transfer *t, const struct pt_transfer_run *run)
 	}
 }
 
-/* Frames of two runs, of which one ends behind the other's start: the same item. */
-static bool meets(const struct pt_transfer *t, uint32_t first, const struct pt_transfer_run *run)
+/* The last of the host's items, if some of its frames are in this run, too. */
+static struct pt_item *meets(struct pt_transfer *t, const struct pt_transfer_run *run)
 {
-	const struct pt_item *last = &t->item[t->items - 1];
+	struct pt_item *last;
 
-	return t->items > first && last->ipa.v + last->size > run->pa &&
-	       t->row->host_entry == PT__ENTRY_STAYS;
+	if (t->items == t->host_first || t->row->host_entry != PT__ENTRY_STAYS)
+		return NULL;
+	last = &t->item[t->items - 1];
+	return last->ipa.v + last->size > run->pa ? last : NULL;
 }
 
 /* By frame. Guests may borrow a frame at several addresses: then its claim is one. */
@@ -99,12 +101,10 @@ static void host_items(struct pt_transfer *t, const uint8_t *order)
 	}
 	for (uint32_t i = 0; i < t->runs; i++) {
 		const struct pt_transfer_run *run = &t->list[order[i]];
+		struct pt_item *last = meets(t, run);
 
-		if (meets(t, t->host_first, run)) {
-			struct pt_item *last = &t->item[t->items - 1];
-			uint64_t end = last->ipa.v + last->size;
-
-			if (run->pa + run->size > end)
+		if (last) {
+			if (run->pa + run->size > last->ipa.v + last->size)
 				last->size = run->pa + run->size - last->ipa.v;
 			t->overlap = true;
 			continue;

@@ -189,7 +189,7 @@ static void play(const char *name, const struct shape *host, const struct shape 
 	rig_audit(&rig);
 	assert_null(own_unsound(&rig.model));
 	for (uint32_t kind = 1; kind < PT_RECLAIM_DYING; kind++) /* the last is not drawn */
-		assert_true(tally.by[kind] || rounds < 1000);
+		assert_true(tally.by[kind] || rounds < 900);
 	assert_true(tally.failed && tally.given_up);
 	print_message("%s: %llu done, %llu refused, %llu without memory, %llu given up\n", name,
 		      (unsigned long long)tally.done, (unsigned long long)tally.refused,
@@ -200,19 +200,19 @@ static void play(const char *name, const struct shape *host, const struct shape 
 static void as_the_model_with_pages_and_blocks(void **state)
 {
 	(void)state;
-	play("4K", &shapes[0], &shapes[0], 7 * PT_SZ_2M - 0x30000, PT_SZ_1G - 0x30000, 1500);
+	play("4K", &shapes[0], &shapes[0], 7 * PT_SZ_2M - 0x30000, PT_SZ_1G - 0x30000, 900);
 }
 
 static void as_the_model_with_large_guests(void **state)
 {
 	(void)state;
-	play("4K and 64K", &shapes[0], &shapes[2], PT_SZ_1G - 0x50000, PT_SZ_2M, 400);
+	play("4K and 64K", &shapes[0], &shapes[2], PT_SZ_1G - 0x50000, PT_SZ_2M, 250);
 }
 
 static void as_the_model_with_a_large_host(void **state)
 {
 	(void)state;
-	play("16K and 4K", &shapes[1], &shapes[0], PT_SZ_2M, 3 * PT_SZ_2M, 400);
+	play("16K and 4K", &shapes[1], &shapes[0], PT_SZ_2M, 3 * PT_SZ_2M, 250);
 }
 
 int main(void)

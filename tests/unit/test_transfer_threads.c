@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Agents that move the same frames between host, hyp and guests, while others ask who owns them and
+ * guests die. Memory is written by whoever wipes it, without a lock: claims alone keep two from it,
+ * which TSan sees. */
+#include <pthread.h>
+#include <sched.h>
+
+#include "stepping.h"
+#include "transfer_fixture.h"
+
+#define THREADS 3
+#define ROUNDS	2000
+#define UNITS	640u /* two pages of records */
+
+struct worker {
+	struct transfer_rig *rig;
+	struct pt_agent agent;
+	uint64_t seed;
+	_Atomic unsigned woken;
+	unsigned wanted;
+	uint64_t parked, done, refused, given_up, asked;
+	struct pt_transfer t;
+	pthread_t thread;
+};
+
+static struct transfer_rig rig;
+static struct worker workers[THREADS];
+
+static void wake(struct pt_waiter *waiter)
+{
+	for (unsigned i = 0; i < THREADS; i++)
+		if (waiter == &workers[i].t.parties.leg[0].claim.waiter)
+			atomic_fetch_add(&workers[i].woken, 1);
+}
+
+static void await_wake(struct worker *w)
+{
+	w->wanted++;
+	w->parked++;
+	while (atomic_load(&w->woken) != w->wanted)
+		sched_yield();
+}
+
+static uint32_t below(struct worker *w, uint32_t n)
+{
+	return (uint32_t)(core_random(&w->seed) % n);
+}
+
+/* Frames have the same numbers as addresses, so that transitions that follow each other meet. */
+static void transfer(struct worker *w)
+{
+	uint32_t budget = (uint32_t[]){1, 40, 100000}[below(w, 3)];
+	struct rig_op op = {.kind = 1 + below(w, PT_TRANSFERS - 1), .prot = PT_PROT_RW};
+	struct pt_transfer_args args;
+	enum pt_outcome outcome;
+
+	op.guest = op.kind == PT_SHARE_GUEST || op.kind == PT_UNSHARE_GUEST ? 0 : 1 + below(w, 2);
+	op.frame = op.gfn = below(w, 8) * 80 + below(w, 4);
+	op.n = 1 + below(w, below(w, 8) ? 3 : 70);
+	args = rig_args(w->rig, &op);
+	args.wake = wake;
+	ASSERT_OUTCOME(PT_OK, pt_transfer_init(&w->t, &args));
+	if (!below(w, 8)) { /* sometimes a client that goes away */
+		pt_section_begin(&w->agent);
+		outcome = pt_transfer_step(&w->t, &w->agent, 1);
+		pt_section_end(&w->agent);
+		if (outcome == PT_PARKED)
+			await_wake(w);
+		pt_section_begin(&w->agent);
+		if (pt_is_control(outcome))
+			pt_transfer_abort(&w->t, &w->agent);
+		pt_section_end(&w->agent);
+	}
+	STEP_TO_END(w, outcome, pt_transfer_step(&w->t, &w->agent, budget));
+	w->done += outcome == PT_OK;
+	w->given_up += outcome == PT_CANCELLED;
+	w->refused += outcome != PT_OK && outcome != PT_CANCELLED;
+	assert_true(outcome != PT_RACED && outcome != PT_INTERNAL && outcome != PT_INVALID);
+}
+
+/* Whoever asks gets an answer that could be. */
+static void ask(struct worker *w)
+{
+	uint64_t pa = w->rig->pa + below(w, UNITS) * PT_SZ_4K;
+	struct pt_extent e;
+
+	pt_section_begin(&w->agent);
+	ASSERT_OUTCOME(PT_OK, pt_extents_find(&w->rig->owners.extents, pa >> PT_OWNER_SHIFT, &e));
+	assert_true(e.start <= pa >> PT_OWNER_SHIFT && e.end > pa >> PT_OWNER_SHIFT);
+	assert_true(e.owner.kind <= PT_OWNER_GUEST && e.state <= PT_PAGE_SHARED_OWNED);
+	assert_true(pt_frame_sound(pt_frames_get(&w->rig->owners.frames, pa)));
+	pt_section_end(&w->agent);
+	w->asked++;
+}
+
+static void *work(void *arg)
+{
+	struct worker *w = arg;
+
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		transfer(w);
+		for (unsigned k = 0; k < 4; k++)
+			ask(w);
+		if (w == &workers[0] && i == ROUNDS / 2) { /* a guest dies among them */
+			pt_section_begin(&w->agent);
+			ASSERT_OUTCOME(PT_OK, pt_guest_teardown(&w->rig->owners, 2));
+			pt_section_end(&w->agent);
+		}
+		pt_reclaim(&w->agent);
+	}
+	return NULL;
+}
+
+/* Shares that records count are leaves that borrow, frames of guests are where the host's table
+ * says they are, and so on: the audit. Then the dead guest gives back all that it has. */
+static void check_end(void)
+{
+	struct rig_op op = {.kind = PT_RECLAIM_DYING, .guest = 2, .n = UNITS};
+	struct pt_guest_final final;
+	enum pt_outcome outcome;
+
+	rig_audit(&rig);
+	ASSERT_OUTCOME(PT_OK, rig_run(&rig, &op, 1000, 0));
+	rig_audit(&rig);
+	pt_guest_finalize_init(&final, &rig.owners, 2);
+	do {
+		pt_section_begin(&rig.c.agent);
+		outcome = pt_guest_finalize_step(&final, &rig.c.agent, 1000);
+		pt_section_end(&rig.c.agent);
+	} while (outcome == PT_MORE);
+	ASSERT_OUTCOME(PT_OK, outcome);
+	assert_int_equal(0, rig.owners.extents.promised);
+}
+
+static void claims_alone_keep_them_apart(void **state)
+{
+	uint64_t seed = core_seed(), parked = 0, done = 0, refused = 0, given_up = 0;
+
+	(void)state;
+	rig_open(&rig, &shapes[0], &shapes[0], UNITS, PT_SZ_2M, PT_SZ_1G);
+	memset(workers, 0, sizeof(workers));
+	for (unsigned i = 0; i < THREADS; i++) {
+		workers[i].rig = &rig;
+		workers[i].seed = seed + i * 7919;
+		ASSERT_OUTCOME(PT_OK, pt_agent_join(&rig.c.tables.world, &workers[i].agent));
+	}
+	for (unsigned i = 0; i < THREADS; i++)
+		assert_int_equal(0, pthread_create(&workers[i].thread, NULL, work, &workers[i]));
+	for (unsigned i = 0; i < THREADS; i++) {
+		struct worker *w = &workers[i];
+
+		pthread_join(w->thread, NULL);
+		while (pt_reclaim(&w->agent))
+			continue;
+		pt_agent_leave(&w->agent);
+		parked += w->parked;
+		done += w->done;
+		refused += w->refused;
+		given_up += w->given_up;
+	}
+	print_message("done %llu, refused %llu, given up %llu, parked %llu\n",
+		      (unsigned long long)done, (unsigned long long)refused,
+		      (unsigned long long)given_up, (unsigned long long)parked);
+	assert_true(done && refused && given_up);
+	check_end();
+	rig_close(&rig);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(claims_alone_keep_them_apart),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
