@@ -60,6 +60,8 @@ static enum pt_outcome check_request(const struct pt_transfer_args *a)
 		return PT_INVALID;
 	if (a->wipe && row->wipe != PT__WIPE_ASKED)
 		return PT_INVALID;
+	if (a->kind == PT_RECLAIM_DYING && (a->validate_only || a->expected_generation))
+		return PT_INVALID;
 	if (!a->owners->wipe &&
 	    (a->wipe || row->wipe == PT__WIPE_ALWAYS || a->kind == PT_RECLAIM_DYING))
 		return PT_UNSUPPORTED;
@@ -190,6 +192,23 @@ static enum pt_outcome settle_with(struct pt_transfer *t, enum pt_outcome outcom
 	return PT_OK;
 }
 
+static enum pt_outcome begin_run(struct pt_transfer *t)
+{
+	const struct pt_transfer_args *a = &t->args;
+	struct pt_parties_args args = {
+		.item = t->item,
+		.count = t->items,
+		.validate_only = a->validate_only,
+		.expected_generation = a->expected_generation,
+		.expected = a->expected_generation ? a->owners->host : NULL,
+		.hooks = &hooks,
+		.arg = t,
+		.wake = a->wake,
+	};
+
+	return pt_parties_init(&t->parties, &args);
+}
+
 static enum pt_outcome scan(struct pt_transfer *t, int64_t *left)
 {
 	enum pt_outcome outcome = pt__scan(t, left);
@@ -201,12 +220,7 @@ static enum pt_outcome scan(struct pt_transfer *t, int64_t *left)
 	if (outcome == PT_OK)
 		outcome = pt__make_items(t);
 	if (outcome == PT_OK)
-		outcome = pt_parties_init(&t->parties,
-					  &(struct pt_parties_args){.item = t->item,
-								    .count = t->items,
-								    .hooks = &hooks,
-								    .arg = t,
-								    .wake = t->args.wake});
+		outcome = begin_run(t);
 	t->at = 0;
 	t->phase = PT_TRANSFER_RUN;
 	/* Addresses that meet each other were not read in one moment. */

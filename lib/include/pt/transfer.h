@@ -98,6 +98,9 @@ struct pt_transfer_args {
 	uint64_t size;			  /* bytes */
 	uint32_t prot;			  /* SHARE_GUEST: rights and memory type; else 0 */
 	bool wipe;			  /* where the row of the kind says "asked", else false */
+	bool validate_only;		  /* judge and prepare, then give all back */
+	uint64_t expected_generation;	  /* 0, or the host's context's at the commit point: else
+					     PT_GENERATION_MISMATCH. Neither with RECLAIM_DYING */
 	uint64_t id;			  /* of the request: what its extents bear */
 	void (*wake)(struct pt_waiter *); /* called with &transfer->parties.leg[0].claim.waiter */
 };
@@ -164,8 +167,8 @@ enum pt_outcome pt_transfer_init(struct pt_transfer *transfer, const struct pt_t
  * next call. PT_MORE: again in another section. PT_PARKED: again after wake. PT_OK: done, in all
  * tables and books, no access or TLB entry that used what was taken is left. An error: nothing has
  * changed in any table, record, extent, quota or frame (RECLAIM_DYING: `done` bytes are through,
- * and nothing else); code and address are in `error`: those of docs/ownership.md, PT_TOO_LARGE, and
- * PT_CANCELLED after an abort.
+ * and nothing else); code and address are in `error`: those of docs/ownership.md, PT_TOO_LARGE,
+ * PT_GENERATION_MISMATCH, and PT_CANCELLED after an abort.
  */
 enum pt_outcome pt_transfer_step(struct pt_transfer *transfer, struct pt_agent *agent,
 				 uint32_t budget);

@@ -196,6 +196,15 @@ enum pt_outcome pt_host_ram_write(struct pt_host_ram *ram, uint64_t pa, const vo
 	return PT_OK;
 }
 
+void pt_host_ram_wipe(struct pt_host_ram *ram, uint64_t pa, uint64_t size)
+{
+	static const unsigned char zeros[PAGE];
+
+	for (uint64_t end = pa + size; pa < end; pa += PAGE)
+		if (is_touched(ram, pa))
+			write_chunk(ram, pa, zeros, PAGE);
+}
+
 uint64_t pt_host_ram_resident(const struct pt_host_ram *ram)
 {
 	return atomic_load_explicit(&ram->pages, memory_order_relaxed) << PAGE_SHIFT;

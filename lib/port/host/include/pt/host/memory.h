@@ -55,6 +55,8 @@ enum pt_outcome pt_host_ram_read(const struct pt_host_ram *ram, uint64_t pa, voi
 				 uint64_t size);
 enum pt_outcome pt_host_ram_write(struct pt_host_ram *ram, uint64_t pa, const void *from,
 				  uint64_t size);
+/* Whole pages of 4 KiB inside the memory read as zero; those never written stay untouched. */
+void pt_host_ram_wipe(struct pt_host_ram *ram, uint64_t pa, uint64_t size);
 /* Bytes of memory that have pages of their own (for GetStats). */
 uint64_t pt_host_ram_resident(const struct pt_host_ram *ram);
 
