@@ -63,6 +63,11 @@
 /* --- machines ------------------------------------------------------------------------------ */
 
 PARAMS machine_arg[] = {ARG_MACHINE, END};
+#define OPTION_OWNERS                                                                              \
+	{                                                                                          \
+		.name = "owners", .type = VALUE_FLAG,                                              \
+		.help = "each frame has an owner; the host's context comes first"                  \
+	}
 PARAMS machine_create_args[] = {{.name = "name", .type = VALUE_TEXT, .help = NAMES}, END};
 PARAMS machine_create_options[] = {
 	{.name = "memory", .type = VALUE_SIZE, .help = "of the guest; 1G if not given"},
@@ -72,6 +77,10 @@ PARAMS machine_create_options[] = {
 	 .type = VALUE_NUMBER,
 	 .limit = 64,
 	 .help = "8 or 16; 16 if not given"},
+	OPTION_OWNERS,
+	{.name = "owner-quota",
+	 .type = VALUE_NUMBER,
+	 .help = "with --owners: pages for what is recorded; no limit if not given"},
 	OPTION_REQUEST_ID,
 	END};
 PARAMS machine_delete_options[] = {
@@ -133,6 +142,9 @@ PARAMS context_create_options[] = {
 	 .help = "FEAT_BBM level: 0, 1 or 2"},
 	{.name = "durable", .type = VALUE_FLAG, .help = "tables survive a restart"},
 	{.name = "identity", .type = VALUE_FLAG, .help = "every mapping must have IPA = PA"},
+	{.name = "protected",
+	 .type = VALUE_FLAG,
+	 .help = "guest that owns its memory (machines with --owners)"},
 	{.name = "software-bits",
 	 .type = VALUE_NUMBER,
 	 .limit = 15,
@@ -307,6 +319,55 @@ PARAMS translate_options[] = {
 	OPTION_VCPU,
 	OPTION_EL0,
 	END};
+
+/* --- owners -------------------------------------------------------------------------------- */
+
+PARAMS own_show_args[] = {ARG_MACHINE,
+			  {.name = "pa",
+			   .type = VALUE_ADDRESS,
+			   .optional = true,
+			   .help = "from here on; all memory if not given"},
+			  {.name = "size",
+			   .type = VALUE_SIZE,
+			   .optional = true,
+			   .help = "bytes; all that is alike around pa if not given"},
+			  END};
+#define TRANSFER_COLUMNS                                                                           \
+	"generation effects.leaves_written effects.leaves_removed effects.blocks_split "           \
+	"effects.tables_added effects.tables_freed effects.tlbis effects.annotated"
+PARAMS own_transfer_args[] = {ARG_MACHINE, ARG_SIZE, END};
+PARAMS own_reclaim_args[] = {ARG_MACHINE, ARG_PA, ARG_SIZE, END};
+#define OPTION_PARTY(which, otherwise)                                                             \
+	{                                                                                          \
+		.name = which, .type = VALUE_TEXT,                                                 \
+		.help = "host, hyp, other, or a guest's context" otherwise                         \
+	}
+#define OPTION_HOST_GENERATION                                                                     \
+	{                                                                                          \
+		.name = "if-generation", .type = VALUE_NUMBER,                                     \
+		.help = "only if the host's generation is still this"                              \
+	}
+#define OPTIONS_OF_TRANSFER                                                                        \
+	OPTION_PARTY("from", "; host if not given"), OPTION_PARTY("to", "; host if not given"),    \
+		{.name = "pa",                                                                     \
+		 .type = VALUE_ADDRESS,                                                            \
+		 .help = "which frames, where the host gives"},                                    \
+		{.name = "ipa",                                                                    \
+		 .type = VALUE_ADDRESS,                                                            \
+		 .help = "where the guest has them, or gets them"},                                \
+		OPTION_HOST_GENERATION, OPTION_DRY_RUN, OPTION_REQUEST_ID
+PARAMS own_share_options[] = {
+	OPTIONS_OF_TRANSFER,
+	{.name = "prot", .type = VALUE_PROT, .help = "rights of the guest, as in rw or rwx"},
+	END};
+PARAMS own_unshare_options[] = {OPTIONS_OF_TRANSFER, END};
+PARAMS own_donate_options[] = {
+	OPTIONS_OF_TRANSFER,
+	{.name = "zero", .type = VALUE_FLAG, .help = "the memory reads as zero afterwards"},
+	END};
+PARAMS own_reclaim_options[] = {OPTION_HOST_GENERATION, OPTION_DRY_RUN, OPTION_REQUEST_ID, END};
+PARAMS own_show_options[] = {
+	{.name = "matrix", .type = VALUE_FLAG, .help = "sizes by owner and state"}, END};
 
 /* --- failpoints ---------------------------------------------------------------------------- */
 
@@ -519,6 +580,29 @@ const struct command command_table[] = {
 	{"translate", NULL, "walk the tables; exit code 7 on a fault",
 	 "ptctl translate m0/g0 0x4000_0000 --explain", at_args, translate_options, cmd_translate,
 	 {0}, NULL, 0},
+	{"own", "share", "let another party reach memory, too",
+	 "ptctl own share m0 2M --to g0 --pa 0 --ipa 0x4000_0000 --prot rw", own_transfer_args,
+	 own_share_options, cmd_own_transfer, {.columns = TRANSFER_COLUMNS}, NULL, 0},
+	{"own", "unshare", "end that", "ptctl own unshare m0 2M --to g0 --ipa 0x4000_0000",
+	 own_transfer_args, own_unshare_options, cmd_own_transfer, {.columns = TRANSFER_COLUMNS},
+	 NULL, 0},
+	{"own", "donate", "make another party its owner",
+	 "ptctl own donate m0 2M --to g1 --pa 2M --ipa 0x8000_0000 --zero", own_transfer_args,
+	 own_donate_options, cmd_own_transfer, {.columns = TRANSFER_COLUMNS}, NULL, 0},
+	{"own", "reclaim", "take guests' memory by force; their pages are poisoned",
+	 "ptctl own reclaim m0 2M 4K", own_reclaim_args, own_reclaim_options, cmd_own_transfer,
+	 {.columns = TRANSFER_COLUMNS}, NULL, 0},
+	{"own", "pin", "hyp uses what the host shares with it: no unshare meanwhile",
+	 "ptctl own pin m0 2M 4K", own_reclaim_args, own_reclaim_options, cmd_own_transfer,
+	 {.columns = TRANSFER_COLUMNS}, NULL, 0},
+	{"own", "unpin", "end that", "ptctl own unpin m0 2M 4K", own_reclaim_args,
+	 own_reclaim_options, cmd_own_transfer, {.columns = TRANSFER_COLUMNS}, NULL, 0},
+	{"own", "show", "whose a machine's memory is, as a list or with --matrix in sums",
+	 "ptctl own show m0 0x4000_0000 2M", own_show_args, own_show_options, cmd_own_show,
+	 {.rows = "ranges"}, NULL, 0},
+	{"own", "map", "a picture of it, in letters or as SVG",
+	 "ptctl own map m0 -o svg", machine_arg, NULL, cmd_own_map, {.rows = "ranges"},
+	 "svg", 0},
 	{"failpoint", "arm", "inject a failure",
 	 "ptctl failpoint arm pool.reserve --action error --nth 3 --times 1", arm_args, arm_options,
 	 cmd_failpoint_arm, {0}, NULL, 0},

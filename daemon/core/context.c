@@ -4,6 +4,7 @@
 
 #include "dirty_logs.h"
 #include "machine.h"
+#include "owners.h"
 #include "registry.h"
 #include "slots.h"
 
@@ -50,11 +51,18 @@ enum pt_outcome context_create(struct call *call, struct machine *m,
 	}
 	pt_ctx_set_policy(&c->pt, args->policy, NULL, NULL);
 	pt_ctx_sw_own(&c->pt, args->software_bits, PT_SW_CALLER);
-	o = registry_add_context(call->domain, c);
-	if (o != PT_OK)
+	o = owners_join(c, args->is_protected);
+	if (o != PT_OK) {
 		unmake(call, c);
-	else
+		return o;
+	}
+	o = registry_add_context(call->domain, c);
+	if (o != PT_OK) {
+		owners_undo(call, c);
+		unmake(call, c);
+	} else {
 		*made = c;
+	}
 	return o;
 }
 
@@ -152,6 +160,7 @@ static void fill(struct message *m, struct context *c, const struct pt_slots *sl
 	fill_geometry(&m->geometry, &c->pt.geo);
 	to->options = &m->options;
 	fill_options(&m->options, &c->pt);
+	m->options.protected_ = c->is_protected;
 	to->vmid = pt_ctx_vmid(&c->pt);
 	to->vtcr = pt_ctx_vtcr(&c->pt);
 	to->vttbr = pt_ctx_vttbr(&c->pt);

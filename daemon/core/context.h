@@ -12,11 +12,13 @@ struct context_args {
 	uint32_t kind;
 	struct pt_geometry geometry;
 	unsigned attrs, vtcr_flags;
+	bool is_protected;
 	uint32_t policy, software_bits; /* PT_CTX_*, PT_PROT_SW */
 	uint64_t quota_pages;		/* 0: no limit */
 };
 
-/* Makes and registers an empty context. PT_OK, or why not (PT_BUSY: no VMID is left). */
+/* Makes and registers an empty context. PT_OK, or why not: also what owners_join() and
+ * registry_add_context() say. */
 enum pt_outcome context_create(struct call *call, struct machine *machine,
 			       const struct context_args *args, struct context **made);
 

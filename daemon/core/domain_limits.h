@@ -8,6 +8,8 @@
 #define LIMIT_SLOTS			 1024u
 #define LIMIT_MACHINES			 4096u
 #define LIMIT_CONTEXTS			 262144u
+#define LIMIT_GUESTS			 256u
+#define LIMIT_OWNER_REQUESTS		 4096u
 #define LIMIT_MACHINE_BYTES		 (UINT64_C(1) << 44)
 #define LIMIT_ACCESS_BYTES		 (1u << 20)
 #define LIMIT_PAGE_SIZE			 1000u

@@ -15,6 +15,7 @@
 #include "ptd/v1/fault.pb-c.h"
 #include "ptd/v1/machine.pb-c.h"
 #include "ptd/v1/mapping.pb-c.h"
+#include "ptd/v1/ownership.pb-c.h"
 #include "ptd/v1/server.pb-c.h"
 
 #define METHOD(service, rpc, type, handler, undo)                                                  \
@@ -84,6 +85,9 @@ const struct method domain_methods[] = {
 	METHOD("FaultService", "HandleFault", handle_fault, fault_handle, fault_handle_abandon),
 	METHOD("FaultService", "Translate", translate, fault_translate, NULL),
 	METHOD("FaultService", "Explain", explain, fault_explain, NULL),
+	METHOD("OwnershipService", "Transfer", transfer, owner_transfer, owner_transfer_abandon),
+	METHOD("OwnershipService", "GetOwner", get_owner, owner_get, NULL),
+	METHOD("OwnershipService", "ListOwners", list_owners, owner_list, NULL),
 	METHOD("FailpointService", "ArmFailpoint", arm_failpoint, failpoint_arm, NULL),
 	METHOD("FailpointService", "DisarmFailpoints", disarm_failpoints, failpoint_disarm, NULL),
 	METHOD("FailpointService", "ListFailpoints", list_failpoints, failpoint_list, NULL),

@@ -40,6 +40,8 @@ struct domain_loop {
 	uint64_t trim_due_ns; /* 0: there is no free table memory to give back */
 };
 
+struct owners;
+
 struct machine {
 	struct pt_machine pt;
 	struct pt_port port;
@@ -51,6 +53,7 @@ struct machine {
 	struct name_node by_name; /* lock */
 	uint64_t handle;
 	uint32_t vcpus, vmid_bits;
+	struct owners *owners;	 /* NULL: it has none */
 	bool dying;		 /* lock: takes no new contexts */
 	struct ordered contexts; /* lock */
 };
@@ -70,6 +73,8 @@ struct context {
 	struct name_node by_name; /* lock: "machine/context" */
 	uint64_t handle;
 	uint32_t kind;		 /* Ptd__V1__ContextKind */
+	uint32_t guest;		 /* of a machine with owners: its number */
+	bool is_protected;	 /* such a guest's kind */
 	bool doomed;		 /* lock: one call deletes it */
 	bool gone;		 /* lock: out of the registry */
 	_Atomic uint32_t pins;	 /* transactions that step on it: it is not retired before */

@@ -12,6 +12,7 @@
 #include "context.h"
 #include "domain_fail.h"
 #include "mapping.h"
+#include "owners.h"
 #include "registry.h"
 
 #define PLAIN_ITEMS 64
@@ -237,7 +238,7 @@ static uint32_t plain_items(struct call *call, struct apply *a, struct context *
 	for (uint32_t i = 0; i < n; i++) {
 		item[i].ctx = &c->pt;
 		columns_item(&a->columns, a->at + i, &item[i]);
-		if (unlikely(pt_item_check(&item[i]) != PT_OK))
+		if (unlikely(context_item_check(c, &item[i]) != PT_OK))
 			n = i;
 	}
 	done = pt_points(call_agent(call), item, n, &a->effects);
@@ -269,7 +270,7 @@ static enum call_result run_items(struct call *call, struct apply *a, struct con
 		alone--;
 		budget--;
 		columns_item(&a->columns, a->at, &item);
-		o = pt_item_check(&item);
+		o = context_item_check(c, &item);
 		if (likely(o == PT_OK))
 			o = a->validate_only ? PT_MORE
 					     : pt_point(agent, &item, &a->effects, &error);

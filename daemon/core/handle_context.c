@@ -6,6 +6,7 @@
 #include "domain_fail.h"
 #include "domain_work.h"
 #include "registry.h"
+#include "transfer_work.h"
 
 #include <string.h>
 
@@ -104,6 +105,7 @@ static enum call_result options(struct call *call, const Ptd__V1__ContextOptions
 		args->attrs = (o->fwb ? PT_ATTR_FWB : 0) | (o->xnx ? PT_ATTR_XNX : 0) |
 			      PT_ATTR_BBM(o->bbm);
 		args->policy = o->identity ? PT_CTX_IDENTITY : 0;
+		args->is_protected = o->protected_;
 		args->software_bits = o->software_bits << PT_PROT_SW_SHIFT;
 		args->vtcr_flags |= (o->ha ? PT_VTCR_HA : 0) | (o->hd ? PT_VTCR_HD : 0);
 	}
@@ -112,12 +114,41 @@ static enum call_result options(struct call *call, const Ptd__V1__ContextOptions
 	return CALL_MORE;
 }
 
+/* As a party of a machine with owners. */
+static enum call_result check_party(struct call *call, const struct machine *m,
+				    const struct context_args *args)
+{
+	bool host = args->kind == PTD__V1__CONTEXT_KIND__CONTEXT_KIND_HOST;
+	bool there = m->owners && atomic_load(&m->owners->host);
+
+	if (args->is_protected && (!m->owners || host))
+		return call_fail(call, PT_INVALID,
+				 "options.protected: for guests of a machine with owners");
+	if (!m->owners)
+		return CALL_MORE;
+	if (args->software_bits & PT_OWNER_SW)
+		return call_fail(call, PT_INVALID,
+				 "options.software_bits: 0x%x; 0x%x say the owner in this machine",
+				 args->software_bits >> PT_PROT_SW_SHIFT,
+				 PT_OWNER_SW >> PT_PROT_SW_SHIFT);
+	if (host && !(args->policy & PT_CTX_IDENTITY))
+		return call_fail(call, PT_INVALID,
+				 "options.identity: the host of a machine with owners needs it");
+	if (host && there)
+		return call_fail(call, PT_ALREADY_EXISTS, "kind: the machine has its HOST");
+	if (!host && !there)
+		return call_fail(call, PT_WRONG_STATE, "kind: the machine's HOST comes first");
+	return CALL_MORE;
+}
+
 static enum call_result fail_create(struct call *call, enum pt_outcome o)
 {
 	switch (o) {
 	case PT_ALREADY_EXISTS:
 		return call_fail(call, o, "name: a context of this name exists in the machine");
-	case PT_TOO_LARGE: return call_fail(call, o, "max_contexts contexts exist");
+	case PT_TOO_LARGE:
+		return call_fail(call, o,
+				 "max_contexts contexts exist, or the machine has max_guests");
 	case PT_WRONG_STATE: return call_fail(call, o, "machine: it is being deleted");
 	default: return call_fail(call, o, "no memory for the start tables");
 	}
@@ -142,7 +173,8 @@ static enum call_result create(struct call *call)
 				 "name: 1 to %u of letters, digits, '.', '_', '-'",
 				 LIMIT_NAME_BYTES);
 	if (check_kind(call, q->kind) != CALL_MORE || geometry(call, m, q, &args) != CALL_MORE ||
-	    options(call, q->options, &args) != CALL_MORE)
+	    options(call, q->options, &args) != CALL_MORE ||
+	    check_party(call, m, &args) != CALL_MORE)
 		return CALL_DONE;
 	r = new_response(call, &ptd__v1__create_context_response__descriptor);
 	if (!r)
@@ -244,17 +276,49 @@ struct deletion {
 	Ptd__V1__Effects effects;
 	struct work *work;
 	struct context *context;
+	struct guest_end *end; /* of a machine with owners: what the guest has goes first */
+	bool ends_guest;
 };
 
-static bool doom(struct domain *d, struct context *c)
+/* From here on nothing stops it. PT_OK, or why it may not begin. */
+static enum pt_outcome doom(struct domain *d, struct context *c)
 {
-	bool first;
+	enum pt_outcome o = PT_OK;
 
 	pt_port_lock(&d->lock);
-	first = !c->doomed;
-	c->doomed = true;
+	if (c->doomed)
+		o = PT_WRONG_STATE;
+	else
+		c->doomed = true;
 	pt_port_unlock(&d->lock);
-	return first;
+	return o;
+}
+
+/* The deletion can be asked for again. */
+static enum call_result give_up(struct call *call, struct context *c, enum pt_outcome o)
+{
+	pt_port_lock(&call->domain->lock);
+	c->doomed = false;
+	pt_port_unlock(&call->domain->lock);
+	return call_fail(call, o, "handle: what the guest has cannot go back now");
+}
+
+/* CALL_STREAM: the context itself is next. */
+static enum call_result end_guest(struct call *call, struct deletion *s)
+{
+	struct context *c = s->context;
+	enum call_result result;
+	enum pt_outcome o;
+
+	result = guest_end_step(call, s->end, c, &o);
+	if (result != CALL_DONE)
+		return result;
+	s->ends_guest = false;
+	owners_end(c->machine);
+	if (o != PT_OK)
+		return give_up(call, c, o);
+	work_begin_teardown(s->work, c);
+	return CALL_STREAM;
 }
 
 static enum call_result delete_on(struct call *call, struct deletion *s)
@@ -262,6 +326,11 @@ static enum call_result delete_on(struct call *call, struct deletion *s)
 	enum call_result result;
 	enum pt_outcome o;
 
+	if (s->ends_guest) {
+		result = end_guest(call, s);
+		if (result != CALL_STREAM)
+			return result;
+	}
 	if (s->work->holds != WORK_NOTHING) {
 		result = work_step(s->work, STEP_VISITS, &o);
 		if (result != CALL_DONE)
@@ -283,6 +352,7 @@ static enum call_result delete_begin(struct call *call)
 	const Ptd__V1__DeleteContextRequest *q = (const void *)call->request;
 	struct context *c = find_context(call, q->handle, "handle");
 	struct deletion *s = c ? call_alloc(call, sizeof(*s)) : NULL;
+	enum pt_outcome o;
 
 	if (!c)
 		return CALL_DONE;
@@ -293,11 +363,22 @@ static enum call_result delete_begin(struct call *call)
 		return CALL_DONE;
 	if (call->abandoned)
 		return fail_abandoned(call);
-	if (!doom(call->domain, c))
-		return call_fail(call, PT_WRONG_STATE, "handle: the context is being deleted");
+	if (owners_keep(c))
+		return call_fail(call, PT_WRONG_STATE, "handle: the HOST goes with its machine");
+	s->end = c->machine->owners ? call_alloc(call, sizeof(*s->end)) : NULL;
+	if (c->machine->owners && !s->end)
+		return fail_arena(call);
+	o = doom(call->domain, c);
+	if (o != PT_OK)
+		return call_fail(call, o, "handle: the context is being deleted");
 	s->context = c;
-	work_begin_teardown(s->work, c);
 	call->state = s;
+	if (s->end && owners_begin(call->domain, c->machine)) {
+		guest_end_begin(call, s->end, c);
+		s->ends_guest = true;
+	} else {
+		work_begin_teardown(s->work, c);
+	}
 	return delete_on(call, s);
 }
 

@@ -6,6 +6,7 @@
 #include "domain_fail.h"
 #include "domain_work.h"
 #include "machine.h"
+#include "owners.h"
 #include "registry.h"
 
 #include "ptd/v1/machine.pb-c.h"
@@ -26,6 +27,18 @@ static Ptd__V1__Machine *empty_message(struct call *call)
 	return NULL;
 }
 
+static void fill_owners(Ptd__V1__Machine *to, const struct owners *o)
+{
+	uint64_t quota;
+
+	to->owners = o != NULL;
+	if (!o)
+		return;
+	quota = atomic_load_explicit(&o->store.quota_pages, memory_order_relaxed);
+	to->owner_pages = atomic_load_explicit(&o->store.pages, memory_order_relaxed);
+	to->owner_quota_pages = quota == UINT64_MAX ? 0 : quota;
+}
+
 static void fill(struct call *call, Ptd__V1__Machine *to, struct machine *m)
 {
 	for (unsigned i = 0; i < NAME_BYTES; i++)
@@ -39,6 +52,7 @@ static void fill(struct call *call, Ptd__V1__Machine *to, struct machine *m)
 	to->contexts = m->contexts.live;
 	pt_port_unlock(&call->domain->lock);
 	to->resident_bytes = pt_host_ram_resident(&m->ram);
+	fill_owners(to, m->owners);
 }
 
 static Ptd__V1__Machine *message(struct call *call, struct machine *m)
@@ -86,6 +100,8 @@ static enum call_result check_create(struct call *call, const struct machine_arg
 	if (args->vcpus > LIMIT_VCPUS)
 		return call_fail(call, PT_TOO_LARGE, "vcpus: %u is above max_vcpus (%u)",
 				 args->vcpus, LIMIT_VCPUS);
+	if (args->owner_quota_pages && !args->owners)
+		return call_fail(call, PT_INVALID, "owner_quota_pages: it goes with owners");
 	return check_memory(call, args->memory_bytes, args->pa_bits);
 }
 
@@ -105,7 +121,9 @@ static enum call_result create(struct call *call)
 				    .memory_bytes = q->memory_bytes,
 				    .vcpus = q->vcpus,
 				    .pa_bits = q->pa_bits ? q->pa_bits : 48,
-				    .vmid_bits = q->vmid_bits ? q->vmid_bits : 16};
+				    .vmid_bits = q->vmid_bits ? q->vmid_bits : 16,
+				    .owners = q->owners,
+				    .owner_quota_pages = q->owner_quota_pages};
 	Ptd__V1__CreateMachineResponse *r;
 	struct machine *m = NULL;
 	enum pt_outcome o;
@@ -237,6 +255,8 @@ static enum call_result delete_on(struct call *call, struct deletion *s)
 	m = find_machine(call, q->handle, "handle");
 	if (!m)
 		return CALL_DONE;
+	if (m->owners && atomic_load_explicit(&m->owners->active, memory_order_acquire))
+		return CALL_MORE; /* transfers that began before */
 	s->victim = next_victim(call->domain, m, &left);
 	if (s->victim) {
 		work_begin_teardown(s->work, s->victim);
@@ -244,6 +264,8 @@ static enum call_result delete_on(struct call *call, struct deletion *s)
 	}
 	if (left)
 		return CALL_MORE; /* other calls are deleting the rest */
+	if (m->owners && !owners_close(call, m->owners))
+		return CALL_MORE;
 	machine_retire(m);
 	call->response = &s->response->base;
 	return CALL_DONE;

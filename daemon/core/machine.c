@@ -2,6 +2,7 @@
 /* The life of a machine: made whole, registered, retired through a grace period. */
 #include "machine.h"
 
+#include "owners.h"
 #include "registry.h"
 
 #include <stdlib.h>
@@ -23,8 +24,12 @@ static struct machine *build(struct domain *domain, const struct machine_args *a
 		goto err_after_mmu;
 	pt_host_port_init(&m->port, &domain->tables, args->pa_bits);
 	pt_machine_init(&m->pt, &domain->tables.world, &m->port, &m->mmu, args->pa_bits);
+	if (args->owners && owners_create(m, args->owner_quota_pages) != PT_OK)
+		goto err_after_ram;
 	return m;
 
+err_after_ram:
+	pt_host_ram_destroy(&m->ram);
 err_after_mmu:
 	pt_host_mmu_destroy(&m->mmu);
 err_after_machine:
@@ -34,6 +39,7 @@ err_after_machine:
 
 void machine_destroy(struct machine *m)
 {
+	owners_free(m->owners);
 	pt_host_ram_destroy(&m->ram);
 	pt_host_mmu_destroy(&m->mmu);
 	ordered_free(&m->contexts);

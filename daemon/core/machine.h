@@ -9,6 +9,8 @@ struct machine_args {
 	const char *name;
 	uint64_t memory_bytes;
 	uint32_t vcpus, pa_bits, vmid_bits;
+	bool owners;
+	uint64_t owner_quota_pages; /* 0: no limit */
 };
 
 /* Makes and registers a machine. PT_OK, or why not. */

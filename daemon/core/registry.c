@@ -10,6 +10,7 @@
 #include "registry.h"
 
 #include "domain_fail.h"
+#include "owners.h"
 #include "slots.h"
 
 #include "ptd/v1/context.pb-c.h"
@@ -170,6 +171,7 @@ static enum pt_outcome add_context(struct domain *d, struct context *c)
 	c->handle = registry_next_handle(d);
 	c->node.key = c->handle;
 	c->pt.scope = c->handle;
+	owners_enter(c);
 	name_table_add(&d->context_names, &c->by_name);
 	ordered_append(&d->context_list, c->handle, c);
 	ordered_append(&c->machine->contexts, c->handle, c);
@@ -204,6 +206,7 @@ void registry_remove_context(struct domain *d, struct context *c)
 	ordered_remove(&d->context_list, c->handle);
 	ordered_remove(&c->machine->contexts, c->handle);
 	pt_rcu_table_remove(d->contexts, &c->node);
+	owners_leave(c);
 	slot_turns_end(c);
 	watch_note(d, c, PTD__V1__WATCH_KIND__WATCH_KIND_DELETED);
 	pt_port_unlock(&d->lock);

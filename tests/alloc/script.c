@@ -9,13 +9,17 @@
 #include "ptd/v1/fault.pb-c.h"
 #include "ptd/v1/machine.pb-c.h"
 #include "ptd/v1/mapping.pb-c.h"
+#include "ptd/v1/ownership.pb-c.h"
 #include "ptd/v1/server.pb-c.h"
 
 #define HANDLE(n) (UINT64_C(0x1234) << 48 | (n))
 #define MACHINE	  HANDLE(1)
 #define CONTEXT	  HANDLE(2)
 #define SECOND_	  HANDLE(3)
-#define LOG	  HANDLE(4)
+#define OWNED	  HANDLE(4)
+#define HOST	  HANDLE(5)
+#define GUARDED	  HANDLE(6)
+#define LOG	  HANDLE(7)
 #define TEXT(s)	  ((char *)(uintptr_t)(s))
 #define KIB(n)	  (UINT64_C(n) << 10)
 #define MIB(n)	  (UINT64_C(n) << 20)
@@ -74,6 +78,25 @@ static Ptd__V1__Failpoint failpoint = {
 	.nth = 1,
 	.times = 1,
 	.context = SECOND_};
+static Ptd__V1__ContextOptions host_options = {
+	.base = PROTOBUF_C_MESSAGE_INIT(&ptd__v1__context_options__descriptor), .identity = true};
+static Ptd__V1__ContextOptions guest_options = {
+	.base = PROTOBUF_C_MESSAGE_INIT(&ptd__v1__context_options__descriptor), .protected_ = true};
+static Ptd__V1__Party host = {.base = PROTOBUF_C_MESSAGE_INIT(&ptd__v1__party__descriptor),
+			      .kind = PTD__V1__OWNER_KIND__OWNER_KIND_HOST,
+			      .context = HOST};
+static Ptd__V1__Party guarded = {.base = PROTOBUF_C_MESSAGE_INIT(&ptd__v1__party__descriptor),
+				 .kind = PTD__V1__OWNER_KIND__OWNER_KIND_GUEST,
+				 .context = GUARDED};
+static Ptd__V1__TransferItem donation = {
+	.base = PROTOBUF_C_MESSAGE_INIT(&ptd__v1__transfer_item__descriptor),
+	.kind = PTD__V1__TRANSFER_KIND__TRANSFER_KIND_DONATE,
+	.from = &host,
+	.to = &guarded,
+	.pa = KIB(16),
+	.size = KIB(16),
+	.ipa = MIB(2)};
+static Ptd__V1__TransferItem *donations[] = {&donation};
 static Ptd__V1__SessionOpen session_open = {
 	PROTOBUF_C_MESSAGE_INIT(&ptd__v1__session_open__descriptor), CONTEXT, ID("open.")};
 static Ptd__V1__SessionOpen repair_open = {
@@ -199,6 +222,28 @@ const struct scripted script[] = {
 	{CALL("Failpoint", "DisarmFailpoints", M(DisarmFailpoints, disarm_failpoints))},
 	{CALL("Context", "SetQuota",
 	      M(SetQuota, set_quota, .context = CONTEXT, .quota_pages = 500))},
+	{CALL("Machine", "CreateMachine",
+	      M(CreateMachine, create_machine, .name = TEXT("m1"), .memory_bytes = MIB(4),
+		.vcpus = 1, .owners = true, .request_id = ID("owned")))},
+	{CALL("Context", "CreateContext",
+	      M(CreateContext, create_context, .machine = OWNED, .name = TEXT("host"),
+		.kind = PTD__V1__CONTEXT_KIND__CONTEXT_KIND_HOST, .options = &host_options,
+		.request_id = ID("host ")))},
+	{CALL("Context", "CreateContext",
+	      M(CreateContext, create_context, .machine = OWNED, .name = TEXT("guest"),
+		.kind = PTD__V1__CONTEXT_KIND__CONTEXT_KIND_GUEST, .options = &guest_options,
+		.request_id = ID("guest")))},
+	{CALL("Ownership", "Transfer",
+	      M(Transfer, transfer, .machine = OWNED, .n_items = 1, .items = donations,
+		.request_id = ID("donat")))},
+	{CALL("Ownership", "GetOwner", M(GetOwner, get_owner, .machine = OWNED, .size = MIB(4)))},
+	{CALL("Ownership", "ListOwners",
+	      M(ListOwners, list_owners, .machine = OWNED, .page_size = 1))},
+	{CALL("Context", "DeleteContext",
+	      M(DeleteContext, delete_context, .handle = GUARDED, .request_id = ID("guarD")))},
+	{CALL("Machine", "DeleteMachine",
+	      M(DeleteMachine, delete_machine, .handle = OWNED, .force = true,
+		.request_id = ID("ownEd")))},
 	/* Last of those that fault: where the answer is lost, a second log goes on. */
 	{CALL("Mapping", "StartDirtyLog",
 	      M(StartDirtyLog, start_dirty_log, .context = CONTEXT, .size = MIB(2),

@@ -7,6 +7,7 @@
 #include "ptd/v1/failpoint.pb-c.h"
 #include "ptd/v1/machine.pb-c.h"
 #include "ptd/v1/mapping.pb-c.h"
+#include "ptd/v1/ownership.pb-c.h"
 #include "ptd/v1/server.pb-c.h"
 
 #include <setjmp.h>
@@ -159,6 +160,12 @@ static void columns_exist_in_their_messages(void **state)
 		{"annotate", NULL, &ptd__v1__apply_response__descriptor},
 		{"young", NULL, &ptd__v1__apply_response__descriptor},
 		{"flush", NULL, &ptd__v1__apply_response__descriptor},
+		{"own", "share", &ptd__v1__transfer_response__descriptor},
+		{"own", "unshare", &ptd__v1__transfer_response__descriptor},
+		{"own", "donate", &ptd__v1__transfer_response__descriptor},
+		{"own", "reclaim", &ptd__v1__transfer_response__descriptor},
+		{"own", "pin", &ptd__v1__transfer_response__descriptor},
+		{"own", "unpin", &ptd__v1__transfer_response__descriptor},
 	};
 	size_t with_columns = 0;
 

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A machine with owners: its ledger, who the parties are, and what ends with them
+ * (docs/ownership.md).
+ */
+#ifndef PTD_OWNERS_H
+#define PTD_OWNERS_H
+
+#include "domain_types.h"
+
+#include <pt/transfer.h>
+
+#define OWNER_PAGE (UINT64_C(1) << PT_OWNER_SHIFT)
+#define REQUEST_ID 16 /* bytes */
+
+/* A request that brought an id, in the place of its number. */
+struct owner_request {
+	uint64_t number; /* what its extents bear; 0: none */
+	uint8_t id[REQUEST_ID];
+};
+
+struct owners {
+	struct pt_machine_owners pt; /* good once there is a host */
+	struct pt_owner_store store;
+	struct pt_region memory;
+	struct pt_guest guests[LIMIT_GUESTS];
+	/* Handles of contexts; 0: nobody. Anyone reads; a guest's place is its number. */
+	_Atomic uint64_t host, guest[LIMIT_GUESTS];
+	atomic_bool hosted;	 /* a host is there or on its way: there is one alone */
+	_Atomic uint32_t active; /* transfers that step on the machine: it is not retired before */
+	struct pt_port_lock lock;
+	uint64_t requests;				    /* lock */
+	struct owner_request request[LIMIT_OWNER_REQUESTS]; /* lock */
+	/* Of the call that deletes the machine. */
+	atomic_bool closing; /* anyone: nobody may begin to read the ledger */
+	bool drained;
+	struct pt_grace grace;
+};
+
+/* A new machine's, without a host. PT_OK, PT_NO_MEMORY. */
+enum pt_outcome owners_create(struct machine *machine, uint64_t quota_pages);
+/* When the machine goes. Its pages are back (owners_close()), or go with the pool. May be NULL. */
+void owners_free(struct owners *owners);
+/* The machine's pages go back to the pool, a part of them in each step of the call that deletes it;
+ * no contexts are left. True: all are back. */
+bool owners_close(struct call *call, struct owners *owners);
+
+/* A machine with owners and a host that stays while this section lasts; NULL: the call has been
+ * failed. */
+struct machine *owners_find(struct call *call, uint64_t handle);
+
+/*
+ * A new context, empty and not yet registered, becomes a party of its machine: the host, of which
+ * there is one, or a guest, which gets its number. PT_OK; PT_ALREADY_EXISTS (a host),
+ * PT_WRONG_STATE (a guest without a host), PT_TOO_LARGE (max_guests).
+ */
+enum pt_outcome owners_join(struct context *context, bool is_protected);
+/* It is not to be registered. */
+void owners_undo(struct call *call, struct context *context);
+/* It is in the registry, and out of it. Under domain->lock. */
+void owners_enter(struct context *context);
+void owners_leave(struct context *context);
+
+/* Does the context go with its machine alone? So a host does. */
+bool owners_keep(const struct context *context);
+
+/*
+ * While a transfer runs the machine and its host stay. False: the machine is being deleted.
+ */
+bool owners_begin(struct domain *domain, struct machine *machine);
+void owners_end(struct machine *machine);
+
+/* The number for a request with this id; 0: it has none. */
+uint64_t owners_number(struct owners *owners, const ProtobufCBinaryData *id);
+/* And back. False: none, or one that is forgotten. */
+bool owners_request(struct owners *owners, uint64_t number, uint8_t id[REQUEST_ID]);
+
+/*
+ * May clients change the tables of `context` themselves? Not in a machine with owners, where they
+ * are the record of who owns what: PT_UNSUPPORTED.
+ */
+static inline enum pt_outcome context_item_check(const struct context *context,
+						 const struct pt_item *item)
+{
+	enum pt_outcome o = pt_item_check(item);
+
+	return unlikely(context->machine->owners) && o == PT_OK ? PT_UNSUPPORTED : o;
+}
+
+#endif

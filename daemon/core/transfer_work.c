@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Stepping through transfers, and giving them up. */
+#include "transfer_work.h"
+
+static void wake(struct pt_waiter *waiter)
+{
+	call_wake(container_of(waiter, struct transfer_work, t.parties.leg[0].claim.waiter)->call);
+}
+
+enum pt_outcome transfer_begin(struct call *call, struct transfer_work *w,
+			       struct pt_transfer_args *args)
+{
+	args->wake = wake;
+	w->call = call;
+	w->holds = TRANSFER_RUNS;
+	return pt_transfer_init(&w->t, args);
+}
+
+enum call_result transfer_step(struct transfer_work *w, enum pt_outcome *outcome)
+{
+	/* Other calls may have run on this thread since the last step. */
+	if (unlikely(
+		    atomic_load_explicit(&w->call->domain->failpoints.armed, memory_order_relaxed)))
+		failpoints_enter(w->call);
+	w->holds = TRANSFER_RUNS;
+	*outcome = pt_transfer_step(&w->t, call_agent(w->call), STEP_VISITS);
+	if (*outcome == PT_MORE)
+		return CALL_MORE;
+	if (*outcome != PT_PARKED)
+		return CALL_DONE;
+	w->holds = TRANSFER_PARKED;
+	return CALL_PARKED;
+}
+
+/* From any agent of the world: domain_work.c says why. */
+static enum call_result await_last_wake(struct transfer_work *w)
+{
+	struct pt_machine any = {.world = &w->call->domain->tables.world, .agents = UINT64_MAX};
+
+	if (w->holds != TRANSFER_LAST_WAKE)
+		pt_grace_begin(&w->grace, &any, call_agent(w->call));
+	w->holds = TRANSFER_LAST_WAKE;
+	return pt_grace_done(&w->grace, &any) ? CALL_DONE : CALL_MORE;
+}
+
+/* It parks no more. */
+static enum call_result give_up(struct transfer_work *w)
+{
+	w->holds = TRANSFER_GIVES_UP;
+	if (pt_transfer_step(&w->t, call_agent(w->call), STEP_VISITS) == PT_MORE)
+		return CALL_MORE;
+	return w->wake_due ? await_last_wake(w) : CALL_DONE;
+}
+
+enum call_result transfer_abandon(struct transfer_work *w, bool *committed)
+{
+	enum call_result result;
+	enum pt_outcome outcome;
+
+	*committed = false;
+	if (w->holds == TRANSFER_LAST_WAKE)
+		return await_last_wake(w);
+	if (w->holds == TRANSFER_GIVES_UP)
+		return give_up(w);
+	w->wake_due = w->holds == TRANSFER_PARKED;
+	if (pt_transfer_abort(&w->t, call_agent(w->call)))
+		return give_up(w);
+	result = transfer_step(w, &outcome);
+	*committed = result == CALL_DONE && outcome == PT_OK;
+	return result;
+}
+
+static void begin_reclaim(struct call *call, struct guest_end *end, struct context *guest)
+{
+	struct pt_transfer_args args = {.owners = &guest->machine->owners->pt,
+					.kind = PT_RECLAIM_DYING,
+					.guest = guest->guest,
+					.size = UINT64_C(1) << guest->pt.geo.ipa_bits};
+
+	end->finalizes = false;
+	transfer_begin(call, &end->work, &args);
+}
+
+/* A teardown that was begun before, and could not be ended, goes on. */
+void guest_end_begin(struct call *call, struct guest_end *end, struct context *guest)
+{
+	pt_guest_teardown(&guest->machine->owners->pt, guest->guest);
+	begin_reclaim(call, end, guest);
+}
+
+/* Transfers that had begun before the teardown may still have brought pages. */
+static enum call_result finalize(struct call *call, struct guest_end *end, struct context *guest,
+				 enum pt_outcome *outcome)
+{
+	struct pt_machine_owners *o = &guest->machine->owners->pt;
+
+	*outcome = pt_guest_finalize_step(&end->final, call_agent(call), STEP_VISITS);
+	if (*outcome == PT_BUSY)
+		pt_guest_finalize_init(&end->final, o, guest->guest);
+	if (*outcome == PT_WRONG_STATE)
+		begin_reclaim(call, end, guest);
+	return *outcome == PT_OK ? CALL_DONE : CALL_MORE;
+}
+
+enum call_result guest_end_step(struct call *call, struct guest_end *end, struct context *guest,
+				enum pt_outcome *outcome)
+{
+	enum call_result result;
+
+	if (end->finalizes)
+		return finalize(call, end, guest, outcome);
+	result = transfer_step(&end->work, outcome);
+	if (result != CALL_DONE || *outcome != PT_OK)
+		return result;
+	count_effects(call, &end->work.t.effects);
+	pt_guest_finalize_init(&end->final, &guest->machine->owners->pt, guest->guest);
+	end->finalizes = true;
+	return finalize(call, end, guest, outcome);
+}

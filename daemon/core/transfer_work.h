@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A transfer of ownership that a call steps through: domain_work.h for pt_transfer. */
+#ifndef PTD_TRANSFER_WORK_H
+#define PTD_TRANSFER_WORK_H
+
+#include "owners.h"
+
+enum transfer_holds { TRANSFER_RUNS, TRANSFER_PARKED, TRANSFER_GIVES_UP, TRANSFER_LAST_WAKE };
+
+struct transfer_work {
+	struct call *call;
+	enum transfer_holds holds;
+	bool wake_due; /* it was parked when it gave up: a wake may be on its way */
+	struct pt_transfer t;
+	struct pt_grace grace;
+};
+
+/* pt_transfer_init(), in memory of the call's; what it says. args->wake is set here. */
+enum pt_outcome transfer_begin(struct call *call, struct transfer_work *work,
+			       struct pt_transfer_args *args);
+/* CALL_DONE: it has ended with *outcome. */
+enum call_result transfer_step(struct transfer_work *work, enum pt_outcome *outcome);
+/* The call was abandoned. CALL_DONE: nothing is held any more; *committed: it was past its commit
+ * point, and has ended well. Else call again. */
+enum call_result transfer_abandon(struct transfer_work *work, bool *committed);
+
+/*
+ * What a guest has goes back to the host, and its number is free again: the first part of its
+ * context's deletion.
+ */
+struct guest_end {
+	struct transfer_work work;
+	struct pt_guest_final final;
+	bool finalizes;
+};
+
+void guest_end_begin(struct call *call, struct guest_end *end, struct context *guest);
+/* CALL_DONE: PT_OK, or why it cannot be done now (no memory); then nothing is lost by beginning
+ * again later. */
+enum call_result guest_end_step(struct call *call, struct guest_end *end, struct context *guest,
+				enum pt_outcome *outcome);
+
+#endif

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Fields of OwnershipService's requests, and of machines and contexts that have owners."""
+import os
+import sys
+import xml.etree.ElementTree
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from fieldtest import covers, main, name, pb, ptd, stub  # noqa: E402
+from ptdtest import PAGE, equal, refused, test, true  # noqa: E402
+
+IPA, PA = 0x4000_0000, 0x20_0000
+HOST, HYP, GUEST, OTHER = 1, 2, 3, 4
+SHARE, UNSHARE, DONATE, LEND, FORCE_RECLAIM, PIN, UNPIN = 1, 2, 3, 4, 8, 9, 10
+OWNED, SHARED = 1, 2
+
+
+class Owned:
+    """A machine with owners, its host, a plain guest and a protected one."""
+
+    def __init__(self, **fields):
+        self.name = name()
+        self.machine = stub("machine").CreateMachine(pb("machine").CreateMachineRequest(
+            name=self.name, memory_bytes=64 << 20, vcpus=1, owners=True, **fields)).machine
+        self.host = self.context("host", kind=2, identity=True)
+        self.plain = self.context("plain")
+        self.guarded = self.context("guarded", protected=True)
+
+    def context(self, its_name, kind=1, **options):
+        return stub("context").CreateContext(pb("context").CreateContextRequest(
+            machine=self.machine.handle, name=its_name, kind=kind,
+            options=pb("context").ContextOptions(**options))).context.handle
+
+    def transfer(self, kind, giver, receiver, size=PAGE, more=None, **fields):
+        """Parties are kinds, or handles of guests."""
+        def party(who):
+            return pb("ownership").Party(kind=GUEST, context=who) if who > OTHER else pb("ownership").Party(kind=who)
+        item = pb("ownership").TransferItem(kind=kind, to=party(receiver), size=size, **fields)
+        getattr(item, "from").CopyFrom(party(giver))
+        return stub("ownership").Transfer(pb("ownership").TransferRequest(
+            machine=self.machine.handle, items=[item], **(more or {})))
+
+    def get(self, pa, size=0):
+        return stub("ownership").GetOwner(pb("ownership").GetOwnerRequest(
+            machine=self.machine.handle, pa=pa, size=size)).ranges
+
+    def owner(self, pa):
+        found = self.get(pa, PAGE)[0]
+        return found.owner.kind, found.state
+
+    def list(self, **fields):
+        return stub("ownership").ListOwners(pb("ownership").ListOwnersRequest(machine=self.machine.handle, **fields))
+
+
+@test("CreateMachine: owners, and a quota for what is recorded of them")
+@covers("CreateMachineRequest.owners", "CreateMachineRequest.owner_quota_pages", "ContextOptions.protected")
+def _():
+    with_owners = Owned(owner_quota_pages=1)
+    equal((with_owners.machine.owners, with_owners.machine.owner_quota_pages), (True, 1))
+    refused("QUOTA", with_owners.transfer, SHARE, HOST, HYP)
+    plain = stub("machine").CreateMachine(pb("machine").CreateMachineRequest(
+        name=name(), memory_bytes=1 << 20, vcpus=1)).machine
+    true(not plain.owners)
+    refused("WRONG_STATE", stub("ownership").GetOwner, pb("ownership").GetOwnerRequest(machine=plain.handle))
+    # A guest of one kind is none of the other.
+    m = Owned()
+    refused("WRONG_STATE", m.transfer, DONATE, HOST, m.plain, ipa=IPA)
+    refused("WRONG_STATE", m.transfer, SHARE, HOST, m.guarded, ipa=IPA, prot=3)
+
+
+@test("Transfer: each kind with its parties does what it says")
+@covers("TransferRequest.machine", "TransferItem.kind", "Party.kind", "Party.context")
+def _():
+    m, other = Owned(), Owned()
+    equal(m.owner(PA), (HOST, OWNED))
+    for kind, giver, receiver, after in (
+            (SHARE, HOST, HYP, (HOST, SHARED)), (PIN, HOST, HYP, (HOST, SHARED)), (UNPIN, HOST, HYP, (HOST, SHARED)),
+            (UNSHARE, HOST, HYP, (HOST, OWNED)), (SHARE, HOST, OTHER, (HOST, SHARED)),
+            (UNSHARE, HOST, OTHER, (HOST, OWNED)), (DONATE, HOST, HYP, (HYP, OWNED)), (DONATE, HYP, HOST, (HOST, OWNED))):
+        m.transfer(kind, giver, receiver, pa=PA)
+        equal(m.owner(PA), after, (kind, giver, receiver))
+    m.transfer(DONATE, HOST, m.guarded, pa=PA, ipa=IPA)
+    equal(m.get(PA, PAGE)[0].owner.context, m.guarded)
+    m.transfer(SHARE, m.guarded, HOST, ipa=IPA)
+    equal(m.owner(PA), (GUEST, SHARED))
+    m.transfer(UNSHARE, m.guarded, HOST, ipa=IPA)
+    reclaim = pb("ownership").TransferRequest(machine=m.machine.handle, items=[pb("ownership").TransferItem(
+        kind=FORCE_RECLAIM, to=pb("ownership").Party(kind=HOST), pa=PA, size=PAGE)])
+    getattr(reclaim.items[0], "from").kind = GUEST
+    stub("ownership").Transfer(reclaim)
+    equal(m.owner(PA), (HOST, OWNED))
+    refused("POISONED", m.transfer, DONATE, HOST, m.guarded, pa=PA, ipa=IPA)
+    refused("UNSUPPORTED", m.transfer, LEND, HOST, m.guarded, pa=PA)
+    refused("INVALID", m.transfer, DONATE, HOST, other.guarded, pa=PA, ipa=IPA)
+    refused("INVALID", m.transfer, SHARE, HYP, HOST, pa=PA)
+    equal(other.owner(PA), (HOST, OWNED))
+
+
+@test("Transfer: frames, addresses, rights and wiping of an item")
+@covers("TransferItem.pa", "TransferItem.size", "TransferItem.ipa", "TransferItem.prot", "TransferItem.zero",
+        "TransferItem.lend_handle")
+def _():
+    m = Owned()
+    access = pb("fault").AccessRequest
+
+    def read(context, ipa, what=1):
+        return stub("fault").Access(access(context=context, ipa=ipa, access=what, length=4, data=b"" if what == 1 else b"mine"))
+
+    def write(pa, data):
+        stub("machine").WriteMemory(pb("machine").WriteMemoryRequest(machine=m.machine.handle, address=pa, data=data))
+
+    write(PA, b"seen")
+    m.transfer(SHARE, HOST, m.plain, size=2 * PAGE, pa=PA, ipa=IPA, prot=1)
+    equal(read(m.plain, IPA).data, b"seen")
+    true(read(m.plain, IPA, what=2).outcome != 0)
+    equal([(r.pa, r.size, r.state) for r in m.get(PA - PAGE, 4 * PAGE)],
+          [(PA - PAGE, PAGE, OWNED), (PA, 2 * PAGE, SHARED), (PA + 2 * PAGE, PAGE, OWNED)])
+    write(PA + 4 * PAGE, b"old.")
+    m.transfer(DONATE, HOST, m.guarded, pa=PA + 4 * PAGE, ipa=IPA)
+    equal(read(m.guarded, IPA).data, b"old.")
+    write(PA + 5 * PAGE, b"old.")
+    m.transfer(DONATE, HOST, m.guarded, pa=PA + 5 * PAGE, ipa=IPA + PAGE, zero=True)
+    equal(read(m.guarded, IPA + PAGE).data, bytes(4))
+    equal(m.get(PA + 5 * PAGE, PAGE)[0].ipa, IPA + PAGE)
+    refused("INVALID", m.transfer, SHARE, HOST, HYP, pa=PA + 8 * PAGE, lend_handle=1)
+    refused("MISALIGNED", m.transfer, SHARE, HOST, HYP, pa=PA + 1)
+
+
+@test("Transfer: request id, expected generation, validation, and one item alone")
+@covers("TransferRequest.request_id", "TransferRequest.expected_generation",
+        "TransferRequest.validate_only")
+def _():
+    m = Owned()
+    first = m.transfer(SHARE, HOST, HYP, pa=PA, more={"request_id": b"owner-transfer-1"})
+    equal(m.transfer(SHARE, HOST, HYP, pa=PA, more={"request_id": b"owner-transfer-1"}), first)
+    equal(m.get(PA, PAGE)[0].request_id, b"owner-transfer-1")
+    refused("REQUEST_ID_REUSED", m.transfer, SHARE, HOST, HYP, pa=PA + PAGE, more={"request_id": b"owner-transfer-1"})
+    refused("GENERATION_MISMATCH", m.transfer, UNSHARE, HOST, HYP, pa=PA, more={"expected_generation": 1})
+    equal(m.transfer(UNSHARE, HOST, HYP, pa=PA, more={"expected_generation": first.generation}).generation,
+          first.generation + 1)
+    m.transfer(DONATE, HOST, HYP, pa=PA, more={"validate_only": True})
+    equal(m.owner(PA), (HOST, OWNED))
+    refused("INVALID", stub("ownership").Transfer, pb("ownership").TransferRequest(machine=m.machine.handle))
+    refused("UNSUPPORTED", stub("ownership").Transfer, pb("ownership").TransferRequest(
+        machine=m.machine.handle, items=[pb("ownership").TransferItem(), pb("ownership").TransferItem()]))
+
+
+@test("GetOwner and ListOwners: the machine, a part of its memory, pages")
+@covers("GetOwnerRequest.machine", "GetOwnerRequest.pa", "GetOwnerRequest.size", "ListOwnersRequest.machine",
+        "ListOwnersRequest.page_size", "ListOwnersRequest.page_token")
+def _():
+    m, other = Owned(), Owned()
+    for i in range(5):
+        m.transfer(SHARE, HOST, HYP, pa=PA + 2 * i * PAGE)
+    equal([(r.pa, r.size) for r in m.get(PA + PAGE, 2 * PAGE)], [(PA + PAGE, PAGE), (PA + 2 * PAGE, PAGE)])
+    equal([(r.pa, r.size) for r in m.get(PAGE)], [(0, PA)])
+    seen, token = [], ""
+    while True:
+        reply = m.list(page_size=4, page_token=token)
+        true(len(reply.ranges) <= 4)
+        seen += [(r.pa, r.size) for r in reply.ranges]
+        token = reply.next_page_token
+        if not token:
+            break
+    equal(len(seen), 11)
+    equal([pa for pa, _size in seen[1:]], [pa + size for pa, size in seen[:-1]])
+    equal(seen[-1][0] + seen[-1][1], 64 << 20)
+    equal(len(other.list().ranges), 1)
+    first = m.list(page_size=4).next_page_token
+    refused("INVALID", other.list, page_token=first)
+
+
+@test("ptctl own: transfers, lists, sums and pictures")
+def _():
+    m = Owned()
+    ptctl = ptd().ptctl
+    where = ["--pa", "2M", "--ipa", "0x4000_0000"]
+    ptctl("own", "share", m.name, "64K", "--to", "plain", "--prot", "rw", *where)
+    ptctl("own", "donate", m.name, "64K", "--to", f"{m.name}/guarded", "--pa", "4M", "--ipa", "1G", "--zero")
+    ptctl("own", "share", m.name, "4K", "--from", "guarded", "--ipa", "1G")
+    ptctl("own", "share", m.name, "4K", "--to", "hyp", "--pa", "8M", "--request-id", "00" * 15 + "2a")
+    ptctl("own", "pin", m.name, "8M", "4K")
+    done = ptctl("own", "unshare", m.name, "4K", "--to", "hyp", "--pa", "8M", check=False)
+    equal(done.returncode, 1)
+    true("PTD-E0072" in done.stderr, done.stderr)
+    ptctl("own", "unpin", m.name, "8M", "4K")
+    lines = ptctl("own", "show", m.name, "-o", "tsv").stdout.splitlines()
+    equal(lines[0].split("\t"), ["pa", "size", "owner", "state", "borrowers", "ipa", "lending", "request_id"])
+    true(f"0x400000\t4096\tguarded\tshared\t1\t0x40000000\t\t" in lines, lines)
+    true(f"0x800000\t4096\thost\tshared\t1\t\t\t{'00' * 15}2a" in lines, lines)
+    equal(ptctl("own", "show", m.name, "--matrix", "-o", "tsv").stdout,
+          "owner\towned\tshared\tlent\tall\n"
+          f"host\t{(64 << 20) - 0x21000}\t{0x11000}\t0\t{(64 << 20) - 0x10000}\n"
+          f"guarded\t{0xf000}\t{0x1000}\t0\t{0x10000}\n")
+    true("  A  guarded, owned: 60K\n" in ptctl("own", "map", m.name).stdout)
+    root = xml.etree.ElementTree.fromstring(ptctl("own", "map", m.name, "-o", "svg").stdout)
+    true(any("guarded, owned: 60K" in (t.text or "") for t in root.iter("{http://www.w3.org/2000/svg}text")))
+    ptctl("own", "reclaim", m.name, "0x40f000", "4K")
+    equal(m.owner(0x40f000), (HOST, OWNED))
+    equal(ptctl("own", "donate", m.name, "4K", "--to", "nobody", "--pa", "0", check=False).returncode, 6)
+    ptctl("context", "delete", f"{m.name}/guarded")
+    equal(m.owner(0x400000), (HOST, OWNED))
+
+
+main()

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Machines with owners, and questions about them, for the domain's tests. */
+#ifndef TESTS_UNIT_DOMAIN_OWNER_H
+#define TESTS_UNIT_DOMAIN_OWNER_H
+
+#include "domain_fixture.h"
+
+#include "owners.h"
+#include "registry.h"
+
+#include "ptd/v1/ownership.pb-c.h"
+
+#define PAGE	UINT64_C(4096)
+#define HOST	PTD__V1__CONTEXT_KIND__CONTEXT_KIND_HOST
+#define GUEST	PTD__V1__CONTEXT_KIND__CONTEXT_KIND_GUEST
+#define OF_HOST PTD__V1__OWNER_KIND__OWNER_KIND_HOST
+
+static inline uint64_t owned_machine(struct fixture *fx, const char *name, uint64_t quota)
+{
+	Ptd__V1__CreateMachineRequest q = PTD__V1__CREATE_MACHINE_REQUEST__INIT;
+
+	q.name = (char *)(uintptr_t)name;
+	q.memory_bytes = 64 * MIB;
+	q.vcpus = 1;
+	q.owners = true;
+	q.owner_quota_pages = quota;
+	return ((Ptd__V1__CreateMachineResponse *)OK(fx, "CreateMachine", &q))->machine->handle;
+}
+
+static inline Ptd__V1__ContextOptions identity(void)
+{
+	Ptd__V1__ContextOptions o = PTD__V1__CONTEXT_OPTIONS__INIT;
+
+	o.identity = true;
+	return o;
+}
+
+static inline Ptd__V1__CreateContextRequest context_request(uint64_t machine, const char *name,
+							    Ptd__V1__ContextKind kind,
+							    Ptd__V1__ContextOptions *options)
+{
+	Ptd__V1__CreateContextRequest q = PTD__V1__CREATE_CONTEXT_REQUEST__INIT;
+
+	q.machine = machine;
+	q.name = (char *)(uintptr_t)name;
+	q.kind = kind;
+	q.options = options;
+	return q;
+}
+
+static inline uint64_t party(struct fixture *fx, uint64_t machine, const char *name,
+			     Ptd__V1__ContextKind kind)
+{
+	Ptd__V1__ContextOptions o = identity();
+	Ptd__V1__CreateContextRequest q =
+		context_request(machine, name, kind, kind == HOST ? &o : NULL);
+
+	return ((Ptd__V1__CreateContextResponse *)OK(fx, "CreateContext", &q))->context->handle;
+}
+
+static inline struct owners *owners_of(struct fixture *fx, uint64_t machine)
+{
+	struct fake f = {.call = {.domain = fx->domain, .loop = fx->loop[0]}};
+
+	return peek_machine(&f.call, machine)->owners;
+}
+
+static inline enum pt_outcome set(struct fixture *fx, uint64_t machine, struct pt_extent e)
+{
+	struct pt_agent *agent = &fx->loop[0]->agent;
+	struct owners *o = owners_of(fx, machine);
+	enum pt_outcome outcome;
+
+	domain_section_begin(fx->loop[0]);
+	outcome = pt_extents_reserve(&o->pt.extents, agent);
+	if (outcome == PT_OK) {
+		pt_extents_set(&o->pt.extents, agent, &e);
+		pt_extents_release(&o->pt.extents, agent);
+	}
+	domain_section_end(fx->loop[0]);
+	return outcome;
+}
+
+static inline Ptd__V1__GetOwnerResponse *get(struct fixture *fx, uint64_t machine, uint64_t pa,
+					     uint64_t size)
+{
+	Ptd__V1__GetOwnerRequest q = PTD__V1__GET_OWNER_REQUEST__INIT;
+
+	q.machine = machine;
+	q.pa = pa;
+	q.size = size;
+	return OK(fx, "GetOwner", &q);
+}
+
+static inline Ptd__V1__Machine *get_machine(struct fixture *fx, uint64_t machine)
+{
+	Ptd__V1__GetMachineRequest q = PTD__V1__GET_MACHINE_REQUEST__INIT;
+
+	q.handle = machine;
+	return ((Ptd__V1__GetMachineResponse *)OK(fx, "GetMachine", &q))->machine;
+}
+
+#endif

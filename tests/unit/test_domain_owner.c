@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Machines with owners: what is told of their ledger, and who may map what. The ledger's entries
+ * are made by hand. */
+#include "domain_owner.h"
+static void all_is_the_hosts_at_first(void **state)
+{
+	struct fixture *fx = *state;
+	uint64_t m = owned_machine(fx, "m1", 0), host;
+	Ptd__V1__GetOwnerRequest q = PTD__V1__GET_OWNER_REQUEST__INIT;
+	Ptd__V1__GetOwnerResponse *r;
+
+	q.machine = m;
+	REFUSED(fx, "GetOwner", &q, PT_WRONG_STATE, "machine: it has no context of kind HOST");
+	host = party(fx, m, "host", HOST);
+	r = get(fx, m, 3 * PAGE, 0);
+	assert_true(get_machine(fx, m)->owners);
+	assert_false(get_machine(fx, fx->machine)->owners);
+	assert_int_equal(r->n_ranges, 1);
+	assert_int_equal(r->next_pa, 0);
+	assert_int_equal(r->ranges[0]->pa, 0);
+	assert_int_equal(r->ranges[0]->size, 64 * MIB);
+	assert_int_equal(r->ranges[0]->state, PTD__V1__PAGE_STATE__PAGE_STATE_OWNED);
+	assert_int_equal(r->ranges[0]->owner->kind, OF_HOST);
+	assert_int_equal(r->ranges[0]->owner->context, host);
+	assert_int_equal(r->ranges[0]->request_id.len, 0);
+	assert_int_equal(get_context(fx, host)->options->software_bits, 0);
+	r = get(fx, m, 0, PAGE);
+	assert_int_equal(r->ranges[0]->size, PAGE);
+}
+
+static void bad_questions_are_refused(void **state)
+{
+	struct fixture *fx = *state;
+	Ptd__V1__GetOwnerRequest q = PTD__V1__GET_OWNER_REQUEST__INIT;
+	Ptd__V1__ListOwnersRequest l = PTD__V1__LIST_OWNERS_REQUEST__INIT;
+	Ptd__V1__CreateMachineRequest c = PTD__V1__CREATE_MACHINE_REQUEST__INIT;
+
+	c.name = (char *)(uintptr_t) "m1";
+	c.memory_bytes = MIB;
+	c.vcpus = 1;
+	c.owner_quota_pages = 1;
+	REFUSED(fx, "CreateMachine", &c, PT_INVALID, "owner_quota_pages:");
+	REFUSED(fx, "GetOwner", &q, PT_INVALID, "machine:");
+	q.machine = l.machine = fx->machine;
+	REFUSED(fx, "GetOwner", &q, PT_WRONG_STATE, "machine:");
+	REFUSED(fx, "ListOwners", &l, PT_WRONG_STATE, "machine:");
+	q.machine = l.machine = owned_machine(fx, "m1", 0);
+	party(fx, q.machine, "host", HOST);
+	l.page_token = (char *)(uintptr_t) "x";
+	REFUSED(fx, "ListOwners", &l, PT_INVALID, "page_token:");
+	q.pa = PAGE + 1;
+	assert_int_equal(REFUSED(fx, "GetOwner", &q, PT_MISALIGNED, "pa:")->nearest_above,
+			 2 * PAGE);
+	q.pa = PAGE;
+	q.size = 1;
+	REFUSED(fx, "GetOwner", &q, PT_MISALIGNED, "size:");
+	q.size = 64 * MIB;
+	REFUSED(fx, "GetOwner", &q, PT_OUT_OF_RANGE, "pa:");
+	q.pa = UINT64_MAX & ~(PAGE - 1);
+	REFUSED(fx, "GetOwner", &q, PT_OUT_OF_RANGE, "pa:");
+	q.size = 0;
+	q.pa = 64 * MIB;
+	REFUSED(fx, "GetOwner", &q, PT_OUT_OF_RANGE, "pa:");
+}
+
+static void a_range_says_whose_it_is_and_where(void **state)
+{
+	struct fixture *fx = *state;
+	uint64_t m = owned_machine(fx, "m1", 0), guest;
+	Ptd__V1__GetOwnerResponse *r;
+
+	party(fx, m, "host", HOST);
+	party(fx, m, "g0", GUEST);
+	guest = party(fx, m, "g1", GUEST);
+	set(fx, m,
+	    (struct pt_extent){.start = 16, .end = 32, .owner = {PT_OWNER_GUEST, 1, 0x40000}});
+	set(fx, m, (struct pt_extent){.start = 32, .end = 33, .owner = {.kind = PT_OWNER_HYP}});
+	set(fx, m, (struct pt_extent){.start = 33, .end = 40, .state = PT_PAGE_LENT, .meta = 77});
+	r = get(fx, m, 20 * PAGE, 16 * PAGE);
+	assert_int_equal(r->n_ranges, 3);
+	assert_int_equal(r->ranges[0]->owner->kind, PTD__V1__OWNER_KIND__OWNER_KIND_GUEST);
+	assert_int_equal(r->ranges[0]->owner->context, guest);
+	assert_int_equal(r->ranges[0]->pa, 20 * PAGE);
+	assert_int_equal(r->ranges[0]->size, 12 * PAGE);
+	assert_int_equal(r->ranges[0]->ipa, 0x40004 * PAGE);
+	assert_int_equal(r->ranges[0]->state, PTD__V1__PAGE_STATE__PAGE_STATE_OWNED);
+	assert_int_equal(r->ranges[1]->owner->kind, PTD__V1__OWNER_KIND__OWNER_KIND_HYP);
+	assert_int_equal(r->ranges[2]->owner->kind, OF_HOST);
+	assert_int_equal(r->ranges[2]->state, PTD__V1__PAGE_STATE__PAGE_STATE_LENT);
+	assert_int_equal(r->ranges[2]->lend_handle, 77);
+	assert_int_equal(r->ranges[2]->size, 3 * PAGE);
+	r = get(fx, m, 20 * PAGE, 0);
+	assert_int_equal(r->n_ranges, 1);
+	assert_int_equal(r->ranges[0]->pa, 16 * PAGE);
+	assert_int_equal(r->ranges[0]->ipa, 0x40000 * PAGE);
+}
+
+static void a_shared_page_tells_how_often(void **state)
+{
+	struct fixture *fx = *state;
+	uint64_t m = owned_machine(fx, "m1", 0);
+	struct pt_frame_record with_guests = {
+		.host = PT_PAGE_SHARED_OWNED, .hyp = PT_PAGE_NOPAGE, .shares = 3};
+	struct pt_frame_record with_hyp = {.host = PT_PAGE_SHARED_OWNED,
+					   .hyp = PT_PAGE_SHARED_BORROWED};
+	struct owners *o = owners_of(fx, m);
+	Ptd__V1__GetOwnerResponse *r;
+
+	party(fx, m, "host", HOST);
+	domain_section_begin(fx->loop[0]);
+	assert_int_equal(pt_frames_reserve(&o->pt.frames, &fx->loop[0]->agent, 0, 2 * PAGE), PT_OK);
+	pt_frames_set(&o->pt.frames, 0, PAGE, with_guests);
+	pt_frames_set(&o->pt.frames, PAGE, PAGE, with_hyp);
+	domain_section_end(fx->loop[0]);
+	set(fx, m, (struct pt_extent){.end = 1, .state = PT_PAGE_SHARED_OWNED});
+	set(fx, m,
+	    (struct pt_extent){.start = 1, .end = 2, .state = PT_PAGE_SHARED_OWNED, .id = 1});
+	r = get(fx, m, 0, 3 * PAGE);
+	assert_int_equal(r->n_ranges, 3);
+	assert_int_equal(r->ranges[0]->state, PTD__V1__PAGE_STATE__PAGE_STATE_SHARED_OWNED);
+	assert_int_equal(r->ranges[0]->borrowers, 3);
+	assert_int_equal(r->ranges[1]->borrowers, 1);
+	assert_int_equal(r->ranges[2]->borrowers, 0);
+}
+
+/* Every second page is hyp's. */
+static void stripes(struct fixture *fx, uint64_t m, uint64_t count)
+{
+	for (uint64_t i = 0; i < count; i++)
+		assert_int_equal(set(fx, m,
+				     (struct pt_extent){.start = 2 * i,
+							.end = 2 * i + 1,
+							.owner = {.kind = PT_OWNER_HYP}}),
+				 PT_OK);
+}
+
+static void long_lists_come_in_pages(void **state)
+{
+	struct fixture *fx = *state;
+	uint64_t m = owned_machine(fx, "m1", 0), end = 0;
+	Ptd__V1__ListOwnersRequest l = PTD__V1__LIST_OWNERS_REQUEST__INIT;
+	Ptd__V1__ListOwnersResponse *r;
+	Ptd__V1__GetOwnerResponse *g;
+	size_t ranges = 0;
+	char token[40];
+
+	party(fx, m, "host", HOST);
+	stripes(fx, m, 600);
+	l.machine = m;
+	do {
+		l.page_size = 999;
+		r = OK(fx, "ListOwners", &l);
+		for (size_t i = 0; i < r->n_ranges; i++) {
+			assert_int_equal(r->ranges[i]->pa, end);
+			end += r->ranges[i]->size;
+		}
+		ranges += r->n_ranges;
+		strcpy(token, r->next_page_token);
+		l.page_token = token;
+	} while (token[0]);
+	assert_int_equal(end, 64 * MIB);
+	assert_int_equal(ranges, 1200);
+	l.page_token = (char *)(uintptr_t) "";
+	l.page_size = 3;
+	assert_int_equal(((Ptd__V1__ListOwnersResponse *)OK(fx, "ListOwners", &l))->n_ranges, 3);
+	g = get(fx, m, 0, 64 * MIB);
+	assert_int_equal(g->n_ranges, 1000);
+	assert_int_equal(g->next_pa, 1000 * PAGE);
+}
+
+static void the_ledger_has_a_quota_and_gives_its_pages_back(void **state)
+{
+	struct fixture *fx = *state;
+	Ptd__V1__DeleteMachineRequest q = PTD__V1__DELETE_MACHINE_REQUEST__INIT;
+	struct pt_pool *pool = &fx->domain->tables.world.pool;
+	uint64_t used = atomic_load(&pool->used_bytes), m = owned_machine(fx, "m1", 0);
+	uint64_t small = owned_machine(fx, "m2", 1);
+
+	party(fx, m, "host", HOST);
+	party(fx, small, "host", HOST);
+	stripes(fx, m, 300);
+	assert_int_equal(set(fx, small, (struct pt_extent){.end = 1, .state = PT_PAGE_LENT}),
+			 PT_QUOTA);
+	assert_int_equal(get_machine(fx, small)->owner_quota_pages, 1);
+	assert_int_equal(get_machine(fx, m)->owner_quota_pages, 0);
+	assert_in_range(get_machine(fx, m)->owner_pages, 2, 100);
+	q.force = true;
+	q.handle = m;
+	OK(fx, "DeleteMachine", &q);
+	q.handle = small;
+	OK(fx, "DeleteMachine", &q);
+	for (unsigned i = 0; i < 100; i++)
+		for (unsigned loop = 0; loop < 2; loop++) {
+			domain_section_begin(fx->loop[loop]);
+			domain_section_end(fx->loop[loop]);
+		}
+	assert_int_equal(atomic_load(&pool->used_bytes), used);
+}
+
+/* Meanwhile nobody reads what goes. */
+static void a_ledger_that_goes_is_not_read(void **state)
+{
+	struct fixture *fx = *state;
+	Ptd__V1__DeleteMachineRequest q = PTD__V1__DELETE_MACHINE_REQUEST__INIT;
+	Ptd__V1__GetOwnerRequest g = PTD__V1__GET_OWNER_REQUEST__INIT;
+	uint64_t m = owned_machine(fx, "m1", 0);
+	struct owners *o = owners_of(fx, m);
+	struct fake *deletion;
+
+	party(fx, m, "host", HOST);
+	stripes(fx, m, 10);
+	q.force = true;
+	q.handle = g.machine = m;
+	deletion = fake_call(fx, 0, "DeleteMachine", &q);
+	while (atomic_load(&o->host))
+		assert_int_equal(fake_step(deletion, deletion->method->run), CALL_MORE);
+	domain_section_begin(fx->loop[1]); /* it has found the machine, say */
+	for (unsigned i = 0; i < 10; i++)
+		assert_int_equal(fake_step(deletion, deletion->method->run), CALL_MORE);
+	assert_true(atomic_load(&o->store.pages) > 0);
+	REFUSED(fx, "GetOwner", &g, PT_WRONG_STATE, "machine: it is being deleted");
+	domain_section_end(fx->loop[1]);
+	assert_int_equal(fake_run(deletion), CALL_DONE);
+	assert_int_equal(deletion->call.status.code, PT_OK);
+	keep(fx, deletion);
+	REFUSED(fx, "GetOwner", &g, PT_NOT_FOUND, "machine:");
+}
+
+static void the_host_comes_first_and_goes_last(void **state)
+{
+	struct fixture *fx = *state;
+	uint64_t m = owned_machine(fx, "m1", 0), host, guest;
+	Ptd__V1__DeleteContextRequest q = PTD__V1__DELETE_CONTEXT_REQUEST__INIT;
+	Ptd__V1__ContextOptions o = identity();
+	Ptd__V1__CreateContextRequest c = context_request(m, "g0", GUEST, NULL);
+
+	REFUSED(fx, "CreateContext", &c, PT_WRONG_STATE, "kind:");
+	c = context_request(m, "host", HOST, NULL);
+	REFUSED(fx, "CreateContext", &c, PT_INVALID, "options.identity:");
+	o.software_bits = 2;
+	c.options = &o;
+	REFUSED(fx, "CreateContext", &c, PT_INVALID, "options.software_bits:");
+	o.software_bits = 4;
+	host = ((Ptd__V1__CreateContextResponse *)OK(fx, "CreateContext", &c))->context->handle;
+	c.name = (char *)(uintptr_t) "other";
+	REFUSED(fx, "CreateContext", &c, PT_ALREADY_EXISTS, "kind:");
+	guest = party(fx, m, "g0", GUEST);
+	q.handle = host;
+	REFUSED(fx, "DeleteContext", &q, PT_WRONG_STATE, "handle: the HOST");
+	q.handle = guest;
+	OK(fx, "DeleteContext", &q);
+	q.handle = host;
+	REFUSED(fx, "DeleteContext", &q, PT_WRONG_STATE, "handle: the HOST");
+	o.software_bits = 0;
+	o.protected_ = true;
+	c = context_request(fx->machine, "g9", GUEST, &o);
+	REFUSED(fx, "CreateContext", &c, PT_INVALID, "options.protected:");
+}
+
+static void guests_have_numbers_and_a_limit(void **state)
+{
+	struct fixture *fx = *state;
+	uint64_t m = owned_machine(fx, "m1", 0), guest[LIMIT_GUESTS];
+	Ptd__V1__DeleteContextRequest q = PTD__V1__DELETE_CONTEXT_REQUEST__INIT;
+	Ptd__V1__CreateContextRequest c = context_request(m, "more", GUEST, NULL);
+	struct owners *o = owners_of(fx, m);
+	char name[8];
+
+	party(fx, m, "host", HOST);
+	for (unsigned i = 0; i < LIMIT_GUESTS; i++) {
+		snprintf(name, sizeof(name), "g%u", i);
+		guest[i] = party(fx, m, name, GUEST);
+		assert_int_equal(atomic_load(&o->guest[i]), guest[i]);
+	}
+	REFUSED(fx, "CreateContext", &c, PT_TOO_LARGE, "max_contexts contexts exist, or");
+	q.handle = guest[7];
+	OK(fx, "DeleteContext", &q);
+	assert_int_equal(atomic_load(&o->guest[7]), 0);
+	guest[7] = party(fx, m, "more", GUEST);
+	assert_int_equal(atomic_load(&o->guest[7]), guest[7]);
+}
+
+/* They say who owns what. */
+static void clients_do_not_change_tables_themselves(void **state)
+{
+	struct fixture *fx = *state;
+	uint64_t m = owned_machine(fx, "m1", 0), host = party(fx, m, "host", HOST);
+	uint64_t guest = party(fx, m, "g0", GUEST), ipas[] = {0, PAGE}, sizes[] = {PAGE};
+	Ptd__V1__MapRequest q = map_request(guest, 0, PAGE, 0, 3);
+	Ptd__V1__UnmapRequest u = unmap_request(host, 0, PAGE);
+	Ptd__V1__SetSlotRequest s = PTD__V1__SET_SLOT_REQUEST__INIT;
+	Ptd__V1__Slot slot = PTD__V1__SLOT__INIT;
+	Ptd__V1__ApplyRequest a = PTD__V1__APPLY_REQUEST__INIT;
+	Ptd__V1__Ops ops = PTD__V1__OPS__INIT;
+	uint32_t kinds[] = {PT_ITEM_UNMAP}, prots[] = {3};
+	Ptd__V1__ApplyResponse *r;
+
+	REFUSED(fx, "Map", &q, PT_UNSUPPORTED, "kind:");
+	q.validate_only = true;
+	REFUSED(fx, "Map", &q, PT_UNSUPPORTED, "kind:");
+	REFUSED(fx, "Unmap", &u, PT_UNSUPPORTED, "kind:");
+	slot.size = MIB;
+	s.context = host;
+	s.slot = &slot;
+	REFUSED(fx, "SetSlot", &s, PT_UNSUPPORTED, "context:");
+	ops.n_ipa = 2;
+	ops.n_kind = ops.n_size = ops.n_prot = 1;
+	ops.ipa = ipas;
+	ops.size = sizes;
+	ops.kind = kinds;
+	ops.prot = prots;
+	a.context = host;
+	a.ops = &ops;
+	a.mode = PTD__V1__BATCH_MODE__BATCH_MODE_ATOMIC;
+	REFUSED(fx, "Apply", &a, PT_UNSUPPORTED, "ops[0].kind:");
+	a.mode = PTD__V1__BATCH_MODE__BATCH_MODE_BEST_EFFORT;
+	r = OK(fx, "Apply", &a);
+	assert_int_equal(r->applied, 0);
+	assert_int_equal(r->errors_total, 2);
+	assert_int_equal(r->errors[1]->code, PT_UNSUPPORTED);
+	a.validate_only = true;
+	r = OK(fx, "Apply", &a);
+	assert_int_equal(r->errors_total, 2);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(all_is_the_hosts_at_first),
+		TEST(bad_questions_are_refused),
+		TEST(a_range_says_whose_it_is_and_where),
+		TEST(a_shared_page_tells_how_often),
+		TEST(long_lists_come_in_pages),
+		TEST(the_ledger_has_a_quota_and_gives_its_pages_back),
+		TEST(a_ledger_that_goes_is_not_read),
+		TEST(the_host_comes_first_and_goes_last),
+		TEST(guests_have_numbers_and_a_limit),
+		TEST(clients_do_not_change_tables_themselves),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
