@@ -47,18 +47,19 @@ PT__INLINE uint64_t clear_run(struct pt_txn *txn, const struct pt__range *r,
 			      const struct pt__at *at, pt_pte value, pt_pte rise, uint64_t *removed)
 {
 	uint64_t most = pt__whole_entries_in(r, txn->cursor, at), n = 0, first = 0, end = 0;
+	pt_pte *const slot = at->slot;
 	struct gone gone;
 
 	gone.count = 0; /* the rest is written before it is read */
 	*removed = 0;
-	for (; n < most && gone.count < GONE_MAX; n++, value += rise) {
-		pt_pte e = pt_pte_load(at->slot + n);
+	for (; n < most; n++, value += rise) {
+		pt_pte e = pt_pte_load(slot + n);
 
 		if (e == value)
 			continue;
 		if (pt_pte_is_table(e, at->level))
 			break;
-		pt__was_dirty(r->ctx, pt__take_out(r->ctx, at->slot + n, e, value),
+		pt__was_dirty(r->ctx, pt__take_out(r->ctx, slot + n, e, value),
 			      txn->cursor + (n << at->shift),
 			      txn->cursor + ((n + 1) << at->shift) - 1);
 		if (!pt_pte_valid(e))
@@ -67,6 +68,8 @@ PT__INLINE uint64_t clear_run(struct pt_txn *txn, const struct pt__range *r,
 		if (!(*removed)++)
 			first = n;
 		end = n + 1;
+		if (gone.count == GONE_MAX)
+			most = end;
 	}
 	if (end)
 		pt_ledger_add(&txn->ledger, txn->cursor + (first << at->shift),
