@@ -217,6 +217,9 @@ enum {
 	MSR_TTBR0 = 0xd51c2000,
 	MSR_TCR = 0xd51c2040,
 	MSR_MAIR = 0xd51ca200,
+	MSR_HCRX = 0xd51c1240,
+	MSR_HFGRTR = 0xd51c1180,
+	MSR_HDFGWTR = 0xd51c31a0,
 	RET = 0xd65f03c0,
 };
 
@@ -276,6 +279,27 @@ static void nothing_is_written_before_the_mmu_is_on(void **state)
 	assert_true(accesses(on, on + 32) > 0); /* and then there are some */
 }
 
+static uint64_t field(uint64_t reg, unsigned lo, unsigned width)
+{
+	return reg >> lo & ((UINT64_C(1) << width) - 1);
+}
+
+/* Out of reset these registers may have any value. QEMU's are zero but for the counters' number. */
+static void el1_gets_what_the_cpu_has(void **state)
+{
+	const uint32_t *begin = (const uint32_t *)(const void *)pt_el2_text;
+	uint64_t dfr0, pmcr;
+
+	(void)state;
+	__asm__("mrs %0, id_aa64dfr0_el1" : "=r"(dfr0));
+	__asm__("mrs %0, pmcr_el0" : "=r"(pmcr));
+	assert_in_range(field(dfr0, 8, 4), 1, 14); /* each model has a PMU */
+	assert_true(field(pmcr, 11, 5) > 0);
+	assert_int_equal(field(pt_el2_read_mdcr_el2(), 0, 5), field(pmcr, 11, 5));
+	assert_int_equal(field(pt_el2_read_mdcr_el2(), 5, 59), 0);
+	(void)IN_ORDER(begin, begin + 256, MSR_HCRX, MSR_HFGRTR, MSR_HDFGWTR, MSR_SCTLR);
+}
+
 /* What was written to the new table is there for its walks, and no register of the old one, and
  * nothing that was cached of it, is in use when the MMU is on again. QEMU misses none of these. */
 static void the_switch_of_tables_is_in_order(void **state)
@@ -299,6 +323,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_is_written_before_the_mmu_is_on),
+		cmocka_unit_test(el1_gets_what_the_cpu_has),
 		cmocka_unit_test(the_switch_of_tables_is_in_order),
 		cmocka_unit_test(the_features_are_those_of_the_model),
 		cmocka_unit_test(a_table_memory_is_zeroed),

@@ -18,6 +18,7 @@
 #define HCR_TIDCP  (UINT64_C(1) << 20)
 #define HCR_TACR   (UINT64_C(1) << 21)
 #define HCR_TSW	   (UINT64_C(1) << 22)
+#define HCR_TERR   (UINT64_C(1) << 36)
 #define HCR_APK	   (UINT64_C(3) << 40) /* with API: keys and instructions do not trap */
 #define HCR_HOST   (PT_HCR_VM | HCR_SWIO | HCR_TSC | PT_HCR_RW | HCR_APK)
 #define HCR_GUEST                                                                                  \
@@ -27,8 +28,16 @@
 #define CPTR_HOST    UINT64_C(0x33ff)		     /* RES1; SVE traps */
 #define CPTR_GUEST   (CPTR_HOST | UINT64_C(1) << 10) /* TFP */
 #define CNTHCTL_HOST UINT64_C(3)		     /* counter and timer; a guest: neither */
+/* ICH_HCR_EL2.TC, TALL0, TALL1: a guest's GIC is its host's to play. Untrapped, the registers of
+ * the virtual CPU interface would go from guest to guest. */
+#define ICH_GUEST    (UINT64_C(7) << 10)
 /* TPMCR, TPM; TDE, TDA, TDOSA, TDRA. */
 #define MDCR_GUEST   (UINT64_C(3) << 5 | UINT64_C(0xf) << 8)
+
+/* Fields of ID_AA64PFR0_EL1: without one its registers, or the bits that trap them, are not there.
+ */
+#define PFR0_GIC 24
+#define PFR0_RAS 28
 
 /* What may be in SPSR_EL2 of what a vCPU says. */
 #define PSTATE_MAY                                                                                 \
@@ -109,8 +118,20 @@ static void unload(const struct pt__el2_world *w, struct pt_ctx *ctx)
 	pt_port_note(PT_EVENT_CTX_DEACTIVATE, w->id, NULL, ctx, 0, 0);
 }
 
+static bool has(unsigned pfr0_field)
+{
+	return pt_el2_read_id_aa64pfr0_el1() >> pfr0_field & 0xf;
+}
+
+static void trap_gic(uint64_t ich_hcr)
+{
+	if (has(PFR0_GIC))
+		pt_el2_write_ich_hcr_el2(ich_hcr);
+}
+
 void pt__el2_load_host(struct pt__el2_world *w)
 {
+	trap_gic(0);
 	pt_el2_write_cptr_el2(CPTR_HOST);
 	pt_el2_write_cnthctl_el2(CNTHCTL_HOST);
 	pt_el2_write_mdcr_el2(pt_el2_read_mdcr_el2() & ~MDCR_GUEST);
@@ -119,10 +140,11 @@ void pt__el2_load_host(struct pt__el2_world *w)
 
 static void load_guest(struct pt__el2_world *w)
 {
+	trap_gic(ICH_GUEST);
 	pt_el2_write_cptr_el2(CPTR_GUEST);
 	pt_el2_write_cnthctl_el2(0);
 	pt_el2_write_mdcr_el2(pt_el2_read_mdcr_el2() | MDCR_GUEST);
-	load_stage2(w, w->guest, HCR_GUEST);
+	load_stage2(w, w->guest, HCR_GUEST | (has(PFR0_RAS) ? HCR_TERR : 0));
 }
 
 static enum pt_outcome copy(struct pt__el2_world *w, bool in)

@@ -18,6 +18,12 @@
 
 #define ICC_SRE_EL2 S3_4_C12_C9_5 /* no names in armv8-a's assembler */
 #define ICH_HCR_EL2 S3_4_C12_C11_0
+#define HCRX_EL2    S3_4_C1_C2_2
+#define HFGRTR_EL2  S3_4_C1_C1_4
+#define HFGWTR_EL2  S3_4_C1_C1_5
+#define HFGITR_EL2  S3_4_C1_C1_6
+#define HDFGRTR_EL2 S3_4_C3_C1_4
+#define HDFGWTR_EL2 S3_4_C3_C1_5
 
 #define NORMAL (0x1 | 1 << 6 | 3 << 8 | 1 << 10)
 #define DEVICE (0x1 | 2 << 2 | 1 << 6 | 1 << 10 | 1 << 54)
@@ -60,8 +66,28 @@ cpu_on:
 	msr	hcr_el2, x0
 	mov	x0, #CPTR_VALUE
 	msr	cptr_el2, x0
-	msr	mdcr_el2, xzr
-	msr	hstr_el2, xzr
+	mrs	x1, id_aa64dfr0_el1
+	ubfx	x1, x1, #8, #4 /* PMUVer: 0 and 15 are none of Arm's */
+	sub	x1, x1, #1
+	mov	x0, xzr
+	cmp	x1, #14
+	b.hs	1f
+	mrs	x0, pmcr_el0
+	ubfx	x0, x0, #11, #5
+1:	msr	mdcr_el2, x0 /* HPMN: EL1 has all counters. 0 is UNPREDICTABLE without FEAT_HPMN0 */
+	mrs	x0, id_aa64mmfr1_el1
+	ubfx	x0, x0, #40, #4
+	cbz	x0, 1f
+	msr	HCRX_EL2, xzr /* like the next ones, of any value out of reset */
+1:	mrs	x0, id_aa64mmfr0_el1
+	ubfx	x0, x0, #56, #4
+	cbz	x0, 1f
+	msr	HFGRTR_EL2, xzr
+	msr	HFGWTR_EL2, xzr
+	msr	HFGITR_EL2, xzr
+	msr	HDFGRTR_EL2, xzr
+	msr	HDFGWTR_EL2, xzr
+1:	msr	hstr_el2, xzr
 	msr	cntvoff_el2, xzr
 	mov	x0, #3 /* EL1 may read its counter and set its timer */
 	msr	cnthctl_el2, x0

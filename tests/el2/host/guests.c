@@ -8,6 +8,7 @@
 #define EC_FP	 7
 #define EC_WFI	 1
 #define EC_SMC	 0x17
+#define EC_SYS	 0x18
 #define EC_FETCH 0x20
 #define WNR(esr) ((esr) >> 6 & 1)
 
@@ -153,15 +154,29 @@ static void what_a_guest_has_not_is_an_exit(void **state)
 	static const struct {
 		void (*code)(void);
 		unsigned class;
-	} trap[] = {{guest_float, EC_FP}, {guest_wait, EC_WFI}, {guest_secure, EC_SMC}};
-	uint64_t context = guest_new();
+		unsigned pfr0; /* a field of ID_AA64PFR0_EL1 that says whether the CPU has it */
+	} trap[] = {{guest_float, EC_FP, 0},	    {guest_wait, EC_WFI, 0},
+		    {guest_secure, EC_SMC, 0},	    {guest_counter, EC_SYS, 0},
+		    {guest_timer, EC_SYS, 0},	    {guest_pmu, EC_SYS, 0},
+		    {guest_cycles, EC_SYS, 0},	    {guest_debug, EC_SYS, 0},
+		    {guest_breakpoint, EC_SYS, 0},  {guest_os_lock, EC_SYS, 0},
+		    {guest_auxiliary, EC_SYS, 0},   {guest_set_way, EC_SYS, 0},
+		    {guest_gic_common, EC_SYS, 24}, {guest_gic_group0, EC_SYS, 24},
+		    {guest_gic_group1, EC_SYS, 24}, {guest_gic_sgi, EC_SYS, 24},
+		    {guest_errors, EC_SYS, 28}};
+	uint64_t context = guest_new(), pfr0;
 	struct pt_el2_vcpu *v;
 
 	(void)state;
-	for (unsigned i = 0; i < 3; i++) {
+	__asm__("mrs %0, id_aa64pfr0_el1" : "=r"(pfr0));
+	for (unsigned i = 0; i < sizeof(trap) / sizeof(trap[0]); i++) {
+		if (!(pfr0 >> trap[i].pfr0 & 0xf))
+			continue;
 		v = guest_vcpu(trap[i].code, 0, 0, 0);
 		v->regs.cpacr_el1 = UINT64_C(3) << 20; /* EL1's own trap off */
-		assert_int_equal(guest_run(context, v), PT_EL2_VCPU_TRAP);
+		if (guest_run(context, v) != PT_EL2_VCPU_TRAP)
+			print_error("trap %u\n", i);
+		assert_int_equal(v->why, PT_EL2_VCPU_TRAP);
 		assert_int_equal(EC(v->esr), trap[i].class);
 		assert_int_equal(v->regs.pc,
 				 CODE + (uintptr_t)trap[i].code - (uintptr_t)guest_code);
@@ -174,6 +189,57 @@ static void what_a_guest_has_not_is_an_exit(void **state)
 		assert_int_equal(guest_run(context, v), PT_EL2_VCPU_EXIT);
 		assert_int_equal(v->regs.x[1], n == PT_HVC_VERSION ? PT_OK : (uint64_t)-1);
 	}
+	guest_end(context);
+}
+
+static uint64_t pattern(unsigned n, unsigned turn)
+{
+	return (0x0123456789abcdef + n * 0x1111) ^ (turn ? ~UINT64_C(0) : 0);
+}
+
+static struct pt_el2_vcpu *writes_registers(uint64_t context, unsigned turn)
+{
+	struct pt_el2_vcpu *v = guest_vcpu(guest_write_registers, 0, 0, 0);
+
+#define X(reg, n, mask) v->regs.x[n] = pattern(n, turn) & (uint64_t)(mask);
+	GUEST_REGISTERS(X)
+#undef X
+	assert_int_equal(guest_run(context, v), PT_EL2_VCPU_EXIT);
+#define X(reg, n, mask) assert_int_equal(v->regs.reg, v->regs.x[n]);
+	GUEST_REGISTERS(X)
+#undef X
+	return v;
+}
+
+/* What a guest writes, it finds when it runs again, whoever ran meanwhile, and nobody else does. */
+static void each_has_its_own_registers(void **state)
+{
+	struct {
+#define X(reg) uint64_t reg;
+		PT_EL2_SYS_TABLE(X)
+#undef X
+	} before, after;
+	uint64_t context = guest_new();
+	static struct pt_el2_vcpu first;
+	struct pt_el2_vcpu *v;
+
+	(void)state;
+#define X(reg) __asm__ volatile("mrs %0, " #reg : "=r"(before.reg));
+	PT_EL2_SYS_TABLE(X)
+#undef X
+	first = *writes_registers(context, 0);
+	v = writes_registers(context, 1);
+#define X(reg) __asm__ volatile("mrs %0, " #reg : "=r"(after.reg));
+	PT_EL2_SYS_TABLE(X)
+#undef X
+	assert_memory_equal(&before, &after, sizeof(before));
+	*v = first;
+	v->regs.pc = CODE + (uintptr_t)guest_read_registers - (uintptr_t)guest_code;
+	memset(v->regs.x, 0, sizeof(v->regs.x));
+	assert_int_equal(guest_run(context, v), PT_EL2_VCPU_EXIT);
+#define X(reg, n, mask) assert_int_equal(v->regs.x[n], pattern(n, 0) & (uint64_t)(mask));
+	GUEST_REGISTERS(X)
+#undef X
 	guest_end(context);
 }
 
@@ -222,6 +288,7 @@ const struct CMUnitTest host_guest_tests[] = {
 	cmocka_unit_test(a_long_call_goes_on_by_its_handle),
 	cmocka_unit_test(an_abandoned_call_holds_nobody_up),
 	cmocka_unit_test(what_a_guest_has_not_is_an_exit),
+	cmocka_unit_test(each_has_its_own_registers),
 	cmocka_unit_test(a_guest_stays_at_el1),
 	cmocka_unit_test(run_takes_no_address_but_the_hosts),
 };

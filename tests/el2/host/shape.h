@@ -20,4 +20,16 @@
 #define CALL_COUNT  6 /* (1: from zero on) instructions at EL2, under icount */
 #define CALL_LIB    7 /* lib_calls.h */
 
+/* clang-format off */
+/* Those of PT_EL2_SYS_TABLE that a guest may write: from which of its registers, and the bits that
+ * QEMU keeps and that do nothing to a guest with its MMU off. */
+#define GUEST_REGISTERS(X)                                                                         \
+	X(cpacr_el1, 2, 0x300000) X(ttbr0_el1, 3, 0xffff00007ffff000)                              \
+	X(ttbr1_el1, 4, 0xffff00007ffff000) X(tcr_el1, 5, 0x3f003f) X(mair_el1, 6, ~0)             \
+	X(vbar_el1, 7, 0xfffffffff800) X(contextidr_el1, 8, 0xffffffff) X(tpidr_el0, 9, ~0)        \
+	X(tpidrro_el0, 10, ~0) X(tpidr_el1, 11, ~0) X(esr_el1, 12, 0xffffffff) X(far_el1, 13, ~0)  \
+	X(elr_el1, 14, ~0) X(spsr_el1, 15, 0xf00003c5) X(par_el1, 16, ~0) X(cntkctl_el1, 17, 3)    \
+	X(cntv_ctl_el0, 18, 2) X(cntv_cval_el0, 19, ~0) X(csselr_el1, 20, 0xe) X(sp_el0, 21, ~0)
+/* clang-format on */
+
 #endif

@@ -214,6 +214,34 @@ function guest_call /* any function: its answer */
 function guest_secure
 	smc	#0
 	leave
+	.macro trapped name, insn:vararg
+	function guest_\name
+	\insn
+	leave
+	.endm
+	trapped	counter, mrs x1, cntpct_el0
+	trapped	timer, mrs x1, cntp_ctl_el0
+	trapped	pmu, mrs x1, pmcr_el0
+	trapped	cycles, mrs x1, pmccntr_el0
+	trapped	debug, mrs x1, mdscr_el1
+	trapped	breakpoint, mrs x1, dbgbvr0_el1
+	trapped	os_lock, msr oslar_el1, x1
+	trapped	auxiliary, mrs x1, actlr_el1
+	trapped	set_way, dc isw, x1
+	trapped	gic_common, mrs x1, S3_0_C4_C6_0 /* ICC_PMR_EL1 */
+	trapped	gic_group0, mrs x1, S3_0_C12_C12_6 /* ICC_IGRPEN0_EL1 */
+	trapped	gic_group1, mrs x1, S3_0_C12_C12_7 /* ICC_IGRPEN1_EL1 */
+	trapped	gic_sgi, msr S3_0_C12_C11_5, x1 /* ICC_SGI1R_EL1 */
+	trapped	errors, mrs x1, S3_0_C5_C3_0 /* ERRIDR_EL1 */
+#define TO(reg, n, mask)   msr reg, x##n;
+#define FROM(reg, n, mask) mrs x##n, reg;
+function guest_write_registers
+	GUEST_REGISTERS(TO)
+	isb
+	leave
+function guest_read_registers
+	GUEST_REGISTERS(FROM)
+	leave
 function guest_mode
 	mrs	x1, CurrentEL
 	leave

@@ -74,7 +74,8 @@ struct pt_el2_host {
  * made again. What cannot be resolved, the host gets as a synchronous external abort at EL1 (KVM:
  * host_inject_mem_abort, kvm_inject_dabt), a guest leaves with. What neither has traps: an
  * undefined instruction for the host, an exit of a guest. Guests have no floating point, debug
- * registers, physical timers, PSCI; an interrupt for the host ends their run.
+ * registers, PMU, physical timers, GIC, error records, PSCI; an interrupt for the host ends their
+ * run.
  */
 _Noreturn void pt_el2_host_enter(const struct pt_el2_host *host, uint64_t pc, uint64_t x0);
 

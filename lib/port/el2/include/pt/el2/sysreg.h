@@ -14,12 +14,13 @@
 		__asm__ volatile("mrs %0, " text : "=r"(value)::"memory");                         \
 		return value;                                                                      \
 	}
-#define PT_EL2_REG(reg)                                                                            \
-	PT_EL2_READ(reg, #reg)                                                                     \
+#define PT_EL2_NAMED(reg, text)                                                                    \
+	PT_EL2_READ(reg, text)                                                                     \
 	static inline void pt_el2_write_##reg(uint64_t value)                                      \
 	{                                                                                          \
-		__asm__ volatile("msr " #reg ", %0" ::"r"(value) : "memory");                      \
+		__asm__ volatile("msr " text ", %0" ::"r"(value) : "memory");                      \
 	}
+#define PT_EL2_REG(reg) PT_EL2_NAMED(reg, #reg)
 
 PT_EL2_READ(ctr_el0, "ctr_el0")
 PT_EL2_READ(dczid_el0, "dczid_el0")
@@ -47,6 +48,7 @@ PT_EL2_REG(far_el1)
 PT_EL2_REG(far_el2)
 PT_EL2_REG(hcr_el2)
 PT_EL2_REG(hpfar_el2)
+PT_EL2_NAMED(ich_hcr_el2, "S3_4_C12_C11_0")
 PT_EL2_REG(mair_el1)
 PT_EL2_REG(mdcr_el2)
 PT_EL2_REG(mdscr_el1)
