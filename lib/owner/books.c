@@ -61,19 +61,24 @@ static uint32_t times(const struct pt_transfer *t, uint64_t pa)
 	return n;
 }
 
-/* What a frame is, and what it becomes. */
+/* What frames side by side are, and what they become. */
 struct change {
 	struct pt_frame_record was, now;
+	uint64_t size;
 };
 
-static struct change change_at(const struct pt_transfer *t, uint64_t pa)
+static struct change change_at(const struct pt_transfer *t, uint64_t pa, uint64_t end)
 {
-	struct pt_frame_record was = pt_frames_get(&t->args.owners->frames, pa);
+	uint64_t frame = pt__frame_bytes(t->args.owners);
+	struct change c;
 
-	return (struct change){was, pt__after(t->row, was, times(t, pa))};
+	c.size =
+		pt_frames_alike(&t->args.owners->frames, pa, t->overlap ? pa + frame : end, &c.was);
+	c.now = pt__after(t->row, c.was, times(t, pa));
+	return c;
 }
 
-/* What the index says of a frame afterwards; it is the first of `size` bytes. */
+/* What the index says of a frame afterwards. */
 static struct pt_extent extent_of(const struct pt_transfer *t, uint64_t pa,
 				  struct pt_frame_record now)
 {
@@ -107,23 +112,25 @@ static bool goes_on(const struct pt_transfer *t, const struct pt_extent *e)
 }
 
 /*
- * Brings a frame into the group, or begins another. The index changes where the host's or hyp's
- * state does. True: the frame begins one. `frame`: its size in units.
+ * Brings frames into the group, or begins another. The index changes where the host's or hyp's
+ * state does. True: they begin one.
  */
-static bool group(struct pt_transfer *t, uint64_t pa, const struct change *c, uint64_t frame)
+static bool group(struct pt_transfer *t, uint64_t pa, const struct change *c)
 {
-	struct pt_extent e = extent_of(t, pa, c->now);
+	uint64_t units = c->size >> PT_OWNER_SHIFT;
+	struct pt_extent e;
 
 	if (c->was.host == c->now.host && c->was.hyp == c->now.hyp) {
 		t->grouped = false;
 		return false;
 	}
+	e = extent_of(t, pa, c->now);
 	if (goes_on(t, &e)) {
-		t->group.end += frame;
+		t->group.end += units;
 		return false;
 	}
 	t->group = e;
-	t->group.end = e.start + frame;
+	t->group.end = e.start + units;
 	t->grouped = true;
 	return true;
 }
@@ -131,16 +138,16 @@ static bool group(struct pt_transfer *t, uint64_t pa, const struct change *c, ui
 static enum pt_outcome reserve_extents(struct pt_transfer *t, struct pt_agent *agent,
 				       const struct part *part)
 {
-	struct pt_machine_owners *o = t->args.owners;
-	uint64_t frame = pt__frame_bytes(o);
+	uint64_t end = part->pa + part->size;
+	struct change c;
 
-	for (uint64_t pa = part->pa; pa < part->pa + part->size; pa += frame) {
-		struct change c = change_at(t, pa);
+	for (uint64_t pa = part->pa; pa < end; pa += c.size) {
 		enum pt_outcome outcome;
 
-		if (!group(t, pa, &c, frame >> PT_OWNER_SHIFT) || t->groups++ < t->extents)
+		c = change_at(t, pa, end);
+		if (!group(t, pa, &c) || t->groups++ < t->extents)
 			continue;
-		outcome = pt_extents_reserve(&o->extents, agent);
+		outcome = pt_extents_reserve(&t->args.owners->extents, agent);
 		if (outcome != PT_OK)
 			return outcome;
 		t->extents++;
@@ -196,17 +203,23 @@ static bool reaches(struct pt_frame_record r)
 	return r.hyp == PT_PAGE_OWNED || (r.hyp == PT_PAGE_SHARED_BORROWED && r.pins);
 }
 
-/* hyp reaches a frame from now on, or no longer. */
-static void tell_hyp(const struct pt_transfer *t, const struct part *part, bool gains)
+/* hyp reaches frames from now on, or no longer. */
+static void tell_hyp(const struct pt_transfer *t, uint64_t pa, const struct change *c, bool gains)
 {
 	const struct pt_machine_owners *o = t->args.owners;
-	uint64_t frame = pt__frame_bytes(o);
 
-	for (uint64_t pa = part->pa; o->hyp_reach && pa < part->pa + part->size; pa += frame) {
-		struct change c = change_at(t, pa);
+	if (o->hyp_reach && reaches(c->was) != reaches(c->now) && reaches(c->now) == gains)
+		o->hyp_reach(o->arg, pa, c->size, gains);
+}
 
-		if (reaches(c.was) != reaches(c.now) && reaches(c.now) == gains)
-			o->hyp_reach(o->arg, pa, frame, gains);
+static void take_from_hyp(const struct pt_transfer *t, const struct part *part)
+{
+	uint64_t end = part->pa + part->size;
+	struct change c;
+
+	for (uint64_t pa = part->pa; t->args.owners->hyp_reach && pa < end; pa += c.size) {
+		c = change_at(t, pa, end);
+		tell_hyp(t, pa, &c, false);
 	}
 }
 
@@ -225,7 +238,7 @@ static bool wipe(struct pt_transfer *t, int64_t *left)
 	while (!t->wiped && next_part(t, PT_WIPE_BYTES, &part)) {
 		if (*left <= 0)
 			return false;
-		tell_hyp(t, &part, false);
+		take_from_hyp(t, &part);
 		if (zero) {
 			o->wipe(o->arg, part.pa, part.size);
 			pt_port_dcache_clean_inval_poc(o->host->machine->port, pt_pa(part.pa),
@@ -240,45 +253,27 @@ static bool wipe(struct pt_transfer *t, int64_t *left)
 	return true;
 }
 
-/* Records of a part, alike ones together. */
-static void write_records(struct pt_transfer *t, uint64_t pa, uint64_t end)
+/* Extents and records of a part. A group that goes on in the next part is entered as far as this
+ * one goes, and then by itself: it adds nothing to the index any more. */
+static void write_part(struct pt_transfer *t, struct pt_agent *agent, const struct part *part)
 {
-	struct pt_frames *frames = &t->args.owners->frames;
-	uint64_t frame = pt__frame_bytes(t->args.owners);
-
-	while (pa < end) {
-		struct pt_frame_record now = change_at(t, pa).now;
-		uint64_t from = pa;
-
-		for (pa += frame; pa < end; pa += frame)
-			if (pt_frame_word(change_at(t, pa).now) != pt_frame_word(now))
-				break;
-		pt_frames_set(frames, from, pa - from, now);
-	}
-}
-
-static void enter_group(struct pt_transfer *t, struct pt_agent *agent)
-{
-	if (t->grouped)
-		pt_extents_set(&t->args.owners->extents, agent, &t->group);
-}
-
-/* The index of a part, a group at a time; a group that goes on in the next part is entered with
- * this one so far. It is asked for before the records are written, which tell what changes. */
-static void write_extents(struct pt_transfer *t, struct pt_agent *agent, const struct part *part)
-{
-	uint64_t frame = pt__frame_bytes(t->args.owners);
+	struct pt_machine_owners *o = t->args.owners;
+	uint64_t end = part->pa + part->size;
+	struct change c;
 
 	t->grouped = false;
-	for (uint64_t pa = part->pa; pa < part->pa + part->size; pa += frame) {
+	for (uint64_t pa = part->pa; pa < end; pa += c.size) {
 		struct pt_extent before = t->group;
-		struct change c = change_at(t, pa);
 		bool was = t->grouped;
 
-		if ((group(t, pa, &c, frame >> PT_OWNER_SHIFT) || !t->grouped) && was)
-			pt_extents_set(&t->args.owners->extents, agent, &before);
+		c = change_at(t, pa, end);
+		if ((group(t, pa, &c) || !t->grouped) && was)
+			pt_extents_set(&o->extents, agent, &before);
+		pt_frames_set(&o->frames, pa, c.size, c.now);
+		tell_hyp(t, pa, &c, true);
 	}
-	enter_group(t, agent);
+	if (t->grouped)
+		pt_extents_set(&o->extents, agent, &t->group);
 }
 
 bool pt__books_keep(struct pt_transfer *t, struct pt_agent *agent, int64_t *left)
@@ -290,9 +285,7 @@ bool pt__books_keep(struct pt_transfer *t, struct pt_agent *agent, int64_t *left
 	while (next_part(t, UINT64_MAX, &part)) {
 		if (*left <= 0)
 			return false;
-		tell_hyp(t, &part, true);
-		write_extents(t, agent, &part);
-		write_records(t, part.pa, part.pa + part.size);
+		write_part(t, agent, &part);
 		*left -= 2 * (int64_t)(part.size >> t->args.owners->frames.frame_shift);
 		pass(t, part.size);
 	}

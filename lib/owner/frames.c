@@ -74,6 +74,29 @@ struct pt_frame_record pt_frames_get(const struct pt_frames *frames, uint64_t pa
 	return pt_frame_record(e ? pt__get(entry(frames, e, frame, 0)) : 0);
 }
 
+uint64_t pt_frames_alike(const struct pt_frames *frames, uint64_t pa, uint64_t end,
+			 struct pt_frame_record *record)
+{
+	uint64_t frame = frame_of(frames, pa), first = frame, e = pt__get(&frames->root), word = 0;
+	uint64_t stop = (frame | (PT__PAGE_WORDS - 1)) + 1;
+	const pt__word *at;
+
+	for (unsigned level = frames->levels - 1u; e && level; level--)
+		e = pt__get(entry(frames, e, frame, level));
+	if (stop > frame_of(frames, end))
+		stop = frame_of(frames, end);
+	if (e) {
+		at = entry(frames, e, frame, 0);
+		word = pt__get(at);
+		while (++frame < stop && pt__get(++at) == word)
+			continue;
+	} else {
+		frame = stop;
+	}
+	*record = pt_frame_record(word);
+	return (frame - first) << frames->frame_shift;
+}
+
 /* Counts in, or out, who keeps a page of records; false: there is none. */
 static bool count(pt__word *link, uint64_t by, uint64_t *now)
 {

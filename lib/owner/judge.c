@@ -66,17 +66,24 @@ static enum pt_outcome judge_frame(const struct pt_transfer *t, uint64_t pa)
 	return outcome;
 }
 
-/* Frames that follow each other: the first that is not right; *n: bytes before it. */
+/* Frames that follow each other: the first that is not right; *n: bytes before it. Those with the
+ * same record are judged at once, if it tells all. */
 static enum pt_outcome judge_frames(const struct pt_transfer *t, uint64_t pa, uint64_t size,
 				    int64_t *left, uint64_t *n)
 {
-	uint64_t frame = pt__frame_bytes(t->args.owners);
+	const struct pt_machine_owners *o = t->args.owners;
+	bool apart = o->is_table || (t->row->log_is_busy && pt__logs(o->host));
+	uint64_t frame = pt__frame_bytes(o);
 	enum pt_outcome outcome = PT_OK;
 
 	for (*n = 0; outcome == PT_OK && *n < size;) {
-		outcome = judge_frame(t, pa + *n);
-		*n += outcome == PT_OK ? frame : 0;
-		--*left;
+		struct pt_frame_record r;
+		uint64_t alike =
+			apart ? frame : pt_frames_alike(&o->frames, pa + *n, pa + size, &r);
+
+		outcome = apart ? judge_frame(t, pa + *n) : judge_record(t->row, r);
+		*n += outcome == PT_OK ? alike : 0;
+		*left -= (int64_t)(alike >> o->frames.frame_shift);
 	}
 	return outcome;
 }

@@ -195,12 +195,15 @@ static enum pt_outcome settle_with(struct pt_transfer *t, enum pt_outcome outcom
 static enum pt_outcome begin_run(struct pt_transfer *t)
 {
 	const struct pt_transfer_args *a = &t->args;
+	/* Without the host no page was as it has to be: that is judged, or looked at again. */
+	uint64_t expected =
+		t->host_items || t->row->by == PT__BY_OWNER ? a->expected_generation : 0;
 	struct pt_parties_args args = {
 		.item = t->item,
 		.count = t->items,
 		.validate_only = a->validate_only,
-		.expected_generation = a->expected_generation,
-		.expected = a->expected_generation ? a->owners->host : NULL,
+		.expected_generation = expected,
+		.expected = expected ? a->owners->host : NULL,
 		.hooks = &hooks,
 		.arg = t,
 		.wake = a->wake,

@@ -152,9 +152,37 @@ static void a_reservation_is_all_or_nothing(void **state)
 
 static struct pt_frame_record record[FRAMES];
 
+/* Frames from `first` on with the same record, as far as its page and `end` go. */
+static unsigned alike(unsigned first, unsigned end)
+{
+	unsigned i = first + 1;
+
+	while (i < end && i % PAGE_FRAMES &&
+	       pt_frame_word(record[i]) == pt_frame_word(record[first]))
+		i++;
+	return i - first;
+}
+
+static void compare_runs(struct ledger *l, const struct pt_frames *f)
+{
+	pt_section_begin(&l->c.agent);
+	for (unsigned i = 0, end; i < FRAMES; i = i * 5 / 4 + 1)
+		for (end = i + 1; end <= FRAMES; end = end * 2 - i) {
+			struct pt_frame_record r;
+
+			assert_int_equal((uint64_t)alike(i, end) << f->frame_shift,
+					 pt_frames_alike(f, (uint64_t)i << f->frame_shift,
+							 (uint64_t)end << f->frame_shift, &r));
+			assert_int_equal(pt_frame_word(record[i]), pt_frame_word(r));
+		}
+	pt_section_end(&l->c.agent);
+}
+
 static void compare(struct ledger *l, const struct pt_frames *f)
 {
 	uint64_t pages = 0, at = 0;
+
+	compare_runs(l, f);
 
 	for (unsigned i = 0; i < FRAMES; i++)
 		expect(l, f, (uint64_t)i << f->frame_shift, record[i]);

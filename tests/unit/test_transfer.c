@@ -26,8 +26,12 @@ static enum pt_outcome ask(const struct pt_transfer_args *args)
 {
 	enum pt_outcome outcome = pt_transfer_init(&rig.t, args);
 
-	while (outcome == PT_OK && rig.t.phase != PT_TRANSFER_DONE)
+	for (unsigned n = 0; outcome == PT_OK && rig.t.phase != PT_TRANSFER_DONE; n++) {
+		assert_true(n < 1000);
 		outcome = rig_step(&rig, 1000);
+		if (outcome == PT_MORE)
+			outcome = PT_OK;
+	}
 	return outcome;
 }
 
@@ -196,6 +200,36 @@ static void what_is_the_hosts_again_takes_no_pages(void **state)
 			assert_int_equal(0, atomic_load(&rig.store.pages));
 			rig_close(&rig);
 		}
+}
+
+/* Also where no page is as it has to be, and so no frame is known. */
+static void a_generation_that_is_asked_for(void **state)
+{
+	struct pt_transfer_args a;
+	struct rig_op op = {.kind = PT_BALLOON, .guest = SAFE, .gfn = 5, .n = 2};
+
+	(void)state;
+	open_rig();
+	a = rig_args(&rig, &op);
+	a.expected_generation = atomic_load(&rig.c.ctx.generation);
+	ASSERT_OUTCOME(PT_NOT_MAPPED, ask(&a));
+	a.expected_generation += 7;
+	ASSERT_OUTCOME(PT_NOT_MAPPED, ask(&a));
+	must(PT_DONATE_GUEST, SAFE, 0, 5, 2);
+	a.expected_generation = atomic_load(&rig.c.ctx.generation) + 1;
+	ASSERT_OUTCOME(PT_GENERATION_MISMATCH, ask(&a));
+	a.expected_generation--;
+	a.validate_only = true;
+	ASSERT_OUTCOME(PT_OK, ask(&a));
+	rig_same(&rig);
+	a.validate_only = false;
+	ASSERT_OUTCOME(PT_OK, ask(&a));
+	ASSERT_OUTCOME(PT_OK, rig_model(&rig.model, &op));
+	rig_same(&rig);
+	a = rig_args(&rig, &(struct rig_op){.kind = PT_FORCE_RECLAIM, .n = 1});
+	a.expected_generation = atomic_load(&rig.c.ctx.generation);
+	ASSERT_OUTCOME(PT_WRONG_STATE, ask(&a));
+	rig_close(&rig);
 }
 
 /* One frame at two addresses of a guest, in one range: two shares less. */
@@ -531,6 +565,7 @@ int main(void)
 		cmocka_unit_test(table_frames_change_no_hands),
 		cmocka_unit_test(an_error_tells_its_page),
 		cmocka_unit_test(what_is_the_hosts_again_takes_no_pages),
+		cmocka_unit_test(a_generation_that_is_asked_for),
 		cmocka_unit_test(a_frame_that_is_borrowed_twice),
 		cmocka_unit_test(too_many_pieces),
 		cmocka_unit_test(what_changes_after_the_look),

@@ -46,6 +46,13 @@ enum pt_outcome pt_frames_init(struct pt_frames *frames, struct pt_owner_store *
 struct pt_frame_record pt_frames_get(const struct pt_frames *frames, uint64_t pa);
 
 /*
+ * How many bytes from `pa` on, and below `end`, have the record of the frame there, which *record
+ * gets; it looks at one page of records. All are below the end of memory. In a section; any agent.
+ */
+uint64_t pt_frames_alike(const struct pt_frames *frames, uint64_t pa, uint64_t end,
+			 struct pt_frame_record *record);
+
+/*
  * Makes the pages for the records of [pa, pa + size), and keeps them until pt_frames_release() of
  * the same range. The work is one step a page of records. In a section. PT_OK; PT_INVALID: empty;
  * PT_MISALIGNED to the frame; PT_OUT_OF_RANGE; PT_NO_MEMORY, PT_QUOTA: nothing is kept.
