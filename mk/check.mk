@@ -32,12 +32,12 @@ $(B)/checked/tests/unit/test_domain_%: tests/unit/test_domain_%.c $(B)/checked/l
 		$(LDFLAGS_ALL) -lcmocka $(CORE_LIBS)
 
 # tests/checker: programs of events against lib/check alone; the core with each finding a failure.
-$(B)/tests/checker/test_programs: $(addprefix tests/checker/,test_programs.c world.c words_agent.c words_table.c words_tlb.c value.c) $(B)/libpt.a
+$(B)/tests/checker/test_programs: $(addprefix tests/checker/,test_programs.c world.c words_agent.c words_table.c words_tlb.c words_owner.c value.c) $(B)/libpt.a
 	$(call say,CCLD,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(HOST_DEFS) $(LIB_INC) -Itests/checker -o $@ $(filter %.c,$^) $(B)/libpt.a \
 		$(LDFLAGS_ALL) -lcmocka
 
-$(B)/tests/checker/test_core: $(addprefix tests/checker/,test_core.c beside.c) $(B)/checked/libpt.a
+$(B)/tests/checker/test_core: $(addprefix tests/checker/,test_core.c beside.c owners.c) $(B)/checked/libpt.a
 	$(call say,CCLD,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(UNFUZZED) $(HOST_DEFS) -DPT_CHECKED $(LIB_INC) -Itests -o $@ $(filter %.c,$^) \
 		$(B)/checked/libpt.a $(LDFLAGS_ALL) -lcmocka $(LIBPT_LIBS)

@@ -127,6 +127,7 @@ void pt__ck_claim_event(struct pt_check *c, const struct pt_event *e)
 	case PT_EVENT_CLAIM_RELEASE:
 		pt__ck_settled(c, c->op, UINT64_MAX, "a claim is released with debts");
 		pt__ck_dirty_settled(c, c->op, UINT64_MAX);
+		pt__ck_owner_settled(c, c->op);
 		pt__ck_drop_claim(c, claim);
 		break;
 	case PT_EVENT_CLAIM_CANCEL: pt__ck_drop_claim(c, claim); break;

@@ -38,6 +38,8 @@ static void drop_claims(struct pt_check *c, struct ck_ctx *ctx)
 
 void pt__ck_drop_ctx(struct pt_check *c, struct ck_ctx *ctx)
 {
+	if (ctx->owners && (!ctx->guest || ctx->state != CK_CTX_GONE))
+		pt__ck_drop_owners(c, ctx->owners);
 	drop_claims(c, ctx);
 	pt__ck_drop_logs(c, ctx);
 	while (ctx->owing)

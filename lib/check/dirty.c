@@ -35,23 +35,6 @@ static void set(const struct ck_log *log, uint64_t lo, uint64_t hi, bool value)
 	}
 }
 
-/* The entry that ends the walk for `ipa`, and the last address that it spans. */
-static pt_pte look_up(struct pt_check *c, const struct ck_ctx *ctx, uint64_t ipa, uint64_t *last)
-{
-	const struct ck_table *t = ctx->root;
-	pt_pte e = 0;
-
-	*last = UINT64_MAX;
-	while (t) {
-		uint64_t span = pt__ck_span(t);
-
-		e = t->value[(ipa - t->ipa) / span];
-		*last = ipa | (span - 1);
-		t = pt__ck_is_table(t, e) ? pt__ck_child(c, ctx, e) : NULL;
-	}
-	return e;
-}
-
 /* A write goes through without anybody's notice. */
 static bool silent(const struct ck_ctx *ctx, pt_pte e)
 {
@@ -74,8 +57,9 @@ static bool all_marked(struct pt_check *c, const struct ck_log *log, uint64_t lo
 	uint64_t size = UINT64_C(1) << granule(log->ctx), last;
 
 	for (uint64_t ipa = lo; ipa <= hi && ipa >= lo; ipa = last + 1) {
-		pt_pte e = look_up(c, log->ctx, ipa, &last);
+		pt_pte e = pt__ck_look_up(c, log->ctx, ipa, &last);
 
+		last |= ipa;
 		if (last > hi)
 			last = hi;
 		for (uint64_t page = ipa; bad(log->ctx, e) && page <= last; page += size)
@@ -143,7 +127,7 @@ static bool kept(struct pt_check *c, const struct ck_mark *m)
 
 	for (uint64_t ipa = m->lo; ipa <= m->hi; ipa += size)
 		if (!marked(m->log, ipa) &&
-		    !dirty(m->log->ctx, look_up(c, m->log->ctx, ipa, &last)))
+		    !dirty(m->log->ctx, pt__ck_look_up(c, m->log->ctx, ipa, &last)))
 			return false;
 	return true;
 }

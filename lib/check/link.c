@@ -9,6 +9,20 @@ struct ck_table *pt__ck_child(struct pt_check *c, const struct ck_ctx *ctx, pt_p
 	return pt__ck_find(c, CK_TABLE, pa - ctx->facts.root + ctx->facts.root_va);
 }
 
+pt_pte pt__ck_look_up(struct pt_check *c, const struct ck_ctx *ctx, uint64_t ipa, uint64_t *mask)
+{
+	const struct ck_table *t = ctx->root;
+	pt_pte e = 0;
+
+	*mask = UINT64_MAX;
+	while (t) {
+		*mask = pt__ck_span(t) - 1;
+		e = t->value[(ipa - t->ipa) / (*mask + 1)];
+		t = pt__ck_is_table(t, e) ? pt__ck_child(c, ctx, e) : NULL;
+	}
+	return e;
+}
+
 /* W2: by a release, or after a fence that followed the last write. */
 static bool ordered(const struct pt_check *c, const struct ck_table *child, uint8_t how)
 {
@@ -68,6 +82,7 @@ void pt__ck_link(struct pt_check *c, struct ck_table *parent, uint32_t index, pt
 			t->cached[i / 8] |= (uint8_t)(1u << i % 8);
 		if (pt_pte_valid(e) && !pt__ck_is_table(t, e))
 			pt__ck_group_at(c, t, i, e);
+		pt__ck_owner(c, t, i, e, true);
 	}
 }
 
@@ -85,9 +100,10 @@ static void unlink_all(struct pt_check *c, struct ck_table *t)
 	t->unlinked = c->serial;
 	t->op = c->op->serial;
 	t->ctx->linked--;
-	for (uint32_t i = 0; t->level < PT_LEVEL_LAST && i < t->entries; i++) {
+	for (uint32_t i = 0; (t->level < PT_LEVEL_LAST || t->ctx->owners) && i < t->entries; i++) {
 		struct ck_table *child = NULL;
 
+		pt__ck_owner(c, t, i, t->value[i], false);
 		if (pt__ck_is_table(t, t->value[i]))
 			child = pt__ck_child(c, t->ctx, t->value[i]);
 		if (child && child->state == CK_LIVE)

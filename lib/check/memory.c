@@ -19,6 +19,19 @@ bool pt__ck_in_memory(const struct pt_check *c, uint64_t at)
 	return false;
 }
 
+bool pt__ck_meets_pool(struct pt_check *c, const struct ck_ctx *ctx, uint64_t pa, uint64_t size)
+{
+	const struct ck_memory *own = memory_of(c, ctx->facts.root_va);
+	uint64_t at = pa - ctx->facts.root + ctx->facts.root_va;
+
+	for (unsigned i = 0; own && i < c->memories; i++)
+		if (c->memory[i].pool == own->pool &&
+		    pt__ck_meet(at, at + size - 1, c->memory[i].base,
+				c->memory[i].base + c->memory[i].bytes - 1))
+			return true;
+	return false;
+}
+
 static struct ck_table **recent(struct pt_check *c, uint64_t page)
 {
 	return &c->recent[page & (CK_RECENT - 1)];

@@ -25,6 +25,7 @@ static void forget(struct pt_check *c, struct ck_op *op)
 	pt__ck_forgive(c, op);
 	pt__ck_drop_marks(c, &op->marks);
 	pt__ck_drop_marks(c, &op->cleared);
+	pt__ck_drop_touched(c, op);
 	if (s)
 		pt__ck_del(c, &s->node, sizeof(*s));
 	c->op = &c->none;
@@ -50,6 +51,7 @@ static void begin(struct pt_check *c, const struct pt_event *e)
 	op->serial = c->serial;
 	op->kind = (uint8_t)e->arg;
 	op->of = op->ctx = ctx;
+	op->owners = ctx && ctx->owners;
 	s = pt__ck_add(c, CK_OP_SERIAL, op->serial, sizeof(*s));
 	if (s)
 		s->op = op;
@@ -73,6 +75,7 @@ static void judge_end(struct pt_check *c, struct ck_op *op, bool replies)
 		     "an operation ends with table pages left over");
 	pt__ck_judge(c, PT_RULE_W9, !op->locks, "an operation leaves entries LOCKED");
 	pt__ck_dirty_end(c, op);
+	pt__ck_owner_end(c, op);
 }
 
 static void end(struct pt_check *c, const struct pt_event *e)

@@ -23,6 +23,7 @@ enum ck_type {
 	CK_LOG,
 	CK_OP_SERIAL,
 	CK_LOCK,
+	CK_FRAMES,
 	CK_TYPES
 };
 
@@ -75,6 +76,9 @@ struct ck_ctx {
 	struct ck_claim *claims;
 	struct ck_op *owing; /* operations that owe invalidations here */
 	struct ck_log *logs;
+	struct ck_machine *owners; /* a machine with owners: this is its host's or a guest's */
+	bool guest;
+	uint16_t handle;
 };
 
 enum ck_claim_state { CK_ASKED, CK_PUBLISHED, CK_DRAINED };
@@ -148,6 +152,9 @@ struct ck_op {
 	struct ck_mark *cleared;
 	uint64_t flushed; /* serial of its last completed invalidation */
 	uint64_t agents;  /* that used the machine then */
+	bool owners;	  /* of a machine with owners */
+	struct ck_touched *touched;
+	uint64_t changed; /* a sum over entries and records: 0 when all are as they were */
 };
 
 struct ck_agent {
@@ -166,6 +173,35 @@ struct ck_machine {
 	uint64_t rolled;     /* serial of the last rollover */
 	uint64_t old_agents; /* that used it then */
 	bool flushed;	     /* since then */
+	struct ck_ctx *host; /* NULL: no owners */
+	uint64_t lent;	     /* units that guests' tables say are lent */
+};
+
+/* What is known of 4 KiB of a machine with owners. */
+struct ck_frame {
+	uint64_t record; /* as in PT_EVENT_OWNER */
+	uint64_t ipa;	 /* of who owns it */
+	uint32_t borrowed;
+	uint16_t owned, lent; /* guests' leaves that lead to it, by what they say */
+	uint16_t handle;      /* of who owns it */
+	bool shared;	      /* as who owns it says */
+	bool wiped;	      /* and nobody has had it since */
+};
+
+#define CK_FRAME_SHIFT	  12
+#define CK_FRAMES_AT_ONCE UINT64_C(512)
+
+struct ck_frames {
+	struct ck_node node;
+	struct ck_machine *machine;
+	struct ck_frame *frame;
+};
+
+/* PAs whose owners or entries an operation has changed. */
+struct ck_touched {
+	struct ck_touched *next;
+	uint64_t lo, hi;
+	struct ck_machine *machine;
 };
 
 struct ck_vmid {
@@ -276,7 +312,11 @@ void pt__ck_link(struct pt_check *c, struct ck_table *parent, uint32_t index, pt
 		 uint8_t how);
 void pt__ck_unlink_table(struct pt_check *c, struct ck_table *parent, pt_pte entry);
 struct ck_table *pt__ck_child(struct pt_check *c, const struct ck_ctx *ctx, pt_pte entry);
+/* The entry that ends the walk for `ipa`, and a mask of the addresses that it spans. */
+pt_pte pt__ck_look_up(struct pt_check *c, const struct ck_ctx *ctx, uint64_t ipa, uint64_t *mask);
 bool pt__ck_in_memory(const struct pt_check *c, uint64_t at);
+/* Is any of it memory of the pool that the start tables are from? */
+bool pt__ck_meets_pool(struct pt_check *c, const struct ck_ctx *ctx, uint64_t pa, uint64_t size);
 
 /* load.c, write.c, shape.c, group.c: descriptors. */
 void pt__ck_load_event(struct pt_check *c, const struct pt_event *e);
@@ -333,6 +373,69 @@ void pt__ck_dirty_settled(struct pt_check *c, struct ck_op *op, uint64_t below);
 void pt__ck_drop_logs(struct pt_check *c, struct ck_ctx *ctx);
 void pt__ck_dirty_end(struct pt_check *c, struct ck_op *op);
 void pt__ck_drop_marks(struct pt_check *c, struct ck_mark **list);
+
+/* owner.c: frames and their records; reach.c: who reaches them (O2, O3); share.c: in the end (O1,
+ * O4). */
+void pt__ck_owner_event(struct pt_check *c, const struct pt_event *e);
+void pt__ck_drop_owners(struct pt_check *c, struct ck_machine *m);
+/* Of a PA; NULL: no memory, or, of the second, nothing is known but that it is the host's. */
+struct ck_frame *pt__ck_frame(struct pt_check *c, struct ck_machine *m, uint64_t pa);
+struct ck_frame *pt__ck_frame_known(const struct pt_check *c, const struct ck_machine *m,
+				    uint64_t pa);
+bool pt__ck_owner_holds(const struct pt_check *c, const struct ck_machine *m, uint64_t lo,
+			uint64_t hi);
+void pt__ck_owner_changed(struct pt_check *c, uint64_t at, uint64_t old, uint64_t now);
+void pt__ck_owner_entry(struct pt_check *c, const struct ck_table *t, uint32_t index, pt_pte entry,
+			bool comes);
+void pt__ck_owner_record(struct pt_check *c, struct ck_machine *m, uint64_t lo, uint64_t hi,
+			 uint64_t record);
+void pt__ck_owner_wiped(struct pt_check *c, struct ck_machine *m, uint64_t lo, uint64_t hi);
+void pt__ck_owner_touch(struct pt_check *c, struct ck_machine *m, uint64_t lo, uint64_t hi);
+void pt__ck_owner_settled(struct pt_check *c, struct ck_op *op);
+void pt__ck_owner_end(struct pt_check *c, struct ck_op *op);
+void pt__ck_drop_touched(struct pt_check *c, struct ck_op *op);
+
+/* An entry of a table that is in a tree comes or goes. */
+static inline void pt__ck_owner(struct pt_check *c, const struct ck_table *t, uint32_t index,
+				pt_pte entry, bool comes)
+{
+	if (t->ctx->owners && entry)
+		pt__ck_owner_entry(c, t, index, entry, comes);
+}
+
+/* States of a record and of a leaf, and annotations: docs/ownership.md. */
+enum { CK_OWNED, CK_SHARED_OWNED, CK_SHARED_BORROWED, CK_LENT_BORROWED, CK_NOPAGE, CK_LENT };
+enum { CK_NOTE_DONATION = 2, CK_NOTE_LENT = 4 };
+
+static inline unsigned pt__ck_note(pt_pte e)
+{
+	return pt_pte_valid(e) ? 0 : (unsigned)(e >> 60);
+}
+
+static inline unsigned pt__ck_host_state(uint64_t record)
+{
+	return record & 0xf;
+}
+
+static inline unsigned pt__ck_hyp_state(uint64_t record)
+{
+	return (record >> 4 & 0xf) ^ CK_NOPAGE;
+}
+
+/* A guest's, which may have lent it. */
+static inline bool pt__ck_is_guests(uint64_t record)
+{
+	unsigned host = pt__ck_host_state(record);
+
+	return host == CK_SHARED_BORROWED ||
+	       (host == CK_NOPAGE && pt__ck_hyp_state(record) != CK_OWNED);
+}
+
+/* May the host have it in its tables? */
+static inline bool pt__ck_is_hosts(uint64_t record)
+{
+	return pt__ck_host_state(record) <= CK_SHARED_BORROWED;
+}
 
 static inline unsigned pt__ck_log2(uint64_t v)
 {

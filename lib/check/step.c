@@ -71,6 +71,10 @@ static void dispatch(struct pt_check *c, const struct pt_event *e)
 	case PT_EVENT_DIRTY_MARK:
 	case PT_EVENT_DIRTY_CLEAR:
 	case PT_EVENT_DIRTY_STOP: pt__ck_dirty_event(c, e); break;
+	case PT_EVENT_OWNERS:
+	case PT_EVENT_GUEST:
+	case PT_EVENT_WIPED:
+	case PT_EVENT_OWNER: pt__ck_owner_event(c, e); break;
 	case PT_EVENT_MACHINE_INIT:
 	case PT_EVENT_VMID:
 	case PT_EVENT_VMID_KEPT:

@@ -117,6 +117,7 @@ static void init(struct pt_check *c, const struct pt_event *e)
 	pt__ck_each(c, CK_VMID, drop, e->at);
 	if (!m)
 		return;
+	pt__ck_drop_owners(c, m);
 	m->agents = 0;
 	m->mmu = e->lo;
 	m->generation = 1;

@@ -174,6 +174,10 @@ static void take_effect(struct pt_check *c, const struct ck_write *w)
 
 	owe_old(c, w);
 	note_cached(w);
+	if (w->ctx->owners && w->how != PT_EVENT_HW_CAS) {
+		pt__ck_owner_changed(c, (uintptr_t)value, w->old, w->entry);
+		pt__ck_owner(c, w->t, w->index, w->old, false);
+	}
 	c->op->locks += pt_pte_locked(w->entry);
 	c->op->locks -= pt_pte_locked(w->old);
 	*value = pt_pte_locked(w->entry) ? PT_PTE_LOCKED | c->op->serial << 1 : w->entry;
@@ -181,6 +185,8 @@ static void take_effect(struct pt_check *c, const struct ck_write *w)
 		pt__ck_unlink_table(c, w->t, w->old);
 	if (pt__ck_is_table(w->t, w->entry) && w->old != w->entry)
 		pt__ck_link(c, w->t, w->index, w->entry, w->how);
+	if (w->how != PT_EVENT_HW_CAS)
+		pt__ck_owner(c, w->t, w->index, w->entry, true);
 }
 
 /*

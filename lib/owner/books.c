@@ -243,6 +243,8 @@ static bool wipe(struct pt_transfer *t, int64_t *left)
 			o->wipe(o->arg, part.pa, part.size);
 			pt_port_dcache_clean_inval_poc(o->host->machine->port, pt_pa(part.pa),
 						       part.size);
+			pt_port_note(PT_EVENT_WIPED, 0, o->host->machine, NULL, part.pa,
+				     part.pa + part.size - 1);
 		}
 		*left -= (int64_t)(part.size >> o->frames.frame_shift) * (zero ? WIPE_COST : 1);
 		pass(t, part.size);

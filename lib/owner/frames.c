@@ -268,6 +268,8 @@ void pt_frames_set(struct pt_frames *frames, uint64_t pa, uint64_t size,
 {
 	uint64_t end = frame_of(frames, pa + size);
 
+	pt_port_note(PT_EVENT_OWNER, (uint32_t)(size >> PT_OWNER_SHIFT), frames->store->machine,
+		     NULL, pa, pt_frame_word(record));
 	for (uint64_t frame = frame_of(frames, pa); frame < end; frame = page_end(frame)) {
 		uint64_t stop = page_end(frame) < end ? page_end(frame) : end;
 

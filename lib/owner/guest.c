@@ -11,6 +11,7 @@ enum pt_outcome pt_machine_owners_init(struct pt_machine_owners *o, struct pt_ow
 	if (frame_shift > host->geo.granule_shift || !(host->policy & PT_CTX_IDENTITY))
 		return PT_INVALID;
 	pt_extents_init(&o->extents, store, UINT64_C(1) << (pa_bits - PT_OWNER_SHIFT));
+	pt_port_note(PT_EVENT_OWNERS, 0, host->machine, host, 0, 0);
 	return pt_frames_init(&o->frames, store, frame_shift, pa_bits);
 }
 
@@ -81,6 +82,7 @@ enum pt_outcome pt_guest_create(struct pt_machine_owners *o, uint32_t guest, str
 		return PT_WRONG_STATE;
 	outcome = pt_ctx_sw_own(ctx, PT_OWNER_SW, PT_SW_OWNERSHIP);
 	if (outcome == PT_OK) {
+		pt_port_note(PT_EVENT_GUEST, guest, ctx->machine, ctx, 0, 0);
 		g->ctx = ctx;
 		g->protected = protected;
 	}

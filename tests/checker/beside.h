@@ -7,5 +7,7 @@ void unmapped_and_mapped_before_the_flush(void **state);
 void invalidations_are_doubled_with_the_quirk(void **state);
 void a_waiter_is_woken(void **state);
 void a_barrier_waits_outside_sections(void **state);
+/* owners.c */
+void frames_change_hands(void **state);
 
 #endif

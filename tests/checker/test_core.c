@@ -289,6 +289,7 @@ int main(void)
 		cmocka_unit_test(invalidations_are_doubled_with_the_quirk),
 		cmocka_unit_test(a_waiter_is_woken),
 		cmocka_unit_test(a_barrier_waits_outside_sections),
+		cmocka_unit_test(frames_change_hands),
 		cmocka_unit_test(each_rule_was_judged),
 	};
 

@@ -58,8 +58,10 @@ static pt_pte rights(const char *letters)
 		case 'd': e |= PT_PTE_DBM; break;
 		case 'c': e |= PT_PTE_CONTIGUOUS; break;
 		case 'n': e |= PT_PTE_NT; break;
-		case 'o': e &= ~PT_PTE_AF; break;      /* old */
-		case 'v': e &= ~PT_PTE_MEMATTR; break; /* device */
+		case 'o': e &= ~PT_PTE_AF; break;	 /* old */
+		case 'v': e &= ~PT_PTE_MEMATTR; break;	 /* device */
+		case 's': e |= UINT64_C(1) << 55; break; /* shared by its owner */
+		case 'b': e |= UINT64_C(2) << 55; break; /* borrowed */
 		default: return 0;
 		}
 	return e;
@@ -81,7 +83,8 @@ static pt_pte own_rights(const char *letters)
 	return e;
 }
 
-/* page(PA,letters), block(PA,letters), own(PA,letters), table(P3), locked, or a number. */
+/* page(PA,letters), block(PA,letters), own(PA,letters), table(P3), donation(GUEST,IPA), locked, or
+ * a number. */
 bool value_descriptor(const struct world *w, const char *word, pt_pte *value)
 {
 	char letters[16] = "";
@@ -106,6 +109,10 @@ bool value_descriptor(const struct world *w, const char *word, pt_pte *value)
 	}
 	if (sscanf(word, "block(%lli,%15[a-z]", (long long *)&pa, letters) >= 1) {
 		*value = pa | rights(letters) | 1;
+		return true;
+	}
+	if (sscanf(word, "donation(%u,%lli", &index, (long long *)&pa) == 2) {
+		*value = UINT64_C(2) << 60 | (uint64_t)index << 4 | pa >> 12 << 20 | 2 << 1;
 		return true;
 	}
 	return value_number(word, value);

@@ -77,7 +77,8 @@ static const char *const prelude_16k[] = {
 
 static const char *run_words(struct world *w, char **word, unsigned words)
 {
-	static const struct word *const all[] = {words_of_agents, words_of_tables, words_of_tlbs};
+	static const struct word *const all[] = {words_of_agents, words_of_tables, words_of_tlbs,
+						 words_of_owners};
 	struct call call = {w, word, words};
 
 	for (unsigned i = 0; i < sizeof(all) / sizeof(all[0]); i++)
@@ -87,7 +88,7 @@ static const char *run_words(struct world *w, char **word, unsigned words)
 	return "no such line";
 }
 
-static const char *run_all(struct world *w, const char *const *lines, size_t count)
+const char *world_lines(struct world *w, const char *const *lines, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		char line[64];
@@ -114,7 +115,7 @@ static const char *tree(struct world *w, char **word, unsigned words)
 					 .ctx = AT_WORLD,
 					 .lo = (uint64_t)PAGES << w->page_shift});
 	world_make(w, PT_EVENT_MACHINE_INIT, 0, AT_MACHINE, AT_MMU, 0);
-	wrong = run_all(w, agent_a, sizeof(agent_a) / sizeof(agent_a[0]));
+	wrong = world_lines(w, agent_a, sizeof(agent_a) / sizeof(agent_a[0]));
 	word[0] = (char *)"context";
 	if (!wrong)
 		wrong = run_words(w, word, words);
@@ -123,10 +124,10 @@ static const char *tree(struct world *w, char **word, unsigned words)
 	if (value_flag(word, words, "bare"))
 		return NULL;
 	if (value_flag(word, words, "el2"))
-		return run_all(w, prelude_el2, sizeof(prelude_el2) / sizeof(prelude_el2[0]));
+		return world_lines(w, prelude_el2, sizeof(prelude_el2) / sizeof(prelude_el2[0]));
 	return w->page_shift == 12
-		       ? run_all(w, prelude, sizeof(prelude) / sizeof(prelude[0]))
-		       : run_all(w, prelude_16k, sizeof(prelude_16k) / sizeof(prelude_16k[0]));
+		       ? world_lines(w, prelude, sizeof(prelude) / sizeof(prelude[0]))
+		       : world_lines(w, prelude_16k, sizeof(prelude_16k) / sizeof(prelude_16k[0]));
 }
 
 const char *world_line(struct world *w, char *line)

@@ -38,6 +38,7 @@ void world_open(struct world *w, void *arena, size_t bytes);
 void world_event(struct world *w, struct pt_event event);
 /* One line. NULL, or what is wrong with it. */
 const char *world_line(struct world *w, char *line);
+const char *world_lines(struct world *w, const char *const *lines, size_t count);
 
 /* Numbers, names, slots such as P3[5], and descriptors such as page(0x1000,rw). */
 bool value_number(const char *word, uint64_t *value);

@@ -49,6 +49,10 @@
 	X(L4, "no lock is held across a callback, and no section across the transport")             \
 	X(L5, "nobody waits in a section")                                                          \
 	X(L6, "no claim is asked for while holding one")                                            \
+	X(O1, "a frame has one owner, and as many borrowers as its record counts")                  \
+	X(O2, "no party reaches a frame before it is its, or after it is another's")                \
+	X(O3, "no guest and no host reaches a table page")                                          \
+	X(O4, "a transfer that is given up leaves nothing changed")                                 \
 	X(D1, "while logging, what is writable is marked")                                          \
 	X(D2, "what was cleared is write-protected and flushed before the reply")                   \
 	X(D3, "a dirty leaf that goes is marked")

@@ -105,6 +105,13 @@ enum pt_event_kind {
 	PT_EVENT_DIRTY_CLEAR,   /* read and cleared */
 	PT_EVENT_DIRTY_STOP,
 
+	/* Owners. at: the machine. */
+	PT_EVENT_OWNERS,        /* it has owners from now on. ctx: the host's context */
+	PT_EVENT_GUEST,         /* ctx is a guest's, with nothing mapped. arg: its handle */
+	PT_EVENT_WIPED,         /* after frames were. lo, hi: PAs, inclusive */
+	PT_EVENT_OWNER,         /* records change. lo: the first frame's PA; hi: what each becomes,
+				   pt_frame_word() of <pt/owner.h>; arg: how many units of 4 KiB */
+
 	/* What only a test does. */
 	PT_EVENT_POKE,          /* after it wrote hi to the descriptor at `at`, past the seam */
 	PT_EVENT_CTX_OPTIONS,   /* after it changed those of ctx. arg: attributes, VTCR flags and FEAT_BBM level, a byte each */

@@ -20,7 +20,8 @@ static const char *const kind_name[PT_EVENT_KINDS] = {
 	"op-end",	 "wake",	  "wait",	   "transport",	     "ctx-init",
 	"ctx-dying",	 "ctx-gone",	  "ctx-activate",  "ctx-deactivate", "vmid",
 	"vmid-rollover", "vmid-kept",	  "dirty-start",   "dirty-mark",     "dirty-clear",
-	"dirty-stop",	 "poke",	  "ctx-options",
+	"dirty-stop",	 "owners",	  "guest",	   "wiped",	     "owner",
+	"poke",		 "ctx-options",
 };
 
 static const char *const op_name[PT_OP_KINDS] = {
