@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Machines with owners: what is told of their ledger, and who may map what. The ledger's entries
- * are made by hand. */
+/* Machines with owners: what is told of their ledger, and who may map what. Extents are made by
+ * hand; records are not, since nothing but a transfer may change them. */
 #include "domain_owner.h"
+
 static void all_is_the_hosts_at_first(void **state)
 {
 	struct fixture *fx = *state;
@@ -95,32 +96,51 @@ static void a_range_says_whose_it_is_and_where(void **state)
 	assert_int_equal(r->ranges[0]->ipa, 0x40000 * PAGE);
 }
 
+/* The host's page at `pa`; `guest` 0: with hyp. */
+static void share(struct fixture *fx, uint64_t m, uint64_t pa, uint64_t guest, uint64_t ipa)
+{
+	Ptd__V1__Party host = PTD__V1__PARTY__INIT, other = PTD__V1__PARTY__INIT;
+	Ptd__V1__TransferItem item = PTD__V1__TRANSFER_ITEM__INIT, *items = &item;
+	Ptd__V1__TransferRequest q = PTD__V1__TRANSFER_REQUEST__INIT;
+
+	host.kind = OF_HOST;
+	other.kind =
+		guest ? PTD__V1__OWNER_KIND__OWNER_KIND_GUEST : PTD__V1__OWNER_KIND__OWNER_KIND_HYP;
+	other.context = guest;
+	item.kind = PTD__V1__TRANSFER_KIND__TRANSFER_KIND_SHARE;
+	item.from = &host;
+	item.to = &other;
+	item.pa = pa;
+	item.ipa = ipa;
+	item.size = PAGE;
+	item.prot = guest ? PT_PROT_R : 0;
+	q.machine = m;
+	q.items = &items;
+	q.n_items = 1;
+	OK(fx, "Transfer", &q);
+}
+
 static void a_shared_page_tells_how_often(void **state)
 {
 	struct fixture *fx = *state;
-	uint64_t m = owned_machine(fx, "m1", 0);
-	struct pt_frame_record with_guests = {
-		.host = PT_PAGE_SHARED_OWNED, .hyp = PT_PAGE_NOPAGE, .shares = 3};
-	struct pt_frame_record with_hyp = {.host = PT_PAGE_SHARED_OWNED,
-					   .hyp = PT_PAGE_SHARED_BORROWED};
-	struct owners *o = owners_of(fx, m);
+	uint64_t m = owned_machine(fx, "m1", 0), guest;
 	Ptd__V1__GetOwnerResponse *r;
 
 	party(fx, m, "host", HOST);
-	domain_section_begin(fx->loop[0]);
-	assert_int_equal(pt_frames_reserve(&o->pt.frames, &fx->loop[0]->agent, 0, 2 * PAGE), PT_OK);
-	pt_frames_set(&o->pt.frames, 0, PAGE, with_guests);
-	pt_frames_set(&o->pt.frames, PAGE, PAGE, with_hyp);
-	domain_section_end(fx->loop[0]);
-	set(fx, m, (struct pt_extent){.end = 1, .state = PT_PAGE_SHARED_OWNED});
-	set(fx, m,
-	    (struct pt_extent){.start = 1, .end = 2, .state = PT_PAGE_SHARED_OWNED, .id = 1});
-	r = get(fx, m, 0, 3 * PAGE);
-	assert_int_equal(r->n_ranges, 3);
-	assert_int_equal(r->ranges[0]->state, PTD__V1__PAGE_STATE__PAGE_STATE_SHARED_OWNED);
-	assert_int_equal(r->ranges[0]->borrowers, 3);
-	assert_int_equal(r->ranges[1]->borrowers, 1);
-	assert_int_equal(r->ranges[2]->borrowers, 0);
+	guest = party(fx, m, "guest", GUEST);
+	for (uint64_t i = 0; i < 3; i++)
+		share(fx, m, 0, guest, i * PAGE);
+	share(fx, m, PAGE, 0, 0);
+	for (uint64_t i = 0; i < 3; i++) {
+		static const uint32_t borrowers[] = {3, 1, 0};
+
+		r = get(fx, m, i * PAGE, PAGE);
+		assert_int_equal(r->n_ranges, 1);
+		assert_int_equal(r->ranges[0]->state,
+				 i < 2 ? PTD__V1__PAGE_STATE__PAGE_STATE_SHARED_OWNED
+				       : PTD__V1__PAGE_STATE__PAGE_STATE_OWNED);
+		assert_int_equal(r->ranges[0]->borrowers, borrowers[i]);
+	}
 }
 
 /* Every second page is hyp's. */
