@@ -8,12 +8,17 @@ EL2_CLANG := $(filter ccache,$(CC)) clang --target=aarch64-none-elf -fuse-ld=lld
 EL2_CFLAGS := -std=c11 $(WARN) -g1 -ffreestanding -nostdlib -mgeneral-regs-only -mstrict-align -fno-pic -static \
 	-mno-outline-atomics -fno-stack-protector -fno-asynchronous-unwind-tables -MMD -MP $(MUTANT_CFLAGS)
 EL2_LDFLAGS := -nostdlib -static -Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,max-page-size=65536
+EL2_CC_gcc := $(EL2_CROSS) -march=armv8-a
+EL2_CC_lse := $(EL2_CROSS) -march=armv8.1-a
+EL2_CC_clang := $(EL2_CLANG) -march=armv8-a
+EL2_CC_checked := $(EL2_CROSS) -march=armv8-a -DPT_CHECKED
 # What is counted and the other compiler are optimised as they would be used; the others show other instructions and
-# other events, and compile in two thirds of the time.
-EL2_CC_gcc := $(EL2_CROSS) -O2 -march=armv8-a
-EL2_CC_lse := $(EL2_CROSS) -O1 -march=armv8.1-a
-EL2_CC_clang := $(EL2_CLANG) -O2 -march=armv8-a
-EL2_CC_checked := $(EL2_CROSS) -O1 -march=armv8-a -DPT_CHECKED
+# other events, and compile in two thirds of the time; unit tests, which are all but lib, in less than that by -Og.
+EL2_OPT_gcc := -O2
+EL2_OPT_lse := -O1
+EL2_OPT_clang := -O2
+EL2_OPT_checked := -O1
+EL2_OPT_UNIT := -Og
 EL2_INC := -Ilib/port/el2/include -Ilib/include -Ilib
 EL2_TEST_INC := -Itests/el2/include -Itests $(EL2_INC) -Ilib/port/host/include
 
@@ -40,6 +45,11 @@ EL2_SCENARIO := $(addprefix tests/el2/scenario_,access.c dump.c memory.c object.
 EL2_HOST := $(addsuffix .o,$(addprefix tests/el2/host/,start host main memory guests cpus races recycle exits hostile count))
 EL2_HOST_IMAGE := tests/el2/host/el2.o tests/el2/host/lib_calls.o tests/el2/host/program.o tests/el2/own_map.o
 EL2_OBJ := $(addsuffix .o,$(basename $(LIB_SRC) $(EL2_PORT) $(EL2_RUNTIME)))
+# What no image of these calls: unit tests do, of the reference, and lib/check is called where it is inside.
+EL2_LEFT_gcc :=
+EL2_LEFT_lse := lib/check/% lib/owner/%
+EL2_LEFT_clang := $(EL2_LEFT_lse)
+EL2_LEFT_checked := lib/owner/%
 EL2_ALL_OBJ := $(EL2_OBJ) $(EL2_HOST) $(EL2_HOST_IMAGE) $(addsuffix .o,$(basename $(EL2_SHARED) $(EL2_CORE) $(EL2_SUITE) $(EL2_UNIT) $(EL2_REPLAY) $(EL2_SCENARIO)))
 EL2_BIN := $(EL2_SUITE:%.c=%.elf)
 # These do the same whichever way the seam is compiled: the reference runs them.
@@ -48,12 +58,14 @@ EL2_REFERENCE_BIN := $(patsubst %.c,$(B)/el2/gcc/%.elf,$(EL2_UNIT) $(EL2_REPLAY)
 EL2_REFERENCE_BIN += $(B)/el2/checked/tests/el2/scenario.elf
 
 define EL2_RULES
+$(B)/el2/$(1)/%.o: EL2_OPT := $(EL2_OPT_$(1))
+$(EL2_UNIT:%.c=$(B)/el2/$(1)/%.o): EL2_OPT := $(EL2_OPT_UNIT)
 $(B)/el2/$(1)/lib/%.o: lib/%.c
 	$$(call say,CC,$$@)
-	$$(Q)mkdir -p $$(@D) && $$(EL2_CC_$(1)) $$(EL2_CFLAGS) $$(EL2_INC) -c -o $$@ $$<
+	$$(Q)mkdir -p $$(@D) && $$(EL2_CC_$(1)) $$(EL2_OPT) $$(EL2_CFLAGS) $$(EL2_INC) -c -o $$@ $$<
 $(B)/el2/$(1)/%.o: %.c
 	$$(call say,CC,$$@)
-	$$(Q)mkdir -p $$(@D) && $$(EL2_CC_$(1)) $$(EL2_CFLAGS) $$(EL2_TEST_INC) -c -o $$@ $$<
+	$$(Q)mkdir -p $$(@D) && $$(EL2_CC_$(1)) $$(EL2_OPT) $$(EL2_CFLAGS) $$(EL2_TEST_INC) -c -o $$@ $$<
 $(patsubst %.c,$(B)/el2/$(1)/%.o,$(EL2_WALKER) $(EL2_MODEL)): EL2_INC := $(EL2_TEST_INC)
 $(B)/el2/$(1)/%.o: %.S
 	$$(call say,AS,$$@)
@@ -61,7 +73,7 @@ $(B)/el2/$(1)/%.o: %.S
 # A loop that fills memory is not to become a call of the function that it stands in.
 $(B)/el2/$(1)/lib/port/el2/string.o: EL2_CFLAGS += -fno-builtin $(if $(filter clang,$(1)),,-fno-tree-loop-distribute-patterns)
 
-$(B)/el2/$(1)/libpt.a: $(EL2_OBJ:%=$(B)/el2/$(1)/%)
+$(B)/el2/$(1)/libpt.a: $(patsubst %,$(B)/el2/$(1)/%,$(filter-out $(EL2_LEFT_$(1)),$(EL2_OBJ)))
 	$$(call say,AR,$$@)
 	$$(Q)rm -f $$@ && $$(AR) rcD $$@ $$^
 $(B)/el2/$(1)/tests/%.elf: $(B)/el2/$(1)/tests/%.o $(addprefix $(B)/el2/$(1)/,$(addsuffix .o,$(basename $(EL2_SHARED)))) $(B)/el2/$(1)/libpt.a lib/port/el2/image.lds
@@ -69,7 +81,6 @@ $(B)/el2/$(1)/tests/%.elf: $(B)/el2/$(1)/tests/%.o $(addprefix $(B)/el2/$(1)/,$(
 	$$(Q)$$(EL2_CC_$(1)) $$(EL2_LDFLAGS) -T lib/port/el2/image.lds -o $$@ $(B)/el2/$(1)/lib/port/el2/start.o \
 		$$(filter %.o,$$^) $$(filter %.a,$$^)
 $(B)/el2/$(1)/tests/el2/scenario.elf: $(EL2_SCENARIO:%.c=$(B)/el2/$(1)/%.o)
-$(EL2_UNIT:%.c=$(B)/el2/$(1)/%.o): EL2_CFLAGS += -Og
 $(B)/el2/$(1)/tests/unit/%.elf: EL2_LDFLAGS += $(EL2_WRAPPED)
 $(EL2_UNIT:%.c=$(B)/el2/$(1)/%.elf): $(patsubst %.c,$(B)/el2/$(1)/%.o,$(EL2_CORE))
 # The hypervisor with its host: EL2's image holds the host's program, which is linked by itself.

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The host's tests, in groups: "chain", what one CPU shows, which is quick, and "storm", what takes
- * several; without a name both. "count" is for itself. A test that is named (PTD_ONLY) runs
- * whatever its group is.
+ * The host's tests, in groups: "chain", what one CPU shows, which is quick; "recycle", for which it
+ * takes longer; and "storm", what takes several; without a name all of them. "count" is for itself.
+ * A test that is named (PTD_ONLY) runs whatever its group is.
  */
 #include "host.h"
 
@@ -39,9 +39,10 @@ int main(void)
 		add(host_exit_tests, host_exit_count);
 		add(host_hostile_tests, host_hostile_count);
 	}
+	if (wanted("recycle"))
+		add(host_recycle_tests, host_recycle_count);
 	if (storm) {
 		add(host_cpu_tests, host_cpu_count);
-		add(host_recycle_tests, host_recycle_count);
 		add(host_send_tests, host_send_count);
 		add(host_storm_tests, host_storm_count);
 	}
