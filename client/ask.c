@@ -18,6 +18,7 @@ static const struct {
 	{"quota_pages", "quota"},
 	{"quota_pages", "pages"},
 	{"owner_quota_pages", "owner-quota"},
+	{"after_seq", "after"},
 	{"page_budget", "pages"},
 	{"start_level_plus_2", "start-level"}, /* choices from -1 on are numbered from 1 on */
 	{"want_bitmap", "bitmap"},

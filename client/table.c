@@ -366,6 +366,11 @@ PARAMS own_donate_options[] = {
 	{.name = "zero", .type = VALUE_FLAG, .help = "the memory reads as zero afterwards"},
 	END};
 PARAMS own_reclaim_options[] = {OPTION_HOST_GENERATION, OPTION_DRY_RUN, OPTION_REQUEST_ID, END};
+PARAMS own_watch_options[] = {{.name = "after",
+			       .type = VALUE_NUMBER,
+			       .help = "go on behind this seq; from now on if not given"},
+			      {.name = "count", .type = VALUE_NUMBER, .help = "end after so many"},
+			      END};
 PARAMS own_show_options[] = {
 	{.name = "matrix", .type = VALUE_FLAG, .help = "sizes by owner and state"}, END};
 
@@ -600,6 +605,11 @@ const struct command command_table[] = {
 	{"own", "show", "whose a machine's memory is, as a list or with --matrix in sums",
 	 "ptctl own show m0 0x4000_0000 2M", own_show_args, own_show_options, cmd_own_show,
 	 {.rows = "ranges"}, NULL, 0},
+	{"own", "watch", "each transition as it comes", "ptctl own watch m0 -o json", machine_arg,
+	 own_watch_options, cmd_own_watch,
+	 {.columns = "seq kind after.pa after.size before.owner.kind before.state after.owner.kind "
+		     "after.state overflow"},
+	 NULL, 0},
 	{"own", "map", "a picture of it, in letters or as SVG",
 	 "ptctl own map m0 -o svg", machine_arg, NULL, cmd_own_map, {.rows = "ranges"},
 	 "svg", 0},

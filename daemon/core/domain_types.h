@@ -17,6 +17,7 @@
 #include "domain_sessions.h"
 #include "domain_watch.h"
 #include "names.h"
+#include "owner_events.h"
 #include "principal.h"
 #include "request_ids.h"
 
@@ -93,6 +94,7 @@ struct domain {
 	struct dirty_log *logs;				/* lock */
 	uint32_t log_count;				/* lock */
 	struct watch_list watchers;
+	struct owner_watch_list owner_watchers;
 	struct failpoints failpoints;
 	struct request_ids request_ids;
 	struct principals principals;

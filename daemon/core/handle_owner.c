@@ -3,75 +3,22 @@
 #include "handlers.h"
 
 #include "domain_fail.h"
-#include "owners.h"
+#include "owner_message.h"
 #include "registry.h"
 
-#include "ptd/v1/ownership.pb-c.h"
-
-struct range {
-	Ptd__V1__OwnedRange range;
-	Ptd__V1__Party owner;
-	uint8_t request_id[REQUEST_ID];
-};
-
-static Ptd__V1__PageState state_name(enum pt_page_state state)
-{
-	static const Ptd__V1__PageState name[PT_PAGE_STATES] = {
-		[PT_PAGE_OWNED] = PTD__V1__PAGE_STATE__PAGE_STATE_OWNED,
-		[PT_PAGE_SHARED_OWNED] = PTD__V1__PAGE_STATE__PAGE_STATE_SHARED_OWNED,
-		[PT_PAGE_LENT] = PTD__V1__PAGE_STATE__PAGE_STATE_LENT,
-	};
-
-	return name[state];
-}
-
-static void fill_party(Ptd__V1__Party *to, const struct owners *o, const struct pt_owner *owner)
-{
-	static const Ptd__V1__OwnerKind kind[] = {
-		[PT_OWNER_HOST] = PTD__V1__OWNER_KIND__OWNER_KIND_HOST,
-		[PT_OWNER_HYP] = PTD__V1__OWNER_KIND__OWNER_KIND_HYP,
-		[PT_OWNER_GUEST] = PTD__V1__OWNER_KIND__OWNER_KIND_GUEST,
-	};
-
-	ptd__v1__party__init(to);
-	to->kind = kind[owner->kind];
-	if (owner->kind == PT_OWNER_HOST)
-		to->context = atomic_load_explicit(&o->host, memory_order_relaxed);
-	if (owner->kind == PT_OWNER_GUEST)
-		to->context = atomic_load_explicit(&o->guest[owner->handle], memory_order_relaxed);
-}
-
-/* Guests' leaves; or hyp, or the host, of which there is one each. */
-static uint32_t borrowers(const struct owners *o, uint64_t pa)
-{
-	struct pt_frame_record r = pt_frames_get(&o->pt.frames, pa);
-
-	return r.shares + (r.hyp == PT_PAGE_SHARED_BORROWED) + (r.host == PT_PAGE_SHARED_BORROWED);
-}
-
 /* [start, end) of an extent, in its units. */
-static Ptd__V1__OwnedRange *message(struct call *call, struct owners *o, const struct pt_extent *e,
+static Ptd__V1__OwnedRange *message(struct call *call, struct owners *o, struct pt_extent e,
 				    uint64_t start, uint64_t end)
 {
-	struct range *r = call_alloc(call, sizeof(*r));
-	Ptd__V1__OwnedRange *to = r ? &r->range : NULL;
+	struct owner_range *r = call_alloc(call, sizeof(*r));
 
-	if (!r)
-		return NULL;
-	ptd__v1__owned_range__init(to);
-	fill_party(&r->owner, o, &e->owner);
-	to->pa = start << PT_OWNER_SHIFT;
-	to->size = (end - start) << PT_OWNER_SHIFT;
-	to->owner = &r->owner;
-	to->state = state_name(e->state);
-	to->borrowers = borrowers(o, to->pa);
-	if (e->owner.kind == PT_OWNER_GUEST)
-		to->ipa = (e->owner.gfn + (start - e->start)) << PT_OWNER_SHIFT;
-	if (e->state == PT_PAGE_LENT)
-		to->lend_handle = e->meta;
-	if (owners_request(o, e->id, r->request_id))
-		to->request_id = (ProtobufCBinaryData){REQUEST_ID, r->request_id};
-	return to;
+	if (e.owner.kind == PT_OWNER_GUEST)
+		e.owner.gfn += start - e.start;
+	e.start = start;
+	e.end = end;
+	return r ? owner_message(r, o, &e, owners_context(o, &e.owner),
+				 owners_borrowers(o, start << PT_OWNER_SHIFT))
+		 : NULL;
 }
 
 /* What [*at, end), in units, says, at most `limit` ranges; *at: what is left. False: no memory. */
@@ -87,7 +34,7 @@ static bool collect(struct call *call, struct owners *o, uint64_t *at, uint64_t 
 
 		pt_extents_find(&o->pt.extents, *at, &e); /* below its end: it finds one */
 		stop = e.end < end ? e.end : end;
-		to[*count] = message(call, o, &e, *at, stop);
+		to[*count] = message(call, o, e, *at, stop);
 		if (!to[*count])
 			return false;
 		++*count;

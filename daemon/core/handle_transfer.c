@@ -145,6 +145,7 @@ static enum call_result read_item(struct call *call, struct transfer *s,
 	    check_party(call, s, t, q->to, "to", &args->guest) != CALL_MORE)
 		return CALL_DONE;
 	args->kind = t->of_lib;
+	s->work.kind = t->kind;
 	args->pa = q->pa;
 	args->ipa = pt_ipa(q->ipa);
 	args->size = q->size;

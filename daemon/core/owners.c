@@ -3,6 +3,7 @@
 #include "owners.h"
 
 #include "registry.h"
+#include "transfer_work.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +43,8 @@ bool owners_close(struct call *call, struct owners *o)
 		atomic_store_explicit(&o->closing, true, memory_order_relaxed);
 		pt_grace_begin(&o->grace, &any, agent);
 	}
+	if (owner_watch_wake(&call->domain->owner_watchers, &o->events))
+		return false; /* they leave by themselves */
 	o->drained = o->drained || pt_grace_done(&o->grace, &any);
 	if (!o->drained || !o->pt.host)
 		return o->drained;
@@ -73,6 +76,27 @@ static void wipe(void *arg, uint64_t pa, uint64_t size)
 	pt_host_ram_wipe(&m->ram, pa, size);
 }
 
+uint32_t owners_borrowers(const struct owners *o, uint64_t pa)
+{
+	struct pt_frame_record r = pt_frames_get(&o->pt.frames, pa);
+
+	return r.shares + (r.hyp == PT_PAGE_SHARED_BORROWED) + (r.host == PT_PAGE_SHARED_BORROWED);
+}
+
+uint64_t owners_context(const struct owners *o, const struct pt_owner *owner)
+{
+	if (owner->kind == PT_OWNER_HYP)
+		return 0;
+	return atomic_load_explicit(owner->kind == PT_OWNER_HOST ? &o->host
+								 : &o->guest[owner->handle],
+				    memory_order_relaxed);
+}
+
+static void watch(void *arg, const struct pt_transfer *t, bool done)
+{
+	transfer_watch(container_of(t, struct transfer_work, t), arg, done);
+}
+
 /* The smallest granule that a context may have is the ledger's unit. */
 static enum pt_outcome join_host(struct context *c)
 {
@@ -88,6 +112,7 @@ static enum pt_outcome join_host(struct context *c)
 	o->pt.guest = o->guests;
 	o->pt.guests = LIMIT_GUESTS;
 	o->pt.wipe = wipe;
+	o->pt.watch = watch;
 	o->pt.arg = m;
 	if (outcome != PT_OK)
 		atomic_store(&o->hosted, false);

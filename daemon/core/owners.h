@@ -31,6 +31,7 @@ struct owners {
 	struct pt_port_lock lock;
 	uint64_t requests;				    /* lock */
 	struct owner_request request[LIMIT_OWNER_REQUESTS]; /* lock */
+	struct owner_events events;
 	/* Of the call that deletes the machine. */
 	atomic_bool closing; /* anyone: nobody may begin to read the ledger */
 	bool drained;
@@ -69,6 +70,11 @@ bool owners_keep(const struct context *context);
  */
 bool owners_begin(struct domain *domain, struct machine *machine);
 void owners_end(struct machine *machine);
+
+/* What the ledger says of the page at `pa`, and how often it is borrowed. In a section. */
+uint32_t owners_borrowers(const struct owners *owners, uint64_t pa);
+/* The owner's context; 0: it has none, or it is gone. */
+uint64_t owners_context(const struct owners *owners, const struct pt_owner *owner);
 
 /* The number for a request with this id; 0: it has none. */
 uint64_t owners_number(struct owners *owners, const ProtobufCBinaryData *id);

@@ -2,6 +2,44 @@
 /* Stepping through transfers, and giving them up. */
 #include "transfer_work.h"
 
+#include "ptd/v1/ownership.pb-c.h"
+
+/* The extent of the run's first page, as long as the run. */
+static struct pt_extent look(const struct owners *o, const struct pt_transfer_run *run)
+{
+	uint64_t unit = run->pa >> PT_OWNER_SHIFT;
+	struct pt_extent e;
+
+	pt_extents_find(&o->pt.extents, unit, &e); /* a frame of the machine: it finds one */
+	if (e.owner.kind == PT_OWNER_GUEST)
+		e.owner.gfn += unit - e.start;
+	e.start = unit;
+	e.end = unit + (run->size >> PT_OWNER_SHIFT);
+	return e;
+}
+
+void transfer_watch(struct transfer_work *w, struct machine *m, bool done)
+{
+	const struct owners *o = m->owners;
+
+	for (uint32_t i = 0; i < w->t.runs; i++) {
+		const struct pt_transfer_run *run = &w->t.list[i];
+		struct owner_event *e = &w->event[i];
+
+		if (!done) {
+			e->before = look(o, run);
+			e->before_context = owners_context(o, &e->before.owner);
+			e->before_borrowers = owners_borrowers(o, run->pa);
+			continue;
+		}
+		e->kind = w->kind;
+		e->after = look(o, run);
+		e->after_context = owners_context(o, &e->after.owner);
+		e->after_borrowers = owners_borrowers(o, run->pa);
+		owner_note(&m->domain->owner_watchers, &m->owners->events, e);
+	}
+}
+
 static void wake(struct pt_waiter *waiter)
 {
 	call_wake(container_of(waiter, struct transfer_work, t.parties.leg[0].claim.waiter)->call);
@@ -78,6 +116,7 @@ static void begin_reclaim(struct call *call, struct guest_end *end, struct conte
 					.size = UINT64_C(1) << guest->pt.geo.ipa_bits};
 
 	end->finalizes = false;
+	end->work.kind = PTD__V1__TRANSFER_KIND__TRANSFER_KIND_RECLAIM;
 	transfer_begin(call, &end->work, &args);
 }
 

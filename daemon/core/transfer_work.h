@@ -13,7 +13,12 @@ struct transfer_work {
 	bool wake_due; /* it was parked when it gave up: a wake may be on its way */
 	struct pt_transfer t;
 	struct pt_grace grace;
+	uint32_t kind; /* Ptd__V1__TransferKind, as who watches is told */
+	struct owner_event event[PT_TRANSFER_RUNS];
 };
+
+/* pt_machine_owners' watch(): collects what the runs were, and tells what they have become. */
+void transfer_watch(struct transfer_work *work, struct machine *machine, bool done);
 
 /* pt_transfer_init(), in memory of the call's; what it says. args->wake is set here. */
 enum pt_outcome transfer_begin(struct call *call, struct transfer_work *work,

@@ -151,6 +151,14 @@ static void begin_scan(struct pt_transfer *t)
 
 /* Hooks of the transaction. */
 
+static void tell(const struct pt_transfer *t, bool done)
+{
+	const struct pt_machine_owners *o = t->args.owners;
+
+	if (o->watch)
+		o->watch(o->arg, t, done);
+}
+
 static enum pt_outcome check(void *arg, struct pt_agent *agent, int64_t *left, struct pt_error *err)
 {
 	struct pt_transfer *t = arg;
@@ -159,14 +167,23 @@ static enum pt_outcome check(void *arg, struct pt_agent *agent, int64_t *left, s
 	(void)err;
 	if (!t->judged)
 		outcome = pt__judge(t, left);
-	return outcome == PT_OK ? pt__books_reserve(t, agent, left) : outcome;
+	if (outcome == PT_OK)
+		outcome = pt__books_reserve(t, agent, left);
+	if (outcome == PT_OK)
+		tell(t, false);
+	return outcome;
 }
 
 static bool between(void *arg, struct pt_agent *agent, uint32_t done, int64_t *left)
 {
 	struct pt_transfer *t = arg;
 
-	return done != t->books || pt__books_keep(t, agent, left);
+	if (done != t->books)
+		return true;
+	if (!pt__books_keep(t, agent, left))
+		return false;
+	tell(t, true);
+	return true;
 }
 
 /* All pages are judged once more when the claims were not wide enough. */

@@ -97,6 +97,14 @@ static Ptd__V1__TransferItem donation = {
 	.size = KIB(16),
 	.ipa = MIB(2)};
 static Ptd__V1__TransferItem *donations[] = {&donation};
+static Ptd__V1__TransferItem share = {
+	.base = PROTOBUF_C_MESSAGE_INIT(&ptd__v1__transfer_item__descriptor),
+	.kind = PTD__V1__TRANSFER_KIND__TRANSFER_KIND_SHARE,
+	.from = &guarded,
+	.to = &host,
+	.size = KIB(4),
+	.ipa = MIB(2)};
+static Ptd__V1__TransferItem *shares[] = {&share};
 static Ptd__V1__SessionOpen session_open = {
 	PROTOBUF_C_MESSAGE_INIT(&ptd__v1__session_open__descriptor), CONTEXT, ID("open.")};
 static Ptd__V1__SessionOpen repair_open = {
@@ -239,6 +247,12 @@ const struct scripted script[] = {
 	{CALL("Ownership", "GetOwner", M(GetOwner, get_owner, .machine = OWNED, .size = MIB(4)))},
 	{CALL("Ownership", "ListOwners",
 	      M(ListOwners, list_owners, .machine = OWNED, .page_size = 1))},
+	{CALL("Ownership", "Transfer",
+	      M(Transfer, transfer, .machine = OWNED, .n_items = 1, .items = shares,
+		.request_id = ID("shar ")))},
+	{CALL("Ownership", "WatchOwners",
+	      M(WatchOwners, watch_owners, .machine = OWNED, .after_seq = 1)),
+	 .answers = 1},
 	{CALL("Context", "DeleteContext",
 	      M(DeleteContext, delete_context, .handle = GUARDED, .request_id = ID("guarD")))},
 	{CALL("Machine", "DeleteMachine",

@@ -170,6 +170,29 @@ def _():
     refused("INVALID", other.list, page_token=first)
 
 
+@test("WatchOwners: the machine, and where to go on")
+@covers("WatchOwnersRequest.machine", "WatchOwnersRequest.after_seq")
+def _():
+    m, other = Owned(), Owned()
+    for i in range(3):
+        m.transfer(SHARE, HOST, HYP, pa=PA + i * PAGE)
+    other.transfer(SHARE, HOST, HYP, pa=PA)
+
+    def watch(which, **fields):
+        return stub("ownership").WatchOwners(pb("ownership").WatchOwnersRequest(machine=which, **fields), timeout=20)
+
+    events = watch(m.machine.handle, after_seq=1)
+    equal([(e.seq, e.kind, e.after.pa, e.before.state, e.after.state) for e in (next(events), next(events))],
+          [(2, SHARE, PA + PAGE, OWNED, SHARED), (3, SHARE, PA + 2 * PAGE, OWNED, SHARED)])
+    m.transfer(DONATE, HOST, m.guarded, pa=0, ipa=IPA)
+    event = next(events)
+    equal((event.seq, event.kind, event.after.owner.context), (4, DONATE, m.guarded))
+    events.cancel()
+    lines = ptd().ptctl("own", "watch", m.name, "--after", "2", "--count", "2", "-o", "tsv").stdout.splitlines()
+    equal([line.split("\t")[0] for line in lines], ["seq", "3", "4"])
+    refused("INVALID", lambda: next(watch(other.machine.handle, after_seq=2)))
+
+
 @test("ptctl own: transfers, lists, sums and pictures")
 def _():
     m = Owned()

@@ -100,4 +100,69 @@ static inline Ptd__V1__Machine *get_machine(struct fixture *fx, uint64_t machine
 	return ((Ptd__V1__GetMachineResponse *)OK(fx, "GetMachine", &q))->machine;
 }
 
+#define KIND(name) PTD__V1__TRANSFER_KIND__TRANSFER_KIND_##name
+#define OF(name)   PTD__V1__OWNER_KIND__OWNER_KIND_##name
+#define IPA	   UINT64_C(0x40000000)
+
+/* A machine with a host, a plain guest and a protected one. */
+struct world {
+	struct fixture *fx;
+	uint64_t machine, host, plain, guarded;
+};
+
+static inline struct world world(void **state)
+{
+	struct world w = {.fx = *state};
+	Ptd__V1__ContextOptions o = PTD__V1__CONTEXT_OPTIONS__INIT;
+	Ptd__V1__CreateContextRequest c;
+
+	w.machine = owned_machine(w.fx, "m1", 0);
+	w.host = party(w.fx, w.machine, "host", HOST);
+	w.plain = party(w.fx, w.machine, "plain", GUEST);
+	o.protected_ = true;
+	c = context_request(w.machine, "guarded", GUEST, &o);
+	w.guarded =
+		((Ptd__V1__CreateContextResponse *)OK(w.fx, "CreateContext", &c))->context->handle;
+	return w;
+}
+
+/* A request with its parts. */
+struct ask {
+	Ptd__V1__TransferRequest q;
+	Ptd__V1__TransferItem item, *items[2];
+	Ptd__V1__Party from, to;
+};
+
+static inline Ptd__V1__TransferRequest *ask(struct ask *a, const struct world *w,
+					    Ptd__V1__TransferKind kind, Ptd__V1__OwnerKind from,
+					    Ptd__V1__OwnerKind to, uint64_t guest)
+{
+	*a = (struct ask){.q = PTD__V1__TRANSFER_REQUEST__INIT,
+			  .item = PTD__V1__TRANSFER_ITEM__INIT,
+			  .from = PTD__V1__PARTY__INIT,
+			  .to = PTD__V1__PARTY__INIT};
+	a->from.kind = from;
+	a->to.kind = to;
+	a->from.context = from == OF(GUEST) ? guest : 0;
+	a->to.context = to == OF(GUEST) ? guest : 0;
+	a->item.kind = kind;
+	a->item.from = &a->from;
+	a->item.to = &a->to;
+	a->item.size = PAGE;
+	a->items[0] = a->items[1] = &a->item;
+	a->q.machine = w->machine;
+	a->q.items = a->items;
+	a->q.n_items = 1;
+	return &a->q;
+}
+
+static inline Ptd__V1__TransferRequest *donation(struct ask *a, const struct world *w, uint64_t pa,
+						 uint64_t ipa)
+{
+	ask(a, w, KIND(DONATE), OF(HOST), OF(GUEST), w->guarded);
+	a->item.pa = pa;
+	a->item.ipa = ipa;
+	return &a->q;
+}
+
 #endif

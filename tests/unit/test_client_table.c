@@ -166,6 +166,7 @@ static void columns_exist_in_their_messages(void **state)
 		{"own", "reclaim", &ptd__v1__transfer_response__descriptor},
 		{"own", "pin", &ptd__v1__transfer_response__descriptor},
 		{"own", "unpin", &ptd__v1__transfer_response__descriptor},
+		{"own", "watch", &ptd__v1__watch_owners_response__descriptor},
 	};
 	size_t with_columns = 0;
 

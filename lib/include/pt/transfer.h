@@ -47,6 +47,8 @@ struct pt_guest {
 	struct pt_ctx *ctx;
 };
 
+struct pt_transfer;
+
 /* Memory of the machine: frames that can change hands. */
 struct pt_region {
 	uint64_t pa, size; /* bytes */
@@ -75,6 +77,13 @@ struct pt_machine_owners {
 	/* hyp reaches [pa, pa + size) from now on, or no longer and no TLB of its knows it. As
 	 * wipe. NULL: hyp is records alone. */
 	void (*hyp_reach)(void *arg, uint64_t pa, uint64_t size, bool reaches);
+	/*
+	 * A transition's runs (list, runs) are claimed: with false, perhaps more than once, before
+	 * anything is written; with true when their records and extents are. So what the index says
+	 * of them in between is this transition's alone, and calls for the same frames come in the
+	 * order of the transitions. In a section; may read the index. NULL: nobody asks.
+	 */
+	void (*watch)(void *arg, const struct pt_transfer *transfer, bool done);
 	void *arg;
 };
 
