@@ -202,6 +202,50 @@ static void what_is_the_hosts_again_takes_no_pages(void **state)
 		}
 }
 
+static void set_record(uint64_t frame, struct pt_frame_record r)
+{
+	uint64_t pa = rig.pa + frame * PT_SZ_4K;
+
+	pt_section_begin(&rig.c.agent);
+	ASSERT_OUTCOME(PT_OK, pt_frames_reserve(&rig.owners.frames, &rig.c.agent, pa, PT_SZ_4K));
+	pt_frames_set(&rig.owners.frames, pa, PT_SZ_4K, r);
+	pt_frames_release(&rig.owners.frames, &rig.c.agent, pa, PT_SZ_4K);
+	pt_section_end(&rig.c.agent);
+}
+
+/* B28, as far as counts go. */
+static void counts_end_and_do_not_wrap(void **state)
+{
+	static const uint32_t pins[] = {PT_PIN, PT_UNPIN, PT_PIN, PT_PIN},
+			      shares[] = {PT_SHARE_GUEST, PT_UNSHARE_GUEST, PT_SHARE_GUEST,
+					  PT_SHARE_GUEST};
+	static const enum pt_outcome outcomes[] = {PT_BUSY, PT_OK, PT_OK, PT_BUSY};
+	struct rig_op op = {.frame = 0, .gfn = 4, .n = 1, .prot = PT_PROT_RW};
+
+	(void)state;
+	open_rig();
+	must(PT_SHARE_HYP, 0, 0, 0, 1);
+	must(PT_PIN, 0, 0, 0, 1);
+	rig.model.frame[0].pins = OWN_PINS_MAX;
+	set_record(0, (struct pt_frame_record){PT_PAGE_SHARED_OWNED, PT_PAGE_SHARED_BORROWED,
+					       UINT16_MAX, 0});
+	must(PT_SHARE_GUEST, PLAIN, 1, 4, 1);
+	rig.model.frame[1].shares = OWN_SHARES_MAX;
+	set_record(1,
+		   (struct pt_frame_record){PT_PAGE_SHARED_OWNED, PT_PAGE_NOPAGE, 0, UINT32_MAX});
+	for (unsigned i = 0; i < 4; i++) {
+		op.kind = pins[i];
+		op.frame = 0;
+		ASSERT_OUTCOME(outcomes[i], rig_do(&rig, &op, 100));
+		op.kind = shares[i];
+		op.frame = 1;
+		op.gfn = i == 0 || i == 3 ? 5 : 4;
+		ASSERT_OUTCOME(outcomes[i], rig_do(&rig, &op, 100));
+		rig_same(&rig);
+	}
+	rig_close(&rig);
+}
+
 /* Also where no page is as it has to be, and so no frame is known. */
 static void a_generation_that_is_asked_for(void **state)
 {
@@ -565,6 +609,7 @@ int main(void)
 		cmocka_unit_test(table_frames_change_no_hands),
 		cmocka_unit_test(an_error_tells_its_page),
 		cmocka_unit_test(what_is_the_hosts_again_takes_no_pages),
+		cmocka_unit_test(counts_end_and_do_not_wrap),
 		cmocka_unit_test(a_generation_that_is_asked_for),
 		cmocka_unit_test(a_frame_that_is_borrowed_twice),
 		cmocka_unit_test(too_many_pieces),
