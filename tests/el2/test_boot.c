@@ -11,74 +11,25 @@ struct model {
 	struct pt_el2_features f;
 };
 
+/* What models of one architecture have in common. */
+#define V8_0 .granule = {true, false, true}, .vmid_bits = 8
+#define V8_2                                                                                       \
+	.granule = {true, true, true}, .vmid_bits = 16, .vhe = true, .xnx = true, .hw_af = true,   \
+	.hw_dirty = true
+#define V8_4 V8_2, .bbm = 2, .fwb = true
+#define V9_0 V8_4, .ttl = true, .tlbi_range = true
+
 /* Models by their technical reference manuals; max is QEMU's own. Without the sizes of caches. The
  * last three are of QEMU 11. */
 static const struct model models[] = {
-	{"max",
-	 {.granule = {true, true, true},
-	  .lpa2 = {true, true},
-	  .pa_bits = 52,
-	  .vmid_bits = 16,
-	  .bbm = 2,
-	  .vhe = true,
-	  .fwb = true,
-	  .xnx = true,
-	  .ttl = true,
-	  .tlbi_range = true,
-	  .hw_af = true,
-	  .hw_dirty = true}},
-	{"neoverse-n1",
-	 {.granule = {true, true, true},
-	  .pa_bits = 48,
-	  .vmid_bits = 16,
-	  .vhe = true,
-	  .xnx = true,
-	  .hw_af = true,
-	  .hw_dirty = true}},
-	{"cortex-a76",
-	 {.granule = {true, true, true},
-	  .pa_bits = 40,
-	  .vmid_bits = 16,
-	  .vhe = true,
-	  .xnx = true,
-	  .hw_af = true,
-	  .hw_dirty = true}},
-	{"cortex-a72", {.granule = {true, false, true}, .pa_bits = 44, .vmid_bits = 8}},
-	{"cortex-a53", {.granule = {true, false, true}, .pa_bits = 40, .vmid_bits = 8}},
-	{"neoverse-v1",
-	 {.granule = {true, true, true},
-	  .pa_bits = 48,
-	  .vmid_bits = 16,
-	  .bbm = 2,
-	  .vhe = true,
-	  .fwb = true,
-	  .xnx = true,
-	  .hw_af = true,
-	  .hw_dirty = true}},
-	{"neoverse-n2",
-	 {.granule = {true, true, true},
-	  .pa_bits = 48,
-	  .vmid_bits = 16,
-	  .bbm = 2,
-	  .vhe = true,
-	  .fwb = true,
-	  .xnx = true,
-	  .ttl = true,
-	  .tlbi_range = true,
-	  .hw_af = true,
-	  .hw_dirty = true}},
-	{"cortex-a710",
-	 {.granule = {true, true, true},
-	  .pa_bits = 40,
-	  .vmid_bits = 16,
-	  .bbm = 2,
-	  .vhe = true,
-	  .fwb = true,
-	  .xnx = true,
-	  .ttl = true,
-	  .tlbi_range = true,
-	  .hw_af = true,
-	  .hw_dirty = true}},
+	{"max", {V9_0, .pa_bits = 52, .lpa2 = {true, true}}},
+	{"neoverse-n1", {V8_2, .pa_bits = 48}},
+	{"cortex-a76", {V8_2, .pa_bits = 40}},
+	{"cortex-a72", {V8_0, .pa_bits = 44}},
+	{"cortex-a53", {V8_0, .pa_bits = 40}},
+	{"neoverse-v1", {V8_4, .pa_bits = 48}},
+	{"neoverse-n2", {V9_0, .pa_bits = 48}},
+	{"cortex-a710", {V9_0, .pa_bits = 40}},
 };
 
 static void the_features_are_those_of_the_model(void **state)

@@ -1,26 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Sections, claims and their queue, stepping several agents by hand on one thread. */
-#include "core.h"
-
 #include <pt/upkeep.h>
 
-static char woken[64];
-static struct pt_waiter *who[8];
-
-static void wake(struct pt_waiter *waiter)
-{
-	size_t used = strlen(woken);
-
-	for (unsigned i = 0; i < 8; i++)
-		if (who[i] == waiter)
-			snprintf(woken + used, sizeof(woken) - used, "%u", i);
-}
+#include "woken.h"
 
 static void open_quiet(struct core *c)
 {
 	core_open(c, &shapes[0]);
-	memset(woken, 0, sizeof(woken));
-	memset(who, 0, sizeof(who));
+	nobody_woken();
 }
 
 static enum pt_outcome claim(struct core *c, struct pt_claim *claim, unsigned id, uint64_t lo,

@@ -1,24 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Claims on several contexts, asked for at once. */
 #include "parties_fixture.h"
-
-static char woken[64];
-static struct pt_waiter *who[8];
-
-static void wake(struct pt_waiter *waiter)
-{
-	size_t used = strlen(woken);
-
-	for (unsigned i = 0; i < 8; i++)
-		if (who[i] == waiter)
-			snprintf(woken + used, sizeof(woken) - used, "%u", i);
-}
+#include "woken.h"
 
 static void open_quiet(struct parties_rig *rig)
 {
 	parties_open(rig, PARTY_MAX, &shapes[0], &shapes[0]);
-	memset(woken, 0, sizeof(woken));
-	memset(who, 0, sizeof(who));
+	nobody_woken();
 }
 
 /* Some claims, of the first page of each context. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The host at EL1: its first instructions, its stage 1, its vectors; and what its guests execute. */
 #include "port/el2/vector.inc"
+#include "../guest.inc"
 #include "shape.h"
 
 #define MAIR_VALUE  0x04ff     /* 0: Normal write-back, 1: Device-nGnRE */
@@ -95,11 +96,6 @@ die:
 	mrs	x2, far_el1
 	b	host_die
 
-	.macro function name
-	.global \name
-\name:
-	.endm
-
 	.text
 function host_probe_load /* each returns after its access, or at once where that aborts */
 	ldr	x17, =MAGIC
@@ -167,16 +163,8 @@ host_stage1: /* a GiB an entry: devices, memory. Devices may be executed as far 
 	.balign 4096
 	.global guest_code
 guest_code:
-function guest_sum /* (address, pages, stride): adds 1 to a word of each page; their sum */
-	mov	x9, xzr
-1:	ldaxr	x3, [x0]
-	add	x3, x3, #1
-	stlxr	w4, x3, [x0]
-	cbnz	w4, 1b
-	add	x9, x9, x3
-	add	x0, x0, x2
-	subs	x1, x1, #1
-	b.ne	1b
+function guest_sum
+	sum_pages
 	mov	x1, x9
 	leave
 	b	guest_sum
