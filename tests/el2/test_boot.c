@@ -32,17 +32,25 @@ static const struct model models[] = {
 	{"cortex-a710", {V9_0, .pa_bits = 40}},
 };
 
-static void the_features_are_those_of_the_model(void **state)
+static const struct pt_el2_features *this_model(void)
 {
-	const struct pt_el2_features *f = &pt_el2_features;
 	const char *name = getenv("CPU");
-	const struct pt_el2_features *w = NULL;
+	const struct pt_el2_features *f = NULL;
 
-	(void)state;
 	assert_non_null(name);
 	for (size_t i = 0; i < sizeof(models) / sizeof(models[0]); i++)
 		if (!strcmp(name, models[i].name))
-			w = &models[i].f;
+			f = &models[i].f;
+	assert_non_null(f);
+	return f;
+}
+
+static void the_features_are_those_of_the_model(void **state)
+{
+	const struct pt_el2_features *f = &pt_el2_features, *w = this_model();
+	const char *name = getenv("CPU");
+
+	(void)state;
 	print_message("%s: PA %u, VMID %u, granules %u%u%u, LPA2 %u%u, BBM %u, VHE %u, FWB %u\n",
 		      name, f->pa_bits, f->vmid_bits, f->granule[0], f->granule[1], f->granule[2],
 		      f->lpa2[0], f->lpa2[1], f->bbm, f->vhe, f->fwb);
@@ -50,7 +58,6 @@ static void the_features_are_those_of_the_model(void **state)
 		"XNX %u, TTL %u, range %u, HA %u, HD %u, lines %u %u, ZVA %u, IDC %u, DIC %u\n",
 		f->xnx, f->ttl, f->tlbi_range, f->hw_af, f->hw_dirty, f->dline, f->iline, f->zva,
 		f->idc, f->dic);
-	assert_non_null(w);
 	assert_memory_equal(f->granule, w->granule, sizeof(f->granule));
 	assert_memory_equal(f->lpa2, w->lpa2, sizeof(f->lpa2));
 	assert_int_equal(f->pa_bits, w->pa_bits);
@@ -65,6 +72,38 @@ static void the_features_are_those_of_the_model(void **state)
 	assert_int_equal(f->hw_dirty, w->hw_dirty);
 	assert_in_range(f->dline, 16, 256);
 	assert_in_range(f->iline, 16, 256);
+}
+
+/* What all other suites make their contexts of: a geometry that were refused here, they would leave
+ * out. */
+static void contexts_have_what_the_model_has(void **state)
+{
+	const struct pt_el2_features *w = this_model();
+	struct pt_geometry_args a;
+
+	(void)state;
+	for (unsigned granule = 0; granule < 3; granule++)
+		for (unsigned ds = 0; ds < 2; ds++) {
+			bool has =
+				w->granule[granule] && (!ds || (granule < 2 && w->lpa2[granule]));
+			bool wide = granule == 2 || ds;
+			unsigned bits = w->pa_bits < 48 || wide ? w->pa_bits : 48;
+
+			ASSERT_OUTCOME(has ? PT_OK : PT_UNSUPPORTED,
+				       pt_el2_geometry_args(&a, 12 + 2 * granule, ds));
+			if (!has)
+				continue;
+			assert_int_equal(a.granule_shift, 12 + 2 * granule);
+			assert_int_equal(a.ds, ds);
+			assert_int_equal(a.ipa_bits, bits);
+			assert_int_equal(a.pa_bits, bits);
+		}
+	for (unsigned shift = 0; shift < 256; shift++)
+		if (shift != 12 && shift != 14 && shift != 16)
+			ASSERT_OUTCOME(PT_UNSUPPORTED, pt_el2_geometry_args(&a, shift, false));
+	assert_int_equal(pt_el2_attrs(), (w->fwb ? PT_ATTR_FWB : 0) | (w->xnx ? PT_ATTR_XNX : 0) |
+						 PT_ATTR_BBM(w->bbm));
+	assert_int_equal(pt_el2_vtcr_flags(), w->vmid_bits == 16 ? PT_VTCR_VS : 0);
 }
 
 static void a_table_memory_is_zeroed(void **state)
@@ -277,6 +316,7 @@ int main(void)
 		cmocka_unit_test(el1_gets_what_the_cpu_has),
 		cmocka_unit_test(the_switch_of_tables_is_in_order),
 		cmocka_unit_test(the_features_are_those_of_the_model),
+		cmocka_unit_test(contexts_have_what_the_model_has),
 		cmocka_unit_test(a_table_memory_is_zeroed),
 		cmocka_unit_test(memory_is_copied_filled_and_compared),
 		cmocka_unit_test(four_cpus_start_and_exclude_each_other),
