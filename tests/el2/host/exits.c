@@ -11,11 +11,16 @@
 
 /* PSTATE: the mode, interrupts masked. */
 #define EL1H  UINT64_C(0x3c5)
+#define OPEN  UINT64_C(0xf0000005) /* EL1h, nothing masked, all flags set */
 #define EL1T  UINT64_C(0x3c4)
 #define EL0   UINT64_C(0x3c0)
 #define A32   UINT64_C(0x1d0)
 #define T32   UINT64_C(0x1f0)
 #define MODE  UINT64_C(0x1f)
+#define NZCV  UINT64_C(0xf0000000)
+#define PAN   (UINT64_C(1) << 22)
+#define DAIF  UINT64_C(0x3c0)
+#define SPAN  (UINT64_C(1) << 23) /* of SCTLR_EL1: PAN stays as it is */
 #define WORLD (MEMORY + 16 * BLOCK)
 
 static bool has_aarch32(void)
@@ -31,18 +36,37 @@ static const struct mode {
 	const unsigned char *load, *store;
 } modes[] = {
 	{EL1H, 0x200, IL, code_load, code_store},
+	{OPEN, 0x200, IL, code_load, code_store},
 	{EL1T, 0x000, IL, code_load, code_store},
 	{EL0, 0x400, IL, code_load, code_store},
 	{A32, 0x600, IL, code_load_a32, code_store_a32},
 	{T32, 0x600, 0, code_load_t32, code_store_t32},
 };
 
-/* The vector, and the state that the exception came from. */
+static bool has_pan(void)
+{
+	uint64_t mmfr1;
+
+	__asm__("mrs %0, id_aa64mmfr1_el1" : "=r"(mmfr1));
+	return mmfr1 >> 20 & 0xf;
+}
+
+static uint64_t sctlr(void)
+{
+	uint64_t value;
+
+	__asm__ volatile("mrs %0, sctlr_el1" : "=r"(value));
+	return value;
+}
+
+/* The vector, and the states that the exception came to and from. */
 static void came_from(const struct mode *m, const unsigned char *pc)
 {
 	const struct host_cpu *self = host_self();
+	uint64_t pan = has_pan() && !(sctlr() & SPAN) ? PAN : 0;
 
-	assert_int_equal(self->vector, m->vector);
+	assert_int_equal(self->vector & UINT32_MAX, m->vector);
+	assert_int_equal(self->vector >> 32, (m->pstate & NZCV) | DAIF | pan);
 	assert_int_equal(self->spsr, m->pstate);
 	assert_int_equal(self->elr, (uintptr_t)pc);
 }
@@ -76,13 +100,27 @@ static void an_abort_comes_to_the_vector_of_its_mode(void **state)
 	assert_int_equal(IMAGE(CALL_WORD, word).code, before);
 }
 
+/* As hardware does, EL2 sets PSTATE.PAN with SCTLR_EL1.SPAN clear: an exception of each. */
+static void the_handler_begins_without_access_to_el0(void **state)
+{
+	uint64_t before = sctlr();
+
+	(void)state;
+	assert_true(before & SPAN);
+	__asm__ volatile("msr sctlr_el1, %0\n\tisb" ::"r"(before & ~SPAN));
+	aborts(&modes[0], false);
+	host_probe_at(PT_HVC(PT_HVC_VERSION), 0, modes[3].pstate, code_hvc);
+	came_from(&modes[3], code_hvc);
+	__asm__ volatile("msr sctlr_el1, %0\n\tisb" ::"r"(before));
+}
+
 /* What EL0 touches is mapped for it. */
 static void el0s_aborts_are_resolved(void **state)
 {
 	uint64_t before = IMAGE(CALL_ABORTS, 0).code;
 
 	(void)state;
-	for (size_t i = 2; i < sizeof(modes) / sizeof(modes[0]); i++) {
+	for (size_t i = 3; i < sizeof(modes) / sizeof(modes[0]); i++) {
 		const struct mode *m = &modes[i];
 		bool wide = m->vector == 0x400;
 
@@ -102,11 +140,11 @@ static void el0_calls_nobody(void **state)
 	static const struct {
 		const struct mode *mode;
 		const unsigned char *code;
-	} call[] = {{&modes[2], code_hvc}, {&modes[2], code_smc}, {&modes[3], code_hvc_a32}};
+	} call[] = {{&modes[3], code_hvc}, {&modes[3], code_smc}, {&modes[4], code_hvc_a32}};
 
 	(void)state;
 	for (unsigned i = 0; i < 3; i++) {
-		if (call[i].mode == &modes[3] && !has_aarch32())
+		if (call[i].mode == &modes[4] && !has_aarch32())
 			continue;
 		host_probe_at(PT_HVC(PT_HVC_VERSION), 0, call[i].mode->pstate, call[i].code);
 		came_from(call[i].mode, call[i].code);
@@ -338,6 +376,7 @@ static void an_interrupt_waits_for_one_step_at_most(void **state)
 
 const struct CMUnitTest host_exit_tests[] = {
 	cmocka_unit_test(an_abort_comes_to_the_vector_of_its_mode),
+	cmocka_unit_test(the_handler_begins_without_access_to_el0),
 	cmocka_unit_test(el0s_aborts_are_resolved),
 	cmocka_unit_test(el0_calls_nobody),
 	cmocka_unit_test(a_guests_el0_stays_at_el0),

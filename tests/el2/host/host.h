@@ -47,9 +47,11 @@ static inline uint64_t *host_memory(uint64_t pa)
 }
 
 struct host_cpu {
-	uint64_t esr, far;	    /* of the last probe that aborted */
-	uint64_t vector, elr, spsr; /* the same: where in the table it came to, and from where */
-	struct pt_el2_cpu port;	    /* its id: cmocka.c asks for it */
+	uint64_t esr, far; /* of the last probe that aborted */
+	/* The same: where in the table it came to, and in what state, in SPSR's places from bit 32
+	 * on; from where. */
+	uint64_t vector, elr, spsr;
+	struct pt_el2_cpu port;		 /* its id: cmocka.c asks for it */
 	void (*work)(struct host_cpu *); /* of a CPU that CPU_ON has started */
 	_Atomic bool done;
 	_Alignas(PAGE) struct pt_el2_vcpu vcpu;

@@ -71,8 +71,18 @@ interrupted:
 	restore_volatile
 	eret
 
-aborted: /* an exception of a probe, which goes on where it was called from, at EL1h */
-	ldr	x15, =MAGIC
+aborted: /* an exception of a probe, which goes on where it was called from, at EL1h. The state it
+	  * begins in: above the vector, as in SPSR */
+	mrs	x15, nzcv
+	orr	x16, x16, x15, lsl #32
+	mrs	x15, daif
+	orr	x16, x16, x15, lsl #32
+	mrs	x15, id_aa64mmfr1_el1
+	ubfx	x15, x15, #20, #4
+	cbz	x15, 1f
+	mrs	x15, S3_0_C4_C2_3 /* PAN */
+	orr	x16, x16, x15, lsl #32
+1:	ldr	x15, =MAGIC
 	cmp	x15, x17
 	b.ne	die
 	mrs	x17, tpidr_el1
