@@ -6,8 +6,8 @@ MODEL_BIN := $(B)/tests/model/ptd-model $(B)/checked/tests/model/ptd-model
 MODEL_UNIT := $(B)/tests/unit/test_model $(B)/checked/tests/unit/test_model
 # The model of ownership by itself, and against its page in docs.
 OWNER_UNIT := $(B)/tests/unit/test_owner_model $(B)/checked/tests/unit/test_owner_model
-# The transitions of lib beside it.
-TRANSFER_UNIT := $(foreach t,$(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_transfer*.c)),$(B)/tests/unit/$t $(B)/checked/tests/unit/$t)
+# The transitions of lib beside it, and what maps and faults may do meanwhile.
+TRANSFER_UNIT := $(foreach t,$(patsubst tests/unit/%.c,%,$(wildcard $(patsubst %,tests/unit/test_%*.c,transfer owner_map owner_fault))),$(B)/tests/unit/$t $(B)/checked/tests/unit/$t)
 MODEL_CC = mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(HOST_DEFS) $(LIB_INC)
 
 $(B)/tests/model/%.o: tests/model/%.c

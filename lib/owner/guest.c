@@ -6,13 +6,17 @@ enum pt_outcome pt_machine_owners_init(struct pt_machine_owners *o, struct pt_ow
 				       struct pt_ctx *host, unsigned frame_shift)
 {
 	unsigned pa_bits = host->machine->pa_bits;
+	enum pt_outcome outcome;
 
 	*o = (struct pt_machine_owners){.host = host};
 	if (frame_shift > host->geo.granule_shift || !(host->policy & PT_CTX_IDENTITY))
 		return PT_INVALID;
 	pt_extents_init(&o->extents, store, UINT64_C(1) << (pa_bits - PT_OWNER_SHIFT));
 	pt_port_note(PT_EVENT_OWNERS, 0, host->machine, host, 0, 0);
-	return pt_frames_init(&o->frames, store, frame_shift, pa_bits);
+	outcome = pt_frames_init(&o->frames, store, frame_shift, pa_bits);
+	if (outcome == PT_OK)
+		pt__rule_host(o);
+	return outcome;
 }
 
 static struct pt_guest *guest_of(struct pt_machine_owners *o, uint32_t guest)
@@ -85,6 +89,7 @@ enum pt_outcome pt_guest_create(struct pt_machine_owners *o, uint32_t guest, str
 		pt_port_note(PT_EVENT_GUEST, guest, ctx->machine, ctx, 0, 0);
 		g->ctx = ctx;
 		g->protected = protected;
+		pt__rule_guest(o, ctx);
 	}
 	atomic_store(&g->life, outcome == PT_OK ? PT_GUEST_LIVE : PT_GUEST_RESERVED);
 	return outcome;

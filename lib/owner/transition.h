@@ -111,6 +111,10 @@ enum pt_page_state pt__page_at(struct pt_ctx *ctx, uint64_t ipa, uint64_t *pa, u
 enum pt_outcome pt__guest_enter(struct pt_machine_owners *owners, uint32_t guest);
 void pt__guest_leave(struct pt_machine_owners *owners, uint32_t guest);
 
+/* rules.c: from now on the context's maps and faults are as its frames' owners say. */
+void pt__rule_host(struct pt_machine_owners *owners);
+void pt__rule_guest(struct pt_machine_owners *owners, struct pt_ctx *ctx);
+
 /* scan.c: finds runs, without a claim. PT_OK, PT_MORE, or an error. */
 enum pt_outcome pt__scan(struct pt_transfer *t, int64_t *left);
 /* items.c: makes items and the transaction of the runs. */

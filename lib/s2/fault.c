@@ -66,12 +66,15 @@ static bool in_slot(const struct fault *f, uint64_t lo, uint64_t hi)
 	return lo >= f->slot->ipa && hi - f->slot->ipa < f->slot->size;
 }
 
-/* Does the context's policy keep the block that would be installed at [lo, hi] in pages? */
+/* Do the owners of the frames, or the context's policy, keep the block that would be installed at
+ * [lo, hi] in pages? */
 static bool is_forced(const struct fault *f, uint64_t lo, uint64_t hi)
 {
 	const struct pt_ctx *ctx = f->ctx;
 	pt_pte leaf = with_rights(f, ctx->fault_attrs, false);
 
+	if (!pt__owners_allow(ctx, lo, hi))
+		return true;
 	return PT__UNLIKELY(ctx->force_pages != NULL) &&
 	       ctx->force_pages(ctx->force_pages_arg, pt_ipa(lo), hi - lo + 1,
 				pt_leaf_prot(&ctx->geo, leaf, ctx->attrs));
@@ -308,6 +311,29 @@ PT__INLINE enum pt_outcome relax(const struct fault *f, const struct pt__at *at,
 	return outcome;
 }
 
+/* The slot first: without one it is the VMM's business. */
+PT__INLINE enum pt_outcome may_install(const struct fault *f)
+{
+	const struct pt_owner_rules *rules = f->ctx->owner_rules;
+
+	if (PT__UNLIKELY(f->refusal != PT_OK) || PT__LIKELY(!rules))
+		return f->refusal;
+	return rules->may_fill(f->ctx->owner_arg, f->in->ipa.v);
+}
+
+/* The page is annotated; could it be had by force? */
+static __attribute__((noinline)) enum pt_outcome foreign(const struct fault *f)
+{
+	const struct pt_owner_rules *rules = f->ctx->owner_rules;
+	uint64_t page = pt_level_size(&f->ctx->geo, PT_LEVEL_LAST);
+
+	if (rules && rules->may_force && rules->may_force(f->ctx->owner_arg, f->in->ipa.v))
+		f->out->todo = (struct pt_fault_todo){.kind = PT_TODO_RECLAIM,
+						      .ipa = pt_ipa(f->in->ipa.v & ~(page - 1)),
+						      .size = page};
+	return PT_WRONG_OWNER;
+}
+
 PT__INLINE enum pt_outcome handle(const struct fault *f, unsigned gs)
 {
 	enum pt_outcome outcome = PT_OK;
@@ -316,10 +342,12 @@ PT__INLINE enum pt_outcome handle(const struct fault *f, unsigned gs)
 	while (outcome == PT_OK) {
 		pt__descend(f->ctx, f->in->ipa.v, PT_LEVEL_LAST, gs, &at);
 		f->out->level = (int8_t)at.level;
-		if (PT__LIKELY(!at.entry))
-			return PT__LIKELY(f->refusal == PT_OK) ? install(f, &at, gs) : f->refusal;
+		if (PT__LIKELY(!at.entry)) {
+			outcome = may_install(f);
+			return PT__LIKELY(outcome == PT_OK) ? install(f, &at, gs) : outcome;
+		}
 		if (!pt_pte_valid(at.entry))
-			return pt_pte_locked(at.entry) ? PT_RACED : PT_WRONG_OWNER;
+			return pt_pte_locked(at.entry) ? PT_RACED : foreign(f);
 		outcome = relax(f, &at, gs);
 	}
 	return outcome;

@@ -92,8 +92,14 @@ PT__INLINE uint32_t prot_of(pt_pte leaf)
 	return (uint32_t)(leaf / PT_PTE_S2AP_R) & PT_PROT_RW;
 }
 
+/* In a machine with owners: may the page at `ipa` get its leaf, if it has none? */
+PT__INLINE bool may_fill(const struct pt_ctx *ctx, uint64_t ipa)
+{
+	return ctx->owner_rules->may_fill(ctx->owner_arg, ipa) == PT_OK;
+}
+
 PT__INLINE enum pt_outcome handle(struct pt_ctx *ctx, const struct pt_fault *in,
-				  struct pt_fault_result *out, unsigned gs)
+				  struct pt_fault_result *out, unsigned gs, bool fills)
 {
 	const struct pt_slots *slots = pt_ctx_slots(ctx);
 	const struct pt_slot *from;
@@ -109,25 +115,55 @@ PT__INLINE enum pt_outcome handle(struct pt_ctx *ctx, const struct pt_fault *in,
 		return PT_MORE;
 	pa = in->ipa.v - from->ipa + from->pa;
 	outcome = plan(ctx, in, pa, at.entry, &new, gs);
-	if (PT__UNLIKELY(outcome == PT_MORE || !exchange(ctx, at.slot, at.entry, new, gs)))
+	if (PT__UNLIKELY(outcome == PT_MORE || (!fills && !at.entry) ||
+			 !exchange(ctx, at.slot, at.entry, new, gs)))
 		return PT_MORE;
 	*out = (struct pt_fault_result){
 		.level = PT_LEVEL_LAST, .prot = prot_of(new), .pa = pt_pa(pa)};
 	return settled(ctx, in, at.entry, pt_port_has_tlb(ctx->machine->mmu), outcome);
 }
 
-enum pt_outcome pt_fault_handle(struct pt_agent *agent, struct pt_ctx *ctx,
-				const struct pt_fault *fault, struct pt_fault_result *result)
+/* A context of a machine with owners has plain faults, too; all else is of any kind. */
+static __attribute__((noinline)) enum pt_outcome other(struct pt_agent *agent, struct pt_ctx *ctx,
+						       const struct pt_fault *in,
+						       struct pt_fault_result *out)
 {
 	enum pt_outcome outcome = PT_MORE;
 
+	if (pt__is_ruled(agent, ctx) && is_plain_fault(ctx, in)) {
+		bool fills = may_fill(ctx, in->ipa.v);
+
+		outcome = PT__BY_GRANULE(&ctx->geo, handle(ctx, in, out, 12, fills),
+					 handle(ctx, in, out, 14, fills),
+					 handle(ctx, in, out, 16, fills));
+	}
+	return outcome == PT_MORE ? pt__fault_handle(agent, ctx, in, out) : outcome;
+}
+
+/* By itself, so that other() is left to at once. */
+static __attribute__((noinline)) enum pt_outcome plain(struct pt_agent *agent, struct pt_ctx *ctx,
+						       const struct pt_fault *in,
+						       struct pt_fault_result *out)
+{
+	enum pt_outcome outcome = PT_MORE;
+
+	if (PT__LIKELY(pt__is_open(agent, ctx) && is_plain_fault(ctx, in)))
+		outcome = PT__BY_GRANULE(&ctx->geo, handle(ctx, in, out, 12, true),
+					 handle(ctx, in, out, 14, true),
+					 handle(ctx, in, out, 16, true));
+	return PT__UNLIKELY(outcome == PT_MORE) ? pt__fault_handle(agent, ctx, in, out) : outcome;
+}
+
+enum pt_outcome pt_fault_handle(struct pt_agent *agent, struct pt_ctx *ctx,
+				const struct pt_fault *fault, struct pt_fault_result *result)
+{
+	enum pt_outcome outcome;
+
 	pt_port_note(PT_EVENT_OP_BEGIN, PT_OP_FAULT, result, ctx, (uintptr_t)agent, 0);
-	if (PT__LIKELY(pt__is_plain(agent, ctx) && is_plain_fault(ctx, fault)))
-		outcome = PT__BY_GRANULE(&ctx->geo, handle(ctx, fault, result, 12),
-					 handle(ctx, fault, result, 14),
-					 handle(ctx, fault, result, 16));
-	if (PT__UNLIKELY(outcome == PT_MORE))
-		outcome = pt__fault_handle(agent, ctx, fault, result);
+	if (PT__LIKELY(ctx->plain))
+		outcome = plain(agent, ctx, fault, result);
+	else
+		outcome = other(agent, ctx, fault, result);
 	pt_port_note(PT_EVENT_OP_END, PT_OP_FAULT, result, ctx, outcome, 0);
 	return outcome;
 }
@@ -151,6 +187,14 @@ PT__INLINE bool fill(struct pt_ctx *ctx, uint64_t ipa, unsigned gs)
 	return exchange(ctx, at.slot, 0, new, gs);
 }
 
+static __attribute__((noinline)) bool fill_ruled(struct pt_agent *agent, struct pt_ctx *ctx,
+						 uint64_t ipa)
+{
+	return pt__is_ruled(agent, ctx) && may_fill(ctx, ipa) &&
+	       PT__BY_GRANULE(&ctx->geo, fill(ctx, ipa, 12), fill(ctx, ipa, 14),
+			      fill(ctx, ipa, 16));
+}
+
 bool pt_fault_fill(struct pt_agent *agent, struct pt_ctx *ctx, struct pt_ipa ipa)
 {
 	bool filled = false;
@@ -160,6 +204,8 @@ bool pt_fault_fill(struct pt_agent *agent, struct pt_ctx *ctx, struct pt_ipa ipa
 	if (PT__LIKELY(pt__is_plain(agent, ctx)))
 		filled = PT__BY_GRANULE(&ctx->geo, fill(ctx, ipa.v, 12), fill(ctx, ipa.v, 14),
 					fill(ctx, ipa.v, 16));
+	else
+		filled = fill_ruled(agent, ctx, ipa.v);
 	pt_port_note(PT_EVENT_OP_END, PT_OP_FAULT, agent, ctx, filled ? PT_MAPPED : PT_MORE, 0);
 	pt__section_end(agent);
 	return filled;
@@ -174,6 +220,7 @@ struct faults {
 	uint64_t slot_ipa, slot_size, slot_pa; /* of the slot that was found last */
 	uint64_t limit;			       /* where the context ends */
 	unsigned gs;
+	bool ruled; /* the machine has owners */
 };
 
 PT__INLINE bool find_page(void *batch, size_t at, struct pt__change *change)
@@ -208,6 +255,8 @@ PT__INLINE bool plan_page(void *batch, size_t at, struct pt__change *change)
 	if (PT__UNLIKELY(in->ipa.v - f->slot_ipa >= f->slot_size) && !find_slot(f, in))
 		return false;
 	pa = in->ipa.v - f->slot_ipa + f->slot_pa;
+	if (f->ruled && !old && !may_fill(f->ctx, in->ipa.v))
+		return false;
 	outcome = plan(f->ctx, in, pa, old, &new, f->gs);
 	change->old = old;
 	change->new = new;
@@ -233,7 +282,7 @@ PT__INLINE bool exchange_page(void *batch, size_t at, struct pt__change *change)
 }
 
 PT__INLINE uint32_t pages(struct pt_agent *agent, struct pt_ctx *ctx, const struct pt_fault *in,
-			  uint32_t count, struct pt_fault_page *out, unsigned gs)
+			  uint32_t count, struct pt_fault_page *out, unsigned gs, bool ruled)
 {
 	struct faults f = {.agent = agent,
 			   .ctx = ctx,
@@ -241,17 +290,29 @@ PT__INLINE uint32_t pages(struct pt_agent *agent, struct pt_ctx *ctx, const stru
 			   .out = out,
 			   .last = pt__near_none(ctx, in->ipa.v),
 			   .limit = (uint64_t)ctx->geo.start_entries << ctx->root_shift,
-			   .gs = gs};
+			   .gs = gs,
+			   .ruled = ruled};
 
 	return pt__batch(&f, count, (struct pt__batch_ops){find_page, plan_page, exchange_page});
+}
+
+static __attribute__((noinline)) uint32_t ruled_pages(struct pt_agent *agent, struct pt_ctx *ctx,
+						      const struct pt_fault *in, uint32_t count,
+						      struct pt_fault_page *out)
+{
+	if (!count || !pt__is_ruled(agent, ctx))
+		return 0;
+	return PT__BY_GRANULE(&ctx->geo, pages(agent, ctx, in, count, out, 12, true),
+			      pages(agent, ctx, in, count, out, 14, true),
+			      pages(agent, ctx, in, count, out, 16, true));
 }
 
 uint32_t pt_faults(struct pt_agent *agent, struct pt_ctx *ctx, const struct pt_fault *fault,
 		   uint32_t count, struct pt_fault_page *page)
 {
 	if (PT__UNLIKELY(!count || !pt__is_plain(agent, ctx)))
-		return 0;
-	return PT__BY_GRANULE(&ctx->geo, pages(agent, ctx, fault, count, page, 12),
-			      pages(agent, ctx, fault, count, page, 14),
-			      pages(agent, ctx, fault, count, page, 16));
+		return ruled_pages(agent, ctx, fault, count, page);
+	return PT__BY_GRANULE(&ctx->geo, pages(agent, ctx, fault, count, page, 12, false),
+			      pages(agent, ctx, fault, count, page, 14, false),
+			      pages(agent, ctx, fault, count, page, 16, false));
 }

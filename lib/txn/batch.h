@@ -20,14 +20,26 @@
  */
 #define PT__WINDOW 64
 
-/* Can operations on a context be plain? No claim, no dirty log, an agent that is known to the
+/* Is nothing in the way of plain operations? No claim, no dirty log, an agent that is known to the
  * machine. */
-PT__INLINE bool pt__is_plain(const struct pt_agent *agent, struct pt_ctx *ctx)
+PT__INLINE bool pt__is_open(const struct pt_agent *agent, struct pt_ctx *ctx)
 {
 	uint64_t users = atomic_load_explicit(&ctx->machine->agents, memory_order_relaxed);
 
-	return ctx->plain && users >> agent->id & 1 &&
+	return users >> agent->id & 1 &&
 	       !atomic_load_explicit(&ctx->claims, memory_order_acquire) && !pt__logs(ctx);
+}
+
+/* Can operations on a context be plain? */
+PT__INLINE bool pt__is_plain(const struct pt_agent *agent, struct pt_ctx *ctx)
+{
+	return ctx->plain && pt__is_open(agent, ctx);
+}
+
+/* Can faults be plain, but for the owners of frames, who are asked before an entry is filled? */
+PT__INLINE bool pt__is_ruled(const struct pt_agent *agent, struct pt_ctx *ctx)
+{
+	return ctx->ruled && pt__is_open(agent, ctx);
 }
 
 struct pt__change {

@@ -93,9 +93,12 @@ bool pt__table_empty(const struct pt_ctx *ctx, pt_pte table)
 
 bool pt__forced_pages(const struct pt_ctx *ctx, uint64_t base, int level, pt_pte block)
 {
-	return ctx->force_pages &&
-	       ctx->force_pages(ctx->force_pages_arg, pt_ipa(base), pt_level_size(&ctx->geo, level),
-				pt_leaf_prot(&ctx->geo, block, ctx->attrs));
+	uint64_t size = pt_level_size(&ctx->geo, level);
+
+	if (!pt__owners_allow(ctx, base, base + size - 1))
+		return true;
+	return ctx->force_pages && ctx->force_pages(ctx->force_pages_arg, pt_ipa(base), size,
+						    pt_leaf_prot(&ctx->geo, block, ctx->attrs));
 }
 
 bool pt__could_fold(struct pt_ctx *ctx, uint64_t ipa, int level)

@@ -220,8 +220,23 @@ enum pt_outcome pt__point_flush(struct pt_item *item, struct pt_effects *effects
 void pt__item_policy(struct pt_item *item);
 PT__INLINE void pt__ask_policy(struct pt_item *item)
 {
-	if (PT__UNLIKELY(item->ctx->force_pages != NULL))
+	if (PT__UNLIKELY(item->ctx->force_pages || item->ctx->owner_rules))
 		pt__item_policy(item);
+}
+
+/*
+ * policy.c, where the context has owner rules: may the item be carried out from *ipa to `last`?
+ * PT_OK: *ipa is how far that was asked, last + 1 when it is through. An error: at *ipa.
+ */
+enum pt_outcome pt__owner_may(const struct pt_item *item, uint64_t *ipa, uint64_t last,
+			      int64_t *left);
+
+/* May a fault or a collapse make one leaf of [lo, hi], as far as the frames' owners go? */
+PT__INLINE bool pt__owners_allow(const struct pt_ctx *ctx, uint64_t lo, uint64_t hi)
+{
+	const struct pt_owner_rules *rules = ctx->owner_rules;
+
+	return PT__LIKELY(!rules) || !rules->is_one || rules->is_one(ctx->owner_arg, lo, hi);
 }
 
 /*

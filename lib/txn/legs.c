@@ -39,6 +39,12 @@ static uint32_t add_leg(struct pt_parties *p, uint32_t from, enum pt_outcome *ou
 	return n;
 }
 
+static void set_up(struct pt_txn *leg, bool last, const struct pt_parties_hooks *hooks)
+{
+	leg->holds = !last || (hooks && hooks->between);
+	leg->owners = hooks != NULL;
+}
+
 enum pt_outcome pt_parties_init(struct pt_parties *parties, const struct pt_parties_args *args)
 {
 	enum pt_outcome outcome = PT_OK;
@@ -57,8 +63,7 @@ enum pt_outcome pt_parties_init(struct pt_parties *parties, const struct pt_part
 	if (outcome != PT_OK)
 		return outcome;
 	for (uint32_t i = 0; i < parties->legs; i++)
-		parties->leg[i].holds =
-			i + 1 < parties->legs || (args->hooks && args->hooks->between);
+		set_up(&parties->leg[i], i + 1 == parties->legs, args->hooks);
 	if (args->expected_generation && !pt__leg_of(parties, args->expected))
 		return pt__parties_refuse(parties, PT_INVALID, 0);
 	return PT_OK;

@@ -174,11 +174,30 @@ static enum pt_outcome reserve(struct pt_txn *txn)
 	return outcome == PT_OK ? PT_OK : pt__plan_fail(txn, outcome, PT_TTL_UNKNOWN);
 }
 
+/* All of an item before anything of it is planned; when *left is used up, again in the next step.
+ */
+static enum pt_outcome ask_owners(struct pt_txn *txn, const struct pt__range *r, int64_t *left)
+{
+	enum pt_outcome outcome;
+
+	if (txn->owners || txn->teardown)
+		return PT_OK;
+	if (txn->asked < r->start)
+		txn->asked = r->start;
+	outcome = pt__owner_may(r->item, &txn->asked, r->last, left);
+	if (outcome == PT_OK)
+		return PT_OK;
+	txn->cursor = txn->asked;
+	return pt__plan_fail(txn, outcome, PT_TTL_UNKNOWN);
+}
+
 static enum pt_outcome plan_item(struct pt_txn *txn, const struct pt__range *r, int64_t *left)
 {
 	bool every = txn->validate_only || r->item->prot & PT_PROT_X;
 	enum pt_outcome outcome = PT_OK;
 
+	if (PT__UNLIKELY(r->ctx->owner_rules != NULL))
+		outcome = ask_owners(txn, r, left);
 	while (txn->cursor <= r->last && *left > 0 && outcome == PT_OK) {
 		switch (r->item->kind) {
 		case PT_ITEM_MAP: outcome = pt__plan_map(txn, r, left); break;

@@ -10,6 +10,8 @@
  * descent ended. LOCKED is an entry of somebody else between break and make (RACED). Whatever needs
  * more than one entry is PT_MORE.
  */
+#define ASKS 64 /* what a point may spend on the owners of its frames, in descriptors */
+
 struct point {
 	struct pt_agent *agent;
 	struct pt_item *item;
@@ -205,6 +207,24 @@ PT__INLINE enum pt_outcome point(const struct point *p, unsigned gs)
 	}
 }
 
+/* An item of more leaves than one is a transaction's, which asks in steps. */
+static enum pt_outcome ask_owner(const struct point *p)
+{
+	const struct pt_item *item = p->item;
+	uint64_t at = item->ipa.v, last = at + item->size - 1;
+	int64_t left = ASKS;
+	enum pt_outcome outcome = pt__owner_may(item, &at, last, &left);
+
+	if (outcome == PT_OK)
+		return at > last ? PT_OK : PT_MORE;
+	if (outcome == PT_RACED)
+		return PT_RACED;
+	fail(p, outcome, PT_TTL_UNKNOWN);
+	if (p->err)
+		p->err->ipa = pt_ipa(at);
+	return outcome;
+}
+
 enum pt_outcome pt__point(struct pt_agent *agent, struct pt_item *item, struct pt_effects *effects,
 			  struct pt_error *err)
 {
@@ -217,6 +237,11 @@ enum pt_outcome pt__point(struct pt_agent *agent, struct pt_item *item, struct p
 	outcome = pt__admit(ctx, item->ipa.v, item->ipa.v + item->size - 1);
 	if (PT__UNLIKELY(outcome != PT_OK))
 		return outcome == PT_PARKED ? outcome : fail(&p, outcome, PT_TTL_UNKNOWN);
+	if (PT__UNLIKELY(ctx->owner_rules != NULL)) {
+		outcome = ask_owner(&p);
+		if (outcome != PT_OK)
+			return outcome;
+	}
 	outcome = PT__BY_GRANULE(&ctx->geo, point(&p, 12), point(&p, 14), point(&p, 16));
 	item->outcome = outcome;
 	return outcome;

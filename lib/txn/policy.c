@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a context restricts its maps to: policies, and the owners of software bits. */
+/* What a context restricts its maps to: policies, the owners of frames and of software bits. */
 #include "internal.h"
 
 enum pt_outcome pt_ctx_set_policy(struct pt_ctx *ctx, uint32_t policy,
@@ -11,6 +11,14 @@ enum pt_outcome pt_ctx_set_policy(struct pt_ctx *ctx, uint32_t policy,
 	ctx->force_pages = force_pages;
 	ctx->force_pages_arg = arg;
 	return PT_OK;
+}
+
+void pt_ctx_set_owner_rules(struct pt_ctx *ctx, const struct pt_owner_rules *rules, void *arg)
+{
+	ctx->owner_arg = arg;
+	ctx->owner_rules = rules;
+	ctx->ruled |= ctx->plain;
+	ctx->plain = false;
 }
 
 /* Each bit of `mask` in the lowest place of a byte of its own. */
@@ -47,12 +55,42 @@ uint32_t pt_ctx_sw_of(const struct pt_ctx *ctx, enum pt_sw_owner owner)
 	return mask;
 }
 
+/* Would a block in the place of tables lose what lib/owner has in their leaves? */
+static bool keeps_states(const struct pt_item *item)
+{
+	return item->flags & PT_MAP_REPLACE && !(item->flags & PT_ITEM_OWNER) &&
+	       pt_ctx_sw_of(item->ctx, PT_SW_OWNERSHIP);
+}
+
 void pt__item_policy(struct pt_item *item)
 {
 	const struct pt_ctx *ctx = item->ctx;
 
 	if (item->kind != PT_ITEM_MAP || item->flags & PT_MAP_FORCE_PAGES)
 		return;
-	if (ctx->force_pages(ctx->force_pages_arg, item->ipa, item->size, item->prot))
+	if (keeps_states(item) ||
+	    (ctx->force_pages &&
+	     ctx->force_pages(ctx->force_pages_arg, item->ipa, item->size, item->prot)))
 		item->flags |= PT_MAP_FORCE_PAGES;
+}
+
+enum pt_outcome pt__owner_may(const struct pt_item *item, uint64_t *ipa, uint64_t last,
+			      int64_t *left)
+{
+	const struct pt_ctx *ctx = item->ctx;
+	enum pt_outcome outcome = PT_OK;
+
+	if (item->kind != PT_ITEM_MAP && item->kind != PT_ITEM_UNMAP &&
+	    item->kind != PT_ITEM_ANNOTATE)
+		*ipa = last + 1;
+	while (*ipa <= last && *left > 0) {
+		uint64_t until = last;
+
+		outcome = ctx->owner_rules->may(ctx->owner_arg, item, *ipa, &until);
+		if (outcome != PT_OK)
+			break;
+		*ipa = until + 1;
+		*left -= 4; /* what it looks up, in descriptors */
+	}
+	return outcome;
 }

@@ -119,7 +119,7 @@ static void widen(struct pt_txn *txn)
 void pt__start_plan(struct pt_txn *txn)
 {
 	pt__rewind(txn);
-	txn->need = txn->replaced_end = 0;
+	txn->need = txn->replaced_end = txn->asked = 0;
 	for (unsigned i = 0; i < PT_LEVELS; i++)
 		txn->counted[i] = 0;
 	txn->phase = PT_TXN_PREPARE;

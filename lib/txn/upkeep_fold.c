@@ -98,7 +98,7 @@ static bool collect(struct pt_upkeep *upkeep, const struct pt__at *at, uint64_t 
 	*f = (struct pt_upkeep_fold){
 		.slot = at->slot, .table = at->entry, .base = base, .level = at->level};
 	/* Where hardware writes, a fold reads the table a second time. */
-	*left -= (int64_t)pt_table_entries(&ctx->geo) << !ctx->plain;
+	*left -= (int64_t)pt_table_entries(&ctx->geo) << !(ctx->plain || ctx->ruled);
 	if (sweeping(upkeep)) {
 		if (!pt__table_empty(ctx, at->entry))
 			return false;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The ledger of owners: 100 000 extents in a machine of 1 TiB, each of three frames; who owns a
- * random frame, and a random frame that goes to a guest and comes back.
+ * random frame, and a random frame that goes to a guest and comes back. And the host's faults in a
+ * machine with owners.
  */
 #include "core.h"
 
-#include <pt/owner_store.h>
+#include <pt/transfer.h>
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,10 +69,59 @@ static PHASE double time_extent_set(struct ledger *l)
 	return (now_ns() - t) / (2 * TIMES);
 }
 
+/* A page by itself, as time_fault_map_section(), under a table that is there. */
+static PHASE double time_host_fault(struct bench *b)
+{
+	const uint64_t table = b->page / sizeof(pt_pte);
+	uint64_t faults = 0;
+	double t = now_ns();
+
+	for (uint64_t i = 0; i < b->pages; i++) {
+		struct pt_fault in = {.ipa = {BASE + b->order[i] * b->page}};
+
+		if (!(b->order[i] % table))
+			continue;
+		check_eq("host's fault", fault_one(b, &in).outcome, PT_MAPPED);
+		faults++;
+		section_turn(b, i);
+	}
+	return (now_ns() - t) / (double)faults;
+}
+
+/* The host of a machine whose frames go and come. */
+static double host_fault(void)
+{
+	struct bench *b = calloc(1, sizeof(*b));
+	struct pt_owner_store store;
+	struct pt_machine_owners owners;
+	double ns;
+
+	check(b, "memory for the bench", 0, 1);
+	bench_open(b, &(struct bench_args){.granule_shift = 12,
+					   .size = GIB / 16,
+					   .table_bytes = UINT64_C(32) << 20});
+	b->slots->slot[0].pa = BASE;
+	pt_ctx_set_policy(&b->ctx, PT_CTX_IDENTITY, NULL, NULL);
+	pt_owner_store_init(&store, &b->machine, UINT64_MAX, 0);
+	check_eq("owners", pt_machine_owners_init(&owners, &store, &b->ctx, 12), PT_OK);
+	section_begin(b);
+	for (uint64_t at = 0; at < b->size; at += b->page * b->page / sizeof(pt_pte)) {
+		struct pt_fault in = {.ipa = {BASE + at}};
+
+		check_eq("host's first fault", fault_one(b, &in).outcome, PT_MAPPED);
+	}
+	ns = time_host_fault(b);
+	pt_section_end(&b->agent);
+	check_leaves(b, "leaves after the host's faults", b->pages);
+	bench_close(b);
+	free(b);
+	return ns;
+}
+
 void bench_owners(bool quiet)
 {
 	struct ledger *l = calloc(1, sizeof(*l));
-	double find, change;
+	double find, change, fault = host_fault();
 
 	check(l, "memory for the bench", 0, 1);
 	l->seed = 1;
@@ -96,5 +146,6 @@ void bench_owners(bool quiet)
 	bench_close(&l->b);
 	free(l);
 	if (!quiet)
-		printf("extent_find_random %.2f\nextent_set_random %.2f\n", find, change);
+		printf("extent_find_random %.2f\nextent_set_random %.2f\nhost_fault_random %.2f\n",
+		       find, change, fault);
 }

@@ -18,6 +18,7 @@ from tap import BUILD, Skip, equal, test, true  # noqa: E402
 
 BASELINE = os.path.join(HERE, "counts.txt")
 TOLERANCE = 0.03
+OWNERS_COST = 1.3  # what a fault may take with owners present, in faults without
 PAGES = (64 << 20) >> 12  # what `core count` works on
 TABLE = 512               # entries of a 4K table
 
@@ -41,6 +42,7 @@ PATHS = {
     "age_per_table": ("time_age", "age", PAGES // TABLE),
     "extent_find": ("time_extent_find", "pt_extents_find", None),
     "extent_set": ("time_extent_set", "pt_extents_set", None),
+    "host_fault": ("time_host_fault", "pt_fault_handle", None),
     "annotate_per_table": ("time_owner", "annotate", PAGES // TABLE),
 }
 
@@ -106,6 +108,7 @@ def _():
         print(f"# {name} {count:.1f} (was {wanted[name]:.1f})")
     off = [name for name, count in seen.items() if abs(count / wanted[name] - 1) > TOLERANCE]
     equal(off, [], "paths that differ by more than 3 % (tests/bench/test_counts.py --write)")
+    true(seen["host_fault"] <= OWNERS_COST * seen["fault_map"], f"a host's fault takes {OWNERS_COST} of one without owners")
 
 
 def write():

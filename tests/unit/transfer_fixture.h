@@ -313,16 +313,23 @@ static inline void same_cell(struct transfer_rig *rig, unsigned g, uint64_t i)
 	assert_int_equal(c->prot, pt_leaf_prot(&ctx->geo, e, ctx->attrs) & PT_PROT_RIGHTS);
 }
 
+static inline void rig_same_guests(struct transfer_rig *rig)
+{
+	pt_section_begin(&rig->c.agent);
+	for (unsigned g = 0; g < RIG_GUESTS; g++)
+		for (uint64_t i = 0; i < rig->model.gfns; i++)
+			same_cell(rig, g, i);
+	pt_section_end(&rig->c.agent);
+}
+
 /* All of it. */
 static inline void rig_same(struct transfer_rig *rig)
 {
 	pt_section_begin(&rig->c.agent);
 	for (uint64_t i = 0; i < rig->model.frames; i++)
 		same_frame(rig, i);
-	for (unsigned g = 0; g < RIG_GUESTS; g++)
-		for (uint64_t i = 0; i < rig->model.gfns; i++)
-			same_cell(rig, g, i);
 	pt_section_end(&rig->c.agent);
+	rig_same_guests(rig);
 	for (unsigned i = 0; i <= RIG_GUESTS; i++) {
 		assert_int_equal(0, atomic_load(&rig_ctx(rig, i)->claims));
 		assert_int_equal(0, rig_ctx(rig, i)->taken);

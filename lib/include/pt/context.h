@@ -73,6 +73,29 @@ enum pt_sw_owner {
  */
 typedef bool (*pt_force_pages_fn)(void *arg, struct pt_ipa ipa, uint64_t size, uint32_t prot);
 
+/*
+ * What the owners of frames let a context of their machine do; set by lib/owner, which says so in
+ * docs/ownership.md. Called in the section of the operation, once no claim is in its way: a
+ * transition that claims later waits for that section, so the answer holds until it ends; under the
+ * operation's own claim it holds as long as that stands. May read tables, records and the index.
+ */
+struct pt_item;
+struct pt_owner_rules {
+	/*
+	 * May this MAP, UNMAP or ANNOTATE be carried out at `ipa`, an address of its range, by who
+	 * manages mappings? PT_OK; PT_WRONG_OWNER, PT_WRONG_STATE, PT_POISONED; PT_RACED: the entry
+	 * is under break. *last: how far it is asked; lowered to how far that is the answer.
+	 */
+	enum pt_outcome (*may)(void *arg, const struct pt_item *item, uint64_t ipa, uint64_t *last);
+	/* May a fault fill the entry of the page at `ipa` if it is empty? PT_OK or PT_WRONG_OWNER.
+	 */
+	enum pt_outcome (*may_fill)(void *arg, uint64_t ipa);
+	/* May a fault or a collapse make one leaf of [ipa, last]? NULL: any. */
+	bool (*is_one)(void *arg, uint64_t ipa, uint64_t last);
+	/* Could the frame at `ipa`, which is another's, be reclaimed by force? NULL: none. */
+	bool (*may_force)(void *arg, uint64_t ipa);
+};
+
 enum pt_ctx_state {
 	PT_CTX_LIVE,
 	PT_CTX_DYING,
@@ -96,9 +119,10 @@ struct pt_ctx {
 	uint8_t vtcr_flags;    /* anyone: PT_VTCR_* */
 	uint8_t bbm;	       /* anyone: FEAT_BBM level, 0 to 2 */
 	/* Private to lib, as what follows. */
-	uint8_t root_shift;  /* log2 of what an entry of the start level spans */
-	bool wide;	     /* descriptors of another format than the 48-bit one */
-	bool plain;	     /* neither that, nor written by hardware */
+	uint8_t root_shift; /* log2 of what an entry of the start level spans */
+	bool wide;	    /* descriptors of another format than the 48-bit one */
+	bool plain; /* neither that, nor written by hardware, nor of a machine with owners */
+	bool ruled; /* plain, but of a machine with owners */
 	struct pt_port port; /* a copy of the machine's */
 	_Atomic uint32_t state;
 	uint8_t policy;		   /* PT_CTX_* */
@@ -119,6 +143,8 @@ struct pt_ctx {
 
 	pt_force_pages_fn force_pages;
 	void *force_pages_arg;
+	const struct pt_owner_rules *owner_rules; /* NULL: the machine has no owners */
+	void *owner_arg;
 	uint64_t scope; /* anyone: the owner's handle for failpoints and traces */
 	_Atomic uint64_t
 		generation; /* anyone: explicit changes, from 1 on; fault fills do not count */
@@ -183,6 +209,10 @@ static inline uint16_t pt_ctx_vmid(const struct pt_ctx *ctx)
  */
 enum pt_outcome pt_ctx_set_policy(struct pt_ctx *ctx, uint32_t policy,
 				  pt_force_pages_fn force_pages, void *arg);
+
+/* Sets the rules of the owners of frames, for good, on a context that nobody uses yet; they get
+ * `arg`. For lib/owner alone. */
+void pt_ctx_set_owner_rules(struct pt_ctx *ctx, const struct pt_owner_rules *rules, void *arg);
 
 /*
  * Declares `owner` (not PT_SW_FREE) the owner of the software bits in `mask` (PT_PROT_SW). PT_OK,

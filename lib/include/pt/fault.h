@@ -19,9 +19,13 @@ struct pt_fault {
 /* A range operation that would help and that a fault, which changes one entry, cannot do. */
 enum pt_fault_todo_kind {
 	PT_TODO_NONE,
-	PT_TODO_RELAX, /* with PT_DENIED: the page is in a contiguous group, which lacks the right
-			  as a whole: PT_ITEM_RELAX with `prot` over the range (the group, or its
-			  part in the slot), then the access again */
+	PT_TODO_RELAX,	 /* with PT_DENIED: the page is in a contiguous group, which lacks the right
+			    as a whole: PT_ITEM_RELAX with `prot` over the range (the group, or its
+			    part in the slot), then the access again */
+	PT_TODO_RECLAIM, /* with PT_WRONG_OWNER: a guest has the page for itself. Where the host may
+			    take it by force: PT_FORCE_RECLAIM over the range, rounded out to the
+			    unit, then the access again; else, and if that is refused, the abort is
+			    the host's */
 	PT_TODO_COLLAPSE, /* the table around the page could be a block again, as it can once
 			     logging has stopped: PT_UPKEEP_COLLAPSE over the range */
 };
@@ -45,7 +49,8 @@ struct pt_fault_result {
 /*
  * Handles one stage-2 fault of a context, in a section, without a lock. Returns
  *   PT_MAPPED           this call installed the leaf: the largest block that slot, alignment and
- *                       backing page allow
+ *                       backing page allow, in a machine with owners also the extents of the
+ *                       frames' owners and the ends of its regions (docs/ownership.md)
  *   PT_ALREADY_MAPPED   the leaf was there and grants the access, by whatever slot or mapping; the
  *                       faulting vCPU's own TLB entry is invalidated
  *   PT_RELAXED          the missing right was added in place, without break-before-make; local
@@ -59,7 +64,9 @@ struct pt_fault_result {
  *                       the VMM's business (KVM: an MMIO exit or an injected abort); DENIED also
  *                       for a leaf that maps other memory than the slot's, and for one of a
  *                       contiguous group, which no fault can change alone
- *   PT_WRONG_OWNER      an annotated entry
+ *   PT_WRONG_OWNER      an annotated entry; in a machine with owners also a frame of tables, and
+ *                       any empty entry of a guest, which has what it was given and no more: to be
+ *                       injected as an abort
  *   PT_OUT_OF_RANGE     ipa beyond the context's IPA size
  *   PT_NO_MEMORY, PT_QUOTA
  *                       no page for a table; nothing changed

@@ -196,11 +196,13 @@ struct pt_txn {
 	enum pt_txn_phase phase;
 	bool committed, validate_only, teardown;
 	bool holds;   /* the claim stays whole until it is released */
+	bool owners;  /* lib/owner's own: the rules of owners are not asked */
 	bool wide;    /* the claim is rounded out to the largest blocks that there may be */
 	bool flushed; /* something was invalidated: accesses in flight must end before the reply */
 	bool met_rights; /* this item met leaves that differ in rights only, and left them */
 	bool tightened;	 /* this item took rights away */
 	uint64_t cursor; /* next IPA of item[at] */
+	uint64_t asked;	 /* what the owners of frames were asked about lies below */
 	struct pt_claim claim;
 	struct pt_pages reserved;
 	uint64_t need;		     /* pages counted so far */
