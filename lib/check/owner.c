@@ -72,8 +72,9 @@ void pt__ck_owner_event(struct pt_check *c, const struct pt_event *e)
 	struct ck_machine *m = pt__ck_machine(c, e->at);
 	struct ck_ctx *ctx = pt__ck_find(c, CK_CTX, e->ctx);
 
-	if (m && ctx && e->kind == PT_EVENT_OWNERS) {
+	if (m && e->kind == PT_EVENT_OWNERS) /* without a context: a test writes records itself */
 		pt__ck_drop_owners(c, m);
+	if (m && ctx && e->kind == PT_EVENT_OWNERS) {
 		m->host = ctx;
 		ctx->owners = m;
 		ctx->guest = false;

@@ -207,6 +207,7 @@ static void set_record(uint64_t frame, struct pt_frame_record r)
 {
 	uint64_t pa = rig.pa + frame * PT_SZ_4K;
 
+	pt_port_note(PT_EVENT_OWNERS, 0, &rig.c.machine, NULL, 0, 0); /* no more for the checker */
 	pt_section_begin(&rig.c.agent);
 	ASSERT_OUTCOME(PT_OK, pt_frames_reserve(&rig.owners.frames, &rig.c.agent, pa, PT_SZ_4K));
 	pt_frames_set(&rig.owners.frames, pa, PT_SZ_4K, r);
