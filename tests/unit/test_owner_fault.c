@@ -14,11 +14,10 @@ static struct transfer_rig rig;
 static uint64_t table_frame; /* by PA; 0: none */
 
 /* Slots of the host and of the last guest, as large as the space allows. */
-static struct {
-	struct pt_slots slots;
-	struct pt_slot slot;
-} host_slots = {{.count = 1}, {.size = 8 * PT_SZ_1G, .backing_shift = 30}},
-  guest_slots = {{.count = 1}, {.ipa = PT_SZ_1G, .size = PT_SZ_1G, .backing_shift = 30}};
+static _Alignas(struct pt_slots) unsigned char one_slot[2][sizeof(struct pt_slots) +
+							   sizeof(struct pt_slot)];
+static struct pt_slots *const host_slots = (struct pt_slots *)one_slot[0];
+static struct pt_slots *const guest_slots = (struct pt_slots *)one_slot[1];
 
 static bool is_table(void *arg, uint64_t pa)
 {
@@ -29,10 +28,14 @@ static bool is_table(void *arg, uint64_t pa)
 static void open_rig(void)
 {
 	table_frame = 0;
+	host_slots->count = guest_slots->count = 1;
+	host_slots->slot[0] = (struct pt_slot){.size = 8 * PT_SZ_1G, .backing_shift = 30};
+	guest_slots->slot[0] =
+		(struct pt_slot){.ipa = PT_SZ_1G, .size = PT_SZ_1G, .backing_shift = 30};
 	rig_open(&rig, &shapes[0], &shapes[0], UNITS, 8 * BLOCK, PT_SZ_1G);
-	pt_ctx_set_slots(&rig.c.ctx, &host_slots.slots);
-	guest_slots.slot.pa = 8 * BLOCK;
-	pt_ctx_set_slots(&rig.ctx[1], &guest_slots.slots);
+	pt_ctx_set_slots(&rig.c.ctx, host_slots);
+	guest_slots->slot[0].pa = 8 * BLOCK;
+	pt_ctx_set_slots(&rig.ctx[1], guest_slots);
 }
 
 static enum pt_outcome fault_of(struct pt_ctx *ctx, uint64_t ipa, enum pt_access access,
@@ -116,7 +119,7 @@ static void a_block_crosses_no_end_of_an_extent_or_a_region(void **state)
 	rig_close(&rig);
 	/* A block of level 1 has an extent in it. */
 	rig_open(&rig, &shapes[0], &shapes[0], UNITS, 2 * PT_SZ_1G + 300 * BLOCK, PT_SZ_1G);
-	pt_ctx_set_slots(&rig.c.ctx, &host_slots.slots);
+	pt_ctx_set_slots(&rig.c.ctx, host_slots);
 	rig.region = (struct pt_region){2 * PT_SZ_1G, PT_SZ_1G};
 	must(PT_SHARE_HYP, 0, 3, 0, 1);
 	assert_int_equal(2, level_of(512));
@@ -165,14 +168,14 @@ static void a_guest_has_what_it_was_given(void **state)
 	}
 	must(PT_DONATE_GUEST, 1, 1, 1, 1); /* a table is there now */
 	ASSERT_OUTCOME(PT_ALREADY_MAPPED, fault_of(ctx, PT_SZ_1G + PAGE, PT_ACCESS_WRITE, &r));
-	guest_slots.slot.backing_shift = 12; /* plain pages */
+	guest_slots->slot[0].backing_shift = 12; /* plain pages */
 	ASSERT_OUTCOME(PT_WRONG_OWNER, fault_of(ctx, PT_SZ_1G, PT_ACCESS_WRITE, &r));
 	ASSERT_OUTCOME(PT_ALREADY_MAPPED, fault_of(ctx, PT_SZ_1G + PAGE, PT_ACCESS_WRITE, &r));
 	pt_section_begin(&rig.c.agent);
 	assert_int_equal(0, pt_faults(&rig.c.agent, ctx, &in, 1, &page));
 	pt_section_end(&rig.c.agent);
 	assert_false(pt_fault_fill(&rig.c.agent, ctx, pt_ipa(PT_SZ_1G)));
-	guest_slots.slot.backing_shift = 30;
+	guest_slots->slot[0].backing_shift = 30;
 	rig_same(&rig);
 	rig_close(&rig);
 }
@@ -186,7 +189,7 @@ static void plain_pages_are_asked_for(void **state)
 
 	(void)state;
 	open_rig();
-	host_slots.slot.backing_shift = 12;
+	host_slots->slot[0].backing_shift = 12;
 	rig.owners.is_table = is_table;
 	table_frame = rig.pa + 5 * PAGE;
 	must(PT_DONATE_GUEST, 1, 20, 20, 1);
@@ -201,7 +204,7 @@ static void plain_pages_are_asked_for(void **state)
 	assert_true(pt_fault_fill(&rig.c.agent, &rig.c.ctx, in[6].ipa));
 	assert_false(pt_fault_fill(&rig.c.agent, &rig.c.ctx, pt_ipa(rig.pa + 20 * PAGE)));
 	assert_int_equal(3, level_of(7));
-	host_slots.slot.backing_shift = 30;
+	host_slots->slot[0].backing_shift = 30;
 	table_frame = rig.pa + 1023 * PAGE;
 	assert_int_equal(3, level_of(600)); /* a frame of tables in the block */
 	table_frame = 0;
