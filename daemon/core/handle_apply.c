@@ -160,19 +160,6 @@ static enum call_result finish(struct call *call, struct apply *a, struct contex
 	return apply_answer(call, a);
 }
 
-static void add_effects(struct pt_effects *to, const struct pt_effects *from)
-{
-	to->leaves_written += from->leaves_written;
-	to->leaves_removed += from->leaves_removed;
-	to->already += from->already;
-	to->holes += from->holes;
-	to->blocks_split += from->blocks_split;
-	to->tables_added += from->tables_added;
-	to->tables_freed += from->tables_freed;
-	to->tlbis += from->tlbis;
-	to->annotated += from->annotated;
-}
-
 /* CALL_DONE: the item's transaction has ended; *stop: so has the batch. */
 static enum call_result item_txn(struct call *call, struct apply *a, bool *stop)
 {
@@ -184,7 +171,7 @@ static enum call_result item_txn(struct call *call, struct apply *a, bool *stop)
 		return result;
 	a->phase = PHASE_RUN;
 	if (o == PT_OK) {
-		add_effects(&a->effects, &a->work->txn.effects);
+		pt_effects_add(&a->effects, &a->work->txn.effects);
 		note_done(a, a->one.outcome);
 	} else {
 		*stop = !note_error(call, a, o, a->work->txn.error.level);
@@ -438,7 +425,7 @@ enum call_result apply_undo(struct call *call)
 	result = work_abandon(a->work, &committed);
 	if (result != CALL_DONE || !committed)
 		return result;
-	add_effects(&a->effects, &a->work->txn.effects);
+	pt_effects_add(&a->effects, &a->work->txn.effects);
 	note_done(a, a->one.outcome);
 	a->phase = PHASE_RUN;
 	return CALL_MORE;

@@ -248,19 +248,6 @@ static enum pt_outcome scan(struct pt_transfer *t, int64_t *left)
 	return outcome == PT_OK ? PT_OK : settle_with(t, outcome);
 }
 
-static void add_effects(struct pt_effects *sum, const struct pt_effects *one)
-{
-	sum->leaves_written += one->leaves_written;
-	sum->leaves_removed += one->leaves_removed;
-	sum->already += one->already;
-	sum->holes += one->holes;
-	sum->blocks_split += one->blocks_split;
-	sum->tables_added += one->tables_added;
-	sum->tables_freed += one->tables_freed;
-	sum->tlbis += one->tlbis;
-	sum->annotated += one->annotated;
-}
-
 static enum pt_outcome run(struct pt_transfer *t, struct pt_agent *agent, int64_t *left)
 {
 	uint32_t budget = *left > UINT32_MAX ? UINT32_MAX : (uint32_t)*left;
@@ -270,7 +257,7 @@ static enum pt_outcome run(struct pt_transfer *t, struct pt_agent *agent, int64_
 		return outcome;
 	*left = SETTLE_BUDGET; /* it does not say what it has used */
 	if (outcome == PT_OK)
-		add_effects(&t->effects, &t->parties.effects);
+		pt_effects_add(&t->effects, &t->parties.effects);
 	return settle_with(t, outcome);
 }
 

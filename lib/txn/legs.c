@@ -71,21 +71,8 @@ enum pt_outcome pt_parties_init(struct pt_parties *parties, const struct pt_part
 
 void pt__legs_total(struct pt_parties *p)
 {
-	struct pt_effects *sum = &p->effects;
-
-	for (uint32_t i = 0; i < p->legs; i++) {
-		const struct pt_effects *one = &p->leg[i].effects;
-
-		sum->leaves_written += one->leaves_written;
-		sum->leaves_removed += one->leaves_removed;
-		sum->already += one->already;
-		sum->holes += one->holes;
-		sum->blocks_split += one->blocks_split;
-		sum->tables_added += one->tables_added;
-		sum->tables_freed += one->tables_freed;
-		sum->tlbis += one->tlbis;
-		sum->annotated += one->annotated;
-	}
+	for (uint32_t i = 0; i < p->legs; i++)
+		pt_effects_add(&p->effects, &p->leg[i].effects);
 }
 
 bool pt__legs_count(struct pt_parties *p)

@@ -33,19 +33,6 @@ static enum pt_outcome check(const struct pt_item *item, struct scn_reply *reply
 	return o;
 }
 
-static void add_effects(struct pt_effects *to, const struct pt_effects *from)
-{
-	to->leaves_written += from->leaves_written;
-	to->leaves_removed += from->leaves_removed;
-	to->already += from->already;
-	to->holes += from->holes;
-	to->blocks_split += from->blocks_split;
-	to->tables_added += from->tables_added;
-	to->tables_freed += from->tables_freed;
-	to->tlbis += from->tlbis;
-	to->annotated += from->annotated;
-}
-
 static enum pt_outcome run_txn(struct sc_world *w, struct pt_item *items, uint32_t count,
 			       bool validate, struct pt_effects *effects, struct pt_error *error)
 {
@@ -56,7 +43,7 @@ static enum pt_outcome run_txn(struct sc_world *w, struct pt_item *items, uint32
 		return o;
 	txn.quiet = true;
 	o = sc_run_txn(w, &txn);
-	add_effects(effects, &txn.effects);
+	pt_effects_add(effects, &txn.effects);
 	*error = txn.error;
 	return o;
 }

@@ -91,6 +91,20 @@ struct pt_effects {
 	uint64_t annotated; /* granules that bear the annotation now */
 };
 
+/* Adds `more` to `sum`. Pure. */
+static inline void pt_effects_add(struct pt_effects *sum, const struct pt_effects *more)
+{
+	sum->leaves_written += more->leaves_written;
+	sum->leaves_removed += more->leaves_removed;
+	sum->already += more->already;
+	sum->holes += more->holes;
+	sum->blocks_split += more->blocks_split;
+	sum->tables_added += more->tables_added;
+	sum->tables_freed += more->tables_freed;
+	sum->tlbis += more->tlbis;
+	sum->annotated += more->annotated;
+}
+
 /* Where and why. index: the item; level: the level reached by the walk, or PT_TTL_UNKNOWN if none
  * was made. */
 struct pt_error {
