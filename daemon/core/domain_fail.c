@@ -132,17 +132,6 @@ static void name_out_of_range(struct call *call, const struct pt_item *item, con
 			  g->pa_bits);
 }
 
-/* What pt_item_check() passes, context_item_check() refuses whatever it is. */
-static void name_unsupported(struct call *call, const struct pt_item *item, const char *p)
-{
-	if (pt_item_check(item) == PT_OK)
-		call_fail(call, PT_UNSUPPORTED,
-			  "%skind: in a machine with owners Transfer alone changes tables", p);
-	else
-		call_fail(call, PT_UNSUPPORTED, "%sprot: 0x%x needs the context's option xnx", p,
-			  item->prot);
-}
-
 enum call_result fail_item(struct call *call, const struct pt_item *item, enum pt_outcome code,
 			   const char *prefix, uint32_t index)
 {
@@ -150,7 +139,10 @@ enum call_result fail_item(struct call *call, const struct pt_item *item, enum p
 	case PT_INVALID: name_invalid(call, item, prefix); break;
 	case PT_MISALIGNED: name_misaligned(call, item, prefix); break;
 	case PT_OUT_OF_RANGE: name_out_of_range(call, item, prefix); break;
-	case PT_UNSUPPORTED: name_unsupported(call, item, prefix); break;
+	case PT_UNSUPPORTED:
+		call_fail(call, code, "%sprot: 0x%x needs the context's option xnx", prefix,
+			  item->prot);
+		break;
 	default: call_fail(call, code, NULL);
 	}
 	call->status.index = index;

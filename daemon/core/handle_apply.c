@@ -12,7 +12,6 @@
 #include "context.h"
 #include "domain_fail.h"
 #include "mapping.h"
-#include "owners.h"
 #include "registry.h"
 
 #define PLAIN_ITEMS 64
@@ -113,7 +112,8 @@ void apply_settle(struct call *call, struct apply *a, struct context *c)
 }
 
 /* False: this was the last item to run. */
-static bool note_error(struct call *call, struct apply *a, enum pt_outcome code, int level)
+static bool note_error(struct call *call, struct apply *a, enum pt_outcome code, uint64_t ipa,
+		       int level)
 {
 	Ptd__V1__ApplyResponse *r = &a->response;
 	Ptd__V1__ItemError *e = NULL;
@@ -127,7 +127,7 @@ static bool note_error(struct call *call, struct apply *a, enum pt_outcome code,
 		ptd__v1__item_error__init(e);
 		e->index = a->at;
 		e->code = code;
-		e->ipa = a->columns.ipa[a->at];
+		e->ipa = ipa;
 		e->level = level;
 		r->errors[r->n_errors++] = e;
 	}
@@ -174,7 +174,7 @@ static enum call_result item_txn(struct call *call, struct apply *a, bool *stop)
 		pt_effects_add(&a->effects, &a->work->txn.effects);
 		note_done(a, a->one.outcome);
 	} else {
-		*stop = !note_error(call, a, o, a->work->txn.error.level);
+		*stop = !note_error(call, a, o, a->work->txn.error.ipa.v, a->work->txn.error.level);
 	}
 	return CALL_DONE;
 }
@@ -185,7 +185,7 @@ static enum call_result start_item_txn(struct call *call, struct apply *a,
 	struct work *w = work_get(call, &a->work);
 
 	if (!w) {
-		*stop = !note_error(call, a, PT_TOO_LARGE, PT_TTL_UNKNOWN);
+		*stop = !note_error(call, a, PT_TOO_LARGE, item->ipa.v, PT_TTL_UNKNOWN);
 		return CALL_DONE;
 	}
 	a->one = *item;
@@ -210,7 +210,8 @@ static enum call_result hard_item(struct call *call, struct apply *a, struct con
 		break;
 	default: break;
 	}
-	*stop = !note_error(call, a, o, error->level);
+	*stop = !note_error(call, a, o, error->code == o ? error->ipa.v : item->ipa.v,
+			    error->level);
 	return CALL_DONE;
 }
 
@@ -225,7 +226,7 @@ static uint32_t plain_items(struct call *call, struct apply *a, struct context *
 	for (uint32_t i = 0; i < n; i++) {
 		item[i].ctx = &c->pt;
 		columns_item(&a->columns, a->at + i, &item[i]);
-		if (unlikely(context_item_check(c, &item[i]) != PT_OK))
+		if (unlikely(pt_item_check(&item[i]) != PT_OK))
 			n = i;
 	}
 	done = pt_points(call_agent(call), item, n, &a->effects);
@@ -257,7 +258,7 @@ static enum call_result run_items(struct call *call, struct apply *a, struct con
 		alone--;
 		budget--;
 		columns_item(&a->columns, a->at, &item);
-		o = context_item_check(c, &item);
+		o = pt_item_check(&item);
 		if (likely(o == PT_OK))
 			o = a->validate_only ? PT_MORE
 					     : pt_point(agent, &item, &a->effects, &error);
@@ -266,7 +267,7 @@ static enum call_result run_items(struct call *call, struct apply *a, struct con
 			continue;
 		}
 		result = hard_item(call, a, c, &item, o, &error, &stop);
-		error.level = PT_TTL_UNKNOWN;
+		error = (struct pt_error){.level = PT_TTL_UNKNOWN};
 		if (result != CALL_DONE)
 			return result;
 	}
@@ -281,7 +282,8 @@ static enum call_result lost_context(struct call *call, struct apply *a)
 	if (!a->response.applied)
 		return CALL_DONE;
 	call->status = (struct call_status){.level = PT_TTL_UNKNOWN};
-	while (a->at < a->columns.n && note_error(call, a, code, PT_TTL_UNKNOWN))
+	while (a->at < a->columns.n &&
+	       note_error(call, a, code, a->columns.ipa[a->at], PT_TTL_UNKNOWN))
 		;
 	count_effects(call, &a->effects);
 	return apply_answer(call, a);

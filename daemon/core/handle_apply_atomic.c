@@ -9,7 +9,6 @@
 
 #include "context.h"
 #include "domain_fail.h"
-#include "owners.h"
 
 #include <stdio.h>
 
@@ -35,7 +34,7 @@ static enum call_result fill(struct call *call, struct apply *a, struct context 
 
 		item->ctx = &c->pt;
 		columns_item(&a->columns, i, item);
-		o = context_item_check(c, item);
+		o = pt_item_check(item);
 		if (unlikely(o != PT_OK)) {
 			snprintf(prefix, sizeof(prefix), "ops[%u].", i);
 			return fail_item(call, item, o, prefix, i);

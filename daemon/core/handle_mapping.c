@@ -12,7 +12,6 @@
 #include "domain_fail.h"
 #include "domain_work.h"
 #include "mapping.h"
-#include "owners.h"
 #include "registry.h"
 
 #include "ptd/v1/mapping.pb-c.h"
@@ -169,7 +168,7 @@ static enum call_result begin(struct call *call, const struct pt_item *item, uin
 	s->expected = expected;
 	s->validate_only = validate_only;
 	s->error.level = PT_TTL_UNKNOWN;
-	o = context_item_check(c, &s->item);
+	o = pt_item_check(&s->item);
 	if (o != PT_OK)
 		return fail_item(call, &s->item, o, "", 0);
 	if (!make_response(call, s))

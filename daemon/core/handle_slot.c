@@ -105,9 +105,6 @@ static enum call_result check_slot(struct call *call, const Ptd__V1__Slot *q,
 		return call_fail(call, PT_INVALID,
 				 "slot.pa: 0x%llx; the context maps only IPA = PA",
 				 (unsigned long long)q->pa);
-	if (c->machine->owners)
-		return call_fail(call, PT_UNSUPPORTED,
-				 "context: in a machine with owners Transfer alone maps memory");
 	return check_backing(call, q, UINT64_C(1) << c->pt.geo.granule_shift);
 }
 

@@ -81,16 +81,4 @@ uint64_t owners_number(struct owners *owners, const ProtobufCBinaryData *id);
 /* And back. False: none, or one that is forgotten. */
 bool owners_request(struct owners *owners, uint64_t number, uint8_t id[REQUEST_ID]);
 
-/*
- * May clients change the tables of `context` themselves? Not in a machine with owners, where they
- * are the record of who owns what: PT_UNSUPPORTED.
- */
-static inline enum pt_outcome context_item_check(const struct context *context,
-						 const struct pt_item *item)
-{
-	enum pt_outcome o = pt_item_check(item);
-
-	return unlikely(context->machine->owners) && o == PT_OK ? PT_UNSUPPORTED : o;
-}
-
 #endif

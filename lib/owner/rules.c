@@ -51,12 +51,22 @@ static uint64_t least(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
+/* PROTECT, WRITE_PROTECT, RELAX, MAKE_YOUNG. */
+static bool is_change(const struct pt_item *item)
+{
+	return item->kind != PT_ITEM_MAP && item->kind != PT_ITEM_UNMAP &&
+	       item->kind != PT_ITEM_ANNOTATE;
+}
+
 static enum pt_outcome host_may(void *arg, const struct pt_item *item, uint64_t ipa, uint64_t *last)
 {
 	const struct pt_machine_owners *o = arg;
 	struct pt_extent e;
-	enum pt_outcome outcome = pt_extents_find(&o->extents, ipa >> PT_OWNER_SHIFT, &e);
+	enum pt_outcome outcome;
 
+	if (is_change(item))
+		return PT_OK; /* of what it maps */
+	outcome = pt_extents_find(&o->extents, ipa >> PT_OWNER_SHIFT, &e);
 	if (outcome != PT_OK)
 		return outcome;
 	*last = least(*last, (e.end << PT_OWNER_SHIFT) - 1);
@@ -148,6 +158,17 @@ static enum pt_outcome guest_has(const struct pt_item *item, uint64_t ipa, uint6
 		       : PT_WRONG_STATE;
 }
 
+/* Rights and age change where the host shares the page, and there alone. */
+static enum pt_outcome guest_may_change(enum pt_page_state state)
+{
+	switch (state) {
+	case PT_PAGE_SHARED_BORROWED: return PT_OK;
+	case PT_PAGE_LENT_BORROWED: return PT_WRONG_STATE;
+	case PT_PAGE_NOPAGE: return PT_NOT_MAPPED;
+	default: return PT_WRONG_OWNER;
+	}
+}
+
 /* A guest has what transitions gave it, and nobody else takes it away. */
 static enum pt_outcome guest_may(void *arg, const struct pt_item *item, uint64_t ipa,
 				 uint64_t *last)
@@ -162,6 +183,8 @@ static enum pt_outcome guest_may(void *arg, const struct pt_item *item, uint64_t
 		return PT_RACED;
 	if (state == PT_PAGE_POISONED)
 		return PT_POISONED;
+	if (is_change(item))
+		return guest_may_change(state);
 	if (state == PT_PAGE_NOPAGE && item->kind == PT_ITEM_UNMAP)
 		return PT_OK;
 	if (state > PT_PAGE_LENT_BORROWED || item->kind != PT_ITEM_MAP)

@@ -80,8 +80,7 @@ enum pt_outcome pt__owner_may(const struct pt_item *item, uint64_t *ipa, uint64_
 	const struct pt_ctx *ctx = item->ctx;
 	enum pt_outcome outcome = PT_OK;
 
-	if (item->kind != PT_ITEM_MAP && item->kind != PT_ITEM_UNMAP &&
-	    item->kind != PT_ITEM_ANNOTATE)
+	if (item->kind > PT_ITEM_MAKE_YOUNG)
 		*ipa = last + 1;
 	while (*ipa <= last && *left > 0) {
 		uint64_t until = last;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Machines with owners: what is told of their ledger, and who may map what. Extents are made by
+/* Machines with owners: what is told of their ledger. Extents are made by
  * hand; records are not, since nothing but a transfer may change them. */
 #include "domain_owner.h"
 
@@ -300,49 +300,6 @@ static void guests_have_numbers_and_a_limit(void **state)
 	assert_int_equal(atomic_load(&o->guest[7]), guest[7]);
 }
 
-/* They say who owns what. */
-static void clients_do_not_change_tables_themselves(void **state)
-{
-	struct fixture *fx = *state;
-	uint64_t m = owned_machine(fx, "m1", 0), host = party(fx, m, "host", HOST);
-	uint64_t guest = party(fx, m, "g0", GUEST), ipas[] = {0, PAGE}, sizes[] = {PAGE};
-	Ptd__V1__MapRequest q = map_request(guest, 0, PAGE, 0, 3);
-	Ptd__V1__UnmapRequest u = unmap_request(host, 0, PAGE);
-	Ptd__V1__SetSlotRequest s = PTD__V1__SET_SLOT_REQUEST__INIT;
-	Ptd__V1__Slot slot = PTD__V1__SLOT__INIT;
-	Ptd__V1__ApplyRequest a = PTD__V1__APPLY_REQUEST__INIT;
-	Ptd__V1__Ops ops = PTD__V1__OPS__INIT;
-	uint32_t kinds[] = {PT_ITEM_UNMAP}, prots[] = {3};
-	Ptd__V1__ApplyResponse *r;
-
-	REFUSED(fx, "Map", &q, PT_UNSUPPORTED, "kind:");
-	q.validate_only = true;
-	REFUSED(fx, "Map", &q, PT_UNSUPPORTED, "kind:");
-	REFUSED(fx, "Unmap", &u, PT_UNSUPPORTED, "kind:");
-	slot.size = MIB;
-	s.context = host;
-	s.slot = &slot;
-	REFUSED(fx, "SetSlot", &s, PT_UNSUPPORTED, "context:");
-	ops.n_ipa = 2;
-	ops.n_kind = ops.n_size = ops.n_prot = 1;
-	ops.ipa = ipas;
-	ops.size = sizes;
-	ops.kind = kinds;
-	ops.prot = prots;
-	a.context = host;
-	a.ops = &ops;
-	a.mode = PTD__V1__BATCH_MODE__BATCH_MODE_ATOMIC;
-	REFUSED(fx, "Apply", &a, PT_UNSUPPORTED, "ops[0].kind:");
-	a.mode = PTD__V1__BATCH_MODE__BATCH_MODE_BEST_EFFORT;
-	r = OK(fx, "Apply", &a);
-	assert_int_equal(r->applied, 0);
-	assert_int_equal(r->errors_total, 2);
-	assert_int_equal(r->errors[1]->code, PT_UNSUPPORTED);
-	a.validate_only = true;
-	r = OK(fx, "Apply", &a);
-	assert_int_equal(r->errors_total, 2);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -355,7 +312,6 @@ int main(void)
 		TEST(a_ledger_that_goes_is_not_read),
 		TEST(the_host_comes_first_and_goes_last),
 		TEST(guests_have_numbers_and_a_limit),
-		TEST(clients_do_not_change_tables_themselves),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

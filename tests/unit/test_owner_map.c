@@ -284,6 +284,94 @@ static void entries_that_say_who_owns_stay(void **state)
 	close_states();
 }
 
+/* Rights or age of what a guest has, in both. */
+static enum pt_outcome change_guest(unsigned guest, uint64_t at, uint64_t n, uint32_t which,
+				    bool point, uint32_t budget)
+{
+	static const struct {
+		uint32_t kind, prot;
+		enum own_change change;
+	} kinds[] = {
+		{PT_ITEM_WRITE_PROTECT, 0, OWN_WRITE_PROTECT},
+		{PT_ITEM_RELAX, PT_PROT_RW, OWN_RELAX},
+		{PT_ITEM_MAKE_YOUNG, 0, OWN_MAKE_YOUNG},
+		{PT_ITEM_PROTECT, PT_PROT_R, OWN_WRITE_PROTECT},
+	};
+	struct pt_item item =
+		item_of(guest + 1, (enum pt_item_kind)kinds[which].kind, at, 0, n, 0, 0);
+	struct rig_state before;
+	struct pt_error err;
+	enum pt_outcome expected, outcome;
+	uint64_t first = 0;
+
+	item.prot = kinds[which].prot;
+	while (first < n &&
+	       own_change_guest(&rig.model, guest, at + first, 1, OWN_MAKE_YOUNG, 0) == PT_OK)
+		first++;
+	expected = own_change_guest(&rig.model, guest, at, n, kinds[which].change,
+				    (uint8_t)kinds[which].prot);
+	if (watch)
+		rig_state_of(&rig, &before);
+	outcome = change(&item, point, budget, &err);
+	if (expected == PT_OK) {
+		assert_false(pt_is_error(outcome) || outcome == PT_HOLE);
+		return PT_OK;
+	}
+	ASSERT_OUTCOME(expected, outcome);
+	ASSERT_OUTCOME(expected, err.code);
+	assert_int_equal(item.ipa.v + (first << rig.shift), err.ipa.v);
+	if (watch)
+		rig_unchanged(&rig, &before);
+	return outcome;
+}
+
+/* The row "relax, write-protect, age", for what a plain guest and a protected one have. */
+static void rights_change_where_the_host_shares(void **state)
+{
+	(void)state;
+	open_states(&shapes[0], &shapes[0]);
+	for (unsigned i = 0; i < 2 * STATES * 4 * 2; i++) {
+		unsigned guest = i % 2, s = i / 2 % STATES, which = i / 2 / STATES % 4;
+		bool point = i / 2 / STATES / 4;
+		uint64_t at = s * EACH;
+
+		for (uint64_t n = 1; n <= EACH + 1; n++) /* the last reaches into the next state */
+			change_guest(guest, at, n, which, point, n == 2 ? 1 : 1000);
+		if (guest && s == GUESTS)
+			ASSERT_OUTCOME(PT_WRONG_OWNER, change_guest(1, at, 1, which, point, 1));
+		if (guest && s == POISON)
+			ASSERT_OUTCOME(PT_POISONED, change_guest(1, at, 1, which, point, 1));
+		if (!guest && s == WITH_GUESTS)
+			ASSERT_OUTCOME(PT_OK, change_guest(0, at, EACH, which, point, 1));
+		if (!guest && s == WITH_GUESTS)
+			ASSERT_OUTCOME(PT_NOT_MAPPED, change_guest(0, at, 4, which, point, 1));
+	}
+	rig_same_guests(&rig);
+	close_states();
+}
+
+/* What the host maps is the host's to change; what it does not map it has not. */
+static void the_host_changes_what_it_maps(void **state)
+{
+	struct pt_error err;
+
+	(void)state;
+	open_states(&shapes[0], &shapes[0]);
+	map(0, 0, 0, LENT * EACH, PT_PROT_RWX, 0, false, 1000);
+	for (unsigned s = 0; s < STATES; s++)
+		for (unsigned point = 0; point < 2; point++) {
+			struct pt_item item =
+				item_of(0, PT_ITEM_WRITE_PROTECT, 0, s * EACH, 1, 0, 0);
+			enum pt_outcome outcome = change(&item, point, 1000, &err);
+
+			if (s < LENT || s == BACK)
+				ASSERT_OUTCOME(point ? PT_ALREADY_MAPPED : PT_PROTECTED, outcome);
+			else
+				ASSERT_OUTCOME(PT_HOLE, outcome);
+		}
+	close_states();
+}
+
 static void draw(struct rig_op *op, uint64_t *seed)
 {
 	op->kind = 1 + (uint32_t)(core_random(seed) % (PT_RECLAIM_DYING - 1));
@@ -318,6 +406,10 @@ static void as_the_model_after_any_transitions(void **state)
 				refused++;
 			else
 				done++;
+			if (party)
+				change_guest(party - 1, frame, 1 + core_random(&seed) % 4,
+					     (uint32_t)(core_random(&seed) % 4),
+					     core_random(&seed) % 2, 1u << core_random(&seed) % 10);
 			if (round % 16 == 0)
 				rig_same(&rig);
 		}
@@ -338,6 +430,8 @@ int main(void)
 		cmocka_unit_test(a_guest_replaces_rights_alone),
 		cmocka_unit_test(frames_of_tables_are_nobodys_to_map),
 		cmocka_unit_test(entries_that_say_who_owns_stay),
+		cmocka_unit_test(rights_change_where_the_host_shares),
+		cmocka_unit_test(the_host_changes_what_it_maps),
 		cmocka_unit_test(as_the_model_after_any_transitions),
 	};
 

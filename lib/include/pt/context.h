@@ -82,9 +82,10 @@ typedef bool (*pt_force_pages_fn)(void *arg, struct pt_ipa ipa, uint64_t size, u
 struct pt_item;
 struct pt_owner_rules {
 	/*
-	 * May this MAP, UNMAP or ANNOTATE be carried out at `ipa`, an address of its range, by who
-	 * manages mappings? PT_OK; PT_WRONG_OWNER, PT_WRONG_STATE, PT_POISONED; PT_RACED: the entry
-	 * is under break. *last: how far it is asked; lowered to how far that is the answer.
+	 * May this item, of any kind but FLUSH, be carried out at `ipa`, an address of its range,
+	 * by who manages mappings? PT_OK; PT_NOT_MAPPED, PT_WRONG_OWNER, PT_WRONG_STATE,
+	 * PT_POISONED; PT_RACED: the entry is under break. *last: how far it is asked; lowered to
+	 * how far that is the answer.
 	 */
 	enum pt_outcome (*may)(void *arg, const struct pt_item *item, uint64_t ipa, uint64_t *last);
 	/* May a fault fill the entry of the page at `ipa` if it is empty? PT_OK or PT_WRONG_OWNER.
