@@ -4,6 +4,7 @@
 MODEL_SRC := $(filter-out tests/model/ptd-model.c,$(sort $(wildcard tests/model/*.c)))
 MODEL_BIN := $(B)/tests/model/ptd-model $(B)/checked/tests/model/ptd-model
 MODEL_UNIT := $(B)/tests/unit/test_model $(B)/checked/tests/unit/test_model
+OWNER_MODEL := tests/model/owner.c tests/model/owner_memory.c
 # The model of ownership by itself, and against its page in docs.
 OWNER_UNIT := $(B)/tests/unit/test_owner_model $(B)/checked/tests/unit/test_owner_model
 # The transitions of lib beside it, and what maps and faults may do meanwhile.
@@ -22,9 +23,9 @@ $(B)/tests/model/ptd-model $(B)/tests/unit/test_model: $(MODEL_SRC:%.c=$(B)/%.o)
 $(B)/checked/tests/model/ptd-model $(B)/checked/tests/unit/test_model: $(MODEL_SRC:%.c=$(B)/checked/%.o) $(B)/checked/libpt.a
 $(MODEL_BIN): %/ptd-model: %/ptd-model.o
 $(MODEL_UNIT): tests/unit/test_model.c
-$(OWNER_UNIT): %/tests/unit/test_owner_model: tests/unit/test_owner_model.c %/tests/model/owner.o %/libpt.a
-$(filter $(B)/tests/%,$(TRANSFER_UNIT)): $(B)/tests/unit/%: tests/unit/%.c $(B)/tests/model/owner.o $(B)/libpt.a
-$(filter $(B)/checked/%,$(TRANSFER_UNIT)): $(B)/checked/tests/unit/%: tests/unit/%.c $(B)/checked/tests/model/owner.o $(B)/checked/libpt.a
+$(OWNER_UNIT): %/tests/unit/test_owner_model: tests/unit/test_owner_model.c %/tests/model/owner.o %/tests/model/owner_memory.o %/libpt.a
+$(filter $(B)/tests/%,$(TRANSFER_UNIT)): $(B)/tests/unit/%: tests/unit/%.c $(OWNER_MODEL:%.c=$(B)/%.o) $(B)/libpt.a
+$(filter $(B)/checked/%,$(TRANSFER_UNIT)): $(B)/checked/tests/unit/%: tests/unit/%.c $(OWNER_MODEL:%.c=$(B)/checked/%.o) $(B)/checked/libpt.a
 
 $(MODEL_BIN) $(MODEL_UNIT) $(OWNER_UNIT) $(TRANSFER_UNIT):
 	$(call say,LD,$@)

@@ -1,103 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The abstract model of ownership. Each transition looks at all of its pages, and then changes
- * them.
- */
+/* The abstract model of ownership. Each transition looks at all of its pages, then changes them. */
 #include "owner.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-void own_open(struct own *o, uint64_t frames, uint64_t gfns)
-{
-	memset(o, 0, sizeof(*o));
-	o->frames = frames;
-	o->gfns = gfns;
-	o->frame = calloc(frames, sizeof(*o->frame));
-	for (uint64_t i = 0; i < frames; i++)
-		o->frame[i].hyp = OWN_NOPAGE;
-	for (unsigned g = 0; g < OWN_GUESTS; g++) {
-		o->guest[g].map = calloc(gfns, sizeof(struct own_cell));
-		for (uint64_t i = 0; i < gfns; i++)
-			o->guest[g].map[i].state = OWN_NOPAGE;
-	}
-}
-
-void own_close(struct own *o)
-{
-	free(o->frame);
-	for (unsigned g = 0; g < OWN_GUESTS; g++)
-		free(o->guest[g].map);
-	memset(o, 0, sizeof(*o));
-}
-
-void own_copy(struct own *to, const struct own *from)
-{
-	own_open(to, from->frames, from->gfns);
-	memcpy(to->frame, from->frame, from->frames * sizeof(*to->frame));
-	memcpy(to->lending, from->lending, sizeof(to->lending));
-	to->handles = from->handles;
-	for (unsigned g = 0; g < OWN_GUESTS; g++) {
-		struct own_cell *map = to->guest[g].map;
-
-		memcpy(map, from->guest[g].map, from->gfns * sizeof(*map));
-		to->guest[g] = from->guest[g];
-		to->guest[g].map = map;
-	}
-}
-
-static bool frame_equal(const struct own_frame *a, const struct own_frame *b)
-{
-	return a->kind == b->kind && a->owner == b->owner && a->guest == b->guest &&
-	       a->host == b->host && a->hyp == b->hyp && a->third == b->third &&
-	       a->logged == b->logged && a->pins == b->pins && a->shares == b->shares &&
-	       a->gfn == b->gfn && a->lending == b->lending && a->content == b->content;
-}
-
-static bool cell_same(const struct own_cell *a, const struct own_cell *b)
-{
-	return a->state == b->state && a->prot == b->prot && a->young == b->young &&
-	       a->logged == b->logged && a->frame == b->frame && a->lending == b->lending;
-}
-
-static bool lending_equal(const struct own_lending *a, const struct own_lending *b)
-{
-	if (a->handle != b->handle || a->open != b->open || a->zero != b->zero ||
-	    a->lender != b->lender || a->guest != b->guest || a->pages != b->pages ||
-	    a->named != b->named || a->pieces != b->pieces || a->borrowers != b->borrowers)
-		return false;
-	for (uint32_t i = 0; i < a->pieces; i++)
-		if (a->piece[i].first != b->piece[i].first ||
-		    a->piece[i].pages != b->piece[i].pages)
-			return false;
-	for (uint32_t i = 0; i < a->borrowers; i++)
-		if (a->borrower[i].guest != b->borrower[i].guest ||
-		    a->borrower[i].has != b->borrower[i].has ||
-		    a->borrower[i].gfn != b->borrower[i].gfn)
-			return false;
-	return true;
-}
-
-bool own_equal(const struct own *a, const struct own *b)
-{
-	if (a->frames != b->frames || a->gfns != b->gfns || a->handles != b->handles)
-		return false;
-	for (uint64_t i = 0; i < a->frames; i++)
-		if (!frame_equal(&a->frame[i], &b->frame[i]))
-			return false;
-	for (unsigned g = 0; g < OWN_GUESTS; g++) {
-		const struct own_guest *x = &a->guest[g], *y = &b->guest[g];
-
-		if (x->life != y->life || x->protected != y->protected || x->tables != y->tables)
-			return false;
-		for (uint64_t i = 0; i < a->gfns; i++)
-			if (!cell_same(&x->map[i], &y->map[i]))
-				return false;
-	}
-	for (unsigned i = 0; i < OWN_LENDINGS; i++)
-		if (!lending_equal(&a->lending[i], &b->lending[i]))
-			return false;
-	return true;
-}
 
 /* Checks, in the order of docs/ownership.md: arguments, parties, then page by page. */
 
@@ -108,97 +14,82 @@ static enum pt_outcome range(uint64_t first, uint64_t n, uint64_t limit)
 	return first >= limit || n > limit - first ? PT_OUT_OF_RANGE : PT_OK;
 }
 
-static enum pt_outcome alive(const struct own *o, unsigned guest)
+/* If all was right so far: this has to be, too, or that is the answer. */
+static enum pt_outcome want(enum pt_outcome outcome, bool right, enum pt_outcome otherwise)
 {
-	if (guest >= OWN_GUESTS || o->guest[guest].life == OWN_NONE)
-		return PT_NOT_FOUND;
-	return o->guest[guest].life == OWN_LIVE ? PT_OK : PT_WRONG_STATE;
+	return outcome != PT_OK || right ? outcome : otherwise;
 }
 
-static enum pt_outcome alive_as(const struct own *o, unsigned guest, bool protected)
+static enum pt_outcome known(const struct own *o, unsigned guest)
 {
-	enum pt_outcome outcome = alive(o, guest);
+	return guest < OWN_GUESTS && o->guest[guest].life != OWN_NONE ? PT_OK : PT_NOT_FOUND;
+}
 
-	if (outcome != PT_OK)
-		return outcome;
-	return o->guest[guest].protected == protected ? PT_OK : PT_WRONG_STATE;
+static enum pt_outcome in_life(const struct own *o, unsigned guest, enum own_life life)
+{
+	enum pt_outcome outcome = known(o, guest);
+
+	return want(outcome, outcome != PT_OK || o->guest[guest].life == life, PT_WRONG_STATE);
+}
+
+static enum pt_outcome alive(const struct own *o, unsigned guest)
+{
+	return in_life(o, guest, OWN_LIVE);
+}
+
+static enum pt_outcome memory(const struct own_frame *f)
+{
+	return f->kind == OWN_DEVICE ? PT_OUT_OF_RANGE : PT_OK;
 }
 
 /* The host owns the frame. */
 static enum pt_outcome hosts(const struct own_frame *f)
 {
-	if (f->kind == OWN_DEVICE)
-		return PT_OUT_OF_RANGE;
-	return f->kind == OWN_TABLE || f->owner != OWN_HOST ? PT_WRONG_OWNER : PT_OK;
+	return want(memory(f), f->kind != OWN_TABLE && f->owner == OWN_HOST, PT_WRONG_OWNER);
 }
 
 /* And nobody else has anything of it. */
 static enum pt_outcome hosts_alone(const struct own_frame *f)
 {
-	enum pt_outcome outcome = hosts(f);
-
-	if (outcome != PT_OK)
-		return outcome;
-	if (f->host != OWN_OWNED)
-		return PT_WRONG_STATE;
-	return f->logged ? PT_BUSY : PT_OK;
+	return want(want(hosts(f), f->host == OWN_OWNED, PT_WRONG_STATE), !f->logged, PT_BUSY);
 }
 
 static enum pt_outcome with_hyp(const struct own_frame *f)
 {
-	enum pt_outcome outcome = hosts(f);
-
-	if (outcome != PT_OK)
-		return outcome;
-	return f->host == OWN_SHARED_OWNED && f->hyp == OWN_SHARED_BORROWED ? PT_OK
-									    : PT_WRONG_STATE;
+	return want(hosts(f), f->host == OWN_SHARED_OWNED && f->hyp == OWN_SHARED_BORROWED,
+		    PT_WRONG_STATE);
 }
 
 static enum pt_outcome not_pinned(const struct own_frame *f)
 {
-	enum pt_outcome outcome = with_hyp(f);
-
-	return outcome != PT_OK ? outcome : f->pins ? PT_BUSY : PT_OK;
+	return want(with_hyp(f), !f->pins, PT_BUSY);
 }
 
 static enum pt_outcome may_pin(const struct own_frame *f)
 {
-	enum pt_outcome outcome = with_hyp(f);
-
-	return outcome != PT_OK ? outcome : f->pins == OWN_PINS_MAX ? PT_BUSY : PT_OK;
+	return want(with_hyp(f), f->pins != OWN_PINS_MAX, PT_BUSY);
 }
 
 static enum pt_outcome is_pinned(const struct own_frame *f)
 {
-	enum pt_outcome outcome = with_hyp(f);
-
-	return outcome != PT_OK ? outcome : f->pins ? PT_OK : PT_WRONG_STATE;
+	return want(with_hyp(f), f->pins, PT_WRONG_STATE);
 }
 
 static enum pt_outcome hyps(const struct own_frame *f)
 {
-	if (f->kind == OWN_DEVICE)
-		return PT_OUT_OF_RANGE;
-	return f->kind == OWN_TABLE || f->owner != OWN_HYP ? PT_WRONG_OWNER : PT_OK;
+	return want(memory(f), f->kind != OWN_TABLE && f->owner == OWN_HYP, PT_WRONG_OWNER);
 }
 
 static enum pt_outcome with_third(const struct own_frame *f)
 {
-	enum pt_outcome outcome = hosts(f);
-
-	return outcome != PT_OK ? outcome : f->third ? PT_OK : PT_WRONG_STATE;
+	return want(hosts(f), f->third, PT_WRONG_STATE);
 }
 
 /* The host's alone, or shared with guests already. */
 static enum pt_outcome may_share(const struct own_frame *f)
 {
-	enum pt_outcome outcome = hosts(f);
-
-	if (outcome != PT_OK)
-		return outcome;
-	if (f->host != OWN_OWNED && !f->shares)
-		return PT_WRONG_STATE;
-	return f->logged || f->shares == OWN_SHARES_MAX ? PT_BUSY : PT_OK;
+	return want(want(hosts(f), f->host == OWN_OWNED || f->shares, PT_WRONG_STATE),
+		    !f->logged && f->shares != OWN_SHARES_MAX, PT_BUSY);
 }
 
 static enum pt_outcome each(const struct own *o, uint64_t frame, uint64_t n,
@@ -221,28 +112,21 @@ static enum pt_outcome vacant(const struct own_cell *c)
 
 static enum pt_outcome there(const struct own_cell *c)
 {
-	if (c->state == OWN_POISONED)
-		return PT_POISONED;
-	return c->state == OWN_NOPAGE ? PT_NOT_MAPPED : PT_OK;
+	return c->state == OWN_POISONED ? PT_POISONED
+					: want(PT_OK, c->state != OWN_NOPAGE, PT_NOT_MAPPED);
 }
 
 /* The guest's own page, in this state. */
 static enum pt_outcome own_page(const struct own_cell *c, enum own_state state)
 {
-	enum pt_outcome outcome = there(c);
+	bool others = c->state == OWN_SHARED_BORROWED || c->state == OWN_LENT_BORROWED;
 
-	if (outcome != PT_OK)
-		return outcome;
-	if (c->state == OWN_SHARED_BORROWED || c->state == OWN_LENT_BORROWED)
-		return PT_WRONG_OWNER;
-	if (c->state != state)
-		return PT_WRONG_STATE;
-	return c->logged && state == OWN_OWNED ? PT_BUSY : PT_OK;
+	return want(want(there(c), !others, PT_WRONG_OWNER), c->state == state, PT_WRONG_STATE);
 }
 
 static enum pt_outcome own_alone(const struct own_cell *c)
 {
-	return own_page(c, OWN_OWNED);
+	return want(own_page(c, OWN_OWNED), !c->logged, PT_BUSY);
 }
 
 static enum pt_outcome own_shared(const struct own_cell *c)
@@ -253,20 +137,18 @@ static enum pt_outcome own_shared(const struct own_cell *c)
 /* A page that the host shares with the guest. */
 static enum pt_outcome borrowed(const struct own_cell *c)
 {
-	enum pt_outcome outcome = there(c);
-
-	if (outcome != PT_OK)
-		return outcome;
-	if (c->state == OWN_LENT_BORROWED)
-		return PT_WRONG_STATE;
-	return c->state == OWN_SHARED_BORROWED ? PT_OK : PT_WRONG_OWNER;
+	return want(want(there(c), c->state != OWN_LENT_BORROWED, PT_WRONG_STATE),
+		    c->state == OWN_SHARED_BORROWED, PT_WRONG_OWNER);
 }
 
-static enum pt_outcome each_cell(const struct own *o, unsigned guest, uint64_t gfn, uint64_t n,
+/* A range of a live guest's. */
+static enum pt_outcome each_page(const struct own *o, unsigned guest, uint64_t gfn, uint64_t n,
 				 enum pt_outcome (*check)(const struct own_cell *))
 {
 	enum pt_outcome outcome = range(gfn, n, o->gfns);
 
+	if (outcome == PT_OK)
+		outcome = alive(o, guest);
 	for (uint64_t i = 0; outcome == PT_OK && i < n; i++)
 		outcome = check(&o->guest[guest].map[gfn + i]);
 	return outcome;
@@ -282,7 +164,9 @@ static enum pt_outcome both(const struct own *o, uint64_t frame, unsigned guest,
 	if (outcome == PT_OK)
 		outcome = range(gfn, n, o->gfns);
 	if (outcome == PT_OK)
-		outcome = alive_as(o, guest, protected);
+		outcome = alive(o, guest);
+	if (outcome == PT_OK)
+		outcome = want(outcome, o->guest[guest].protected == protected, PT_WRONG_STATE);
 	for (uint64_t i = 0; outcome == PT_OK && i < n; i++) {
 		outcome = check(&o->frame[frame + i]);
 		if (outcome == PT_OK)
@@ -326,95 +210,81 @@ static void fill_cell(struct own_cell *c, enum own_state state, uint64_t frame, 
 			       .frame = frame};
 }
 
-static void unshare_one(struct own *o, unsigned guest, uint64_t gfn)
+static void unshare_one(struct own_frame *f, struct own_cell *c)
 {
-	struct own_frame *f = frame_of(o, guest, gfn);
-
 	if (!--f->shares)
 		f->host = OWN_OWNED;
-	clear_cell(&o->guest[guest].map[gfn]);
+	clear_cell(c);
 }
 
 /* Host and hyp. */
 
+static enum pt_outcome frames(struct own *o, uint64_t frame, uint64_t n,
+			      enum pt_outcome (*check)(const struct own_frame *),
+			      void (*change)(struct own_frame *, bool), bool how)
+{
+	enum pt_outcome outcome = each(o, frame, n, check);
+
+	for (uint64_t i = frame; outcome == PT_OK && i < frame + n; i++)
+		change(&o->frame[i], how);
+	return outcome;
+}
+
+static void share_hyp(struct own_frame *f, bool shared)
+{
+	f->host = shared ? OWN_SHARED_OWNED : OWN_OWNED;
+	f->hyp = shared ? OWN_SHARED_BORROWED : OWN_NOPAGE;
+}
+
+static void share_third(struct own_frame *f, bool shared)
+{
+	f->host = shared ? OWN_SHARED_OWNED : OWN_OWNED;
+	f->third = shared;
+}
+
+static void pin(struct own_frame *f, bool more)
+{
+	f->pins = (uint16_t)(more ? f->pins + 1 : f->pins - 1);
+}
+
 enum pt_outcome own_share_hyp(struct own *o, uint64_t frame, uint64_t n)
 {
-	enum pt_outcome outcome = each(o, frame, n, hosts_alone);
-
-	for (uint64_t i = frame; outcome == PT_OK && i < frame + n; i++) {
-		o->frame[i].host = OWN_SHARED_OWNED;
-		o->frame[i].hyp = OWN_SHARED_BORROWED;
-	}
-	return outcome;
+	return frames(o, frame, n, hosts_alone, share_hyp, true);
 }
 
 enum pt_outcome own_unshare_hyp(struct own *o, uint64_t frame, uint64_t n)
 {
-	enum pt_outcome outcome = each(o, frame, n, not_pinned);
-
-	for (uint64_t i = frame; outcome == PT_OK && i < frame + n; i++) {
-		o->frame[i].host = OWN_OWNED;
-		o->frame[i].hyp = OWN_NOPAGE;
-	}
-	return outcome;
+	return frames(o, frame, n, not_pinned, share_hyp, false);
 }
 
 enum pt_outcome own_pin(struct own *o, uint64_t frame, uint64_t n)
 {
-	enum pt_outcome outcome = each(o, frame, n, may_pin);
-
-	for (uint64_t i = frame; outcome == PT_OK && i < frame + n; i++)
-		o->frame[i].pins++;
-	return outcome;
+	return frames(o, frame, n, may_pin, pin, true);
 }
 
 enum pt_outcome own_unpin(struct own *o, uint64_t frame, uint64_t n)
 {
-	enum pt_outcome outcome = each(o, frame, n, is_pinned);
-
-	for (uint64_t i = frame; outcome == PT_OK && i < frame + n; i++)
-		o->frame[i].pins--;
-	return outcome;
+	return frames(o, frame, n, is_pinned, pin, false);
 }
 
 enum pt_outcome own_donate_hyp(struct own *o, uint64_t frame, uint64_t n, bool zero)
 {
-	enum pt_outcome outcome = each(o, frame, n, hosts_alone);
-
-	for (uint64_t i = frame; outcome == PT_OK && i < frame + n; i++)
-		to_hyp(&o->frame[i], zero);
-	return outcome;
+	return frames(o, frame, n, hosts_alone, to_hyp, zero);
 }
 
 enum pt_outcome own_return_hyp(struct own *o, uint64_t frame, uint64_t n)
 {
-	enum pt_outcome outcome = each(o, frame, n, hyps);
-
-	for (uint64_t i = frame; outcome == PT_OK && i < frame + n; i++)
-		to_host(&o->frame[i], true);
-	return outcome;
+	return frames(o, frame, n, hyps, to_host, true);
 }
 
 enum pt_outcome own_share_third(struct own *o, uint64_t frame, uint64_t n)
 {
-	enum pt_outcome outcome = each(o, frame, n, hosts_alone);
-
-	for (uint64_t i = frame; outcome == PT_OK && i < frame + n; i++) {
-		o->frame[i].host = OWN_SHARED_OWNED;
-		o->frame[i].third = true;
-	}
-	return outcome;
+	return frames(o, frame, n, hosts_alone, share_third, true);
 }
 
 enum pt_outcome own_unshare_third(struct own *o, uint64_t frame, uint64_t n)
 {
-	enum pt_outcome outcome = each(o, frame, n, with_third);
-
-	for (uint64_t i = frame; outcome == PT_OK && i < frame + n; i++) {
-		o->frame[i].host = OWN_OWNED;
-		o->frame[i].third = false;
-	}
-	return outcome;
+	return frames(o, frame, n, with_third, share_third, false);
 }
 
 /* Host and guest. */
@@ -432,28 +302,11 @@ enum pt_outcome own_share_guest(struct own *o, uint64_t frame, unsigned guest, u
 	return outcome;
 }
 
-enum pt_outcome own_unshare_guest(struct own *o, unsigned guest, uint64_t gfn, uint64_t n)
-{
-	enum pt_outcome outcome = range(gfn, n, o->gfns);
-
-	if (outcome == PT_OK)
-		outcome = alive(o, guest);
-	if (outcome == PT_OK)
-		outcome = each_cell(o, guest, gfn, n, borrowed);
-	for (uint64_t i = 0; outcome == PT_OK && i < n; i++)
-		unshare_one(o, guest, gfn + i);
-	return outcome;
-}
-
 enum pt_outcome own_change_guest(struct own *o, unsigned guest, uint64_t gfn, uint64_t n,
 				 enum own_change change, uint8_t prot)
 {
-	enum pt_outcome outcome = range(gfn, n, o->gfns);
+	enum pt_outcome outcome = each_page(o, guest, gfn, n, borrowed);
 
-	if (outcome == PT_OK)
-		outcome = alive(o, guest);
-	if (outcome == PT_OK)
-		outcome = each_cell(o, guest, gfn, n, borrowed);
 	for (uint64_t i = 0; outcome == PT_OK && i < n; i++) {
 		struct own_cell *c = &o->guest[guest].map[gfn + i];
 
@@ -485,63 +338,65 @@ enum pt_outcome own_donate_guest(struct own *o, uint64_t frame, unsigned guest, 
 	return outcome;
 }
 
-static enum pt_outcome by_guest(const struct own *o, unsigned guest, uint64_t gfn, uint64_t n,
-				enum pt_outcome (*check)(const struct own_cell *))
+static enum pt_outcome pages(struct own *o, unsigned guest, uint64_t gfn, uint64_t n,
+			     enum pt_outcome (*check)(const struct own_cell *),
+			     void (*change)(struct own_frame *, struct own_cell *))
 {
-	enum pt_outcome outcome = range(gfn, n, o->gfns);
+	enum pt_outcome outcome = each_page(o, guest, gfn, n, check);
 
-	if (outcome == PT_OK)
-		outcome = alive(o, guest);
-	return outcome == PT_OK ? each_cell(o, guest, gfn, n, check) : outcome;
+	for (uint64_t i = gfn; outcome == PT_OK && i < gfn + n; i++)
+		change(frame_of(o, guest, i), &o->guest[guest].map[i]);
+	return outcome;
+}
+
+static void share_back(struct own_frame *f, struct own_cell *c)
+{
+	f->host = OWN_SHARED_BORROWED;
+	c->state = OWN_SHARED_OWNED;
+}
+
+static void unshare_back(struct own_frame *f, struct own_cell *c)
+{
+	f->host = OWN_NOPAGE;
+	c->state = OWN_OWNED;
+}
+
+static void give_back(struct own_frame *f, struct own_cell *c)
+{
+	to_host(f, true);
+	clear_cell(c);
+}
+
+enum pt_outcome own_unshare_guest(struct own *o, unsigned guest, uint64_t gfn, uint64_t n)
+{
+	return pages(o, guest, gfn, n, borrowed, unshare_one);
 }
 
 enum pt_outcome own_share_back(struct own *o, unsigned guest, uint64_t gfn, uint64_t n)
 {
-	enum pt_outcome outcome = by_guest(o, guest, gfn, n, own_alone);
-
-	for (uint64_t i = gfn; outcome == PT_OK && i < gfn + n; i++) {
-		o->guest[guest].map[i].state = OWN_SHARED_OWNED;
-		frame_of(o, guest, i)->host = OWN_SHARED_BORROWED;
-	}
-	return outcome;
+	return pages(o, guest, gfn, n, own_alone, share_back);
 }
 
 enum pt_outcome own_unshare_back(struct own *o, unsigned guest, uint64_t gfn, uint64_t n)
 {
-	enum pt_outcome outcome = by_guest(o, guest, gfn, n, own_shared);
-
-	for (uint64_t i = gfn; outcome == PT_OK && i < gfn + n; i++) {
-		o->guest[guest].map[i].state = OWN_OWNED;
-		frame_of(o, guest, i)->host = OWN_NOPAGE;
-	}
-	return outcome;
+	return pages(o, guest, gfn, n, own_shared, unshare_back);
 }
 
 enum pt_outcome own_balloon(struct own *o, unsigned guest, uint64_t gfn, uint64_t n)
 {
-	enum pt_outcome outcome = by_guest(o, guest, gfn, n, own_alone);
-
-	for (uint64_t i = gfn; outcome == PT_OK && i < gfn + n; i++) {
-		to_host(frame_of(o, guest, i), true);
-		clear_cell(&o->guest[guest].map[i]);
-	}
-	return outcome;
+	return pages(o, guest, gfn, n, own_alone, give_back);
 }
 
 static enum pt_outcome may_force(const struct own *o, const struct own_frame *f)
 {
+	bool hyp = f->kind == OWN_TABLE || f->owner == OWN_HYP;
+	enum pt_outcome outcome = want(memory(f), !hyp, PT_WRONG_OWNER);
 	const struct own_cell *c;
 
-	if (f->kind == OWN_DEVICE)
-		return PT_OUT_OF_RANGE;
-	if (f->kind == OWN_TABLE || f->owner == OWN_HYP)
-		return PT_WRONG_OWNER;
-	if (f->owner == OWN_HOST)
-		return PT_WRONG_STATE;
+	if (outcome != PT_OK || f->owner == OWN_HOST)
+		return want(outcome, false, PT_WRONG_STATE);
 	c = &o->guest[f->guest].map[f->gfn];
-	if (c->state != OWN_OWNED)
-		return PT_WRONG_STATE;
-	return c->logged ? PT_BUSY : PT_OK;
+	return want(want(outcome, c->state == OWN_OWNED, PT_WRONG_STATE), !c->logged, PT_BUSY);
 }
 
 enum pt_outcome own_force_reclaim(struct own *o, uint64_t frame, uint64_t n)
@@ -553,9 +408,8 @@ enum pt_outcome own_force_reclaim(struct own *o, uint64_t frame, uint64_t n)
 	for (uint64_t i = frame; outcome == PT_OK && i < frame + n; i++) {
 		struct own_cell *c = &o->guest[o->frame[i].guest].map[o->frame[i].gfn];
 
-		clear_cell(c);
+		give_back(&o->frame[i], c);
 		c->state = OWN_POISONED;
-		to_host(&o->frame[i], true);
 	}
 	return outcome;
 }
@@ -568,11 +422,6 @@ static struct own_lending *lending_of(struct own *o, uint64_t handle)
 		if (o->lending[i].handle == handle)
 			return &o->lending[i];
 	return NULL;
-}
-
-static bool is_lender(const struct own_lending *l, unsigned who)
-{
-	return l->lender == OWN_HOST ? who == OWN_GUESTS : who == l->guest;
 }
 
 static bool anyone_has(const struct own_lending *l)
@@ -597,22 +446,19 @@ static struct own_frame *lent_frame(struct own *o, const struct own_lending *l, 
 {
 	uint64_t at = lent_at(l, n);
 
-	return l->lender == OWN_HOST ? &o->frame[at] : frame_of(o, l->guest, at);
+	return l->lender == OWN_GUESTS ? &o->frame[at] : frame_of(o, l->lender, at);
 }
 
 /* All pages of it are the lender's again, or become lent. */
 static void mark_lent(struct own *o, const struct own_lending *l, bool lent)
 {
 	for (uint64_t n = 0; n < l->pages; n++) {
-		uint64_t at = lent_at(l, n), handle = lent ? l->handle : 0;
+		bool host = l->lender == OWN_GUESTS;
+		struct own_frame *f = host ? &o->frame[lent_at(l, n)] : NULL;
+		struct own_cell *c = host ? NULL : &o->guest[l->lender].map[lent_at(l, n)];
 
-		if (l->lender == OWN_HOST) {
-			o->frame[at].host = lent ? OWN_LENT : OWN_OWNED;
-			o->frame[at].lending = handle;
-		} else {
-			o->guest[l->guest].map[at].state = lent ? OWN_LENT : OWN_OWNED;
-			o->guest[l->guest].map[at].lending = handle;
-		}
+		*(f ? &f->host : &c->state) = lent ? OWN_LENT : OWN_OWNED;
+		*(f ? &f->lending : &c->lending) = lent ? l->handle : 0;
 	}
 }
 
@@ -657,8 +503,7 @@ enum pt_outcome own_lend(struct own *o, unsigned lender, const uint8_t *borrower
 	o->lending[i] = (struct own_lending){.handle = ++o->handles,
 					     .open = true,
 					     .zero = zero,
-					     .lender = lender == OWN_GUESTS ? OWN_HOST : OWN_GUEST,
-					     .guest = lender == OWN_GUESTS ? 0 : (uint8_t)lender,
+					     .lender = (uint8_t)lender,
 					     .pages = pages,
 					     .borrowers = borrowers};
 	for (uint32_t k = 0; k < borrowers; k++)
@@ -672,28 +517,24 @@ static void forget(struct own_lending *l)
 	memset(l, 0, sizeof(*l));
 }
 
-static enum pt_outcome check_piece(const struct own *o, const struct own_lending *l,
-				   const struct own_piece *p)
-{
-	if (l->lender == OWN_HOST)
-		return each(o, p->first, p->pages, hosts_alone);
-	return each_cell(o, l->guest, p->first, p->pages, own_alone);
-}
-
 /* The last piece makes it a lending; all of them are looked at then. */
 static enum pt_outcome complete(struct own *o, struct own_lending *l)
 {
 	enum pt_outcome outcome = PT_OK;
 
-	for (uint32_t i = 0; outcome == PT_OK && i < l->pieces; i++)
-		outcome = check_piece(o, l, &l->piece[i]);
-	if (outcome != PT_OK) {
-		forget(l);
-		return outcome;
+	for (uint32_t i = 0; outcome == PT_OK && i < l->pieces; i++) {
+		struct own_piece p = l->piece[i];
+
+		outcome = l->lender == OWN_GUESTS
+				  ? each(o, p.first, p.pages, hosts_alone)
+				  : each_page(o, l->lender, p.first, p.pages, own_alone);
 	}
 	l->open = false;
-	mark_lent(o, l, true);
-	return PT_OK;
+	if (outcome == PT_OK)
+		mark_lent(o, l, true);
+	else
+		forget(l);
+	return outcome;
 }
 
 enum pt_outcome own_lend_piece(struct own *o, unsigned lender, uint64_t handle, uint64_t first,
@@ -704,11 +545,11 @@ enum pt_outcome own_lend_piece(struct own *o, unsigned lender, uint64_t handle, 
 
 	if (!l)
 		return PT_NOT_FOUND;
-	if (!is_lender(l, lender))
+	if (l->lender != lender)
 		return PT_WRONG_OWNER;
 	if (!l->open)
 		return PT_WRONG_STATE;
-	outcome = range(first, n, l->lender == OWN_HOST ? o->frames : o->gfns);
+	outcome = range(first, n, l->lender == OWN_GUESTS ? o->frames : o->gfns);
 	if (outcome != PT_OK)
 		return outcome;
 	if (n > l->pages - l->named || l->pieces == OWN_PIECES)
@@ -725,10 +566,8 @@ enum pt_outcome own_lend_expire(struct own *o, uint64_t handle)
 {
 	struct own_lending *l = lending_of(o, handle);
 
-	if (!l)
-		return PT_NOT_FOUND;
-	if (!l->open)
-		return PT_WRONG_STATE;
+	if (!l || !l->open)
+		return l ? PT_WRONG_STATE : PT_NOT_FOUND;
 	forget(l);
 	return PT_OK;
 }
@@ -741,23 +580,29 @@ static int borrower_of(const struct own_lending *l, unsigned guest)
 	return -1;
 }
 
-enum pt_outcome own_retrieve(struct own *o, unsigned guest, uint64_t handle, uint64_t gfn)
+/* A live guest, a lending that there is, and the borrower that the guest is. */
+static enum pt_outcome find_borrower(struct own *o, unsigned guest, uint64_t handle,
+				     struct own_lending **l, int *b)
 {
 	enum pt_outcome outcome = alive(o, guest);
-	struct own_lending *l = lending_of(o, handle);
+
+	*l = lending_of(o, handle);
+	*b = *l ? borrower_of(*l, guest) : -1;
+	return want(want(outcome, *l, PT_NOT_FOUND), *b >= 0, PT_WRONG_OWNER);
+}
+
+enum pt_outcome own_retrieve(struct own *o, unsigned guest, uint64_t handle, uint64_t gfn)
+{
+	struct own_lending *l;
 	int b;
+	enum pt_outcome outcome = find_borrower(o, guest, handle, &l, &b);
 
 	if (outcome != PT_OK)
 		return outcome;
-	if (!l)
-		return PT_NOT_FOUND;
-	b = borrower_of(l, guest);
-	if (b < 0)
-		return PT_WRONG_OWNER;
 	if (l->open || l->borrower[b].has ||
-	    (l->lender == OWN_GUEST && o->guest[l->guest].life != OWN_LIVE))
+	    (l->lender != OWN_GUESTS && alive(o, l->lender) != PT_OK))
 		return PT_WRONG_STATE;
-	outcome = each_cell(o, guest, gfn, l->pages, vacant);
+	outcome = each_page(o, guest, gfn, l->pages, vacant);
 	if (outcome != PT_OK)
 		return outcome;
 	for (uint64_t n = 0; n < l->pages; n++) {
@@ -774,8 +619,7 @@ enum pt_outcome own_retrieve(struct own *o, unsigned guest, uint64_t handle, uin
 /* A lending ends when nobody has it whose lender is dying. */
 static void end_if_dying(struct own *o, struct own_lending *l)
 {
-	if (l->open || anyone_has(l) || l->lender != OWN_GUEST ||
-	    o->guest[l->guest].life != OWN_DYING)
+	if (l->open || anyone_has(l) || in_life(o, l->lender, OWN_DYING) != PT_OK)
 		return;
 	mark_lent(o, l, false);
 	forget(l);
@@ -795,21 +639,15 @@ static void give_up(struct own *o, struct own_lending *l, unsigned b)
 
 enum pt_outcome own_relinquish(struct own *o, unsigned guest, uint64_t handle)
 {
-	enum pt_outcome outcome = alive(o, guest);
-	struct own_lending *l = lending_of(o, handle);
+	struct own_lending *l;
 	int b;
+	enum pt_outcome outcome = find_borrower(o, guest, handle, &l, &b);
 
-	if (outcome != PT_OK)
-		return outcome;
-	if (!l)
-		return PT_NOT_FOUND;
-	b = borrower_of(l, guest);
-	if (b < 0)
-		return PT_WRONG_OWNER;
-	if (!l->borrower[b].has)
+	if (outcome == PT_OK && !l->borrower[b].has)
 		return PT_WRONG_STATE;
-	give_up(o, l, (unsigned)b);
-	return PT_OK;
+	if (outcome == PT_OK)
+		give_up(o, l, (unsigned)b);
+	return outcome;
 }
 
 enum pt_outcome own_lend_reclaim(struct own *o, unsigned lender, uint64_t handle)
@@ -817,16 +655,13 @@ enum pt_outcome own_lend_reclaim(struct own *o, unsigned lender, uint64_t handle
 	enum pt_outcome outcome = may_lend(o, lender);
 	struct own_lending *l = lending_of(o, handle);
 
+	outcome = want(outcome, l, PT_NOT_FOUND);
 	if (outcome != PT_OK)
 		return outcome;
-	if (!l)
-		return PT_NOT_FOUND;
-	if (!is_lender(l, lender))
-		return PT_WRONG_OWNER;
-	if (l->open)
-		return PT_WRONG_STATE;
-	if (anyone_has(l))
-		return PT_BUSY;
+	outcome = want(outcome, l->lender == lender, PT_WRONG_OWNER);
+	outcome = want(want(outcome, !l->open, PT_WRONG_STATE), !anyone_has(l), PT_BUSY);
+	if (outcome != PT_OK)
+		return outcome;
 	mark_lent(o, l, false);
 	forget(l);
 	return PT_OK;
@@ -847,10 +682,10 @@ enum pt_outcome own_reserve(struct own *o, unsigned *guest)
 
 enum pt_outcome own_create(struct own *o, unsigned guest, bool protected)
 {
-	if (guest >= OWN_GUESTS || o->guest[guest].life == OWN_NONE)
-		return PT_NOT_FOUND;
-	if (o->guest[guest].life != OWN_RESERVED)
-		return PT_WRONG_STATE;
+	enum pt_outcome outcome = in_life(o, guest, OWN_RESERVED);
+
+	if (outcome != PT_OK)
+		return outcome;
 	o->guest[guest].life = OWN_LIVE;
 	o->guest[guest].protected = protected;
 	return PT_OK;
@@ -862,11 +697,11 @@ enum pt_outcome own_top_up(struct own *o, unsigned guest, uint64_t frame, uint64
 
 	if (outcome != PT_OK)
 		return outcome;
-	if (guest >= OWN_GUESTS || o->guest[guest].life == OWN_NONE)
-		return PT_NOT_FOUND;
-	if (o->guest[guest].life == OWN_DYING)
-		return PT_WRONG_STATE;
-	outcome = each(o, frame, n, hosts_alone);
+	outcome = known(o, guest);
+	if (outcome == PT_OK)
+		outcome = want(outcome, o->guest[guest].life != OWN_DYING, PT_WRONG_STATE);
+	if (outcome == PT_OK)
+		outcome = each(o, frame, n, hosts_alone);
 	for (uint64_t i = frame; outcome == PT_OK && i < frame + n; i++) {
 		to_hyp(&o->frame[i], true);
 		o->frame[i].kind = OWN_TABLE;
@@ -889,7 +724,7 @@ enum pt_outcome own_teardown(struct own *o, unsigned guest)
 
 		if (!l->handle)
 			continue;
-		if (l->open && is_lender(l, guest)) {
+		if (l->open && l->lender == guest) {
 			forget(l);
 			continue;
 		}
@@ -908,49 +743,34 @@ enum pt_outcome own_reclaim_dying(struct own *o, unsigned guest, uint64_t gfn, u
 {
 	enum pt_outcome outcome = range(gfn, n, o->gfns);
 
+	if (outcome == PT_OK)
+		outcome = in_life(o, guest, OWN_DYING);
 	if (outcome != PT_OK)
 		return outcome;
-	if (guest >= OWN_GUESTS || o->guest[guest].life == OWN_NONE)
-		return PT_NOT_FOUND;
-	if (o->guest[guest].life != OWN_DYING)
-		return PT_WRONG_STATE;
 	for (uint64_t i = gfn; i < gfn + n; i++)
 		if (o->guest[guest].map[i].state == OWN_LENT)
 			return PT_BUSY;
 	for (uint64_t i = gfn; i < gfn + n; i++) {
 		struct own_cell *c = &o->guest[guest].map[i];
 
-		if (c->state == OWN_SHARED_BORROWED) {
-			unshare_one(o, guest, i);
-			continue;
-		}
-		if (c->state == OWN_OWNED || c->state == OWN_SHARED_OWNED)
+		if (c->state == OWN_SHARED_BORROWED)
+			unshare_one(frame_of(o, guest, i), c);
+		else if (c->state == OWN_OWNED || c->state == OWN_SHARED_OWNED)
 			to_host(frame_of(o, guest, i), c->state == OWN_OWNED);
 		clear_cell(c);
 	}
 	return PT_OK;
 }
 
-static bool lends(const struct own *o, unsigned guest)
-{
-	for (unsigned i = 0; i < OWN_LENDINGS; i++)
-		if (o->lending[i].handle && o->lending[i].lender == OWN_GUEST &&
-		    o->lending[i].guest == guest)
-			return true;
-	return false;
-}
-
 enum pt_outcome own_finalize(struct own *o, unsigned guest)
 {
-	struct own_guest *g;
+	struct own_guest *g = &o->guest[guest % OWN_GUESTS];
 
-	if (guest >= OWN_GUESTS || o->guest[guest].life == OWN_NONE)
-		return PT_NOT_FOUND;
-	g = &o->guest[guest];
-	if (g->life == OWN_LIVE)
-		return PT_WRONG_STATE;
-	if (lends(o, guest))
-		return PT_BUSY;
+	if (known(o, guest) != PT_OK || g->life == OWN_LIVE)
+		return want(known(o, guest), false, PT_WRONG_STATE);
+	for (unsigned i = 0; i < OWN_LENDINGS; i++)
+		if (o->lending[i].handle && o->lending[i].lender == guest)
+			return PT_BUSY;
 	for (uint64_t i = 0; i < o->gfns; i++)
 		if (g->map[i].state != OWN_NOPAGE)
 			return PT_WRONG_STATE;
@@ -1011,39 +831,43 @@ enum pt_outcome own_may_map(const struct own *o, unsigned who, uint64_t at, uint
 	return c->state <= OWN_LENT_BORROWED && c->frame == frame ? PT_OK : PT_WRONG_OWNER;
 }
 
-/* One private owner, and exactly the borrowers that are counted. */
-static const char *unsound_frame(const struct own *o, uint64_t frame)
+/* What guests have of a frame. */
+struct seen {
+	uint32_t owners, shares, lent, back;
+};
+
+static const char *unsound_cell(const struct own *o, unsigned guest, uint64_t gfn,
+				struct seen *seen)
 {
-	const struct own_frame *f = &o->frame[frame];
-	uint32_t owners = 0, shares = 0, lent = 0, back = 0;
+	const struct own_cell *c = &o->guest[guest].map[gfn];
+	const struct own_frame *f = &o->frame[c->frame];
+	struct seen *s = &seen[c->frame];
 
-	for (unsigned g = 0; g < OWN_GUESTS; g++)
-		for (uint64_t i = 0; i < o->gfns; i++) {
-			const struct own_cell *c = &o->guest[g].map[i];
+	if (c->state > OWN_LENT_BORROWED && c->state != OWN_LENT)
+		return NULL;
+	s->shares += c->state == OWN_SHARED_BORROWED;
+	s->lent += c->state == OWN_LENT_BORROWED;
+	s->back += c->state == OWN_SHARED_OWNED;
+	if (c->state == OWN_SHARED_BORROWED || c->state == OWN_LENT_BORROWED)
+		return NULL;
+	s->owners++;
+	if (f->owner != OWN_GUEST || f->guest != guest || f->gfn != gfn)
+		return "a guest's own page is recorded as somebody else's";
+	return c->state == OWN_LENT && !c->lending ? "a page is lent without a lending" : NULL;
+}
 
-			if ((c->state > OWN_LENT_BORROWED && c->state != OWN_LENT) ||
-			    c->frame != frame)
-				continue;
-			shares += c->state == OWN_SHARED_BORROWED;
-			lent += c->state == OWN_LENT_BORROWED;
-			back += c->state == OWN_SHARED_OWNED;
-			if (c->state == OWN_SHARED_BORROWED || c->state == OWN_LENT_BORROWED)
-				continue;
-			owners++;
-			if (f->owner != OWN_GUEST || f->guest != g || f->gfn != i)
-				return "a guest's own page is recorded as somebody else's";
-			if (c->state == OWN_LENT && !c->lending)
-				return "a page is lent without a lending";
-		}
-	if (owners != (f->owner == OWN_GUEST))
+/* One private owner, and exactly the borrowers that are counted. */
+static const char *unsound_frame(const struct own_frame *f, const struct seen *s)
+{
+	if (s->owners != (f->owner == OWN_GUEST))
 		return "a frame has not one owner";
-	if (shares != f->shares)
+	if (s->shares != f->shares)
 		return "shares are not counted";
-	if ((f->host == OWN_SHARED_BORROWED) != (back == 1))
+	if ((f->host == OWN_SHARED_BORROWED) != (s->back == 1))
 		return "the host borrows what no guest shares";
 	if (f->pins && f->hyp != OWN_SHARED_BORROWED)
 		return "a pin without a share";
-	if (f->owner == OWN_HOST && lent && f->host != OWN_LENT)
+	if (f->owner == OWN_HOST && s->lent && f->host != OWN_LENT)
 		return "borrowed, and not lent";
 	if ((f->owner == OWN_HYP) != (f->hyp == OWN_OWNED))
 		return "hyp owns what it does not own";
@@ -1052,17 +876,21 @@ static const char *unsound_frame(const struct own *o, uint64_t frame)
 	if (f->host == OWN_SHARED_OWNED &&
 	    (f->hyp == OWN_SHARED_BORROWED) + f->third + (f->shares > 0) != 1)
 		return "shared with nobody, or in two ways";
-	return f->kind == OWN_TABLE && (shares || lent || owners) ? "a table is a guest's page"
-								  : NULL;
+	return f->kind == OWN_TABLE && (s->shares || s->lent || s->owners)
+		       ? "a table is a guest's page"
+		       : NULL;
 }
 
 const char *own_unsound(const struct own *o)
 {
-	for (uint64_t i = 0; i < o->frames; i++) {
-		const char *why = unsound_frame(o, i);
+	struct seen *seen = calloc(o->frames, sizeof(*seen));
+	const char *why = NULL;
 
-		if (why)
-			return why;
-	}
-	return NULL;
+	for (unsigned g = 0; g < OWN_GUESTS; g++)
+		for (uint64_t i = 0; !why && i < o->gfns; i++)
+			why = unsound_cell(o, g, i, seen);
+	for (uint64_t i = 0; !why && i < o->frames; i++)
+		why = unsound_frame(&o->frame[i], &seen[i]);
+	free(seen);
+	return why;
 }

@@ -75,8 +75,7 @@ struct own_piece {
 struct own_lending {
 	uint64_t handle; /* 0: none */
 	bool open, zero; /* zero: wiped before the lender has it again */
-	uint8_t lender;	 /* enum own_party: HOST or GUEST */
-	uint8_t guest;	 /* the lender, if it is one */
+	uint8_t lender;	 /* a guest, or OWN_GUESTS: the host */
 	uint64_t pages, named;
 	struct own_piece piece[OWN_PIECES];
 	uint32_t pieces, borrowers;
