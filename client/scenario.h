@@ -81,6 +81,8 @@ enum scn_kind {
 	SCN_KIND_PROT,
 	SCN_KIND_FAULT,
 	SCN_KIND_DIGEST,
+	SCN_KIND_OWNER,
+	SCN_KIND_STATE,
 };
 
 struct scn_fact_info {

@@ -55,7 +55,8 @@ const char *scn_op_name(unsigned op)
 						  [SCN_COLLAPSE] = "collapse",
 						  [SCN_LOG_START] = "log-start",
 						  [SCN_LOG_GET] = "log-get",
-						  [SCN_LOG_STOP] = "log-stop"};
+						  [SCN_LOG_STOP] = "log-stop",
+						  [SCN_OWN] = "own"};
 
 	return op < SCN_OPS ? name[op] : NULL;
 }

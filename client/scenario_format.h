@@ -81,6 +81,7 @@ enum scn_op {
 	SCN_LOG_START = 29,	 /* body.log, also of the next two */
 	SCN_LOG_GET = 30,
 	SCN_LOG_STOP = 31, /* index alone */
+	SCN_OWN = 32,	   /* body.own */
 	SCN_OPS
 };
 
@@ -92,20 +93,24 @@ enum scn_op {
 #define SCN_F_BATCH 0x4u /* inside batch */
 #define SCN_F_FLAGS 0x7u
 
+#define SCN_MACHINE_OWNERS 1u /* its frames have owners (docs/ownership.md) */
+
 struct scn_machine_body {
 	uint64_t memory_bytes;
 	uint32_t vcpus;
 	uint32_t pa_bits;   /* 0: the target's choice */
 	uint32_t vmid_bits; /* 0: the target's choice */
+	uint32_t flags;	    /* SCN_MACHINE_OWNERS */
 };
 
-#define SCN_CTX_DS	 0x01u
-#define SCN_CTX_FWB	 0x02u
-#define SCN_CTX_XNX	 0x04u
-#define SCN_CTX_HA	 0x08u
-#define SCN_CTX_HD	 0x10u
-#define SCN_CTX_IDENTITY 0x20u
-#define SCN_CTX_FLAGS	 0x3fu
+#define SCN_CTX_DS	  0x01u
+#define SCN_CTX_FWB	  0x02u
+#define SCN_CTX_XNX	  0x04u
+#define SCN_CTX_HA	  0x08u
+#define SCN_CTX_HD	  0x10u
+#define SCN_CTX_IDENTITY  0x20u
+#define SCN_CTX_PROTECTED 0x40u
+#define SCN_CTX_FLAGS	  0x7fu
 
 struct scn_context_body {
 	uint64_t vtcr; /* not 0: instead of the geometry */
@@ -150,6 +155,28 @@ struct scn_log_body {
 	uint64_t ipa, size; /* LOG_GET: size 0 means all of it */
 	uint32_t index;	    /* below SCN_MAX_LOGS: which of the scenario's logs */
 	uint32_t flags;	    /* SCN_LOG_* */
+};
+
+/* Who takes part in a transition: a context by its index, or one of these. */
+#define SCN_PARTY_HOST	0xff01u /* the low byte: OwnerKind */
+#define SCN_PARTY_HYP	0xff02u
+#define SCN_PARTY_GUEST 0xff03u /* whichever has it */
+#define SCN_PARTY_OTHER 0xff04u
+
+#define SCN_OWN_KINDS 10u   /* TransferKind goes so far */
+#define SCN_OWN_SHOW  0xffu /* asks whose the page at `pa` is */
+
+#define SCN_OWN_ZERO	 0x1u
+#define SCN_OWN_VALIDATE 0x2u
+
+/* A transition of ownership. */
+struct scn_own_body {
+	uint64_t pa, ipa, size;
+	uint32_t prot;
+	uint16_t machine;
+	uint16_t from, to; /* SCN_PARTY_*, or an index of a context */
+	uint8_t kind;	   /* TransferKind, or SCN_OWN_SHOW */
+	uint8_t flags;	   /* SCN_OWN_* */
 };
 
 /* A run of records that belong together. */
@@ -212,6 +239,7 @@ union scn_body {
 	struct scn_quota_body quota;
 	struct scn_map_body map;
 	struct scn_log_body log;
+	struct scn_own_body own;
 	struct scn_group_body group;
 	struct scn_access_body access;
 	struct scn_fault_body fault;
@@ -240,9 +268,11 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "files are little-endi
 /*
  * What an expect line can speak of: X(name, number, scope, kind)
  * Scopes: REPLY, the operation before; STATE, the context now; STAGE, sums since the stage began.
- * Kinds: how a value is written: NUMBER, LEVEL (signed), OUTCOME, PROT, FAULT, DIGEST.
+ * Kinds: how a value is written: NUMBER, LEVEL (signed), OUTCOME, PROT, FAULT, DIGEST, OWNER,
+ * STATE.
  */
 #define SCN_FACTS(X)                                                                               \
+	X(borrowers, 0, REPLY, NUMBER)                                                             \
 	X(outcome, 1, REPLY, OUTCOME)                                                              \
 	X(pa, 2, REPLY, NUMBER)                                                                    \
 	X(level, 3, REPLY, LEVEL)                                                                  \
@@ -272,6 +302,8 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "files are little-endi
 	X(next_ipa, 27, REPLY, NUMBER)                                                             \
 	X(blocks_made, 28, REPLY, NUMBER)                                                          \
 	X(dirty, 29, REPLY, NUMBER)                                                                \
+	X(owner, 30, REPLY, OWNER)                                                                 \
+	X(state, 31, REPLY, STATE)                                                                 \
 	X(leaves_minus1, 32, STATE, NUMBER)                                                        \
 	X(leaves0, 33, STATE, NUMBER)                                                              \
 	X(leaves1, 34, STATE, NUMBER)                                                              \

@@ -85,6 +85,20 @@ static const char *check_expect(const struct scn_header *h, const struct scn_rec
 	return e->fact != SCN_FACT_digest || e->constant < h->digests ? NULL : "names no digest";
 }
 
+static bool is_party(const struct scn_header *h, uint16_t who)
+{
+	return who < h->contexts || (who >= SCN_PARTY_HOST && who <= SCN_PARTY_OTHER);
+}
+
+static const char *check_own(const struct scn_header *h, const struct scn_own_body *b)
+{
+	if (b->machine >= h->machines)
+		return "names no machine";
+	if (!b->kind || (b->kind > SCN_OWN_KINDS && b->kind != SCN_OWN_SHOW))
+		return "is an unknown transition";
+	return is_party(h, b->from) && is_party(h, b->to) ? NULL : "names no party";
+}
+
 /* What each operation's record must keep to; NULL: fine. */
 static const char *check_body(const struct scn_header *h, const struct scn_record *r)
 {
@@ -99,6 +113,7 @@ static const char *check_body(const struct scn_header *h, const struct scn_recor
 	case SCN_LOG_START:
 	case SCN_LOG_GET:
 	case SCN_LOG_STOP: return b->log.index < SCN_MAX_LOGS ? NULL : "names no log";
+	case SCN_OWN: return check_own(h, &b->own);
 	case SCN_CONTEXT: return b->context.machine < h->machines ? NULL : "names no machine";
 	case SCN_FAILPOINT:
 		return !b->failpoint.scoped || r->object < h->contexts ? NULL : "names no context";
@@ -117,7 +132,8 @@ static const char *check_body(const struct scn_header *h, const struct scn_recor
 static bool has_context(unsigned op)
 {
 	return op != SCN_MACHINE && op != SCN_DELETE_MACHINE && op != SCN_STAGE &&
-	       op != SCN_DISARM && op != SCN_PAR && op != SCN_FAILPOINT && op != SCN_EXPECT;
+	       op != SCN_DISARM && op != SCN_PAR && op != SCN_OWN && op != SCN_FAILPOINT &&
+	       op != SCN_EXPECT;
 }
 
 static const char *check_record(const struct scn_header *h, const struct scn_record *r)

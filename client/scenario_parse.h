@@ -83,6 +83,7 @@ enum scn_type {
 	SCN_T_FLAG,  /* no value: sets `bit` */
 	SCN_T_CONTEXT,
 	SCN_T_MACHINE,
+	SCN_T_PARTY, /* host, hyp, other or a context */
 };
 
 struct scn_key {
@@ -119,6 +120,10 @@ struct scn_verb {
 	bool (*finish)(struct scn_compiler *c, struct scn_record *r, uint64_t given);
 	const char *help;
 };
+
+/* Of own: what its first word says, and what then has to stand there. */
+bool scn_finish_own(struct scn_compiler *c, struct scn_record *r, uint64_t given);
+extern const struct scn_key scn_own_keys[];
 
 /* Ends at a NULL name. Used by docs and the tests, too. */
 extern const struct scn_verb scn_verb_table[];

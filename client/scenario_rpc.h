@@ -91,6 +91,8 @@ bool scn_delete_machine(struct scn_rpc *rpc, uint32_t index, struct scn_reply *r
 uint64_t scn_now_ns(void);
 /* log-start, log-get and log-stop. */
 void scn_rpc_log(struct scn_rpc *rpc, const struct scn_record *r, struct scn_reply *reply);
+/* own. */
+void scn_rpc_own(struct scn_rpc *rpc, const struct scn_record *r, struct scn_reply *reply);
 /* The operations that make, change and delete objects, and failpoints. */
 void scn_rpc_object(struct scn_rpc *rpc, const struct scenario *scenario,
 		    const struct scn_record *r, struct scn_reply *reply);

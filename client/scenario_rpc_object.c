@@ -28,6 +28,7 @@ static void create_machine(struct scn_rpc *rpc, const struct scenario *s,
 	m.vcpus = r->body.machine.vcpus;
 	m.pa_bits = r->body.machine.pa_bits;
 	m.vmid_bits = r->body.machine.vmid_bits;
+	m.owners = r->body.machine.flags & SCN_MACHINE_OWNERS;
 	if (!scn_rpc_call(rpc, "/ptd.v1.MachineService/CreateMachine", &m.base,
 			  &ptd__v1__create_machine_response__descriptor, &answer, reply))
 		return;
@@ -56,6 +57,7 @@ static void create_context(struct scn_rpc *rpc, const struct scenario *s,
 	options.ha = (b->flags & SCN_CTX_HA) != 0;
 	options.hd = (b->flags & SCN_CTX_HD) != 0;
 	options.identity = (b->flags & SCN_CTX_IDENTITY) != 0;
+	options.protected_ = (b->flags & SCN_CTX_PROTECTED) != 0;
 	m.machine = rpc->machine[b->machine];
 	m.name = (char *)scenario_string(s, r->name);
 	m.kind = (Ptd__V1__ContextKind)b->kind;

@@ -28,6 +28,10 @@ static const struct choice faults[] = {{"none", 0},
 				       {"external", 5},
 				       {0}};
 
+static const struct choice states[] = {{"owned", 1}, {"shared", 2}, {"lent", 4}, {0}};
+static const struct choice parties[] = {
+	{"host", SCN_PARTY_HOST}, {"hyp", SCN_PARTY_HYP}, {"other", SCN_PARTY_OTHER}, {0}};
+
 static const struct choice *choices_of(enum scn_type type)
 {
 	switch (type) {
@@ -227,6 +231,16 @@ static bool lanes(struct scn_compiler *c, const struct scn_span *s, uint64_t *va
 	return true;
 }
 
+static bool party(struct scn_compiler *c, const struct scn_span *s, uint64_t *value)
+{
+	for (const struct choice *p = parties; p->name; p++)
+		if (scn_span_is(s, p->name)) {
+			*value = p->value;
+			return true;
+		}
+	return reference(c, s, &c->contexts, "context", value);
+}
+
 bool scn_value(struct scn_compiler *c, const struct scn_word *w, enum scn_type type,
 	       uint64_t *value)
 {
@@ -241,6 +255,7 @@ bool scn_value(struct scn_compiler *c, const struct scn_word *w, enum scn_type t
 	case SCN_T_LANES: return lanes(c, s, value);
 	case SCN_T_CONTEXT: return reference(c, s, &c->contexts, "context", value);
 	case SCN_T_MACHINE: return reference(c, s, &c->machines, "machine", value);
+	case SCN_T_PARTY: return party(c, s, value);
 	case SCN_T_FLAG: *value = 1; return true;
 	default: return choose(c, s, choices_of(type), value);
 	}
@@ -314,6 +329,8 @@ bool scn_expected(struct scn_compiler *c, const struct scn_word *w,
 	switch (fact->kind) {
 	case SCN_KIND_OUTCOME: return outcome_value(c, &w->value, &e->constant);
 	case SCN_KIND_FAULT: return choose(c, &w->value, faults, &e->constant);
+	case SCN_KIND_OWNER: return party(c, &w->value, &e->constant);
+	case SCN_KIND_STATE: return choose(c, &w->value, states, &e->constant);
 	case SCN_KIND_DIGEST: return reference(c, &w->value, &c->digests, "digest", &e->constant);
 	case SCN_KIND_PROT:
 		return scn_prot(&w->value, &e->constant) ||

@@ -18,6 +18,7 @@ static const struct scn_key machine_keys[] = {
 	KEY("vcpus", SCN_T_NUMBER, false, machine.vcpus, "vCPUs; 1"),
 	KEY("pa", SCN_T_NUMBER, false, machine.pa_bits, "bits of the PA space; 48"),
 	KEY("vmid", SCN_T_NUMBER, false, machine.vmid_bits, "bits of a VMID: 8 or 16"),
+	FLAG("owners", machine.flags, SCN_MACHINE_OWNERS, "its frames have owners"),
 	{0}};
 
 static const struct scn_key context_keys[] = {
@@ -36,6 +37,8 @@ static const struct scn_key context_keys[] = {
 	FLAG("ha", context.flags, SCN_CTX_HA, "VTCR_EL2.HA"),
 	FLAG("hd", context.flags, SCN_CTX_HD, "VTCR_EL2.HD"),
 	FLAG("identity", context.flags, SCN_CTX_IDENTITY, "mappings must have IPA = PA"),
+	FLAG("protected", context.flags, SCN_CTX_PROTECTED,
+	     "a guest of a machine with owners: it owns its memory"),
 	KEY("software", SCN_T_NUMBER, false, context.software,
 	    "descriptor bits 58:55 that maps may set: 0 to 15; 0"),
 	KEY("bbm", SCN_T_NUMBER, false, context.bbm, "FEAT_BBM level: 0, 1 or 2; 0"),
@@ -410,6 +413,8 @@ const struct scn_verb scn_verb_table[] = {
 	 "which pages were written"},
 	{"log-stop", SCN_LOG_STOP, SCN_FIRST_NONE, SCN_W_CONTEXT, log_stop_keys, finish_log,
 	 "end a log"},
+	{"own", SCN_OWN, SCN_FIRST_NAME, 0, scn_own_keys, scn_finish_own,
+	 "a transition of ownership, or show: whose a page is"},
 	{"batch", SCN_BATCH, SCN_FIRST_NONE, SCN_W_CONTEXT, batch_keys, finish_group,
 	 "the lines up to endbatch are one Apply call"},
 	{"read", SCN_ACCESS, SCN_FIRST_NONE, SCN_W_CONTEXT | SCN_W_PAR, access_keys, finish_access,

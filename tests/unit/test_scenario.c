@@ -49,9 +49,10 @@ static void refused(const char *text, const char *message)
 
 static void a_machine_and_a_context_become_records(void **state)
 {
-	const struct scn_record *r = compile(
-		"machine m0 memory=4G vcpus=8 pa=48 vmid=8\n"
-		"context g0 granule=16K ipa=0x30 pa=44 ds start=1 fwb xnx ha hd identity quota=7\n");
+	const struct scn_record *r =
+		compile("machine m0 memory=4G vcpus=8 pa=48 vmid=8\n"
+			"context g0 granule=16K ipa=0x30 pa=44 ds start=1 fwb xnx ha hd identity "
+			"protected quota=7\n");
 
 	(void)state;
 	assert_int_equal(scenario.header.records, 2);
@@ -152,6 +153,49 @@ static void faults_failpoints_and_the_rest(void **state)
 	assert_int_equal(r[9].body.slot.id, 2);
 	assert_int_equal(r[10].op, SCN_DELETE_CONTEXT);
 	assert_int_equal(r[11].op, SCN_DELETE_MACHINE);
+}
+
+#define OWNED "machine m memory=1G owners\ncontext h kind=host ipa=40\ncontext g ipa=40 protected\n"
+
+static void transitions_of_ownership_know_their_parties(void **state)
+{
+	const struct scn_record *r =
+		compile(OWNED "own share pa=2M to=hyp\n"
+			      "own donate pa=4K size=64K to=g ipa=1G zero validate\n"
+			      "own share from=g ipa=1G prot=r type=device\n"
+			      "own reclaim pa=4K\nown pin pa=2M machine=m\nown show pa=2M\n"
+			      "expect owner=g owner!=host state=shared borrowers=1\n");
+
+	(void)state;
+	assert_int_equal(r[0].body.machine.flags, SCN_MACHINE_OWNERS);
+	assert_int_equal(r[2].body.context.flags, SCN_CTX_PROTECTED);
+	assert_int_equal(r[3].op, SCN_OWN);
+	assert_int_equal(r[3].object, SCN_NONE);
+	assert_int_equal(r[3].body.own.kind, 1);
+	assert_int_equal(r[3].body.own.from, SCN_PARTY_HOST);
+	assert_int_equal(r[3].body.own.to, SCN_PARTY_HYP);
+	assert_int_equal(r[3].body.own.pa, 2 << 20);
+	assert_int_equal(r[3].body.own.size, 4096);
+	assert_int_equal(r[4].body.own.to, 1);
+	assert_int_equal(r[4].body.own.ipa, 1 << 30);
+	assert_int_equal(r[4].body.own.size, 65536);
+	assert_int_equal(r[4].body.own.flags, SCN_OWN_ZERO | SCN_OWN_VALIDATE);
+	assert_int_equal(r[5].body.own.from, 1);
+	assert_int_equal(r[5].body.own.to, SCN_PARTY_HOST);
+	assert_int_equal(r[5].body.own.prot, 0x201);
+	assert_int_equal(r[6].body.own.kind, 8);
+	assert_int_equal(r[6].body.own.from, SCN_PARTY_GUEST);
+	assert_int_equal(r[7].body.own.to, SCN_PARTY_HYP);
+	assert_int_equal(r[8].body.own.kind, SCN_OWN_SHOW);
+	assert_int_equal(r[9].body.expect.constant, 1);
+	assert_int_equal(r[10].body.expect.constant, SCN_PARTY_HOST);
+	assert_int_equal(r[11].body.expect.constant, 2);
+	refused("own share pa=2M to=hyp\n", "a machine line must come first");
+	refused(OWNED "own give pa=2M\n", "'give' is not one of: share, unshare, donate");
+	refused(OWNED "own share pa=2M to=nobody\n", "no line before makes a context 'nobody'");
+	refused(OWNED "own show pa=2M size=4K\n", "own show takes pa= and machine=");
+	refused(OWNED "own show pa=2M\nexpect owner>host\n", "owner is no number");
+	refused(OWNED "own show pa=2M\nexpect state=mine\n", "is not one of: owned, shared, lent");
 }
 
 static void a_batch_counts_its_items_and_an_expectation_allows_failure(void **state)
@@ -422,6 +466,14 @@ static void a_forged_file_is_refused(void **state)
 	FORGE(scenario.header.stages, 1, "has 2 stages, where its header says 1");
 	FORGE(scenario.header.machines, 65, "above its limit");
 	FORGE(scenario.header.source, 5000, "outside the strings");
+	(void)compile(OWNED "own share pa=2M to=hyp\n");
+	r = scenario.records;
+	FORGE(r[3].body.own.machine, 1, "names no machine");
+	FORGE(r[3].body.own.kind, 0, "is an unknown transition");
+	FORGE(r[3].body.own.kind, SCN_OWN_KINDS + 1, "is an unknown transition");
+	FORGE(r[3].body.own.from, 2, "names no party");
+	FORGE(r[3].body.own.to, SCN_PARTY_OTHER + 1, "names no party");
+	FORGE(r[3].object, 2, "names no context");
 }
 
 static void empty_text_is_an_empty_scenario(void **state)
@@ -440,6 +492,7 @@ int main(void)
 		cmocka_unit_test(slots_and_ranges_keep_their_numbers),
 		cmocka_unit_test(accesses_know_their_kind_and_length),
 		cmocka_unit_test(faults_failpoints_and_the_rest),
+		cmocka_unit_test(transitions_of_ownership_know_their_parties),
 		cmocka_unit_test(a_batch_counts_its_items_and_an_expectation_allows_failure),
 		cmocka_unit_test(touch_is_a_par_of_two_sweeps),
 		cmocka_unit_test(par_takes_lanes_and_only_facts_free_of_order),

@@ -42,6 +42,9 @@ static bool fake_run(void *self, const struct scenario *s, uint32_t record, stru
 	scn_set_fact(reply, SCN_FACT_outcome, f->outcome);
 	scn_set_fact(reply, SCN_FACT_level, (uint64_t)-1);
 	scn_set_fact(reply, SCN_FACT_prot, 3);
+	scn_set_fact(reply, SCN_FACT_owner, 0);
+	scn_set_fact(reply, SCN_FACT_state, 2);
+	scn_set_fact(reply, SCN_FACT_borrowers, 2);
 	scn_set_fact(reply, SCN_FACT_pa, 0x40000000);
 	snprintf(reply->text, sizeof(reply->text), "what went wrong");
 	return true;
@@ -128,6 +131,17 @@ static void a_failure_that_nobody_expects_ends_the_run(void **state)
 	said("t.ptd:5:1: unmap failed: what went wrong\n");
 }
 
+static void owners_are_named_as_the_file_names_them(void **state)
+{
+	(void)state;
+	run(HEAD "own show pa=0\nexpect owner=g state=shared borrowers=2\n"
+		 "expect owner=hyp state=owned borrowers<2\n",
+	    SCN_FAILED);
+	said("t.ptd:5:8: expected owner=hyp, got g\n"
+	     "t.ptd:5:18: expected state=owned, got shared\n"
+	     "t.ptd:5:30: expected borrowers<2, got 2\n");
+}
+
 static void sums_of_exits_are_compared_with_sums(void **state)
 {
 	(void)state;
@@ -201,6 +215,7 @@ int main(void)
 		cmocka_unit_test_setup(facts_that_hold_pass, reset),
 		cmocka_unit_test_setup(facts_that_do_not_are_named_with_their_place, reset),
 		cmocka_unit_test_setup(a_failure_that_nobody_expects_ends_the_run, reset),
+		cmocka_unit_test_setup(owners_are_named_as_the_file_names_them, reset),
 		cmocka_unit_test_setup(sums_of_exits_are_compared_with_sums, reset),
 		cmocka_unit_test_setup(stages_have_their_own_sums_and_times, reset),
 		cmocka_unit_test_setup(digests_say_same_or_another, reset),
