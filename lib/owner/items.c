@@ -67,7 +67,7 @@ static void push_guest(struct pt_transfer *t, const struct pt_transfer_run *run)
 	case PT__ENTRY_MAPPED:
 		item = push(t, ctx, PT_ITEM_MAP, run->ipa, run->size);
 		item->pa = pt_pa(run->pa);
-		item->prot = (t->args.kind == PT_SHARE_GUEST ? t->args.prot : PT_PROT_RWX) | state;
+		item->prot = (t->args.kind == PT_SHARE_GUEST ? run->prot : PT_PROT_RWX) | state;
 		item->flags = PT_ITEM_OWNER;
 		break;
 	default:
@@ -89,16 +89,69 @@ static struct pt_item *meets(struct pt_transfer *t, const struct pt_transfer_run
 	return last->ipa.v + last->size > run->pa ? last : NULL;
 }
 
-/* By frame. Guests may borrow a frame at several addresses: then its claim is one. */
-static void host_items(struct pt_transfer *t, const uint8_t *order)
+/* A range as a run; of one that is gone over in parts, what is at hand. */
+static struct pt_transfer_run whole(const struct pt_transfer *t, uint32_t i)
 {
+	struct pt_transfer_range r = pt__range(t, i);
+
+	if (t->args.kind == PT_RECLAIM_DYING)
+		return (struct pt_transfer_run){0, r.ipa.v + t->done, t->span, r.guest, 0};
+	return (struct pt_transfer_run){r.pa, r.ipa.v, r.size, r.guest, r.prot};
+}
+
+static bool before(const struct pt_transfer_run *a, const struct pt_transfer_run *b, bool guests)
+{
+	if (!guests)
+		return a->pa < b->pa;
+	return a->guest != b->guest ? a->guest < b->guest : a->ipa < b->ipa;
+}
+
+/* `n` runs by address, that of the guests or the host's. */
+static void sort(const struct pt_transfer_run *run, uint32_t n, uint8_t *order, bool guests)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t at = i;
+
+		for (; at && before(&run[i], &run[order[at - 1]], guests); at--)
+			order[at] = order[at - 1];
+		order[at] = (uint8_t)i;
+	}
+}
+
+/* The ranges as they stand in the request. */
+static uint32_t sort_whole(const struct pt_transfer *t, struct pt_transfer_run *run, uint8_t *order,
+			   bool guests)
+{
+	for (uint32_t i = 0; i < pt__ranges(t); i++)
+		run[i] = whole(t, i);
+	sort(run, pt__ranges(t), order, guests);
+	return pt__ranges(t);
+}
+
+/* Only the claims: to be refused, or looked at again. */
+static void hold_whole(struct pt_transfer *t)
+{
+	struct pt_transfer_run run[PT_TRANSFER_RUNS];
+	uint8_t order[PT_TRANSFER_RUNS];
+	uint32_t n = sort_whole(t, run, order, false);
+
+	for (uint32_t i = 0; i < n; i++)
+		push(t, t->args.owners->host, PT_ITEM_HOLD, run[order[i]].pa, run[order[i]].size)
+			->flags = PT_ITEM_OWNER;
+}
+
+/* By frame. Guests may borrow a frame at several addresses: then its claim is one. */
+static void host_items(struct pt_transfer *t)
+{
+	uint8_t order[PT_TRANSFER_RUNS];
+
 	t->host_first = t->items;
 	t->overlap = false;
-	if (t->row->by == PT__BY_OWNER && t->partly) { /* to be refused, or looked at again */
-		push(t, t->args.owners->host, PT_ITEM_HOLD, t->args.pa, t->args.size)->flags =
-			PT_ITEM_OWNER;
+	if (t->row->by == PT__BY_OWNER && t->partly) {
+		hold_whole(t);
 		return;
 	}
+	sort(t->list, t->runs, order, false);
 	for (uint32_t i = 0; i < t->runs; i++) {
 		const struct pt_transfer_run *run = &t->list[order[i]];
 		struct pt_item *last = meets(t, run);
@@ -115,35 +168,22 @@ static void host_items(struct pt_transfer *t, const uint8_t *order)
 	t->host_items = t->items - t->host_first;
 }
 
-/* By guest and address. One whose own address names the range is asked for all of it. */
-static void guest_items(struct pt_transfer *t, const uint8_t *order)
+/* By guest and address. Those whose own addresses name the ranges are asked for all of them. */
+static void guest_items(struct pt_transfer *t)
 {
+	struct pt_transfer_run run[PT_TRANSFER_RUNS];
+	const struct pt_transfer_run *list = t->list;
+	uint8_t order[PT_TRANSFER_RUNS];
+	uint32_t n = t->runs;
+
 	if (t->row->by == PT__BY_GUEST) {
-		struct pt_transfer_run all = {0, t->args.ipa.v + t->done, t->span, t->args.guest};
-
-		push_guest(t, &all);
-		return;
+		n = sort_whole(t, run, order, true);
+		list = run;
+	} else {
+		sort(list, n, order, true);
 	}
-	for (uint32_t i = 0; i < t->runs; i++)
-		push_guest(t, &t->list[order[i]]);
-}
-
-static bool before(const struct pt_transfer_run *a, const struct pt_transfer_run *b, bool guests)
-{
-	if (!guests)
-		return a->pa < b->pa;
-	return a->guest != b->guest ? a->guest < b->guest : a->ipa < b->ipa;
-}
-
-static void sort(const struct pt_transfer *t, uint8_t *order, bool guests)
-{
-	for (uint32_t i = 0; i < t->runs; i++) {
-		uint32_t at = i;
-
-		for (; at && before(&t->list[i], &t->list[order[at - 1]], guests); at--)
-			order[at] = order[at - 1];
-		order[at] = (uint8_t)i;
-	}
+	for (uint32_t i = 0; i < n; i++)
+		push_guest(t, &list[order[i]]);
 }
 
 /* How many contexts have items before `until`. */
@@ -159,21 +199,17 @@ static uint32_t parties(const struct pt_transfer *t, uint32_t until)
 static void make(struct pt_transfer *t)
 {
 	bool guests = t->row->guest_entry != PT__ENTRY_NONE;
-	uint8_t order[PT_TRANSFER_RUNS];
 	uint32_t gave = 0;
 
 	t->items = t->host_items = 0;
 	if (guests && t->row->guest_gives) {
-		sort(t, order, true);
-		guest_items(t, order);
+		guest_items(t);
 		gave = t->items;
 	}
-	sort(t, order, false);
-	host_items(t, order);
+	host_items(t);
 	if (guests && !t->row->guest_gives) {
 		gave = t->items;
-		sort(t, order, true);
-		guest_items(t, order);
+		guest_items(t);
 	}
 	if (!guests)
 		gave = t->row->books_before ? 0 : t->items;

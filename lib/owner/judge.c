@@ -256,14 +256,15 @@ static enum pt_outcome judge_part(struct pt_transfer *t, struct part *part, int6
 /* The page behind the runs, at which the scan has stopped. */
 static enum pt_outcome judge_rest(struct pt_transfer *t)
 {
-	struct pt_transfer_run run = {t->args.pa + t->at, t->args.ipa.v + t->at, 0, t->args.guest};
-	enum pt_outcome outcome;
 	uint64_t pa, n = pt__frame_bytes(t->args.owners);
+	struct pt_transfer_range r;
+	enum pt_outcome outcome;
 
+	pt__range_at(t, t->at, &r);
 	if (t->row->by == PT__BY_OWNER)
-		outcome = judge_frame(t, run.pa);
+		outcome = judge_frame(t, r.pa);
 	else
-		outcome = judge_page(t, run.guest, run.ipa, &pa, &n);
+		outcome = judge_page(t, r.guest, r.ipa.v, &pa, &n);
 	t->again = outcome == PT_OK;
 	return outcome;
 }
@@ -273,11 +274,13 @@ static enum pt_outcome judge_poisoned(struct pt_transfer *t, int64_t *left)
 {
 	while (t->at < t->span) {
 		uint64_t pa, n = t->span - t->at;
+		struct pt_transfer_range r;
 
 		if (*left <= 0)
 			return PT_MORE;
 		*left -= 4;
-		if (judge_page(t, t->args.guest, t->args.ipa.v + t->done + t->at, &pa, &n) != PT_OK)
+		pt__range_at(t, t->done + t->at, &r);
+		if (judge_page(t, r.guest, r.ipa.v, &pa, &n) != PT_OK)
 			return t->again = true, PT_BUSY;
 		t->at += n;
 	}

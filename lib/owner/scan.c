@@ -22,18 +22,18 @@ enum pt_page_state pt__page_at(struct pt_ctx *ctx, uint64_t ipa, uint64_t *pa, u
 }
 
 /* Lengthens the last run, or begins another. False: there is no room. */
-static bool add(struct pt_transfer *t, uint32_t guest, uint64_t pa, uint64_t ipa, uint64_t size)
+static bool add(struct pt_transfer *t, const struct pt_transfer_run *run)
 {
-	struct pt_transfer_run *run = &t->list[t->runs ? t->runs - 1 : 0];
+	struct pt_transfer_run *last = &t->list[t->runs ? t->runs - 1 : 0];
 
-	if (t->runs && run->guest == guest && run->pa + run->size == pa &&
-	    run->ipa + run->size == ipa) {
-		run->size += size;
+	if (t->runs && last->guest == run->guest && last->prot == run->prot &&
+	    last->pa + last->size == run->pa && last->ipa + last->size == run->ipa) {
+		last->size += run->size;
 		return true;
 	}
 	if (t->runs == PT_TRANSFER_RUNS)
 		return false;
-	t->list[t->runs++] = (struct pt_transfer_run){pa, ipa, size, guest};
+	t->list[t->runs++] = *run;
 	return true;
 }
 
@@ -57,24 +57,25 @@ static uint64_t within(uint64_t first, uint64_t last, uint64_t room)
 static enum pt_outcome cut(struct pt_transfer *t)
 {
 	t->partly = t->args.kind != PT_RECLAIM_DYING;
-	t->span = t->partly ? t->args.size : t->at;
+	t->span = t->partly ? t->size : t->at;
 	return PT_OK;
 }
 
-/* The pages of a guest, from `done` on. */
+/* The pages of guests, from `done` on. */
 static enum pt_outcome by_guest(struct pt_transfer *t, int64_t *left)
 {
-	struct pt_ctx *ctx = t->args.owners->guest[t->args.guest].ctx;
-
-	while (t->done + t->at < t->args.size) {
-		uint64_t ipa = t->args.ipa.v + t->done + t->at, pa = 0, last = ipa, n;
+	while (t->done + t->at < t->size) {
 		enum pt_page_state state;
+		struct pt_transfer_range r;
+		uint64_t pa = 0, last, n;
 
 		if (*left <= 0)
 			return PT_MORE;
 		*left -= 4;
-		state = pt__page_at(ctx, ipa, &pa, &last);
-		n = within(ipa, last, t->args.size - t->done - t->at);
+		pt__range_at(t, t->done + t->at, &r);
+		last = r.ipa.v;
+		state = pt__page_at(t->args.owners->guest[r.guest].ctx, r.ipa.v, &pa, &last);
+		n = within(r.ipa.v, last, r.size);
 		if (t->args.kind == PT_RECLAIM_DYING && !t->at) {
 			if (state == PT_PAGE_NOPAGE) {
 				t->done += n;
@@ -88,7 +89,8 @@ static enum pt_outcome by_guest(struct pt_transfer *t, int64_t *left)
 		}
 		if (!wanted(t->row, state))
 			return cut(t);
-		if (state != PT_PAGE_POISONED && !add(t, t->args.guest, pa, ipa, n)) {
+		if (state != PT_PAGE_POISONED &&
+		    !add(t, &(struct pt_transfer_run){pa, r.ipa.v, n, r.guest, 0})) {
 			if (t->args.kind == PT_RECLAIM_DYING)
 				return cut(t);
 			return pt__at_fault(t, PT_TOO_LARGE, t->at);
@@ -99,47 +101,57 @@ static enum pt_outcome by_guest(struct pt_transfer *t, int64_t *left)
 	return PT_OK;
 }
 
-static bool hold(struct pt_transfer *t, uint32_t guest)
-{
-	for (uint32_t i = 0; i < t->held; i++)
-		if (t->holds[i] == guest)
-			return true;
-	if (t->held == PT_PARTIES - 1 || pt__guest_enter(t->args.owners, guest) != PT_OK)
-		return false;
-	t->holds[t->held++] = guest;
-	return true;
-}
-
 /* The guests that have frames of the host's memory. */
 static enum pt_outcome by_owner(struct pt_transfer *t, int64_t *left)
 {
 	struct pt_machine_owners *o = t->args.owners;
 
-	t->span = t->args.size;
-	while (t->at < t->args.size) {
-		uint64_t pa = t->args.pa + t->at, n;
+	t->span = t->size;
+	while (t->at < t->size) {
+		struct pt_transfer_run run = {0};
+		struct pt_transfer_range r;
+		enum pt_outcome held;
 		struct pt_extent e;
 
 		if (*left <= 0)
 			return PT_MORE;
 		*left -= 16;
-		if (pt_extents_find(&o->extents, pa >> PT_OWNER_SHIFT, &e) != PT_OK ||
+		pt__range_at(t, t->at, &r);
+		if (pt_extents_find(&o->extents, r.pa >> PT_OWNER_SHIFT, &e) != PT_OK ||
 		    e.owner.kind != PT_OWNER_GUEST || e.owner.handle >= o->guests) {
 			t->partly = true;
 			return PT_OK;
 		}
-		if (!hold(t, e.owner.handle)) {
-			if (t->held == PT_PARTIES - 1)
-				return pt__at_fault(t, PT_TOO_LARGE, t->at);
-			t->partly = true;
-			return PT_OK;
-		}
-		n = within(pa, (e.end << PT_OWNER_SHIFT) - 1, t->args.size - t->at);
-		if (!add(t, e.owner.handle, pa,
-			 (e.owner.gfn << PT_OWNER_SHIFT) + pa - (e.start << PT_OWNER_SHIFT), n))
+		held = pt__hold(t, e.owner.handle);
+		if (held == PT_TOO_LARGE)
 			return pt__at_fault(t, PT_TOO_LARGE, t->at);
-		t->at += n;
+		t->partly = held != PT_OK;
+		if (t->partly)
+			return PT_OK;
+		run.pa = r.pa;
+		run.ipa = (e.owner.gfn << PT_OWNER_SHIFT) + r.pa - (e.start << PT_OWNER_SHIFT);
+		run.size = within(r.pa, (e.end << PT_OWNER_SHIFT) - 1, r.size);
+		run.guest = e.owner.handle;
+		if (!add(t, &run))
+			return pt__at_fault(t, PT_TOO_LARGE, t->at);
+		t->at += run.size;
 	}
+	return PT_OK;
+}
+
+/* The request says all. */
+static enum pt_outcome as_asked(struct pt_transfer *t)
+{
+	bool both = t->row->by == PT__BY_BOTH;
+
+	for (uint32_t i = 0; i < pt__ranges(t); i++) {
+		struct pt_transfer_range r = pt__range(t, i);
+
+		/* There is room: no more ranges than runs. */
+		add(t, &(struct pt_transfer_run){r.pa, both ? r.ipa.v : 0, r.size,
+						 both ? r.guest : PT_NO_GUEST, r.prot});
+	}
+	t->span = t->size;
 	return PT_OK;
 }
 
@@ -148,9 +160,6 @@ enum pt_outcome pt__scan(struct pt_transfer *t, int64_t *left)
 	switch (t->row->by) {
 	case PT__BY_GUEST: return by_guest(t, left);
 	case PT__BY_OWNER: return by_owner(t, left);
-	case PT__BY_BOTH: add(t, t->args.guest, t->args.pa, t->args.ipa.v, t->args.size); break;
-	default: add(t, PT_NO_GUEST, t->args.pa, 0, t->args.size);
+	default: return as_asked(t);
 	}
-	t->span = t->args.size;
-	return PT_OK;
 }

@@ -16,126 +16,21 @@
 
 #define SETTLE_BUDGET 64 /* enough for a transition of some pages */
 
-static bool has(const struct pt_region *region, uint64_t pa, uint64_t size)
-{
-	return pa >= region->pa && size <= region->size && pa - region->pa <= region->size - size;
-}
-
-static bool in_region(const struct pt_machine_owners *o, uint64_t pa, uint64_t size)
-{
-	for (uint32_t low = 0, high = o->regions; low < high;) {
-		uint32_t mid = low + (high - low) / 2;
-
-		if (has(&o->region[mid], pa, size))
-			return true;
-		if (o->region[mid].pa > pa)
-			high = mid;
-		else
-			low = mid + 1;
-	}
-	return false;
-}
-
-static bool by_pa(const struct pt__row *row)
-{
-	return row->by != PT__BY_GUEST;
-}
-
-static bool by_ipa(const struct pt__row *row)
-{
-	return row->by == PT__BY_GUEST || row->by == PT__BY_BOTH;
-}
-
-/* What no table and no party is needed for. */
-static enum pt_outcome check_request(const struct pt_transfer_args *a)
-{
-	const struct pt__row *row;
-
-	if (!a->kind || a->kind >= PT_TRANSFERS || !a->size)
-		return PT_INVALID;
-	row = &pt__rows[a->kind];
-	if ((!by_pa(row) && a->pa) || (!by_ipa(row) && (a->guest || a->ipa.v)))
-		return PT_INVALID;
-	if (a->prot && (a->kind != PT_SHARE_GUEST || a->prot & PT_PROT_SW))
-		return PT_INVALID;
-	if (a->wipe && row->wipe != PT__WIPE_ASKED)
-		return PT_INVALID;
-	if (a->kind == PT_RECLAIM_DYING && (a->validate_only || a->expected_generation))
-		return PT_INVALID;
-	if (!a->owners->wipe &&
-	    (a->wipe || row->wipe == PT__WIPE_ALWAYS || a->kind == PT_RECLAIM_DYING))
-		return PT_UNSUPPORTED;
-	return PT_OK;
-}
-
 enum pt_outcome pt_transfer_init(struct pt_transfer *t, const struct pt_transfer_args *args)
 {
-	enum pt_outcome outcome = check_request(args);
-
 	t->args = *args;
-	t->row = outcome == PT_INVALID ? &pt__rows[0] : &pt__rows[args->kind];
-	t->phase = outcome == PT_OK ? PT_TRANSFER_PARTIES : PT_TRANSFER_DONE;
-	t->held = 0;
-	t->done = 0;
+	t->row = args->kind < PT_TRANSFERS ? &pt__rows[args->kind] : &pt__rows[0];
+	t->phase = PT_TRANSFER_DONE;
+	t->held = t->named = 0;
+	t->size = t->done = 0;
 	t->effects = (struct pt_effects){0};
-	t->error = (struct pt_error){PT_OK, 0, pt_ipa(pt__named(t, 0)), PT_TTL_UNKNOWN};
-	t->error.code = outcome;
-	return outcome;
-}
-
-/* The addresses, as far as the parties that there are tell. `ctx`: the guest's, or NULL. */
-static enum pt_outcome check_range(const struct pt_transfer *t, const struct pt_ctx *ctx)
-{
-	const struct pt_transfer_args *a = &t->args;
-	const struct pt_geometry *host = &a->owners->host->geo;
-	uint64_t unit = UINT64_C(1) << host->granule_shift;
-
-	if (ctx && ctx->geo.granule_shift > host->granule_shift)
-		unit = UINT64_C(1) << ctx->geo.granule_shift;
-	if ((a->pa | a->ipa.v | a->size) & (unit - 1))
-		return PT_MISALIGNED;
-	if (by_pa(t->row) && (!in_region(a->owners, a->pa, a->size) ||
-			      pt_geometry_check_range(host, pt_ipa(a->pa), a->size) != PT_OK))
-		return PT_OUT_OF_RANGE;
-	if (ctx && by_ipa(t->row) && pt_geometry_check_range(&ctx->geo, a->ipa, a->size) != PT_OK)
-		return PT_OUT_OF_RANGE;
-	return PT_OK;
-}
-
-static enum pt_outcome check_guest(const struct pt__row *row, const struct pt_guest *guest)
-{
-	uint32_t life = atomic_load(&guest->life);
-
-	if (!(row->life >> life & 1))
-		return PT_WRONG_STATE;
-	if (row->guests != PT__ANY_GUEST &&
-	    guest->protected != (row->guests == PT__PROTECTED_GUEST))
-		return PT_WRONG_STATE;
-	return PT_OK;
-}
-
-static enum pt_outcome check_parties(struct pt_transfer *t)
-{
-	struct pt_machine_owners *o = t->args.owners;
-	enum pt_outcome entered, outcome;
-	struct pt_guest *guest;
-
-	if (!by_ipa(t->row))
-		return check_range(t, NULL);
-	entered = pt__guest_enter(o, t->args.guest);
-	if (entered != PT_OK) {
-		outcome = check_range(t, NULL);
-		return outcome == PT_OK ? entered : outcome;
-	}
-	t->holds[t->held++] = t->args.guest;
-	guest = &o->guest[t->args.guest];
-	if (t->args.kind == PT_SHARE_GUEST) {
-		outcome = pt_prot_check(t->args.prot, guest->ctx->attrs);
-		if (outcome != PT_OK)
-			return outcome;
-	}
-	outcome = check_range(t, guest->ctx);
-	return outcome == PT_OK ? check_guest(t->row, guest) : outcome;
+	pt__at_fault(t, PT_INVALID, 0);
+	if (t->row == &pt__rows[0])
+		return PT_INVALID;
+	t->error.code = pt__check_request(t);
+	if (t->error.code == PT_OK)
+		t->phase = PT_TRANSFER_PARTIES;
+	return t->error.code;
 }
 
 static void begin_scan(struct pt_transfer *t)
@@ -235,7 +130,7 @@ static enum pt_outcome scan(struct pt_transfer *t, int64_t *left)
 
 	if (outcome == PT_MORE)
 		return outcome;
-	if (outcome == PT_OK && t->done == t->args.size)
+	if (outcome == PT_OK && t->done == t->size)
 		return settle_with(t, PT_OK);
 	if (outcome == PT_OK)
 		outcome = pt__make_items(t);
@@ -271,9 +166,7 @@ static void leave(struct pt_transfer *t)
 /* Guests that frames were found to be of may be others next time. */
 static void look_again(struct pt_transfer *t)
 {
-	uint32_t named = by_ipa(t->row);
-
-	while (t->held > named)
+	while (t->held > t->named)
 		pt__guest_leave(t->args.owners, t->holds[--t->held]);
 	t->error.code = PT_OK;
 	begin_scan(t);
@@ -289,7 +182,7 @@ static enum pt_outcome settle(struct pt_transfer *t, struct pt_agent *agent, int
 		return PT_MORE;
 	}
 	t->done += t->error.code == PT_OK ? t->span : 0;
-	if (t->error.code == PT_OK && t->done < t->args.size) {
+	if (t->error.code == PT_OK && t->done < t->size) {
 		begin_scan(t);
 		return PT_MORE;
 	}
@@ -303,7 +196,7 @@ static enum pt_outcome phase(struct pt_transfer *t, struct pt_agent *agent, int6
 
 	switch (t->phase) {
 	case PT_TRANSFER_PARTIES:
-		outcome = check_parties(t);
+		outcome = pt__check_parties(t);
 		begin_scan(t);
 		return outcome == PT_OK ? PT_OK : settle_with(t, outcome);
 	case PT_TRANSFER_SCAN: return scan(t, left);

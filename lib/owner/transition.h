@@ -84,19 +84,22 @@ static inline const struct pt_item *pt__host_item(const struct pt_transfer *t, u
 	return &t->item[t->host_first + i];
 }
 
-/* The address by which the request names what is `off` bytes into the range. */
-static inline uint64_t pt__named(const struct pt_transfer *t, uint64_t off)
+/* request.c. The ranges of the request; at least one. */
+static inline uint32_t pt__ranges(const struct pt_transfer *t)
 {
-	return (t->row->by == PT__BY_GUEST ? t->args.ipa.v : t->args.pa) + off;
+	return t->args.range ? t->args.ranges : 1;
 }
 
-/* Notes the error at an offset of the range; returns its code. */
-static inline enum pt_outcome pt__at_fault(struct pt_transfer *t, enum pt_outcome code,
-					   uint64_t off)
-{
-	t->error = (struct pt_error){code, 0, pt_ipa(pt__named(t, off)), PT_TTL_UNKNOWN};
-	return code;
-}
+struct pt_transfer_range pt__range(const struct pt_transfer *t, uint32_t i);
+/* What is left of the range that lies `off` bytes into the request; its index. */
+uint32_t pt__range_at(const struct pt_transfer *t, uint64_t off, struct pt_transfer_range *rest);
+/* Notes the error at an offset of the request; returns its code. */
+enum pt_outcome pt__at_fault(struct pt_transfer *t, enum pt_outcome code, uint64_t off);
+/* What no table and no party is needed for, then what parties are: with `error`. */
+enum pt_outcome pt__check_request(struct pt_transfer *t);
+enum pt_outcome pt__check_parties(struct pt_transfer *t);
+/* This uses the guest until its end. PT_OK, PT_TOO_LARGE, or as pt__guest_enter(). */
+enum pt_outcome pt__hold(struct pt_transfer *t, uint32_t guest);
 
 /* The record of a frame after the transition, `times` of whose runs name it. */
 struct pt_frame_record pt__after(const struct pt__row *row, struct pt_frame_record was,

@@ -174,11 +174,11 @@ static inline enum pt_outcome rig_step(struct transfer_rig *rig, uint32_t budget
 }
 
 /* `give_up`: after so many steps, if it is not over; 0: never. */
-static inline enum pt_outcome rig_run(struct transfer_rig *rig, const struct rig_op *op,
-				      uint32_t budget, uint32_t give_up)
+static inline enum pt_outcome rig_run_args(struct transfer_rig *rig,
+					   const struct pt_transfer_args *args, uint32_t budget,
+					   uint32_t give_up)
 {
-	struct pt_transfer_args args = rig_args(rig, op);
-	enum pt_outcome outcome = pt_transfer_init(&rig->t, &args);
+	enum pt_outcome outcome = pt_transfer_init(&rig->t, args);
 
 	if (outcome != PT_OK)
 		return outcome;
@@ -191,6 +191,33 @@ static inline enum pt_outcome rig_run(struct transfer_rig *rig, const struct rig
 		}
 	}
 	return outcome;
+}
+
+static inline enum pt_outcome rig_run(struct transfer_rig *rig, const struct rig_op *op,
+				      uint32_t budget, uint32_t give_up)
+{
+	struct pt_transfer_args args = rig_args(rig, op);
+
+	return rig_run_args(rig, &args, budget, give_up);
+}
+
+/* Several ranges of one kind, all or none. `range`: room for them, until the end. */
+static inline struct pt_transfer_args rig_args_of(struct transfer_rig *rig, const struct rig_op *op,
+						  uint32_t ranges, struct pt_transfer_range *range)
+{
+	struct pt_transfer_args all = {.owners = &rig->owners,
+				       .kind = op->kind,
+				       .wipe = op->wipe,
+				       .range = range,
+				       .ranges = ranges,
+				       .id = 5};
+
+	for (uint32_t i = 0; i < ranges; i++) {
+		struct pt_transfer_args a = rig_args(rig, &op[i]);
+
+		range[i] = (struct pt_transfer_range){a.pa, a.ipa, a.size, a.guest, a.prot};
+	}
+	return all;
 }
 
 static inline enum pt_outcome rig_model(struct own *o, const struct rig_op *op)

@@ -98,14 +98,32 @@ enum pt_outcome pt_machine_owners_init(struct pt_machine_owners *owners,
 				       struct pt_owner_store *store, struct pt_ctx *host,
 				       unsigned frame_shift);
 
+/* What a request is about. */
+struct pt_transfer_range {
+	uint64_t pa;	   /* of the first byte; kinds "by pa", else 0 */
+	struct pt_ipa ipa; /* the guest's; kinds "by guest", else 0 */
+	uint64_t size;	   /* bytes */
+	uint32_t guest;	   /* handle; kinds that name one, else 0 */
+	uint32_t prot;	   /* SHARE_GUEST: rights and memory type; else 0 */
+};
+
 struct pt_transfer_args {
 	struct pt_machine_owners *owners;
-	uint32_t kind;			  /* enum pt_transfer_kind */
-	uint32_t guest;			  /* handle; kinds that name one, else 0 */
-	uint64_t pa;			  /* of the first byte; kinds "by pa", else 0 */
-	struct pt_ipa ipa;		  /* the guest's; kinds "by guest", else 0 */
-	uint64_t size;			  /* bytes */
-	uint32_t prot;			  /* SHARE_GUEST: rights and memory type; else 0 */
+	uint32_t kind; /* enum pt_transfer_kind */
+	/* One range: as in struct pt_transfer_range. */
+	uint32_t guest;
+	uint64_t pa;
+	struct pt_ipa ipa;
+	uint64_t size;
+	uint32_t prot;
+	/*
+	 * Or several, all or none of which pass, with one commit point; those above are 0 then.
+	 * Caller's memory, until the end. At most PT_TRANSFER_RUNS of at most PT_PARTIES - 1
+	 * guests, else PT_TOO_LARGE; one for RECLAIM_DYING. None names a frame or an address of a
+	 * guest's that another one names.
+	 */
+	const struct pt_transfer_range *range;
+	uint32_t ranges;
 	bool wipe;			  /* where the row of the kind says "asked", else false */
 	bool validate_only;		  /* judge and prepare, then give all back */
 	uint64_t expected_generation;	  /* 0, or the host's context's at the commit point: else
@@ -114,13 +132,14 @@ struct pt_transfer_args {
 	void (*wake)(struct pt_waiter *); /* called with &transfer->parties.leg[0].claim.waiter */
 };
 
-/* Frames that follow each other at both addresses. A request by guest's address over frames that
- * lie in more pieces than this is PT_TOO_LARGE. */
+/* Frames that follow each other at both addresses. A request over frames that lie in more pieces
+ * than this is PT_TOO_LARGE. */
 #define PT_TRANSFER_RUNS 32
 
 struct pt_transfer_run {
 	uint64_t pa, ipa, size; /* ipa: the guest's */
 	uint32_t guest;		/* PT_NO_GUEST: none has to do with it */
+	uint32_t prot;
 };
 #define PT_NO_GUEST UINT32_MAX
 
@@ -141,16 +160,18 @@ struct pt_transfer {
 	bool partly;  /* the runs end before the range, at a page that may not be right */
 	bool overlap; /* frames are in more than one run */
 	bool judged, wiped;
-	bool grouped;  /* `group` says something */
-	uint64_t done; /* anyone: bytes of the range that are through */
+	bool grouped; /* `group` says something */
+	/* Bytes are counted through all ranges, in their order. */
+	uint64_t size; /* anyone: of all */
+	uint64_t done; /* anyone: bytes that are through */
 	uint64_t span; /* bytes at hand, from `done` on */
 	uint64_t at;   /* bytes of these looked at or judged; of a host's item, for the books */
 	uint32_t turn; /* run, or host's item, of `at` */
 	uint32_t runs, items, host_first, host_items;
-	uint32_t books;	  /* so many parties are carried out before the books are kept */
-	uint32_t groups;  /* changes of the index that were counted */
-	uint32_t extents; /* and that are reserved */
-	uint32_t held;
+	uint32_t books;		    /* so many parties are carried out before the books are kept */
+	uint32_t groups;	    /* changes of the index that were counted */
+	uint32_t extents;	    /* and that are reserved */
+	uint32_t held, named;	    /* the first `named` stand in the request */
 	uint32_t holds[PT_PARTIES]; /* guests that this uses */
 	uint32_t kept_item;	    /* records are reserved up to `kept_at` of it */
 	uint64_t kept_at;
@@ -161,13 +182,13 @@ struct pt_transfer {
 	struct pt_parties parties;
 	struct pt_effects effects; /* anyone: of all parties, at the end */
 	struct pt_error error;	   /* anyone: ipa is the address that names the range: the PA, or
-				      the guest's where there is none; index 0 */
+				      the guest's where there is none; index: of the range */
 };
 
 /*
  * Prepares a transition: judges what can be judged without a table. PT_OK; or what step 1 of "The
  * order of checks" says, with error.code: PT_INVALID (also a kind, prot or flag that there is not),
- * PT_UNSUPPORTED, PT_MISALIGNED, PT_OUT_OF_RANGE. Nothing is held. Any context.
+ * PT_UNSUPPORTED, PT_TOO_LARGE (too many ranges, or guests). Nothing is held. Any context.
  */
 enum pt_outcome pt_transfer_init(struct pt_transfer *transfer, const struct pt_transfer_args *args);
 

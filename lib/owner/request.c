@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a transition is asked for, judged by itself and by its parties: steps 1 and 2 of
+ * docs/ownership.md, "The order of checks". Each step is range by range. */
+#include "transition.h"
+
+static bool has(const struct pt_region *region, uint64_t pa, uint64_t size)
+{
+	return pa >= region->pa && size <= region->size && pa - region->pa <= region->size - size;
+}
+
+static bool in_region(const struct pt_machine_owners *o, uint64_t pa, uint64_t size)
+{
+	for (uint32_t low = 0, high = o->regions; low < high;) {
+		uint32_t mid = low + (high - low) / 2;
+
+		if (has(&o->region[mid], pa, size))
+			return true;
+		if (o->region[mid].pa > pa)
+			high = mid;
+		else
+			low = mid + 1;
+	}
+	return false;
+}
+
+static bool by_pa(const struct pt__row *row)
+{
+	return row->by != PT__BY_GUEST;
+}
+
+static bool by_ipa(const struct pt__row *row)
+{
+	return row->by == PT__BY_GUEST || row->by == PT__BY_BOTH;
+}
+
+struct pt_transfer_range pt__range(const struct pt_transfer *t, uint32_t i)
+{
+	const struct pt_transfer_args *a = &t->args;
+
+	if (a->range)
+		return a->range[i];
+	return (struct pt_transfer_range){a->pa, a->ipa, a->size, a->guest, a->prot};
+}
+
+uint32_t pt__range_at(const struct pt_transfer *t, uint64_t off, struct pt_transfer_range *rest)
+{
+	uint32_t i = 0;
+
+	for (*rest = pt__range(t, 0); off >= rest->size && i + 1 < pt__ranges(t);) {
+		off -= rest->size;
+		*rest = pt__range(t, ++i);
+	}
+	rest->pa += off;
+	rest->ipa.v += off;
+	rest->size -= off;
+	return i;
+}
+
+enum pt_outcome pt__at_fault(struct pt_transfer *t, enum pt_outcome code, uint64_t off)
+{
+	struct pt_transfer_range r;
+	uint32_t index = pt__range_at(t, off, &r);
+	uint64_t named = by_pa(t->row) ? r.pa : r.ipa.v;
+
+	t->error = (struct pt_error){code, index, pt_ipa(named), PT_TTL_UNKNOWN};
+	return code;
+}
+
+/* Those of its first byte. */
+static enum pt_outcome refuse(struct pt_transfer *t, enum pt_outcome code, uint32_t index)
+{
+	struct pt_transfer_range r = pt__range(t, index);
+
+	t->error = (struct pt_error){code, index, by_pa(t->row) ? pt_ipa(r.pa) : r.ipa,
+				     PT_TTL_UNKNOWN};
+	return code;
+}
+
+static bool meet(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size)
+{
+	return a < b ? b - a < a_size : a - b < b_size;
+}
+
+/* Do both name the same frame, or the same address of a guest's? */
+static bool overlap(const struct pt__row *row, const struct pt_transfer_range *a,
+		    const struct pt_transfer_range *b)
+{
+	if (by_pa(row) && meet(a->pa, a->size, b->pa, b->size))
+		return true;
+	return by_ipa(row) && a->guest == b->guest && meet(a->ipa.v, a->size, b->ipa.v, b->size);
+}
+
+static bool meets_another(const struct pt_transfer *t, uint32_t i)
+{
+	struct pt_transfer_range r = pt__range(t, i);
+
+	for (uint32_t k = 0; k < i; k++) {
+		struct pt_transfer_range before = pt__range(t, k);
+
+		if (overlap(t->row, &before, &r))
+			return true;
+	}
+	return false;
+}
+
+static bool is_range(const struct pt_transfer *t, uint32_t i)
+{
+	const struct pt_transfer_args *a = &t->args;
+	struct pt_transfer_range r = pt__range(t, i);
+
+	if (!r.size || r.size > UINT64_MAX - t->size)
+		return false;
+	if ((!by_pa(t->row) && r.pa) || (!by_ipa(t->row) && (r.guest || r.ipa.v)))
+		return false;
+	if (r.prot && (a->kind != PT_SHARE_GUEST || r.prot & PT_PROT_SW))
+		return false;
+	return !meets_another(t, i);
+}
+
+static bool is_request(const struct pt_transfer *t)
+{
+	const struct pt_transfer_args *a = &t->args;
+
+	if (a->range ? !a->ranges || a->guest || a->pa || a->ipa.v || a->size || a->prot
+		     : a->ranges)
+		return false;
+	if (a->wipe && t->row->wipe != PT__WIPE_ASKED)
+		return false;
+	return a->kind != PT_RECLAIM_DYING ||
+	       (!a->validate_only && !a->expected_generation && a->ranges <= 1);
+}
+
+/* How many guests the first ranges name. */
+static uint32_t guests_in(const struct pt_transfer *t, uint32_t ranges)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < ranges; i++) {
+		bool before = false;
+
+		for (uint32_t k = 0; k < i; k++)
+			before |= pt__range(t, k).guest == pt__range(t, i).guest;
+		n += !before;
+	}
+	return n;
+}
+
+enum pt_outcome pt__check_request(struct pt_transfer *t)
+{
+	const struct pt_transfer_args *a = &t->args;
+
+	if (!is_request(t))
+		return refuse(t, PT_INVALID, 0);
+	if (a->ranges > PT_TRANSFER_RUNS)
+		return refuse(t, PT_TOO_LARGE, PT_TRANSFER_RUNS);
+	for (uint32_t i = 0; i < pt__ranges(t); i++) {
+		if (!is_range(t, i))
+			return refuse(t, PT_INVALID, i);
+		t->size += pt__range(t, i).size;
+	}
+	for (uint32_t i = 0; i < pt__ranges(t); i++)
+		if (guests_in(t, i + 1) > PT_PARTIES - 1)
+			return refuse(t, PT_TOO_LARGE, i);
+	if (!a->owners->wipe &&
+	    (a->wipe || t->row->wipe == PT__WIPE_ALWAYS || a->kind == PT_RECLAIM_DYING))
+		return refuse(t, PT_UNSUPPORTED, 0);
+	return PT_OK;
+}
+
+static bool holds(const struct pt_transfer *t, uint32_t guest)
+{
+	for (uint32_t i = 0; i < t->held; i++)
+		if (t->holds[i] == guest)
+			return true;
+	return false;
+}
+
+enum pt_outcome pt__hold(struct pt_transfer *t, uint32_t guest)
+{
+	enum pt_outcome outcome;
+
+	if (holds(t, guest))
+		return PT_OK;
+	if (t->held == PT_PARTIES - 1)
+		return PT_TOO_LARGE;
+	outcome = pt__guest_enter(t->args.owners, guest);
+	if (outcome == PT_OK)
+		t->holds[t->held++] = guest;
+	return outcome;
+}
+
+/* The largest granule of those that there are. */
+static uint64_t unit_of(const struct pt_transfer *t)
+{
+	const struct pt_machine_owners *o = t->args.owners;
+	unsigned shift = o->host->geo.granule_shift;
+
+	for (uint32_t i = 0; i < t->held; i++)
+		if (o->guest[t->holds[i]].ctx->geo.granule_shift > shift)
+			shift = o->guest[t->holds[i]].ctx->geo.granule_shift;
+	return UINT64_C(1) << shift;
+}
+
+/* The addresses, as far as the parties that there are tell. Frames of a lending are memory. */
+static enum pt_outcome check_range(const struct pt_transfer *t, uint32_t i, uint64_t unit)
+{
+	const struct pt_machine_owners *o = t->args.owners;
+	struct pt_transfer_range r = pt__range(t, i);
+	const struct pt_ctx *ctx = NULL;
+
+	if (by_ipa(t->row) && holds(t, r.guest))
+		ctx = o->guest[r.guest].ctx;
+	if (ctx && t->args.kind == PT_SHARE_GUEST) {
+		enum pt_outcome outcome = pt_prot_check(r.prot, ctx->attrs);
+
+		if (outcome != PT_OK)
+			return outcome;
+	}
+	if ((r.pa | r.ipa.v | r.size) & (unit - 1))
+		return PT_MISALIGNED;
+	if (by_pa(t->row) &&
+	    (!in_region(o, r.pa, r.size) ||
+	     pt_geometry_check_range(&o->host->geo, pt_ipa(r.pa), r.size) != PT_OK))
+		return PT_OUT_OF_RANGE;
+	if (ctx && pt_geometry_check_range(&ctx->geo, r.ipa, r.size) != PT_OK)
+		return PT_OUT_OF_RANGE;
+	return PT_OK;
+}
+
+static enum pt_outcome check_guest(struct pt_transfer *t, uint32_t handle)
+{
+	const struct pt_guest *guest;
+
+	if (!holds(t, handle)) {
+		enum pt_outcome outcome = pt__hold(t, handle);
+
+		return outcome == PT_OK ? PT_WRONG_STATE : outcome; /* it was being made */
+	}
+	guest = &t->args.owners->guest[handle];
+	if (!(t->row->life >> atomic_load(&guest->life) & 1))
+		return PT_WRONG_STATE;
+	if (t->row->guests != PT__ANY_GUEST &&
+	    guest->protected != (t->row->guests == PT__PROTECTED_GUEST))
+		return PT_WRONG_STATE;
+	return PT_OK;
+}
+
+enum pt_outcome pt__check_parties(struct pt_transfer *t)
+{
+	uint64_t unit;
+
+	for (uint32_t i = 0; by_ipa(t->row) && i < pt__ranges(t); i++)
+		pt__hold(t, pt__range(t, i).guest); /* or it is nobody: check_guest() */
+	unit = unit_of(t);
+	for (uint32_t i = 0; i < pt__ranges(t); i++) {
+		enum pt_outcome outcome = check_range(t, i, unit);
+
+		if (outcome != PT_OK)
+			return refuse(t, outcome, i);
+	}
+	for (uint32_t i = 0; by_ipa(t->row) && i < pt__ranges(t); i++) {
+		enum pt_outcome outcome = check_guest(t, pt__range(t, i).guest);
+
+		if (outcome != PT_OK)
+			return refuse(t, outcome, i);
+	}
+	t->named = t->held;
+	return PT_OK;
+}
