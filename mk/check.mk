@@ -9,11 +9,11 @@ RACING_BIN := $(addprefix $(B)/checked/tests/unit/,test_txn_threads test_dirty_t
 # What watches keeps its memory in one mapping, where AddressSanitizer sees nothing and costs half the time of a
 # run; UBSan stays.
 WATCHES := $(filter lib/check/%,$(LIB_SRC)) $(addprefix lib/port/host/,checked.c trace.c)
-$(WATCHES:%.c=$(B)/%.o) $(WATCHES:%.c=$(B)/checked/%.o): CFLAGS_ALL += $(if $(findstring address,$(SAN)),-fno-sanitize=address -O2)
-# No fuzz target is linked with these.
-$(CHECKED_OBJ) $(SIM_OBJ) $(MODEL_SRC:%.c=$(B)/checked/%.o): CFLAGS_ALL += $(UNFUZZED)
+$(WATCHES:%.c=$(B)/%.o) $(filter $(WATCHES:%.c=$(B)/checked/%.o),$(CHECKED_OBJ)): CFLAGS_ALL += $(if $(findstring address,$(SAN)),-fno-sanitize=address -O2)
+# No fuzz target is linked with these, and nobody installs them.
+$(filter $(B)/iv/%,$(IV_OBJ)) $(filter $(B)/checked/%,$(CHECKED_OBJ)) $(filter $(B)/sim/%,$(SIM_OBJ)) $(BELOW_SEAM_OBJ) $(MODEL_OBJ): CFLAGS_ALL += $(LINES) $(UNFUZZED)
 
-$(B)/checked/libpt.a: $(CHECKED_LIB_OBJ) $(HOST_SRC:%.c=$(B)/checked/%.o)
+$(B)/checked/libpt.a: $(CHECKED_LIB_OBJ) $(BELOW_SEAM_OBJ) $(HOST_SRC:%.c=$(B)/checked/%.o)
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcD $@ $^
 
@@ -22,7 +22,7 @@ $(B)/checked/tests/unit/%: tests/unit/%.c $(B)/checked/libpt.a
 	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(TEST_OPT) $(HOST_DEFS) -DPT_CHECKED $(LIB_INC) -Itests -o $@ $< \
 		$(B)/checked/libpt.a $(LDFLAGS_ALL) -lcmocka $(LIBPT_LIBS)
 
-$(B)/checked/libcore.a: $(CORE_SRC:%.c=$(B)/checked/%.o) $(FDS_OBJ)
+$(B)/checked/libcore.a: $(CHECKED_CORE_OBJ) $(FDS_OBJ)
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcD $@ $^
 

@@ -5,9 +5,15 @@ DRIVER_SRC := $(sort $(wildcard daemon/driver/*.c))
 CORE_OBJ := $(CORE_SRC:%.c=$(B)/%.o)
 DRIVER_OBJ := $(DRIVER_SRC:%.c=$(B)/%.o)
 FDS_OBJ := $(B)/gen/ptd_fds.o
-CHECKED_LIB_OBJ := $(LIB_SRC:%.c=$(B)/checked/%.o)
-CHECKED_OBJ := $(CHECKED_LIB_OBJ) $(HOST_SRC:%.c=$(B)/checked/%.o) $(CORE_SRC:%.c=$(B)/checked/%.o) \
-	$(DRIVER_SRC:%.c=$(B)/checked/%.o)
+# Whoever calls nothing of the seam is compiled to the same in a checked build, and once is enough (tests/layers/test_shared.py).
+# lib/check is below the seam.
+SEAM_CALLS := PT_CHECKED|pt_port_[a-z_]+\(|pt_pte_(load|store|init|private|cas|hw_cas)[a-z_]*\(|pt_machine_use
+SEAM_SRC := $(shell grep -lE '$(SEAM_CALLS)' $(CORE_SRC) $(DRIVER_SRC))
+checked_objects = $(patsubst %.c,$(B)/checked/%.o,$(filter $(SEAM_SRC),$(1))) $(patsubst %.c,$(B)/%.o,$(filter-out $(SEAM_SRC),$(1)))
+BELOW_SEAM_OBJ := $(patsubst %.c,$(B)/%.o,$(filter lib/check/%,$(LIB_SRC)))
+CHECKED_LIB_OBJ := $(patsubst %.c,$(B)/checked/%.o,$(filter-out lib/check/%,$(LIB_SRC)))
+CHECKED_CORE_OBJ := $(call checked_objects,$(CORE_SRC))
+CHECKED_OBJ := $(CHECKED_LIB_OBJ) $(BELOW_SEAM_OBJ) $(HOST_SRC:%.c=$(B)/checked/%.o) $(CHECKED_CORE_OBJ) $(call checked_objects,$(DRIVER_SRC))
 DAEMON_INC := $(LIB_INC) -Idaemon/core -I$(B)/gen
 CORE_LIBS := -lnghttp2 -lprotobuf-c $(LIBPT_LIBS)
 DAEMON_LIBS := -luv -linih -lsystemd -lssl -lcrypto $(CORE_LIBS)

@@ -2,7 +2,8 @@
 # Interleavings: lib compiled again with each access to shared memory as a point where another agent may go on.
 IV_TEST := $(sort $(wildcard tests/interleave/test_*.c))
 IV_SRC := $(filter-out $(IV_TEST),$(sort $(wildcard tests/interleave/*.c)))
-IV_OBJ := $(IV_SRC:%.c=$(B)/iv/%.o) $(LIB_SRC:%.c=$(B)/iv/%.o)
+# lib/check is below the seam, and has no atomics.
+IV_OBJ := $(IV_SRC:%.c=$(B)/iv/%.o) $(patsubst %.c,$(B)/iv/%.o,$(filter-out lib/check/%,$(LIB_SRC))) $(BELOW_SEAM_OBJ)
 IV_BIN := $(IV_TEST:%.c=$(B)/%)
 IV_INC := -Itests/interleave/port -Ilib/include -Ilib/port/host/include
 IV_SHIM := -include tests/interleave/atomics.h -Itests/interleave

@@ -2,6 +2,8 @@
 # The oracle: random operations of several sessions against a model of what they do. Over lib as it is, and
 # over the lib whose seam feeds the runtime checker.
 MODEL_SRC := $(filter-out tests/model/ptd-model.c,$(sort $(wildcard tests/model/*.c)))
+# Nothing of it calls the seam: the same objects play both libs (tests/layers/test_shared.py).
+MODEL_OBJ := $(MODEL_SRC:%.c=$(B)/%.o)
 MODEL_BIN := $(B)/tests/model/ptd-model $(B)/checked/tests/model/ptd-model
 MODEL_UNIT := $(B)/tests/unit/test_model $(B)/checked/tests/unit/test_model
 OWNER_MODEL := tests/model/owner.c tests/model/owner_memory.c
@@ -15,17 +17,13 @@ $(B)/tests/model/%.o: tests/model/%.c
 	$(call say,CC,$@)
 	$(Q)$(MODEL_CC) -c -o $@ $<
 
-$(B)/checked/tests/model/%.o: tests/model/%.c
-	$(call say,CC,$@)
-	$(Q)$(MODEL_CC) -DPT_CHECKED -c -o $@ $<
-
-$(B)/tests/model/ptd-model $(B)/tests/unit/test_model: $(MODEL_SRC:%.c=$(B)/%.o) $(B)/libpt.a
-$(B)/checked/tests/model/ptd-model $(B)/checked/tests/unit/test_model: $(MODEL_SRC:%.c=$(B)/checked/%.o) $(B)/checked/libpt.a
-$(MODEL_BIN): %/ptd-model: %/ptd-model.o
+$(B)/tests/model/ptd-model $(B)/tests/unit/test_model: $(MODEL_OBJ) $(B)/libpt.a
+$(B)/checked/tests/model/ptd-model $(B)/checked/tests/unit/test_model: $(MODEL_OBJ) $(B)/checked/libpt.a
+$(MODEL_BIN): $(B)/tests/model/ptd-model.o
 $(MODEL_UNIT): tests/unit/test_model.c
-$(OWNER_UNIT): %/tests/unit/test_owner_model: tests/unit/test_owner_model.c %/tests/model/owner.o %/tests/model/owner_memory.o %/libpt.a
+$(OWNER_UNIT): %/tests/unit/test_owner_model: tests/unit/test_owner_model.c $(OWNER_MODEL:%.c=$(B)/%.o) %/libpt.a
 $(filter $(B)/tests/%,$(TRANSFER_UNIT)): $(B)/tests/unit/%: tests/unit/%.c $(OWNER_MODEL:%.c=$(B)/%.o) $(B)/libpt.a
-$(filter $(B)/checked/%,$(TRANSFER_UNIT)): $(B)/checked/tests/unit/%: tests/unit/%.c $(OWNER_MODEL:%.c=$(B)/checked/%.o) $(B)/checked/libpt.a
+$(filter $(B)/checked/%,$(TRANSFER_UNIT)): $(B)/checked/tests/unit/%: tests/unit/%.c $(OWNER_MODEL:%.c=$(B)/%.o) $(B)/checked/libpt.a
 
 $(MODEL_BIN) $(MODEL_UNIT) $(OWNER_UNIT) $(TRANSFER_UNIT):
 	$(call say,LD,$@)
@@ -35,4 +33,4 @@ $(MODEL_BIN) $(MODEL_UNIT) $(OWNER_UNIT) $(TRANSFER_UNIT):
 model: $(MODEL_BIN) #: builds the oracle
 tests: model
 .PHONY: model
--include $(wildcard $(B)/tests/model/*.d $(B)/checked/tests/model/*.d)
+-include $(wildcard $(B)/tests/model/*.d)

@@ -2,7 +2,10 @@
 # The simulation: the core compiled again with limits that a seed varies, and effects seen by the linker's --wrap.
 SIM_SRC := $(filter-out tests/sim/ptd-sim.c tests/sim/test_%.c,$(sort $(wildcard tests/sim/*.c)))
 SIM_BIN := $(B)/tests/sim/ptd-sim $(B)/tests/sim/test_plants $(B)/tests/unit/test_wire_sim
-SIM_OBJ := $(CORE_SRC:%.c=$(B)/sim/%.o) $(SIM_SRC:%.c=$(B)/sim/%.o)
+# Only those that name a limit are other than in the daemon (tests/layers/test_shared.py).
+SIM_KNOBS := $(shell sed -n 's/^.undef //p' tests/sim/knobs.h | paste -sd '|')
+SIM_OWN_SRC := $(shell grep -lwE '$(SIM_KNOBS)' $(CORE_SRC)) $(SIM_SRC)
+SIM_OBJ := $(SIM_OWN_SRC:%.c=$(B)/sim/%.o) $(patsubst %.c,$(B)/%.o,$(filter-out $(SIM_OWN_SRC),$(CORE_SRC)))
 SIM_WRAP := pt_point pt_points pt_txn_step context_retire machine_retire pt_rcu_call pt_rcu_barrier domain_reply_fate session_done
 SIM_LDFLAGS := $(SIM_WRAP:%=-Wl,--wrap=%)
 SIM_CFLAGS = $(CFLAGS_ALL) $(HOST_DEFS) $(DAEMON_INC) -Itests/sim -include tests/sim/knobs.h
