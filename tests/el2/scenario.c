@@ -44,6 +44,7 @@ void sc_bail(const char *why, uint64_t value)
 	}
 RUN_TO_END(sc_run_txn, struct pt_txn, pt_txn_step)
 RUN_TO_END(sc_run_upkeep, struct pt_upkeep, pt_upkeep_step)
+RUN_TO_END(sc_run_transfer, struct pt_transfer, pt_transfer_step)
 RUN_TO_END(sc_run_dirty, struct pt_dirty, pt_dirty_step)
 
 void sc_fail(struct scn_reply *reply, const struct pt_error *error)
@@ -192,7 +193,9 @@ static void operate(struct sc_world *w, const struct scenario *s, uint32_t recor
 		return;
 	}
 	scn_count(sums, SCN_FACT_calls, 1);
-	if (r->op != SCN_BATCH)
+	if (r->op == SCN_OWN)
+		sc_own(w, r, reply);
+	else if (r->op != SCN_BATCH)
 		sc_object(w, s, r, reply);
 	else if (w->context[r->object].live)
 		sc_batch(w, r, reply, sums);
@@ -270,7 +273,6 @@ static void open_world(void)
 /* What lives goes to the file, and then away. */
 static uint32_t close_scenario(int64_t file)
 {
-	struct pt_effects effects;
 	uint64_t live = 0;
 
 	for (uint32_t i = 0; i < SCN_MAX_CONTEXTS; i++)
@@ -282,8 +284,10 @@ static uint32_t close_scenario(int64_t file)
 			continue;
 		sc_settle(&world, &world.context[i]);
 		sc_dump(file, &world, i);
-		sc_destroy(&world, &world.context[i], &effects);
 	}
+	for (uint32_t i = SCN_MAX_MACHINES; i--;)
+		if (world.machine[i].live)
+			sc_delete_machine(&world, &world.machine[i]);
 	while (pt_reclaim(&world.agent))
 		continue;
 	pt_pool_flush_magazines(&world.agent);

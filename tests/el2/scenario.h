@@ -16,6 +16,7 @@
 
 #include <pt/dirty.h>
 #include <pt/fault.h>
+#include <pt/transfer.h>
 #include <pt/upkeep.h>
 #include <pt/walk.h>
 
@@ -27,6 +28,7 @@ struct sc_machine {
 	struct pt_machine pt;
 	uint64_t memory_bytes;
 	uint32_t vcpus, vmid_bits;
+	struct sc_owners *owners; /* NULL: frames have none */
 	bool live;
 };
 
@@ -39,6 +41,7 @@ struct sc_fold {
 struct sc_context {
 	struct pt_ctx pt;
 	struct sc_machine *machine;
+	uint32_t guest; /* its number, where frames have owners */
 	struct sc_fold fold[SC_FOLDS];
 	uint32_t folds;
 	bool live;
@@ -69,8 +72,9 @@ _Noreturn void sc_bail(const char *why, uint64_t value);
 
 /* Runs a transaction to its end, each step in a section of its own. */
 enum pt_outcome sc_run_txn(struct sc_world *w, struct pt_txn *txn);
-/* The same for upkeep and dirty logs. */
+/* The same for upkeep, transfers and dirty logs. */
 enum pt_outcome sc_run_upkeep(struct sc_world *w, struct pt_upkeep *upkeep);
+enum pt_outcome sc_run_transfer(struct sc_world *w, struct pt_transfer *transfer);
 enum pt_outcome sc_run_dirty(struct sc_world *w, struct pt_dirty *dirty);
 
 /* Facts of a reply. */
@@ -83,12 +87,21 @@ void sc_changed(struct sc_context *c, const struct pt_effects *effects);
 /* scenario_object.c: what makes, changes and deletes objects; failpoints, dirty logs. */
 void sc_object(struct sc_world *w, const struct scenario *s, const struct scn_record *r,
 	       struct scn_reply *reply);
+void sc_delete_machine(struct sc_world *w, struct sc_machine *m);
 void sc_destroy(struct sc_world *w, struct sc_context *c, struct pt_effects *effects);
 /* A table around these pages may become a block again, when nothing else is to be done. */
 void sc_fold_later(struct sc_context *c, uint64_t ipa, uint64_t size);
 /* What a daemon does in idle time, to its end: folds what sc_fold_later() noted, frees empty
  * tables. */
 void sc_settle(struct sc_world *w, struct sc_context *c);
+
+/* scenario_own.c: owners of frames. A machine gets them; a new context becomes a party, or leaves;
+ * the ledger goes. */
+enum pt_outcome sc_own_machine(struct sc_machine *m);
+enum pt_outcome sc_own_join(struct sc_context *c, const struct scn_context_body *b);
+void sc_own_leave(struct sc_world *w, struct sc_context *c);
+void sc_own_close(struct sc_world *w, struct sc_machine *m);
+void sc_own(struct sc_world *w, const struct scn_record *r, struct scn_reply *reply);
 
 /* scenario_range.c: one operation of a series; a batch. */
 void sc_range(struct sc_world *w, const struct scn_record *r, uint64_t ipa, uint64_t pa,
@@ -108,6 +121,7 @@ void sc_unload(struct sc_world *w);
 /* scenario_memory.c: the bytes of machines; what nobody wrote is 0. All are forgotten at once. */
 void sc_write_byte(const struct sc_machine *m, uint64_t pa, uint64_t byte);
 uint64_t sc_read_byte(const struct sc_machine *m, uint64_t pa);
+void sc_wipe(const struct sc_machine *m, uint64_t pa, uint64_t size);
 void sc_forget_memory(void);
 
 /* scenario_dump.c: the descriptors of a context, into the file. */

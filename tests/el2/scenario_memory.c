@@ -46,6 +46,12 @@ void sc_write_byte(const struct sc_machine *m, uint64_t pa, uint64_t byte)
 	w->value = (w->value & ~(UINT64_C(0xff) << shift)) | byte << shift;
 }
 
+void sc_wipe(const struct sc_machine *m, uint64_t pa, uint64_t size)
+{
+	for (uint64_t at = pa; written && at < pa + size; at += 8)
+		word_at(m, at)->value = 0;
+}
+
 uint64_t sc_read_byte(const struct sc_machine *m, uint64_t pa)
 {
 	return word_at(m, pa & ~UINT64_C(7))->value >> pa % 8 * 8 & 0xff;

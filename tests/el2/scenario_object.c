@@ -15,7 +15,7 @@ static enum pt_outcome make_machine(struct sc_world *w, const struct scn_record 
 				 .vmid_bits = b->vmid_bits,
 				 .live = true};
 	pt_machine_init(&m->pt, &w->pt, &w->port, NULL, b->pa_bits);
-	return PT_OK;
+	return b->flags & SCN_MACHINE_OWNERS ? sc_own_machine(m) : PT_OK;
 }
 
 static enum pt_outcome geometry(const struct sc_machine *m, const struct scn_context_body *b,
@@ -41,6 +41,15 @@ static enum pt_outcome geometry(const struct sc_machine *m, const struct scn_con
 	return o;
 }
 
+static void destroy(struct sc_world *w, struct sc_context *c, struct pt_effects *effects)
+{
+	static struct pt_txn txn;
+
+	if (pt_ctx_destroy_begin(&txn, &c->pt, NULL) != PT_OK || sc_run_txn(w, &txn) != PT_OK)
+		sc_bail("a context does not go", 0);
+	*effects = txn.effects;
+}
+
 static enum pt_outcome make_context(struct sc_world *w, const struct scn_record *r)
 {
 	const struct scn_context_body *b = &r->body.context;
@@ -49,6 +58,7 @@ static enum pt_outcome make_context(struct sc_world *w, const struct scn_record 
 	unsigned vtcr_flags, attrs = (b->flags & SCN_CTX_FWB ? PT_ATTR_FWB : 0) |
 				     (b->flags & SCN_CTX_XNX ? PT_ATTR_XNX : 0) |
 				     PT_ATTR_BBM(b->bbm);
+	struct pt_effects effects;
 	struct pt_geometry g;
 	enum pt_outcome o = m->live && b->bbm <= 2 && b->software <= 15
 				    ? geometry(m, b, &g, &vtcr_flags)
@@ -71,31 +81,34 @@ static enum pt_outcome make_context(struct sc_world *w, const struct scn_record 
 		return o;
 	pt_ctx_set_policy(&c->pt, b->flags & SCN_CTX_IDENTITY ? PT_CTX_IDENTITY : 0, NULL, NULL);
 	pt_ctx_sw_own(&c->pt, b->software << PT_PROT_SW_SHIFT, PT_SW_CALLER);
-	c->live = true;
-	return PT_OK;
+	o = sc_own_join(c, b);
+	if (o != PT_OK)
+		destroy(w, c, &effects);
+	c->live = o == PT_OK;
+	return o;
 }
 
 void sc_destroy(struct sc_world *w, struct sc_context *c, struct pt_effects *effects)
 {
-	static struct pt_txn txn;
-
+	if (c->machine->owners)
+		sc_own_leave(w, c);
 	if (w->loaded == c)
 		sc_unload(w);
-	if (pt_ctx_destroy_begin(&txn, &c->pt, NULL) != PT_OK || sc_run_txn(w, &txn) != PT_OK)
-		sc_bail("a context does not go", 0);
-	*effects = txn.effects;
+	destroy(w, c, effects);
 	c->live = false;
 	for (uint32_t i = 0; i < SCN_MAX_LOGS; i++)
 		w->log[i].live &= w->log[i].context != c;
 }
 
-static void delete_machine(struct sc_world *w, struct sc_machine *m)
+/* A host goes after its guests: it came before them. */
+void sc_delete_machine(struct sc_world *w, struct sc_machine *m)
 {
 	struct pt_effects effects;
 
-	for (uint32_t i = 0; i < SCN_MAX_CONTEXTS; i++)
+	for (uint32_t i = SCN_MAX_CONTEXTS; i--;)
 		if (w->context[i].live && w->context[i].machine == m)
 			sc_destroy(w, &w->context[i], &effects);
+	sc_own_close(w, m);
 	m->live = false;
 }
 
@@ -293,7 +306,7 @@ static enum pt_outcome operate(struct sc_world *w, const struct scenario *s,
 	switch (r->op) {
 	case SCN_MACHINE: return make_machine(w, r);
 	case SCN_CONTEXT: return make_context(w, r);
-	case SCN_DELETE_MACHINE: delete_machine(w, &w->machine[r->object]); return PT_OK;
+	case SCN_DELETE_MACHINE: sc_delete_machine(w, &w->machine[r->object]); return PT_OK;
 	case SCN_FAILPOINT: return arm(w, &r->body.failpoint, scenario_string(s, r->name));
 	case SCN_DISARM: w->no_pages = 0; return PT_OK;
 	default: break;
