@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # libptd and libptd-uv (shared and static) and ptctl.
 LIBPTD_SRC := $(addprefix client/,core.c core_call.c core_request.c core_answer.c core_api.c tls.c status.c endpoint.c socket.c \
-	client.c client_call.c client_connection.c typed.c typed_upkeep.c session.c session_message.c)
+	client.c client_call.c client_connection.c typed.c typed_owner.c typed_upkeep.c session.c session_message.c)
 LIBPTD_UV_SRC := client/uv.c client/uv_link.c
 PTCTL_SRC := $(filter-out $(LIBPTD_SRC) $(LIBPTD_UV_SRC),$(sort $(wildcard client/*.c)))
 LIBPTD_OBJ := $(LIBPTD_SRC:%.c=$(B)/pic/%.o) $(PROTO_SRC:proto/%.proto=$(B)/pic/gen/%.pb-c.o)

@@ -383,6 +383,65 @@ PTD_API enum ptd_state ptd_dirty_list(struct ptd_client *client, uint64_t contex
 PTD_API enum ptd_state ptd_dirty_stop(struct ptd_client *client, uint64_t log, uint64_t *dirty,
 				      struct ptd_status *status);
 
+/* Machines with owners. Numbers are OwnerKind's, PageState's and TransferKind's. */
+#define PTD_OWNER_HOST	1u
+#define PTD_OWNER_HYP	2u
+#define PTD_OWNER_GUEST 3u
+#define PTD_OWNER_OTHER 4u
+
+#define PTD_PAGE_OWNED	1u
+#define PTD_PAGE_SHARED 2u
+#define PTD_PAGE_LENT	4u
+
+#define PTD_TRANSFER_SHARE	   1u
+#define PTD_TRANSFER_UNSHARE	   2u
+#define PTD_TRANSFER_DONATE	   3u
+#define PTD_TRANSFER_FORCE_RECLAIM 8u
+#define PTD_TRANSFER_PIN	   9u
+#define PTD_TRANSFER_UNPIN	   10u
+
+/* The host, hyp, or with its context a guest. */
+struct ptd_party {
+	uint32_t kind; /* PTD_OWNER_... */
+	uint32_t reserved;
+	uint64_t context; /* of a guest; else 0 */
+};
+
+/* One transition of ownership: docs/ownership.md says what each kind needs and does, TransferItem
+ * of ownership.proto which fields go with it. What does not belong to it is 0. */
+struct ptd_transfer_item {
+	uint32_t kind; /* PTD_TRANSFER_... */
+	uint32_t prot; /* of a share with a guest */
+	struct ptd_party from, to;
+	struct ptd_pa pa; /* the frames, unless a guest's address names them */
+	struct ptd_ipa ipa;
+	uint64_t size; /* bytes */
+	bool zero;     /* a donation of the host's: it reads as zero afterwards */
+};
+
+/* Done for all of the range, or not done. `effects` (may be NULL): in the tables of all parties;
+ * its generation is that of the host's context. [MT-Client] */
+PTD_API enum ptd_state ptd_transfer(struct ptd_client *client, uint64_t machine,
+				    const struct ptd_transfer_item *item,
+				    struct ptd_effects *effects, struct ptd_status *status);
+
+/* Frames of one owner and state. */
+struct ptd_owned {
+	struct ptd_pa pa;
+	uint64_t size;
+	struct ptd_party owner;
+	uint32_t state;		/* PTD_PAGE_... */
+	uint32_t borrowers;	/* of the first page */
+	struct ptd_ipa ipa;	/* where a guest has the first page */
+	uint8_t request_id[16]; /* of the request that made it so; zeros: unknown */
+};
+
+/* Whose the frames of a range are, in ascending order: up to `room` of them into `owned`, and in
+ * *count how many. *next: where the rest begins; the end of the range: that was all. [MT-Client] */
+PTD_API enum ptd_state ptd_owners(struct ptd_client *client, uint64_t machine, struct ptd_pa pa,
+				  uint64_t size, struct ptd_owned *owned, size_t room,
+				  size_t *count, struct ptd_pa *next, struct ptd_status *status);
+
 PTD_API enum ptd_state ptd_translate(struct ptd_client *client, uint64_t context,
 				     struct ptd_ipa ipa, uint32_t access,
 				     struct ptd_translation *translation,

@@ -40,6 +40,20 @@ def _():
     true(done.returncode == 1 and "No such file" in done.stderr, done.stderr)
 
 
+@test("owners donates, shares back, and tells whose each page is; and why not when it is not")
+def _():
+    with ptdtest.Daemon(loops=1) as ptd:
+        ptd.ptctl("machine", "create", "m0", "--memory", "64M", "--owners")
+        ptd.ptctl("context", "create", "m0/host", "--kind", "host", "--identity")
+        ptd.ptctl("context", "create", "m0/g0", "--protected")
+        equal(example("owners", ptd.endpoint, "m0", "m0/g0").stdout,
+              "0x000000 2097152 host\n0x200000    4096 guest\n0x201000    4096 guest, shared\n"
+              "0x202000    8192 guest\n0x204000 2080768 host\n")
+        done = example("owners", ptd.endpoint, "m0", "m0/g0", check=False)
+        equal(done.returncode, 1)
+        true(done.stderr.startswith("WRONG_OWNER: "), done.stderr)
+
+
 @test("pipeline gets an answer to each of its calls")
 def _():
     with ptdtest.Daemon(loops=1) as ptd:

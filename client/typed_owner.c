@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Typed calls of ptd.h: owners of frames. */
+#include "typed.h"
+
+#include "ptd/v1/ownership.pb-c.h"
+
+#include <string.h>
+
+static Ptd__V1__Party message_of(const struct ptd_party *party)
+{
+	Ptd__V1__Party message = PTD__V1__PARTY__INIT;
+
+	message.kind = (Ptd__V1__OwnerKind)party->kind;
+	message.context = party->context;
+	return message;
+}
+
+static void read_transfer(void *into, const void *answer)
+{
+	const Ptd__V1__TransferResponse *got = answer;
+
+	effects_read(into, got->effects, got->generation, 0);
+}
+
+enum ptd_state ptd_transfer(struct ptd_client *client, uint64_t machine,
+			    const struct ptd_transfer_item *item, struct ptd_effects *effects,
+			    struct ptd_status *status)
+{
+	Ptd__V1__TransferRequest request = PTD__V1__TRANSFER_REQUEST__INIT;
+	Ptd__V1__TransferItem message = PTD__V1__TRANSFER_ITEM__INIT, *items[] = {&message};
+	Ptd__V1__Party from = message_of(&item->from), to = message_of(&item->to);
+
+	message.kind = (Ptd__V1__TransferKind)item->kind;
+	message.from = &from;
+	message.to = &to;
+	message.pa = item->pa.v;
+	message.ipa = item->ipa.v;
+	message.size = item->size;
+	message.prot = item->prot;
+	message.zero = item->zero;
+	request.machine = machine;
+	request.items = items;
+	request.n_items = 1;
+	return typed_call(client, "/ptd.v1.OwnershipService/Transfer", &request.base,
+			  &request.request_id, false, &ptd__v1__transfer_response__descriptor,
+			  read_transfer, effects, status);
+}
+
+struct owners {
+	struct ptd_owned *owned;
+	size_t room;
+	size_t *count;
+	struct ptd_pa *next;
+	uint64_t end;
+};
+
+static struct ptd_owned owned_of(const Ptd__V1__OwnedRange *m)
+{
+	struct ptd_owned to = {.pa = {m->pa},
+			       .size = m->size,
+			       .state = m->state,
+			       .borrowers = m->borrowers,
+			       .ipa = {m->ipa}};
+
+	if (m->owner)
+		to.owner = (struct ptd_party){.kind = m->owner->kind, .context = m->owner->context};
+	if (m->request_id.len == sizeof(to.request_id))
+		memcpy(to.request_id, m->request_id.data, sizeof(to.request_id));
+	return to;
+}
+
+static void read_owners(void *into, const void *answer)
+{
+	const Ptd__V1__GetOwnerResponse *got = answer;
+	const struct owners *to = into;
+	size_t n = got->n_ranges < to->room ? got->n_ranges : to->room;
+
+	for (size_t i = 0; i < n; i++)
+		to->owned[i] = owned_of(got->ranges[i]);
+	*to->count = n;
+	if (n < got->n_ranges)
+		to->next->v = got->ranges[n]->pa;
+	else
+		to->next->v = got->next_pa ? got->next_pa : to->end;
+}
+
+enum ptd_state ptd_owners(struct ptd_client *client, uint64_t machine, struct ptd_pa pa,
+			  uint64_t size, struct ptd_owned *owned, size_t room, size_t *count,
+			  struct ptd_pa *next, struct ptd_status *status)
+{
+	Ptd__V1__GetOwnerRequest request = PTD__V1__GET_OWNER_REQUEST__INIT;
+	struct owners to = {owned, room, count, next, pa.v + size};
+
+	request.machine = machine;
+	request.pa = pa.v;
+	request.size = size;
+	return typed_call(client, "/ptd.v1.OwnershipService/GetOwner", &request.base, NULL, true,
+			  &ptd__v1__get_owner_response__descriptor, read_owners, &to, status);
+}
