@@ -99,6 +99,12 @@ const struct scn_fact_info *scn_fact_info(unsigned fact);
 
 /* Names of scn_compare: "=", "!=" ... */
 const char *scn_compare_name(unsigned compare);
+/* PageState's: "owned". */
+const char *scn_state_name(uint64_t state);
+/* As in scn_own_body: "host", or a context's name. */
+const char *scn_party_name(const struct scenario *scenario, uint64_t party);
+/* Of scn_own_body.kind: "share"; ptctl's alone. */
+const char *scn_own_name(unsigned kind);
 /* "map"; NULL for a number that is no operation. */
 const char *scn_op_name(unsigned op);
 

@@ -3,6 +3,7 @@
 #include "commands.h"
 #include "number.h"
 #include "scenario_rpc.h"
+#include "scenario_transcript.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -154,16 +155,20 @@ static int run(struct ptctl *ctl, const struct scenario *scenario)
 	struct scn_result *result = ptctl_alloc(sizeof(*result));
 	struct scn_rpc *rpc = ptctl_alloc(sizeof(*rpc));
 	struct ptd_status status;
+	struct scn_transcript transcript = {.to = ctl->out.file};
 	struct scn_target target;
+	bool full = ptctl_given(ctl, "transcript");
 	int code;
 
 	if (!scn_rpc_open(rpc, ctl->endpoint, &ctl->connection, &status)) {
 		code = ptctl_failed(ctl, &status);
 	} else {
-		target = scn_rpc_target(rpc);
+		transcript.target = scn_rpc_target(rpc);
+		target = full ? scn_transcript_target(&transcript) : transcript.target;
 		scenario_run(scenario, &target, result, stderr);
 		scn_rpc_close(rpc, ptctl_given(ctl, "keep"));
-		report(ctl, result);
+		if (!full)
+			report(ctl, result);
 		code = result->verdict == SCN_PASSED ? EXIT_DONE
 		       : result->verdict == SCN_LOST ? EXIT_CONNECT
 						     : EXIT_REFUSED;

@@ -60,3 +60,26 @@ const char *scn_op_name(unsigned op)
 
 	return op < SCN_OPS ? name[op] : NULL;
 }
+
+const char *scn_state_name(uint64_t state)
+{
+	static const char *const name[] = {"unknown", "owned",	  "shared", "borrowed",
+					   "lent",    "poisoned", "none"};
+
+	return name[state < sizeof(name) / sizeof(name[0]) ? state : 0];
+}
+
+const char *scn_party_name(const struct scenario *s, uint64_t party)
+{
+	switch (party) {
+	case SCN_PARTY_HOST: return "host";
+	case SCN_PARTY_HYP: return "hyp";
+	case SCN_PARTY_GUEST: return "guest";
+	case SCN_PARTY_OTHER: return "other";
+	default: break;
+	}
+	for (uint32_t i = 0; i < s->header.records; i++)
+		if (s->records[i].op == SCN_CONTEXT && s->records[i].object == party)
+			return scenario_string(s, s->records[i].name);
+	return "unknown";
+}

@@ -57,6 +57,15 @@ static const struct action *find(struct scn_compiler *c)
 	return NULL;
 }
 
+const char *scn_own_name(unsigned kind)
+{
+	const struct action *a = actions;
+
+	while (a->name && a->kind != kind)
+		a++;
+	return a->name;
+}
+
 bool scn_finish_own(struct scn_compiler *c, struct scn_record *r, uint64_t given)
 {
 	struct scn_own_body *b = &r->body.own;

@@ -137,28 +137,12 @@ bool scn_takes_part(const struct scn_record *r, uint32_t lane)
 	}
 }
 
-static const char *party_name(const struct scenario *s, uint64_t party)
-{
-	switch (party) {
-	case SCN_PARTY_HOST: return "host";
-	case SCN_PARTY_HYP: return "hyp";
-	case SCN_PARTY_OTHER: return "other";
-	default: break;
-	}
-	for (uint32_t i = 0; i < s->header.records; i++)
-		if (s->records[i].op == SCN_CONTEXT && s->records[i].object == party)
-			return scenario_string(s, s->records[i].name);
-	return "unknown";
-}
-
 /* A value as a line of a scenario would write it. */
 static void print_value(const struct scenario *s, const struct scn_fact_info *f, uint64_t value,
 			FILE *to)
 {
 	static const char *const fault[] = {"none",	   "address-size", "translation",
 					    "access-flag", "permission",   "external"};
-	static const char *const state[] = {"unknown", "owned",	   "shared", "borrowed",
-					    "lent",    "poisoned", "none"};
 	const struct pt_outcome_info *info = pt_outcome_info((unsigned)value);
 
 	if (f->kind == SCN_KIND_OUTCOME && info)
@@ -166,9 +150,9 @@ static void print_value(const struct scenario *s, const struct scn_fact_info *f,
 	else if (f->kind == SCN_KIND_FAULT && value < 6)
 		fputs(fault[value], to);
 	else if (f->kind == SCN_KIND_OWNER)
-		fputs(party_name(s, value), to);
-	else if (f->kind == SCN_KIND_STATE && value < 7)
-		fputs(state[value], to);
+		fputs(scn_party_name(s, value), to);
+	else if (f->kind == SCN_KIND_STATE)
+		fputs(scn_state_name(value), to);
 	else if (f->kind == SCN_KIND_LEVEL)
 		fprintf(to, "%" PRId64, (int64_t)value);
 	else if (f->kind == SCN_KIND_PROT)

@@ -465,6 +465,9 @@ PARAMS compile_options[] = {OPTION_SET, END};
 PARAMS run_options[] = {
 	OPTION_SET,
 	{.name = "keep", .type = VALUE_FLAG, .help = "leave its machines in the daemon"},
+	{.name = "transcript",
+	 .type = VALUE_FLAG,
+	 .help = "a line for each operation, not for each stage"},
 	{.name = "check", .type = VALUE_FLAG, .help = "read and check it, run nothing"},
 	END};
 
