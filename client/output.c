@@ -190,6 +190,23 @@ static void print_lists(struct output *out, const ProtobufCMessage *message)
 	}
 }
 
+/* An enum that says nothing is no row: its value is "unspecified". */
+static void drop_unsaid(struct grid *grid, const ProtobufCMessage *message)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < grid->count; i++) {
+		const ProtobufCFieldDescriptor *field = grid->path[i].step[0];
+
+		if (grid->path[i].depth == 1 && field->type == PROTOBUF_C_TYPE_ENUM &&
+		    field->label != PROTOBUF_C_LABEL_REPEATED &&
+		    !*(const int32_t *)field_item(message, field, 0))
+			continue;
+		grid->path[kept++] = grid->path[i];
+	}
+	grid->count = kept;
+}
+
 static void print_one(struct output *out, const ProtobufCMessage *message, const char *columns)
 {
 	const ProtobufCMessage *inner = columns ? message : unwrap(message);
@@ -197,6 +214,8 @@ static void print_one(struct output *out, const ProtobufCMessage *message, const
 	struct cells *cells;
 
 	choose(&grid, inner->descriptor, columns);
+	if (out->format != FORMAT_TSV && !columns)
+		drop_unsaid(&grid, inner);
 	if (grid.count) {
 		cells = cells_of(&grid, out, &inner, 1);
 		print_cells(out, cells, true);

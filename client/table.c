@@ -81,6 +81,10 @@ PARAMS machine_create_options[] = {
 	{.name = "owner-quota",
 	 .type = VALUE_NUMBER,
 	 .help = "with --owners: pages for what is recorded; no limit if not given"},
+	{.name = "foreign-access",
+	 .type = VALUE_CHOICE,
+	 .choices = "abort|force-reclaim",
+	 .help = "with --owners: what the host gets for a page of a guest's; abort if not given"},
 	OPTION_REQUEST_ID,
 	END};
 PARAMS machine_delete_options[] = {

@@ -29,6 +29,31 @@ enum call_result fault_group_step(struct call *call, struct work *work, struct f
 enum call_result fault_group_access(struct call *call, struct work *work, struct fault_group *group,
 				    struct pt_host_access *access);
 
+/*
+ * A host's fault on a page that a guest has for itself, in a machine made with FORCE_RECLAIM: the
+ * page is taken by force, and then the fault is had again, whether that was refused or not. Zeroed
+ * for each fault but for `work`.
+ */
+struct transfer_work;
+struct fault_reclaim {
+	struct transfer_work *work; /* the call's; made at first */
+	struct machine *machine;    /* stays while it runs */
+	bool tried, running, done;
+};
+
+/* After PT_WRONG_OWNER. True: it has begun; call fault_reclaim_step() in the next step. False:
+ * WRONG_OWNER is the answer. */
+bool fault_reclaim_begin(struct call *call, struct context *c, const struct pt_fault_todo *todo,
+			 struct fault_reclaim *reclaim);
+/* At the start of a handler's step, before a context is looked for. CALL_DONE: nothing runs (any
+ * more); else what the handler returns now. */
+enum call_result fault_reclaim_step(struct call *call, struct fault_reclaim *reclaim);
+/* The call was abandoned. CALL_DONE: nothing is held any more; else call again. */
+enum call_result fault_reclaim_abandon(struct call *call, struct fault_reclaim *reclaim);
+/* The answer's Ptd__V1__ForeignAccess, with this outcome. */
+uint32_t fault_foreign(const struct context *c, const struct fault_reclaim *reclaim,
+		       enum pt_outcome outcome);
+
 /* What need not be done before the answer is done in idle time. */
 static inline void fault_note_todo(struct call *call, const struct context *c,
 				   const struct pt_fault_todo *todo)

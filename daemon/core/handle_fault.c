@@ -17,6 +17,7 @@ struct access {
 	struct exits *exits;
 	struct work *work;
 	struct fault_group group;
+	struct fault_reclaim reclaim;
 	Ptd__V1__AccessResponse *r;
 };
 
@@ -236,6 +237,8 @@ enum call_result fault_access(struct call *call)
 	enum pt_outcome o;
 
 	if (s)
+		step = fault_reclaim_step(call, &s->reclaim);
+	if (s && step == CALL_DONE)
 		step = fault_group_access(call, s->work, &s->group, &s->a);
 	if (step != CALL_DONE)
 		return step;
@@ -252,11 +255,18 @@ enum call_result fault_access(struct call *call)
 		return CALL_MORE;
 	if (o == PT_DENIED && fault_group_begin(call, &s->work, c, &s->a.todo, &s->group))
 		return CALL_MORE;
+	if (unlikely(o == PT_WRONG_OWNER) &&
+	    fault_reclaim_begin(call, c, &s->a.todo, &s->reclaim)) {
+		s->a.outcome = PT_PARKED; /* go on */
+		s->a.todo.kind = PT_TODO_NONE;
+		return CALL_MORE;
+	}
 	fault_note_todo(call, c, &s->a.todo);
 	if (!is_answer(o)) {
 		fault_count_exits(call, &s->a);
 		return fail_access(call, o, q->ipa, s->a.exits ? s->a.level : PT_TTL_UNKNOWN);
 	}
+	s->r->foreign = (Ptd__V1__ForeignAccess)fault_foreign(c, &s->reclaim, o);
 	return answer_access(call, s, o);
 }
 
@@ -265,6 +275,8 @@ enum call_result fault_access_abandon(struct call *call)
 	struct access *s = call->state;
 	bool committed;
 
+	if (s && fault_reclaim_abandon(call, &s->reclaim) != CALL_DONE)
+		return CALL_MORE;
 	return s ? work_abandon(s->work, &committed) : CALL_DONE;
 }
 
@@ -272,6 +284,7 @@ struct handling {
 	struct pt_fault fault;
 	struct work *work;
 	struct fault_group group;
+	struct fault_reclaim reclaim;
 	Ptd__V1__HandleFaultResponse *r;
 };
 
@@ -375,6 +388,8 @@ enum call_result fault_handle(struct call *call)
 	enum pt_outcome o;
 
 	if (s)
+		step = fault_reclaim_step(call, &s->reclaim);
+	if (s && step == CALL_DONE)
 		step = fault_group_step(call, s->work, &s->group);
 	if (step != CALL_DONE)
 		return step;
@@ -388,7 +403,9 @@ enum call_result fault_handle(struct call *call)
 	if (o == PT_PARKED)
 		return fault_park(call, &s->work, c, s->fault.ipa.v);
 	if (o == PT_MORE ||
-	    (o == PT_DENIED && fault_group_begin(call, &s->work, c, &result.todo, &s->group)))
+	    (o == PT_DENIED && fault_group_begin(call, &s->work, c, &result.todo, &s->group)) ||
+	    (unlikely(o == PT_WRONG_OWNER) &&
+	     fault_reclaim_begin(call, c, &result.todo, &s->reclaim)))
 		return CALL_MORE;
 	if (o == PT_ALREADY_MAPPED && s->group.outcome == PT_RELAXED)
 		o = PT_RELAXED;
@@ -398,6 +415,7 @@ enum call_result fault_handle(struct call *call)
 	count_add(&call->loop->counters.leaves_written, o == PT_MAPPED || o == PT_RELAXED);
 	fault_note_todo(call, c, &result.todo);
 	s->r->outcome = o;
+	s->r->foreign = (Ptd__V1__ForeignAccess)fault_foreign(c, &s->reclaim, o);
 	s->r->level = result.level;
 	s->r->pa = result.pa.v;
 	s->r->prot = result.prot;
@@ -412,5 +430,7 @@ enum call_result fault_handle_abandon(struct call *call)
 	struct handling *s = call->state;
 	bool committed;
 
+	if (s && fault_reclaim_abandon(call, &s->reclaim) != CALL_DONE)
+		return CALL_MORE;
 	return s ? work_abandon(s->work, &committed) : CALL_DONE;
 }

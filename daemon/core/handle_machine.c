@@ -11,7 +11,9 @@
 
 #include "ptd/v1/machine.pb-c.h"
 
-#define MEMORY_UNIT (UINT64_C(64) << 10)
+#define ABORT	      PTD__V1__FOREIGN_ACCESS__FOREIGN_ACCESS_ABORT
+#define FORCE_RECLAIM PTD__V1__FOREIGN_ACCESS__FOREIGN_ACCESS_FORCE_RECLAIM
+#define MEMORY_UNIT   (UINT64_C(64) << 10)
 
 /* Memory for a machine's message: its name is not filled in. */
 static Ptd__V1__Machine *empty_message(struct call *call)
@@ -35,6 +37,7 @@ static void fill_owners(Ptd__V1__Machine *to, const struct owners *o)
 	if (!o)
 		return;
 	quota = atomic_load_explicit(&o->store.quota_pages, memory_order_relaxed);
+	to->foreign_access = o->force_reclaim ? FORCE_RECLAIM : ABORT;
 	to->owner_pages = atomic_load_explicit(&o->store.pages, memory_order_relaxed);
 	to->owner_quota_pages = quota == UINT64_MAX ? 0 : quota;
 }
@@ -84,6 +87,18 @@ static enum call_result check_memory(struct call *call, uint64_t bytes, uint32_t
 	return CALL_MORE;
 }
 
+static enum call_result check_owners(struct call *call, const Ptd__V1__CreateMachineRequest *q)
+{
+	if (q->owner_quota_pages && !q->owners)
+		return call_fail(call, PT_INVALID, "owner_quota_pages: it goes with owners");
+	if (q->foreign_access && !q->owners)
+		return call_fail(call, PT_INVALID, "foreign_access: it goes with owners");
+	if (q->foreign_access > FORCE_RECLAIM)
+		return call_fail(call, PT_INVALID, "foreign_access: there is no %u",
+				 q->foreign_access);
+	return CALL_MORE;
+}
+
 static enum call_result check_create(struct call *call, const struct machine_args *args)
 {
 	if (!name_is_legal(args->name))
@@ -100,8 +115,6 @@ static enum call_result check_create(struct call *call, const struct machine_arg
 	if (args->vcpus > LIMIT_VCPUS)
 		return call_fail(call, PT_TOO_LARGE, "vcpus: %u is above max_vcpus (%u)",
 				 args->vcpus, LIMIT_VCPUS);
-	if (args->owner_quota_pages && !args->owners)
-		return call_fail(call, PT_INVALID, "owner_quota_pages: it goes with owners");
 	return check_memory(call, args->memory_bytes, args->pa_bits);
 }
 
@@ -123,12 +136,13 @@ static enum call_result create(struct call *call)
 				    .pa_bits = q->pa_bits ? q->pa_bits : 48,
 				    .vmid_bits = q->vmid_bits ? q->vmid_bits : 16,
 				    .owners = q->owners,
-				    .owner_quota_pages = q->owner_quota_pages};
+				    .owner_quota_pages = q->owner_quota_pages,
+				    .force_reclaim = q->foreign_access == FORCE_RECLAIM};
 	Ptd__V1__CreateMachineResponse *r;
 	struct machine *m = NULL;
 	enum pt_outcome o;
 
-	if (check_create(call, &args) != CALL_MORE)
+	if (check_owners(call, q) != CALL_MORE || check_create(call, &args) != CALL_MORE)
 		return CALL_DONE;
 	r = new_response(call, &ptd__v1__create_machine_response__descriptor);
 	if (r)

@@ -25,6 +25,7 @@ struct accesses {
 	/* Of the item under way: */
 	struct pt_host_access access;
 	struct fault_group group;
+	struct fault_reclaim reclaim;
 	struct hw_result walk; /* with `group`: what the walk before it met */
 };
 
@@ -118,6 +119,12 @@ static enum call_result do_access(struct call *call, struct accesses *a, struct 
 	if (o == PT_MORE || o == PT_RACED ||
 	    (o == PT_DENIED && fault_group_begin(call, &a->work, c, &access->todo, &a->group)))
 		return CALL_MORE;
+	if (unlikely(o == PT_WRONG_OWNER) &&
+	    fault_reclaim_begin(call, c, &access->todo, &a->reclaim)) {
+		access->outcome = PT_PARKED; /* go on */
+		access->todo.kind = PT_TODO_NONE;
+		return CALL_MORE;
+	}
 	access->outcome = PT_OK;
 	fault_count_exits(call, access);
 	fault_note_todo(call, c, &access->todo);
@@ -159,7 +166,8 @@ static enum call_result do_handle(struct call *call, struct accesses *a, struct 
 	o = pt_fault_handle(call_agent(call), &c->pt, &fault, &result);
 	if (o == PT_PARKED)
 		return fault_park(call, &a->work, c, ipa);
-	if (o == PT_MORE)
+	if (o == PT_MORE || (unlikely(o == PT_WRONG_OWNER) &&
+			     fault_reclaim_begin(call, c, &result.todo, &a->reclaim)))
 		return CALL_MORE;
 	if (o == PT_DENIED && fault_group_begin(call, &a->work, c, &result.todo, &a->group)) {
 		a->walk = walk;
@@ -291,6 +299,7 @@ static enum call_result do_item(struct call *call, struct accesses *a, struct co
 	a->results->esr[a->at] = r.esr;
 	a->results->hpfar[a->at] = r.hpfar;
 	a->group = (struct fault_group){0};
+	a->reclaim = (struct fault_reclaim){.work = a->reclaim.work};
 	a->at++;
 	return CALL_DONE;
 }
@@ -336,9 +345,13 @@ static enum call_result lost_context(struct call *call, struct accesses *a)
 
 static enum call_result run(struct call *call, struct accesses *a, Ptd__V1__AccessResults **results)
 {
-	enum call_result result;
-	struct context *c = a->group.running ? container_of(a->group.item.ctx, struct context, pt)
-					     : find_context(call, a->context, "context");
+	enum call_result result = fault_reclaim_step(call, &a->reclaim);
+	struct context *c;
+
+	if (result != CALL_DONE)
+		return result;
+	c = a->group.running ? container_of(a->group.item.ctx, struct context, pt)
+			     : find_context(call, a->context, "context");
 
 	work_resume(a->work);
 	if (!c)
@@ -378,6 +391,8 @@ enum call_result accesses_undo(struct call *call, Ptd__V1__AccessResults **resul
 
 	if (!a)
 		return CALL_DONE;
+	if (fault_reclaim_abandon(call, &a->reclaim) != CALL_DONE)
+		return CALL_MORE;
 	if (!a->at || a->kind == SESSION_TRANSLATE)
 		return work_abandon(a->work, &committed);
 	return work_leaves_queue(a->work) ? CALL_MORE : run(call, a, results);

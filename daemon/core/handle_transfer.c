@@ -8,7 +8,6 @@
  */
 #include "handlers.h"
 
-#include "context.h"
 #include "domain_fail.h"
 #include "registry.h"
 #include "transfer_work.h"
@@ -190,22 +189,12 @@ static uint64_t generation_of(const struct pt_transfer *t)
 	return atomic_load_explicit(&host->generation, memory_order_acquire);
 }
 
-static void tell_watchers(struct call *call, const struct pt_transfer *t)
-{
-	for (uint32_t i = 0; i < t->parties.legs; i++)
-		watch_note(call->domain,
-			   container_of(t->parties.leg[i].item->ctx, struct context, pt),
-			   PTD__V1__WATCH_KIND__WATCH_KIND_CHANGED);
-}
-
 static enum call_result answer(struct call *call, struct transfer *s)
 {
 	const struct pt_transfer *t = &s->work.t;
 
-	if (!t->args.validate_only) {
-		count_effects(call, &t->effects);
-		tell_watchers(call, t);
-	}
+	if (!t->args.validate_only)
+		transfer_settle(call, t);
 	ptd__v1__transfer_response__init(&s->response);
 	ptd__v1__effects__init(&s->effects);
 	effects_fill(&s->effects, &t->effects);

@@ -24,7 +24,7 @@ static struct machine *build(struct domain *domain, const struct machine_args *a
 		goto err_after_mmu;
 	pt_host_port_init(&m->port, &domain->tables, args->pa_bits);
 	pt_machine_init(&m->pt, &domain->tables.world, &m->port, &m->mmu, args->pa_bits);
-	if (args->owners && owners_create(m, args->owner_quota_pages) != PT_OK)
+	if (args->owners && owners_create(m, args->owner_quota_pages, args->force_reclaim) != PT_OK)
 		goto err_after_ram;
 	return m;
 

@@ -11,6 +11,7 @@ struct machine_args {
 	uint32_t vcpus, pa_bits, vmid_bits;
 	bool owners;
 	uint64_t owner_quota_pages; /* 0: no limit */
+	bool force_reclaim;	    /* of what the host meets that is a guest's */
 };
 
 /* Makes and registers a machine. PT_OK, or why not. */

@@ -15,7 +15,7 @@ static bool is_host(const struct context *c)
 	return c->kind == PTD__V1__CONTEXT_KIND__CONTEXT_KIND_HOST;
 }
 
-enum pt_outcome owners_create(struct machine *m, uint64_t quota_pages)
+enum pt_outcome owners_create(struct machine *m, uint64_t quota_pages, bool force_reclaim)
 {
 	struct owners *o = calloc(1, sizeof(*o));
 
@@ -23,6 +23,7 @@ enum pt_outcome owners_create(struct machine *m, uint64_t quota_pages)
 		return PT_NO_MEMORY;
 	pt_owner_store_init(&o->store, &m->pt, quota_pages ? quota_pages : UINT64_MAX, 0);
 	pt_port_note(PT_EVENT_LOCK_CLASS, PT_LOCK_LEAF, &o->lock, NULL, 0, 0);
+	o->force_reclaim = force_reclaim;
 	o->memory = (struct pt_region){.size = m->ram.bytes};
 	m->owners = o;
 	return PT_OK;

@@ -23,6 +23,7 @@ struct owners {
 	struct pt_machine_owners pt; /* good once there is a host */
 	struct pt_owner_store store;
 	struct pt_region memory;
+	bool force_reclaim; /* of what the host meets that is a guest's */
 	struct pt_guest guests[LIMIT_GUESTS];
 	/* Handles of contexts; 0: nobody. Anyone reads; a guest's place is its number. */
 	_Atomic uint64_t host, guest[LIMIT_GUESTS];
@@ -39,7 +40,7 @@ struct owners {
 };
 
 /* A new machine's, without a host. PT_OK, PT_NO_MEMORY. */
-enum pt_outcome owners_create(struct machine *machine, uint64_t quota_pages);
+enum pt_outcome owners_create(struct machine *machine, uint64_t quota_pages, bool force_reclaim);
 /* When the machine goes. Its pages are back (owners_close()), or go with the pool. May be NULL. */
 void owners_free(struct owners *owners);
 /* The machine's pages go back to the pool, a part of them in each step of the call that deletes it;

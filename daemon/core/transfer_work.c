@@ -2,6 +2,7 @@
 /* Stepping through transfers, and giving them up. */
 #include "transfer_work.h"
 
+#include "ptd/v1/context.pb-c.h"
 #include "ptd/v1/ownership.pb-c.h"
 
 /* The extent of the run's first page, as long as the run. */
@@ -106,6 +107,15 @@ enum call_result transfer_abandon(struct transfer_work *w, bool *committed)
 	result = transfer_step(w, &outcome);
 	*committed = result == CALL_DONE && outcome == PT_OK;
 	return result;
+}
+
+void transfer_settle(struct call *call, const struct pt_transfer *t)
+{
+	count_effects(call, &t->effects);
+	for (uint32_t i = 0; i < t->parties.legs; i++)
+		watch_note(call->domain,
+			   container_of(t->parties.leg[i].item->ctx, struct context, pt),
+			   PTD__V1__WATCH_KIND__WATCH_KIND_CHANGED);
 }
 
 static void begin_reclaim(struct call *call, struct guest_end *end, struct context *guest)

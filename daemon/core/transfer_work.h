@@ -29,6 +29,9 @@ enum call_result transfer_step(struct transfer_work *work, enum pt_outcome *outc
  * point, and has ended well. Else call again. */
 enum call_result transfer_abandon(struct transfer_work *work, bool *committed);
 
+/* The effect stands: it is counted, and who watches the contexts is told. */
+void transfer_settle(struct call *call, const struct pt_transfer *t);
+
 /*
  * What a guest has goes back to the host, and its number is free again: the first part of its
  * context's deletion.

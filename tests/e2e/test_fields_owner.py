@@ -7,7 +7,7 @@ import xml.etree.ElementTree
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from fieldtest import covers, main, name, pb, ptd, stub  # noqa: E402
-from ptdtest import PAGE, equal, refused, test, true  # noqa: E402
+from ptdtest import OUTCOME, PAGE, equal, refused, test, true  # noqa: E402
 
 IPA, PA = 0x4000_0000, 0x20_0000
 HOST, HYP, GUEST, OTHER = 1, 2, 3, 4
@@ -66,6 +66,22 @@ def _():
     m = Owned()
     refused("WRONG_STATE", m.transfer, DONATE, HOST, m.plain, ipa=IPA)
     refused("WRONG_STATE", m.transfer, SHARE, HOST, m.guarded, ipa=IPA, prot=3)
+
+
+@test("CreateMachine: what becomes of the host's access to a guest's page")
+@covers("CreateMachineRequest.foreign_access")
+def _():
+    create, request = stub("machine").CreateMachine, pb("machine").CreateMachineRequest
+    for given, foreign, outcome in ((0, 1, OUTCOME["WRONG_OWNER"]), (1, 1, OUTCOME["WRONG_OWNER"]), (2, 2, 0)):
+        m = Owned(foreign_access=given)
+        equal(m.machine.foreign_access, foreign)
+        m.transfer(DONATE, HOST, m.guarded, pa=PA, ipa=IPA)
+        stub("context").SetSlot(pb("context").SetSlotRequest(context=m.host, slot=pb("context").Slot(size=64 << 20)))
+        reply = stub("fault").Access(pb("fault").AccessRequest(context=m.host, ipa=PA, access=1, length=1))
+        equal((reply.outcome, reply.foreign), (outcome, foreign))
+        equal(m.owner(PA)[0], HOST if foreign == 2 else GUEST)
+    for wrong in ({"foreign_access": 3, "owners": True}, {"foreign_access": 1}):
+        refused("INVALID", create, request(name=name(), memory_bytes=1 << 20, vcpus=1, **wrong))
 
 
 @test("Transfer: each kind with its parties does what it says")

@@ -15,7 +15,8 @@
 #define GUEST	PTD__V1__CONTEXT_KIND__CONTEXT_KIND_GUEST
 #define OF_HOST PTD__V1__OWNER_KIND__OWNER_KIND_HOST
 
-static inline uint64_t owned_machine(struct fixture *fx, const char *name, uint64_t quota)
+static inline uint64_t owned_machine_with(struct fixture *fx, const char *name, uint64_t quota,
+					  Ptd__V1__ForeignAccess foreign)
 {
 	Ptd__V1__CreateMachineRequest q = PTD__V1__CREATE_MACHINE_REQUEST__INIT;
 
@@ -24,7 +25,13 @@ static inline uint64_t owned_machine(struct fixture *fx, const char *name, uint6
 	q.vcpus = 1;
 	q.owners = true;
 	q.owner_quota_pages = quota;
+	q.foreign_access = foreign;
 	return ((Ptd__V1__CreateMachineResponse *)OK(fx, "CreateMachine", &q))->machine->handle;
+}
+
+static inline uint64_t owned_machine(struct fixture *fx, const char *name, uint64_t quota)
+{
+	return owned_machine_with(fx, name, quota, 0);
 }
 
 static inline Ptd__V1__ContextOptions identity(void)
@@ -110,13 +117,13 @@ struct world {
 	uint64_t machine, host, plain, guarded;
 };
 
-static inline struct world world(void **state)
+static inline struct world world_with(void **state, Ptd__V1__ForeignAccess foreign)
 {
 	struct world w = {.fx = *state};
 	Ptd__V1__ContextOptions o = PTD__V1__CONTEXT_OPTIONS__INIT;
 	Ptd__V1__CreateContextRequest c;
 
-	w.machine = owned_machine(w.fx, "m1", 0);
+	w.machine = owned_machine_with(w.fx, "m1", 0, foreign);
 	w.host = party(w.fx, w.machine, "host", HOST);
 	w.plain = party(w.fx, w.machine, "plain", GUEST);
 	o.protected_ = true;
@@ -124,6 +131,11 @@ static inline struct world world(void **state)
 	w.guarded =
 		((Ptd__V1__CreateContextResponse *)OK(w.fx, "CreateContext", &c))->context->handle;
 	return w;
+}
+
+static inline struct world world(void **state)
+{
+	return world_with(state, 0);
 }
 
 /* A request with its parts. */

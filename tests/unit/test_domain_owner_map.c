@@ -276,6 +276,165 @@ static void upkeep_of_each_party(void **state)
 	OK(w.fx, "Transfer", &t.q);
 }
 
+#define ABORT PTD__V1__FOREIGN_ACCESS__FOREIGN_ACCESS_ABORT
+#define FORCE PTD__V1__FOREIGN_ACCESS__FOREIGN_ACCESS_FORCE_RECLAIM
+
+static Ptd__V1__AccessResponse *host_reads(const struct world *w, uint64_t ipa)
+{
+	Ptd__V1__AccessRequest q = PTD__V1__ACCESS_REQUEST__INIT;
+
+	q.context = w->host;
+	q.ipa = ipa;
+	q.access = READ;
+	q.length = 1;
+	return OK(w->fx, "Access", &q);
+}
+
+static Ptd__V1__HandleFaultResponse *host_faults(const struct world *w, uint64_t ipa)
+{
+	Ptd__V1__HandleFaultRequest q = PTD__V1__HANDLE_FAULT_REQUEST__INIT;
+
+	q.context = w->host;
+	q.ipa = ipa;
+	q.access = READ;
+	return OK(w->fx, "HandleFault", &q);
+}
+
+/* Two pages of a guest's, and one of hyp's; the host has a slot over all. */
+static struct world foreign(void **state, Ptd__V1__ForeignAccess access)
+{
+	struct world w = world_with(state, access);
+
+	donate(&w, GIVEN, IPA, PAGES * PAGE);
+	transfer(&w, KIND(DONATE), OF(HOST), OF(HYP), 0, OF_HYP, 0, PAGE);
+	set_slot(w.fx, w.host, 1, 0, 64 * MIB, 0, 0, BLOCK);
+	return w;
+}
+
+static void a_foreign_page_is_an_abort_if_nothing_else_is_said(void **state)
+{
+	struct world w = foreign(state, 0);
+	Ptd__V1__AccessResponse *a = host_reads(&w, GIVEN);
+	Ptd__V1__HandleFaultResponse *h = host_faults(&w, GIVEN);
+
+	assert_int_equal(get_machine(w.fx, w.machine)->foreign_access, ABORT);
+	assert_int_equal(a->outcome, PT_WRONG_OWNER);
+	assert_int_equal(a->foreign, ABORT);
+	assert_int_equal(h->outcome, PT_WRONG_OWNER);
+	assert_int_equal(h->foreign, ABORT);
+	a = host_reads(&w, 0);
+	assert_int_equal(a->outcome, PT_OK);
+	assert_int_equal(a->foreign, 0);
+	assert_int_equal(get(w.fx, w.machine, GIVEN, PAGE)->ranges[0]->owner->kind, OF(GUEST));
+}
+
+static void a_foreign_page_is_taken_by_force(void **state)
+{
+	struct world w = foreign(state, FORCE);
+	uint64_t before = generation(&w, w.host);
+	Ptd__V1__AccessResponse *a = host_reads(&w, GIVEN + PAGE + 5);
+	Ptd__V1__HandleFaultResponse *h;
+
+	assert_int_equal(get_machine(w.fx, w.machine)->foreign_access, FORCE);
+	assert_int_equal(a->outcome, PT_OK);
+	assert_int_equal(a->foreign, FORCE);
+	assert_int_equal(a->pa, GIVEN + PAGE + 5);
+	assert_int_equal(a->n_exits, 2);
+	assert_int_equal(a->exits[0]->outcome, PT_WRONG_OWNER);
+	assert_int_equal(a->exits[1]->outcome, PT_MAPPED);
+	assert_int_equal(get(w.fx, w.machine, GIVEN + PAGE, PAGE)->ranges[0]->owner->kind, OF_HOST);
+	assert_int_equal(get(w.fx, w.machine, GIVEN, PAGE)->ranges[0]->owner->kind, OF(GUEST));
+	assert_int_equal(translate(w.fx, w.guarded, IPA + PAGE, READ)->outcome, PT_NOT_MAPPED);
+	assert_int_equal(generation(&w, w.host), before + 1); /* a transfer, and a fill */
+	h = host_faults(&w, GIVEN);
+	assert_int_equal(h->outcome, PT_MAPPED);
+	assert_int_equal(h->foreign, FORCE);
+	/* Hyp's is not to be had; what is the host's is its own. */
+	assert_int_equal(host_reads(&w, OF_HYP)->foreign, ABORT);
+	assert_int_equal(host_faults(&w, OF_HYP)->foreign, ABORT);
+	assert_int_equal(host_reads(&w, GIVEN)->foreign, 0);
+}
+
+/* A guest's page that is logged stays, and a guest's own fault takes nothing. */
+static void what_cannot_be_taken_is_an_abort(void **state)
+{
+	struct world w = foreign(state, FORCE);
+	Ptd__V1__StartDirtyLogRequest l = PTD__V1__START_DIRTY_LOG_REQUEST__INIT;
+	Ptd__V1__AccessResponse *a;
+
+	l.context = w.guarded;
+	l.ipa = IPA;
+	l.size = BLOCK;
+	OK(w.fx, "StartDirtyLog", &l);
+	a = host_reads(&w, GIVEN);
+	assert_int_equal(a->outcome, PT_WRONG_OWNER);
+	assert_int_equal(a->foreign, ABORT);
+	assert_int_equal(host_faults(&w, GIVEN)->foreign, ABORT);
+	assert_int_equal(get(w.fx, w.machine, GIVEN, PAGE)->ranges[0]->owner->kind, OF(GUEST));
+	set_slot(w.fx, w.plain, 1, IPA, BLOCK, GIVEN, 0, 0);
+	assert_int_equal(fault(&w, w.plain, IPA), PT_WRONG_OWNER);
+	assert_int_equal(get(w.fx, w.machine, GIVEN, PAGE)->ranges[0]->owner->kind, OF(GUEST));
+}
+
+/* Granules differ: the transition's unit is the guest's, and so is what is taken. */
+static void the_unit_of_the_guest_is_taken(void **state)
+{
+	struct world w = world_with(state, FORCE);
+	Ptd__V1__ContextOptions o = PTD__V1__CONTEXT_OPTIONS__INIT;
+	Ptd__V1__CreateContextRequest c = context_request(w.machine, "large", GUEST, &o);
+	Ptd__V1__Geometry g = PTD__V1__GEOMETRY__INIT;
+	uint64_t unit = UINT64_C(1) << 16;
+
+	g.granule_shift = 16;
+	g.ipa_bits = 40;
+	c.geometry = &g;
+	o.protected_ = true;
+	w.guarded =
+		((Ptd__V1__CreateContextResponse *)OK(w.fx, "CreateContext", &c))->context->handle;
+	donate(&w, GIVEN, IPA, 2 * unit);
+	set_slot(w.fx, w.host, 1, 0, 64 * MIB, 0, 0, BLOCK);
+	assert_int_equal(host_reads(&w, GIVEN + unit - PAGE)->foreign, FORCE);
+	assert_int_equal(get(w.fx, w.machine, GIVEN, 0)->ranges[0]->size, GIVEN + unit);
+	assert_int_equal(host_reads(&w, GIVEN)->foreign, 0);
+	assert_int_equal(get(w.fx, w.machine, GIVEN + unit, 0)->ranges[0]->size, unit);
+}
+
+/* While another's claim is in the way the call waits; given up, it leaves nothing. */
+static void who_gives_up_takes_nothing(void **state)
+{
+	struct world w = foreign(state, FORCE);
+	Ptd__V1__AccessRequest q = PTD__V1__ACCESS_REQUEST__INIT;
+	struct owners *o = owners_of(w.fx, w.machine);
+	struct pt_item hold = {.ctx = o->pt.host, .size = 64 * MIB, .kind = PT_ITEM_WRITE_PROTECT};
+	struct pt_agent *agent = &w.fx->loop[1]->agent;
+	enum pt_outcome outcome;
+	struct pt_txn txn;
+	struct fake *f;
+
+	q.context = w.host;
+	q.ipa = GIVEN;
+	q.access = READ;
+	q.length = 1;
+	f = fake_call(w.fx, 0, "Access", &q);
+	assert_int_equal(fake_step(f, f->method->run), CALL_MORE); /* it has met the guest's page */
+	pt_txn_init(&txn, &hold, 1, 0, false, NULL);
+	domain_section_begin(w.fx->loop[1]);
+	pt_txn_step(&txn, agent, 1);
+	domain_section_end(w.fx->loop[1]);
+	assert_int_equal(fake_step(f, f->method->run), CALL_PARKED);
+	assert_int_equal(atomic_load(&o->active), 1);
+	fake_abandon(f);
+	fake_end(f);
+	assert_int_equal(atomic_load(&o->active), 0);
+	do {
+		domain_section_begin(w.fx->loop[1]);
+		outcome = pt_txn_step(&txn, agent, 1000);
+		domain_section_end(w.fx->loop[1]);
+	} while (outcome == PT_MORE);
+	assert_int_equal(outcome, PT_OK);
+	assert_int_equal(get(w.fx, w.machine, GIVEN, PAGE)->ranges[0]->owner->kind, OF(GUEST));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -285,6 +444,11 @@ int main(void)
 		TEST(items_of_a_batch_are_refused_with_their_address),
 		TEST(slots_and_faults_of_each_party),
 		TEST(upkeep_of_each_party),
+		TEST(a_foreign_page_is_an_abort_if_nothing_else_is_said),
+		TEST(a_foreign_page_is_taken_by_force),
+		TEST(what_cannot_be_taken_is_an_abort),
+		TEST(the_unit_of_the_guest_is_taken),
+		TEST(who_gives_up_takes_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
