@@ -74,6 +74,13 @@ def _():
         true(f"{source}:4:8: expected leaves3=7, got 1" in text.stderr, text.stderr)
 
 
+@test("the transcript of KVM's selftest of ownership is the one that is kept")
+def _():
+    done = DAEMON.ptctl("run", "--transcript", path("pkvm_ownership_selftest"))
+    with open(path("pkvm_ownership_selftest")[:-4] + ".txt", encoding="ascii") as file:
+        equal(done.stdout, file.read())
+
+
 @test("exit codes: 1 an expectation or operation failed, 2 a bad file, 3 no connection")
 def _():
     head = "machine m memory=1G\ncontext g ipa=40\n"
