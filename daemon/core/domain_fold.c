@@ -63,6 +63,14 @@ static void widen(const struct pt_geometry *g, struct fold_range *r)
 	r->last = (r->last | mask) & top;
 }
 
+void refold_later(struct call *call, const struct context *c, uint64_t ipa, uint64_t size)
+{
+	struct fold_range r = {c->handle, ipa, ipa + (size - 1), 0, PT_UPKEEP_COLLAPSE};
+
+	widen(&c->pt.geo, &r);
+	note(&call->loop->fold, &r);
+}
+
 void sweep_later(struct call *call, const struct context *c, uint64_t ipa, uint64_t size)
 {
 	struct fold_range r = {c->handle, ipa, ipa + (size - 1), call->now_ns + SWEEP_REST_NS,

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What goes in idle time: tables that could be blocks, where a dirty log has ended or a fault has
- * found such pages; and empty tables, a while after something was unmapped. Each loop has its own
- * list of ranges to look through, which only its own steps touch. Looking takes no claim; what is
- * found is removed under a claim of its own span. What is claimed by others is left alone.
+ * What goes in idle time: tables that could be blocks, where a dirty log or a transfer has ended or
+ * a fault has found such pages; and empty tables, a while after something was unmapped. Each loop
+ * has its own list of ranges to look through, which only its own steps touch. Looking takes no
+ * claim; what is found is removed under a claim of its own span. What is claimed by others is left
+ * alone.
  */
 #ifndef PTD_DOMAIN_FOLD_H
 #define PTD_DOMAIN_FOLD_H
@@ -40,6 +41,8 @@ struct fold {
 
 /* Blocks in [ipa, ipa + size) again, when the loop of this call has nothing else to do. */
 void fold_later(struct call *call, uint64_t context, uint64_t ipa, uint64_t size);
+/* The same of the blocks that the range is a part of, too. */
+void refold_later(struct call *call, const struct context *context, uint64_t ipa, uint64_t size);
 /* In [ipa, ipa + size) something was unmapped: empty tables around it go when nothing has been
  * unmapped there for SWEEP_REST_NS. */
 void sweep_later(struct call *call, const struct context *context, uint64_t ipa, uint64_t size);

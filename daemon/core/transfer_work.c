@@ -2,6 +2,8 @@
 /* Stepping through transfers, and giving them up. */
 #include "transfer_work.h"
 
+#include "registry.h"
+
 #include "ptd/v1/context.pb-c.h"
 #include "ptd/v1/ownership.pb-c.h"
 
@@ -109,8 +111,36 @@ enum call_result transfer_abandon(struct transfer_work *w, bool *committed)
 	return result;
 }
 
+static void tidy_later(struct call *call, const struct context *c, const struct pt_transfer *t,
+		       uint64_t ipa, uint64_t size)
+{
+	refold_later(call, c, ipa, size);
+	if (t->effects.leaves_removed)
+		sweep_later(call, c, ipa, size);
+}
+
+/* Owners are the same side by side again, perhaps. */
+static void tidy_runs(struct call *call, const struct pt_transfer *t)
+{
+	const struct pt_machine_owners *pt = t->args.owners;
+	const struct owners *o = container_of(pt, struct owners, pt);
+
+	for (uint32_t i = 0; i < t->runs; i++) {
+		const struct pt_transfer_run *run = &t->list[i];
+		struct pt_owner guest = {.kind = PT_OWNER_GUEST, .handle = (uint16_t)run->guest};
+		const struct context *c = NULL;
+
+		if (run->guest != PT_NO_GUEST)
+			c = peek_context(call, owners_context(o, &guest));
+		tidy_later(call, container_of(pt->host, struct context, pt), t, run->pa, run->size);
+		if (c)
+			tidy_later(call, c, t, run->ipa, run->size);
+	}
+}
+
 void transfer_settle(struct call *call, const struct pt_transfer *t)
 {
+	tidy_runs(call, t);
 	count_effects(call, &t->effects);
 	for (uint32_t i = 0; i < t->parties.legs; i++)
 		watch_note(call->domain,
@@ -162,6 +192,8 @@ enum call_result guest_end_step(struct call *call, struct guest_end *end, struct
 	if (result != CALL_DONE || *outcome != PT_OK)
 		return result;
 	count_effects(call, &end->work.t.effects);
+	sweep_later(call, container_of(guest->machine->owners->pt.host, struct context, pt), 0,
+		    guest->machine->ram.bytes);
 	pt_guest_finalize_init(&end->final, &guest->machine->owners->pt, guest->guest);
 	end->finalizes = true;
 	return finalize(call, end, guest, outcome);

@@ -29,7 +29,8 @@ enum call_result transfer_step(struct transfer_work *work, enum pt_outcome *outc
  * point, and has ended well. Else call again. */
 enum call_result transfer_abandon(struct transfer_work *work, bool *committed);
 
-/* The effect stands: it is counted, and who watches the contexts is told. */
+/* The effect stands: it is counted, who watches the contexts is told, and blocks come back and
+ * empty tables go where they can, in idle time. */
 void transfer_settle(struct call *call, const struct pt_transfer *t);
 
 /*

@@ -435,6 +435,88 @@ static void who_gives_up_takes_nothing(void **state)
 	assert_int_equal(get(w.fx, w.machine, GIVEN, PAGE)->ranges[0]->owner->kind, OF(GUEST));
 }
 
+/* The loop has nothing else to do, now and a while later. */
+static void rest(const struct world *w, uint64_t later_ns)
+{
+	unsigned steps = 0;
+	uint64_t next;
+
+	w->fx->now_ns += later_ns;
+	do {
+		domain_section_begin(w->fx->loop[0]);
+		next = domain_idle_work(w->fx->loop[0], true, w->fx->now_ns);
+		domain_section_end(w->fx->loop[0]);
+		assert_true(++steps < 1000);
+	} while (next <= w->fx->now_ns);
+}
+
+static void a_block_comes_back_when_all_of_it_is_the_hosts_again(void **state)
+{
+	struct world w = world(state);
+
+	set_slot(w.fx, w.host, 1, 0, 64 * MIB, 0, 0, BLOCK);
+	assert_int_equal(fault(&w, w.host, GIVEN), PT_MAPPED);
+	assert_int_equal(translate(w.fx, w.host, GIVEN, READ)->level, 2);
+	donate(&w, GIVEN + 3 * PAGE, IPA, PAGE);
+	rest(&w, 0);
+	assert_int_equal(translate(w.fx, w.host, GIVEN, READ)->level, 3);
+	assert_int_equal(fault(&w, w.host, GIVEN + 3 * PAGE), PT_WRONG_OWNER);
+	transfer(&w, KIND(DONATE), OF(GUEST), OF(HOST), w.guarded, 0, IPA, PAGE);
+	rest(&w, 0);
+	assert_int_equal(translate(w.fx, w.host, GIVEN, READ)->level, 3); /* one page is empty */
+	assert_int_equal(fault(&w, w.host, GIVEN + 3 * PAGE), PT_MAPPED);
+	rest(&w, 0);
+	assert_int_equal(translate(w.fx, w.host, GIVEN, READ)->level, 2);
+}
+
+static void a_guests_block_comes_back(void **state)
+{
+	struct world w = world(state);
+
+	donate(&w, GIVEN, IPA, BLOCK);
+	assert_int_equal(translate(w.fx, w.guarded, IPA, READ)->level, 2);
+	transfer(&w, KIND(SHARE), OF(GUEST), OF(HOST), w.guarded, 0, IPA + 5 * PAGE, PAGE);
+	rest(&w, 0);
+	assert_int_equal(translate(w.fx, w.guarded, IPA, READ)->level, 3);
+	transfer(&w, KIND(UNSHARE), OF(GUEST), OF(HOST), w.guarded, 0, IPA + 5 * PAGE, PAGE);
+	assert_int_equal(translate(w.fx, w.guarded, IPA, READ)->level, 3);
+	rest(&w, 0);
+	assert_int_equal(translate(w.fx, w.guarded, IPA, READ)->level, 2);
+	/* Piece by piece. */
+	donate(&w, OF_HYP, IPA + BLOCK, MIB);
+	rest(&w, 0);
+	assert_int_equal(translate(w.fx, w.guarded, IPA + BLOCK, READ)->level, 3);
+	donate(&w, OF_HYP + MIB, IPA + BLOCK + MIB, MIB);
+	rest(&w, 0);
+	assert_int_equal(translate(w.fx, w.guarded, IPA + BLOCK, READ)->level, 2);
+}
+
+/* What held annotations alone, or a guest's pages that are gone, is no table for long. */
+static void empty_tables_go_after_transfers(void **state)
+{
+	struct world w = world(state);
+	uint64_t host = get_context(w.fx, w.host)->table_pages;
+	uint64_t guest = get_context(w.fx, w.guarded)->table_pages;
+	Ptd__V1__DeleteContextRequest d = PTD__V1__DELETE_CONTEXT_REQUEST__INIT;
+
+	for (unsigned i = 0; i < 2; i++) {
+		donate(&w, GIVEN, IPA, PAGE);
+		assert_true(get_context(w.fx, w.host)->table_pages > host);
+		assert_true(i || get_context(w.fx, w.guarded)->table_pages > guest);
+		d.handle = w.guarded;
+		if (i) /* the guest goes with it */
+			OK(w.fx, "DeleteContext", &d);
+		else
+			transfer(&w, KIND(DONATE), OF(GUEST), OF(HOST), w.guarded, 0, IPA, PAGE);
+		rest(&w, 0);
+		assert_true(get_context(w.fx, w.host)->table_pages > host);
+		rest(&w, SWEEP_REST_NS);
+		assert_int_equal(get_context(w.fx, w.host)->table_pages, host);
+		if (!i)
+			assert_int_equal(get_context(w.fx, w.guarded)->table_pages, guest);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -449,6 +531,9 @@ int main(void)
 		TEST(what_cannot_be_taken_is_an_abort),
 		TEST(the_unit_of_the_guest_is_taken),
 		TEST(who_gives_up_takes_nothing),
+		TEST(a_block_comes_back_when_all_of_it_is_the_hosts_again),
+		TEST(a_guests_block_comes_back),
+		TEST(empty_tables_go_after_transfers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
