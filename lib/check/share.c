@@ -10,6 +10,8 @@ static bool is_sound(uint64_t record)
 
 	if (host > CK_LENT || host == CK_LENT_BORROWED)
 		return false;
+	if ((record >> 8 & 0xff) > (hyp == CK_OWNED)) /* a guest's table memory is hyp's */
+		return false;
 	switch (hyp) {
 	case CK_NOPAGE: return !pins && (!shares || host == CK_SHARED_OWNED);
 	case CK_SHARED_BORROWED: return host == CK_SHARED_OWNED && !shares;

@@ -5,10 +5,22 @@
  * extents. A page that borrows leads to its frame, but a frame not to those that borrow it; so
  * shares are counted: up by records, down by leaves, once plain and once weighed by frame. LENT
  * entries do not name their frame: counted up by DONATIONs that lead to them, down where they are.
+ * So is table memory, up by guests' accounts, down by records; once weighed by guest.
  */
 #include <pt/owner_audit.h>
 
 #include "base/bits.h"
+
+static uint64_t weight(uint64_t pa)
+{
+	return (pa >> PT_OWNER_SHIFT | 1) * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+/* By what the index says of the frames: the guest's handle + 1. */
+static uint64_t weight_of_tables(uint64_t meta)
+{
+	return weight(meta << (PT_OWNER_SHIFT + 1));
+}
 
 enum { HOST_TABLE, RECORDS, GUEST_TABLES, EXTENTS, COUNTS, DONE };
 
@@ -21,6 +33,12 @@ void pt_owner_audit_begin(struct pt_owner_audit *audit, struct pt_ctx *host,
 					 .guests = guests,
 					 .frames = frames,
 					 .extents = extents};
+	for (uint32_t i = 0; i < guests; i++) {
+		audit->tables[0] += guest[i].tables;
+		if (extents)
+			audit->tables[1] +=
+				guest[i].tables * weight_of_tables((uint64_t)guest[i].handle + 1);
+	}
 }
 
 static bool wrong(struct pt_owner_audit *a, enum pt_audit_kind kind, uint64_t pa)
@@ -28,11 +46,6 @@ static bool wrong(struct pt_owner_audit *a, enum pt_audit_kind kind, uint64_t pa
 	a->found.kind = kind;
 	a->found.pa = pa;
 	return false;
-}
-
-static uint64_t weight(uint64_t pa)
-{
-	return (pa >> PT_OWNER_SHIFT | 1) * UINT64_C(0x9e3779b97f4a7c15);
 }
 
 static uint64_t frame_size(const struct pt_owner_audit *a)
@@ -89,7 +102,7 @@ static bool owner_has(const struct pt_owner_audit *a, uint64_t pa, const struct 
 	pt_pte entry;
 	int level;
 
-	if (!g)
+	if (!g || !g->ctx)
 		return false;
 	entry = entry_at(g->ctx, ipa, &level);
 	if (pt_page_state_of_entry(entry, state) != PT_OK)
@@ -140,7 +153,7 @@ static bool step_host(struct pt_owner_audit *a)
 }
 
 /* Of a frame that is not the default: whose, by its record and the host's entry. */
-static bool extent_agrees(const struct pt_owner_audit *a, uint64_t pa, struct pt_frame_record r,
+static bool extent_agrees(struct pt_owner_audit *a, uint64_t pa, struct pt_frame_record r,
 			  const struct pt_note *note)
 {
 	enum pt_page_state state = PT_PAGE_OWNED;
@@ -162,6 +175,10 @@ static bool extent_agrees(const struct pt_owner_audit *a, uint64_t pa, struct pt
 		return false;
 	if (e.owner.kind == PT_OWNER_GUEST)
 		owner_has(a, pa, &note->owner, &state);
+	if (r.table)
+		a->tables[1] -= frame_size(a) * weight_of_tables(e.meta);
+	else if (r.hyp == PT_PAGE_OWNED && e.meta)
+		return false;
 	return e.state == state;
 }
 
@@ -181,6 +198,7 @@ static bool look_at_record(struct pt_owner_audit *a, uint64_t pa)
 		return wrong(a, PT_AUDIT_HOST, pa);
 	if (!extent_agrees(a, pa, r, &note))
 		return wrong(a, PT_AUDIT_EXTENT, pa);
+	a->tables[0] -= r.table ? frame_size(a) : 0;
 	a->shares[0] += r.shares;
 	a->shares[1] += r.shares * weight(pa);
 	return true;
@@ -260,6 +278,10 @@ static bool step_guest(struct pt_owner_audit *a)
 		a->phase = a->extents ? EXTENTS : COUNTS;
 		return true;
 	}
+	if (!g->ctx) {
+		a->at++;
+		return true;
+	}
 	entry = entry_at(g->ctx, ipa, &level);
 	size = entry ? frame_size(a) : pt_level_size(&g->ctx->geo, level);
 	a->cursor = (ipa & ~(size - 1)) + size;
@@ -296,6 +318,8 @@ static bool step_counts(struct pt_owner_audit *a)
 	a->phase = DONE;
 	if (a->shares[0] || a->shares[1])
 		return wrong(a, PT_AUDIT_SHARES, 0);
+	if (a->tables[0] || a->tables[1])
+		return wrong(a, PT_AUDIT_TABLES, 0);
 	return !a->lent || wrong(a, PT_AUDIT_LENT, 0);
 }
 

@@ -87,6 +87,7 @@ static struct pt_extent extent_of(const struct pt_transfer *t, uint64_t pa,
 
 	if (now.hyp == PT_PAGE_OWNED) {
 		e.owner.kind = PT_OWNER_HYP;
+		e.meta = now.table ? pt__tables_meta(run->guest) : 0;
 	} else if (now.host == PT_PAGE_NOPAGE || now.host == PT_PAGE_SHARED_BORROWED) {
 		e.owner = (struct pt_owner){PT_OWNER_GUEST, (uint16_t)run->guest,
 					    (run->ipa + pa - run->pa) >> PT_OWNER_SHIFT};
@@ -104,7 +105,7 @@ static bool goes_on(const struct pt_transfer *t, const struct pt_extent *e)
 	const struct pt_extent *g = &t->group;
 
 	if (!t->grouped || g->end != e->start || g->owner.kind != e->owner.kind ||
-	    g->state != e->state || g->id != e->id)
+	    g->state != e->state || g->id != e->id || g->meta != e->meta)
 		return false;
 	return e->owner.kind != PT_OWNER_GUEST ||
 	       (g->owner.handle == e->owner.handle &&
@@ -272,6 +273,8 @@ static void write_part(struct pt_transfer *t, struct pt_agent *agent, const stru
 		if ((group(t, pa, &c) || !t->grouped) && was)
 			pt_extents_set(&o->extents, agent, &before);
 		pt_frames_set(&o->frames, pa, c.size, c.now);
+		if (c.was.table != c.now.table)
+			pt__count_tables(t, t->list[t->run_of[t->turn]].guest, c.size, c.now.table);
 		tell_hyp(t, pa, &c, true);
 	}
 	if (t->grouped)

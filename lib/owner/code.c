@@ -96,7 +96,7 @@ bool pt_frame_sound(struct pt_frame_record r)
 {
 	bool with_hyp = r.host == PT_PAGE_SHARED_OWNED && r.hyp == PT_PAGE_SHARED_BORROWED;
 
-	if (r.pins && !with_hyp)
+	if ((r.pins && !with_hyp) || (r.table && r.hyp != PT_PAGE_OWNED))
 		return false;
 	if (r.shares && (r.host != PT_PAGE_SHARED_OWNED || with_hyp))
 		return false;

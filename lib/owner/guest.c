@@ -32,7 +32,7 @@ static enum pt_outcome life_of(const struct pt_guest *g, uint32_t *life)
 }
 
 /* Counted first: either finalize sees the count, or this sees that the guest is gone. */
-enum pt_outcome pt__guest_enter(struct pt_machine_owners *o, uint32_t guest)
+static enum pt_outcome enter(struct pt_machine_owners *o, uint32_t guest, bool reserved)
 {
 	struct pt_guest *g = guest_of(o, guest);
 	enum pt_outcome outcome;
@@ -42,11 +42,28 @@ enum pt_outcome pt__guest_enter(struct pt_machine_owners *o, uint32_t guest)
 		return PT_NOT_FOUND;
 	atomic_fetch_add(&g->users, 1);
 	outcome = life_of(g, &life);
-	if (outcome == PT_OK && life != PT_GUEST_LIVE && life != PT_GUEST_DYING)
+	if (outcome == PT_OK && life == PT_GUEST_RESERVED && !reserved)
 		outcome = PT_WRONG_STATE;
 	if (outcome != PT_OK)
 		pt__guest_leave(o, guest);
 	return outcome;
+}
+
+enum pt_outcome pt__guest_enter(struct pt_machine_owners *o, uint32_t guest)
+{
+	return enter(o, guest, false);
+}
+
+enum pt_outcome pt__guest_enter_account(struct pt_machine_owners *o, uint32_t guest)
+{
+	return enter(o, guest, true);
+}
+
+struct pt_ctx *pt__guest_ctx(const struct pt_guest *guest)
+{
+	uint32_t life = atomic_load(&guest->life);
+
+	return life == PT_GUEST_LIVE || life == PT_GUEST_DYING ? guest->ctx : NULL;
 }
 
 void pt__guest_leave(struct pt_machine_owners *o, uint32_t guest)
@@ -89,6 +106,7 @@ enum pt_outcome pt_guest_create(struct pt_machine_owners *o, uint32_t guest, str
 		pt_port_note(PT_EVENT_GUEST, guest, ctx->machine, ctx, 0, 0);
 		g->ctx = ctx;
 		g->protected = protected;
+		atomic_store_explicit(&ctx->topped_up, &g->tables, memory_order_relaxed);
 		pt__rule_guest(o, ctx);
 	}
 	atomic_store(&g->life, outcome == PT_OK ? PT_GUEST_LIVE : PT_GUEST_RESERVED);
@@ -112,52 +130,61 @@ void pt_guest_finalize_init(struct pt_guest_final *f, struct pt_machine_owners *
 	*f = (struct pt_guest_final){.owners = owners, .guest = guest};
 }
 
-/* Has it anything? */
-static enum pt_outcome look(struct pt_guest_final *f, struct pt_ctx *ctx, uint32_t budget)
+enum pt_outcome pt__guest_look(struct pt_ctx *ctx, uint64_t *at, int64_t *left)
 {
 	uint64_t end = UINT64_C(1) << ctx->geo.ipa_bits;
 
-	for (; f->at < end; budget--) {
-		uint64_t pa, last = f->at;
+	for (; *at < end; --*left) {
+		uint64_t pa, last = *at;
 
-		if (!budget)
+		if (*left <= 0)
 			return PT_MORE;
-		if (pt__page_at(ctx, f->at, &pa, &last) != PT_PAGE_NOPAGE)
+		if (pt__page_at(ctx, *at, &pa, &last) != PT_PAGE_NOPAGE)
 			return PT_WRONG_STATE;
-		f->at = last + 1;
+		*at = last + 1;
 	}
 	return PT_OK;
 }
 
-/* Nobody uses it, and nobody can begin to any more. */
-static enum pt_outcome end(struct pt_guest *g)
+/* Nobody uses it, nobody can begin to any more, and it has no table memory. */
+static enum pt_outcome end(struct pt_guest *g, uint32_t life)
 {
-	if (!turn(g, PT_GUEST_DYING, PT_GUEST_CHANGING))
+	enum pt_outcome outcome = PT_OK;
+
+	if (!turn(g, life, PT_GUEST_CHANGING))
 		return PT_WRONG_STATE;
-	if (atomic_load(&g->users)) {
-		atomic_store(&g->life, PT_GUEST_DYING);
-		return PT_BUSY;
+	if (atomic_load(&g->users))
+		outcome = PT_BUSY;
+	else if (atomic_load(&g->tables))
+		outcome = PT_WRONG_STATE;
+	if (outcome == PT_OK && g->ctx)
+		atomic_store_explicit(&g->ctx->topped_up, NULL, memory_order_relaxed);
+	if (outcome == PT_OK) {
+		g->ctx = NULL;
+		g->protected = false;
+		life = PT_GUEST_NONE;
 	}
-	g->ctx = NULL;
-	g->protected = false;
-	atomic_store(&g->life, PT_GUEST_NONE);
-	return PT_OK;
+	atomic_store(&g->life, life);
+	return outcome;
 }
 
 enum pt_outcome pt_guest_finalize_step(struct pt_guest_final *f, struct pt_agent *agent,
 				       uint32_t budget)
 {
 	struct pt_guest *g = guest_of(f->owners, f->guest);
+	int64_t left = budget ? budget : 1;
 	uint32_t life;
 	enum pt_outcome outcome = life_of(g, &life);
 
 	pt_machine_use(f->owners->host->machine, agent);
 	if (outcome != PT_OK)
 		return outcome;
+	if (life == PT_GUEST_RESERVED)
+		return end(g, life);
 	if (life != PT_GUEST_DYING)
-		return turn(g, PT_GUEST_RESERVED, PT_GUEST_NONE) ? PT_OK : PT_WRONG_STATE;
+		return PT_WRONG_STATE;
 	if (atomic_load(&g->users)) /* what it does may be behind the address looked at */
 		return PT_BUSY;
-	outcome = look(f, g->ctx, budget ? budget : 1);
-	return outcome == PT_OK ? end(g) : outcome;
+	outcome = pt__guest_look(g->ctx, &f->at, &left);
+	return outcome == PT_OK ? end(g, life) : outcome;
 }

@@ -37,7 +37,7 @@ static void push_host(struct pt_transfer *t, const struct pt_transfer_run *run)
 		break;
 	case PT__ENTRY_NOTED:
 		item = push(t, host, PT_ITEM_ANNOTATE, run->pa, run->size);
-		if (run->guest == PT_NO_GUEST) {
+		if (t->row->hyp_to == PT_PAGE_OWNED) {
 			item->pa = pt_pa(
 				note(PT_NOTE_DONATION, (struct pt_owner){.kind = PT_OWNER_HYP}));
 			break;

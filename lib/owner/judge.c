@@ -42,6 +42,8 @@ static enum pt_outcome judge_record(const struct pt__row *row, struct pt_frame_r
 {
 	enum pt_outcome outcome;
 
+	if (r.table != row->table)
+		return PT_WRONG_OWNER; /* to everybody a table's frame is hyp's for good */
 	if (owner_of(r) != row->owner)
 		return row->by == PT__BY_OWNER && owner_of(r) == PT_OWNER_HOST ? PT_WRONG_STATE
 									       : PT_WRONG_OWNER;
@@ -236,6 +238,18 @@ static enum pt_outcome judge_owner(struct pt_transfer *t, struct part *part)
 	return outcome;
 }
 
+/* What the index names must be so still: nobody else than this takes it from hyp. */
+static enum pt_outcome judge_tables(struct pt_transfer *t, struct part *part, int64_t *left)
+{
+	uint64_t pa = part->run->pa + part->in, n;
+
+	if (pt__are_tables(t, pa, &part->size) &&
+	    judge_frames(t, pa, part->size, left, &n) == PT_OK)
+		return PT_OK;
+	t->again = true;
+	return PT_OK;
+}
+
 static enum pt_outcome judge_part(struct pt_transfer *t, struct part *part, int64_t *left)
 {
 	uint64_t n;
@@ -246,6 +260,7 @@ static enum pt_outcome judge_part(struct pt_transfer *t, struct part *part, int6
 	case PT__BY_BOTH: return judge_both(t, part, left);
 	case PT__BY_GUEST: return judge_guest(t, part, left);
 	case PT__BY_OWNER: return judge_owner(t, part);
+	case PT__BY_TABLES: return judge_tables(t, part, left);
 	default:
 		outcome = judge_frames(t, part->run->pa + part->in, part->size, left, &n);
 		part->off += outcome == PT_OK ? 0 : n;

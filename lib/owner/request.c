@@ -25,12 +25,23 @@ static bool in_region(const struct pt_machine_owners *o, uint64_t pa, uint64_t s
 
 static bool by_pa(const struct pt__row *row)
 {
-	return row->by != PT__BY_GUEST;
+	return row->by != PT__BY_GUEST && row->by != PT__BY_TABLES;
 }
 
 static bool by_ipa(const struct pt__row *row)
 {
 	return row->by == PT__BY_GUEST || row->by == PT__BY_BOTH;
+}
+
+static bool by_guest(const struct pt__row *row)
+{
+	return by_ipa(row) || row->account;
+}
+
+/* Goes over what there is in transactions of its own. */
+static bool in_parts(uint32_t kind)
+{
+	return kind == PT_RECLAIM_DYING || kind == PT_RECLAIM_TABLES;
 }
 
 struct pt_transfer_range pt__range(const struct pt_transfer *t, uint32_t i)
@@ -108,9 +119,10 @@ static bool is_range(const struct pt_transfer *t, uint32_t i)
 	const struct pt_transfer_args *a = &t->args;
 	struct pt_transfer_range r = pt__range(t, i);
 
-	if (!r.size || r.size > UINT64_MAX - t->size)
+	if (!r.size != (t->row->by == PT__BY_TABLES) || r.size > UINT64_MAX - t->size)
 		return false;
-	if ((!by_pa(t->row) && r.pa) || (!by_ipa(t->row) && (r.guest || r.ipa.v)))
+	if ((!by_pa(t->row) && r.pa) || (!by_guest(t->row) && r.guest) ||
+	    (!by_ipa(t->row) && r.ipa.v))
 		return false;
 	if (r.prot && (a->kind != PT_SHARE_GUEST || r.prot & PT_PROT_SW))
 		return false;
@@ -126,7 +138,7 @@ static bool is_request(const struct pt_transfer *t)
 		return false;
 	if (a->wipe && t->row->wipe != PT__WIPE_ASKED)
 		return false;
-	return a->kind != PT_RECLAIM_DYING ||
+	return !in_parts(a->kind) ||
 	       (!a->validate_only && !a->expected_generation && a->ranges <= 1);
 }
 
@@ -183,7 +195,8 @@ enum pt_outcome pt__hold(struct pt_transfer *t, uint32_t guest)
 		return PT_OK;
 	if (t->held == PT_PARTIES - 1)
 		return PT_TOO_LARGE;
-	outcome = pt__guest_enter(t->args.owners, guest);
+	outcome = t->row->account ? pt__guest_enter_account(t->args.owners, guest)
+				  : pt__guest_enter(t->args.owners, guest);
 	if (outcome == PT_OK)
 		t->holds[t->held++] = guest;
 	return outcome;
@@ -195,9 +208,12 @@ static uint64_t unit_of(const struct pt_transfer *t)
 	const struct pt_machine_owners *o = t->args.owners;
 	unsigned shift = o->host->geo.granule_shift;
 
-	for (uint32_t i = 0; i < t->held; i++)
-		if (o->guest[t->holds[i]].ctx->geo.granule_shift > shift)
-			shift = o->guest[t->holds[i]].ctx->geo.granule_shift;
+	for (uint32_t i = 0; i < t->held; i++) {
+		const struct pt_ctx *ctx = pt__guest_ctx(&o->guest[t->holds[i]]);
+
+		if (ctx && ctx->geo.granule_shift > shift)
+			shift = ctx->geo.granule_shift;
+	}
 	return UINT64_C(1) << shift;
 }
 
@@ -249,7 +265,7 @@ enum pt_outcome pt__check_parties(struct pt_transfer *t)
 {
 	uint64_t unit;
 
-	for (uint32_t i = 0; by_ipa(t->row) && i < pt__ranges(t); i++)
+	for (uint32_t i = 0; by_guest(t->row) && i < pt__ranges(t); i++)
 		pt__hold(t, pt__range(t, i).guest); /* or it is nobody: check_guest() */
 	unit = unit_of(t);
 	for (uint32_t i = 0; i < pt__ranges(t); i++) {
@@ -258,7 +274,7 @@ enum pt_outcome pt__check_parties(struct pt_transfer *t)
 		if (outcome != PT_OK)
 			return refuse(t, outcome, i);
 	}
-	for (uint32_t i = 0; by_ipa(t->row) && i < pt__ranges(t); i++) {
+	for (uint32_t i = 0; by_guest(t->row) && i < pt__ranges(t); i++) {
 		enum pt_outcome outcome = check_guest(t, pt__range(t, i).guest);
 
 		if (outcome != PT_OK)

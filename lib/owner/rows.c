@@ -3,6 +3,7 @@
  */
 #include "transition.h"
 
+#define RESERVED  (1u << PT_GUEST_RESERVED)
 #define LIVE	  (1u << PT_GUEST_LIVE)
 #define DYING	  (1u << PT_GUEST_DYING)
 #define UNCHANGED PT_PAGE_STATES
@@ -68,6 +69,12 @@ const struct pt__row pt__rows[PT_TRANSFERS] = {
 		.wipe = PT__WIPE_ALWAYS, .guest_entry = PT__ENTRY_NOTED, TO_HOST},
 	/* Looked for page by page: pt__dying_row(). */
 	[PT_RECLAIM_DYING] = {.by = PT__BY_GUEST, .life = DYING},
+	[PT_TOP_UP] = {NO_GUEST, ALONE, .life = RESERVED | LIVE, .account = true, .wipe = PT__WIPE_ALWAYS,
+		.host_to = PT_PAGE_NOPAGE, .hyp_to = PT_PAGE_OWNED, .table_to = true, .host_entry = PT__ENTRY_NOTED},
+	[PT_RECLAIM_TABLES] = {.by = PT__BY_TABLES, .page = PT__PAGE_NONE, .guest_entry = PT__ENTRY_NONE,
+		.life = RESERVED | DYING, .account = true, .owner = PT_OWNER_HYP, .table = true,
+		.host = PT__IS(NOPAGE), .hyp = PT__IS(OWNED), .wipe = PT__WIPE_ALWAYS, .books_before = true,
+		.host_to = PT_PAGE_OWNED, .hyp_to = PT_PAGE_NOPAGE, .host_entry = PT__ENTRY_EMPTY},
 };
 
 static const struct pt__row dying_owned = {
@@ -102,6 +109,7 @@ struct pt_frame_record pt__after(const struct pt__row *row, struct pt_frame_reco
 		now.host = row->host_to;
 	if (row->hyp_to != UNCHANGED)
 		now.hyp = row->hyp_to;
+	now.table = row->table_to;
 	now.pins = (uint16_t)(was.pins + row->pins_by);
 	now.shares = was.shares + (uint32_t)row->shares_by * times;
 	if (row->shares_by < 0 && !now.shares)

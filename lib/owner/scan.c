@@ -142,14 +142,14 @@ static enum pt_outcome by_owner(struct pt_transfer *t, int64_t *left)
 /* The request says all. */
 static enum pt_outcome as_asked(struct pt_transfer *t)
 {
-	bool both = t->row->by == PT__BY_BOTH;
+	bool both = t->row->by == PT__BY_BOTH, names = both || t->row->account;
 
 	for (uint32_t i = 0; i < pt__ranges(t); i++) {
 		struct pt_transfer_range r = pt__range(t, i);
 
 		/* There is room: no more ranges than runs. */
 		add(t, &(struct pt_transfer_run){r.pa, both ? r.ipa.v : 0, r.size,
-						 both ? r.guest : PT_NO_GUEST, r.prot});
+						 names ? r.guest : PT_NO_GUEST, r.prot});
 	}
 	t->span = t->size;
 	return PT_OK;
@@ -160,6 +160,7 @@ enum pt_outcome pt__scan(struct pt_transfer *t, int64_t *left)
 	switch (t->row->by) {
 	case PT__BY_GUEST: return by_guest(t, left);
 	case PT__BY_OWNER: return by_owner(t, left);
+	case PT__BY_TABLES: return pt__scan_tables(t, left);
 	default: return as_asked(t);
 	}
 }

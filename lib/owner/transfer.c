@@ -22,6 +22,7 @@ enum pt_outcome pt_transfer_init(struct pt_transfer *t, const struct pt_transfer
 	t->row = args->kind < PT_TRANSFERS ? &pt__rows[args->kind] : &pt__rows[0];
 	t->phase = PT_TRANSFER_DONE;
 	t->held = t->named = 0;
+	t->looked = false;
 	t->size = t->done = 0;
 	t->effects = (struct pt_effects){0};
 	pt__at_fault(t, PT_INVALID, 0);

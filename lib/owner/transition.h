@@ -10,10 +10,11 @@
 
 /* Which address names the range, and where the rest is found. */
 enum pt__by {
-	PT__BY_FRAME, /* no guest takes part */
-	PT__BY_BOTH,  /* the request says where the guest gets it */
-	PT__BY_GUEST, /* the guest's leaves say which frames */
-	PT__BY_OWNER, /* the host's annotations say which guests */
+	PT__BY_FRAME,  /* no guest takes part */
+	PT__BY_BOTH,   /* the request says where the guest gets it */
+	PT__BY_GUEST,  /* the guest's leaves say which frames */
+	PT__BY_OWNER,  /* the host's annotations say which guests */
+	PT__BY_TABLES, /* the index says which frames are for a guest's tables */
 };
 
 /* A set of states. */
@@ -59,6 +60,7 @@ struct pt__row {
 	uint8_t owner; /* enum pt_owner_kind */
 	uint8_t host, hyp, shares, pins;
 	bool log_is_busy; /* a log of the host's context that covers it: BUSY */
+	bool table;	  /* hyp's: for the tables of the guest */
 	uint8_t page;	  /* enum pt__page */
 	uint8_t wipe;
 	/* Afterwards. */
@@ -67,6 +69,8 @@ struct pt__row {
 	uint8_t host_entry, guest_entry;
 	bool guest_gives;  /* the guests' entries go before the host's */
 	bool books_before; /* records are written before any entry */
+	bool account;	   /* names a guest, but no address of it: its table memory changes */
+	bool table_to;
 };
 
 extern const struct pt__row pt__rows[PT_TRANSFERS];
@@ -112,11 +116,27 @@ enum pt_page_state pt__page_at(struct pt_ctx *ctx, uint64_t ipa, uint64_t *pa, u
 /* guest.c: counts a transition in that uses the guest. PT_OK; PT_NOT_FOUND, PT_WRONG_STATE (it is
  * reserved): not counted. */
 enum pt_outcome pt__guest_enter(struct pt_machine_owners *owners, uint32_t guest);
+/* The same for what becomes or was memory of its tables: it may be reserved. */
+enum pt_outcome pt__guest_enter_account(struct pt_machine_owners *owners, uint32_t guest);
+/* Its context; NULL: it is only reserved. While it is entered. */
+struct pt_ctx *pt__guest_ctx(const struct pt_guest *guest);
+/* Has it anything, from *at on? PT_OK: no; PT_MORE: the budget is spent; PT_WRONG_STATE: at *at. */
+enum pt_outcome pt__guest_look(struct pt_ctx *ctx, uint64_t *at, int64_t *left);
 void pt__guest_leave(struct pt_machine_owners *owners, uint32_t guest);
 
 /* rules.c: from now on the context's maps and faults are as its frames' owners say. */
 void pt__rule_host(struct pt_machine_owners *owners);
 void pt__rule_guest(struct pt_machine_owners *owners, struct pt_ctx *ctx);
+
+/* topup.c: the index's word for what is for a guest's tables, 0: nothing; finds runs of it; whether
+ * a run still is; and counts frames in or out. */
+static inline uint64_t pt__tables_meta(uint32_t guest)
+{
+	return (uint64_t)guest + 1;
+}
+enum pt_outcome pt__scan_tables(struct pt_transfer *t, int64_t *left);
+bool pt__are_tables(const struct pt_transfer *t, uint64_t pa, uint64_t *n);
+void pt__count_tables(const struct pt_transfer *t, uint32_t guest, uint64_t bytes, bool gains);
 
 /* scan.c: finds runs, without a claim. PT_OK, PT_MORE, or an error. */
 enum pt_outcome pt__scan(struct pt_transfer *t, int64_t *left);

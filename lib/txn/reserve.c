@@ -9,9 +9,19 @@ bool pt__page_in_window(const struct pt_machine *machine, struct pt_page page, u
 	return port->table_pa + page.off + bytes <= UINT64_C(1) << machine->pa_bits;
 }
 
+uint64_t pt_ctx_table_limit(const struct pt_ctx *ctx)
+{
+	uint64_t quota = atomic_load_explicit(&ctx->quota_pages, memory_order_relaxed), more = 0;
+	const _Atomic uint64_t *bytes = atomic_load_explicit(&ctx->topped_up, memory_order_relaxed);
+
+	if (bytes)
+		more = atomic_load_explicit(bytes, memory_order_relaxed) >> ctx->geo.granule_shift;
+	return quota + more < quota ? UINT64_MAX : quota + more;
+}
+
 static enum pt_outcome charge(struct pt_ctx *ctx, uint64_t pages)
 {
-	uint64_t quota = atomic_load_explicit(&ctx->quota_pages, memory_order_relaxed);
+	uint64_t quota = pt_ctx_table_limit(ctx);
 	uint64_t now = atomic_load_explicit(&ctx->table_pages, memory_order_relaxed);
 
 	for (uint64_t i = 0; i < pages; i++)

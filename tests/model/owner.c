@@ -762,6 +762,24 @@ enum pt_outcome own_reclaim_dying(struct own *o, unsigned guest, uint64_t gfn, u
 	return PT_OK;
 }
 
+enum pt_outcome own_reclaim_tables(struct own *o, unsigned guest)
+{
+	enum pt_outcome outcome = known(o, guest);
+
+	if (outcome == PT_OK)
+		outcome = want(outcome, o->guest[guest].life != OWN_LIVE, PT_WRONG_STATE);
+	for (uint64_t i = 0; outcome == PT_OK && i < o->gfns; i++)
+		outcome = want(outcome, o->guest[guest].map[i].state == OWN_NOPAGE, PT_WRONG_STATE);
+	if (outcome != PT_OK)
+		return outcome;
+	for (uint64_t i = 0; i < o->frames; i++)
+		if (o->frame[i].kind == OWN_TABLE && o->frame[i].owner == OWN_HYP &&
+		    o->frame[i].guest == guest)
+			to_host(&o->frame[i], true);
+	o->guest[guest].tables = 0;
+	return PT_OK;
+}
+
 enum pt_outcome own_finalize(struct own *o, unsigned guest)
 {
 	struct own_guest *g = &o->guest[guest % OWN_GUESTS];
@@ -771,18 +789,13 @@ enum pt_outcome own_finalize(struct own *o, unsigned guest)
 	for (unsigned i = 0; i < OWN_LENDINGS; i++)
 		if (o->lending[i].handle && o->lending[i].lender == guest)
 			return PT_BUSY;
-	for (uint64_t i = 0; i < o->gfns; i++)
-		if (g->map[i].state != OWN_NOPAGE)
-			return PT_WRONG_STATE;
-	for (uint64_t i = 0; i < o->frames; i++)
-		if (o->frame[i].kind == OWN_TABLE && o->frame[i].guest == guest)
-			to_host(&o->frame[i], true);
+	if (own_reclaim_tables(o, guest) != PT_OK)
+		return PT_WRONG_STATE;
 	/* Its logs end with it. */
 	for (uint64_t i = 0; i < o->gfns; i++)
 		g->map[i].logged = false;
 	g->life = OWN_NONE;
 	g->protected = false;
-	g->tables = 0;
 	/* Nobody finds a borrower that is gone; a handle that is given again is another guest. */
 	for (unsigned i = 0; i < OWN_LENDINGS; i++) {
 		int b = borrower_of(&o->lending[i], guest);
@@ -881,6 +894,20 @@ static const char *unsound_frame(const struct own_frame *f, const struct seen *s
 		       : NULL;
 }
 
+/* What the host gave for tables is what is there for them. */
+static const char *unsound_tables(const struct own *o)
+{
+	uint32_t n[OWN_GUESTS] = {0};
+
+	for (uint64_t i = 0; i < o->frames; i++)
+		if (o->frame[i].kind == OWN_TABLE && o->frame[i].owner == OWN_HYP)
+			n[o->frame[i].guest]++;
+	for (unsigned g = 0; g < OWN_GUESTS; g++)
+		if (n[g] != o->guest[g].tables)
+			return "table memory is not counted";
+	return NULL;
+}
+
 const char *own_unsound(const struct own *o)
 {
 	struct seen *seen = calloc(o->frames, sizeof(*seen));
@@ -892,5 +919,5 @@ const char *own_unsound(const struct own *o)
 	for (uint64_t i = 0; !why && i < o->frames; i++)
 		why = unsound_frame(&o->frame[i], &seen[i]);
 	free(seen);
-	return why;
+	return why ? why : unsound_tables(o);
 }

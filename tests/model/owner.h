@@ -141,6 +141,8 @@ enum pt_outcome own_lend_reclaim(struct own *o, unsigned lender, uint64_t handle
 enum pt_outcome own_reserve(struct own *o, unsigned *guest);
 enum pt_outcome own_create(struct own *o, unsigned guest, bool protected);
 enum pt_outcome own_top_up(struct own *o, unsigned guest, uint64_t frame, uint64_t n);
+/* All that it was topped up with goes back: of a guest that is reserved, or dying and empty. */
+enum pt_outcome own_reclaim_tables(struct own *o, unsigned guest);
 enum pt_outcome own_teardown(struct own *o, unsigned guest);
 enum pt_outcome own_reclaim_dying(struct own *o, unsigned guest, uint64_t gfn, uint64_t n);
 enum pt_outcome own_finalize(struct own *o, unsigned guest);

@@ -101,7 +101,7 @@ static void extent(struct house *h, uint64_t pa, uint64_t size, struct pt_owner 
 				      .state = (uint8_t)state});
 }
 
-static const struct pt_frame_record gone = {PT_PAGE_NOPAGE, PT_PAGE_NOPAGE, 0, 0};
+static const struct pt_frame_record gone = {PT_PAGE_NOPAGE, PT_PAGE_NOPAGE, 0, 0, false};
 static const struct pt_owner the_host = {PT_OWNER_HOST, 0, 0};
 
 static void guests_pages(struct house *h)
@@ -128,7 +128,7 @@ static void guests_pages(struct house *h)
 
 static void hosts_pages(struct house *h)
 {
-	struct pt_frame_record shared = {PT_PAGE_SHARED_OWNED, PT_PAGE_NOPAGE, 0, 3};
+	struct pt_frame_record shared = {PT_PAGE_SHARED_OWNED, PT_PAGE_NOPAGE, 0, 3, false};
 
 	note(h, &h->host, LENT, (struct pt_note){.type = PT_NOTE_LENT, .lending = LENDING + 1});
 	leaf(h, &h->b, 0x20, LENT, PT_PAGE_LENT_BORROWED);
@@ -144,13 +144,15 @@ static void hosts_pages(struct house *h)
 
 	note(h, &h->host, HYPS,
 	     (struct pt_note){.type = PT_NOTE_DONATION, .owner = {.kind = PT_OWNER_HYP}});
-	record(h, HYPS, PT_SZ_4K, (struct pt_frame_record){PT_PAGE_NOPAGE, PT_PAGE_OWNED, 0, 0});
+	record(h, HYPS, PT_SZ_4K,
+	       (struct pt_frame_record){PT_PAGE_NOPAGE, PT_PAGE_OWNED, 0, 0, false});
 	extent(h, HYPS, PT_SZ_4K, (struct pt_owner){.kind = PT_OWNER_HYP}, PT_PAGE_OWNED);
 
 	record(h, WITH_HYP, PT_SZ_4K,
-	       (struct pt_frame_record){PT_PAGE_SHARED_OWNED, PT_PAGE_SHARED_BORROWED, 2, 0});
+	       (struct pt_frame_record){PT_PAGE_SHARED_OWNED, PT_PAGE_SHARED_BORROWED, 2, 0,
+					false});
 	record(h, THIRD, PT_SZ_4K,
-	       (struct pt_frame_record){PT_PAGE_SHARED_OWNED, PT_PAGE_NOPAGE, 0, 0});
+	       (struct pt_frame_record){PT_PAGE_SHARED_OWNED, PT_PAGE_NOPAGE, 0, 0, false});
 	extent(h, WITH_HYP, 2 * PT_SZ_4K, the_host, PT_PAGE_SHARED_OWNED);
 
 	run(h, &h->b, PT_ITEM_MAP, 0x400000, PT_SZ_2M, BLOCK,
@@ -166,8 +168,8 @@ static void house_open(struct house *h)
 	open_ctx(h, &h->host);
 	open_ctx(h, &h->a);
 	open_ctx(h, &h->b);
-	h->guest[0] = (struct pt_owner_guest){&h->a, GUEST_A};
-	h->guest[1] = (struct pt_owner_guest){&h->b, GUEST_B};
+	h->guest[0] = (struct pt_owner_guest){&h->a, GUEST_A, 0};
+	h->guest[1] = (struct pt_owner_guest){&h->b, GUEST_B, 0};
 	ASSERT_OUTCOME(PT_OK, pt_frames_init(&h->frames, &h->l.store, 12, 40));
 	pt_extents_init(&h->extents, &h->l.store, UINT64_C(1) << 28);
 	/* What the host has touched: a block, and pages. */
@@ -240,7 +242,7 @@ static void lie(struct house *h, unsigned which)
 	case 9: record(h, HYPS, PT_SZ_4K, gone); break;
 	case 10:
 		record(h, OTHERS, PT_SZ_4K,
-		       (struct pt_frame_record){PT_PAGE_OWNED, PT_PAGE_NOPAGE, 1, 0});
+		       (struct pt_frame_record){PT_PAGE_OWNED, PT_PAGE_NOPAGE, 1, 0, false});
 		break;
 	case 11: leaf(h, &h->a, 0x10, OTHERS, PT_PAGE_OWNED); break;
 	case 12: leaf(h, &h->b, 0x77, DONATED, PT_PAGE_OWNED); break;

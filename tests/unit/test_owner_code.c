@@ -159,17 +159,20 @@ static void a_record_is_eight_bytes(void **state)
 	assert_int_equal(0, r.pins);
 	assert_int_equal(0, r.shares);
 	r = (struct pt_frame_record){PT_PAGE_SHARED_OWNED, PT_PAGE_SHARED_BORROWED, 0xfedc,
-				     0x89abcdef};
+				     0x89abcdef, false};
 	assert_int_equal(UINT64_C(0x89abcdeffedc0061), pt_frame_word(r));
+	r = (struct pt_frame_record){PT_PAGE_NOPAGE, PT_PAGE_OWNED, 0, 0, true};
+	assert_int_equal(0x144, pt_frame_word(r));
 	for (unsigned host = 0; host < PT_PAGE_STATES; host++)
 		for (unsigned hyp = 0; hyp < PT_PAGE_STATES; hyp++) {
-			struct pt_frame_record one = {(uint8_t)host, (uint8_t)hyp, 1, 2};
+			struct pt_frame_record one = {(uint8_t)host, (uint8_t)hyp, 1, 2, host > 3};
 			struct pt_frame_record back = pt_frame_record(pt_frame_word(one));
 
 			assert_int_equal(host, back.host);
 			assert_int_equal(hyp, back.hyp);
 			assert_int_equal(1, back.pins);
 			assert_int_equal(2, back.shares);
+			assert_int_equal(host > 3, back.table);
 		}
 }
 
@@ -177,24 +180,25 @@ static void a_record_is_eight_bytes(void **state)
 static void some_records_cannot_be(void **state)
 {
 	static const struct pt_frame_record sound[] = {
-		{PT_PAGE_OWNED, PT_PAGE_NOPAGE, 0, 0},
-		{PT_PAGE_SHARED_OWNED, PT_PAGE_NOPAGE, 0, 0}, /* with a third component */
-		{PT_PAGE_SHARED_OWNED, PT_PAGE_NOPAGE, 0, 1},
-		{PT_PAGE_SHARED_OWNED, PT_PAGE_SHARED_BORROWED, 0, 0},
-		{PT_PAGE_SHARED_OWNED, PT_PAGE_SHARED_BORROWED, 1, 0},
-		{PT_PAGE_SHARED_BORROWED, PT_PAGE_NOPAGE, 0, 0},
-		{PT_PAGE_NOPAGE, PT_PAGE_NOPAGE, 0, 0},
-		{PT_PAGE_NOPAGE, PT_PAGE_OWNED, 0, 0},
-		{PT_PAGE_LENT, PT_PAGE_NOPAGE, 0, 0},
+		{PT_PAGE_OWNED, PT_PAGE_NOPAGE, 0, 0, false},
+		{PT_PAGE_SHARED_OWNED, PT_PAGE_NOPAGE, 0, 0, false}, /* with a third component */
+		{PT_PAGE_SHARED_OWNED, PT_PAGE_NOPAGE, 0, 1, false},
+		{PT_PAGE_SHARED_OWNED, PT_PAGE_SHARED_BORROWED, 0, 0, false},
+		{PT_PAGE_SHARED_OWNED, PT_PAGE_SHARED_BORROWED, 1, 0, false},
+		{PT_PAGE_SHARED_BORROWED, PT_PAGE_NOPAGE, 0, 0, false},
+		{PT_PAGE_NOPAGE, PT_PAGE_NOPAGE, 0, 0, false},
+		{PT_PAGE_NOPAGE, PT_PAGE_OWNED, 0, 0, false},
+		{PT_PAGE_NOPAGE, PT_PAGE_OWNED, 0, 0, true}, /* of a guest's tables */
+		{PT_PAGE_LENT, PT_PAGE_NOPAGE, 0, 0, false},
 	};
 	unsigned count = 0;
 
 	(void)state;
 	for (unsigned i = 0; i < sizeof(sound) / sizeof(sound[0]); i++)
 		assert_true(pt_frame_sound(sound[i]));
-	for (unsigned i = 0; i < 16 * 16 * 4; i++)
-		count += pt_frame_sound((struct pt_frame_record){i & 0xf, i >> 4 & 0xf,
-								 (uint16_t)(i >> 8 & 1), i >> 9});
+	for (unsigned i = 0; i < 16 * 16 * 8; i++)
+		count += pt_frame_sound((struct pt_frame_record){
+			i & 0xf, i >> 4 & 0xf, (uint16_t)(i >> 8 & 1), i >> 9 & 1, i >> 10 != 0});
 	assert_int_equal(sizeof(sound) / sizeof(sound[0]), count);
 }
 

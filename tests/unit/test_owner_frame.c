@@ -46,9 +46,9 @@ static void set(struct ledger *l, struct pt_frames *f, uint64_t pa, uint64_t siz
 	set_and_release(l, f, pa, size, r);
 }
 
-static const struct pt_frame_record hosts = {PT_PAGE_OWNED, PT_PAGE_NOPAGE, 0, 0};
-static const struct pt_frame_record hyps = {PT_PAGE_NOPAGE, PT_PAGE_OWNED, 0, 0};
-static const struct pt_frame_record shared = {PT_PAGE_SHARED_OWNED, PT_PAGE_NOPAGE, 0, 3};
+static const struct pt_frame_record hosts = {PT_PAGE_OWNED, PT_PAGE_NOPAGE, 0, 0, false};
+static const struct pt_frame_record hyps = {PT_PAGE_NOPAGE, PT_PAGE_OWNED, 0, 0, false};
+static const struct pt_frame_record shared = {PT_PAGE_SHARED_OWNED, PT_PAGE_NOPAGE, 0, 3, false};
 
 static void what_is_not_there_is_the_hosts(void **state)
 {

@@ -285,6 +285,7 @@ static enum pt_outcome life_op(unsigned state, unsigned op)
 	case 4: outcome = own_teardown(&o, g); break;
 	case 5: outcome = own_reclaim_dying(&o, g, 0, 1); break;
 	case 6: outcome = own_force_reclaim(&o, 0, 1); break;
+	case 7: outcome = own_reclaim_tables(&o, g); break;
 	default: outcome = own_finalize(&o, g); break;
 	}
 	return judged(&o, &before, outcome);
@@ -316,9 +317,9 @@ static void the_page_says_what_the_model_says(void **state)
 		"piece, lender",      "piece, stranger",    "expire",
 		"retrieve, borrower", "retrieve, stranger", "relinquish, borrower",
 		"reclaim, lender",    "reclaim, stranger",  "reclaim page, dying"};
-	static const char *const by_life[] = {"create",	       "top up",   "donate to it",
-					      "balloon",       "teardown", "reclaim, dying",
-					      "force reclaim", "finalize"};
+	static const char *const by_life[] = {"create",	       "top up",	 "donate to it",
+					      "balloon",       "teardown",	 "reclaim, dying",
+					      "force reclaim", "reclaim tables", "finalize"};
 
 	(void)state;
 	for (unsigned op = 0; op < 15; op++)
@@ -327,7 +328,7 @@ static void the_page_says_what_the_model_says(void **state)
 		row(by_cell[op], 9, cell_op, op);
 	for (unsigned op = 0; op < 9; op++)
 		row(by_lending[op], 6, lending_op, op);
-	for (unsigned op = 0; op < 8; op++)
+	for (unsigned op = 0; op < 9; op++)
 		row(by_life[op], 5, life_op, op);
 	assert_int_equal(0, missing);
 }
@@ -477,7 +478,7 @@ static enum pt_outcome any(struct own *o, uint64_t *s)
 	case 18: return pick(s, 4) ? PT_BUSY : own_top_up(o, g, frame, n);
 	case 19: return pick(s, 8) ? PT_BUSY : own_teardown(o, g);
 	case 20: return own_reclaim_dying(o, g, gfn, n);
-	case 21: return own_finalize(o, g);
+	case 21: return pick(s, 4) ? own_finalize(o, g) : own_reclaim_tables(o, g);
 	case 22: return pick(s, 2) ? own_reserve(o, &g) : own_create(o, g, pick(s, 2));
 	default: return any_lending(o, s);
 	}

@@ -133,7 +133,7 @@ static void change_frames(struct worker *w)
 		check(pt_frames_reserve(&frames, &w->agent, pa, PT_SZ_4K) == PT_OK);
 		if (!i)
 			r = (struct pt_frame_record){PT_PAGE_SHARED_OWNED, PT_PAGE_NOPAGE, 0,
-						     (uint32_t)frame + 1};
+						     (uint32_t)frame + 1, false};
 		else
 			r = pt_frame_record(0);
 		pt_frames_set(&frames, pa, PT_SZ_4K, r);

@@ -230,11 +230,11 @@ static void counts_end_and_do_not_wrap(void **state)
 	must(PT_PIN, 0, 0, 0, 1);
 	rig.model.frame[0].pins = OWN_PINS_MAX;
 	set_record(0, (struct pt_frame_record){PT_PAGE_SHARED_OWNED, PT_PAGE_SHARED_BORROWED,
-					       UINT16_MAX, 0});
+					       UINT16_MAX, 0, false});
 	must(PT_SHARE_GUEST, PLAIN, 1, 4, 1);
 	rig.model.frame[1].shares = OWN_SHARES_MAX;
-	set_record(1,
-		   (struct pt_frame_record){PT_PAGE_SHARED_OWNED, PT_PAGE_NOPAGE, 0, UINT32_MAX});
+	set_record(1, (struct pt_frame_record){PT_PAGE_SHARED_OWNED, PT_PAGE_NOPAGE, 0, UINT32_MAX,
+					       false});
 	for (unsigned i = 0; i < 4; i++) {
 		op.kind = pins[i];
 		op.frame = 0;
@@ -481,16 +481,7 @@ static void nothing_is_given_up_after_the_commit_point(void **state)
 
 static enum pt_outcome finalize(uint32_t guest)
 {
-	struct pt_guest_final final;
-	enum pt_outcome outcome;
-
-	pt_guest_finalize_init(&final, &rig.owners, guest);
-	do {
-		pt_section_begin(&rig.c.agent);
-		outcome = pt_guest_finalize_step(&final, &rig.c.agent, 2);
-		pt_section_end(&rig.c.agent);
-	} while (outcome == PT_MORE);
-	return outcome;
+	return rig_finalize(&rig, guest, 2);
 }
 
 /* The table "The life of a guest". */

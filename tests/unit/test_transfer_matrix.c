@@ -8,7 +8,7 @@
 
 #include "transfer_fixture.h"
 
-#define UNITS 14u
+#define UNITS 16u
 #define PLAIN 0u
 #define SAFE  1u
 #define OTHER 2u
@@ -48,7 +48,7 @@ static void log_pages(struct pt_dirty_log *log, struct pt_ctx *ctx, uint64_t ipa
 	ASSERT_OUTCOME(PT_OK, outcome);
 }
 
-/* Units 0 to 11 are in a state each, and so are the addresses of the guests; 12 and 13 are the
+/* Units 0 to 13 are in a state each, and so are the addresses of the guests; 14 and 15 are the
  * host's. Units are not aligned to blocks, but some that are shared together begin one. */
 static void begin(bool dying)
 {
@@ -65,16 +65,18 @@ static void begin(bool dying)
 	must(PT_SHARE_GUEST, PLAIN, 8, 9, 1);
 	must(PT_DONATE_GUEST, SAFE, 10, 10, 2);
 	must(PT_FORCE_RECLAIM, 0, 10, 0, 1);
+	must(PT_TOP_UP, SAFE, 12, 0, 1);
+	must(PT_TOP_UP, OTHER, 13, 0, 1);
 	memset(host_bits, 0, sizeof(host_bits));
 	memset(guest_bits, 0, sizeof(guest_bits));
 	log_pages(&host_log, &rig.c.ctx, rig.pa + 9 * PT_SZ_4K, host_bits);
 	log_pages(&guest_log, &rig.ctx[SAFE], rig.ipa + 11 * PT_SZ_4K, guest_bits);
 	rig.model.frame[9].logged = rig.model.guest[SAFE].map[11].logged = true;
-	if (dying) {
+	for (unsigned g = SAFE; dying && g <= OTHER; g++) {
 		pt_section_begin(&rig.c.agent);
-		ASSERT_OUTCOME(PT_OK, pt_guest_teardown(&rig.owners, SAFE));
+		ASSERT_OUTCOME(PT_OK, pt_guest_teardown(&rig.owners, g));
 		pt_section_end(&rig.c.agent);
-		ASSERT_OUTCOME(PT_OK, own_teardown(&rig.model, SAFE));
+		ASSERT_OUTCOME(PT_OK, own_teardown(&rig.model, g));
 	}
 	rig_same(&rig);
 }
@@ -86,15 +88,20 @@ static void finish(void)
 	rig_close(&rig);
 }
 
-/* A transition that the model allows: all that can go wrong does, and then it passes. RECLAIM_DYING
- * may end in any part. */
+/* Each of its steps is a valid end. */
+static bool in_parts(uint32_t kind)
+{
+	return kind == PT_RECLAIM_DYING || kind == PT_RECLAIM_TABLES;
+}
+
+/* A transition that the model allows: all that can go wrong does, and then it passes. */
 static void exhaust(const struct rig_op *op)
 {
 	enum pt_outcome outcome = PT_CANCELLED;
 	struct rig_state before;
 
 	rig_state_of(&rig, &before);
-	for (uint32_t nth = 1; op->kind != PT_RECLAIM_DYING; nth++, tally.given_up++) {
+	for (uint32_t nth = 1; !in_parts(op->kind); nth++, tally.given_up++) {
 		outcome = rig_run(&rig, op, 1, nth);
 		if (outcome != PT_CANCELLED)
 			break;
@@ -169,7 +176,7 @@ static void in_this_state(const struct rig_op *op, bool dying, struct rig_state 
 	exhaust(op);
 	finish();
 	begin(dying);
-	if (op->kind != PT_RECLAIM_DYING) {
+	if (!in_parts(op->kind)) {
 		without_memory(op);
 		finish();
 		begin(dying);
@@ -180,8 +187,8 @@ static void in_this_state(const struct rig_op *op, bool dying, struct rig_state 
 /* All requests of a kind whose addresses lie in the states. */
 static void every(uint32_t kind, bool dying)
 {
-	uint64_t frames = rig_by_pa(kind) ? 13 : 1, gfns = rig_by_ipa(kind) ? 13 : 1;
-	unsigned guests = rig_by_ipa(kind) ? 4 : 1; /* the last is nobody */
+	uint64_t frames = rig_by_pa(kind) ? 15 : 1, gfns = rig_by_ipa(kind) ? 13 : 1;
+	unsigned guests = rig_by_guest(kind) ? 4 : 1; /* the last is nobody */
 	struct rig_state before;
 
 	rig_state_of(&rig, &before);

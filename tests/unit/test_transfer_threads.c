@@ -116,19 +116,13 @@ static void *work(void *arg)
 static void check_end(void)
 {
 	struct rig_op op = {.kind = PT_RECLAIM_DYING, .guest = 2, .n = UNITS};
-	struct pt_guest_final final;
-	enum pt_outcome outcome;
 
 	rig_audit(&rig);
 	ASSERT_OUTCOME(PT_OK, rig_run(&rig, &op, 1000, 0));
 	rig_audit(&rig);
-	pt_guest_finalize_init(&final, &rig.owners, 2);
-	do {
-		pt_section_begin(&rig.c.agent);
-		outcome = pt_guest_finalize_step(&final, &rig.c.agent, 1000);
-		pt_section_end(&rig.c.agent);
-	} while (outcome == PT_MORE);
-	ASSERT_OUTCOME(PT_OK, outcome);
+	ASSERT_OUTCOME(PT_OK, rig_finalize(&rig, 2, 1000));
+	assert_int_equal(0, atomic_load(&rig.guest[2].tables));
+	rig_audit(&rig);
 	assert_int_equal(0, rig.owners.extents.promised);
 }
 

@@ -141,12 +141,18 @@ struct rig_op {
 
 static inline bool rig_by_pa(uint32_t kind)
 {
-	return kind <= PT_SHARE_GUEST || kind == PT_DONATE_GUEST || kind == PT_FORCE_RECLAIM;
+	return kind <= PT_SHARE_GUEST || kind == PT_DONATE_GUEST || kind == PT_FORCE_RECLAIM ||
+	       kind == PT_TOP_UP;
 }
 
 static inline bool rig_by_ipa(uint32_t kind)
 {
-	return kind >= PT_SHARE_GUEST && kind != PT_FORCE_RECLAIM;
+	return kind >= PT_SHARE_GUEST && kind <= PT_RECLAIM_DYING && kind != PT_FORCE_RECLAIM;
+}
+
+static inline bool rig_by_guest(uint32_t kind)
+{
+	return rig_by_ipa(kind) || kind == PT_TOP_UP || kind == PT_RECLAIM_TABLES;
 }
 
 static inline struct pt_transfer_args rig_args(struct transfer_rig *rig, const struct rig_op *op)
@@ -154,10 +160,10 @@ static inline struct pt_transfer_args rig_args(struct transfer_rig *rig, const s
 	return (struct pt_transfer_args){
 		.owners = &rig->owners,
 		.kind = op->kind,
-		.guest = rig_by_ipa(op->kind) ? op->guest : 0,
+		.guest = rig_by_guest(op->kind) ? op->guest : 0,
 		.pa = rig_by_pa(op->kind) ? rig->pa + (op->frame << rig->shift) : 0,
 		.ipa = {rig_by_ipa(op->kind) ? rig->ipa + (op->gfn << rig->shift) : 0},
-		.size = op->n << rig->shift,
+		.size = op->kind == PT_RECLAIM_TABLES ? 0 : op->n << rig->shift,
 		.prot = op->kind == PT_SHARE_GUEST ? op->prot : 0,
 		.wipe = op->wipe,
 		.id = 5};
@@ -241,6 +247,8 @@ static inline enum pt_outcome rig_model(struct own *o, const struct rig_op *op)
 	case PT_UNSHARE_BACK: return own_unshare_back(o, g, a, n);
 	case PT_BALLOON: return own_balloon(o, g, a, n);
 	case PT_FORCE_RECLAIM: return own_force_reclaim(o, f, n);
+	case PT_TOP_UP: return own_top_up(o, g, f, n);
+	case PT_RECLAIM_TABLES: return own_reclaim_tables(o, g);
 	default: return own_reclaim_dying(o, g, a, n);
 	}
 }
@@ -304,6 +312,7 @@ static inline void same_frame(struct transfer_rig *rig, uint64_t i)
 		assert_int_equal(f->hyp, r.hyp);
 		assert_int_equal(f->pins, r.pins);
 		assert_int_equal(f->shares, r.shares);
+		assert_int_equal(f->kind == OWN_TABLE && f->hyp == OWN_OWNED, r.table);
 		assert_true(pt_frame_sound(r));
 		if (!(pa & (pt_level_size(&rig->c.ctx.geo, PT_LEVEL_LAST) - 1)))
 			same_host_entry(rig, i, pa);
@@ -318,6 +327,7 @@ static inline void same_frame(struct transfer_rig *rig, uint64_t i)
 		} else if (f->owner == OWN_HOST) {
 			assert_int_equal(f->host, e.state);
 		}
+		assert_int_equal(r.table ? f->guest + 1u : 0, e.meta);
 		assert_int_equal(f->owner == OWN_HOST && !f->host ? 0 : 5, e.id);
 	}
 	assert_int_equal(f->content, rig->held[i]);
@@ -362,21 +372,26 @@ static inline void rig_same(struct transfer_rig *rig)
 		assert_int_equal(0, rig_ctx(rig, i)->taken);
 		assert_null(rig_ctx(rig, i)->first);
 	}
-	for (unsigned i = 0; i < RIG_GUESTS; i++)
+	for (unsigned i = 0; i < OWN_GUESTS; i++) {
 		assert_int_equal(0, atomic_load(&rig->guest[i].users));
+		assert_int_equal((uint64_t)rig->model.guest[i].tables << rig->shift,
+				 atomic_load(&rig->guest[i].tables));
+	}
 	assert_int_equal(0, rig->owners.extents.promised);
 }
 
 /* Tables, records and index among themselves. */
 static inline void rig_audit(struct transfer_rig *rig)
 {
-	struct pt_owner_guest guests[RIG_GUESTS];
+	struct pt_owner_guest guests[OWN_GUESTS];
 	struct pt_owner_audit audit;
 	enum pt_outcome outcome;
 
-	for (unsigned i = 0; i < RIG_GUESTS; i++)
-		guests[i] = (struct pt_owner_guest){&rig->ctx[i], (uint16_t)i};
-	pt_owner_audit_begin(&audit, &rig->c.ctx, guests, RIG_GUESTS, &rig->owners.frames,
+	for (unsigned i = 0; i < OWN_GUESTS; i++)
+		guests[i] =
+			(struct pt_owner_guest){i < RIG_GUESTS ? &rig->ctx[i] : NULL, (uint16_t)i,
+						atomic_load(&rig->guest[i].tables)};
+	pt_owner_audit_begin(&audit, &rig->c.ctx, guests, OWN_GUESTS, &rig->owners.frames,
 			     &rig->owners.extents);
 	pt_section_begin(&rig->c.agent);
 	while ((outcome = pt_owner_audit_step(&audit, 100000)) == PT_MORE)
@@ -456,6 +471,25 @@ static inline enum pt_outcome rig_do(struct transfer_rig *rig, const struct rig_
 			    (unsigned long long)op->frame, (unsigned long long)op->gfn,
 			    (unsigned long long)op->n);
 	ASSERT_OUTCOME(expected, outcome);
+	return outcome;
+}
+
+/* Table memory, and then the guest. */
+static inline enum pt_outcome rig_finalize(struct transfer_rig *rig, uint32_t guest,
+					   uint32_t budget)
+{
+	struct rig_op op = {.kind = PT_RECLAIM_TABLES, .guest = guest};
+	enum pt_outcome outcome = rig_run(rig, &op, budget, 0);
+	struct pt_guest_final final;
+
+	if (outcome != PT_OK)
+		return outcome;
+	pt_guest_finalize_init(&final, &rig->owners, guest);
+	do {
+		pt_section_begin(&rig->c.agent);
+		outcome = pt_guest_finalize_step(&final, &rig->c.agent, budget);
+		pt_section_end(&rig->c.agent);
+	} while (outcome == PT_MORE);
 	return outcome;
 }
 

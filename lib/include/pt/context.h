@@ -151,6 +151,8 @@ struct pt_ctx {
 		generation; /* anyone: explicit changes, from 1 on; fault fills do not count */
 	_Atomic uint64_t table_pages; /* anyone: below the start tables, granule-sized */
 	_Atomic uint64_t quota_pages; /* anyone may set */
+	/* A guest's: bytes that the host has given for its tables, so much beyond the quota. */
+	_Atomic(const _Atomic uint64_t *) topped_up;
 	uint64_t number; /* anyone: in the order in which the machine's contexts were made, from 0
 			    on; the host's is the first */
 };
@@ -165,6 +167,12 @@ struct pt_ctx {
 enum pt_outcome pt_ctx_init(struct pt_ctx *ctx, struct pt_agent *agent, struct pt_machine *machine,
 			    const struct pt_geometry *geo, unsigned attrs, unsigned vtcr_flags,
 			    uint64_t quota_pages);
+
+/*
+ * Table pages that the context may have below the start tables: its quota and, of a guest that was
+ * topped up (<pt/transfer.h>), the pages that fit in what the host gave. Any thread.
+ */
+uint64_t pt_ctx_table_limit(const struct pt_ctx *ctx);
 
 /* Takes pt_ctx_init() back: the context is empty, no vCPU ran it, and no other agent has seen it.
  * Its memory is the caller's again. */

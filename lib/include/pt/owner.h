@@ -93,18 +93,19 @@ enum pt_outcome pt_page_state_of_entry(pt_pte entry, enum pt_page_state *state);
 /*
  * What is recorded of a frame for host and hyp, 8 bytes; 0 is what most frames are: the host's own,
  * unknown to hyp (KVM: struct hyp_page). In the word: host's state 3:0; hyp's, exclusive-or NOPAGE,
- * 7:4; pins 31:16; shares 63:32; 15:8 clear.
+ * 7:4; whether the host gave it for a guest's tables 8; pins 31:16; shares 63:32; 15:9 clear.
  */
 struct pt_frame_record {
 	uint8_t host, hyp; /* enum pt_page_state */
 	uint16_t pins;	 /* hyp uses the page that the host shares with it: no unshare meanwhile */
 	uint32_t shares; /* guests' leaves that borrow it from the host, pages counted */
+	bool table;	 /* hyp's, for the tables of the guest that its extent names */
 };
 
 static inline uint64_t pt_frame_word(struct pt_frame_record r)
 {
-	return r.host | (uint64_t)(r.hyp ^ PT_PAGE_NOPAGE) << 4 | (uint64_t)r.pins << 16 |
-	       (uint64_t)r.shares << 32;
+	return r.host | (uint64_t)(r.hyp ^ PT_PAGE_NOPAGE) << 4 | (uint64_t)r.table << 8 |
+	       (uint64_t)r.pins << 16 | (uint64_t)r.shares << 32;
 }
 
 static inline struct pt_frame_record pt_frame_record(uint64_t word)
@@ -112,13 +113,14 @@ static inline struct pt_frame_record pt_frame_record(uint64_t word)
 	return (struct pt_frame_record){.host = word & 0xf,
 					.hyp = (word >> 4 & 0xf) ^ PT_PAGE_NOPAGE,
 					.pins = (uint16_t)(word >> 16),
-					.shares = (uint32_t)(word >> 32)};
+					.shares = (uint32_t)(word >> 32),
+					.table = (word >> 8 & 1) != 0};
 }
 
 /*
  * Can a record be true? The rules of docs/ownership.md between host and hyp: at most one of them
  * owns the frame; pins only where hyp borrows; shares only where the host shares, and not with hyp
- * besides.
+ * besides; tables only where hyp owns.
  */
 bool pt_frame_sound(struct pt_frame_record r);
 

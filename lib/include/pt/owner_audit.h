@@ -7,12 +7,13 @@
 #include <pt/walk.h>
 
 struct pt_owner_guest {
-	struct pt_ctx *ctx;
+	struct pt_ctx *ctx; /* NULL: it is only reserved */
 	uint16_t handle;
+	uint64_t tables; /* bytes that the host has given for its tables, as is counted */
 };
 
-/* What disagrees. Each names the frame or address where it was found, but for the last two, which
- * are found by counting: those names are where the counting ended. */
+/* What disagrees. Each names the frame or address where it was found, but for the last three,
+ * which are found by counting: those names are where the counting ended. */
 enum pt_audit_kind {
 	PT_AUDIT_NONE,
 	PT_AUDIT_ENTRY,	 /* an invalid entry that no table of this party has */
@@ -23,6 +24,7 @@ enum pt_audit_kind {
 	PT_AUDIT_EXTENT, /* an extent, and the record of a frame in it */
 	PT_AUDIT_SHARES, /* shares that records count, and leaves that borrow */
 	PT_AUDIT_LENT,	 /* guests' LENT entries, and DONATIONs that lead to one */
+	PT_AUDIT_TABLES, /* what guests were topped up with, and frames that are for their tables */
 };
 
 struct pt_audit_found {
@@ -43,6 +45,7 @@ struct pt_owner_audit {
 	unsigned phase;
 	uint64_t cursor;
 	uint64_t shares[2], lent; /* counted up and down: how many, and of which frames */
+	uint64_t tables[2];	  /* the same: bytes, and of which guests */
 	uint64_t looked;	  /* entries, records and extents so far */
 	struct pt_audit_found found;
 };

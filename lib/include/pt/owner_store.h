@@ -89,8 +89,9 @@ struct pt_extent {
 	uint64_t start, end;   /* units; end exclusive */
 	struct pt_owner owner; /* gfn: of the first unit; it rises with the units */
 	uint8_t state;	       /* enum pt_page_state, of the owner */
-	uint64_t meta;	       /* the transition's, such as a lending's handle; the same for all */
-	uint64_t id;	       /* which request made it */
+	uint64_t meta; /* the transition's, the same for all: a lending's handle; of what is hyp's
+			  for a guest's tables, its handle + 1 */
+	uint64_t id;   /* which request made it */
 };
 
 /*

@@ -27,6 +27,8 @@ enum pt_transfer_kind {
 	PT_BALLOON,	      /* by guest, ipa */
 	PT_FORCE_RECLAIM,     /* by pa, from whichever guests have it (__pkvm_host_force_reclaim_page_guest) */
 	PT_RECLAIM_DYING,     /* by guest, ipa (__pkvm_reclaim_dying_guest_page) */
+	PT_TOP_UP,	      /* pa, and guest: for its tables (topup_hyp_memcache) */
+	PT_RECLAIM_TABLES,    /* by guest alone: all that it was topped up with (teardown_mc) */
 	PT_TRANSFERS
 };
 /* clang-format on */
@@ -41,9 +43,10 @@ enum pt_guest_life {
 };
 
 struct pt_guest {
-	_Atomic uint32_t life;	/* anyone: enum pt_guest_life */
-	bool protected;		/* anyone, while LIVE or DYING */
-	_Atomic uint32_t users; /* transitions that may hold `ctx` */
+	_Atomic uint32_t life;	 /* anyone: enum pt_guest_life */
+	bool protected;		 /* anyone, while LIVE or DYING */
+	_Atomic uint32_t users;	 /* transitions that may hold `ctx` */
+	_Atomic uint64_t tables; /* anyone: bytes that the host has given for its tables */
 	struct pt_ctx *ctx;
 };
 
@@ -101,8 +104,8 @@ enum pt_outcome pt_machine_owners_init(struct pt_machine_owners *owners,
 /* What a request is about. */
 struct pt_transfer_range {
 	uint64_t pa;	   /* of the first byte; kinds "by pa", else 0 */
-	struct pt_ipa ipa; /* the guest's; kinds "by guest", else 0 */
-	uint64_t size;	   /* bytes */
+	struct pt_ipa ipa; /* the guest's; kinds "by guest, ipa", else 0 */
+	uint64_t size;	   /* bytes; RECLAIM_TABLES: 0, it goes over all memory */
 	uint32_t guest;	   /* handle; kinds that name one, else 0 */
 	uint32_t prot;	   /* SHARE_GUEST: rights and memory type; else 0 */
 };
@@ -119,15 +122,16 @@ struct pt_transfer_args {
 	/*
 	 * Or several, all or none of which pass, with one commit point; those above are 0 then.
 	 * Caller's memory, until the end. At most PT_TRANSFER_RUNS of at most PT_PARTIES - 1
-	 * guests, else PT_TOO_LARGE; one for RECLAIM_DYING. None names a frame or an address of a
-	 * guest's that another one names.
+	 * guests, else PT_TOO_LARGE; one for RECLAIM_DYING and RECLAIM_TABLES. None names a frame
+	 * or an address of a guest's that another one names.
 	 */
 	const struct pt_transfer_range *range;
 	uint32_t ranges;
 	bool wipe;			  /* where the row of the kind says "asked", else false */
 	bool validate_only;		  /* judge and prepare, then give all back */
 	uint64_t expected_generation;	  /* 0, or the host's context's at the commit point: else
-					     PT_GENERATION_MISMATCH. Neither with RECLAIM_DYING */
+					     PT_GENERATION_MISMATCH. Neither with RECLAIM_DYING and
+					     RECLAIM_TABLES */
 	uint64_t id;			  /* of the request: what its extents bear */
 	void (*wake)(struct pt_waiter *); /* called with &transfer->parties.leg[0].claim.waiter */
 };
@@ -156,6 +160,7 @@ struct pt_transfer {
 	struct pt_transfer_args args;
 	const struct pt__row *row; /* what is done with the runs at hand */
 	enum pt_transfer_phase phase;
+	bool looked;  /* RECLAIM_TABLES: the guest has nothing mapped */
 	bool again;   /* the tables have changed since they were looked at: look again */
 	bool partly;  /* the runs end before the range, at a page that may not be right */
 	bool overlap; /* frames are in more than one run */
@@ -197,8 +202,9 @@ enum pt_outcome pt_transfer_init(struct pt_transfer *transfer, const struct pt_t
  * next call. PT_MORE: again in another section. PT_PARKED: again after wake. PT_OK: done, in all
  * tables and books, no access or TLB entry that used what was taken is left. An error: nothing has
  * changed in any table, record, extent, quota or frame (RECLAIM_DYING: `done` bytes are through,
- * and nothing else); code and address are in `error`: those of docs/ownership.md, PT_TOO_LARGE,
- * PT_GENERATION_MISMATCH, and PT_CANCELLED after an abort.
+ * and nothing else; RECLAIM_TABLES: what was given back stays so); code and address are in `error`:
+ * those of docs/ownership.md, PT_TOO_LARGE, PT_GENERATION_MISMATCH, and PT_CANCELLED after an
+ * abort.
  */
 enum pt_outcome pt_transfer_step(struct pt_transfer *transfer, struct pt_agent *agent,
 				 uint32_t budget);
@@ -212,6 +218,14 @@ enum pt_outcome pt_transfer_step(struct pt_transfer *transfer, struct pt_agent *
 bool pt_transfer_abort(struct pt_transfer *transfer, struct pt_agent *agent);
 
 /*
+ * Top-up: frames that the host gives for a guest's tables, hyp's meanwhile. Each raises what its
+ * context may have of table pages (pt_ctx_table_limit()) by the granules that fit in, once the
+ * transition is through: to a context made without a quota of its own it is all that there is. The
+ * pages themselves are the pool's, which table memory of the world is apart for; so a frame counts,
+ * but is not written, and the very same frames come back. RECLAIM_TABLES brings them, wiped, in
+ * bounded steps each of which is a valid end, from a guest that is only reserved, or is dying and
+ * has nothing any more (else PT_WRONG_STATE, error.ipa the address at which it has).
+ *
  * The life of a guest. None of these blocks; any agent, in a section.
  *
  * reserve: a handle that nobody has. PT_OK, PT_BUSY.
@@ -236,7 +250,8 @@ struct pt_guest_final {
 /*
  * Finalize in bounded steps, about `budget` descriptors each. PT_MORE: again, in another section.
  * PT_OK: the handle may be given again, and the context is the caller's, to be destroyed.
- * PT_NOT_FOUND; PT_WRONG_STATE: it is live, or `at` is an address that it still has; PT_BUSY: a
+ * PT_NOT_FOUND; PT_WRONG_STATE: it is live, `at` is an address that it still has, or it has table
+ * memory that was not reclaimed; PT_BUSY: a
  * transition that began before its end is still under way, begin again then. One at a time for a
  * guest.
  */
