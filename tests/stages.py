@@ -82,10 +82,7 @@ SANITIZED = ("CC=clang", "OPT=-g1", "LDFLAGS=-fuse-ld=lld")
 ASAN = ("SAN=fuzzer-no-link,address,undefined", "CFLAGS=-fprofile-instr-generate -fcoverage-mapping", *SANITIZED)
 TSAN = ("SAN=thread", *SANITIZED)
 
-BUILD = Stage("build", 92, [
-    Make("gcc", ("all", "tests")),
-    Make("clang", ("all", "tests"), "-clang", ("CC=mk/syntax.sh",)),  # judges sources; the sanitizers' builds link
-])
+BUILD = Stage("build", 92, [Make("gcc", ("all", "tests"))])
 LAYERS = Stage("layers", 14, [Tests(("tests/layers/test_*.py", "tests/layers/test_*.sh"))])
 # Instructions of the hot paths; callgrind counts the same whatever runs beside it.
 COUNTS = Stage("counts", 10, [Make("bench", ("bench-core",)), Tests(("tests/bench/test_counts.py",))])
@@ -105,6 +102,8 @@ END_TO_END = Stage("e2e", 65, [Make("programs", ("all",)), Tests(E2E, env={"PTD_
 INTEROP = Stage("interop", 20, [Make("interop", ("interop",)), Tests(("tests/interop/test_*.py",))])
 ADDRESS = Stage("asan+ubsan", 175, [
     Make("asan", ("client", "python", "checked-core"), "-asan", ASAN, files=("ptd",), programs=(*UNIT, "tests/alloc/sweep.c"), without=UNCHECKED),
+    # clang judges what is in no build of its own.
+    Make("clang", ("all", "tests"), "-clang", ("CC=mk/syntax.sh",)),
     Tests(CHECKED_CORE, "-asan/checked", timeout=240, jobs=WAITING),
     Tests(UNIT, "-asan", without=UNCHECKED, jobs=WAITING),
     Tests(("tests/e2e/test_fields*.py", "tests/e2e/test_wire*.py", "tests/e2e/test_libptd_*.py", "tests/e2e/test_tls*.py"), "-asan", jobs=WAITING),
