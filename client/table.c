@@ -351,6 +351,11 @@ PARAMS own_reclaim_args[] = {ARG_MACHINE, ARG_PA, ARG_SIZE, END};
 		.name = "if-generation", .type = VALUE_NUMBER,                                     \
 		.help = "only if the host's generation is still this"                              \
 	}
+#define OPTION_MORE                                                                                \
+	{                                                                                          \
+		.name = "more", .type = VALUE_TEXT,                                                \
+		.help = "further ranges in the same step: PA:SIZE or PA:IPA:SIZE, with commas"     \
+	}
 #define OPTIONS_OF_TRANSFER                                                                        \
 	OPTION_PARTY("from", "; host if not given"), OPTION_PARTY("to", "; host if not given"),    \
 		{.name = "pa",                                                                     \
@@ -359,7 +364,7 @@ PARAMS own_reclaim_args[] = {ARG_MACHINE, ARG_PA, ARG_SIZE, END};
 		{.name = "ipa",                                                                    \
 		 .type = VALUE_ADDRESS,                                                            \
 		 .help = "where the guest has them, or gets them"},                                \
-		OPTION_HOST_GENERATION, OPTION_DRY_RUN, OPTION_REQUEST_ID
+		OPTION_MORE, OPTION_HOST_GENERATION, OPTION_DRY_RUN, OPTION_REQUEST_ID
 PARAMS own_share_options[] = {
 	OPTIONS_OF_TRANSFER,
 	{.name = "prot", .type = VALUE_PROT, .help = "rights of the guest, as in rw or rwx"},
@@ -369,7 +374,8 @@ PARAMS own_donate_options[] = {
 	OPTIONS_OF_TRANSFER,
 	{.name = "zero", .type = VALUE_FLAG, .help = "the memory reads as zero afterwards"},
 	END};
-PARAMS own_reclaim_options[] = {OPTION_HOST_GENERATION, OPTION_DRY_RUN, OPTION_REQUEST_ID, END};
+PARAMS own_reclaim_options[] = {OPTION_MORE, OPTION_HOST_GENERATION, OPTION_DRY_RUN,
+				OPTION_REQUEST_ID, END};
 PARAMS own_watch_options[] = {{.name = "after",
 			       .type = VALUE_NUMBER,
 			       .help = "go on behind this seq; from now on if not given"},

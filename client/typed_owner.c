@@ -1,18 +1,40 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Typed calls of ptd.h: owners of frames. */
+#include "status.h"
 #include "typed.h"
 
 #include "ptd/v1/ownership.pb-c.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-static Ptd__V1__Party message_of(const struct ptd_party *party)
-{
-	Ptd__V1__Party message = PTD__V1__PARTY__INIT;
+/* An item with what it points to. */
+struct packed {
+	Ptd__V1__TransferItem item;
+	Ptd__V1__Party from, to;
+};
 
-	message.kind = (Ptd__V1__OwnerKind)party->kind;
-	message.context = party->context;
-	return message;
+static void party(Ptd__V1__Party *message, const struct ptd_party *party)
+{
+	*message = (Ptd__V1__Party)PTD__V1__PARTY__INIT;
+	message->kind = (Ptd__V1__OwnerKind)party->kind;
+	message->context = party->context;
+}
+
+static Ptd__V1__TransferItem *pack(struct packed *to, const struct ptd_transfer_item *item)
+{
+	to->item = (Ptd__V1__TransferItem)PTD__V1__TRANSFER_ITEM__INIT;
+	party(&to->from, &item->from);
+	party(&to->to, &item->to);
+	to->item.kind = (Ptd__V1__TransferKind)item->kind;
+	to->item.from = &to->from;
+	to->item.to = &to->to;
+	to->item.pa = item->pa.v;
+	to->item.ipa = item->ipa.v;
+	to->item.size = item->size;
+	to->item.prot = item->prot;
+	to->item.zero = item->zero;
+	return &to->item;
 }
 
 static void read_transfer(void *into, const void *answer)
@@ -23,27 +45,31 @@ static void read_transfer(void *into, const void *answer)
 }
 
 enum ptd_state ptd_transfer(struct ptd_client *client, uint64_t machine,
-			    const struct ptd_transfer_item *item, struct ptd_effects *effects,
-			    struct ptd_status *status)
+			    const struct ptd_transfer_item *items, size_t count,
+			    struct ptd_effects *effects, struct ptd_status *status)
 {
 	Ptd__V1__TransferRequest request = PTD__V1__TRANSFER_REQUEST__INIT;
-	Ptd__V1__TransferItem message = PTD__V1__TRANSFER_ITEM__INIT, *items[] = {&message};
-	Ptd__V1__Party from = message_of(&item->from), to = message_of(&item->to);
+	Ptd__V1__TransferItem **list = calloc(count + 1, sizeof(*list));
+	struct packed *packed = calloc(count + 1, sizeof(*packed));
+	struct ptd_status unused;
+	enum ptd_state state = PTD_STATE_FAILED;
 
-	message.kind = (Ptd__V1__TransferKind)item->kind;
-	message.from = &from;
-	message.to = &to;
-	message.pa = item->pa.v;
-	message.ipa = item->ipa.v;
-	message.size = item->size;
-	message.prot = item->prot;
-	message.zero = item->zero;
+	for (size_t i = 0; list && packed && i < count; i++)
+		list[i] = pack(&packed[i], &items[i]);
 	request.machine = machine;
-	request.items = items;
-	request.n_items = 1;
-	return typed_call(client, "/ptd.v1.OwnershipService/Transfer", &request.base,
-			  &request.request_id, false, &ptd__v1__transfer_response__descriptor,
-			  read_transfer, effects, status);
+	request.items = list;
+	request.n_items = count;
+	if (list && packed)
+		state = typed_call(client, "/ptd.v1.OwnershipService/Transfer", &request.base,
+				   &request.request_id, false,
+				   &ptd__v1__transfer_response__descriptor, read_transfer, effects,
+				   status);
+	else
+		status_local(status ? status : &unused, PTD_STATE_FAILED, PTD_WHERE_ARGUMENT, 8,
+			     "no memory");
+	free(list);
+	free(packed);
+	return state;
 }
 
 struct owners {

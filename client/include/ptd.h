@@ -407,8 +407,8 @@ struct ptd_party {
 	uint64_t context; /* of a guest; else 0 */
 };
 
-/* One transition of ownership: docs/ownership.md says what each kind needs and does, TransferItem
- * of ownership.proto which fields go with it. What does not belong to it is 0. */
+/* A range of a transition of ownership: docs/ownership.md says what each kind needs and does,
+ * TransferItem of ownership.proto which fields go with it. What does not belong to it is 0. */
 struct ptd_transfer_item {
 	uint32_t kind; /* PTD_TRANSFER_... */
 	uint32_t prot; /* of a share with a guest */
@@ -419,10 +419,11 @@ struct ptd_transfer_item {
 	bool zero;     /* a donation of the host's: it reads as zero afterwards */
 };
 
-/* Done for all of the range, or not done. `effects` (may be NULL): in the tables of all parties;
- * its generation is that of the host's context. [MT-Client] */
+/* Ranges of one transition, 1 to max_transfer_items: all are of one kind between parties of the
+ * same kinds. Done for all of them, or not done: then the status names the item. `effects` (may be
+ * NULL): in the tables of all parties; its generation is that of the host's context. [MT-Client] */
 PTD_API enum ptd_state ptd_transfer(struct ptd_client *client, uint64_t machine,
-				    const struct ptd_transfer_item *item,
+				    const struct ptd_transfer_item *items, size_t count,
 				    struct ptd_effects *effects, struct ptd_status *status);
 
 /* Frames of one owner and state. */

@@ -10,159 +10,54 @@
 
 #include "domain_fail.h"
 #include "registry.h"
+#include "transfer_read.h"
 #include "transfer_work.h"
 
 #include "ptd/v1/ownership.pb-c.h"
 
+#include <stdio.h>
+
 struct transfer {
 	struct transfer_work work;
 	struct machine *machine; /* stays: owners_begin() */
-	unsigned unit_shift;	 /* of the largest granule of the parties */
+	struct transfer_items items;
 	Ptd__V1__TransferResponse response;
 	Ptd__V1__Effects effects;
 };
 
-#define HOST	   PTD__V1__OWNER_KIND__OWNER_KIND_HOST
-#define HYP	   PTD__V1__OWNER_KIND__OWNER_KIND_HYP
-#define GUEST	   PTD__V1__OWNER_KIND__OWNER_KIND_GUEST
-#define OTHER	   PTD__V1__OWNER_KIND__OWNER_KIND_OTHER
-#define KIND(name) PTD__V1__TRANSFER_KIND__TRANSFER_KIND_##name
-
-enum by { BY_PA, BY_IPA, BY_BOTH };
-
-static const struct transition {
-	uint8_t kind, from, to;
-	uint8_t of_lib; /* enum pt_transfer_kind */
-	uint8_t by;	/* which addresses the request has */
-	bool prot, zero;
-} transitions[] = {
-	{KIND(SHARE), HOST, HYP, PT_SHARE_HYP, BY_PA, 0, 0},
-	{KIND(SHARE), HOST, OTHER, PT_SHARE_THIRD, BY_PA, 0, 0},
-	{KIND(SHARE), HOST, GUEST, PT_SHARE_GUEST, BY_BOTH, 1, 0},
-	{KIND(SHARE), GUEST, HOST, PT_SHARE_BACK, BY_IPA, 0, 0},
-	{KIND(UNSHARE), HOST, HYP, PT_UNSHARE_HYP, BY_PA, 0, 0},
-	{KIND(UNSHARE), HOST, OTHER, PT_UNSHARE_THIRD, BY_PA, 0, 0},
-	{KIND(UNSHARE), HOST, GUEST, PT_UNSHARE_GUEST, BY_IPA, 0, 0},
-	{KIND(UNSHARE), GUEST, HOST, PT_UNSHARE_BACK, BY_IPA, 0, 0},
-	{KIND(DONATE), HOST, HYP, PT_DONATE_HYP, BY_PA, 0, 1},
-	{KIND(DONATE), HYP, HOST, PT_RETURN_HYP, BY_PA, 0, 0},
-	{KIND(DONATE), HOST, GUEST, PT_DONATE_GUEST, BY_BOTH, 0, 1},
-	{KIND(DONATE), GUEST, HOST, PT_BALLOON, BY_IPA, 0, 0},
-	{KIND(FORCE_RECLAIM), GUEST, HOST, PT_FORCE_RECLAIM, BY_PA, 0, 0},
-	{KIND(PIN), HOST, HYP, PT_PIN, BY_PA, 0, 0},
-	{KIND(UNPIN), HOST, HYP, PT_UNPIN, BY_PA, 0, 0},
-};
-
-static uint32_t kind_of(const Ptd__V1__Party *party)
-{
-	return party ? party->kind : PTD__V1__OWNER_KIND__OWNER_KIND_UNSPECIFIED;
-}
-
-static bool is_lending(uint32_t kind)
-{
-	return kind == KIND(LEND) || kind == KIND(RETRIEVE) || kind == KIND(RELINQUISH) ||
-	       kind == KIND(RECLAIM);
-}
-
-/* NULL: the call has been failed. */
-static const struct transition *find_transition(struct call *call, const Ptd__V1__TransferItem *q)
-{
-	for (size_t i = 0; i < sizeof(transitions) / sizeof(transitions[0]); i++) {
-		const struct transition *t = &transitions[i];
-
-		if (t->kind == q->kind && t->from == kind_of(q->from) && t->to == kind_of(q->to))
-			return t;
-	}
-	if (is_lending(q->kind))
-		call_fail(call, PT_UNSUPPORTED, "items[0].kind: lendings are not offered");
-	else
-		call_fail(call, PT_INVALID,
-			  "items[0].kind: there is no transition %u between such parties", q->kind);
-	return NULL;
-}
-
-/* A forced reclaim takes from whichever guest has it; all others name theirs. */
-static enum call_result check_party(struct call *call, struct transfer *s,
-				    const struct transition *t, const Ptd__V1__Party *party,
-				    const char *field, uint32_t *guest)
-{
-	struct owners *o = s->machine->owners;
-	const struct context *c;
-
-	if (party->kind != GUEST || t->of_lib == PT_FORCE_RECLAIM) {
-		if (!party->context ||
-		    (party->kind == HOST && party->context == atomic_load(&o->host)))
-			return CALL_MORE;
-		return call_fail(call, PT_INVALID, "items[0].%s.context: it goes with guests",
-				 field);
-	}
-	c = find_context(call, party->context, "items[0] context");
-	if (!c)
-		return CALL_DONE;
-	if (c->machine != s->machine || atomic_load(&o->guest[c->guest]) != c->handle)
-		return call_fail(call, PT_INVALID,
-				 "items[0].%s.context: it is no guest of this machine", field);
-	*guest = c->guest;
-	if (c->pt.geo.granule_shift > s->unit_shift)
-		s->unit_shift = c->pt.geo.granule_shift;
-	return CALL_MORE;
-}
-
-/* What belongs to other kinds. */
-static enum call_result check_fields(struct call *call, const struct transition *t,
-				     const Ptd__V1__TransferItem *q)
-{
-	const char *field = NULL;
-
-	if (q->pa && t->by == BY_IPA)
-		field = "pa";
-	else if (q->ipa && t->by == BY_PA)
-		field = "ipa";
-	else if (q->prot && !t->prot)
-		field = "prot";
-	else if (q->zero && !t->zero)
-		field = "zero";
-	else if (q->lend_handle)
-		field = "lend_handle";
-	if (field)
-		return call_fail(call, PT_INVALID, "items[0].%s: not with this kind and parties",
-				 field);
-	if (!q->size)
-		return call_fail(call, PT_INVALID, "items[0].size: the range is empty");
-	return CALL_MORE;
-}
-
-static enum call_result read_item(struct call *call, struct transfer *s,
-				  const Ptd__V1__TransferItem *q, struct pt_transfer_args *args)
-{
-	const struct transition *t = find_transition(call, q);
-
-	args->owners = &s->machine->owners->pt;
-	s->unit_shift = args->owners->host->geo.granule_shift;
-	if (!t || check_fields(call, t, q) != CALL_MORE ||
-	    check_party(call, s, t, q->from, "from", &args->guest) != CALL_MORE ||
-	    check_party(call, s, t, q->to, "to", &args->guest) != CALL_MORE)
-		return CALL_DONE;
-	args->kind = t->of_lib;
-	s->work.kind = t->kind;
-	args->pa = q->pa;
-	args->ipa = pt_ipa(q->ipa);
-	args->size = q->size;
-	args->prot = q->prot;
-	args->wipe = q->zero;
-	return CALL_MORE;
-}
-
 static enum call_result fail_misaligned(struct call *call, const struct transfer *s)
 {
-	const struct pt_transfer_args *a = &s->work.t.args;
-	uint64_t unit = UINT64_C(1) << s->unit_shift;
+	uint32_t i = s->work.t.error.index;
+	const struct pt_transfer_range *r = &s->items.range[i];
+	uint64_t unit = UINT64_C(1) << s->items.unit_shift;
+	const struct {
+		const char *name;
+		uint64_t value;
+	} part[] = {{"pa", r->pa}, {"ipa", r->ipa.v}, {"size", r->size}};
+	unsigned p = 0;
+	char field[32];
 
-	if (a->pa % unit)
-		return fail_aligned(call, "items[0].pa", a->pa, unit);
-	if (a->ipa.v % unit)
-		return fail_aligned(call, "items[0].ipa", a->ipa.v, unit);
-	return fail_aligned(call, "items[0].size", a->size, unit);
+	while (p < 2 && !(part[p].value % unit))
+		p++;
+	snprintf(field, sizeof(field), "items[%u].%s", i, part[p].name);
+	fail_aligned(call, field, part[p].value, unit);
+	call->status.index = i;
+	return CALL_DONE;
+}
+
+/* Rights are what lib alone judges, and whether a range meets another one. */
+static void name_invalid(struct call *call, const struct transfer *s)
+{
+	uint32_t i = s->work.t.error.index;
+
+	if (s->items.count > 1)
+		call_fail(
+			call, PT_INVALID,
+			"items[%u]: it names what another one names, or prot is no right of a guest's",
+			i);
+	else
+		call_fail(call, PT_INVALID, "items[0].prot: 0x%x is no right of a guest's",
+			  s->items.range[0].prot);
 }
 
 static enum call_result fail(struct call *call, const struct transfer *s)
@@ -173,8 +68,8 @@ static enum call_result fail(struct call *call, const struct transfer *s)
 		return fail_misaligned(call, s);
 	fail_error(call, &t->error);
 	if (t->error.code == PT_INVALID)
-		return call_fail(call, PT_INVALID, "items[0].prot: 0x%x is no right of a guest's",
-				 t->args.prot);
+		name_invalid(call, s);
+	call->status.index = t->error.index;
 	return CALL_DONE;
 }
 
@@ -231,8 +126,9 @@ static enum call_result begin(struct call *call, const Ptd__V1__TransferRequest 
 	if (!s)
 		return fail_arena(call);
 	s->machine = m;
-	if (read_item(call, s, q->items[0], &args) != CALL_MORE)
+	if (transfer_read(call, m, q, &s->items, &args) != CALL_MORE)
 		return CALL_DONE;
+	s->work.kind = q->items[0]->kind;
 	if (!q->validate_only)
 		args.id = owners_number(m->owners, &q->request_id);
 	if (transfer_begin(call, &s->work, &args) != PT_OK)
@@ -255,11 +151,9 @@ static enum call_result transfer(struct call *call)
 		return CALL_DONE;
 	if (!q->n_items)
 		return call_fail(call, PT_INVALID, "items: none");
-	if (q->n_items > 1)
-		return call_fail(
-			call, PT_UNSUPPORTED,
-			"items: %zu; a transfer of several at one commit point is not offered",
-			q->n_items);
+	if (q->n_items > LIMIT_TRANSFER_ITEMS)
+		return call_fail(call, PT_TOO_LARGE, "items: %zu, and max_transfer_items is %u",
+				 q->n_items, LIMIT_TRANSFER_ITEMS);
 	return begin(call, q, m);
 }
 

@@ -96,7 +96,15 @@ static Ptd__V1__TransferItem donation = {
 	.pa = KIB(16),
 	.size = KIB(16),
 	.ipa = MIB(2)};
-static Ptd__V1__TransferItem *donations[] = {&donation};
+static Ptd__V1__TransferItem other_donation = {
+	.base = PROTOBUF_C_MESSAGE_INIT(&ptd__v1__transfer_item__descriptor),
+	.kind = PTD__V1__TRANSFER_KIND__TRANSFER_KIND_DONATE,
+	.from = &host,
+	.to = &guarded,
+	.pa = KIB(64),
+	.size = KIB(16),
+	.ipa = MIB(6)};
+static Ptd__V1__TransferItem *donations[] = {&donation, &other_donation};
 static Ptd__V1__TransferItem share = {
 	.base = PROTOBUF_C_MESSAGE_INIT(&ptd__v1__transfer_item__descriptor),
 	.kind = PTD__V1__TRANSFER_KIND__TRANSFER_KIND_SHARE,
@@ -242,7 +250,7 @@ const struct scripted script[] = {
 		.kind = PTD__V1__CONTEXT_KIND__CONTEXT_KIND_GUEST, .options = &guest_options,
 		.request_id = ID("guest")))},
 	{CALL("Ownership", "Transfer",
-	      M(Transfer, transfer, .machine = OWNED, .n_items = 1, .items = donations,
+	      M(Transfer, transfer, .machine = OWNED, .n_items = 2, .items = donations,
 		.request_id = ID("donat")))},
 	{CALL("Ownership", "GetOwner", M(GetOwner, get_owner, .machine = OWNED, .size = MIB(4)))},
 	{CALL("Ownership", "ListOwners",

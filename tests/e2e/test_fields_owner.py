@@ -142,9 +142,8 @@ def _():
     refused("MISALIGNED", m.transfer, SHARE, HOST, HYP, pa=PA + 1)
 
 
-@test("Transfer: request id, expected generation, validation, and one item alone")
-@covers("TransferRequest.request_id", "TransferRequest.expected_generation",
-        "TransferRequest.validate_only")
+@test("Transfer: request id, expected generation, and validation")
+@covers("TransferRequest.request_id", "TransferRequest.expected_generation", "TransferRequest.validate_only")
 def _():
     m = Owned()
     first = m.transfer(SHARE, HOST, HYP, pa=PA, more={"request_id": b"owner-transfer-1"})
@@ -157,8 +156,33 @@ def _():
     m.transfer(DONATE, HOST, HYP, pa=PA, more={"validate_only": True})
     equal(m.owner(PA), (HOST, OWNED))
     refused("INVALID", stub("ownership").Transfer, pb("ownership").TransferRequest(machine=m.machine.handle))
-    refused("UNSUPPORTED", stub("ownership").Transfer, pb("ownership").TransferRequest(
-        machine=m.machine.handle, items=[pb("ownership").TransferItem(), pb("ownership").TransferItem()]))
+
+
+@test("Transfer: several items are one step, and a refusal names its item")
+def _():
+    m = Owned()
+
+    def request(*items):
+        made = [pb("ownership").TransferItem(kind=DONATE, to=pb("ownership").Party(kind=GUEST, context=m.guarded),
+                                             pa=pa, ipa=ipa, size=PAGE) for pa, ipa in items]
+        for item in made:
+            getattr(item, "from").kind = HOST
+        return pb("ownership").TransferRequest(machine=m.machine.handle, items=made)
+
+    most = stub("server").GetInfo(pb("server").GetInfoRequest()).limits.max_transfer_items
+    stub("ownership").Transfer(request((PA, IPA), (PA + 4 * PAGE, IPA + PAGE)))
+    equal([m.owner(PA + i * PAGE)[0] for i in range(6)], [GUEST, HOST, HOST, HOST, GUEST, HOST])
+    refused("WRONG_OWNER", stub("ownership").Transfer, request((PA + PAGE, IPA + 8 * PAGE), (PA, IPA + 9 * PAGE)))
+    equal(m.owner(PA + PAGE), (HOST, OWNED))
+    refused("TOO_LARGE", stub("ownership").Transfer,
+            request(*((PA + i * PAGE, IPA + i * PAGE) for i in range(most + 1))))
+    ptctl = ptd().ptctl
+    ptctl("own", "donate", m.name, "4K", "--to", "guarded", "--pa", "8M", "--ipa", "0x5000_0000",
+          "--more", "12M:0x5000_1000:4K,16M:0x5000_2000:8K")
+    equal([m.owner(pa << 20)[0] for pa in (8, 12, 16)], [GUEST] * 3)
+    ptctl("own", "share", m.name, "4K", "--from", "guarded", "--ipa", "0x5000_0000", "--more", ":0x5000_2000:8K")
+    equal([m.owner(pa << 20)[1] for pa in (8, 12, 16)], [SHARED, OWNED, SHARED])
+    equal(ptctl("own", "pin", m.name, "8M", "4K", "--more", "1M", check=False).returncode, 2)
 
 
 @test("GetOwner and ListOwners: the machine, a part of its memory, pages")

@@ -84,8 +84,6 @@ static void bad_requests_are_refused_by_name(void **state)
 
 	donation(&a, &w, 0, IPA)->n_items = 0;
 	REFUSED(w.fx, "Transfer", &a.q, PT_INVALID, "items:");
-	a.q.n_items = 2;
-	REFUSED(w.fx, "Transfer", &a.q, PT_UNSUPPORTED, "items:");
 	for (unsigned kind = KIND(LEND); kind <= KIND(RECLAIM); kind++) {
 		ask(&a, &w, kind, OF(HOST), OF(GUEST), w.plain);
 		REFUSED(w.fx, "Transfer", &a.q, PT_UNSUPPORTED, "items[0].kind:");
@@ -119,7 +117,7 @@ static void bad_requests_are_refused_by_name(void **state)
 	a.to.context = w.host;
 	REFUSED(w.fx, "Transfer", &a.q, PT_INVALID, "items[0].to.context:");
 	a.to.context = 0;
-	REFUSED(w.fx, "Transfer", &a.q, PT_INVALID, "items[0] context:");
+	REFUSED(w.fx, "Transfer", &a.q, PT_INVALID, "items[0].to.context:");
 	ask(&a, &w, KIND(SHARE), OF(HOST), OF(GUEST), w.plain)->items[0]->prot = 0x10000;
 	REFUSED(w.fx, "Transfer", &a.q, PT_INVALID, "items[0].prot:");
 	donation(&a, &w, 0, IPA)->machine = w.fx->machine;
@@ -169,6 +167,87 @@ static void a_refusal_says_where(void **state)
 	ask(&a, &w, KIND(DONATE), OF(GUEST), OF(HOST), w.guarded)->items[0]->ipa = IPA;
 	a.item.size = 2 * PAGE;
 	assert_int_equal(REFUSED(w.fx, "Transfer", &a.q, PT_NOT_MAPPED, "")->ipa, IPA + PAGE);
+}
+
+/* Donations of pages 0, 2, 4 ... to one guest, in one request. */
+#define MANY (LIMIT_TRANSFER_ITEMS + 1)
+struct several {
+	struct ask ask;
+	Ptd__V1__TransferItem item[MANY], *items[MANY];
+};
+
+static Ptd__V1__TransferRequest *several(struct several *s, const struct world *w, size_t count)
+{
+	donation(&s->ask, w, 0, 0);
+	for (uint32_t i = 0; i < count; i++) {
+		s->item[i] = s->ask.item;
+		s->item[i].pa = 2 * i * PAGE;
+		s->item[i].ipa = IPA + i * PAGE;
+		s->items[i] = &s->item[i];
+	}
+	s->ask.q.items = s->items;
+	s->ask.q.n_items = count;
+	return &s->ask.q;
+}
+
+static void several_ranges_are_one_transition(void **state)
+{
+	struct world w = world(state);
+	struct call_status *status;
+	struct several s;
+
+	several(&s, &w, MANY);
+	REFUSED(w.fx, "Transfer", &s.ask.q, PT_TOO_LARGE, "items:");
+	several(&s, &w, LIMIT_TRANSFER_ITEMS);
+	s.item[7].pa = 64 * MIB;
+	status = REFUSED(w.fx, "Transfer", &s.ask.q, PT_OUT_OF_RANGE, "");
+	assert_int_equal(status->index, 7);
+	s.item[7].pa = 14 * PAGE + 1;
+	status = REFUSED(w.fx, "Transfer", &s.ask.q, PT_MISALIGNED, "items[7].pa:");
+	assert_int_equal(status->index, 7);
+	s.item[7].pa = 2 * PAGE;
+	status = REFUSED(w.fx, "Transfer", &s.ask.q, PT_INVALID, "items[7]:");
+	s.item[7].pa = 14 * PAGE;
+	assert_int_equal(get(w.fx, w.machine, 0, 0)->ranges[0]->size, 64 * MIB);
+	assert_int_equal(((Ptd__V1__TransferResponse *)OK(w.fx, "Transfer", &s.ask.q))->generation,
+			 2);
+	for (uint32_t i = 0; i < LIMIT_TRANSFER_ITEMS; i++) {
+		assert_int_equal(owner_at(&w, 2 * i * PAGE)->ipa, IPA + i * PAGE);
+		assert_int_equal(owner_at(&w, (2 * i + 1) * PAGE)->owner->kind, OF(HOST));
+	}
+	/* One of them is no longer the host's: none goes. */
+	several(&s, &w, 3);
+	for (uint32_t i = 0; i < 3; i++)
+		s.item[i].ipa += 64 * PAGE;
+	s.item[0].pa = PAGE;
+	s.item[1].pa = 3 * PAGE;
+	status = REFUSED(w.fx, "Transfer", &s.ask.q, PT_WRONG_OWNER, "");
+	assert_int_equal(status->index, 2);
+	assert_int_equal(status->ipa, 4 * PAGE);
+	assert_int_equal(owner_at(&w, PAGE)->owner->kind, OF(HOST));
+}
+
+static void ranges_of_a_request_are_alike(void **state)
+{
+	struct world w = world(state);
+	struct several s;
+	Ptd__V1__Party hyp = PTD__V1__PARTY__INIT;
+
+	several(&s, &w, 2);
+	s.item[1].zero = true;
+	assert_int_equal(REFUSED(w.fx, "Transfer", &s.ask.q, PT_INVALID, "items[1].zero:")->index,
+			 1);
+	several(&s, &w, 2);
+	hyp.kind = OF(HYP);
+	s.item[1].to = &hyp;
+	s.item[1].ipa = 0;
+	REFUSED(w.fx, "Transfer", &s.ask.q, PT_INVALID, "items[1].kind:");
+	several(&s, &w, 2);
+	s.item[1].kind = 99;
+	REFUSED(w.fx, "Transfer", &s.ask.q, PT_INVALID, "items[1].kind:");
+	several(&s, &w, 2);
+	s.item[1].size = 0;
+	REFUSED(w.fx, "Transfer", &s.ask.q, PT_INVALID, "items[1].size:");
 }
 
 static void only_validated_or_expected_otherwise(void **state)
@@ -424,6 +503,8 @@ int main(void)
 		TEST(bad_requests_are_refused_by_name),
 		TEST(the_largest_granule_is_the_unit),
 		TEST(a_refusal_says_where),
+		TEST(several_ranges_are_one_transition),
+		TEST(ranges_of_a_request_are_alike),
 		TEST(only_validated_or_expected_otherwise),
 		TEST(a_request_is_done_once_and_remembered),
 		TEST(memory_is_wiped_where_it_is_due),

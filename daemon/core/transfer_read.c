@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Items of a Transfer as ranges of lib's. */
+#include "transfer_read.h"
+
+#include "context.h"
+#include "registry.h"
+
+#include "ptd/v1/ownership.pb-c.h"
+
+#include <stdio.h>
+
+#define HOST	   PTD__V1__OWNER_KIND__OWNER_KIND_HOST
+#define HYP	   PTD__V1__OWNER_KIND__OWNER_KIND_HYP
+#define GUEST	   PTD__V1__OWNER_KIND__OWNER_KIND_GUEST
+#define OTHER	   PTD__V1__OWNER_KIND__OWNER_KIND_OTHER
+#define KIND(name) PTD__V1__TRANSFER_KIND__TRANSFER_KIND_##name
+
+enum by { BY_PA, BY_IPA, BY_BOTH };
+
+static const struct transition {
+	uint8_t kind, from, to;
+	uint8_t of_lib; /* enum pt_transfer_kind */
+	uint8_t by;	/* which addresses the request has */
+	bool prot, zero;
+} transitions[] = {
+	{KIND(SHARE), HOST, HYP, PT_SHARE_HYP, BY_PA, 0, 0},
+	{KIND(SHARE), HOST, OTHER, PT_SHARE_THIRD, BY_PA, 0, 0},
+	{KIND(SHARE), HOST, GUEST, PT_SHARE_GUEST, BY_BOTH, 1, 0},
+	{KIND(SHARE), GUEST, HOST, PT_SHARE_BACK, BY_IPA, 0, 0},
+	{KIND(UNSHARE), HOST, HYP, PT_UNSHARE_HYP, BY_PA, 0, 0},
+	{KIND(UNSHARE), HOST, OTHER, PT_UNSHARE_THIRD, BY_PA, 0, 0},
+	{KIND(UNSHARE), HOST, GUEST, PT_UNSHARE_GUEST, BY_IPA, 0, 0},
+	{KIND(UNSHARE), GUEST, HOST, PT_UNSHARE_BACK, BY_IPA, 0, 0},
+	{KIND(DONATE), HOST, HYP, PT_DONATE_HYP, BY_PA, 0, 1},
+	{KIND(DONATE), HYP, HOST, PT_RETURN_HYP, BY_PA, 0, 0},
+	{KIND(DONATE), HOST, GUEST, PT_DONATE_GUEST, BY_BOTH, 0, 1},
+	{KIND(DONATE), GUEST, HOST, PT_BALLOON, BY_IPA, 0, 0},
+	{KIND(FORCE_RECLAIM), GUEST, HOST, PT_FORCE_RECLAIM, BY_PA, 0, 0},
+	{KIND(PIN), HOST, HYP, PT_PIN, BY_PA, 0, 0},
+	{KIND(UNPIN), HOST, HYP, PT_UNPIN, BY_PA, 0, 0},
+};
+
+/* An item, and how refusals call it. */
+struct item {
+	struct call *call;
+	struct machine *machine;
+	const Ptd__V1__TransferItem *q;
+	char name[16];
+};
+
+static uint32_t kind_of(const Ptd__V1__Party *party)
+{
+	return party ? party->kind : PTD__V1__OWNER_KIND__OWNER_KIND_UNSPECIFIED;
+}
+
+static bool is_lending(uint32_t kind)
+{
+	return kind == KIND(LEND) || kind == KIND(RETRIEVE) || kind == KIND(RELINQUISH) ||
+	       kind == KIND(RECLAIM);
+}
+
+/* NULL: the call has been failed. */
+static const struct transition *find_transition(const struct item *i)
+{
+	for (size_t n = 0; n < sizeof(transitions) / sizeof(transitions[0]); n++) {
+		const struct transition *t = &transitions[n];
+
+		if (t->kind == i->q->kind && t->from == kind_of(i->q->from) &&
+		    t->to == kind_of(i->q->to))
+			return t;
+	}
+	if (is_lending(i->q->kind))
+		call_fail(i->call, PT_UNSUPPORTED, "%s.kind: lendings are not offered", i->name);
+	else
+		call_fail(i->call, PT_INVALID,
+			  "%s.kind: there is no transition %u between such parties", i->name,
+			  i->q->kind);
+	return NULL;
+}
+
+/* A forced reclaim takes from whichever guest has it; all others name theirs. */
+static enum call_result read_party(const struct item *i, const struct transition *t,
+				   const Ptd__V1__Party *party, const char *field,
+				   struct transfer_items *to)
+{
+	struct owners *o = i->machine->owners;
+	char name[32];
+	const struct context *c;
+
+	snprintf(name, sizeof(name), "%s.%s.context", i->name, field);
+	if (party->kind != GUEST || t->of_lib == PT_FORCE_RECLAIM) {
+		if (!party->context ||
+		    (party->kind == HOST && party->context == atomic_load(&o->host)))
+			return CALL_MORE;
+		return call_fail(i->call, PT_INVALID, "%s: it goes with guests", name);
+	}
+	c = find_context(i->call, party->context, name);
+	if (!c)
+		return CALL_DONE;
+	if (c->machine != i->machine || atomic_load(&o->guest[c->guest]) != c->handle)
+		return call_fail(i->call, PT_INVALID, "%s: it is no guest of this machine", name);
+	to->range[to->count].guest = c->guest;
+	if (c->pt.geo.granule_shift > to->unit_shift)
+		to->unit_shift = c->pt.geo.granule_shift;
+	return CALL_MORE;
+}
+
+/* What belongs to other kinds. */
+static enum call_result check_fields(const struct item *i, const struct transition *t)
+{
+	const Ptd__V1__TransferItem *q = i->q;
+	const char *field = NULL;
+
+	if (q->pa && t->by == BY_IPA)
+		field = "pa";
+	else if (q->ipa && t->by == BY_PA)
+		field = "ipa";
+	else if (q->prot && !t->prot)
+		field = "prot";
+	else if (q->zero && !t->zero)
+		field = "zero";
+	else if (q->lend_handle)
+		field = "lend_handle";
+	if (field)
+		return call_fail(i->call, PT_INVALID, "%s.%s: not with this kind and parties",
+				 i->name, field);
+	if (!q->size)
+		return call_fail(i->call, PT_INVALID, "%s.size: the range is empty", i->name);
+	return CALL_MORE;
+}
+
+/* All of a request are one transition over several ranges. */
+static enum call_result check_alike(const struct item *i, const struct transition *t,
+				    struct transfer_items *to, struct pt_transfer_args *args)
+{
+	if (!to->count) {
+		args->kind = t->of_lib;
+		args->wipe = i->q->zero;
+	}
+	if (args->kind != t->of_lib)
+		return call_fail(
+			i->call, PT_INVALID,
+			"%s.kind: items are of one kind, between parties of the same kinds",
+			i->name);
+	if (args->wipe != (bool)i->q->zero)
+		return call_fail(i->call, PT_INVALID, "%s.zero: it is the same for all items",
+				 i->name);
+	return CALL_MORE;
+}
+
+static enum call_result read_item(const struct item *i, struct transfer_items *to,
+				  struct pt_transfer_args *args)
+{
+	const struct transition *t = find_transition(i);
+	const Ptd__V1__TransferItem *q = i->q;
+
+	if (!t || check_fields(i, t) != CALL_MORE || check_alike(i, t, to, args) != CALL_MORE)
+		return CALL_DONE;
+	to->range[to->count] = (struct pt_transfer_range){
+		.pa = q->pa, .ipa = pt_ipa(q->ipa), .size = q->size, .prot = q->prot};
+	if (read_party(i, t, q->from, "from", to) != CALL_MORE ||
+	    read_party(i, t, q->to, "to", to) != CALL_MORE)
+		return CALL_DONE;
+	to->count++;
+	return CALL_MORE;
+}
+
+enum call_result transfer_read(struct call *call, struct machine *m,
+			       const Ptd__V1__TransferRequest *q, struct transfer_items *to,
+			       struct pt_transfer_args *args)
+{
+	struct item item = {.call = call, .machine = m};
+
+	args->owners = &m->owners->pt;
+	to->unit_shift = args->owners->host->geo.granule_shift;
+	for (uint32_t i = 0; i < q->n_items; i++) {
+		item.q = q->items[i];
+		snprintf(item.name, sizeof(item.name), "items[%u]", i);
+		if (read_item(&item, to, args) == CALL_MORE)
+			continue;
+		call->status.index = i;
+		return CALL_DONE;
+	}
+	args->range = to->range;
+	args->ranges = to->count;
+	return CALL_MORE;
+}
