@@ -67,6 +67,17 @@ enum pt_outcome pt_hyp_call_private(struct pt_hyp_space *space, struct pt_agent 
 				    struct pt_pa pa, uint64_t size, uint32_t prot, uint64_t *va);
 
 /*
+ * For hyp's frames in a machine with owners (<pt/hv.h>), in the place of the two above. prepare:
+ * makes the tables for [pa, pa + size), of memory, at its linear address, down to the last level,
+ * but where EL2 maps a block; in a section. PT_OK; PT_NO_MEMORY, and again goes on from there.
+ * reach: EL2 has [pa, pa + size) of it from now on, readable and writable, or no longer, and then
+ * no TLB knows it on return. Cannot fail. In a section; on different frames at the same time.
+ */
+enum pt_outcome pt_hyp_reach_prepare(struct pt_hyp_space *space, struct pt_agent *agent,
+				     struct pt_pa pa, uint64_t size);
+void pt_hyp_reach(struct pt_hyp_space *space, struct pt_pa pa, uint64_t size, bool reaches);
+
+/*
  * A CPU's window (KVM: hyp_fixmap_map): maps any one frame, readable and writable, until
  * pt_hyp_window_close(). Only the CPU itself opens and closes it, so there is no lock; `pa` is
  * aligned to EL2's granule. The entry is written before the DSB ISHST that lets it be used. PT_OK
