@@ -2,9 +2,14 @@
 /* Hypercalls: who may call what, and answers as registers. */
 #include "internal.h"
 
-#define ANYBODY (1u << PT_HV_HOST | 1u << PT_HV_GUEST)
-#define HOST	(1u << PT_HV_HOST)
-#define GUEST	(1u << PT_HV_GUEST)
+#define ANYBODY		     (1u << PT_HV_HOST | 1u << PT_HV_GUEST)
+#define HOST		     (1u << PT_HV_HOST)
+#define GUEST		     (1u << PT_HV_GUEST)
+/* In a machine with owners besides. */
+#define OWNING		     2
+#define OWNING_HOST	     (HOST << OWNING)
+#define OWNING_GUEST	     (GUEST << OWNING)
+#define HOST_OR_OWNING_GUEST (HOST | OWNING_GUEST)
 
 static const uint8_t may_call[PT_HVC_COUNT] = {
 #define PT_X(name, number, who, what) [PT_HVC_##name] = who,
@@ -24,6 +29,9 @@ static struct pt__hv_answer own_map(struct pt_hv *hv, struct pt_agent *agent, en
 {
 	struct pt__hv_answer answer = {PT_INVALID, {0}};
 
+	/* What hyp has of the host's there it shares, or owns: lib/owner knows. */
+	if (hv->owners && kind != PT_HVC_HYP_DEVICE)
+		return pt__hv_answer(PT_UNSUPPORTED);
 	pt__hv_begin(hv, agent);
 	if (kind == PT_HVC_HYP_UNMAP)
 		answer.outcome = pt_hyp_call_unmap(hv->space, agent, pt_pa(arg[0]), arg[1]);
@@ -47,8 +55,10 @@ static struct pt__hv_answer answer_to(struct pt_hv *hv, struct pt_agent *agent, 
 	switch (kind) {
 	case PT_HVC_VERSION:
 		return (struct pt__hv_answer){PT_OK, {PT_HVC_ABI, feature_word(&hv->features), 0}};
-	case PT_HVC_CREATE: return pt__hv_create(hv, agent, arg);
-	case PT_HVC_DESTROY: return pt__hv_destroy(hv, agent, arg);
+	case PT_HVC_CREATE:
+		return hv->owners ? pt__hv_answer(PT_UNSUPPORTED) : pt__hv_create(hv, agent, arg);
+	case PT_HVC_DESTROY:
+		return hv->owners ? pt__hv_answer(PT_UNSUPPORTED) : pt__hv_destroy(hv, agent, arg);
 	case PT_HVC_SET_SLOT: return pt__hv_set_slot(hv, agent, arg);
 	case PT_HVC_DELETE_SLOT: return pt__hv_delete_slot(hv, agent, arg);
 	case PT_HVC_MAP:
@@ -56,31 +66,64 @@ static struct pt__hv_answer answer_to(struct pt_hv *hv, struct pt_agent *agent, 
 	case PT_HVC_PROTECT: return pt__hv_range(hv, agent, kind, arg);
 	case PT_HVC_FAULT: return pt__hv_fault(hv, agent, arg);
 	case PT_HVC_LEAF: return pt__hv_leaf(hv, agent, arg);
-	case PT_HVC_CONTINUE: return pt__hv_continue(hv, agent, arg);
+	case PT_HVC_CONTINUE: return pt__hv_continue(hv, agent, 0, arg);
 	default: return own_map(hv, agent, kind, arg);
 	}
 }
 
-enum pt_hv_next pt_hv_call(struct pt_hv *hv, struct pt_agent *agent, enum pt_hv_caller caller,
-			   uint64_t x[6])
+/* Of a machine with owners alone. */
+static struct pt__hv_answer owners_answer(struct pt_hv *hv, struct pt_agent *agent,
+					  enum pt_hv_caller caller, enum pt_hvc kind,
+					  const uint64_t *arg)
 {
-	uint64_t kind = x[0] - PT_HVC(0);
-	struct pt__hv_answer answer;
+	const struct pt_hv_ctx *guest = caller == PT_HV_GUEST ? hv->running[agent->id] : NULL;
 
-	if (kind >= PT_HVC_COUNT || !(may_call[kind] >> caller & 1)) {
-		x[0] = (uint64_t)(int64_t)PT_HVC_NO_FUNCTION;
-		return PT_HV_ANSWERED;
+	switch (kind) {
+	case PT_HVC_CONTINUE:
+		return pt__hv_continue(hv, agent, (uint32_t)(guest - hv->guest) + 1, arg);
+	case PT_HVC_RESERVE: return pt__hv_reserve(hv);
+	case PT_HVC_CREATE_GUEST: return pt__hv_create_guest(hv, agent, arg);
+	case PT_HVC_TEARDOWN: return pt__hv_teardown(hv, agent, arg);
+	case PT_HVC_FINALIZE: return pt__hv_finalize(hv, agent, arg);
+	case PT_HVC_OWNER: return pt__hv_owner(hv, agent, arg);
+	default: return pt__hv_transfer(hv, agent, kind, arg);
 	}
-	if (kind == PT_HVC_RUN)
-		return PT_HV_RUN;
-	if (kind == PT_HVC_EXIT)
-		return PT_HV_EXIT;
-	answer = answer_to(hv, agent, (enum pt_hvc)kind, x + 1);
+}
+
+static void reply(struct pt_hv *hv, struct pt_agent *agent, struct pt__hv_answer answer,
+		  uint64_t x[6])
+{
 	if (answer.outcome == PT_BUSY) /* so that trying again comes to an end */
 		pt__hv_help(hv, agent, NULL);
 	pt_hv_settle(agent);
 	x[0] = pt_is_error(answer.outcome) ? -(uint64_t)answer.outcome : (uint64_t)answer.outcome;
 	for (unsigned i = 0; i < 3; i++)
 		x[i + 1] = answer.x[i];
+}
+
+static __attribute__((noinline)) void call_of_owners(struct pt_hv *hv, struct pt_agent *agent,
+						     enum pt_hv_caller caller, uint64_t kind,
+						     uint64_t x[6])
+{
+	if (!hv->owners || kind >= PT_HVC_COUNT || !(may_call[kind] >> (caller + OWNING) & 1))
+		x[0] = (uint64_t)(int64_t)PT_HVC_NO_FUNCTION;
+	else
+		reply(hv, agent, owners_answer(hv, agent, caller, (enum pt_hvc)kind, x + 1), x);
+}
+
+enum pt_hv_next pt_hv_call(struct pt_hv *hv, struct pt_agent *agent, enum pt_hv_caller caller,
+			   uint64_t x[6])
+{
+	uint64_t kind = x[0] - PT_HVC(0);
+
+	if (kind >= PT_HVC_COUNT || !(may_call[kind] >> caller & 1)) {
+		call_of_owners(hv, agent, caller, kind, x);
+		return PT_HV_ANSWERED;
+	}
+	if (kind == PT_HVC_RUN)
+		return PT_HV_RUN;
+	if (kind == PT_HVC_EXIT)
+		return PT_HV_EXIT;
+	reply(hv, agent, answer_to(hv, agent, (enum pt_hvc)kind, x + 1), x);
 	return PT_HV_ANSWERED;
 }

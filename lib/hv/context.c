@@ -36,7 +36,7 @@ static bool can_have(const struct pt_hv *hv, const struct pt_geometry *geo)
 	return tables_end <= UINT64_C(1) << geo->pa_bits;
 }
 
-static enum pt_outcome geometry_of(const struct pt_hv *hv, uint64_t vtcr, struct pt_geometry *geo)
+enum pt_outcome pt__hv_geometry(const struct pt_hv *hv, uint64_t vtcr, struct pt_geometry *geo)
 {
 	unsigned flags = pt_geometry_vtcr_flags(vtcr);
 
@@ -74,6 +74,20 @@ void pt__hv_unpin(struct pt_hv_ctx *c)
 	atomic_fetch_sub(&c->running, 1);
 }
 
+enum pt_outcome pt__hv_context_make(struct pt_hv *hv, struct pt_agent *agent, struct pt_hv_ctx *c,
+				    const struct pt_geometry *geo, unsigned flags, uint64_t quota)
+{
+	enum pt_outcome outcome =
+		pt_ctx_init(&c->ctx, agent, &hv->machine, geo, hv->features.attrs, flags, quota);
+
+	if (outcome != PT_OK)
+		return outcome;
+	pt_hv_table(&c->slots[0])->count = pt_hv_table(&c->slots[1])->count = 0;
+	c->in_use = 0;
+	(void)pt_ctx_set_slots(&c->ctx, pt_hv_table(&c->slots[0]));
+	return PT_OK;
+}
+
 struct pt__hv_answer pt__hv_create(struct pt_hv *hv, struct pt_agent *agent, const uint64_t *arg)
 {
 	struct pt__hv_answer answer = {PT_OK, {0}};
@@ -81,23 +95,20 @@ struct pt__hv_answer pt__hv_create(struct pt_hv *hv, struct pt_agent *agent, con
 	struct pt_hv_ctx *c;
 	uint64_t handle;
 
-	answer.outcome = geometry_of(hv, arg[0], &geo);
+	answer.outcome = pt__hv_geometry(hv, arg[0], &geo);
 	if (answer.outcome != PT_OK)
 		return answer;
 	c = take_place(hv);
 	if (!c)
 		return pt__hv_answer(PT_TOO_LARGE);
 	pt__hv_begin(hv, agent);
-	answer.outcome = pt_ctx_init(&c->ctx, agent, &hv->machine, &geo, hv->features.attrs,
-				     pt_geometry_vtcr_flags(arg[0]), arg[1]);
+	answer.outcome =
+		pt__hv_context_make(hv, agent, c, &geo, pt_geometry_vtcr_flags(arg[0]), arg[1]);
 	pt_section_end(agent);
 	if (answer.outcome != PT_OK) {
 		atomic_store(&c->state, PT_HV_FREE);
 		return answer;
 	}
-	pt_hv_table(&c->slots[0])->count = pt_hv_table(&c->slots[1])->count = 0;
-	c->in_use = 0;
-	(void)pt_ctx_set_slots(&c->ctx, pt_hv_table(&c->slots[0]));
 	handle = pt__hv_next_handle(atomic_load(&c->handle), PT__HV_CONTEXT,
 				    (uint32_t)(c - hv->guest));
 	atomic_store(&c->handle, handle);
@@ -108,7 +119,7 @@ struct pt__hv_answer pt__hv_create(struct pt_hv *hv, struct pt_agent *agent, con
 
 /* The end begins. A CPU that runs the context would walk tables that are gone: not while one does
  * (KVM: __pkvm_start_teardown_vm). */
-static enum pt_outcome begin_end(struct pt_hv_ctx *c)
+enum pt_outcome pt__hv_begin_end(struct pt_hv_ctx *c)
 {
 	uint32_t live = PT_HV_LIVE;
 
@@ -130,7 +141,7 @@ struct pt__hv_answer pt__hv_destroy(struct pt_hv *hv, struct pt_agent *agent, co
 	c = pt__hv_context(hv, agent, arg[0]);
 	if (c) {
 		op = pt__hv_op_take(hv, c, PT_HVC_DESTROY);
-		outcome = op ? begin_end(c) : PT_BUSY;
+		outcome = op ? pt__hv_begin_end(c) : PT_BUSY;
 	}
 	if (outcome == PT_OK)
 		pt__hv_op_end(op);
@@ -160,6 +171,7 @@ enum pt_outcome pt_hv_enter(struct pt_hv *hv, struct pt_agent *agent, uint64_t h
 		if (outcome == PT_MORE)
 			pt__hv_unpin(c);
 		*ctx = &c->ctx;
+		hv->running[agent->id] = c;
 	}
 	pt_section_end(agent);
 	return outcome == PT_MORE ? PT_RACED : outcome;
@@ -168,5 +180,6 @@ enum pt_outcome pt_hv_enter(struct pt_hv *hv, struct pt_agent *agent, uint64_t h
 void pt_hv_leave(struct pt_hv *hv, struct pt_agent *agent, struct pt_ctx *ctx)
 {
 	pt_vmid_stop(&hv->machine, agent);
+	hv->running[agent->id] = NULL;
 	pt__hv_unpin(PT__HV_OF(ctx, struct pt_hv_ctx, ctx));
 }

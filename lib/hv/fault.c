@@ -21,6 +21,20 @@ static enum pt_outcome once(struct pt_hv *hv, struct pt_agent *agent, struct pt_
 	return outcome;
 }
 
+/* The host has what it touches, by force. If that is refused somebody else may have done it. */
+static enum pt_outcome force(struct pt_hv *hv, struct pt_agent *agent, struct pt_ctx *ctx,
+			     const struct pt_fault *fault, struct pt_fault_result *result)
+{
+	enum pt_outcome outcome;
+
+	if (result->todo.kind != PT_TODO_RECLAIM)
+		return PT_WRONG_OWNER;
+	if (pt__hv_force(hv, agent, result->todo.ipa.v) == PT_RACED)
+		return PT_RACED;
+	outcome = once(hv, agent, ctx, fault, result);
+	return outcome == PT_PARKED ? PT_RACED : outcome;
+}
+
 enum pt_outcome pt_hv_fault(struct pt_hv *hv, struct pt_agent *agent, struct pt_ctx *ctx,
 			    const struct pt_fault *fault, struct pt_fault_result *result)
 {
@@ -32,11 +46,13 @@ enum pt_outcome pt_hv_fault(struct pt_hv *hv, struct pt_agent *agent, struct pt_
 	}
 	if (outcome == PT_NO_MEMORY && ctx == &hv->host.ctx)
 		return pt__hv_recycle(hv, agent, true);
+	if (outcome == PT_WRONG_OWNER && hv->owners && hv->owners->args.force)
+		return force(hv, agent, ctx, fault, result);
 	if (outcome != PT_PARKED)
 		return outcome;
 	if (ctx == &hv->host.ctx)
 		(void)pt__hv_recycle(hv, agent, false);
-	else
+	if (ctx != &hv->host.ctx || hv->owners)
 		pt__hv_help(hv, agent, ctx);
 	return PT_RACED;
 }

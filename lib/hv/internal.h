@@ -42,6 +42,13 @@ static inline struct pt__hv_answer pt__hv_answer(enum pt_outcome outcome)
 /* context.c. The live context of a handle, or NULL; in a section, for as long as it lasts. */
 struct pt_hv_ctx *pt__hv_context(struct pt_hv *hv, struct pt_agent *agent, uint64_t handle);
 struct pt__hv_answer pt__hv_create(struct pt_hv *hv, struct pt_agent *agent, const uint64_t *arg);
+/* What a VTCR_EL2 of a caller says, if the CPUs have it. */
+enum pt_outcome pt__hv_geometry(const struct pt_hv *hv, uint64_t vtcr, struct pt_geometry *geo);
+/* In a section: makes the context of a place that is being made. Then it is LIVE, or nothing. */
+enum pt_outcome pt__hv_context_make(struct pt_hv *hv, struct pt_agent *agent, struct pt_hv_ctx *c,
+				    const struct pt_geometry *geo, unsigned flags, uint64_t quota);
+/* LIVE to DYING: not while a CPU runs it, PT_BUSY; PT_NOT_FOUND: it is not LIVE. */
+enum pt_outcome pt__hv_begin_end(struct pt_hv_ctx *c);
 struct pt__hv_answer pt__hv_destroy(struct pt_hv *hv, struct pt_agent *agent, const uint64_t *arg);
 /* Keeps a context that was live in this section from being destroyed. False: it is dying. */
 bool pt__hv_pin(struct pt_hv_ctx *c);
@@ -85,10 +92,11 @@ void pt__hv_op_drop(struct pt_hv_op *op);
 /* One step of an operation that is `busy`, which it is no longer on return; the answer, or PT_MORE
  * and the handle. Outside a section. */
 struct pt__hv_answer pt__hv_op_go(struct pt_hv *hv, struct pt_agent *agent, struct pt_hv_op *op);
-struct pt__hv_answer pt__hv_continue(struct pt_hv *hv, struct pt_agent *agent, const uint64_t *arg);
-/* One step of an operation on a guest's context, of which nobody else does one now. Outside a
- * section.
- */
+/* `caller` as in struct pt_hv_op: others' operations are not found. */
+struct pt__hv_answer pt__hv_continue(struct pt_hv *hv, struct pt_agent *agent, uint32_t caller,
+				     const uint64_t *arg);
+/* One step of an operation on a context (NULL: on any), of which nobody else does one now.
+ * Transitions are on all of them. Outside a section. */
 void pt__hv_help(struct pt_hv *hv, struct pt_agent *agent, const struct pt_ctx *ctx);
 
 /* recycle.c. One step of giving back the tables of the host's MMIO, which begins if none is under
@@ -99,6 +107,33 @@ enum pt_outcome pt__hv_recycle(struct pt_hv *hv, struct pt_agent *agent, bool an
 /* fault.c: FAULT, LEAF. */
 struct pt__hv_answer pt__hv_fault(struct pt_hv *hv, struct pt_agent *agent, const uint64_t *arg);
 struct pt__hv_answer pt__hv_leaf(struct pt_hv *hv, struct pt_agent *agent, const uint64_t *arg);
+
+/* Of a machine with owners; outside a section, but where it says so. guest.c. Whose handle it is,
+ * in any state of its life, or NULL. */
+struct pt_hv_ctx *pt__hv_guest(struct pt_hv *hv, uint64_t handle);
+struct pt__hv_answer pt__hv_reserve(struct pt_hv *hv);
+struct pt__hv_answer pt__hv_create_guest(struct pt_hv *hv, struct pt_agent *agent,
+					 const uint64_t *arg);
+struct pt__hv_answer pt__hv_teardown(struct pt_hv *hv, struct pt_agent *agent, const uint64_t *arg);
+struct pt__hv_answer pt__hv_finalize(struct pt_hv *hv, struct pt_agent *agent, const uint64_t *arg);
+/* In a section. One step of a FINALIZE that looks; when there is nothing its context begins to end.
+ */
+enum pt_outcome pt__hv_look(struct pt_agent *agent, struct pt_hv_op *op);
+
+/* transfer.c. SHARE_HYP to RECLAIM_DYING. */
+struct pt__hv_answer pt__hv_transfer(struct pt_hv *hv, struct pt_agent *agent, enum pt_hvc kind,
+				     const uint64_t *arg);
+/* An operation, `busy`, that carries out what *args say but for owners and wake. PT_OK and *op;
+ * PT_BUSY; what pt_transfer_init() says. */
+enum pt_outcome pt__hv_transfer_begin(struct pt_hv *hv, struct pt_hv_ctx *c, uint32_t kind,
+				      struct pt_transfer_args *args, struct pt_hv_op **op);
+/* It is over: the operation keeps what there is to answer. */
+void pt__hv_transfer_done(struct pt_hv_op *op);
+/* The host wants what a guest has for itself. PT_RACED: it goes on, or is done; else why not. */
+enum pt_outcome pt__hv_force(struct pt_hv *hv, struct pt_agent *agent, uint64_t pa);
+
+/* owners.c */
+struct pt__hv_answer pt__hv_owner(struct pt_hv *hv, struct pt_agent *agent, const uint64_t *arg);
 
 static inline void pt__hv_begin(struct pt_hv *hv, struct pt_agent *agent)
 {

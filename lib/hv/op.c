@@ -22,7 +22,9 @@ static struct pt_hv_op *begin(struct pt_hv_op *op, uint32_t place, struct pt_hv_
 		     pt__hv_next_handle(atomic_load(&op->handle), PT__HV_OPERATION, place));
 	op->ctx = c;
 	op->kind = kind;
-	op->parked = false;
+	op->caller = 0;
+	op->parked = op->looks = false;
+	op->transfer = NULL;
 	op->outcome = PT_MORE;
 	return op;
 }
@@ -103,16 +105,27 @@ static bool others_over(struct pt_hv *hv, struct pt_agent *agent, const struct p
 static bool finish(struct pt_hv *hv, struct pt_agent *agent, struct pt_hv_op *op,
 		   enum pt_outcome outcome)
 {
-	if (op->kind == PT_HVC_DESTROY) {
+	if (op->kind == PT_HVC_FINALIZE && outcome != PT_OK)
+		atomic_store(&op->ctx->state, PT_HV_DYING);
+	else if (op->kind == PT_HVC_DESTROY || op->kind == PT_HVC_FINALIZE) {
 		if (!others_over(hv, agent, op))
 			return false;
 		pt__hv_context_gone(op->ctx);
 	}
+	if (op->transfer)
+		pt__hv_transfer_done(op);
 	if (op->kind == PT_HVC_SET_SLOT || op->kind == PT_HVC_DELETE_SLOT)
 		pt__hv_slots_changed(hv, agent, op->ctx, outcome == PT_OK);
 	op->outcome = outcome;
 	op->serial = atomic_fetch_add(&hv->serial, 1) + 1;
 	return true;
+}
+
+static enum pt_outcome work(struct pt_agent *agent, struct pt_hv_op *op)
+{
+	if (op->transfer)
+		return pt_transfer_step(&op->transfer->transfer, agent, PT_HVC_STEP);
+	return op->looks ? pt__hv_look(agent, op) : pt_txn_step(&op->txn, agent, PT_HVC_STEP);
 }
 
 static enum pt_outcome txn_step(struct pt_hv *hv, struct pt_agent *agent, struct pt_hv_op *op)
@@ -121,11 +134,12 @@ static enum pt_outcome txn_step(struct pt_hv *hv, struct pt_agent *agent, struct
 
 	if (op->parked && !atomic_load_explicit(&op->woken, memory_order_acquire))
 		return PT_PARKED;
-	if (op->txn.phase == PT_TXN_DONE) /* what finish() waits for */
+	/* What finish() waits for. */
+	if (!op->transfer && !op->looks && op->txn.phase == PT_TXN_DONE)
 		return PT_OK;
 	atomic_store_explicit(&op->woken, false, memory_order_relaxed);
 	pt__hv_begin(hv, agent);
-	outcome = pt_txn_step(&op->txn, agent, PT_HVC_STEP);
+	outcome = work(agent, op);
 	pt_section_end(agent);
 	op->parked = outcome == PT_PARKED;
 	return outcome;
@@ -147,6 +161,10 @@ static struct pt__hv_answer answer_of(struct pt_hv_op *op)
 	struct pt__hv_answer answer = {op->outcome, {0}};
 
 	op->ctx = NULL;
+	if (op->looks) {
+		answer.x[0] = op->outcome == PT_WRONG_STATE ? op->final.at : 0;
+		return answer;
+	}
 	if (op->outcome != PT_OK) {
 		answer.x[0] = error->ipa.v;
 		answer.x[1] = (uint64_t)(int64_t)error->level;
@@ -164,7 +182,7 @@ struct pt__hv_answer pt__hv_op_go(struct pt_hv *hv, struct pt_agent *agent, stru
 {
 	struct pt__hv_answer answer = {PT_MORE, {atomic_load(&op->handle), 0, 0}};
 	enum pt_outcome outcome = op->outcome == PT_MORE ? step(hv, agent, op) : op->outcome;
-	const struct pt_ctx *ctx = &op->ctx->ctx;
+	const struct pt_ctx *ctx = op->transfer ? NULL : &op->ctx->ctx;
 
 	if (!pt_is_control(outcome))
 		answer = answer_of(op);
@@ -188,7 +206,8 @@ static struct pt_hv_op *of_handle(struct pt_hv *hv, uint64_t handle, enum pt_out
 	return NULL;
 }
 
-struct pt__hv_answer pt__hv_continue(struct pt_hv *hv, struct pt_agent *agent, const uint64_t *arg)
+struct pt__hv_answer pt__hv_continue(struct pt_hv *hv, struct pt_agent *agent, uint32_t caller,
+				     const uint64_t *arg)
 {
 	enum pt_outcome outcome;
 	struct pt_hv_op *op = of_handle(hv, arg[0], &outcome);
@@ -197,15 +216,16 @@ struct pt__hv_answer pt__hv_continue(struct pt_hv *hv, struct pt_agent *agent, c
 		return pt__hv_answer(outcome);
 	if (!pt__hv_try(&op->busy)) /* another CPU does it */
 		return (struct pt__hv_answer){PT_MORE, {arg[0], 0, 0}};
-	if (op->ctx && atomic_load(&op->handle) == arg[0])
+	outcome = op->caller == caller ? PT_REPLY_GONE : PT_NOT_FOUND;
+	if (op->ctx && atomic_load(&op->handle) == arg[0] && op->caller == caller)
 		return pt__hv_op_go(hv, agent, op);
 	pt__hv_done(&op->busy);
-	return pt__hv_answer(PT_REPLY_GONE); /* its answer was fetched */
+	return pt__hv_answer(outcome); /* its answer was fetched, or it is not the caller's */
 }
 
 static bool can_go_on(const struct pt_hv_op *op, const struct pt_ctx *ctx)
 {
-	return under_way(op) && (!ctx || &op->ctx->ctx == ctx) &&
+	return under_way(op) && (!ctx || op->transfer || &op->ctx->ctx == ctx) &&
 	       !(op->parked && !atomic_load_explicit(&op->woken, memory_order_acquire));
 }
 

@@ -44,6 +44,22 @@ static void a_guest_may_ask_for_nothing_but_the_version(void **state)
 	el2_close(e);
 }
 
+/* Transitions, and the life of guests. */
+static void a_machine_without_owners_has_no_calls_of_theirs(void **state)
+{
+	struct el2 *e = el2_open();
+	uint64_t g = create(e);
+
+	(void)state;
+	for (uint32_t f = PT_HVC_SHARE_HYP; f < PT_HVC_COUNT; f++)
+		expect(PT_HVC_NO_FUNCTION,
+		       call_on(e, &e->board.agent, PT_HV_HOST, PT_HVC(f),
+			       (const uint64_t[5]){f < PT_HVC_SHARE_GUEST ? FREE_MEMORY : g,
+						   PT_SZ_4K, PT_SZ_4K, FREE_MEMORY, 0}));
+	assert_false(CALL(e, VERSION, 0).x[1] & PT_HV_OWNING);
+	el2_close(e);
+}
+
 static void a_page_is_mapped_protected_and_unmapped(void **state)
 {
 	struct el2 *e = el2_open();
@@ -328,6 +344,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(versions_and_numbers),
 		cmocka_unit_test(a_guest_may_ask_for_nothing_but_the_version),
+		cmocka_unit_test(a_machine_without_owners_has_no_calls_of_theirs),
 		cmocka_unit_test(a_page_is_mapped_protected_and_unmapped),
 		cmocka_unit_test(a_long_operation_goes_on_in_steps),
 		cmocka_unit_test(who_meets_a_claim_carries_it_on),

@@ -7,22 +7,26 @@
 #include <pt/fault.h>
 #include <pt/hvc.h>
 #include <pt/hyp_space.h>
+#include <pt/transfer.h>
 #include <pt/upkeep.h>
 
 #define PT_HV_CONTEXTS	 64u
 #define PT_HV_SLOTS	 16u /* of a guest's context */
 #define PT_HV_HOST_SLOTS 32u
 #define PT_HV_OPS	 32u /* range operations under way, and those whose answer waits */
+#define PT_HV_TRANSFERS	 8u  /* of them, transitions under way */
 
 /* What the CPUs have, all of them: a context asks for no more. */
 struct pt_hv_features {
-	uint8_t granules;  /* bit 0: 4K, 1: 16K, 2: 64K, for stage 2 */
+	uint8_t granules;  /* bit 0: 4K, 1: 16K, 2: 64K, for stage 2; 7: PT_HV_OWNING */
 	uint8_t lpa2;	   /* the same bits: with VTCR_EL2.DS; 64K: 52-bit addresses */
 	uint8_t pa_bits;   /* PARange */
 	uint8_t vtcr;	   /* PT_VTCR_*: what may be asked for */
 	uint8_t attrs;	   /* PT_ATTR_*: HCR_EL2.FWB is set, XNX is there, FEAT_BBM */
 	uint8_t host_bits; /* IPA size of the host's context, at 4K granule without DS */
 };
+
+#define PT_HV_OWNING 0x80u /* pt_hv_own() has set it: the machine has owners */
 
 /* Room for a slot table; it is read and written through pt_hv_table() alone. A guest's context has
  * two that take turns. */
@@ -40,7 +44,15 @@ static inline struct pt_slots *pt_hv_table(void *room)
 	return room;
 }
 
-enum pt_hv_ctx_state { PT_HV_FREE, PT_HV_MAKING, PT_HV_LIVE, PT_HV_DYING };
+enum pt_hv_ctx_state {
+	PT_HV_FREE,
+	PT_HV_MAKING,
+	PT_HV_LIVE,
+	PT_HV_DYING,
+	/* In a machine with owners. */
+	PT_HV_RESERVED, /* a guest's handle, no context yet */
+	PT_HV_ENDING,	/* dying, and a FINALIZE is under way */
+};
 
 struct pt_hv_ctx {
 	struct pt_ctx ctx;
@@ -60,11 +72,41 @@ struct pt_hv_op {
 	_Atomic uint64_t handle; /* anyone may read it; 0: never used */
 	struct pt_hv_ctx *ctx;	 /* NULL: free */
 	uint32_t kind;		 /* enum pt_hvc, or PT_HVC_COUNT: EL2's own */
+	uint32_t caller; /* whose it is to continue: 0, the host; else a guest's place + 1 */
 	bool parked;
+	bool looks;		 /* FINALIZE: has the guest anything? Then its context goes */
 	enum pt_outcome outcome; /* PT_MORE: under way */
 	uint64_t serial;	 /* when it ended: the oldest answer is lost first */
 	struct pt_item item;
 	struct pt_txn txn;
+	struct pt_hv_transfer *transfer; /* a transition under way, else NULL */
+	struct pt_guest_final final;
+};
+
+struct pt_hv_transfer {
+	_Atomic bool taken;
+	struct pt_hv_op *op;
+	struct pt_transfer transfer;
+};
+
+/* What pt_hv_own() needs to know. */
+struct pt_hv_owner_args {
+	/* Makes [pa, pa + size), at most PT_WIPE_BYTES of memory that nobody reaches, read as zero,
+	 * also past the caches (KVM: kvm_flush_dcache_to_poc after clear_page): in a section, may
+	 * not call lib but for the CPU's window. Cannot fail. */
+	void (*wipe)(void *arg, uint64_t pa, uint64_t size);
+	void *arg;
+	bool force; /* an access of the host to what a guest has for itself takes it by force */
+};
+
+/* Caller's memory, zeroed, one of a machine with owners. Fields are private to lib. */
+struct pt_hv_owners {
+	struct pt_hv_owner_args args;
+	struct pt_owner_store store;
+	struct pt_machine_owners machine;
+	struct pt_region region[PT_HV_HOST_SLOTS];
+	struct pt_guest guest[PT_HV_CONTEXTS]; /* beside hv->guest */
+	struct pt_hv_transfer transfer[PT_HV_TRANSFERS];
 };
 
 /* The host's MMIO gives its tables back: unmapped, then empty tables are swept. */
@@ -91,6 +133,8 @@ struct pt_hv {
 	struct pt_hv_op op[PT_HV_OPS];
 	struct pt_hv_recycle recycle;
 	_Atomic uint64_t serial;
+	struct pt_hv_owners *owners;		  /* NULL: a machine without */
+	struct pt_hv_ctx *running[PT_MAX_AGENTS]; /* of each CPU: the guest that it runs */
 };
 
 /*
@@ -105,7 +149,17 @@ enum pt_outcome pt_hv_init(struct pt_hv *hv, struct pt_agent *agent, struct pt_h
 			   const struct pt_hv_features *features, const struct pt_hyp_region *own,
 			   uint32_t owns);
 
-/* Who called, as the port knows it. */
+/*
+ * After pt_hv_init(), before the host goes on: from then on frames have owners
+ * (docs/ownership.md), and hypercalls those of PT_HVC_OWNER_TABLE. EL2's own memory counts as
+ * tables; all other is the host's. The tables of EL2's map for all of memory are made here, so that
+ * what hyp is given can always be mapped. PT_OK; PT_UNSUPPORTED: EL2's granule is not 4K;
+ * PT_INVALID: more regions than PT_HV_HOST_SLOTS; PT_NO_MEMORY.
+ */
+enum pt_outcome pt_hv_own(struct pt_hv *hv, struct pt_agent *agent, struct pt_hv_owners *owners,
+			  const struct pt_hv_owner_args *args);
+
+/* Who called, as the port knows it: of guests, the one that this CPU has entered. */
 enum pt_hv_caller { PT_HV_HOST, PT_HV_GUEST };
 
 enum pt_hv_next {
@@ -128,6 +182,8 @@ enum pt_hv_next pt_hv_call(struct pt_hv *hv, struct pt_agent *agent, enum pt_hv_
  * are taken meanwhile. Behind a claim, one step of the operation that has it is done first; and
  * when table memory has run out, pages that are only retired are waited for, and the host's MMIO is
  * unmapped, which faults bring back (KVM: host_stage2_unmap_dev_all). Then: PT_NO_MEMORY.
+ * PT_WRONG_OWNER: the frame is another's, and pt_hv_owner_args.force is not set, or that was
+ * refused (KVM: -EPERM of host_stage2_idmap): an abort for the host.
  */
 enum pt_outcome pt_hv_fault(struct pt_hv *hv, struct pt_agent *agent, struct pt_ctx *ctx,
 			    const struct pt_fault *fault, struct pt_fault_result *result);
@@ -155,6 +211,14 @@ void pt_hv_settle(struct pt_agent *agent);
  * is EL2's. Any CPU, inside a section or not.
  */
 enum pt_outcome pt_hv_may_map(const struct pt_hv *hv, uint64_t pa, uint64_t size);
+
+/*
+ * May EL2 use the page of the host's memory at `pa` for the host, to the end of this section?
+ * pt_hv_may_map() has said yes. Without owners: PT_OK. Else PT_OK; PT_RACED: it is on its way to
+ * somebody: pt_hv_fault() of it, outside the section, then again; PT_WRONG_OWNER; what a fault says
+ * besides.
+ */
+enum pt_outcome pt_hv_use(struct pt_hv *hv, struct pt_agent *agent, uint64_t pa);
 
 /* The slots of a host's identity map: pieces of `region` that are not in `own`, and the gaps up to
  * 1 << bits. PT_OK; PT_INVALID: more than `room`. Pure. */

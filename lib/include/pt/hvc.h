@@ -36,13 +36,49 @@
 	X(PROTECT,     7, HOST, "context, IPA, size, prot")                                        \
 	X(FAULT,       8, HOST, "context, IPA, enum pt_access; x1: PA, x2: level, x3: prot")       \
 	X(LEAF,        9, HOST, "context, IPA; x1: the entry that ends the walk, x2: level")       \
-	X(CONTINUE,   10, HOST, "handle of an operation")                                          \
+	X(CONTINUE,   10, HOST_OR_OWNING_GUEST, "handle of an operation")                          \
 	X(HYP_MAP,    11, HOST, "PA, size, prot; EL2's own map")                                   \
 	X(HYP_UNMAP,  12, HOST, "PA, size")                                                        \
 	X(HYP_DEVICE, 13, HOST, "PA, size, prot; x1: EL2's address")                               \
 	X(RUN,        14, HOST, "context, PA of a vCPU's registers; x1: why it ended")             \
-	X(EXIT,       15, GUEST, "x1 to x3 are the host's to read")
+	X(EXIT,       15, GUEST, "x1 to x3 are the host's to read")                                \
+	PT_HVC_OWNER_TABLE(X)
+
+/*
+ * In a machine with owners alone (bit 7 of the features), and there in the place of CREATE,
+ * DESTROY, HYP_MAP and HYP_UNMAP, which are PT_UNSUPPORTED: transitions, which docs/ownership.md
+ * names and judges, and the life of guests. "Guest": its handle, which is that of its context. The
+ * name in brackets is pKVM's.
+ */
+#define PT_HVC_OWNER_TABLE(X)                                                                      \
+	X(SHARE_HYP,     16, OWNING_HOST, "PA, size (__pkvm_host_share_hyp)")                      \
+	X(UNSHARE_HYP,   17, OWNING_HOST, "PA, size (__pkvm_host_unshare_hyp)")                    \
+	X(PIN,           18, OWNING_HOST, "PA, size (hyp_pin_shared_mem)")                         \
+	X(UNPIN,         19, OWNING_HOST, "PA, size (hyp_unpin_shared_mem)")                       \
+	X(DONATE_HYP,    20, OWNING_HOST, "PA, size, PT_HVC_WIPE or 0 (__pkvm_host_donate_hyp)")   \
+	X(RETURN_HYP,    21, OWNING_HOST, "PA, size (__pkvm_hyp_donate_host)")                     \
+	X(SHARE_THIRD,   22, OWNING_HOST, "PA, size (__pkvm_host_share_ffa)")                      \
+	X(UNSHARE_THIRD, 23, OWNING_HOST, "PA, size (__pkvm_host_unshare_ffa)")                    \
+	X(SHARE_GUEST,   24, OWNING_HOST, "guest, IPA, size, PA, prot (__pkvm_host_share_guest)")  \
+	X(UNSHARE_GUEST, 25, OWNING_HOST, "guest, IPA, size (__pkvm_host_unshare_guest)")          \
+	X(DONATE_GUEST,  26, OWNING_HOST, "guest, IPA, size, PA, PT_HVC_WIPE or 0 (__pkvm_host_donate_guest)") \
+	X(SHARE_BACK,    27, OWNING_GUEST, "IPA, size (__pkvm_guest_share_host)")                  \
+	X(UNSHARE_BACK,  28, OWNING_GUEST, "IPA, size (__pkvm_guest_unshare_host)")                \
+	X(BALLOON,       29, OWNING_GUEST, "IPA, size")                                            \
+	X(FORCE_RECLAIM, 30, OWNING_HOST, "PA, size (__pkvm_host_force_reclaim_page_guest)")       \
+	X(RECLAIM_DYING, 31, OWNING_HOST, "guest, IPA, size (__pkvm_reclaim_dying_guest_page)")    \
+	X(RESERVE,       32, OWNING_HOST, "; x1: guest (__pkvm_reserve_vm)")                       \
+	X(CREATE_GUEST,  33, OWNING_HOST, "guest, VTCR_EL2 and quota as CREATE, PT_HVC_PROTECTED or 0 (__pkvm_init_vm)") \
+	X(TEARDOWN,      34, OWNING_HOST, "guest (__pkvm_start_teardown_vm)")                      \
+	X(FINALIZE,      35, OWNING_HOST, "guest (__pkvm_finalize_teardown_vm)")                   \
+	X(OWNER,         36, OWNING_HOST, "PA; x1: owner and states, x2: guest, x3: its IPA")
 /* clang-format on */
+
+#define PT_HVC_WIPE	 1u /* the receiver finds zeroes */
+#define PT_HVC_PROTECTED 1u /* a guest that owns its memory, else a plain one, that borrows it */
+
+/* x1 of OWNER: enum pt_owner_kind in 3:0; the host's state in 7:4 and hyp's in 11:8, enum
+ * pt_page_state; pins in 31:16; shares in 63:32. x2 and x3 are zero unless a guest owns it. */
 
 enum pt_hvc {
 #define PT_X(name, number, who, what) PT_HVC_##name = number,
@@ -55,11 +91,13 @@ enum pt_hvc {
 
 /*
  * MAP, UNMAP, PROTECT, SET_SLOT and DELETE_SLOT are transactions: all or nothing at any size, and
- * answer x1: leaves written, x2: leaves removed, x3: blocks split in 31:0 and TLBIs in 63:32. One
- * call does at most PT_HVC_STEP entries; until it is continued to its end the addresses still to
- * come are claimed, and whoever faults on one carries the operation on. An operation whose answer
- * nobody fetches may lose it: PT_REPLY_GONE. While as many are under way as there is room for,
- * PT_BUSY: each such answer has carried one of them on.
+ * answer x1: leaves written, x2: leaves removed, x3: blocks split in 31:0 and TLBIs in 63:32; so
+ * are SHARE_HYP to RECLAIM_DYING (of which the last divides its range: what came before x1 is
+ * through when it is refused), for all parties. One call does at most PT_HVC_STEP entries; until it
+ * is continued to its end the addresses still to come are claimed, and whoever faults on one
+ * carries the operation on. An operation whose answer nobody fetches may lose it: PT_REPLY_GONE.
+ * While as many are under way as there is room for, PT_BUSY: each such answer has carried one of
+ * them on.
  */
 #define PT_HVC_STEP 512u
 

@@ -6,6 +6,8 @@
 #include <pt/el2/feature.h>
 #include <pt/el2/sysreg.h>
 
+#include "internal.h"
+
 /* The part of [pa, pa + size) that EL2 maps, as its own addresses. What it does not map it has no
  * lines of, but for speculation, which stays inside the map, too. */
 static bool reachable(const struct pt_port *port, uint64_t pa, uint64_t size, uintptr_t *from,
@@ -20,15 +22,21 @@ static bool reachable(const struct pt_port *port, uint64_t pa, uint64_t size, ui
 	return true;
 }
 
-void pt_el2_dcache_clean_inval_poc(const struct pt_port *port, uint64_t pa, uint64_t size)
+void pt__el2_clean_inval(uintptr_t at, uintptr_t last)
 {
-	uintptr_t line = pt_el2_features.dline, at, to;
+	uintptr_t line = pt_el2_features.dline;
 
-	if (!reachable(port, pa, size, &at, &to))
-		return;
-	for (at &= ~(line - 1); at <= to; at += line)
+	for (at &= ~(line - 1); at <= last; at += line)
 		__asm__ volatile("dc civac, %0" ::"r"(at) : "memory");
 	__asm__ volatile("dsb sy" ::: "memory");
+}
+
+void pt_el2_dcache_clean_inval_poc(const struct pt_port *port, uint64_t pa, uint64_t size)
+{
+	uintptr_t at, to;
+
+	if (reachable(port, pa, size, &at, &to))
+		pt__el2_clean_inval(at, to);
 }
 
 static void clean_to_pou(uintptr_t at, uintptr_t to)

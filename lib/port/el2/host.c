@@ -8,11 +8,6 @@
 /* FSC: Arm ARM D19.2.40. */
 #define FSC_LEVEL_MINUS_1 0x2b /* translation fault */
 
-static inline struct pt__el2_world *self(void)
-{
-	return ((const struct pt_el2_cpu *)pt_el2_read_tpidr_el2())->world;
-}
-
 static void count(_Atomic uint64_t *counter)
 {
 	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
@@ -125,7 +120,7 @@ static void take_trap(struct pt__el2_world *w, struct pt__el2_frame *frame,
 /* The host's slots are mapped by blocks: nothing to try for it. */
 bool pt__el2_host_first(void)
 {
-	struct pt__el2_world *w = self();
+	struct pt__el2_world *w = pt__el2_self_world();
 	uint64_t esr = pt_el2_read_esr_el2();
 	struct pt_ctx *guest = w->guest;
 
@@ -143,7 +138,7 @@ bool pt__el2_host_first(void)
 
 void pt__el2_host_sync(struct pt__el2_frame *frame)
 {
-	struct pt__el2_world *w = self();
+	struct pt__el2_world *w = pt__el2_self_world();
 	struct pt_el2_abort what = {.esr = pt_el2_read_esr_el2(), .far = pt_el2_read_far_el2()};
 
 	switch (EC(what.esr)) {
@@ -157,7 +152,7 @@ void pt__el2_host_sync(struct pt__el2_frame *frame)
 /* While the host runs it takes these itself. */
 void pt__el2_host_irq(struct pt__el2_frame *frame)
 {
-	struct pt__el2_world *w = self();
+	struct pt__el2_world *w = pt__el2_self_world();
 
 	if (w->guest)
 		pt__el2_leave(w, frame, PT_EL2_VCPU_INTERRUPT, NULL, PT_OK);
@@ -171,7 +166,7 @@ void pt__el2_host_fiq(struct pt__el2_frame *frame)
 void pt__el2_host_serror(struct pt__el2_frame *frame)
 {
 	const struct pt_el2_abort what = {.esr = pt_el2_read_esr_el2()};
-	struct pt__el2_world *w = self();
+	struct pt__el2_world *w = pt__el2_self_world();
 
 	if (w->guest)
 		pt__el2_leave(w, frame, PT_EL2_VCPU_SERROR, &what, PT_OK);

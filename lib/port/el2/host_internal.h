@@ -29,6 +29,11 @@ struct pt__el2_world {
 	_Atomic uint64_t host_aborts, guest_aborts, lost_aborts;
 };
 
+static inline struct pt__el2_world *pt__el2_self_world(void)
+{
+	return ((const struct pt_el2_cpu *)pt_el2_read_tpidr_el2())->world;
+}
+
 /* host_entry.S */
 extern unsigned char pt__el2_host_vectors[];
 _Noreturn void pt__el2_host_begin(uint64_t x0, uint64_t stack);

@@ -147,6 +147,7 @@ static void load_guest(struct pt__el2_world *w)
 	load_stage2(w, w->guest, HCR_GUEST | (has(PFR0_RAS) ? HCR_TERR : 0));
 }
 
+/* While the section lasts the page stays the host's. */
 static enum pt_outcome copy(struct pt__el2_world *w, bool in)
 {
 	struct pt_hyp_space *space = w->host->hv->space;
@@ -154,7 +155,9 @@ static enum pt_outcome copy(struct pt__el2_world *w, bool in)
 	void *at;
 
 	pt_section_begin(w->agent);
-	outcome = pt_hyp_window_open(space, w->cpu, w->page, &at);
+	outcome = pt_hv_use(w->host->hv, w->agent, w->page.v);
+	if (outcome == PT_OK)
+		outcome = pt_hyp_window_open(space, w->cpu, w->page, &at);
 	if (outcome == PT_OK) {
 		__builtin_memcpy(in ? (void *)&w->vcpu : at, in ? at : (void *)&w->vcpu,
 				 sizeof(w->vcpu));
@@ -162,6 +165,35 @@ static enum pt_outcome copy(struct pt__el2_world *w, bool in)
 	}
 	pt_section_end(w->agent);
 	return outcome;
+}
+
+/* What the page waits for gets on. */
+static void carry_on(struct pt__el2_world *w)
+{
+	const struct pt_fault fault = {.ipa = {w->page.v},
+				       .access = PT_ACCESS_WRITE,
+				       .type = PT_FAULT_TRANSLATION,
+				       .level = PT_LEVEL_LAST};
+	struct pt_fault_result result;
+
+	(void)pt_hv_fault(w->host->hv, w->agent, &w->host->hv->host.ctx, &fault, &result);
+}
+
+void pt_el2_host_wipe(void *arg, uint64_t pa, uint64_t size)
+{
+	struct pt__el2_world *w = pt__el2_self_world();
+	struct pt_hyp_space *space = w->host->hv->space;
+	void *at;
+
+	(void)arg;
+	for (uint64_t end = pa + size; pa < end; pa += PT_SZ_4K) {
+		/* Closed before, and the frame is memory. */
+		(void)pt_hyp_window_open(space, w->cpu, pt_pa(pa), &at);
+		pt_port_zero(at, PT_SZ_4K);
+		if (!(w->host->hv->features.attrs & PT_ATTR_FWB))
+			pt__el2_clean_inval((uintptr_t)at, (uintptr_t)at + PT_SZ_4K - 1);
+		pt_hyp_window_close(space, w->cpu);
+	}
 }
 
 /* ID_AA64PFR0_EL1.EL0. A return to a state that there is not would be one to EL2. */
@@ -192,6 +224,8 @@ static enum pt_outcome begin(struct pt__el2_world *w, uint64_t handle, uint64_t 
 	w->page = pt_pa(page);
 	if (outcome == PT_OK)
 		outcome = copy(w, true);
+	if (outcome == PT_RACED)
+		carry_on(w);
 	if (outcome == PT_OK)
 		outcome = pt_hv_enter(w->host->hv, w->agent, handle, &w->guest);
 	if (outcome != PT_OK)
@@ -234,11 +268,12 @@ void pt__el2_leave(struct pt__el2_world *w, struct pt__el2_frame *frame, enum pt
 	pt_hv_leave(w->host->hv, w->agent, w->guest);
 	w->guest = NULL;
 	pt__el2_load_host(w);
-	/* The page was the host's to give when the guest was entered, and EL2 takes no memory of
-	 * the host while it runs. */
-	(void)copy(w, false);
+	/* The page was the host's when the guest was entered. If it has given it away meanwhile,
+	 * the guest's state is lost with it. */
+	while ((outcome = copy(w, false)) == PT_RACED)
+		carry_on(w);
 	load(frame, &w->regs);
-	answer(frame, PT_OK, why);
+	answer(frame, outcome, outcome == PT_OK ? why : 0);
 }
 
 void pt_el2_host_enter(const struct pt_el2_host *host, uint64_t pc, uint64_t x0)

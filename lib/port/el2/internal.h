@@ -29,6 +29,8 @@ void pt__el2_enter(const struct pt_el2_entry *entry, struct pt_el2_cpu *cpu);
 bool pt__el2_sync(uint64_t x0, struct pt_el2_cpu *cpu);
 /* Fills in ipa and ipa_known of an abort that was just taken, from what is there. */
 void pt__el2_find_ipa(struct pt_el2_abort *abort);
+/* cache.c: lines of [at, last], EL2's addresses, to the point of coherency. */
+void pt__el2_clean_inval(uintptr_t at, uintptr_t last);
 /* panic.c: x0 to x30 and SP. */
 _Noreturn void pt__el2_panic(uint64_t vector, const uint64_t frame[32]);
 

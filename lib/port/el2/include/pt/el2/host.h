@@ -79,6 +79,12 @@ struct pt_el2_host {
  */
 _Noreturn void pt_el2_host_enter(const struct pt_el2_host *host, uint64_t pc, uint64_t x0);
 
+/* For pt_hv_owner_args.wipe: zeroes pages of 4K through the CPU's window and, where contexts have
+ * no FEAT_S2FWB, cleans and invalidates them to the point of coherency: who has its caches off sees
+ * zeroes, too (Arm ARM D7.5.8; KVM: kvm_flush_dcache_to_poc). On a CPU that the host has; `arg` is
+ * not used. */
+void pt_el2_host_wipe(void *arg, uint64_t pa, uint64_t size);
+
 /* Aborts that this CPU has taken from the host; guests' ones. Any CPU. */
 uint64_t pt_el2_host_aborts(uint32_t cpu);
 uint64_t pt_el2_guest_aborts(uint32_t cpu);

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The life of a guest in a machine with owners: its place, its handle, its context. */
+#include "internal.h"
+
+static bool turn(struct pt_hv_ctx *c, uint32_t from, uint32_t to)
+{
+	return atomic_compare_exchange_strong(&c->state, &from, to);
+}
+
+static uint32_t place_of(const struct pt_hv *hv, const struct pt_hv_ctx *c)
+{
+	return (uint32_t)(c - hv->guest);
+}
+
+struct pt_hv_ctx *pt__hv_guest(struct pt_hv *hv, uint64_t handle)
+{
+	uint32_t place = pt__hv_place(handle);
+	struct pt_hv_ctx *c = &hv->guest[place % PT_HV_CONTEXTS];
+
+	if (place >= PT_HV_CONTEXTS || atomic_load(&c->handle) != handle ||
+	    atomic_load(&c->state) == PT_HV_FREE)
+		return NULL;
+	return c;
+}
+
+/* The life that lib/owner keeps ends first, and then the context: until that has gone the place is
+ * taken, and lib's is given back. */
+struct pt__hv_answer pt__hv_reserve(struct pt_hv *hv)
+{
+	struct pt__hv_answer answer = {PT_OK, {0}};
+	struct pt_machine_owners *m = &hv->owners->machine;
+	struct pt_hv_ctx *c;
+	uint32_t place;
+
+	answer.outcome = pt_guest_reserve(m, &place);
+	if (answer.outcome != PT_OK)
+		return answer;
+	c = &hv->guest[place];
+	if (!turn(c, PT_HV_FREE, PT_HV_MAKING)) {
+		atomic_store(&m->guest[place].life, PT_GUEST_NONE);
+		return pt__hv_answer(PT_BUSY);
+	}
+	answer.x[0] = pt__hv_next_handle(atomic_load(&c->handle), PT__HV_CONTEXT, place);
+	atomic_store(&c->handle, answer.x[0]);
+	atomic_store(&c->state, PT_HV_RESERVED);
+	return answer;
+}
+
+static enum pt_outcome create(struct pt_hv *hv, struct pt_agent *agent, struct pt_hv_ctx *c,
+			      const struct pt_geometry *geo, const uint64_t *arg)
+{
+	enum pt_outcome outcome;
+
+	if (!turn(c, PT_HV_RESERVED, PT_HV_MAKING))
+		return atomic_load(&c->state) == PT_HV_FREE ? PT_NOT_FOUND : PT_WRONG_STATE;
+	outcome = pt__hv_context_make(hv, agent, c, geo, pt_geometry_vtcr_flags(arg[1]), arg[2]);
+	/* Of this machine, new and empty, of 4K or more: it cannot be refused. */
+	if (outcome == PT_OK)
+		outcome = pt_guest_create(&hv->owners->machine, place_of(hv, c), &c->ctx,
+					  arg[3] & PT_HVC_PROTECTED);
+	atomic_store(&c->state, outcome == PT_OK ? PT_HV_LIVE : PT_HV_RESERVED);
+	return outcome;
+}
+
+struct pt__hv_answer pt__hv_create_guest(struct pt_hv *hv, struct pt_agent *agent,
+					 const uint64_t *arg)
+{
+	struct pt_geometry geo;
+	enum pt_outcome outcome = pt__hv_geometry(hv, arg[1], &geo);
+	struct pt_hv_ctx *c = pt__hv_guest(hv, arg[0]);
+
+	if (outcome == PT_OK && arg[3] & ~(uint64_t)PT_HVC_PROTECTED)
+		outcome = PT_INVALID;
+	if (outcome == PT_OK && !c)
+		outcome = PT_NOT_FOUND;
+	if (outcome != PT_OK)
+		return pt__hv_answer(outcome);
+	pt__hv_begin(hv, agent);
+	outcome = create(hv, agent, c, &geo, arg);
+	pt_section_end(agent);
+	return pt__hv_answer(outcome);
+}
+
+static enum pt_outcome teardown(struct pt_hv *hv, struct pt_hv_ctx *c)
+{
+	enum pt_outcome outcome = pt__hv_begin_end(c);
+
+	if (outcome == PT_NOT_FOUND)
+		return atomic_load(&c->state) == PT_HV_FREE ? PT_NOT_FOUND : PT_WRONG_STATE;
+	if (outcome == PT_OK)
+		outcome = pt_guest_teardown(&hv->owners->machine, place_of(hv, c));
+	return outcome;
+}
+
+struct pt__hv_answer pt__hv_teardown(struct pt_hv *hv, struct pt_agent *agent, const uint64_t *arg)
+{
+	struct pt_hv_ctx *c = pt__hv_guest(hv, arg[0]);
+	enum pt_outcome outcome = PT_NOT_FOUND;
+
+	pt__hv_begin(hv, agent);
+	if (c)
+		outcome = teardown(hv, c);
+	pt_section_end(agent);
+	return pt__hv_answer(outcome);
+}
+
+/* Nobody has made it. */
+static struct pt__hv_answer unreserve(struct pt_hv *hv, struct pt_agent *agent, struct pt_hv_ctx *c)
+{
+	struct pt_guest_final final;
+	enum pt_outcome outcome;
+
+	pt_guest_finalize_init(&final, &hv->owners->machine, place_of(hv, c));
+	pt__hv_begin(hv, agent);
+	outcome = pt_guest_finalize_step(&final, agent, PT_HVC_STEP);
+	pt_section_end(agent);
+	atomic_store(&c->state, PT_HV_FREE);
+	return pt__hv_answer(outcome);
+}
+
+struct pt__hv_answer pt__hv_finalize(struct pt_hv *hv, struct pt_agent *agent, const uint64_t *arg)
+{
+	struct pt_hv_ctx *c = pt__hv_guest(hv, arg[0]);
+	struct pt_hv_op *op;
+
+	if (!c)
+		return pt__hv_answer(PT_NOT_FOUND);
+	if (turn(c, PT_HV_RESERVED, PT_HV_MAKING))
+		return unreserve(hv, agent, c);
+	if (!turn(c, PT_HV_DYING, PT_HV_ENDING))
+		return pt__hv_answer(PT_WRONG_STATE);
+	op = pt__hv_op_take(hv, c, PT_HVC_FINALIZE);
+	if (!op) {
+		atomic_store(&c->state, PT_HV_DYING);
+		return pt__hv_answer(PT_BUSY);
+	}
+	pt_guest_finalize_init(&op->final, &hv->owners->machine, place_of(hv, c));
+	op->looks = true;
+	return pt__hv_op_go(hv, agent, op);
+}
+
+enum pt_outcome pt__hv_look(struct pt_agent *agent, struct pt_hv_op *op)
+{
+	enum pt_outcome outcome = pt_guest_finalize_step(&op->final, agent, PT_HVC_STEP);
+
+	if (outcome != PT_OK)
+		return outcome;
+	op->looks = false;
+	pt__hv_op_end(op);
+	return PT_MORE;
+}
