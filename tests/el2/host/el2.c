@@ -9,7 +9,11 @@
 #include <pt/el2/sysreg.h>
 #include <pt/hv.h>
 
+#include <stdlib.h>
+#include <string.h>
+
 static struct pt_hv hv;
+static struct pt_hv_owners owners;
 static struct pt_hyp_region regions[3];
 
 static uint64_t free_contexts(void)
@@ -33,6 +37,64 @@ uint64_t el2_count(bool anew)
 				 "r"(UINT64_C(0x80000000)), "r"(UINT64_C(0x45)));
 	__asm__ volatile("isb\n\tmrs %0, pmccntr_el0" : "=r"(cycles));
 	return cycles;
+}
+
+enum regime { EL2_S1, EL1_S12 };
+
+/* PAR_EL1, which is EL1's otherwise. */
+static uint64_t translate(enum regime regime, bool write, uint64_t at)
+{
+	if (regime == EL2_S1 && write)
+		__asm__ volatile("at s1e2w, %0\n\tisb" ::"r"(at) : "memory");
+	else if (regime == EL2_S1)
+		__asm__ volatile("at s1e2r, %0\n\tisb" ::"r"(at) : "memory");
+	else if (write)
+		__asm__ volatile("at s12e1w, %0\n\tisb" ::"r"(at) : "memory");
+	else
+		__asm__ volatile("at s12e1r, %0\n\tisb" ::"r"(at) : "memory");
+	return pt_el2_read_par_el1();
+}
+
+static void translate_pages(enum regime regime, uint64_t at, uint64_t pages, uint64_t x[3])
+{
+	uint64_t par = pt_el2_read_par_el1();
+
+	x[0] = x[1] = x[2] = 0;
+	for (uint64_t i = 0; i < pages; i++, at += 0x1000) {
+		uint64_t read = translate(regime, false, at), write = translate(regime, true, at);
+
+		x[0] |= (~read & 1) << i;
+		x[1] |= (~write & 1) << i;
+		if (~read & 1)
+			x[2] += (i + 1) * (read & UINT64_C(0xfffffffff000));
+	}
+	pt_el2_write_par_el1(par);
+}
+
+static void load(uint64_t vtcr, uint64_t vttbr, uint64_t sctlr_el1)
+{
+	pt_el2_write_sctlr_el1(sctlr_el1);
+	pt_el2_write_vtcr_el2(vtcr);
+	pt_el2_write_vttbr_el2(vttbr);
+	pt_el2_isb();
+}
+
+/* What the CPU says of a party's tables. The host's are loaded, and its stage 1 is an identity; a
+ * guest's are for so long, with stage 1 off, and leave no TLB entry. */
+static void look(uint64_t x[4])
+{
+	uint64_t party = x[0], vtcr = pt_el2_read_vtcr_el2(), vttbr = pt_el2_read_vttbr_el2(),
+		 sctlr = pt_el2_read_sctlr_el1();
+	struct pt_ctx *ctx = &hv.guest[party % PT_HV_CONTEXTS].ctx;
+
+	if (party == LOOK_HOST || party == LOOK_HYP) {
+		translate_pages(party == LOOK_HYP ? EL2_S1 : EL1_S12, x[1], x[2], x);
+		return;
+	}
+	load(pt_ctx_vtcr(ctx), pt_ctx_vttbr(ctx), PT_SCTLR_EL1_RES1);
+	translate_pages(EL1_S12, x[1], x[2], x);
+	__asm__ volatile("tlbi vmalls12e1\n\tdsb nsh" ::: "memory");
+	load(vtcr, vttbr, sctlr);
 }
 
 /* Of the test that runs at EL1, which knows what it asks for. */
@@ -61,6 +123,8 @@ static void call(unsigned n, uint32_t cpu, uint64_t x[4])
 		x[1] = free_contexts();
 		break;
 	case CALL_COUNT: x[0] = el2_count(x[0]); break;
+	case CALL_LOOK: look(x); break;
+	case CALL_FORCE: owners.args.force = x[0]; break;
 	case CALL_LIB: lib_call_count(&hv, &own.agent[cpu], x); break;
 	default: x[0] = UINT64_MAX;
 	}
@@ -105,8 +169,21 @@ static struct pt_hv_features features(void)
 		.host_bits = f->pa_bits < 48 ? f->pa_bits : 48};
 }
 
+/* The tests that need owners, and no others. */
+static bool has_owners(void)
+{
+	const char *group = getenv("GROUP"), *only;
+
+	if (group && !strcmp(group, "owner"))
+		return true;
+	only = getenv("PTD_ONLY");
+	return only && !strncmp(only, "owners_", 7);
+}
+
 int pt_el2_main(void)
 {
+	const struct pt_hv_owner_args args = {.wipe = pt_el2_host_wipe};
+
 	struct pt_hv_features f = features();
 	enum pt_outcome outcome = boot();
 
@@ -119,6 +196,8 @@ int pt_el2_main(void)
 	if (outcome == PT_OK)
 		outcome =
 			pt_hv_init(&hv, &own.agent[0], &own.space, &own.port, NULL, &f, regions, 3);
+	if (outcome == PT_OK && has_owners())
+		outcome = pt_hv_own(&hv, &own.agent[0], &owners, &args);
 	if (outcome == PT_OK)
 		pt_el2_host_enter(&host, HOST_BASE, 0);
 	pt_el2_print("Bail out! EL2 did not boot: ");

@@ -73,11 +73,12 @@ struct answer host_finish(struct answer a);
 void host_expect(int64_t code, struct answer a, const char *file, int line);
 #define EXPECT(code, a) host_expect((code), (a), __FILE__, __LINE__)
 /* The image's own call `n`. */
-#define IMAGE(n, a)                                                                                \
+#define IMAGE(n, a)	IMAGE_3(n, a, 0, 0)
+#define IMAGE_3(n, a, b, c)                                                                        \
 	({                                                                                         \
 		register uint64_t x0 __asm__("x0") = (a);                                          \
-		register uint64_t x1 __asm__("x1") = 0;                                            \
-		register uint64_t x2 __asm__("x2") = 0;                                            \
+		register uint64_t x1 __asm__("x1") = (b);                                          \
+		register uint64_t x2 __asm__("x2") = (c);                                          \
 		__asm__ volatile("hvc %3" : "+r"(x0), "+r"(x1), "+r"(x2) : "i"(n) : "memory");     \
 		(struct answer){(int64_t)x0, {x1, x2, 0}};                                         \
 	})
@@ -151,6 +152,7 @@ HOST_TESTS(race);
 HOST_TESTS(cpu);
 HOST_TESTS(recycle);
 HOST_TESTS(storm);
+HOST_TESTS(owner);
 HOST_TESTS(count);
 
 #endif

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The host's tests, in groups: "chain", what one CPU shows, which is quick; "recycle", for which it
- * takes longer; and "storm", what takes several; without a name all of them. "count" is for itself.
- * A test that is named (PTD_ONLY) runs whatever its group is.
+ * takes longer; and "storm", what takes several; without a name all of them. "count" is for itself,
+ * and so is "owner", for which EL2 has to boot with owners; its tests have names that begin so. A
+ * test that is named (PTD_ONLY) runs whatever its group is.
  */
 #include "host.h"
 
@@ -46,6 +47,8 @@ int main(void)
 		add(host_send_tests, host_send_count);
 		add(host_storm_tests, host_storm_count);
 	}
+	if (wanted("owner") && (getenv("GROUP") || getenv("PTD_ONLY")))
+		add(host_owner_tests, host_owner_count);
 	if (wanted("count") && (getenv("GROUP") || getenv("PTD_ONLY")))
 		add(host_count_tests, host_count_count);
 	return el2_run_group(tests, count, NULL, NULL);

@@ -19,6 +19,13 @@
 #define CALL_USED   5 /* bytes of the pool that are in use; free contexts */
 #define CALL_COUNT  6 /* (1: from zero on) instructions at EL2, under icount */
 #define CALL_LIB    7 /* lib_calls.h */
+#define CALL_LOOK                                                                                  \
+	8 /* (party, address, pages): which can be read, and written; the sum of (n + 1) * PA */
+#define CALL_FORCE 9 /* (may the host take what it touches by force?) */
+
+/* Parties of CALL_LOOK; a guest by its place. */
+#define LOOK_HOST 0x100
+#define LOOK_HYP  0x101
 
 /* clang-format off */
 /* Those of PT_EL2_SYS_TABLE that a guest may write: from which of its registers, and the bits that

@@ -205,8 +205,9 @@ function guest_float
 function guest_wait
 	wfi
 	leave
-function guest_call /* any function: its answer */
+function guest_call /* any function: its answer, x0 and x1 */
 	hvc	#0
+	mov	x2, x1
 	mov	x1, x0
 	leave
 function guest_secure
