@@ -3,9 +3,9 @@
  * Owners of a machine's memory as one SVG file.
  *
  * Cells go row by row, with the address of each row's first cell at its left. A class is told by
- * colour, by its hatching, and by its letter on the first cell of each run: any two of them may be
- * lost. State: owned is hatched with lines, shared with dashes, lent with dots; the owner gives the
- * lines' angle and distance.
+ * colour, by its hatching, and by its letter on the first cell of each run in a row: any two of
+ * them may be lost. State: owned is hatched with lines, shared with dashes, lent with dots; the
+ * owner gives the lines' angle and distance, and hyp has a grid.
  */
 #include "own_view.h"
 
@@ -70,8 +70,8 @@ static void pattern(const struct own_view *v, unsigned class, FILE *to)
 		"patternTransform=\"rotate(%u)\"><rect width=\"6\" height=\"%u\" fill=\"%s\"/>",
 		class, distance, angle, distance, colour(p));
 	if (!plain)
-		fprintf(to, "<path d=\"M0 1.5h6\" stroke=\"#000\" stroke-width=\"0.9\"%s/>",
-			dashes(c->state));
+		fprintf(to, "<path d=\"M0 1.5h6%s\" stroke=\"#000\" stroke-width=\"0.9\"%s/>",
+			host || guest ? "" : "M1.5 0v3M4.5 0v3", dashes(c->state));
 	fputs("</pattern>\n", to);
 }
 
@@ -101,13 +101,12 @@ static void cells(const struct own_view *v, const struct own_grid *g, FILE *to)
 
 	for (size_t i = 0; i < g->count; i += n) {
 		unsigned class = g->cell[i].class, x = x_of(g, i), y = y_of(g, i);
-		bool first = !i || g->cell[i - 1].class != class;
 
 		n = run_of(g, i);
 		fprintf(to,
 			"<rect x=\"%u\" y=\"%u\" width=\"%zu\" height=\"%d\" fill=\"url(#c%u)\"/>\n",
 			x, y, n * CELL, CELL, class);
-		if (first && v->class[class].letter >= 'A')
+		if (v->class[class].letter >= 'A')
 			fprintf(to, "<text class=\"l\" x=\"%u\" y=\"%u\">%c</text>\n", x + 2,
 				y + CELL - 3, v->class[class].letter);
 	}
@@ -159,7 +158,7 @@ static void legend(const struct own_view *v, const struct own_grid *g, FILE *to)
 static void style(FILE *to)
 {
 	fputs("<style>text{font:13px sans-serif}.a{font:10px monospace;text-anchor:end}"
-	      ".l{font:bold 9px monospace;paint-order:stroke;stroke:#fff;stroke-width:2px}"
+	      ".l{font:bold 10px monospace;paint-order:stroke;stroke:#fff;stroke-width:3.5px}"
 	      ".t{font:bold 15px sans-serif}</style>\n",
 	      to);
 }

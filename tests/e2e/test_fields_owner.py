@@ -6,8 +6,9 @@ import xml.etree.ElementTree
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import own_picture  # noqa: E402
 from fieldtest import covers, main, name, pb, ptd, stub  # noqa: E402
-from ptdtest import OUTCOME, PAGE, equal, refused, test, true  # noqa: E402
+from ptdtest import OUTCOME, PAGE, TREE, equal, refused, test, true  # noqa: E402
 
 IPA, PA = 0x4000_0000, 0x20_0000
 HOST, HYP, GUEST, OTHER = 1, 2, 3, 4
@@ -263,6 +264,12 @@ def _():
     equal(ptctl("own", "donate", m.name, "4K", "--to", "nobody", "--pa", "0", check=False).returncode, 6)
     ptctl("context", "delete", f"{m.name}/guarded")
     equal(m.owner(0x400000), (HOST, OWNED))
+
+
+@test("the picture in docs is what a seeded run of transfers comes to")
+def _():
+    with open(os.path.join(TREE, "docs", "owners.svg"), encoding="ascii") as file:
+        true(own_picture.picture(ptd()) == file.read(), "tests/e2e/own_picture.py > docs/owners.svg")
 
 
 main()
