@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # The oracle: random operations of several sessions against a model of what they do. Over lib as it is, and
 # over the lib whose seam feeds the runtime checker.
-MODEL_SRC := $(filter-out tests/model/ptd-model.c,$(sort $(wildcard tests/model/*.c)))
+MODEL_SRC := $(filter-out tests/model/ptd-%.c,$(sort $(wildcard tests/model/*.c)))
 # Nothing of it calls the seam: the same objects play both libs (tests/layers/test_shared.py).
 MODEL_OBJ := $(MODEL_SRC:%.c=$(B)/%.o)
 MODEL_BIN := $(B)/tests/model/ptd-model $(B)/checked/tests/model/ptd-model
 MODEL_UNIT := $(B)/tests/unit/test_model $(B)/checked/tests/unit/test_model
-OWNER_MODEL := tests/model/owner.c tests/model/owner_memory.c
+OWNER_MODEL := tests/model/owner.c tests/model/owner_state.c
 # The model of ownership by itself, and against its page in docs.
 OWNER_UNIT := $(B)/tests/unit/test_owner_model $(B)/checked/tests/unit/test_owner_model
 # The transitions of lib beside it, and what maps and faults may do meanwhile.
 TRANSFER_UNIT := $(foreach t,$(patsubst tests/unit/%.c,%,$(wildcard $(patsubst %,tests/unit/test_%*.c,transfer owner_map owner_fault hv_owner))),$(B)/tests/unit/$t $(B)/checked/tests/unit/$t)
+# Random transitions beside it, which are hunted as other plays are.
+OWN_SRC := tests/model/ptd-own.c $(sort $(wildcard tests/model/own/*.c)) $(OWNER_MODEL)
+OWN_BIN := $(B)/tests/model/ptd-own $(B)/checked/tests/model/ptd-own
 MODEL_CC = mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(HOST_DEFS) $(LIB_INC)
 
 $(B)/tests/model/%.o: tests/model/%.c
@@ -25,12 +28,18 @@ $(OWNER_UNIT): %/tests/unit/test_owner_model: tests/unit/test_owner_model.c $(OW
 $(filter $(B)/tests/%,$(TRANSFER_UNIT)): $(B)/tests/unit/%: tests/unit/%.c $(OWNER_MODEL:%.c=$(B)/%.o) $(B)/libpt.a
 $(filter $(B)/checked/%,$(TRANSFER_UNIT)): $(B)/checked/tests/unit/%: tests/unit/%.c $(OWNER_MODEL:%.c=$(B)/%.o) $(B)/checked/libpt.a
 
-$(MODEL_BIN) $(MODEL_UNIT) $(OWNER_UNIT) $(TRANSFER_UNIT):
+$(B)/tests/model/own/hunt.o: tests/model/hunt.c
+	$(call say,CC,$@)
+	$(Q)$(MODEL_CC) -DHUNT_PLAY='"own/play.h"' -c -o $@ $<
+
+$(OWN_BIN): $(B)/%tests/model/ptd-own: $(OWN_SRC:%.c=$(B)/%.o) $(B)/tests/model/own/hunt.o $(B)/%libpt.a
+
+$(MODEL_BIN) $(MODEL_UNIT) $(OWNER_UNIT) $(TRANSFER_UNIT) $(OWN_BIN):
 	$(call say,LD,$@)
 	$(Q)$(MODEL_CC) $(if $(findstring /checked/,$@),-DPT_CHECKED) -o $@ $(filter %.c %.o %.a,$^) \
 		$(LDFLAGS_ALL) -lcmocka $(LIBPT_LIBS)
 
-model: $(MODEL_BIN) #: builds the oracle
+model: $(MODEL_BIN) $(OWN_BIN) #: builds the oracles
 tests: model
 .PHONY: model
--include $(wildcard $(B)/tests/model/*.d)
+-include $(wildcard $(B)/tests/model/*.d $(B)/tests/model/own/*.d)

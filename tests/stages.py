@@ -71,7 +71,7 @@ E2E = ("tests/conform/test_*.py", "tests/conform/*.bats", "tests/e2e/test_*.py",
        "tests/scenarios/*.bats", "tests/scenarios/test_*.py")
 # What these count (rules judged, translations kept and stale, operations by result, cases by bound) is printed with the
 # stage; each fails where a count is too low.
-COUNTING = ("tests/checker/test_core", "tests/model/ptd-model", "tests/interleave/test_interleave")
+COUNTING = ("tests/checker/test_core", "tests/model/ptd-model", "tests/model/ptd-own", "tests/interleave/test_interleave")
 # Begun before others of their stage, which fill the processors while these run.
 LONGEST = ("alloc/sweep", "test_interleave3", "ptd-model", "ptd-sim", "test_model", "test_wire_sim", "test_table_memory", "test_libptd_uv")
 # Needs a build of its own flavour, or times something.
@@ -158,14 +158,17 @@ FREE_SIMULATION = Stage("simulation", 600, [
 # The oracle: its corpus, seeds from 1 on, and each result of each operation at least so often; over the lib whose seam feeds
 # the rule checker. The plain one is in the unit tests (test_model).
 MODEL_ENV = {"PTD_CORPUS": "tests/model/corpus", "PTD_LEAST": "100"}
+OWN_ENV = {"PTD_OWN_RULES": "1", "PTD_OWN_CORPUS": "tests/model/own/corpus", "PTD_OWN_LEAST": "3", "PTD_OPERATIONS": "240000"}
 MODEL = Stage("model", 30, [
     Make("model", ("model",)),
+    Tests(("tests/model/ptd-own.c",), "/checked", env=OWN_ENV),
     Tests(("tests/model/ptd-model.c",), "/checked", env={**MODEL_ENV, "PTD_SEEDS": "400"}, timeout=180),
 ])
 # Other seeds each time, and more of them.
 FREE_SEEDS = {**MODEL_ENV, "PTD_SEED": str(time.time_ns() // 1000000)}
 FREE_MODEL = Stage("model", 300, [
     Make("model", ("model",)),
+    Tests(("tests/model/ptd-own.c",), "/checked", env={**OWN_ENV, "PTD_SEED": FREE_SEEDS["PTD_SEED"], "PTD_OWN_LEAST": "50", "PTD_OPERATIONS": "10000000"}, timeout=600),
     Tests(("tests/model/ptd-model.c",), "/checked", env={**FREE_SEEDS, "PTD_SEEDS": "2000"}, timeout=600),
     Tests(("tests/model/ptd-model.c",), env={**FREE_SEEDS, "PTD_SEEDS": "2000"}, timeout=600),
 ])

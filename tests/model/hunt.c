@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Plays in processes of their own, so that a crash is a failure like others; and shrinks lists. */
-#include "play.h"
+#ifndef HUNT_PLAY /* or another header with these names: what is hunted is a seed, or a list of    \
+		     steps */
+#define HUNT_PLAY "play.h"
+#endif
+#include HUNT_PLAY
 
 #include <signal.h>
 #include <stdio.h>

@@ -2,7 +2,6 @@
 /* The abstract model of ownership. Each transition looks at all of its pages, then changes them. */
 #include "owner.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 /* Checks, in the order of docs/ownership.md: arguments, parties, then page by page. */
@@ -842,82 +841,4 @@ enum pt_outcome own_may_map(const struct own *o, unsigned who, uint64_t at, uint
 	if (c->state == OWN_POISONED)
 		return PT_POISONED;
 	return c->state <= OWN_LENT_BORROWED && c->frame == frame ? PT_OK : PT_WRONG_OWNER;
-}
-
-/* What guests have of a frame. */
-struct seen {
-	uint32_t owners, shares, lent, back;
-};
-
-static const char *unsound_cell(const struct own *o, unsigned guest, uint64_t gfn,
-				struct seen *seen)
-{
-	const struct own_cell *c = &o->guest[guest].map[gfn];
-	const struct own_frame *f = &o->frame[c->frame];
-	struct seen *s = &seen[c->frame];
-
-	if (c->state > OWN_LENT_BORROWED && c->state != OWN_LENT)
-		return NULL;
-	s->shares += c->state == OWN_SHARED_BORROWED;
-	s->lent += c->state == OWN_LENT_BORROWED;
-	s->back += c->state == OWN_SHARED_OWNED;
-	if (c->state == OWN_SHARED_BORROWED || c->state == OWN_LENT_BORROWED)
-		return NULL;
-	s->owners++;
-	if (f->owner != OWN_GUEST || f->guest != guest || f->gfn != gfn)
-		return "a guest's own page is recorded as somebody else's";
-	return c->state == OWN_LENT && !c->lending ? "a page is lent without a lending" : NULL;
-}
-
-/* One private owner, and exactly the borrowers that are counted. */
-static const char *unsound_frame(const struct own_frame *f, const struct seen *s)
-{
-	if (s->owners != (f->owner == OWN_GUEST))
-		return "a frame has not one owner";
-	if (s->shares != f->shares)
-		return "shares are not counted";
-	if ((f->host == OWN_SHARED_BORROWED) != (s->back == 1))
-		return "the host borrows what no guest shares";
-	if (f->pins && f->hyp != OWN_SHARED_BORROWED)
-		return "a pin without a share";
-	if (f->owner == OWN_HOST && s->lent && f->host != OWN_LENT)
-		return "borrowed, and not lent";
-	if ((f->owner == OWN_HYP) != (f->hyp == OWN_OWNED))
-		return "hyp owns what it does not own";
-	if (f->owner != OWN_HOST && f->host != OWN_NOPAGE && f->host != OWN_SHARED_BORROWED)
-		return "the host has a frame of somebody else's";
-	if (f->host == OWN_SHARED_OWNED &&
-	    (f->hyp == OWN_SHARED_BORROWED) + f->third + (f->shares > 0) != 1)
-		return "shared with nobody, or in two ways";
-	return f->kind == OWN_TABLE && (s->shares || s->lent || s->owners)
-		       ? "a table is a guest's page"
-		       : NULL;
-}
-
-/* What the host gave for tables is what is there for them. */
-static const char *unsound_tables(const struct own *o)
-{
-	uint32_t n[OWN_GUESTS] = {0};
-
-	for (uint64_t i = 0; i < o->frames; i++)
-		if (o->frame[i].kind == OWN_TABLE && o->frame[i].owner == OWN_HYP)
-			n[o->frame[i].guest]++;
-	for (unsigned g = 0; g < OWN_GUESTS; g++)
-		if (n[g] != o->guest[g].tables)
-			return "table memory is not counted";
-	return NULL;
-}
-
-const char *own_unsound(const struct own *o)
-{
-	struct seen *seen = calloc(o->frames, sizeof(*seen));
-	const char *why = NULL;
-
-	for (unsigned g = 0; g < OWN_GUESTS; g++)
-		for (uint64_t i = 0; !why && i < o->gfns; i++)
-			why = unsound_cell(o, g, i, seen);
-	for (uint64_t i = 0; !why && i < o->frames; i++)
-		why = unsound_frame(&o->frame[i], &seen[i]);
-	free(seen);
-	return why ? why : unsound_tables(o);
 }

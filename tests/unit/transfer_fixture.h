@@ -52,19 +52,34 @@ static inline struct pt_ctx *rig_ctx(struct transfer_rig *rig, unsigned i)
 	return i ? &rig->ctx[i - 1] : &rig->c.ctx;
 }
 
-/* `units` of memory from `pa` on; with TLBs that keep what they may, if asked for. */
-static inline void rig_open_mmu(struct transfer_rig *rig, const struct shape *host,
-				const struct shape *guests, uint64_t units, uint64_t pa,
-				uint64_t ipa, bool mmu)
+/* The smallest granule, of which frames are; the largest is the unit of all transitions. */
+static inline unsigned rig_shifts(const struct shape *host, const struct shape *const *guest,
+				  unsigned *largest)
 {
-	unsigned shift = host->args.granule_shift < guests->args.granule_shift
-				 ? host->args.granule_shift
-				 : guests->args.granule_shift;
+	unsigned least = host->args.granule_shift;
+
+	*largest = least;
+	for (unsigned i = 0; i < RIG_GUESTS; i++) {
+		unsigned shift = guest[i]->args.granule_shift;
+
+		least = shift < least ? shift : least;
+		*largest = shift > *largest ? shift : *largest;
+	}
+	return least;
+}
+
+/* `units` of memory from `pa` on, and a shape for each guest; with TLBs that keep what they may, if
+ * asked for. */
+static inline void rig_open_shapes(struct transfer_rig *rig, const struct shape *host,
+				   const struct shape *const *guest, uint64_t units, uint64_t pa,
+				   uint64_t ipa, bool mmu)
+{
 	struct pt_geometry geo;
 	uint32_t handle;
-	unsigned g;
+	unsigned g, shift, unit_shift;
 
 	memset(rig, 0, sizeof(*rig));
+	shift = rig_shifts(host, guest, &unit_shift);
 	assert_true(units <= RIG_MAX);
 	core_open_bytes(&rig->c, host, UINT64_C(64) << 20, mmu);
 	rig->c.ctx.scope = 1;
@@ -72,7 +87,7 @@ static inline void rig_open_mmu(struct transfer_rig *rig, const struct shape *ho
 	pt_owner_store_init(&rig->store, &rig->c.machine, UINT64_MAX, RIG_STORE);
 	ASSERT_OUTCOME(PT_OK,
 		       pt_machine_owners_init(&rig->owners, &rig->store, &rig->c.ctx, shift));
-	rig->shift = host->args.granule_shift + guests->args.granule_shift - shift;
+	rig->shift = unit_shift;
 	rig->pa = pa;
 	rig->ipa = ipa;
 	rig->region = (struct pt_region){pa, units << rig->shift};
@@ -84,9 +99,9 @@ static inline void rig_open_mmu(struct transfer_rig *rig, const struct shape *ho
 	rig->owners.hyp_reach = rig_reach;
 	rig->owners.arg = rig;
 	own_open(&rig->model, units, units);
-	ASSERT_OUTCOME(PT_OK, pt_geometry_init(&geo, &guests->args));
 	pt_section_begin(&rig->c.agent);
 	for (unsigned i = 0; i < RIG_GUESTS; i++) {
+		ASSERT_OUTCOME(PT_OK, pt_geometry_init(&geo, &guest[i]->args));
 		ASSERT_OUTCOME(PT_OK, pt_ctx_init(&rig->ctx[i], &rig->c.agent, &rig->c.machine,
 						  &geo, PT_ATTR_FWB, 0, UINT64_MAX));
 		ASSERT_OUTCOME(PT_OK, pt_vmid_get(&rig->ctx[i], &rig->c.agent));
@@ -101,6 +116,15 @@ static inline void rig_open_mmu(struct transfer_rig *rig, const struct shape *ho
 	for (uint64_t i = 0; i < units; i++)
 		rig->held[i] = rig->model.frame[i].content = i + 1;
 	rig->used = atomic_load(&rig->c.tables.world.pool.used_bytes);
+}
+
+static inline void rig_open_mmu(struct transfer_rig *rig, const struct shape *host,
+				const struct shape *guests, uint64_t units, uint64_t pa,
+				uint64_t ipa, bool mmu)
+{
+	const struct shape *const guest[RIG_GUESTS] = {guests, guests, guests};
+
+	rig_open_shapes(rig, host, guest, units, pa, ipa, mmu);
 }
 
 static inline void rig_open(struct transfer_rig *rig, const struct shape *host,
@@ -334,11 +358,9 @@ static inline void same_frame(struct transfer_rig *rig, uint64_t i)
 	assert_int_equal(own_reaches(&rig->model, OWN_GUESTS + 1, i), rig->reached[i]);
 }
 
-static inline void same_cell(struct transfer_rig *rig, unsigned g, uint64_t i)
+static inline void same_page(const struct own_cell *c, struct pt_ctx *ctx, uint64_t ipa,
+			     uint64_t pa)
 {
-	const struct own_cell *c = &rig->model.guest[g].map[i];
-	struct pt_ctx *ctx = &rig->ctx[g];
-	uint64_t ipa = rig->ipa + (i << rig->shift);
 	enum pt_page_state state;
 	pt_pte e = rig_entry(ctx, ipa);
 
@@ -346,8 +368,20 @@ static inline void same_cell(struct transfer_rig *rig, unsigned g, uint64_t i)
 	assert_int_equal(c->state, state);
 	if (state > PT_PAGE_LENT_BORROWED)
 		return;
-	assert_int_equal(rig->pa + (c->frame << rig->shift), rig_output(ctx, ipa));
+	assert_int_equal(pa, rig_output(ctx, ipa));
 	assert_int_equal(c->prot, pt_leaf_prot(&ctx->geo, e, ctx->attrs) & PT_PROT_RIGHTS);
+}
+
+/* All of the guest's pages that a unit has. */
+static inline void same_cell(struct transfer_rig *rig, unsigned g, uint64_t i)
+{
+	const struct own_cell *c = &rig->model.guest[g].map[i];
+	struct pt_ctx *ctx = &rig->ctx[g];
+	uint64_t step = pt_level_size(&ctx->geo, PT_LEVEL_LAST);
+
+	for (uint64_t in = 0; in < UINT64_C(1) << rig->shift; in += step)
+		same_page(c, ctx, rig->ipa + (i << rig->shift) + in,
+			  rig->pa + (c->frame << rig->shift) + in);
 }
 
 static inline void rig_same_guests(struct transfer_rig *rig)
@@ -435,13 +469,13 @@ struct rig_state {
 	uint64_t store, used;
 };
 
-static inline void rig_state_of(struct transfer_rig *rig, struct rig_state *s)
+/* Without the tables themselves, so that it costs little. */
+static inline void rig_counts_of(struct transfer_rig *rig, struct rig_state *s)
 {
 	memset(s, 0, sizeof(*s));
 	while (pt_reclaim(&rig->c.agent))
 		continue;
 	for (unsigned i = 0; i <= RIG_GUESTS; i++) {
-		s->digest[i] = rig_tables(rig, i);
 		s->generation[i] = atomic_load(&rig_ctx(rig, i)->generation);
 		s->tables[i] = atomic_load(&rig_ctx(rig, i)->table_pages);
 	}
@@ -449,6 +483,13 @@ static inline void rig_state_of(struct transfer_rig *rig, struct rig_state *s)
 	s->store = atomic_load(&rig->store.pages) - rig->owners.extents.stock.count;
 	s->used = atomic_load(&rig->c.tables.world.pool.used_bytes) -
 		  (uint64_t)rig->owners.extents.stock.count * PT_SZ_4K;
+}
+
+static inline void rig_state_of(struct transfer_rig *rig, struct rig_state *s)
+{
+	rig_counts_of(rig, s);
+	for (unsigned i = 0; i <= RIG_GUESTS; i++)
+		s->digest[i] = rig_tables(rig, i);
 }
 
 static inline void rig_unchanged(struct transfer_rig *rig, const struct rig_state *before)
