@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The books of a transition: records and extents of its frames are reserved, written, and what was
  * reserved goes back. All goes along the host's items, in which each frame is once. */
+#include <pt/lending.h>
+
 #include "transition.h"
 
 /* Frames in one go: a page of records, or of what one call wipes. */
@@ -92,10 +94,14 @@ static struct pt_extent extent_of(const struct pt_transfer *t, uint64_t pa,
 		e.owner = (struct pt_owner){PT_OWNER_GUEST, (uint16_t)run->guest,
 					    (run->ipa + pa - run->pa) >> PT_OWNER_SHIFT};
 		e.state = now.host == PT_PAGE_NOPAGE ? PT_PAGE_OWNED : PT_PAGE_SHARED_OWNED;
+		if (t->row->page_to == PT_PAGE_LENT)
+			e.state = PT_PAGE_LENT;
 	} else {
 		e.state = now.host;
 		e.id = now.host == PT_PAGE_OWNED ? 0 : t->args.id;
 	}
+	if (e.state == PT_PAGE_LENT)
+		e.meta = t->lend->handle;
 	return e;
 }
 
@@ -114,14 +120,14 @@ static bool goes_on(const struct pt_transfer *t, const struct pt_extent *e)
 
 /*
  * Brings frames into the group, or begins another. The index changes where the host's or hyp's
- * state does. True: they begin one.
+ * state does, or the row says so. True: they begin one.
  */
 static bool group(struct pt_transfer *t, uint64_t pa, const struct change *c)
 {
 	uint64_t units = c->size >> PT_OWNER_SHIFT;
 	struct pt_extent e;
 
-	if (c->was.host == c->now.host && c->was.hyp == c->now.hyp) {
+	if (c->was.host == c->now.host && c->was.hyp == c->now.hyp && !t->row->relabels) {
 		t->grouped = false;
 		return false;
 	}

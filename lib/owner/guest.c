@@ -121,7 +121,10 @@ enum pt_outcome pt_guest_teardown(struct pt_machine_owners *o, uint32_t guest)
 
 	if (outcome != PT_OK)
 		return outcome;
-	return turn(g, PT_GUEST_LIVE, PT_GUEST_DYING) ? PT_OK : PT_WRONG_STATE;
+	if (!turn(g, PT_GUEST_LIVE, PT_GUEST_DYING))
+		return PT_WRONG_STATE;
+	pt__lend_drop_lists(o, guest);
+	return PT_OK;
 }
 
 void pt_guest_finalize_init(struct pt_guest_final *f, struct pt_machine_owners *owners,
@@ -147,8 +150,9 @@ enum pt_outcome pt__guest_look(struct pt_ctx *ctx, uint64_t *at, int64_t *left)
 }
 
 /* Nobody uses it, nobody can begin to any more, and it has no table memory. */
-static enum pt_outcome end(struct pt_guest *g, uint32_t life)
+static enum pt_outcome end(struct pt_machine_owners *o, uint32_t guest, uint32_t life)
 {
+	struct pt_guest *g = &o->guest[guest];
 	enum pt_outcome outcome = PT_OK;
 
 	if (!turn(g, life, PT_GUEST_CHANGING))
@@ -160,6 +164,7 @@ static enum pt_outcome end(struct pt_guest *g, uint32_t life)
 	if (outcome == PT_OK && g->ctx)
 		atomic_store_explicit(&g->ctx->topped_up, NULL, memory_order_relaxed);
 	if (outcome == PT_OK) {
+		pt__lend_forget(o, guest); /* before its context goes: pt_lend_open() */
 		g->ctx = NULL;
 		g->protected = false;
 		life = PT_GUEST_NONE;
@@ -180,11 +185,13 @@ enum pt_outcome pt_guest_finalize_step(struct pt_guest_final *f, struct pt_agent
 	if (outcome != PT_OK)
 		return outcome;
 	if (life == PT_GUEST_RESERVED)
-		return end(g, life);
+		return end(f->owners, f->guest, life);
 	if (life != PT_GUEST_DYING)
 		return PT_WRONG_STATE;
 	if (atomic_load(&g->users)) /* what it does may be behind the address looked at */
 		return PT_BUSY;
+	if (pt__lends(f->owners, f->guest))
+		return PT_BUSY;
 	outcome = pt__guest_look(g->ctx, &f->at, &left);
-	return outcome == PT_OK ? end(g, life) : outcome;
+	return outcome == PT_OK ? end(f->owners, f->guest, life) : outcome;
 }

@@ -1,15 +1,27 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The items of a transition: what its runs come to in the tables of host and guests, in the order
  * of addresses that a transaction demands. */
+#include <pt/lending.h>
+
 #include "transition.h"
 
-static pt_pte note(enum pt_note_type type, struct pt_owner owner)
+static pt_pte note(const struct pt_note *note)
 {
 	pt_pte entry = 0;
 
-	/* Cannot fail: handles have 16 bits, and addresses of a guest 52. */
-	pt_note_encode(&(struct pt_note){.type = (uint8_t)type, .owner = owner}, &entry);
+	/* Cannot fail: handles have 16 or 56 bits, and addresses of a guest 52. */
+	pt_note_encode(note, &entry);
 	return entry;
+}
+
+static pt_pte lent(const struct pt_transfer *t)
+{
+	return note(&(struct pt_note){.type = PT_NOTE_LENT, .lending = t->lend->handle});
+}
+
+static pt_pte donated(struct pt_owner owner)
+{
+	return note(&(struct pt_note){.type = PT_NOTE_DONATION, .owner = owner});
 }
 
 static struct pt_item *push(struct pt_transfer *t, struct pt_ctx *ctx, enum pt_item_kind kind,
@@ -37,14 +49,16 @@ static void push_host(struct pt_transfer *t, const struct pt_transfer_run *run)
 		break;
 	case PT__ENTRY_NOTED:
 		item = push(t, host, PT_ITEM_ANNOTATE, run->pa, run->size);
-		if (t->row->hyp_to == PT_PAGE_OWNED) {
-			item->pa = pt_pa(
-				note(PT_NOTE_DONATION, (struct pt_owner){.kind = PT_OWNER_HYP}));
+		if (t->row->host_to == PT_PAGE_LENT) {
+			item->pa = pt_pa(lent(t));
 			break;
 		}
-		item->pa = pt_pa(note(PT_NOTE_DONATION,
-				      (struct pt_owner){PT_OWNER_GUEST, (uint16_t)run->guest,
-							run->ipa >> PT_OWNER_SHIFT}));
+		if (t->row->hyp_to == PT_PAGE_OWNED) {
+			item->pa = pt_pa(donated((struct pt_owner){.kind = PT_OWNER_HYP}));
+			break;
+		}
+		item->pa = pt_pa(donated((struct pt_owner){PT_OWNER_GUEST, (uint16_t)run->guest,
+							   run->ipa >> PT_OWNER_SHIFT}));
 		item->prot = 1u << (host->geo.granule_shift - PT_OWNER_SHIFT);
 		item->flags = PT_ITEM_OWNER;
 		break;
@@ -62,13 +76,17 @@ static void push_guest(struct pt_transfer *t, const struct pt_transfer_run *run)
 	case PT__ENTRY_EMPTY: push(t, ctx, PT_ITEM_UNMAP, run->ipa, run->size); break;
 	case PT__ENTRY_NOTED:
 		push(t, ctx, PT_ITEM_ANNOTATE, run->ipa, run->size)->pa =
-			pt_pa(note(PT_NOTE_POISONED, (struct pt_owner){0}));
+			pt_pa(t->row->page_to == PT_PAGE_LENT
+				      ? lent(t)
+				      : note(&(struct pt_note){.type = PT_NOTE_POISONED}));
 		break;
 	case PT__ENTRY_MAPPED:
 		item = push(t, ctx, PT_ITEM_MAP, run->ipa, run->size);
 		item->pa = pt_pa(run->pa);
 		item->prot = (t->args.kind == PT_SHARE_GUEST ? run->prot : PT_PROT_RWX) | state;
 		item->flags = PT_ITEM_OWNER;
+		if (t->row->page == PT__PAGE_LENT) /* there is an annotation */
+			item->flags |= PT_MAP_REPLACE;
 		break;
 	default:
 		item = push(t, ctx, PT_ITEM_SET_SW, run->ipa, run->size);

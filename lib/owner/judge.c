@@ -123,6 +123,8 @@ static enum pt_outcome judge_state(enum pt__page rule, enum pt_page_state is)
 	case PT__PAGE_SHARED: return judge_own(is, PT_PAGE_SHARED_OWNED);
 	case PT__PAGE_BORROWED: return judge_borrowed(is);
 	case PT__PAGE_FORCED: return is == PT_PAGE_OWNED ? PT_OK : PT_WRONG_STATE;
+	case PT__PAGE_LENT: return is == PT_PAGE_LENT ? PT_OK : PT_WRONG_STATE;
+	case PT__PAGE_LENT_BORROWED: return is == PT_PAGE_LENT_BORROWED ? PT_OK : PT_WRONG_STATE;
 	default: return is == PT_PAGE_POISONED ? PT_OK : PT_WRONG_STATE;
 	}
 }

@@ -217,7 +217,13 @@ static uint64_t unit_of(const struct pt_transfer *t)
 	return UINT64_C(1) << shift;
 }
 
-/* The addresses, as far as the parties that there are tell. Frames of a lending are memory. */
+bool pt__is_memory(const struct pt_machine_owners *o, uint64_t pa, uint64_t size)
+{
+	return in_region(o, pa, size) &&
+	       pt_geometry_check_range(&o->host->geo, pt_ipa(pa), size) == PT_OK;
+}
+
+/* The addresses, as far as the parties that there are tell. */
 static enum pt_outcome check_range(const struct pt_transfer *t, uint32_t i, uint64_t unit)
 {
 	const struct pt_machine_owners *o = t->args.owners;
@@ -234,9 +240,7 @@ static enum pt_outcome check_range(const struct pt_transfer *t, uint32_t i, uint
 	}
 	if ((r.pa | r.ipa.v | r.size) & (unit - 1))
 		return PT_MISALIGNED;
-	if (by_pa(t->row) &&
-	    (!in_region(o, r.pa, r.size) ||
-	     pt_geometry_check_range(&o->host->geo, pt_ipa(r.pa), r.size) != PT_OK))
+	if (by_pa(t->row) && !t->row->known && !pt__is_memory(o, r.pa, r.size))
 		return PT_OUT_OF_RANGE;
 	if (ctx && pt_geometry_check_range(&ctx->geo, r.ipa, r.size) != PT_OK)
 		return PT_OUT_OF_RANGE;

@@ -89,6 +89,43 @@ static const struct pt__row dying_poisoned = {
 	.host_entry = PT__ENTRY_NONE, .guest_entry = PT__ENTRY_EMPTY, .guest_gives = true};
 /* clang-format on */
 
+/* Lending, by who lends. What borrowers do leaves records and index alone. */
+#define LENT_BY_HOST  .owner = PT_OWNER_HOST, .host = PT__IS(LENT), .hyp = PT__IS(NOPAGE)
+#define LENT_BY_GUEST GUESTS(NOPAGE)
+#define RETRIEVE                                                                                   \
+	.by = PT__BY_BOTH, .life = LIVE, .page = PT__PAGE_VACANT, .host_to = UNCHANGED,            \
+	.hyp_to = UNCHANGED, .page_to = PT_PAGE_LENT_BORROWED, .host_entry = PT__ENTRY_STAYS,      \
+	.guest_entry = PT__ENTRY_MAPPED, .known = true
+#define RELINQUISH                                                                                 \
+	.by = PT__BY_BOTH, .life = LIVE | DYING, .page = PT__PAGE_LENT_BORROWED,                   \
+	.wipe = PT__WIPE_ASKED, .host_to = UNCHANGED, .hyp_to = UNCHANGED,                         \
+	.host_entry = PT__ENTRY_STAYS, .guest_entry = PT__ENTRY_EMPTY, .guest_gives = true,        \
+	.known = true
+
+/* clang-format off */
+static const struct pt__row lend_rows[][2] = {
+	[PT_LEND - PT_LEND] = {
+		{.by = PT__BY_GUEST, .life = LIVE, GUESTS(NOPAGE), .page = PT__PAGE_OWNED,
+		 .host_to = UNCHANGED, .hyp_to = UNCHANGED, .page_to = PT_PAGE_LENT,
+		 .host_entry = PT__ENTRY_STAYS, .guest_entry = PT__ENTRY_NOTED, .guest_gives = true, .relabels = true},
+		{NO_GUEST, ALONE,
+		 .host_to = PT_PAGE_LENT, .hyp_to = PT_PAGE_NOPAGE, .host_entry = PT__ENTRY_NOTED}},
+	[PT_RETRIEVE - PT_LEND] = {{RETRIEVE, LENT_BY_GUEST}, {RETRIEVE, LENT_BY_HOST}},
+	[PT_RELINQUISH - PT_LEND] = {{RELINQUISH, LENT_BY_GUEST}, {RELINQUISH, LENT_BY_HOST}},
+	[PT_TAKE_BACK - PT_LEND] = {
+		{.by = PT__BY_BOTH, .life = LIVE | DYING, LENT_BY_GUEST, .page = PT__PAGE_LENT,
+		 .host_to = UNCHANGED, .hyp_to = UNCHANGED, .page_to = PT_PAGE_OWNED,
+		 .host_entry = PT__ENTRY_STAYS, .guest_entry = PT__ENTRY_MAPPED, .relabels = true, .known = true},
+		{NO_GUEST, LENT_BY_HOST, .books_before = true,
+		 .host_to = PT_PAGE_OWNED, .hyp_to = PT_PAGE_NOPAGE, .host_entry = PT__ENTRY_EMPTY, .known = true}},
+};
+/* clang-format on */
+
+const struct pt__row *pt__lend_row(enum pt_transfer_kind kind, bool by_host)
+{
+	return &lend_rows[kind - PT_LEND][by_host];
+}
+
 const struct pt__row *pt__dying_row(enum pt_page_state state)
 {
 	switch (state) {

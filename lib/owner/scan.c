@@ -82,10 +82,10 @@ static enum pt_outcome by_guest(struct pt_transfer *t, int64_t *left)
 				continue;
 			}
 			if (state == PT_PAGE_STATES)
-				return PT_MORE; /* under break */
+				return PT_MORE;	   /* under break */
+			if (!pt__dying_row(state)) /* LENT, or not relinquished yet */
+				return pt__at_fault(t, PT_BUSY, t->done);
 			t->row = pt__dying_row(state);
-			if (!t->row)
-				return pt__at_fault(t, PT_BUSY, t->done); /* LENT */
 		}
 		if (!wanted(t->row, state))
 			return cut(t);

@@ -16,10 +16,12 @@
 
 #define SETTLE_BUDGET 64 /* enough for a transition of some pages */
 
-enum pt_outcome pt_transfer_init(struct pt_transfer *t, const struct pt_transfer_args *args)
+enum pt_outcome pt__transfer_init(struct pt_transfer *t, const struct pt_transfer_args *args,
+				  const struct pt__row *row, struct pt_lend *lend)
 {
 	t->args = *args;
-	t->row = args->kind < PT_TRANSFERS ? &pt__rows[args->kind] : &pt__rows[0];
+	t->base = t->row = row;
+	t->lend = lend;
 	t->phase = PT_TRANSFER_DONE;
 	t->held = t->named = 0;
 	t->looked = false;
@@ -34,9 +36,15 @@ enum pt_outcome pt_transfer_init(struct pt_transfer *t, const struct pt_transfer
 	return t->error.code;
 }
 
+enum pt_outcome pt_transfer_init(struct pt_transfer *t, const struct pt_transfer_args *args)
+{
+	return pt__transfer_init(t, args, &pt__rows[args->kind < PT_TRANSFERS ? args->kind : 0],
+				 NULL);
+}
+
 static void begin_scan(struct pt_transfer *t)
 {
-	t->row = &pt__rows[t->args.kind];
+	t->row = t->base;
 	t->again = t->partly = t->overlap = t->judged = t->wiped = false;
 	t->span = t->at = 0;
 	t->runs = t->items = t->host_items = 0;
@@ -61,7 +69,9 @@ static enum pt_outcome check(void *arg, struct pt_agent *agent, int64_t *left, s
 	enum pt_outcome outcome = PT_OK;
 
 	(void)err;
-	if (!t->judged)
+	if (t->lend)
+		outcome = pt__lend_judge(t);
+	if (outcome == PT_OK && !t->judged)
 		outcome = pt__judge(t, left);
 	if (outcome == PT_OK)
 		outcome = pt__books_reserve(t, agent, left);
@@ -78,6 +88,8 @@ static bool between(void *arg, struct pt_agent *agent, uint32_t done, int64_t *l
 		return true;
 	if (!pt__books_keep(t, agent, left))
 		return false;
+	if (t->lend)
+		pt__lend_keep(t);
 	tell(t, true);
 	return true;
 }

@@ -29,6 +29,8 @@ enum pt__page {
 	PT__PAGE_BORROWED, /* the host's, shared */
 	PT__PAGE_FORCED,   /* as OWNED, in the words of who takes it by force */
 	PT__PAGE_POISONED,
+	PT__PAGE_LENT,		/* its own, lent */
+	PT__PAGE_LENT_BORROWED, /* another's, lent to it */
 };
 
 enum pt__count {
@@ -46,7 +48,8 @@ enum pt__wipe { PT__WIPE_NEVER, PT__WIPE_ASKED, PT__WIPE_ALWAYS };
 enum pt__entry {
 	PT__ENTRY_STAYS, /* only the claim is taken */
 	PT__ENTRY_EMPTY,
-	PT__ENTRY_NOTED,  /* host: DONATION to hyp, or to the guest of the run; guest: POISONED */
+	PT__ENTRY_NOTED,  /* LENT; else host: DONATION to hyp, or to the guest of the run; guest:
+			     POISONED */
 	PT__ENTRY_MAPPED, /* host: RWX; guest: as its state and the request say */
 	PT__ENTRY_MARKED, /* guest: another state */
 	PT__ENTRY_NONE,	  /* the side takes no part */
@@ -71,9 +74,13 @@ struct pt__row {
 	bool books_before; /* records are written before any entry */
 	bool account;	   /* names a guest, but no address of it: its table memory changes */
 	bool table_to;
+	bool relabels; /* the index changes where records do not: LENT by a guest, or not */
+	bool known;    /* frames of a lending, that need no region: pieces of several may meet */
 };
 
 extern const struct pt__row pt__rows[PT_TRANSFERS];
+/* Of a kind of lending, by who lends. */
+const struct pt__row *pt__lend_row(enum pt_transfer_kind kind, bool by_host);
 /* Of RECLAIM_DYING, by the state of the guest's page; NULL: none. */
 const struct pt__row *pt__dying_row(enum pt_page_state state);
 
@@ -123,6 +130,20 @@ struct pt_ctx *pt__guest_ctx(const struct pt_guest *guest);
 /* Has it anything, from *at on? PT_OK: no; PT_MORE: the budget is spent; PT_WRONG_STATE: at *at. */
 enum pt_outcome pt__guest_look(struct pt_ctx *ctx, uint64_t *at, int64_t *left);
 void pt__guest_leave(struct pt_machine_owners *owners, uint32_t guest);
+
+/* lending.c. Under the claims of its transition: may it still be? Then: it is. */
+enum pt_outcome pt__lend_judge(struct pt_transfer *t);
+void pt__lend_keep(const struct pt_transfer *t);
+/* A guest is dying: its open lists go. It is gone: nobody finds a borrower of this handle. Has it
+ * lent anything? */
+void pt__lend_drop_lists(struct pt_machine_owners *owners, uint32_t guest);
+void pt__lend_forget(struct pt_machine_owners *owners, uint32_t guest);
+bool pt__lends(struct pt_machine_owners *owners, uint32_t guest);
+/* As pt_transfer_init(), of any row; `lend` as in struct pt_transfer. */
+enum pt_outcome pt__transfer_init(struct pt_transfer *t, const struct pt_transfer_args *args,
+				  const struct pt__row *row, struct pt_lend *lend);
+/* request.c: is all of it in one region, and an address of the host's? */
+bool pt__is_memory(const struct pt_machine_owners *owners, uint64_t pa, uint64_t size);
 
 /* rules.c: from now on the context's maps and faults are as its frames' owners say. */
 void pt__rule_host(struct pt_machine_owners *owners);

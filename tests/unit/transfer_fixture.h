@@ -4,8 +4,8 @@
 #ifndef TESTS_UNIT_TRANSFER_FIXTURE_H
 #define TESTS_UNIT_TRANSFER_FIXTURE_H
 
+#include <pt/lending.h>
 #include <pt/owner_audit.h>
-#include <pt/transfer.h>
 
 #include "../model/owner.h"
 #include "core.h"
@@ -20,6 +20,7 @@ struct transfer_rig {
 	struct pt_owner_store store;
 	struct pt_machine_owners owners;
 	struct pt_guest guest[OWN_GUESTS];
+	struct pt_lending lending[PT_LENDINGS];
 	struct pt_region region;
 	struct own model;
 	unsigned shift;		/* log2 of the unit */
@@ -95,6 +96,8 @@ static inline void rig_open_shapes(struct transfer_rig *rig, const struct shape 
 	rig->owners.regions = 1;
 	rig->owners.guest = rig->guest;
 	rig->owners.guests = OWN_GUESTS;
+	rig->owners.lending = rig->lending;
+	rig->owners.lendings = PT_LENDINGS;
 	rig->owners.wipe = rig_wipe;
 	rig->owners.hyp_reach = rig_reach;
 	rig->owners.arg = rig;
@@ -298,12 +301,26 @@ static inline uint64_t rig_output(struct pt_ctx *ctx, uint64_t at)
 	return pt_pte_to_oa(&ctx->geo, e).v + (at & (pt_level_size(&ctx->geo, level) - 1));
 }
 
+/* LENT, with this handle. */
+static inline void is_lent(pt_pte e, uint64_t lending)
+{
+	struct pt_note note;
+
+	ASSERT_OUTCOME(PT_OK, pt_note_decode(e, &note));
+	assert_int_equal(PT_NOTE_LENT, note.type);
+	assert_int_equal(lending, note.lending);
+}
+
 static inline void same_host_entry(struct transfer_rig *rig, uint64_t i, uint64_t pa)
 {
 	const struct own_frame *f = &rig->model.frame[i];
 	pt_pte e = rig_entry(&rig->c.ctx, pa);
 	struct pt_note note;
 
+	if (f->host == OWN_LENT) {
+		is_lent(e, f->lending);
+		return;
+	}
 	if (f->host != OWN_NOPAGE) {
 		if (pt_pte_valid(e))
 			assert_int_equal(pa, rig_output(&rig->c.ctx, pa));
@@ -320,6 +337,18 @@ static inline void same_host_entry(struct transfer_rig *rig, uint64_t i, uint64_
 	assert_int_equal(f->guest, note.owner.handle);
 	assert_int_equal((rig->ipa + (f->gfn << rig->shift)) >> PT_OWNER_SHIFT,
 			 note.owner.gfn - ((pa - rig->pa - (i << rig->shift)) >> PT_OWNER_SHIFT));
+}
+
+/* Whose table memory it is, or which lending's. */
+static inline uint64_t meta_of(const struct transfer_rig *rig, const struct own_frame *f)
+{
+	const struct own_cell *c = &rig->model.guest[f->guest].map[f->gfn];
+
+	if (f->kind == OWN_TABLE && f->hyp == OWN_OWNED)
+		return f->guest + UINT64_C(1);
+	if (f->owner == OWN_GUEST && c->state == OWN_LENT)
+		return c->lending;
+	return f->owner == OWN_HOST && f->host == OWN_LENT ? f->lending : 0;
 }
 
 static inline void same_frame(struct transfer_rig *rig, uint64_t i)
@@ -351,7 +380,7 @@ static inline void same_frame(struct transfer_rig *rig, uint64_t i)
 		} else if (f->owner == OWN_HOST) {
 			assert_int_equal(f->host, e.state);
 		}
-		assert_int_equal(r.table ? f->guest + 1u : 0, e.meta);
+		assert_int_equal(meta_of(rig, f), e.meta);
 		assert_int_equal(f->owner == OWN_HOST && !f->host ? 0 : 5, e.id);
 	}
 	assert_int_equal(f->content, rig->held[i]);
@@ -366,6 +395,8 @@ static inline void same_page(const struct own_cell *c, struct pt_ctx *ctx, uint6
 
 	ASSERT_OUTCOME(PT_OK, pt_page_state_of_entry(e, &state));
 	assert_int_equal(c->state, state);
+	if (state == PT_PAGE_LENT)
+		is_lent(e, c->lending);
 	if (state > PT_PAGE_LENT_BORROWED)
 		return;
 	assert_int_equal(pa, rig_output(ctx, ipa));
@@ -393,6 +424,38 @@ static inline void rig_same_guests(struct transfer_rig *rig)
 	pt_section_end(&rig->c.agent);
 }
 
+static inline void same_lending(struct transfer_rig *rig, const struct own_lending *m)
+{
+	struct pt_lending l;
+
+	ASSERT_OUTCOME(PT_OK, pt_lending_get(&rig->owners, m->handle, &l));
+	assert_int_equal(m->open ? PT_LENDING_OPEN : PT_LENDING_LENT, l.state);
+	assert_int_equal(m->zero, l.wipe);
+	assert_int_equal(m->lender == OWN_GUESTS ? PT_NO_GUEST : m->lender, l.lender);
+	assert_int_equal(m->pages << rig->shift, l.size);
+	assert_int_equal(m->named << rig->shift, l.named);
+	assert_int_equal(m->borrowers, l.borrowers);
+	for (uint32_t i = 0; i < l.borrowers; i++) {
+		uint8_t g = m->borrower[i].guest;
+
+		assert_int_equal(g == UINT8_MAX ? PT_NO_GUEST : g, l.borrower[i].guest);
+		assert_int_equal(m->borrower[i].has, l.borrower[i].has);
+		if (l.borrower[i].has)
+			assert_int_equal(rig->ipa + (m->borrower[i].gfn << rig->shift),
+					 l.borrower[i].ipa);
+	}
+}
+
+static inline void rig_same_lendings(struct transfer_rig *rig)
+{
+	for (uint32_t i = 0; i < PT_LENDINGS; i++) {
+		if (rig->model.lending[i].handle)
+			same_lending(rig, &rig->model.lending[i]);
+		assert_int_equal(rig->model.lending[i].handle, rig->lending[i].handle);
+	}
+	assert_int_equal(rig->model.handles, rig->owners.lend_handles);
+}
+
 /* All of it. */
 static inline void rig_same(struct transfer_rig *rig)
 {
@@ -401,6 +464,7 @@ static inline void rig_same(struct transfer_rig *rig)
 		same_frame(rig, i);
 	pt_section_end(&rig->c.agent);
 	rig_same_guests(rig);
+	rig_same_lendings(rig);
 	for (unsigned i = 0; i <= RIG_GUESTS; i++) {
 		assert_int_equal(0, atomic_load(&rig_ctx(rig, i)->claims));
 		assert_int_equal(0, rig_ctx(rig, i)->taken);

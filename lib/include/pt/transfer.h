@@ -29,7 +29,13 @@ enum pt_transfer_kind {
 	PT_RECLAIM_DYING,     /* by guest, ipa (__pkvm_reclaim_dying_guest_page) */
 	PT_TOP_UP,	      /* pa, and guest: for its tables (topup_hyp_memcache) */
 	PT_RECLAIM_TABLES,    /* by guest alone: all that it was topped up with (teardown_mc) */
-	PT_TRANSFERS
+	PT_TRANSFERS,
+	/* Parts of the calls of <pt/lending.h>, which alone makes them. */
+	PT_LEND = PT_TRANSFERS, /* by pa, or by guest, ipa */
+	PT_RETRIEVE,
+	PT_RELINQUISH,
+	PT_TAKE_BACK,
+	PT_TRANSFER_KINDS
 };
 /* clang-format on */
 
@@ -51,6 +57,8 @@ struct pt_guest {
 };
 
 struct pt_transfer;
+struct pt_lending;
+struct pt_lend;
 
 /* Memory of the machine: frames that can change hands. */
 struct pt_region {
@@ -68,7 +76,10 @@ struct pt_machine_owners {
 	const struct pt_region *region; /* ascending, apart from each other */
 	uint32_t regions;
 	uint32_t guests;
-	struct pt_guest *guest; /* zeroed: nobody */
+	struct pt_guest *guest;	    /* zeroed: nobody */
+	uint32_t lendings;	    /* at most PT_LENDINGS */
+	struct pt_lending *lending; /* zeroed: none */
+	uint64_t lend_handles;	    /* given so far; under the lock of the ledger */
 	/* Frames of tables, that belong to hyp for good; NULL: none lie in a region. */
 	bool (*is_table)(void *arg, uint64_t pa);
 	/*
@@ -158,7 +169,9 @@ enum pt_transfer_phase {
 /* Caller's memory, not moved before the end. Private to lib but for what is marked. */
 struct pt_transfer {
 	struct pt_transfer_args args;
-	const struct pt__row *row; /* what is done with the runs at hand */
+	const struct pt__row *base; /* what is asked for */
+	const struct pt__row *row;  /* what is done with the runs at hand */
+	struct pt_lend *lend;	    /* anyone: the call that this is a part of, or NULL */
 	enum pt_transfer_phase phase;
 	bool looked;  /* RECLAIM_TABLES: the guest has nothing mapped */
 	bool again;   /* the tables have changed since they were looked at: look again */

@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Lending: the tables of docs/ownership.md, lists, handles, wiping, and deaths. */
+#include "lending_fixture.h"
+
+#define UNITS 40u
+#define PLAIN 0u
+#define SAFE  1u
+#define OTHER 2u
+
+static struct transfer_rig rig;
+static const uint8_t both[] = {OTHER, PLAIN};
+
+static void open_rig(void)
+{
+	rig_open(&rig, &shapes[0], &shapes[0], UNITS, PT_SZ_2M - 0x8000, PT_SZ_1G - 0x8000);
+	ASSERT_OUTCOME(PT_MAPPED, core_map(&rig.c, 0, 2 * PT_SZ_2M, 0, PT_PROT_RWX, 0));
+}
+
+static void close_rig(void)
+{
+	rig_same(&rig);
+	rig_audit(&rig);
+	assert_null(own_unsound(&rig.model));
+	rig_close(&rig);
+}
+
+static void must(uint32_t kind, unsigned guest, uint64_t frame, uint64_t gfn, uint64_t n)
+{
+	struct rig_op op = {kind, guest, frame, gfn, n, PT_PROT_RW, false};
+
+	ASSERT_OUTCOME(PT_OK, rig_do(&rig, &op, 1000));
+}
+
+static enum pt_outcome lend(uint32_t kind, unsigned who, uint64_t handle, uint64_t at, uint64_t n)
+{
+	return lend_do(&rig, &(struct lend_op){kind, who, handle, at, n}, 1000);
+}
+
+/* The columns of the table "Lending": no such handle, open, lent, the caller has it, another has
+ * it, and that with a lender that dies. Pages 2 and 3 of SAFE's or the host's. */
+static uint64_t in_state(unsigned lender, unsigned state)
+{
+	uint64_t handle;
+
+	if (lender == SAFE)
+		must(PT_DONATE_GUEST, SAFE, 2, 2, 2);
+	if (!state)
+		return 77;
+	ASSERT_OUTCOME(PT_OK, lend_open(&rig, lender, both, 2, 2, false, &handle));
+	ASSERT_OUTCOME(PT_OK, lend(PT_LEND_PIECE, lender, handle, 2, 1));
+	if (state == 1)
+		return handle;
+	ASSERT_OUTCOME(PT_OK, lend(PT_LEND_PIECE, lender, handle, 3, 1));
+	if (state == 3)
+		ASSERT_OUTCOME(PT_OK, lend(PT_LEND_RETRIEVE, OTHER, handle, 4, 0));
+	if (state >= 4)
+		ASSERT_OUTCOME(PT_OK, lend(PT_LEND_RETRIEVE, PLAIN, handle, 4, 0));
+	if (state == 5)
+		lend_teardown(&rig, SAFE);
+	return handle;
+}
+
+static enum pt_outcome expire(uint64_t handle)
+{
+	enum pt_outcome outcome;
+
+	pt_section_begin(&rig.c.agent);
+	outcome = pt_lend_expire(&rig.owners, handle);
+	pt_section_end(&rig.c.agent);
+	ASSERT_OUTCOME(own_lend_expire(&rig.model, handle), outcome);
+	return outcome;
+}
+
+#define ROWS 10u
+
+/* The rows. A stranger is the host where a guest lends, and a guest where the host does. */
+static enum pt_outcome row(unsigned lender, uint64_t handle, unsigned i)
+{
+	unsigned stranger = lender == HOST ? OTHER : HOST;
+	struct rig_op dying = {.kind = PT_RECLAIM_DYING, .guest = SAFE, .gfn = 2, .n = 1};
+
+	switch (i) {
+	case 0: return lend(PT_LEND_PIECE, lender, handle, 3, 1);
+	case 1: return lend(PT_LEND_PIECE, stranger, handle, 3, 1);
+	case 2: return expire(handle);
+	case 3: return lend(PT_LEND_RETRIEVE, OTHER, handle, 8, 0);
+	case 4: return lend(PT_LEND_RETRIEVE, SAFE, handle, 8, 0);
+	case 5: return lend(PT_LEND_RELINQUISH, OTHER, handle, 0, 0);
+	case 6: return lend(PT_LEND_RECLAIM, lender, handle, 0, 0);
+	case 7: return lend(PT_LEND_RECLAIM, stranger, handle, 0, 0);
+	case 8: return lend(PT_LEND_RETRIEVE, RIG_GUESTS, handle, 8, 0); /* nobody */
+	default: return rig_do(&rig, &dying, 1000);
+	}
+}
+
+/* docs/ownership.md, "Lending", where a guest lends: the table as it stands there. */
+static const enum pt_outcome told[ROWS][6] = {
+	{PT_NOT_FOUND, PT_OK, PT_WRONG_STATE, PT_WRONG_STATE, PT_WRONG_STATE, PT_WRONG_STATE},
+	{PT_NOT_FOUND, PT_WRONG_OWNER, PT_WRONG_OWNER, PT_WRONG_OWNER, PT_WRONG_OWNER,
+	 PT_WRONG_OWNER},
+	{PT_NOT_FOUND, PT_OK, PT_WRONG_STATE, PT_WRONG_STATE, PT_WRONG_STATE, PT_WRONG_STATE},
+	{PT_NOT_FOUND, PT_WRONG_STATE, PT_OK, PT_WRONG_STATE, PT_OK, PT_WRONG_STATE},
+	{PT_NOT_FOUND, PT_WRONG_OWNER, PT_WRONG_OWNER, PT_WRONG_OWNER, PT_WRONG_OWNER,
+	 PT_WRONG_STATE},
+	{PT_NOT_FOUND, PT_WRONG_STATE, PT_WRONG_STATE, PT_OK, PT_WRONG_STATE, PT_WRONG_STATE},
+	{PT_NOT_FOUND, PT_WRONG_STATE, PT_OK, PT_BUSY, PT_BUSY, PT_WRONG_STATE},
+	{PT_NOT_FOUND, PT_WRONG_OWNER, PT_WRONG_OWNER, PT_WRONG_OWNER, PT_WRONG_OWNER,
+	 PT_WRONG_OWNER},
+	{PT_NOT_FOUND, PT_NOT_FOUND, PT_NOT_FOUND, PT_NOT_FOUND, PT_NOT_FOUND, PT_NOT_FOUND},
+	{PT_WRONG_STATE, PT_WRONG_STATE, PT_WRONG_STATE, PT_WRONG_STATE, PT_WRONG_STATE, PT_BUSY},
+};
+
+static void every_call_in_every_state(void **state)
+{
+	struct rig_state before;
+
+	(void)state;
+	for (unsigned host = 0; host < 2; host++)
+		for (unsigned i = 0; i < 6u - host; i++)
+			for (unsigned r = 0; r < ROWS; r++) {
+				unsigned lender = host ? HOST : SAFE;
+				enum pt_outcome outcome;
+				uint64_t handle;
+
+				open_rig();
+				handle = in_state(lender, i);
+				rig_state_of(&rig, &before);
+				outcome = row(lender, handle, r);
+				ASSERT_OUTCOME(told[r][i], outcome);
+				if (outcome != PT_OK)
+					rig_unchanged(&rig, &before);
+				close_rig();
+			}
+}
+
+/* Over and twice, and in the order of the list. */
+static void lent_and_back(void **state)
+{
+	uint64_t handle;
+
+	(void)state;
+	for (unsigned host = 0; host < 2; host++) {
+		unsigned lender = host ? HOST : SAFE;
+
+		open_rig();
+		if (!host) {
+			must(PT_DONATE_GUEST, SAFE, 4, 4, 6);
+			must(PT_DONATE_GUEST, SAFE, 20, 10, 8);
+		}
+		ASSERT_OUTCOME(PT_OK, lend_open(&rig, lender, both, 2, 9, true, &handle));
+		ASSERT_OUTCOME(PT_OK, lend(PT_LEND_PIECE, lender, handle, 8, 4));
+		ASSERT_OUTCOME(PT_OK, lend(PT_LEND_PIECE, lender, handle, 15, 2));
+		ASSERT_OUTCOME(PT_OK, lend(PT_LEND_PIECE, lender, handle, 5, 3));
+		rig_same(&rig);
+		ASSERT_OUTCOME(PT_OK, lend(PT_LEND_RETRIEVE, OTHER, handle, 2, 0));
+		ASSERT_OUTCOME(PT_OK, lend(PT_LEND_RETRIEVE, PLAIN, handle, 20, 0));
+		rig_same(&rig);
+		rig_audit(&rig);
+		ASSERT_OUTCOME(PT_OK, lend(PT_LEND_RELINQUISH, OTHER, handle, 0, 0));
+		assert_int_equal(9, rig.held[8]);
+		rig_same(&rig);
+		ASSERT_OUTCOME(PT_OK, lend(PT_LEND_RETRIEVE, OTHER, handle, 7, 0));
+		ASSERT_OUTCOME(PT_OK, lend(PT_LEND_RELINQUISH, PLAIN, handle, 0, 0));
+		ASSERT_OUTCOME(PT_OK, lend(PT_LEND_RELINQUISH, OTHER, handle, 0, 0));
+		assert_int_equal(0, rig.held[8]);
+		ASSERT_OUTCOME(PT_OK, lend(PT_LEND_RECLAIM, lender, handle, 0, 0));
+		close_rig();
+	}
+}
+
+/* A list takes only what completes it, each page once; what was refused may be named again. */
+static void lists(void **state)
+{
+	uint64_t handle, second;
+	uint8_t none[] = {OTHER, SAFE, PLAIN, 3, 4};
+
+	(void)state;
+	open_rig();
+	must(PT_SHARE_HYP, 0, 30, 0, 1);
+	ASSERT_OUTCOME(PT_INVALID, lend_open(&rig, HOST, both, 0, 1, false, &handle));
+	ASSERT_OUTCOME(PT_INVALID, lend_open(&rig, HOST, none, 5, 1, false, &handle));
+	ASSERT_OUTCOME(PT_INVALID, lend_open(&rig, HOST, both, 2, 0, false, &handle));
+	ASSERT_OUTCOME(PT_INVALID,
+		       lend_open(&rig, HOST, (const uint8_t[]){SAFE, SAFE}, 2, 1, false, &handle));
+	ASSERT_OUTCOME(PT_INVALID, lend_open(&rig, OTHER, both, 2, 1, false, &handle));
+	ASSERT_OUTCOME(PT_NOT_FOUND, lend_open(&rig, HOST, none, 4, 1, false, &handle));
+	ASSERT_OUTCOME(PT_NOT_FOUND, lend_open(&rig, 5, both, 2, 1, false, &handle));
+	ASSERT_OUTCOME(PT_OK, lend_open(&rig, HOST, both, 2, 12, false, &handle));
+	ASSERT_OUTCOME(PT_OK, lend(PT_LEND_PIECE, HOST, handle, 4, 2));
+	ASSERT_OUTCOME(PT_INVALID, lend(PT_LEND_PIECE, HOST, handle, 5, 1));
+	ASSERT_OUTCOME(PT_INVALID, lend(PT_LEND_PIECE, HOST, handle, 3, 2));
+	ASSERT_OUTCOME(PT_INVALID, lend(PT_LEND_PIECE, HOST, handle, 8, 11));
+	ASSERT_OUTCOME(PT_INVALID, lend(PT_LEND_PIECE, HOST, handle, 8, 0));
+	ASSERT_OUTCOME(PT_OUT_OF_RANGE, lend(PT_LEND_PIECE, HOST, handle, UNITS - 1, 2));
+	/* Nothing is held: others lend the same pages meanwhile, and the list is refused. */
+	second = lend_now(&rig, HOST, both, 1, 5, 1, false);
+	assert_int_equal(handle + 1, second);
+	for (uint64_t i = 0; i < 7; i++)
+		ASSERT_OUTCOME(PT_OK, lend(PT_LEND_PIECE, HOST, handle, 8 + 2 * i, 1));
+	ASSERT_OUTCOME(PT_INVALID, lend(PT_LEND_PIECE, HOST, handle, 26, 1)); /* a ninth */
+	ASSERT_OUTCOME(PT_OK, expire(handle));
+	ASSERT_OUTCOME(PT_NOT_FOUND, lend(PT_LEND_PIECE, HOST, handle, 26, 1));
+	ASSERT_OUTCOME(PT_OK, lend_open(&rig, HOST, both, 2, 4, false, &handle));
+	ASSERT_OUTCOME(PT_OK, lend(PT_LEND_PIECE, HOST, handle, 10, 2));
+	ASSERT_OUTCOME(PT_WRONG_STATE, lend(PT_LEND_PIECE, HOST, handle, 29, 2));
+	ASSERT_OUTCOME(PT_NOT_FOUND, lend(PT_LEND_PIECE, HOST, handle, 12, 2));
+	ASSERT_OUTCOME(PT_OK, lend_open(&rig, HOST, both, 2, 2, false, &handle));
+	ASSERT_OUTCOME(PT_WRONG_STATE, lend(PT_LEND_PIECE, HOST, handle, 4, 2));
+	close_rig();
+}
+
+/* At most 16; a handle is given once, and the last is the last. */
+static void handles(void **state)
+{
+	uint64_t handle, first;
+
+	(void)state;
+	open_rig();
+	for (uint64_t i = 0; i < PT_LENDINGS; i++) {
+		ASSERT_OUTCOME(PT_OK, lend_open(&rig, HOST, both, 2, 1, false, &handle));
+		assert_int_equal(i + 1, handle);
+	}
+	ASSERT_OUTCOME(PT_BUSY, lend_open(&rig, HOST, both, 2, 1, false, &first));
+	for (uint64_t i = 0; i < 3; i++) {
+		ASSERT_OUTCOME(PT_OK, expire(handle));
+		first = handle;
+		ASSERT_OUTCOME(PT_OK, lend_open(&rig, HOST, both, 2, 1, false, &handle));
+		assert_int_equal(PT_LENDINGS + i + 1, handle);
+		ASSERT_OUTCOME(PT_NOT_FOUND, lend(PT_LEND_PIECE, HOST, first, 1, 1));
+	}
+	ASSERT_OUTCOME(PT_OK, expire(handle));
+	ASSERT_OUTCOME(PT_OK, expire(1));
+	rig.owners.lend_handles = rig.model.handles = (UINT64_C(1) << PT_OWNER_LEND_BITS) - 2;
+	handle = lend_now(&rig, HOST, both, 1, 3, 2, false);
+	assert_int_equal((UINT64_C(1) << PT_OWNER_LEND_BITS) - 1, handle);
+	rig_same(&rig);
+	{
+		struct pt_lend_list list = {
+			.lender = PT_NO_GUEST, .borrowers = 1, .size = PT_SZ_4K};
+
+		pt_section_begin(&rig.c.agent);
+		ASSERT_OUTCOME(PT_BUSY, pt_lend_open(&rig.owners, &list, &first));
+		pt_section_end(&rig.c.agent);
+	}
+	close_rig();
+}
+
+static enum pt_outcome finalize(unsigned guest)
+{
+	struct pt_guest_final final;
+	enum pt_outcome outcome;
+
+	pt_guest_finalize_init(&final, &rig.owners, guest);
+	do {
+		pt_section_begin(&rig.c.agent);
+		outcome = pt_guest_finalize_step(&final, &rig.c.agent, 50);
+		pt_section_end(&rig.c.agent);
+	} while (outcome == PT_MORE);
+	ASSERT_OUTCOME(own_finalize(&rig.model, guest), outcome);
+	return outcome;
+}
+
+/* A borrower's death relinquishes, and wipes, asked or not; one that is gone is no borrower. */
+static void a_borrower_dies(void **state)
+{
+	uint64_t handle;
+	uint32_t again;
+	unsigned g;
+
+	(void)state;
+	for (unsigned host = 0; host < 2; host++) {
+		unsigned lender = host ? HOST : SAFE;
+
+		open_rig();
+		if (!host)
+			must(PT_DONATE_GUEST, SAFE, 4, 4, 6);
+		handle = lend_now(&rig, lender, both, 2, 4, 3, false);
+		ASSERT_OUTCOME(PT_OK, lend(PT_LEND_RETRIEVE, OTHER, handle, 2, 0));
+		ASSERT_OUTCOME(PT_OK, lend(PT_LEND_RETRIEVE, PLAIN, handle, 2, 0));
+		lend_teardown(&rig, OTHER);
+		assert_int_equal(5, rig.held[4]); /* the other has it still */
+		rig_same(&rig);
+		ASSERT_OUTCOME(PT_OK, finalize(OTHER));
+		ASSERT_OUTCOME(PT_OK, pt_guest_reserve(&rig.owners, &again));
+		ASSERT_OUTCOME(PT_OK, own_reserve(&rig.model, &g));
+		assert_int_equal(OTHER, again);
+		pt_section_begin(&rig.c.agent);
+		ASSERT_OUTCOME(PT_OK, pt_guest_create(&rig.owners, OTHER, &rig.ctx[OTHER], true));
+		pt_section_end(&rig.c.agent);
+		ASSERT_OUTCOME(PT_OK, own_create(&rig.model, OTHER, true));
+		ASSERT_OUTCOME(PT_WRONG_OWNER, lend(PT_LEND_RETRIEVE, OTHER, handle, 2, 0));
+		ASSERT_OUTCOME(PT_OK, lend(PT_LEND_RELINQUISH, PLAIN, handle, 0, 0));
+		assert_int_equal(0, rig.held[4]);
+		assert_int_equal(0, rig.held[6]);
+		ASSERT_OUTCOME(PT_OK, lend(PT_LEND_RECLAIM, lender, handle, 0, 0));
+		close_rig();
+	}
+}
+
+/* What nobody has is the lender's again; the rest when the last borrower is through with it. */
+static void a_lender_dies(void **state)
+{
+	struct rig_op all = {.kind = PT_RECLAIM_DYING, .guest = SAFE, .n = UNITS};
+	uint64_t has, nobody, list;
+
+	(void)state;
+	for (unsigned dies = 0; dies < 2; dies++) {
+		open_rig();
+		must(PT_DONATE_GUEST, SAFE, 4, 4, 12);
+		has = lend_now(&rig, SAFE, both, 2, 4, 3, false);
+		nobody = lend_now(&rig, SAFE, both, 2, 8, 3, false);
+		ASSERT_OUTCOME(PT_OK, lend_open(&rig, SAFE, both, 2, 3, false, &list));
+		ASSERT_OUTCOME(PT_OK, lend(PT_LEND_RETRIEVE, PLAIN, has, 20, 0));
+		lend_teardown(&rig, SAFE);
+		rig_same(&rig);
+		rig_audit(&rig);
+		ASSERT_OUTCOME(PT_NOT_FOUND, lend(PT_LEND_RETRIEVE, OTHER, nobody, 20, 0));
+		ASSERT_OUTCOME(PT_NOT_FOUND, lend(PT_LEND_PIECE, SAFE, list, 14, 1));
+		ASSERT_OUTCOME(PT_BUSY, finalize(SAFE));
+		/* The steps before the page that is lent are through. */
+		ASSERT_OUTCOME(PT_BUSY, rig_run(&rig, &all, 1000, 0));
+		assert_int_equal(4 * PT_SZ_4K, rig.t.done);
+		rig_same(&rig);
+		if (dies)
+			lend_teardown(&rig, PLAIN);
+		else
+			ASSERT_OUTCOME(PT_OK, lend(PT_LEND_RELINQUISH, PLAIN, has, 0, 0));
+		rig_same(&rig);
+		rig_audit(&rig);
+		ASSERT_OUTCOME(PT_WRONG_STATE, finalize(SAFE));
+		ASSERT_OUTCOME(PT_OK, rig_do(&rig, &all, 1000));
+		ASSERT_OUTCOME(PT_OK, finalize(SAFE));
+		close_rig();
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_call_in_every_state),
+		cmocka_unit_test(lent_and_back),
+		cmocka_unit_test(lists),
+		cmocka_unit_test(handles),
+		cmocka_unit_test(a_borrower_dies),
+		cmocka_unit_test(a_lender_dies),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
