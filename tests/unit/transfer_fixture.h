@@ -506,10 +506,13 @@ static inline uint64_t rig_tables_at(const struct pt_port *port, const struct pt
 	const uint64_t *table = (const void *)(port->table_va + (pa - port->table_pa));
 
 	for (uint32_t i = 0; i < entries; i++) {
-		pt_pte e = table[i];
+		const uint64_t *t = &table[i];
+		pt_pte e = *t;
 
-		if (!e)
+		if (i + 8 <= entries && !(e | t[1] | t[2] | t[3] | t[4] | t[5] | t[6] | t[7])) {
+			i += 7; /* most say nothing */
 			continue;
+		}
 		sum = (sum ^ e ^ (uint64_t)i << 52) * UINT64_C(0x9e3779b97f4a7c15);
 		sum ^= sum >> 29;
 		if (pt_pte_is_table(e, level))
