@@ -3,12 +3,12 @@
  * EL2 uses. */
 #include "internal.h"
 
-static bool is_own(void *arg, uint64_t pa)
+static bool is_own(void *arg, uint64_t pa, uint64_t size)
 {
 	const struct pt_hv *hv = arg;
 
 	for (uint32_t i = 0; i < hv->owns; i++)
-		if (pt_hyp_region_has(&hv->own[i], pa, 1))
+		if (pt_hyp_region_meets(&hv->own[i], pa, size))
 			return true;
 	return false;
 }
@@ -128,7 +128,7 @@ struct pt__hv_answer pt__hv_owner(struct pt_hv *hv, struct pt_agent *agent, cons
 
 	if (!pt_hyp_region_of(&hv->space->memory, arg[0], 1))
 		return answer;
-	if (is_own(hv, arg[0]))
+	if (is_own(hv, arg[0], 1))
 		return (struct pt__hv_answer){
 			PT_OK, {PT_OWNER_HYP | PT_PAGE_NOPAGE << 4 | PT_PAGE_OWNED << 8, 0, 0}};
 	pt__hv_begin(hv, agent);

@@ -60,7 +60,7 @@ static enum pt_outcome judge_frame(const struct pt_transfer *t, uint64_t pa)
 	const struct pt_machine_owners *o = t->args.owners;
 	enum pt_outcome outcome;
 
-	if (o->is_table && o->is_table(o->arg, pa))
+	if (pt__any_table(o, pa, pt__frame_bytes(o)))
 		return PT_WRONG_OWNER;
 	outcome = judge_record(t->row, pt_frames_get(&o->frames, pa));
 	if (outcome == PT_OK && t->row->log_is_busy && logged(o->host, pa, pt__frame_bytes(o)))
@@ -74,7 +74,7 @@ static enum pt_outcome judge_frames(const struct pt_transfer *t, uint64_t pa, ui
 				    int64_t *left, uint64_t *n)
 {
 	const struct pt_machine_owners *o = t->args.owners;
-	bool apart = o->is_table || (t->row->log_is_busy && pt__logs(o->host));
+	bool apart = pt__any_table(o, pa, size) || (t->row->log_is_busy && pt__logs(o->host));
 	uint64_t frame = pt__frame_bytes(o);
 	enum pt_outcome outcome = PT_OK;
 
@@ -146,24 +146,6 @@ static enum pt_outcome judge_page(const struct pt_transfer *t, uint32_t guest, u
 		return outcome;
 	*n = *n < pt__frame_bytes(t->args.owners) ? *n : pt__frame_bytes(t->args.owners);
 	return logged(ctx, ipa, *n) ? PT_BUSY : PT_OK;
-}
-
-bool pt__judge_one(const struct pt_transfer *t, struct pt_frame_record record, pt_pte entry)
-{
-	const struct pt_machine_owners *o = t->args.owners;
-	const struct pt_transfer_run *run = &t->list[0];
-	enum pt_page_state state;
-
-	if ((o->is_table && o->is_table(o->arg, run->pa)) ||
-	    judge_record(t->row, record) != PT_OK || (t->row->log_is_busy && pt__logs(o->host)))
-		return false;
-	if (t->row->page == PT__PAGE_NONE)
-		return true;
-	if (pt_page_state_of_entry(entry, &state) != PT_OK ||
-	    judge_state((enum pt__page)t->row->page, state) != PT_OK)
-		return false;
-	return !pt_pte_valid(entry) ||
-	       pt_pte_to_oa(&o->guest[run->guest].ctx->geo, entry).v == run->pa;
 }
 
 /* What the range's next part is about. */

@@ -12,29 +12,6 @@
  * stand, the index knows, which holds still: see struct pt_owner_rules.
  */
 
-/* Frames that are asked one by one whether they are tables, in one go. */
-#define TABLE_ASKS 8192u
-
-static bool is_table(const struct pt_machine_owners *o, uint64_t pa)
-{
-	return o->is_table && o->is_table(o->arg, pa);
-}
-
-/* Is one of these frames a table's, or are they too many to ask? */
-static bool any_table(const struct pt_machine_owners *o, uint64_t pa, uint64_t last)
-{
-	uint64_t frame = pt__frame_bytes(o);
-
-	if (!o->is_table)
-		return false;
-	if ((last - pa) >> o->frames.frame_shift >= TABLE_ASKS)
-		return true;
-	for (pa &= ~(frame - 1); pa <= last; pa += frame)
-		if (is_table(o, pa))
-			return true;
-	return false;
-}
-
 /* Does the host have the frames of this extent, alone or with others? (Its record says OWNED,
  * SHARED_OWNED or SHARED_BORROWED.) */
 static enum pt_outcome host_has(const struct pt_extent *e)
@@ -70,9 +47,12 @@ static enum pt_outcome host_may(void *arg, const struct pt_item *item, uint64_t 
 	if (outcome != PT_OK)
 		return outcome;
 	*last = least(*last, (e.end << PT_OWNER_SHIFT) - 1);
-	if (o->is_table)
+	if (pt__any_table(o, ipa, *last - ipa + 1)) { /* which? */
 		*last = least(*last, ipa | (pt__frame_bytes(o) - 1));
-	if (is_table(o, ipa) || item->kind == PT_ITEM_ANNOTATE)
+		if (pt__any_table(o, ipa, *last - ipa + 1))
+			return PT_WRONG_OWNER;
+	}
+	if (item->kind == PT_ITEM_ANNOTATE)
 		return PT_WRONG_OWNER;
 	outcome = host_has(&e);
 	/* What is shared with the host has its leaf there until it is unshared. */
@@ -89,7 +69,7 @@ static enum pt_outcome host_may_fill(void *arg, uint64_t ipa)
 	if (!o->is_table)
 		return PT_OK;
 	page = pt_level_size(&o->host->geo, PT_LEVEL_LAST);
-	return any_table(o, ipa & ~(page - 1), ipa | (page - 1)) ? PT_WRONG_OWNER : PT_OK;
+	return pt__any_table(o, ipa & ~(page - 1), page) ? PT_WRONG_OWNER : PT_OK;
 }
 
 /* How many regions begin at or below `pa`. */
@@ -128,7 +108,7 @@ static bool host_is_one(void *arg, uint64_t ipa, uint64_t last)
 	if (pt_extents_find(&o->extents, ipa >> PT_OWNER_SHIFT, &e) != PT_OK)
 		return false;
 	return host_has(&e) == PT_OK && last >> PT_OWNER_SHIFT < e.end &&
-	       in_one_region(o, ipa, last) && !any_table(o, ipa, last);
+	       in_one_region(o, ipa, last) && !pt__any_table(o, ipa, last - ipa + 1);
 }
 
 static bool host_may_force(void *arg, uint64_t ipa)
@@ -177,7 +157,7 @@ static enum pt_outcome guest_may(void *arg, const struct pt_item *item, uint64_t
 	enum pt_page_state state = pt__page_at(item->ctx, ipa, &pa, &until);
 
 	*last = least(*last, until);
-	if (item->kind == PT_ITEM_MAP && is_table(arg, item->pa.v + (ipa - item->ipa.v)))
+	if (item->kind == PT_ITEM_MAP && pt__any_table(arg, item->pa.v + (ipa - item->ipa.v), 1))
 		return PT_WRONG_OWNER;
 	if (state == PT_PAGE_STATES)
 		return PT_RACED;

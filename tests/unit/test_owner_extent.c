@@ -75,6 +75,36 @@ static void close_index(struct ledger *l, struct pt_extents *x)
 	pt_section_end(&l->c.agent);
 }
 
+/*
+ * No pool has the nodes for a tree that is as high as it may be; so the index is told that its is.
+ * What is promised then is what its root has room for: two entries each, of 255.
+ */
+static void a_full_root_promises_no_more(void **state)
+{
+	const uint32_t most = (255 - 3) / 2;
+	struct pt_extents x;
+	struct ledger l;
+
+	(void)state;
+	ledger_open(&l, UINT64_C(16) << 20);
+	pt_extents_init(&x, &l.store, UNITS);
+	extent_set(&l, &x, guest_extent(5, 6, 1, 9, 7)); /* three entries */
+	x.levels += PT_EXTENT_LEVELS - 1;
+	pt_section_begin(&l.c.agent);
+	for (uint32_t i = 0; i < most; i++)
+		ASSERT_OUTCOME(PT_OK, pt_extents_reserve(&x, &l.c.agent));
+	ASSERT_OUTCOME(PT_NO_MEMORY, pt_extents_reserve(&x, &l.c.agent));
+	x.levels -= 1;
+	ASSERT_OUTCOME(PT_OK, pt_extents_reserve(&x, &l.c.agent)); /* it may become higher */
+	x.levels -= PT_EXTENT_LEVELS - 2;
+	for (uint32_t i = 0; i <= most; i++)
+		pt_extents_release(&x, &l.c.agent);
+	pt_section_end(&l.c.agent);
+	assert_int_equal(0, x.promised);
+	close_index(&l, &x);
+	ledger_close(&l);
+}
+
 static void nothing_set_is_the_hosts(void **state)
 {
 	struct pt_extent want = host_extent(0, UNITS), got;
@@ -332,6 +362,7 @@ static void nodes_go_after_a_grace_period(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_full_root_promises_no_more),
 		cmocka_unit_test(nothing_set_is_the_hosts),
 		cmocka_unit_test(neighbours_are_one_when_they_go_on),
 		cmocka_unit_test(random_changes_are_those_of_an_array),

@@ -19,10 +19,13 @@ static _Alignas(struct pt_slots) unsigned char one_slot[2][sizeof(struct pt_slot
 static struct pt_slots *const host_slots = (struct pt_slots *)one_slot[0];
 static struct pt_slots *const guest_slots = (struct pt_slots *)one_slot[1];
 
-static bool is_table(void *arg, uint64_t pa)
+static unsigned asks;
+
+static bool is_table(void *arg, uint64_t pa, uint64_t size)
 {
 	(void)arg;
-	return table_frame && pa - table_frame < PAGE;
+	asks++;
+	return table_frame && pa < table_frame + PAGE && pa + size > table_frame;
 }
 
 static void open_rig(void)
@@ -210,6 +213,29 @@ static void plain_pages_are_asked_for(void **state)
 	table_frame = 0;
 	rig_same(&rig);
 	rig_close(&rig);
+}
+
+/* However large the block, one question tells. */
+static void blocks_are_asked_as_a_whole(void **state)
+{
+	const struct pt_fault in = {.ipa = {3 * PT_SZ_1G + 5 * PAGE}, .access = PT_ACCESS_WRITE};
+	struct pt_fault_result r;
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		open_rig();
+		rig.region.size = 4 * PT_SZ_1G - rig.region.pa; /* beyond what the model has */
+		rig.owners.is_table = is_table;
+		table_frame = i ? 3 * PT_SZ_1G + BLOCK + 7 * PAGE : 0;
+		asks = 0;
+		pt_section_begin(&rig.c.agent);
+		ASSERT_OUTCOME(PT_MAPPED, pt_fault_handle(&rig.c.agent, &rig.c.ctx, &in, &r));
+		pt_section_end(&rig.c.agent);
+		assert_int_equal(i ? 2 : 1, r.level);
+		assert_in_range(asks, 1, 3); /* may it be filled, and each level */
+		rig_same(&rig);
+		rig_close(&rig);
+	}
 }
 
 static uint64_t collapse(uint64_t page)
@@ -440,6 +466,7 @@ int main(void)
 		cmocka_unit_test(a_fault_on_a_foreign_frame_is_told),
 		cmocka_unit_test(a_guest_has_what_it_was_given),
 		cmocka_unit_test(plain_pages_are_asked_for),
+		cmocka_unit_test(blocks_are_asked_as_a_whole),
 		cmocka_unit_test(a_block_is_one_again_when_all_of_it_is_back),
 		cmocka_unit_test(a_collapse_crosses_no_end_of_an_extent),
 		cmocka_unit_test(a_guests_pages_fold_as_their_states_do),

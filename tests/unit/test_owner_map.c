@@ -10,10 +10,10 @@ static uint64_t tables_from, tables_to; /* frames of tables, by PA */
 
 static bool watch = true; /* that a refusal changes nothing */
 
-static bool is_table(void *arg, uint64_t pa)
+static bool is_table(void *arg, uint64_t pa, uint64_t size)
 {
 	(void)arg;
-	return pa >= tables_from && pa < tables_to;
+	return pa < tables_to && pa + size > tables_from;
 }
 
 static struct pt_item item_of(unsigned party, enum pt_item_kind kind, uint64_t at, uint64_t frame,

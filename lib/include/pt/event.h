@@ -106,7 +106,9 @@ enum pt_event_kind {
 	PT_EVENT_DIRTY_STOP,
 
 	/* Owners. at: the machine. */
-	PT_EVENT_OWNERS,        /* it has owners from now on. ctx: the host's context */
+	PT_EVENT_OWNERS,        /* it has owners from now on. ctx: the host's context; none: its records are
+				   changed by other means than transfers, and no rule of owners is
+				   held against it any more (tests) */
 	PT_EVENT_GUEST,         /* ctx is a guest's, with nothing mapped. arg: its handle */
 	PT_EVENT_WIPED,         /* after frames were. lo, hi: PAs, inclusive */
 	PT_EVENT_OWNER,         /* records change. lo: the first frame's PA; hi: what each becomes,

@@ -80,8 +80,10 @@ struct pt_machine_owners {
 	uint32_t lendings;	    /* at most PT_LENDINGS */
 	struct pt_lending *lending; /* zeroed: none */
 	uint64_t lend_handles;	    /* given so far; under the lock of the ledger */
-	/* Frames of tables, that belong to hyp for good; NULL: none lie in a region. */
-	bool (*is_table)(void *arg, uint64_t pa);
+	/* Is any frame in [pa, pa + size) one of tables, that belong to hyp for good? Asked of
+	 * blocks of any size, on the way of faults: its time may not depend on it. NULL: none lie
+	 * in a region. */
+	bool (*is_table)(void *arg, uint64_t pa, uint64_t size);
 	/*
 	 * Makes [pa, pa + size) read as zero, at most PT_WIPE_BYTES. No party reaches it meanwhile.
 	 * In the section of the step; may not call lib. Cannot fail. NULL: a transition that wipes
