@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Lending: the tables of docs/ownership.md, lists, handles, wiping, and deaths. */
+#include <pt/dirty.h>
+
 #include "lending_fixture.h"
 
 #define UNITS 40u
@@ -334,6 +336,219 @@ static void a_lender_dies(void **state)
 	}
 }
 
+/* Calls that come about in the end: after each of their steps they are given up, and each page that
+ * they ask for is refused them, and nothing is left of that. A list whose last piece is refused is
+ * gone: each time there is another. */
+struct make {
+	unsigned lender;
+	bool retrieved; /* by OTHER */
+	uint32_t kind;
+};
+
+#define BIG	 600u /* pages, across two blocks */
+#define BIG_FROM 5u
+
+static uint64_t make_again(const struct make *m)
+{
+	uint64_t handle = 0;
+
+	ASSERT_OUTCOME(PT_OK, lend_open(&rig, m->lender, both, 2, BIG - 10, true, &handle));
+	ASSERT_OUTCOME(PT_OK, lend(PT_LEND_PIECE, m->lender, handle, BIG_FROM + 300, BIG - 310));
+	return handle;
+}
+
+static void open_big(const struct make *m, struct lend_op *op)
+{
+	struct rig_op all = {PT_DONATE_GUEST, SAFE, 0, 0, BIG, PT_PROT_RW, false};
+
+	rig_open(&rig, &shapes[0], &shapes[0], BIG + 20, PT_SZ_2M - 0x8000, PT_SZ_1G - 0x8000);
+	ASSERT_OUTCOME(PT_MAPPED, core_map(&rig.c, 0, 4 * PT_SZ_2M, 0, PT_PROT_RWX, 0));
+	if (m->lender == SAFE)
+		ASSERT_OUTCOME(PT_OK, rig_do(&rig, &all, 100000));
+	*op = (struct lend_op){PT_LEND_PIECE, m->lender, make_again(m), BIG_FROM, 300};
+	if (m->kind != PT_LEND_PIECE) {
+		ASSERT_OUTCOME(PT_OK, lend_do(&rig, op, 100000));
+		*op = (struct lend_op){m->kind, m->kind == PT_LEND_RECLAIM ? m->lender : OTHER,
+				       op->handle, m->kind == PT_LEND_RETRIEVE ? 7 : 0, 0};
+	}
+	if (m->retrieved)
+		ASSERT_OUTCOME(PT_OK, lend(PT_LEND_RETRIEVE, OTHER, op->handle, 7, 0));
+}
+
+/* After a refusal: nothing has changed, and what is gone is made again. */
+static void back(const struct make *m, struct lend_op *op, const struct rig_state *before)
+{
+	rig_unchanged(&rig, before);
+	if (m->kind == PT_LEND_PIECE) {
+		ASSERT_OUTCOME(PT_OK, own_lend_expire(&rig.model, op->handle));
+		rig_same_lendings(&rig);
+		op->handle = make_again(m);
+	}
+	rig_same_lendings(&rig);
+}
+
+static unsigned exhaust(const struct make *m, bool without_memory)
+{
+	enum pt_outcome outcome, failed = without_memory ? PT_NO_MEMORY : PT_CANCELLED;
+	struct rig_state before;
+	struct lend_op op;
+	unsigned nth;
+
+	open_big(m, &op);
+	rig_state_of(&rig, &before);
+	for (nth = 1;; nth++) {
+		struct pt_host_failpoint fail = {.nth = nth, .times = 1};
+
+		if (without_memory)
+			pt_host_failpoint_arm(PT_FP_POOL_RESERVE, &fail);
+		outcome =
+			lend_run(&rig, &op, without_memory ? 100000 : 40, without_memory ? 0 : nth);
+		if (without_memory)
+			pt_host_failpoint_disarm(PT_FP_POOL_RESERVE);
+		if (outcome != failed)
+			break;
+		back(m, &op, &before);
+	}
+	ASSERT_OUTCOME(PT_OK, outcome);
+	ASSERT_OUTCOME(PT_OK, lend_model(&rig.model, &op));
+	close_rig();
+	return nth - 1;
+}
+
+static void all_or_nothing(void **state)
+{
+	static const struct make makes[] = {
+		{HOST, false, PT_LEND_PIECE},	  {SAFE, false, PT_LEND_PIECE},
+		{HOST, false, PT_LEND_RETRIEVE},  {SAFE, false, PT_LEND_RETRIEVE},
+		{HOST, true, PT_LEND_RELINQUISH}, {SAFE, true, PT_LEND_RELINQUISH},
+		{HOST, false, PT_LEND_RECLAIM},	  {SAFE, false, PT_LEND_RECLAIM},
+	};
+	unsigned given_up = 0, failed = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(makes) / sizeof(makes[0]); i++) {
+		given_up += exhaust(&makes[i], false);
+		failed += exhaust(&makes[i], true);
+	}
+	print_message("%u given up, %u without memory\n", given_up, failed);
+	assert_true(given_up > 200 && failed > 10);
+}
+
+/* Frames and addresses in a state each, as test_transfer_matrix has them, and some that are lent:
+ * 12 by the host, to PLAIN; 13 by SAFE, to OTHER. */
+static struct pt_dirty_log host_log, guest_log;
+static uint64_t bits[2][2];
+
+static void log_pages(struct pt_dirty_log *log, struct pt_ctx *ctx, uint64_t ipa, void *memory)
+{
+	struct pt_dirty_args args = {.kind = memory ? PT_DIRTY_START : PT_DIRTY_STOP,
+				     .log = log,
+				     .ctx = ctx,
+				     .ipa = {ipa},
+				     .size = PT_SZ_4K,
+				     .memory = memory};
+	enum pt_outcome outcome;
+	struct pt_dirty op;
+
+	ASSERT_OUTCOME(PT_OK, pt_dirty_init(&op, &args, NULL));
+	do {
+		pt_section_begin(&rig.c.agent);
+		outcome = pt_dirty_step(&op, &rig.c.agent, 1000);
+		pt_section_end(&rig.c.agent);
+	} while (outcome == PT_MORE);
+	ASSERT_OUTCOME(PT_OK, outcome);
+}
+
+static void open_states(void)
+{
+	uint64_t handle;
+
+	open_rig();
+	must(PT_SHARE_HYP, 0, 1, 0, 2);
+	must(PT_PIN, 0, 2, 0, 1);
+	must(PT_SHARE_GUEST, PLAIN, 3, 3, 1);
+	must(PT_SHARE_THIRD, 0, 4, 0, 1);
+	must(PT_DONATE_HYP, 0, 5, 0, 1);
+	must(PT_DONATE_GUEST, SAFE, 6, 6, 2);
+	must(PT_SHARE_BACK, SAFE, 0, 7, 1);
+	must(PT_DONATE_GUEST, SAFE, 10, 10, 2);
+	must(PT_FORCE_RECLAIM, 0, 10, 0, 1);
+	must(PT_DONATE_GUEST, SAFE, 13, 13, 1);
+	handle = lend_now(&rig, HOST, (const uint8_t[]){PLAIN}, 1, 12, 1, false);
+	ASSERT_OUTCOME(PT_OK, lend(PT_LEND_RETRIEVE, PLAIN, handle, 12, 0));
+	handle = lend_now(&rig, SAFE, (const uint8_t[]){OTHER}, 1, 13, 1, false);
+	ASSERT_OUTCOME(PT_OK, lend(PT_LEND_RETRIEVE, OTHER, handle, 13, 0));
+	log_pages(&host_log, &rig.c.ctx, rig.pa + 9 * PT_SZ_4K, bits[0]);
+	log_pages(&guest_log, &rig.ctx[SAFE], rig.ipa + 11 * PT_SZ_4K, bits[1]);
+	rig.model.frame[9].logged = rig.model.guest[SAFE].map[11].logged = true;
+	rig_same(&rig);
+}
+
+static void close_states(void)
+{
+	log_pages(&host_log, &rig.c.ctx, 0, NULL);
+	log_pages(&guest_log, &rig.ctx[SAFE], 0, NULL);
+	close_rig();
+}
+
+/* The rows "lend" and "retrieve there"; what passes goes back. */
+static void any_page_is_lent_or_refused(void **state)
+{
+	unsigned passed = 0;
+	uint64_t all, handle;
+
+	(void)state;
+	open_states();
+	all = lend_now(&rig, HOST, (const uint8_t[]){PLAIN, SAFE, OTHER}, 3, 20, 1, false);
+	for (unsigned who = 0; who <= HOST; who = who == OTHER ? HOST : who + 1)
+		for (uint64_t at = 0; at < 15; at++) {
+			const uint8_t to = who == OTHER ? SAFE : OTHER;
+
+			ASSERT_OUTCOME(PT_OK, lend_open(&rig, who, &to, 1, 1, false, &handle));
+			if (lend(PT_LEND_PIECE, who, handle, at, 1) == PT_OK) {
+				ASSERT_OUTCOME(PT_OK, lend(PT_LEND_RECLAIM, who, handle, 0, 0));
+				passed++;
+			}
+			if (who != HOST && lend(PT_LEND_RETRIEVE, who, all, at, 0) == PT_OK) {
+				ASSERT_OUTCOME(PT_OK, lend(PT_LEND_RELINQUISH, who, all, 0, 0));
+				passed++;
+			}
+		}
+	assert_true(passed > 30);
+	close_states();
+}
+
+/* The columns "lent", "lent by guest" and "lent, borrowed", beside all others. */
+static void what_is_lent_changes_hands_no_more(void **state)
+{
+	struct rig_state before;
+	unsigned refused = 0;
+
+	(void)state;
+	open_states();
+	rig_state_of(&rig, &before);
+	for (uint32_t kind = 1; kind < PT_RECLAIM_DYING; kind++)
+		for (unsigned g = 0; g < RIG_GUESTS; g++)
+			for (uint64_t i = 0; i < 15 * 15; i++) {
+				struct rig_op op = {kind, g, i % 15, i / 15, 1, PT_PROT_RW, false};
+				struct own copy;
+				enum pt_outcome told_so;
+
+				if (i % 15 < 12 && i / 15 < 12)
+					continue; /* test_transfer_matrix */
+				own_copy(&copy, &rig.model);
+				told_so = rig_model(&copy, &op);
+				own_close(&copy);
+				if (told_so == PT_OK)
+					continue;
+				ASSERT_OUTCOME(told_so, rig_run(&rig, &op, 1000, 0));
+				refused++;
+			}
+	rig_unchanged(&rig, &before);
+	assert_true(refused > 500);
+	close_states();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -343,6 +558,9 @@ int main(void)
 		cmocka_unit_test(handles),
 		cmocka_unit_test(a_borrower_dies),
 		cmocka_unit_test(a_lender_dies),
+		cmocka_unit_test(all_or_nothing),
+		cmocka_unit_test(any_page_is_lent_or_refused),
+		cmocka_unit_test(what_is_lent_changes_hands_no_more),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,7 +3,7 @@
  * has not, and blocks that come back when what was given away has. */
 #include <pthread.h>
 
-#include "transfer_fixture.h"
+#include "lending_fixture.h"
 #include "upkeep.h"
 
 #define PAGE  PT_SZ_4K
@@ -149,9 +149,19 @@ static void a_fault_on_a_foreign_frame_is_told(void **state)
 	must(PT_FORCE_RECLAIM, 0, (r.todo.ipa.v - rig.pa) / PAGE, 0, 1);
 	ASSERT_OUTCOME(PT_MAPPED, fault(2, &r));
 	rig_same(&rig);
+	must(PT_UNSHARE_BACK, 1, 0, 10, 1);
 	ASSERT_OUTCOME(PT_WRONG_OWNER, fault_of(&rig.ctx[1], rig.ipa + 9 * PAGE, PT_ACCESS_READ,
 						&r)); /* poisoned */
 	assert_int_equal(PT_TODO_NONE, r.todo.kind);
+	/* What is lent cannot be had by force. */
+	lend_now(&rig, HOST, (const uint8_t[]){0}, 1, 6, 1, false);
+	lend_now(&rig, 1, (const uint8_t[]){0}, 1, 10, 1, false);
+	ASSERT_OUTCOME(PT_WRONG_OWNER, fault(6, &r));
+	assert_int_equal(PT_TODO_NONE, r.todo.kind);
+	ASSERT_OUTCOME(PT_WRONG_OWNER, fault(3, &r));
+	assert_int_equal(PT_TODO_NONE, r.todo.kind);
+	ASSERT_OUTCOME(PT_WRONG_OWNER,
+		       fault_of(&rig.ctx[1], rig.ipa + 10 * PAGE, PT_ACCESS_READ, &r));
 	rig_close(&rig);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What a MAP, UNMAP or ANNOTATE of who manages mappings is told in a machine with owners: the "map"
  * rows of docs/ownership.md, as the model has them, for points and transactions. */
-#include "transfer_fixture.h"
+#include "lending_fixture.h"
 
 #define UNITS 64u
 
@@ -105,17 +105,34 @@ static void must(uint32_t kind, unsigned guest, uint64_t frame, uint64_t gfn, ui
 
 /* Three units of each state, from unit 0 on, and as many of the host's in the end. Guests have what
  * they have at the number of its frame. */
-enum { HOSTS, WITH_HYP, PINNED, WITH_GUESTS, WITH_THIRD, LENT, HYPS, GUESTS, BACK, POISON, STATES };
+enum {
+	HOSTS,
+	WITH_HYP,
+	PINNED,
+	WITH_GUESTS,
+	WITH_THIRD,
+	LENT,
+	HYPS,
+	GUESTS,
+	BACK,
+	POISON,
+	BY_GUEST, /* lent */
+	STATES
+};
 #define EACH 3u
+
+/* And retrieved. */
+static void lend_to(unsigned lender, unsigned what, uint8_t borrower)
+{
+	uint64_t handle = lend_now(&rig, lender, &borrower, 1, what * EACH, EACH, false);
+	struct lend_op op = {PT_LEND_RETRIEVE, borrower, handle, what * EACH, 0};
+
+	ASSERT_OUTCOME(PT_OK, lend_do(&rig, &op, 1000));
+}
 
 static void open_states(const struct shape *host, const struct shape *guests)
 {
-	uint64_t lent, units;
-	uint8_t borrower = 1;
-	struct pt_extent e;
-
 	rig_open(&rig, host, guests, UNITS, 7 * PT_SZ_2M - 0x30000, PT_SZ_1G - 0x30000);
-	units = EACH << (rig.shift - PT_OWNER_SHIFT);
 	must(PT_SHARE_HYP, 0, WITH_HYP * EACH, 0, EACH);
 	must(PT_SHARE_HYP, 0, PINNED * EACH, 0, EACH);
 	must(PT_PIN, 0, PINNED * EACH, 0, EACH);
@@ -127,19 +144,9 @@ static void open_states(const struct shape *host, const struct shape *guests)
 	must(PT_SHARE_BACK, 1, 0, BACK * EACH, EACH);
 	must(PT_DONATE_GUEST, 1, POISON * EACH, POISON * EACH, EACH);
 	must(PT_FORCE_RECLAIM, 0, POISON * EACH, 0, EACH);
-	/* As the index says that something is lent: nothing else is asked. */
-	ASSERT_OUTCOME(PT_OK, own_lend(&rig.model, OWN_GUESTS, &borrower, 1, EACH, false, &lent));
-	ASSERT_OUTCOME(PT_OK, own_lend_piece(&rig.model, OWN_GUESTS, lent, LENT * EACH, EACH));
-	e = (struct pt_extent){.start = (rig.pa >> PT_OWNER_SHIFT) + units * LENT,
-			       .end = (rig.pa >> PT_OWNER_SHIFT) + units * (LENT + 1),
-			       .state = PT_PAGE_LENT,
-			       .meta = lent,
-			       .id = 5};
-	pt_section_begin(&rig.c.agent);
-	ASSERT_OUTCOME(PT_OK, pt_extents_reserve(&rig.owners.extents, &rig.c.agent));
-	pt_extents_set(&rig.owners.extents, &rig.c.agent, &e);
-	pt_extents_release(&rig.owners.extents, &rig.c.agent);
-	pt_section_end(&rig.c.agent);
+	must(PT_DONATE_GUEST, 1, BY_GUEST * EACH, BY_GUEST * EACH, EACH);
+	lend_to(HOST, LENT, 1);
+	lend_to(1, BY_GUEST, 0);
 }
 
 static void close_states(void)
@@ -150,8 +157,10 @@ static void close_states(void)
 
 static void the_host_maps_what_it_has(void **state)
 {
-	static const enum pt_outcome says[STATES] = {
-		[LENT] = PT_WRONG_STATE, [HYPS] = PT_WRONG_OWNER, [GUESTS] = PT_WRONG_OWNER};
+	static const enum pt_outcome says[STATES] = {[LENT] = PT_WRONG_STATE,
+						     [HYPS] = PT_WRONG_OWNER,
+						     [GUESTS] = PT_WRONG_OWNER,
+						     [BY_GUEST] = PT_WRONG_OWNER};
 	(void)state;
 	for (unsigned i = 0; i < 4; i++) {
 		open_states(&shapes[i & 1 ? 2 : 0], &shapes[0]);
@@ -262,7 +271,8 @@ static void entries_that_say_who_owns_stay(void **state)
 					s * EACH, s * EACH, n, 0, 0);
 			const struct own_cell *c = &rig.model.guest[1].map[s * EACH];
 			bool had = party ? c->state != OWN_NOPAGE
-					 : s == LENT || s == HYPS || s == GUESTS || s == BACK;
+					 : s == LENT || s == HYPS || s == GUESTS || s == BACK ||
+						   s == BY_GUEST;
 			struct rig_state before;
 			enum pt_outcome outcome;
 
