@@ -192,9 +192,7 @@ static enum pt_outcome cell_op(unsigned state, unsigned op)
 	case 4: outcome = own_share_back(&o, g, 0, 1); break;
 	case 5: outcome = own_unshare_back(&o, g, 0, 1); break;
 	case 6: outcome = own_balloon(&o, g, 0, 1); break;
-	case 7:
-		outcome = lend_outcome(&o, &before, g == OTHER ? SAFE : g, g == OTHER ? 5 : 0);
-		break;
+	case 7: outcome = lend_outcome(&o, &before, g, 0); break;
 	case 8: outcome = retrieve_outcome(&o, &before, g); break;
 	default:
 		ok(own_teardown(&o, g));
