@@ -466,21 +466,19 @@ static enum pt_outcome may_lend(const struct own *o, unsigned lender)
 	return lender == OWN_GUESTS ? PT_OK : alive(o, lender);
 }
 
-static enum pt_outcome check_borrowers(const struct own *o, unsigned lender,
-				       const uint8_t *borrower, uint32_t borrowers)
+/* Each once, and not the lender: what the request says by itself, before who they are. */
+static bool are_borrowers(unsigned lender, const uint8_t *borrower, uint32_t borrowers)
 {
+	if (!borrowers || borrowers > OWN_BORROWERS)
+		return false;
 	for (uint32_t i = 0; i < borrowers; i++) {
-		enum pt_outcome outcome = alive(o, borrower[i]);
-
-		if (outcome != PT_OK)
-			return outcome;
 		for (uint32_t k = 0; k < i; k++)
 			if (borrower[k] == borrower[i])
-				return PT_INVALID;
+				return false;
 		if (borrower[i] == lender)
-			return PT_INVALID;
+			return false;
 	}
-	return PT_OK;
+	return true;
 }
 
 enum pt_outcome own_lend(struct own *o, unsigned lender, const uint8_t *borrower,
@@ -489,10 +487,10 @@ enum pt_outcome own_lend(struct own *o, unsigned lender, const uint8_t *borrower
 	enum pt_outcome outcome = may_lend(o, lender);
 	unsigned i = 0;
 
-	if (!pages || !borrowers || borrowers > OWN_BORROWERS)
+	if (!pages || !are_borrowers(lender, borrower, borrowers))
 		return PT_INVALID;
-	if (outcome == PT_OK)
-		outcome = check_borrowers(o, lender, borrower, borrowers);
+	for (uint32_t k = 0; outcome == PT_OK && k < borrowers; k++)
+		outcome = alive(o, borrower[k]);
 	if (outcome != PT_OK)
 		return outcome;
 	while (i < OWN_LENDINGS && o->lending[i].handle)
