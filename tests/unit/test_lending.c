@@ -402,7 +402,7 @@ static unsigned exhaust(const struct make *m, bool without_memory)
 		if (without_memory)
 			pt_host_failpoint_arm(PT_FP_POOL_RESERVE, &fail);
 		outcome =
-			lend_run(&rig, &op, without_memory ? 100000 : 40, without_memory ? 0 : nth);
+			lend_run(&rig, &op, without_memory ? 100000 : 1, without_memory ? 0 : nth);
 		if (without_memory)
 			pt_host_failpoint_disarm(PT_FP_POOL_RESERVE);
 		if (outcome != failed)
