@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -44,6 +45,53 @@ static void memory_reads_as_zero_and_takes_pages_on_write(void **state)
 }
 
 /* The lowest free descriptor is the same before and after: a machine keeps none. */
+/* Pages of [pa, pa + bytes) that the system keeps for it. */
+static unsigned kept(const struct pt_host_ram *ram, uint64_t pa, uint64_t bytes)
+{
+	unsigned char in[64];
+	unsigned n = 0;
+
+	assert_true(bytes <= sizeof(in) * 4096);
+	assert_int_equal(mincore(ram->base + pa, bytes, in), 0);
+	for (uint64_t i = 0; i < bytes / 4096; i++)
+		n += in[i] & 1;
+	return n;
+}
+
+/* Every pattern of written pages in six, among others that were not: those are not taken to be
+ * cleared. */
+static void what_is_wiped_reads_as_zero_and_takes_no_page(void **state)
+{
+	unsigned char page[4096], byte;
+
+	(void)state;
+	memset(page, 0x5a, sizeof(page));
+	for (unsigned pattern = 0; pattern < 64; pattern++) {
+		struct pt_host_ram ram = make_ram(8 * 4096);
+		unsigned written = 2;
+
+		assert_int_equal(pt_host_ram_write(&ram, 0, page, 4096), PT_OK);
+		assert_int_equal(pt_host_ram_write(&ram, 7 * 4096, page, 4096), PT_OK);
+		for (unsigned i = 0; i < 6; i++) {
+			if (!(pattern >> i & 1))
+				continue;
+			assert_int_equal(pt_host_ram_write(&ram, (i + 1) * 4096, page, 4096),
+					 PT_OK);
+			written++;
+		}
+		pt_host_ram_wipe(&ram, 4096, 6 * 4096);
+		for (uint64_t pa = 0; pa < ram.bytes; pa += 61) {
+			bool beside = pa < 4096 || pa >= 7 * 4096;
+
+			assert_int_equal(pt_host_ram_read(&ram, pa, &byte, 1), PT_OK);
+			assert_int_equal(byte, beside ? 0x5a : 0);
+		}
+		assert_int_equal(pt_host_ram_resident(&ram), written * 4096);
+		assert_int_equal(kept(&ram, 0, ram.bytes), written);
+		pt_host_ram_destroy(&ram);
+	}
+}
+
 static void a_machine_keeps_no_descriptor(void **state)
 {
 	int before = dup(1), after;
@@ -216,6 +264,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(memory_reads_as_zero_and_takes_pages_on_write),
+		cmocka_unit_test(what_is_wiped_reads_as_zero_and_takes_no_page),
 		cmocka_unit_test(a_machine_keeps_no_descriptor),
 		cmocka_unit_test(every_small_copy_is_byte_exact),
 		cmocka_unit_test(nothing_outside_is_touched),

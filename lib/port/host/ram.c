@@ -196,13 +196,27 @@ enum pt_outcome pt_host_ram_write(struct pt_host_ram *ram, uint64_t pa, const vo
 	return PT_OK;
 }
 
+/* How many pages from `pa` to `end` on were written, or were not, as that one. */
+static uint64_t alike(const struct pt_host_ram *ram, uint64_t pa, uint64_t end)
+{
+	bool touched = is_touched(ram, pa);
+	uint64_t at = pa + PAGE;
+
+	while (at < end && is_touched(ram, at) == touched)
+		at += PAGE;
+	return at - pa;
+}
+
+/* Nobody reaches the memory meanwhile, so it is no race of anybody's. */
 void pt_host_ram_wipe(struct pt_host_ram *ram, uint64_t pa, uint64_t size)
 {
-	static const unsigned char zeros[PAGE];
+	uint64_t end = pa + size, n;
 
-	for (uint64_t end = pa + size; pa < end; pa += PAGE)
+	for (; pa < end; pa += n) {
+		n = alike(ram, pa, end);
 		if (is_touched(ram, pa))
-			write_chunk(ram, pa, zeros, PAGE);
+			memset(ram->base + pa, 0, n);
+	}
 }
 
 uint64_t pt_host_ram_resident(const struct pt_host_ram *ram)
