@@ -73,15 +73,13 @@ static struct pt__hv_answer answer_to(struct pt_hv *hv, struct pt_agent *agent, 
 
 /* Of a machine with owners alone. */
 static struct pt__hv_answer owners_answer(struct pt_hv *hv, struct pt_agent *agent,
-					  enum pt_hv_caller caller, enum pt_hvc kind,
-					  const uint64_t *arg)
+					  enum pt_hvc kind, const uint64_t *arg)
 {
-	const struct pt_hv_ctx *guest = caller == PT_HV_GUEST ? hv->running[agent->id] : NULL;
-
 	switch (kind) {
-	case PT_HVC_CONTINUE:
-		return pt__hv_continue(hv, agent, (uint32_t)(guest - hv->guest) + 1, arg);
-	case PT_HVC_RESERVE: return pt__hv_reserve(hv);
+	case PT_HVC_CONTINUE: /* a guest's */
+		return pt__hv_continue(hv, agent,
+				       (uint32_t)(hv->running[agent->id] - hv->guest) + 1, arg);
+	case PT_HVC_RESERVE: return pt__hv_reserve(hv, agent);
 	case PT_HVC_CREATE_GUEST: return pt__hv_create_guest(hv, agent, arg);
 	case PT_HVC_TEARDOWN: return pt__hv_teardown(hv, agent, arg);
 	case PT_HVC_FINALIZE: return pt__hv_finalize(hv, agent, arg);
@@ -105,10 +103,11 @@ static __attribute__((noinline)) void call_of_owners(struct pt_hv *hv, struct pt
 						     enum pt_hv_caller caller, uint64_t kind,
 						     uint64_t x[6])
 {
-	if (!hv->owners || kind >= PT_HVC_COUNT || !(may_call[kind] >> (caller + OWNING) & 1))
+	if (!hv->owners || kind >= PT_HVC_COUNT || !(may_call[kind] >> (caller + OWNING) & 1) ||
+	    (caller == PT_HV_GUEST && !hv->running[agent->id]))
 		x[0] = (uint64_t)(int64_t)PT_HVC_NO_FUNCTION;
 	else
-		reply(hv, agent, owners_answer(hv, agent, caller, (enum pt_hvc)kind, x + 1), x);
+		reply(hv, agent, owners_answer(hv, agent, (enum pt_hvc)kind, x + 1), x);
 }
 
 enum pt_hv_next pt_hv_call(struct pt_hv *hv, struct pt_agent *agent, enum pt_hv_caller caller,

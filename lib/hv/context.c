@@ -170,8 +170,9 @@ enum pt_outcome pt_hv_enter(struct pt_hv *hv, struct pt_agent *agent, uint64_t h
 			outcome = pt_vmid_run(&c->ctx, agent);
 		if (outcome == PT_MORE)
 			pt__hv_unpin(c);
+		if (outcome == PT_OK)
+			hv->running[agent->id] = c;
 		*ctx = &c->ctx;
-		hv->running[agent->id] = c;
 	}
 	pt_section_end(agent);
 	return outcome == PT_MORE ? PT_RACED : outcome;

@@ -23,21 +23,33 @@ struct pt_hv_ctx *pt__hv_guest(struct pt_hv *hv, uint64_t handle)
 	return c;
 }
 
+/* A handle that was only given: it is nobody's again. */
+static enum pt_outcome give_up(struct pt_hv *hv, struct pt_agent *agent, uint32_t place)
+{
+	struct pt_guest_final final;
+	enum pt_outcome outcome;
+
+	pt_guest_finalize_init(&final, &hv->owners->machine, place);
+	pt__hv_begin(hv, agent);
+	outcome = pt_guest_finalize_step(&final, agent, PT_HVC_STEP);
+	pt_section_end(agent);
+	return outcome;
+}
+
 /* The life that lib/owner keeps ends first, and then the context: until that has gone the place is
  * taken, and lib's is given back. */
-struct pt__hv_answer pt__hv_reserve(struct pt_hv *hv)
+struct pt__hv_answer pt__hv_reserve(struct pt_hv *hv, struct pt_agent *agent)
 {
 	struct pt__hv_answer answer = {PT_OK, {0}};
-	struct pt_machine_owners *m = &hv->owners->machine;
 	struct pt_hv_ctx *c;
 	uint32_t place;
 
-	answer.outcome = pt_guest_reserve(m, &place);
+	answer.outcome = pt_guest_reserve(&hv->owners->machine, &place);
 	if (answer.outcome != PT_OK)
 		return answer;
 	c = &hv->guest[place];
 	if (!turn(c, PT_HV_FREE, PT_HV_MAKING)) {
-		atomic_store(&m->guest[place].life, PT_GUEST_NONE);
+		(void)give_up(hv, agent, place);
 		return pt__hv_answer(PT_BUSY);
 	}
 	answer.x[0] = pt__hv_next_handle(atomic_load(&c->handle), PT__HV_CONTEXT, place);
@@ -104,30 +116,26 @@ struct pt__hv_answer pt__hv_teardown(struct pt_hv *hv, struct pt_agent *agent, c
 	return pt__hv_answer(outcome);
 }
 
-/* Nobody has made it. */
-static struct pt__hv_answer unreserve(struct pt_hv *hv, struct pt_agent *agent, struct pt_hv_ctx *c)
+/* A TEARDOWN that meets a CPU in the guest takes its DYING back: lib knows for good. */
+static bool is_dying(const struct pt_hv *hv, const struct pt_hv_ctx *c)
 {
-	struct pt_guest_final final;
-	enum pt_outcome outcome;
-
-	pt_guest_finalize_init(&final, &hv->owners->machine, place_of(hv, c));
-	pt__hv_begin(hv, agent);
-	outcome = pt_guest_finalize_step(&final, agent, PT_HVC_STEP);
-	pt_section_end(agent);
-	atomic_store(&c->state, PT_HV_FREE);
-	return pt__hv_answer(outcome);
+	return atomic_load(&hv->owners->guest[place_of(hv, c)].life) == PT_GUEST_DYING;
 }
 
 struct pt__hv_answer pt__hv_finalize(struct pt_hv *hv, struct pt_agent *agent, const uint64_t *arg)
 {
 	struct pt_hv_ctx *c = pt__hv_guest(hv, arg[0]);
+	enum pt_outcome outcome;
 	struct pt_hv_op *op;
 
 	if (!c)
 		return pt__hv_answer(PT_NOT_FOUND);
-	if (turn(c, PT_HV_RESERVED, PT_HV_MAKING))
-		return unreserve(hv, agent, c);
-	if (!turn(c, PT_HV_DYING, PT_HV_ENDING))
+	if (turn(c, PT_HV_RESERVED, PT_HV_MAKING)) {
+		outcome = give_up(hv, agent, place_of(hv, c));
+		atomic_store(&c->state, PT_HV_FREE);
+		return pt__hv_answer(outcome);
+	}
+	if (!is_dying(hv, c) || !turn(c, PT_HV_DYING, PT_HV_ENDING))
 		return pt__hv_answer(PT_WRONG_STATE);
 	op = pt__hv_op_take(hv, c, PT_HVC_FINALIZE);
 	if (!op) {

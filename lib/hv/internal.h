@@ -111,7 +111,7 @@ struct pt__hv_answer pt__hv_leaf(struct pt_hv *hv, struct pt_agent *agent, const
 /* Of a machine with owners; outside a section, but where it says so. guest.c. Whose handle it is,
  * in any state of its life, or NULL. */
 struct pt_hv_ctx *pt__hv_guest(struct pt_hv *hv, uint64_t handle);
-struct pt__hv_answer pt__hv_reserve(struct pt_hv *hv);
+struct pt__hv_answer pt__hv_reserve(struct pt_hv *hv, struct pt_agent *agent);
 struct pt__hv_answer pt__hv_create_guest(struct pt_hv *hv, struct pt_agent *agent,
 					 const uint64_t *arg);
 struct pt__hv_answer pt__hv_teardown(struct pt_hv *hv, struct pt_agent *agent, const uint64_t *arg);

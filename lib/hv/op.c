@@ -178,18 +178,26 @@ static struct pt__hv_answer answer_of(struct pt_hv_op *op)
 	return answer;
 }
 
+/* Who waits in a context may wait for a transition that waits in another one. */
+static void make_way(struct pt_hv *hv, struct pt_agent *agent, const struct pt_ctx *ctx)
+{
+	if (hv->owners)
+		(void)pt__hv_recycle(hv, agent, false);
+	pt__hv_help(hv, agent, hv->owners ? NULL : ctx);
+}
+
 struct pt__hv_answer pt__hv_op_go(struct pt_hv *hv, struct pt_agent *agent, struct pt_hv_op *op)
 {
 	struct pt__hv_answer answer = {PT_MORE, {atomic_load(&op->handle), 0, 0}};
 	enum pt_outcome outcome = op->outcome == PT_MORE ? step(hv, agent, op) : op->outcome;
-	const struct pt_ctx *ctx = op->transfer ? NULL : &op->ctx->ctx;
+	const struct pt_ctx *ctx = &op->ctx->ctx;
 
 	if (!pt_is_control(outcome))
 		answer = answer_of(op);
 	/* First this: whoever has the claim that it waits for may come to wait for this one. */
 	pt__hv_done(&op->busy);
 	if (outcome == PT_PARKED)
-		pt__hv_help(hv, agent, ctx);
+		make_way(hv, agent, ctx);
 	return answer;
 }
 

@@ -153,8 +153,8 @@ enum pt_outcome pt_hv_init(struct pt_hv *hv, struct pt_agent *agent, struct pt_h
  * After pt_hv_init(), before the host goes on: from then on frames have owners
  * (docs/ownership.md), and hypercalls those of PT_HVC_OWNER_TABLE. EL2's own memory counts as
  * tables; all other is the host's. The tables of EL2's map for all of memory are made here, so that
- * what hyp is given can always be mapped. PT_OK; PT_UNSUPPORTED: EL2's granule is not 4K;
- * PT_INVALID: more regions than PT_HV_HOST_SLOTS; PT_NO_MEMORY.
+ * what hyp is given can always be mapped. PT_OK; else EL2 cannot go on: PT_UNSUPPORTED: EL2's
+ * granule is not 4K; PT_INVALID: more regions than PT_HV_HOST_SLOTS; PT_NO_MEMORY.
  */
 enum pt_outcome pt_hv_own(struct pt_hv *hv, struct pt_agent *agent, struct pt_hv_owners *owners,
 			  const struct pt_hv_owner_args *args);
