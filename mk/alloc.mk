@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Allocation failure (tests/alloc): the core with its allocators wrapped by the linker.
-ALLOC_SRC := tests/alloc/sweep.c tests/alloc/hook.c tests/alloc/script.c tests/alloc/wire.c
+ALLOC_SRC := tests/alloc/sweep.c tests/alloc/hook.c tests/alloc/script.c tests/alloc/script_owners.c tests/alloc/wire.c
 ALLOC_OBJ := $(ALLOC_SRC:%.c=$(B)/%.o)
 ALLOC_WRAP := malloc calloc realloc aligned_alloc free slab_alloc slab_resize arena_alloc arena_init session_memory mmap memfd_create
 comma := ,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The calls of the sweep. Handles are known before: the epoch is fixed and they count up. */
+/* The calls of the sweep, but for those of owners. */
 #include "script.h"
 
 #include "grpc/health/v1/health.pb-c.h"
@@ -9,33 +9,12 @@
 #include "ptd/v1/fault.pb-c.h"
 #include "ptd/v1/machine.pb-c.h"
 #include "ptd/v1/mapping.pb-c.h"
-#include "ptd/v1/ownership.pb-c.h"
 #include "ptd/v1/server.pb-c.h"
 
-#define HANDLE(n) (UINT64_C(0x1234) << 48 | (n))
-#define MACHINE	  HANDLE(1)
-#define CONTEXT	  HANDLE(2)
-#define SECOND_	  HANDLE(3)
-#define OWNED	  HANDLE(4)
-#define HOST	  HANDLE(5)
-#define GUARDED	  HANDLE(6)
-#define LOG	  HANDLE(7)
-#define TEXT(s)	  ((char *)(uintptr_t)(s))
-#define KIB(n)	  (UINT64_C(n) << 10)
-#define MIB(n)	  (UINT64_C(n) << 20)
-
-/* An id of 16 bytes, as a client that retries gives it. */
-#define ID(text)                                                                                   \
-	{                                                                                          \
-		16, (uint8_t *)(uintptr_t)("id of this " text)                                     \
-	}
-#define M(Type, type, ...)                                                                         \
-	(&(Ptd__V1__##Type##Request){                                                              \
-		.base = PROTOBUF_C_MESSAGE_INIT(&ptd__v1__##type##_request__descriptor),           \
-		__VA_ARGS__}                                                                       \
-		  .base)
-#define CALL(service, rpc, ...)                                                                    \
-	.path = "/ptd.v1." service "Service/" rpc, .message = {__VA_ARGS__, NULL}
+#define MACHINE HANDLE(1)
+#define CONTEXT HANDLE(2)
+#define SECOND_ HANDLE(3)
+#define LOG	HANDLE(4)
 
 #define ITEMS 48
 
@@ -78,41 +57,6 @@ static Ptd__V1__Failpoint failpoint = {
 	.nth = 1,
 	.times = 1,
 	.context = SECOND_};
-static Ptd__V1__ContextOptions host_options = {
-	.base = PROTOBUF_C_MESSAGE_INIT(&ptd__v1__context_options__descriptor), .identity = true};
-static Ptd__V1__ContextOptions guest_options = {
-	.base = PROTOBUF_C_MESSAGE_INIT(&ptd__v1__context_options__descriptor), .protected_ = true};
-static Ptd__V1__Party host = {.base = PROTOBUF_C_MESSAGE_INIT(&ptd__v1__party__descriptor),
-			      .kind = PTD__V1__OWNER_KIND__OWNER_KIND_HOST,
-			      .context = HOST};
-static Ptd__V1__Party guarded = {.base = PROTOBUF_C_MESSAGE_INIT(&ptd__v1__party__descriptor),
-				 .kind = PTD__V1__OWNER_KIND__OWNER_KIND_GUEST,
-				 .context = GUARDED};
-static Ptd__V1__TransferItem donation = {
-	.base = PROTOBUF_C_MESSAGE_INIT(&ptd__v1__transfer_item__descriptor),
-	.kind = PTD__V1__TRANSFER_KIND__TRANSFER_KIND_DONATE,
-	.from = &host,
-	.to = &guarded,
-	.pa = KIB(16),
-	.size = KIB(16),
-	.ipa = MIB(2)};
-static Ptd__V1__TransferItem other_donation = {
-	.base = PROTOBUF_C_MESSAGE_INIT(&ptd__v1__transfer_item__descriptor),
-	.kind = PTD__V1__TRANSFER_KIND__TRANSFER_KIND_DONATE,
-	.from = &host,
-	.to = &guarded,
-	.pa = KIB(64),
-	.size = KIB(16),
-	.ipa = MIB(6)};
-static Ptd__V1__TransferItem *donations[] = {&donation, &other_donation};
-static Ptd__V1__TransferItem share = {
-	.base = PROTOBUF_C_MESSAGE_INIT(&ptd__v1__transfer_item__descriptor),
-	.kind = PTD__V1__TRANSFER_KIND__TRANSFER_KIND_SHARE,
-	.from = &guarded,
-	.to = &host,
-	.size = KIB(4),
-	.ipa = MIB(2)};
-static Ptd__V1__TransferItem *shares[] = {&share};
 static Ptd__V1__SessionOpen session_open = {
 	PROTOBUF_C_MESSAGE_INIT(&ptd__v1__session_open__descriptor), CONTEXT, ID("open.")};
 static Ptd__V1__SessionOpen repair_open = {
@@ -141,7 +85,7 @@ static Ptd__V1__Accesses session_access = {
 	M(Session, session, .seq = number, .what_case = PTD__V1__SESSION_REQUEST__WHAT_##what,     \
 	  member)
 
-const struct scripted script_state[] = {
+static const struct scripted state[] = {
 	{CALL("Context", "GetDigest", M(GetDigest, get_digest, .context = CONTEXT))},
 	{CALL("Context", "ListContexts", M(ListContexts, list_contexts))},
 	{CALL("Machine", "ListMachines", M(ListMachines, list_machines))},
@@ -149,7 +93,7 @@ const struct scripted script_state[] = {
 	{.path = NULL},
 };
 
-const struct scripted script[] = {
+static const struct scripted calls[] = {
 	{CALL("Server", "GetInfo", M(GetInfo, get_info))},
 	{.path = "/grpc.health.v1.Health/Check",
 	 .message = {HEALTH(HealthCheckRequest, health_check_request)}},
@@ -238,34 +182,6 @@ const struct scripted script[] = {
 	{CALL("Failpoint", "DisarmFailpoints", M(DisarmFailpoints, disarm_failpoints))},
 	{CALL("Context", "SetQuota",
 	      M(SetQuota, set_quota, .context = CONTEXT, .quota_pages = 500))},
-	{CALL("Machine", "CreateMachine",
-	      M(CreateMachine, create_machine, .name = TEXT("m1"), .memory_bytes = MIB(4),
-		.vcpus = 1, .owners = true, .request_id = ID("owned")))},
-	{CALL("Context", "CreateContext",
-	      M(CreateContext, create_context, .machine = OWNED, .name = TEXT("host"),
-		.kind = PTD__V1__CONTEXT_KIND__CONTEXT_KIND_HOST, .options = &host_options,
-		.request_id = ID("host ")))},
-	{CALL("Context", "CreateContext",
-	      M(CreateContext, create_context, .machine = OWNED, .name = TEXT("guest"),
-		.kind = PTD__V1__CONTEXT_KIND__CONTEXT_KIND_GUEST, .options = &guest_options,
-		.request_id = ID("guest")))},
-	{CALL("Ownership", "Transfer",
-	      M(Transfer, transfer, .machine = OWNED, .n_items = 2, .items = donations,
-		.request_id = ID("donat")))},
-	{CALL("Ownership", "GetOwner", M(GetOwner, get_owner, .machine = OWNED, .size = MIB(4)))},
-	{CALL("Ownership", "ListOwners",
-	      M(ListOwners, list_owners, .machine = OWNED, .page_size = 1))},
-	{CALL("Ownership", "Transfer",
-	      M(Transfer, transfer, .machine = OWNED, .n_items = 1, .items = shares,
-		.request_id = ID("shar ")))},
-	{CALL("Ownership", "WatchOwners",
-	      M(WatchOwners, watch_owners, .machine = OWNED, .after_seq = 1)),
-	 .answers = 1},
-	{CALL("Context", "DeleteContext",
-	      M(DeleteContext, delete_context, .handle = GUARDED, .request_id = ID("guarD")))},
-	{CALL("Machine", "DeleteMachine",
-	      M(DeleteMachine, delete_machine, .handle = OWNED, .force = true,
-		.request_id = ID("ownEd")))},
 	/* Last of those that fault: where the answer is lost, a second log goes on. */
 	{CALL("Mapping", "StartDirtyLog",
 	      M(StartDirtyLog, start_dirty_log, .context = CONTEXT, .size = MIB(2),
@@ -290,9 +206,11 @@ const struct scripted script[] = {
 	{.path = NULL},
 };
 
-const struct scripted script_repair = {
+static const struct scripted repair = {
 	.path = "/ptd.v1.MappingService/Session",
 	.message = {SESSION(OPEN, .open = &repair_open, 0),
 		    SESSION(APPLY, .apply = &session_apply, 1),
 		    SESSION(ACCESS, .access = &session_access, 2),
 		    SESSION(TRANSLATE, .translate = &session_access, 3)}};
+
+const struct script script_mappings = {"mappings", calls, state, &repair};
