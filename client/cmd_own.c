@@ -239,6 +239,14 @@ int cmd_own_show(struct ptctl *ctl)
 	return result;
 }
 
+int cmd_own_lendings(struct ptctl *ctl)
+{
+	Ptd__V1__ListLendingsRequest request = PTD__V1__LIST_LENDINGS_REQUEST__INIT;
+
+	return ptctl_ask(ctl, "/ptd.v1.OwnershipService/ListLendings", &request.base,
+			 &ptd__v1__list_lendings_response__descriptor);
+}
+
 int cmd_own_map(struct ptctl *ctl)
 {
 	struct own own;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* ptctl own share, unshare, donate, reclaim, pin and unpin: one transition of ownership. */
+/* ptctl own share, unshare, donate, reclaim, pin, unpin, lend, retrieve, relinquish: one transition
+ * of ownership. */
 #include "commands.h"
 #include "fields.h"
 #include "number.h"
@@ -13,7 +14,11 @@
 #define HOST PTD__V1__OWNER_KIND__OWNER_KIND_HOST
 #define HYP  PTD__V1__OWNER_KIND__OWNER_KIND_HYP
 
-#define MOST_ITEMS 32 /* max_transfer_items */
+#define LEND	      PTD__V1__TRANSFER_KIND__TRANSFER_KIND_LEND
+#define FORCE_RECLAIM PTD__V1__TRANSFER_KIND__TRANSFER_KIND_FORCE_RECLAIM
+
+#define MOST_ITEMS     32 /* max_transfer_items */
+#define MOST_BORROWERS 4  /* max_lend_borrowers */
 
 /* What a verb means, and the parties of those that do not name them. */
 static const struct verb {
@@ -24,10 +29,12 @@ static const struct verb {
 	{"share", PTD__V1__TRANSFER_KIND__TRANSFER_KIND_SHARE, HOST, HOST},
 	{"unshare", PTD__V1__TRANSFER_KIND__TRANSFER_KIND_UNSHARE, HOST, HOST},
 	{"donate", PTD__V1__TRANSFER_KIND__TRANSFER_KIND_DONATE, HOST, HOST},
-	{"reclaim", PTD__V1__TRANSFER_KIND__TRANSFER_KIND_FORCE_RECLAIM,
-	 PTD__V1__OWNER_KIND__OWNER_KIND_GUEST, HOST},
+	{"reclaim", FORCE_RECLAIM, PTD__V1__OWNER_KIND__OWNER_KIND_GUEST, HOST},
 	{"pin", PTD__V1__TRANSFER_KIND__TRANSFER_KIND_PIN, HOST, HYP},
 	{"unpin", PTD__V1__TRANSFER_KIND__TRANSFER_KIND_UNPIN, HOST, HYP},
+	{"lend", LEND, HOST, 0},
+	{"retrieve", PTD__V1__TRANSFER_KIND__TRANSFER_KIND_RETRIEVE, 0, 0},
+	{"relinquish", PTD__V1__TRANSFER_KIND__TRANSFER_KIND_RELINQUISH, 0, 0},
 };
 
 static const struct verb *verb_of(const struct ptctl *ctl)
@@ -62,23 +69,56 @@ static int find_guest(struct ptctl *ctl, const char *name, uint64_t *handle)
 	return EXIT_DONE;
 }
 
+static int party_named(struct ptctl *ctl, const char *name, Ptd__V1__Party *to)
+{
+	if (!strcmp(name, "host")) {
+		to->kind = HOST;
+	} else if (!strcmp(name, "hyp")) {
+		to->kind = HYP;
+	} else if (!strcmp(name, "other")) {
+		to->kind = PTD__V1__OWNER_KIND__OWNER_KIND_OTHER;
+	} else {
+		to->kind = PTD__V1__OWNER_KIND__OWNER_KIND_GUEST;
+		return find_guest(ctl, name, &to->context);
+	}
+	return EXIT_DONE;
+}
+
 static int party(struct ptctl *ctl, const char *option, Ptd__V1__Party *to)
 {
 	const struct value *value = ptctl_find(ctl, option);
 
-	if (!value || !value->given)
-		return EXIT_DONE;
-	if (!strcmp(value->text, "host")) {
-		to->kind = HOST;
-	} else if (!strcmp(value->text, "hyp")) {
-		to->kind = HYP;
-	} else if (!strcmp(value->text, "other")) {
-		to->kind = PTD__V1__OWNER_KIND__OWNER_KIND_OTHER;
-	} else {
-		to->kind = PTD__V1__OWNER_KIND__OWNER_KIND_GUEST;
-		return find_guest(ctl, value->text, &to->context);
+	return value && value->given ? party_named(ctl, value->text, to) : EXIT_DONE;
+}
+
+/* Who is lent to: names with commas between, which are cut up. */
+struct borrowers {
+	Ptd__V1__Party party[MOST_BORROWERS], *list[MOST_BORROWERS];
+};
+
+static int read_borrowers(struct ptctl *ctl, char *names, struct borrowers *b,
+			  Ptd__V1__TransferItem *item)
+{
+	int result = EXIT_DONE;
+
+	for (char *one; !result && (one = strsep(&names, ",")) != NULL; item->n_borrowers++) {
+		if (item->n_borrowers == MOST_BORROWERS)
+			return ptctl_usage(ctl, "--to: more than %d borrowers", MOST_BORROWERS);
+		b->party[item->n_borrowers] = (Ptd__V1__Party)PTD__V1__PARTY__INIT;
+		b->list[item->n_borrowers] = &b->party[item->n_borrowers];
+		result = party_named(ctl, one, b->list[item->n_borrowers]);
 	}
-	return EXIT_DONE;
+	item->borrowers = b->list;
+	return result;
+}
+
+static int borrowers(struct ptctl *ctl, struct borrowers *b, Ptd__V1__TransferItem *item)
+{
+	char *names = ptctl_given(ctl, "to") ? text_new("%s", ptctl_text(ctl, "to")) : NULL;
+	int result = read_borrowers(ctl, names, b, item);
+
+	free(names);
+	return result;
 }
 
 /* One number up to the next ':' of *text; none is 0. False: it is none. */
@@ -105,6 +145,9 @@ static bool read_range(char *text, Ptd__V1__TransferItem *item)
 static int more_items(struct ptctl *ctl, char *text, Ptd__V1__TransferItem *item,
 		      Ptd__V1__TransferRequest *request)
 {
+	Ptd__V1__TransferItem piece = PTD__V1__TRANSFER_ITEM__INIT; /* of a list: its range alone */
+
+	piece.kind = LEND;
 	for (char *one; (one = strsep(&text, ",")) != NULL;) {
 		Ptd__V1__TransferItem *next = &item[request->n_items];
 
@@ -112,6 +155,8 @@ static int more_items(struct ptctl *ctl, char *text, Ptd__V1__TransferItem *item
 			return ptctl_usage(ctl, "--more: more than %d ranges", MOST_ITEMS - 1);
 		*next = item[0];
 		next->pa = next->ipa = 0;
+		if (next->kind == LEND)
+			*next = piece;
 		if (!read_range(one, next))
 			return ptctl_usage(ctl, "--more: a range is PA:SIZE or PA:IPA:SIZE");
 		request->items[request->n_items++] = next;
@@ -122,7 +167,8 @@ static int more_items(struct ptctl *ctl, char *text, Ptd__V1__TransferItem *item
 static int transfer(struct ptctl *ctl, Ptd__V1__TransferRequest *request,
 		    Ptd__V1__TransferItem *item)
 {
-	char *more = ptctl_given(ctl, "more") ? text_new("%s", ptctl_text(ctl, "more")) : NULL;
+	const struct value *given = ptctl_find(ctl, "more");
+	char *more = given && given->given ? text_new("%s", given->text) : NULL;
 	int result = more_items(ctl, more, item, request);
 
 	free(more);
@@ -132,6 +178,16 @@ static int transfer(struct ptctl *ctl, Ptd__V1__TransferRequest *request,
 			  &ptd__v1__transfer_response__descriptor);
 }
 
+/* Memory that was lent comes back, to the host or to --to. */
+static int reclaim_lending(struct ptctl *ctl, Ptd__V1__TransferItem *item, Ptd__V1__Party *from)
+{
+	if (item->size)
+		return ptctl_usage(ctl, "reclaim: PA and SIZE, or --lend-handle");
+	item->kind = PTD__V1__TRANSFER_KIND__TRANSFER_KIND_RECLAIM;
+	from->kind = 0;
+	return EXIT_DONE;
+}
+
 int cmd_own_transfer(struct ptctl *ctl)
 {
 	const struct verb *verb = verb_of(ctl);
@@ -139,12 +195,11 @@ int cmd_own_transfer(struct ptctl *ctl)
 	Ptd__V1__TransferItem item[MOST_ITEMS] = {PTD__V1__TRANSFER_ITEM__INIT};
 	Ptd__V1__TransferItem *items[MOST_ITEMS] = {item};
 	Ptd__V1__Party from = PTD__V1__PARTY__INIT, to = PTD__V1__PARTY__INIT;
+	struct borrowers list;
 	int result;
 
 	from.kind = verb->from;
 	to.kind = verb->to;
-	item[0].from = &from;
-	item[0].to = &to;
 	request.items = items;
 	request.n_items = 1;
 	result = ptctl_fill(ctl, &request.base);
@@ -153,7 +208,13 @@ int cmd_own_transfer(struct ptctl *ctl)
 	if (!result)
 		result = party(ctl, "from", &from);
 	if (!result)
-		result = party(ctl, "to", &to);
+		result = verb->kind == LEND ? borrowers(ctl, &list, item) : party(ctl, "to", &to);
 	item[0].kind = verb->kind;
+	if (!result && item[0].lend_handle && verb->kind == FORCE_RECLAIM)
+		result = reclaim_lending(ctl, item, &from);
+	else if (!result && verb->kind == FORCE_RECLAIM && !ptctl_given(ctl, "size"))
+		result = ptctl_usage(ctl, "reclaim: PA and SIZE, or --lend-handle");
+	item[0].from = from.kind ? &from : NULL;
+	item[0].to = to.kind ? &to : NULL;
 	return result ? result : transfer(ctl, &request, item);
 }

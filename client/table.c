@@ -374,6 +374,48 @@ PARAMS own_donate_options[] = {
 	OPTIONS_OF_TRANSFER,
 	{.name = "zero", .type = VALUE_FLAG, .help = "the memory reads as zero afterwards"},
 	END};
+PARAMS own_back_args[] = {
+	ARG_MACHINE,
+	{.name = "pa", .type = VALUE_ADDRESS, .optional = true, .help = "physical address"},
+	{.name = "size", .type = VALUE_SIZE, .optional = true, .help = "bytes, as in 2M"},
+	END};
+#define LEND_HANDLE "of a lending: own lendings shows them"
+PARAMS own_back_options[] = {{.name = "lend-handle", .type = VALUE_NUMBER, .help = LEND_HANDLE},
+			     OPTION_PARTY("to", " that lent it; host if not given"),
+			     OPTION_MORE,
+			     OPTION_HOST_GENERATION,
+			     OPTION_DRY_RUN,
+			     OPTION_REQUEST_ID,
+			     END};
+PARAMS own_lend_options[] = {
+	OPTION_PARTY("from", " that lends; host if not given"),
+	{.name = "to", .type = VALUE_TEXT, .help = "guests who may have it, with commas"},
+	{.name = "pa", .type = VALUE_ADDRESS, .help = "which frames, where the host lends"},
+	{.name = "ipa", .type = VALUE_ADDRESS, .help = "where the guest has them that lends"},
+	OPTION_MORE,
+	{.name = "zero",
+	 .type = VALUE_FLAG,
+	 .help = "it reads as zero when the last has relinquished"},
+	{.name = "lend-size",
+	 .type = VALUE_SIZE,
+	 .help = "of all pieces, if more calls bring the others"},
+	{.name = "lend-timeout-ms",
+	 .type = VALUE_NUMBER,
+	 .limit = UINT32_MAX,
+	 .help = "for these; 60000 if not given"},
+	{.name = "lend-handle",
+	 .type = VALUE_NUMBER,
+	 .help = "of the list that this is a further piece of"},
+	OPTION_REQUEST_ID,
+	END};
+PARAMS own_lent_args[] = {
+	ARG_MACHINE, {.name = "lend-handle", .type = VALUE_NUMBER, .help = LEND_HANDLE}, END};
+PARAMS own_retrieve_options[] = {
+	OPTION_PARTY("to", " that it was lent to"),
+	{.name = "ipa", .type = VALUE_ADDRESS, .help = "where it gets all of it"},
+	OPTION_REQUEST_ID,
+	END};
+PARAMS own_relinquish_options[] = {OPTION_PARTY("from", " that has it"), OPTION_REQUEST_ID, END};
 PARAMS own_reclaim_options[] = {OPTION_MORE, OPTION_HOST_GENERATION, OPTION_DRY_RUN,
 				OPTION_REQUEST_ID, END};
 PARAMS own_watch_options[] = {{.name = "after",
@@ -607,8 +649,21 @@ const struct command command_table[] = {
 	{"own", "donate", "make another party its owner",
 	 "ptctl own donate m0 2M --to g1 --pa 2M --ipa 0x8000_0000 --zero", own_transfer_args,
 	 own_donate_options, cmd_own_transfer, {.columns = TRANSFER_COLUMNS}, NULL, 0},
-	{"own", "reclaim", "take guests' memory by force; their pages are poisoned",
-	 "ptctl own reclaim m0 2M 4K", own_reclaim_args, own_reclaim_options, cmd_own_transfer,
+	{"own", "lend", "let guests have memory that stays its owner's, who has none of it meanwhile",
+	 "ptctl own lend m0 2M --to g0,g1 --pa 4M --zero", own_transfer_args, own_lend_options,
+	 cmd_own_transfer, {.columns = "lend_handle lend_missing " TRANSFER_COLUMNS}, NULL, 0},
+	{"own", "retrieve", "have what was lent",
+	 "ptctl own retrieve m0 1 --to g0 --ipa 0x4000_0000", own_lent_args, own_retrieve_options,
+	 cmd_own_transfer, {.columns = TRANSFER_COLUMNS}, NULL, 0},
+	{"own", "relinquish", "end that", "ptctl own relinquish m0 1 --from g0", own_lent_args,
+	 own_relinquish_options, cmd_own_transfer, {.columns = TRANSFER_COLUMNS}, NULL, 0},
+	{"own", "lendings", "what is lent, and lists that are not complete",
+	 "ptctl own lendings m0", machine_arg, NULL, cmd_own_lendings,
+	 {.rows = "lendings",
+	  .columns = "handle lender.kind state size named zero expires_in_ms"},
+	 NULL, 0},
+	{"own", "reclaim", "take guests' memory by force, which poisons theirs; or have back what was lent",
+	 "ptctl own reclaim m0 2M 4K", own_back_args, own_back_options, cmd_own_transfer,
 	 {.columns = TRANSFER_COLUMNS}, NULL, 0},
 	{"own", "pin", "hyp uses what the host shares with it: no unshare meanwhile",
 	 "ptctl own pin m0 2M 4K", own_reclaim_args, own_reclaim_options, cmd_own_transfer,

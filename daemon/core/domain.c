@@ -4,6 +4,7 @@
 
 #include "context.h"
 #include "domain_trim.h"
+#include "lendings.h"
 #include "machine.h"
 #include "registry.h"
 
@@ -209,6 +210,9 @@ void domain_tick(struct domain *domain, uint64_t now_ns)
 
 	if (unlikely(due && now_ns >= due))
 		sessions_expire(&domain->sessions, now_ns);
+	due = atomic_load_explicit(&domain->lendings_due_ns, memory_order_relaxed);
+	if (unlikely(due && now_ns >= due))
+		lendings_expire(domain, now_ns);
 }
 
 void domain_drain(struct domain *domain)

@@ -88,6 +88,7 @@ const struct method domain_methods[] = {
 	METHOD("OwnershipService", "Transfer", transfer, owner_transfer, owner_transfer_abandon),
 	METHOD("OwnershipService", "GetOwner", get_owner, owner_get, NULL),
 	METHOD("OwnershipService", "ListOwners", list_owners, owner_list, NULL),
+	METHOD("OwnershipService", "ListLendings", list_lendings, owner_lendings, NULL),
 	{.path = "/ptd.v1.OwnershipService/WatchOwners",
 	 .request = &ptd__v1__watch_owners_request__descriptor,
 	 .run = owner_watch,

@@ -99,6 +99,7 @@ struct domain {
 	struct request_ids request_ids;
 	struct principals principals;
 	struct sessions sessions;
+	_Atomic uint64_t lendings_due_ns; /* when an open list may be over; 0: none is */
 	_Atomic bool draining;
 	_Atomic(struct domain_loop *) loop[PT_MAX_AGENTS];
 };

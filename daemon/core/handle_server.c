@@ -37,6 +37,10 @@ static void wire_limits(Ptd__V1__Limits *l, const struct wire_config *wire)
 	l->max_principal_dirty_log_bytes = LIMIT_PRINCIPAL_DIRTY_LOG_BYTES;
 	l->max_guests = LIMIT_GUESTS;
 	l->max_transfer_items = LIMIT_TRANSFER_ITEMS;
+	l->max_lendings = LIMIT_LENDINGS;
+	l->max_lend_borrowers = LIMIT_LEND_BORROWERS;
+	l->max_lend_pieces = LIMIT_LEND_PIECES;
+	l->max_lend_timeout_ms = LIMIT_LEND_TIMEOUT_MS;
 	l->request_id_seconds = REQUEST_ID_TTL_NS / SECOND;
 	l->permit_ping_milliseconds = wire->permit_ping_ns / (SECOND / 1000);
 }

@@ -7,6 +7,7 @@
  * commit point the call can be given up, and leaves nothing; behind it it goes on to its end.
  */
 #include "handlers.h"
+#include "lendings.h"
 
 #include "domain_fail.h"
 #include "registry.h"
@@ -144,6 +145,8 @@ static enum call_result transfer(struct call *call)
 	const Ptd__V1__TransferRequest *q = (const void *)call->request;
 	struct machine *m;
 
+	if (call->state && lend_is(q->items[0]))
+		return lend_go_on(call);
 	if (call->state)
 		return go_on(call, call->state);
 	m = owners_find(call, q->machine);
@@ -154,7 +157,7 @@ static enum call_result transfer(struct call *call)
 	if (q->n_items > LIMIT_TRANSFER_ITEMS)
 		return call_fail(call, PT_TOO_LARGE, "items: %zu, and max_transfer_items is %u",
 				 q->n_items, LIMIT_TRANSFER_ITEMS);
-	return begin(call, q, m);
+	return lend_is(q->items[0]) ? lend_begin(call, q, m) : begin(call, q, m);
 }
 
 enum call_result owner_transfer(struct call *call)
@@ -172,6 +175,8 @@ static enum call_result abandon(struct call *call)
 
 	if (!s)
 		return CALL_DONE;
+	if (lend_is(((const Ptd__V1__TransferRequest *)(const void *)call->request)->items[0]))
+		return lend_abandon(call);
 	result = transfer_abandon(&s->work, &committed);
 	if (result != CALL_DONE)
 		return result;

@@ -24,8 +24,8 @@ call_handler mapping_apply, mapping_apply_abandon;
 call_handler mapping_session, mapping_session_look, mapping_session_abandon;
 call_handler fault_access, fault_access_abandon, fault_handle, fault_handle_abandon;
 call_handler fault_translate, fault_explain;
-call_handler owner_get, owner_list, owner_transfer, owner_transfer_abandon, owner_watch,
-	owner_watch_abandon;
+call_handler owner_get, owner_list, owner_lendings, owner_transfer, owner_transfer_abandon,
+	owner_watch, owner_watch_abandon;
 call_handler failpoint_arm, failpoint_disarm, failpoint_list;
 
 /*

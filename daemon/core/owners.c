@@ -95,7 +95,7 @@ uint64_t owners_context(const struct owners *o, const struct pt_owner *owner)
 
 static void watch(void *arg, const struct pt_transfer *t, bool done)
 {
-	transfer_watch(container_of(t, struct transfer_work, t), arg, done);
+	transfer_watch(transfer_work_of(t), arg, done);
 }
 
 /* The smallest granule that a context may have is the ledger's unit. */
@@ -112,6 +112,8 @@ static enum pt_outcome join_host(struct context *c)
 	o->pt.regions = 1;
 	o->pt.guest = o->guests;
 	o->pt.guests = LIMIT_GUESTS;
+	o->pt.lending = o->lendings;
+	o->pt.lendings = LIMIT_LENDINGS;
 	o->pt.wipe = wipe;
 	o->pt.watch = watch;
 	o->pt.arg = m;

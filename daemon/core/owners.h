@@ -8,7 +8,7 @@
 
 #include "domain_types.h"
 
-#include <pt/transfer.h>
+#include <pt/lending.h>
 
 #define OWNER_PAGE (UINT64_C(1) << PT_OWNER_SHIFT)
 #define REQUEST_ID 16 /* bytes */
@@ -17,6 +17,12 @@
 struct owner_request {
 	uint64_t number; /* what its extents bear; 0: none */
 	uint8_t id[REQUEST_ID];
+};
+
+/* A lending that was begun, until another one takes its place. */
+struct owner_lending {
+	uint64_t handle; /* 0: none */
+	uint64_t due_ns; /* when it is gone, if it is open still; 0: that was looked at */
 };
 
 struct owners {
@@ -32,6 +38,8 @@ struct owners {
 	struct pt_port_lock lock;
 	uint64_t requests;				    /* lock */
 	struct owner_request request[LIMIT_OWNER_REQUESTS]; /* lock */
+	struct pt_lending lendings[LIMIT_LENDINGS];
+	struct owner_lending lent[LIMIT_LENDINGS]; /* lock */
 	struct owner_events events;
 	/* Of the call that deletes the machine. */
 	atomic_bool closing; /* anyone: nobody may begin to read the ledger */

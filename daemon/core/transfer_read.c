@@ -53,12 +53,6 @@ static uint32_t kind_of(const Ptd__V1__Party *party)
 	return party ? party->kind : PTD__V1__OWNER_KIND__OWNER_KIND_UNSPECIFIED;
 }
 
-static bool is_lending(uint32_t kind)
-{
-	return kind == KIND(LEND) || kind == KIND(RETRIEVE) || kind == KIND(RELINQUISH) ||
-	       kind == KIND(RECLAIM);
-}
-
 /* NULL: the call has been failed. */
 static const struct transition *find_transition(const struct item *i)
 {
@@ -69,12 +63,19 @@ static const struct transition *find_transition(const struct item *i)
 		    t->to == kind_of(i->q->to))
 			return t;
 	}
-	if (is_lending(i->q->kind))
-		call_fail(i->call, PT_UNSUPPORTED, "%s.kind: lendings are not offered", i->name);
-	else
-		call_fail(i->call, PT_INVALID,
-			  "%s.kind: there is no transition %u between such parties", i->name,
-			  i->q->kind);
+	call_fail(i->call, PT_INVALID, "%s.kind: there is no transition %u between such parties",
+		  i->name, i->q->kind);
+	return NULL;
+}
+
+const struct context *transfer_guest(struct call *call, struct machine *m, uint64_t handle,
+				     const char *name)
+{
+	const struct context *c = find_context(call, handle, name);
+
+	if (!c || (c->machine == m && atomic_load(&m->owners->guest[c->guest]) == c->handle))
+		return c;
+	call_fail(call, PT_INVALID, "%s: it is no guest of this machine", name);
 	return NULL;
 }
 
@@ -94,15 +95,22 @@ static enum call_result read_party(const struct item *i, const struct transition
 			return CALL_MORE;
 		return call_fail(i->call, PT_INVALID, "%s: it goes with guests", name);
 	}
-	c = find_context(i->call, party->context, name);
+	c = transfer_guest(i->call, i->machine, party->context, name);
 	if (!c)
 		return CALL_DONE;
-	if (c->machine != i->machine || atomic_load(&o->guest[c->guest]) != c->handle)
-		return call_fail(i->call, PT_INVALID, "%s: it is no guest of this machine", name);
 	to->range[to->count].guest = c->guest;
 	if (c->pt.geo.granule_shift > to->unit_shift)
 		to->unit_shift = c->pt.geo.granule_shift;
 	return CALL_MORE;
+}
+
+const char *transfer_lend_field(const Ptd__V1__TransferItem *q)
+{
+	return q->lend_handle	    ? "lend_handle"
+	       : q->n_borrowers	    ? "borrowers"
+	       : q->lend_size	    ? "lend_size"
+	       : q->lend_timeout_ms ? "lend_timeout_ms"
+				    : NULL;
 }
 
 /* What belongs to other kinds. */
@@ -119,8 +127,8 @@ static enum call_result check_fields(const struct item *i, const struct transiti
 		field = "prot";
 	else if (q->zero && !t->zero)
 		field = "zero";
-	else if (q->lend_handle)
-		field = "lend_handle";
+	else
+		field = transfer_lend_field(q);
 	if (field)
 		return call_fail(i->call, PT_INVALID, "%s.%s: not with this kind and parties",
 				 i->name, field);

@@ -23,4 +23,11 @@ enum call_result transfer_read(struct call *call, struct machine *machine,
 			       const Ptd__V1__TransferRequest *request, struct transfer_items *to,
 			       struct pt_transfer_args *args);
 
+/* The guest of this machine that a party names, by `name` in refusals; NULL: the call has been
+ * failed. */
+const struct context *transfer_guest(struct call *call, struct machine *machine, uint64_t handle,
+				     const char *name);
+/* The first field of an item that is set and is lendings' alone; NULL: none is. */
+const char *transfer_lend_field(const Ptd__V1__TransferItem *item);
+
 #endif

@@ -24,9 +24,10 @@ static struct pt_extent look(const struct owners *o, const struct pt_transfer_ru
 void transfer_watch(struct transfer_work *w, struct machine *m, bool done)
 {
 	const struct owners *o = m->owners;
+	const struct pt_transfer *t = transfer_of(w);
 
-	for (uint32_t i = 0; i < w->t.runs; i++) {
-		const struct pt_transfer_run *run = &w->t.list[i];
+	for (uint32_t i = 0; i < t->runs; i++) {
+		const struct pt_transfer_run *run = &t->list[i];
 		struct owner_event *e = &w->event[i];
 
 		if (!done) {
@@ -54,7 +55,32 @@ enum pt_outcome transfer_begin(struct call *call, struct transfer_work *w,
 	args->wake = wake;
 	w->call = call;
 	w->holds = TRANSFER_RUNS;
+	w->lends = false;
 	return pt_transfer_init(&w->t, args);
+}
+
+static void wake_lend(struct pt_waiter *waiter)
+{
+	call_wake(container_of(waiter, struct transfer_work, lend.t.parties.leg[0].claim.waiter)
+			  ->call);
+}
+
+enum pt_outcome transfer_lend_begin(struct call *call, struct transfer_work *w,
+				    struct pt_lend_args *args)
+{
+	args->wake = wake_lend;
+	w->call = call;
+	w->holds = TRANSFER_RUNS;
+	w->lends = true;
+	return pt_lend_init(&w->lend, args);
+}
+
+static enum pt_outcome step(struct transfer_work *w)
+{
+	struct pt_agent *agent = call_agent(w->call);
+
+	return w->lends ? pt_lend_step(&w->lend, agent, STEP_VISITS)
+			: pt_transfer_step(&w->t, agent, STEP_VISITS);
 }
 
 enum call_result transfer_step(struct transfer_work *w, enum pt_outcome *outcome)
@@ -64,7 +90,7 @@ enum call_result transfer_step(struct transfer_work *w, enum pt_outcome *outcome
 		    atomic_load_explicit(&w->call->domain->failpoints.armed, memory_order_relaxed)))
 		failpoints_enter(w->call);
 	w->holds = TRANSFER_RUNS;
-	*outcome = pt_transfer_step(&w->t, call_agent(w->call), STEP_VISITS);
+	*outcome = step(w);
 	if (*outcome == PT_MORE)
 		return CALL_MORE;
 	if (*outcome != PT_PARKED)
@@ -88,7 +114,7 @@ static enum call_result await_last_wake(struct transfer_work *w)
 static enum call_result give_up(struct transfer_work *w)
 {
 	w->holds = TRANSFER_GIVES_UP;
-	if (pt_transfer_step(&w->t, call_agent(w->call), STEP_VISITS) == PT_MORE)
+	if (step(w) == PT_MORE)
 		return CALL_MORE;
 	return w->wake_due ? await_last_wake(w) : CALL_DONE;
 }
@@ -104,7 +130,8 @@ enum call_result transfer_abandon(struct transfer_work *w, bool *committed)
 	if (w->holds == TRANSFER_GIVES_UP)
 		return give_up(w);
 	w->wake_due = w->holds == TRANSFER_PARKED;
-	if (pt_transfer_abort(&w->t, call_agent(w->call)))
+	if (w->lends ? pt_lend_abort(&w->lend, call_agent(w->call))
+		     : pt_transfer_abort(&w->t, call_agent(w->call)))
 		return give_up(w);
 	result = transfer_step(w, &outcome);
 	*committed = result == CALL_DONE && outcome == PT_OK;

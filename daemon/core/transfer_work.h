@@ -5,13 +5,19 @@
 
 #include "owners.h"
 
+#include <pt/lending.h>
+
 enum transfer_holds { TRANSFER_RUNS, TRANSFER_PARKED, TRANSFER_GIVES_UP, TRANSFER_LAST_WAKE };
 
 struct transfer_work {
 	struct call *call;
 	enum transfer_holds holds;
 	bool wake_due; /* it was parked when it gave up: a wake may be on its way */
-	struct pt_transfer t;
+	bool lends;    /* `lend` it is */
+	union {
+		struct pt_transfer t;
+		struct pt_lend lend;
+	};
 	struct pt_grace grace;
 	uint32_t kind; /* Ptd__V1__TransferKind, as who watches is told */
 	struct owner_event event[PT_TRANSFER_RUNS];
@@ -23,6 +29,22 @@ void transfer_watch(struct transfer_work *work, struct machine *machine, bool do
 /* pt_transfer_init(), in memory of the call's; what it says. args->wake is set here. */
 enum pt_outcome transfer_begin(struct call *call, struct transfer_work *work,
 			       struct pt_transfer_args *args);
+/* The same for a call of lending's. */
+enum pt_outcome transfer_lend_begin(struct call *call, struct transfer_work *work,
+				    struct pt_lend_args *args);
+
+/* Where a transition that is under way stands. */
+static inline struct transfer_work *transfer_work_of(const struct pt_transfer *t)
+{
+	return t->lend ? container_of(t->lend, struct transfer_work, lend)
+		       : container_of(t, struct transfer_work, t);
+}
+/* And the other way round. */
+static inline struct pt_transfer *transfer_of(struct transfer_work *work)
+{
+	return work->lends ? &work->lend.t : &work->t;
+}
+
 /* CALL_DONE: it has ended with *outcome. */
 enum call_result transfer_step(struct transfer_work *work, enum pt_outcome *outcome);
 /* The call was abandoned. CALL_DONE: nothing is held any more; *committed: it was past its commit

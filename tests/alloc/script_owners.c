@@ -46,6 +46,24 @@ static Ptd__V1__TransferItem share = {
 	.size = KIB(4),
 	.ipa = MIB(2)};
 static Ptd__V1__TransferItem *shares[] = {&share};
+static Ptd__V1__Party *borrowers[] = {&guarded};
+#define LENDING_ITEM(name, what, ...)                                                              \
+	static Ptd__V1__TransferItem name##_item = {                                               \
+		.base = PROTOBUF_C_MESSAGE_INIT(&ptd__v1__transfer_item__descriptor),              \
+		.kind = PTD__V1__TRANSFER_KIND__TRANSFER_KIND_##what,                              \
+		__VA_ARGS__};                                                                      \
+	static Ptd__V1__TransferItem *name[] = {&name##_item}
+LENDING_ITEM(lend, LEND, .from = &host, .pa = KIB(128), .size = KIB(8), .borrowers = borrowers,
+	     .n_borrowers = 1, .zero = true);
+LENDING_ITEM(retrieve, RETRIEVE, .to = &guarded, .ipa = MIB(8), .lend_handle = 1);
+LENDING_ITEM(relinquish, RELINQUISH, .from = &guarded, .lend_handle = 1);
+LENDING_ITEM(take_back, RECLAIM, .to = &host, .lend_handle = 1);
+#define LENDING(items_, id)                                                                        \
+	{                                                                                          \
+		CALL("Ownership", "Transfer",                                                      \
+		     M(Transfer, transfer, .machine = OWNED, .n_items = 1, .items = items_,        \
+		       .request_id = ID(id)))                                                      \
+	}
 static const struct scripted state[] = {
 	{CALL("Context", "GetDigest", M(GetDigest, get_digest, .context = HOST))},
 	{CALL("Context", "GetDigest", M(GetDigest, get_digest, .context = GUARDED))},
@@ -76,6 +94,11 @@ static const struct scripted calls[] = {
 	{CALL("Ownership", "Transfer",
 	      M(Transfer, transfer, .machine = OWNED, .n_items = 1, .items = shares,
 		.request_id = ID("shar ")))},
+	LENDING(lend, "lend "),
+	LENDING(retrieve, "retri"),
+	{CALL("Ownership", "ListLendings", M(ListLendings, list_lendings, .machine = OWNED))},
+	LENDING(relinquish, "relin"),
+	LENDING(take_back, "takeb"),
 	{CALL("Ownership", "WatchOwners",
 	      M(WatchOwners, watch_owners, .machine = OWNED, .after_seq = 1)),
 	 .answers = 1},

@@ -2,6 +2,7 @@
 """Fields of OwnershipService's requests, and of machines and contexts that have owners."""
 import os
 import sys
+import time
 import xml.etree.ElementTree
 
 sys.dont_write_bytecode = True
@@ -13,7 +14,8 @@ from ptdtest import OUTCOME, PAGE, TREE, equal, refused, test, true  # noqa: E40
 IPA, PA = 0x4000_0000, 0x20_0000
 HOST, HYP, GUEST, OTHER = 1, 2, 3, 4
 SHARE, UNSHARE, DONATE, LEND, FORCE_RECLAIM, PIN, UNPIN = 1, 2, 3, 4, 8, 9, 10
-OWNED, SHARED = 1, 2
+RETRIEVE, RELINQUISH, RECLAIM = 5, 6, 7
+OWNED, SHARED, LENT = 1, 2, 4
 
 
 class Owned:
@@ -107,7 +109,6 @@ def _():
     stub("ownership").Transfer(reclaim)
     equal(m.owner(PA), (HOST, OWNED))
     refused("POISONED", m.transfer, DONATE, HOST, m.guarded, pa=PA, ipa=IPA)
-    refused("UNSUPPORTED", m.transfer, LEND, HOST, m.guarded, pa=PA)
     refused("INVALID", m.transfer, DONATE, HOST, other.guarded, pa=PA, ipa=IPA)
     refused("INVALID", m.transfer, SHARE, HYP, HOST, pa=PA)
     equal(other.owner(PA), (HOST, OWNED))
@@ -184,6 +185,66 @@ def _():
     ptctl("own", "share", m.name, "4K", "--from", "guarded", "--ipa", "0x5000_0000", "--more", ":0x5000_2000:8K")
     equal([m.owner(pa << 20)[1] for pa in (8, 12, 16)], [SHARED, OWNED, SHARED])
     equal(ptctl("own", "pin", m.name, "8M", "4K", "--more", "1M", check=False).returncode, 2)
+
+
+@test("Transfer: lendings, from the list to the end")
+@covers("TransferItem.lend_size", "TransferItem.lend_timeout_ms", "ListLendingsRequest.machine")
+def _():
+    m, other = Owned(), Owned()
+    ownership = pb("ownership")
+    guest = [ownership.Party(kind=GUEST, context=who) for who in (m.guarded, m.plain)]
+
+    def call(kind, giver=None, receiver=None, **fields):
+        item = ownership.TransferItem(kind=kind, to=receiver, **fields)
+        if giver:
+            getattr(item, "from").CopyFrom(giver)
+        return stub("ownership").Transfer(ownership.TransferRequest(machine=m.machine.handle, items=[item]))
+
+    def lendings(which=m):
+        return stub("ownership").ListLendings(ownership.ListLendingsRequest(machine=which.machine.handle)).lendings
+
+    host = ownership.Party(kind=HOST)
+    first = call(LEND, host, pa=PA, size=PAGE, borrowers=guest, lend_size=3 * PAGE, lend_timeout_ms=100_000)
+    equal((list(first.lend_handle), first.lend_missing, m.owner(PA)), ([1], 2 * PAGE, (HOST, OWNED)))
+    equal([(one.state, one.named, one.expires_in_ms // 1000 in (98, 99, 100)) for one in lendings()], [(1, PAGE, True)])
+    refused("INVALID", call, LEND, host, pa=PA + 8 * PAGE, size=4 * PAGE, lend_handle=1)
+    refused("INVALID", call, LEND, host, pa=PA + 8 * PAGE, size=PAGE, lend_handle=1, borrowers=guest)
+    equal(call(LEND, host, pa=PA + 8 * PAGE, size=2 * PAGE, lend_handle=1).lend_missing, 0)
+    equal((m.owner(PA), m.owner(PA + 9 * PAGE)), ((HOST, LENT), (HOST, LENT)))
+    refused("INVALID", call, LEND, host, pa=PA + 2 * PAGE, size=PAGE, borrowers=[guest[0]] * 2)
+    equal(call(RETRIEVE, receiver=guest[1], ipa=IPA, lend_handle=1).effects.leaves_written, 3)
+    equal([b.has for b in lendings()[0].borrowers], [False, True])
+    equal(stub("fault").Access(pb("fault").AccessRequest(context=m.plain, ipa=IPA + 2 * PAGE, access=2, length=4,
+                                                         data=b"lent")).outcome, 0)
+    refused("BUSY", call, RECLAIM, receiver=host, lend_handle=1)
+    call(RELINQUISH, guest[1], lend_handle=1)
+    call(RECLAIM, receiver=host, lend_handle=1)
+    equal((m.owner(PA), len(lendings()), len(lendings(other))), ((HOST, OWNED), 0, 0))
+    call(LEND, host, pa=PA, size=PAGE, borrowers=guest, lend_size=2 * PAGE, lend_timeout_ms=1)
+    end = time.monotonic() + 20
+    while lendings() and time.monotonic() < end:
+        pass
+    refused("NOT_FOUND", call, LEND, host, pa=PA + PAGE, size=PAGE, lend_handle=2)
+
+
+@test("ptctl own lend: handles, pieces, who has it")
+def _():
+    m = Owned()
+    ptctl = ptd().ptctl
+    ptctl("own", "lend", m.name, "64K", "--to", "plain,guarded", "--pa", "4M", "--zero", "--more", "8M:64K")
+    equal((m.owner(4 << 20), m.owner(8 << 20)), ((HOST, LENT), (HOST, LENT)))
+    equal(ptctl("own", "lendings", m.name, "-o", "tsv", "--no-legend").stdout, "0x1\tOWNER_KIND_HOST\tLENDING_STATE_LENT\t131072\t0\tyes\t0\n")
+    ptctl("own", "retrieve", m.name, "1", "--to", "plain", "--ipa", "1G")
+    ptctl("own", "relinquish", m.name, "1", "--from", "plain")
+    ptctl("own", "reclaim", m.name, "--lend-handle", "1")
+    equal(m.owner(8 << 20), (HOST, OWNED))
+    ptctl("own", "donate", m.name, "64K", "--to", "guarded", "--pa", "4M", "--ipa", "1G")
+    ptctl("own", "lend", m.name, "4K", "--from", "guarded", "--to", "plain", "--ipa", "1G", "--lend-size", "8K")
+    ptctl("own", "lend", m.name, "4K", "--from", "guarded", "--ipa", "0x4000_8000", "--lend-handle", "2")
+    equal(m.get(0x408000, PAGE)[0].lend_handle, 2)
+    ptctl("own", "reclaim", m.name, "--lend-handle", "2", "--to", "guarded")
+    equal(m.owner(0x408000), (GUEST, OWNED))
+    equal(ptctl("own", "reclaim", m.name, check=False).returncode, 2)
 
 
 @test("GetOwner and ListOwners: the machine, a part of its memory, pages")

@@ -84,10 +84,6 @@ static void bad_requests_are_refused_by_name(void **state)
 
 	donation(&a, &w, 0, IPA)->n_items = 0;
 	REFUSED(w.fx, "Transfer", &a.q, PT_INVALID, "items:");
-	for (unsigned kind = KIND(LEND); kind <= KIND(RECLAIM); kind++) {
-		ask(&a, &w, kind, OF(HOST), OF(GUEST), w.plain);
-		REFUSED(w.fx, "Transfer", &a.q, PT_UNSUPPORTED, "items[0].kind:");
-	}
 	ask(&a, &w, KIND(SHARE), OF(HYP), OF(GUEST), w.plain);
 	REFUSED(w.fx, "Transfer", &a.q, PT_INVALID, "items[0].kind:");
 	ask(&a, &w, 99, OF(HOST), OF(HYP), 0)->items[0]->from = NULL;
