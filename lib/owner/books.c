@@ -118,16 +118,19 @@ static bool goes_on(const struct pt_transfer *t, const struct pt_extent *e)
 		g->owner.gfn + (g->end - g->start) == e->owner.gfn);
 }
 
-/*
- * Brings frames into the group, or begins another. The index changes where the host's or hyp's
- * state does, or the row says so. True: they begin one.
- */
+/* The index changes where the host's or hyp's state does, or the row says so. */
+static bool is_indexed(const struct pt_transfer *t, const struct change *c)
+{
+	return c->was.host != c->now.host || c->was.hyp != c->now.hyp || t->row->relabels;
+}
+
+/* Brings frames into the group, or begins another. True: they begin one. */
 static bool group(struct pt_transfer *t, uint64_t pa, const struct change *c)
 {
 	uint64_t units = c->size >> PT_OWNER_SHIFT;
 	struct pt_extent e;
 
-	if (c->was.host == c->now.host && c->was.hyp == c->now.hyp && !t->row->relabels) {
+	if (!is_indexed(t, c)) {
 		t->grouped = false;
 		return false;
 	}
@@ -235,6 +238,13 @@ static bool wipes(const struct pt_transfer *t)
 	return t->row->wipe == PT__WIPE_ALWAYS || (t->row->wipe == PT__WIPE_ASKED && t->args.wipe);
 }
 
+static void wipe_part(const struct pt_machine_owners *o, uint64_t pa, uint64_t size)
+{
+	o->wipe(o->arg, pa, size);
+	pt_port_dcache_clean_inval_poc(o->host->machine->port, pt_pa(pa), size);
+	pt_port_note(PT_EVENT_WIPED, 0, o->host->machine, NULL, pa, pa + size - 1);
+}
+
 /* What the giving side had goes: hyp's access, and what the frames held. True: done. */
 static bool wipe(struct pt_transfer *t, int64_t *left)
 {
@@ -246,13 +256,8 @@ static bool wipe(struct pt_transfer *t, int64_t *left)
 		if (*left <= 0)
 			return false;
 		take_from_hyp(t, &part);
-		if (zero) {
-			o->wipe(o->arg, part.pa, part.size);
-			pt_port_dcache_clean_inval_poc(o->host->machine->port, pt_pa(part.pa),
-						       part.size);
-			pt_port_note(PT_EVENT_WIPED, 0, o->host->machine, NULL, part.pa,
-				     part.pa + part.size - 1);
-		}
+		if (zero)
+			wipe_part(o, part.pa, part.size);
 		*left -= (int64_t)(part.size >> o->frames.frame_shift) * (zero ? WIPE_COST : 1);
 		pass(t, part.size);
 	}
@@ -322,4 +327,40 @@ bool pt__books_settle(struct pt_transfer *t, struct pt_agent *agent, int64_t *le
 		pass(t, part.size);
 	}
 	return true;
+}
+
+enum pt_outcome pt__book_reserve(struct pt_transfer *t, struct pt_agent *agent,
+				 struct pt__book *book)
+{
+	struct pt_machine_owners *o = t->args.owners;
+	struct change c = {.was = book->was, .size = pt__frame_bytes(o)};
+
+	c.now = book->now = pt__after(t->row, book->was, 1);
+	book->indexed = is_indexed(t, &c);
+	return book->indexed ? pt_extents_reserve(&o->extents, agent) : PT_OK;
+}
+
+void pt__book_keep(struct pt_transfer *t, struct pt_agent *agent, struct pt__book *book)
+{
+	struct pt_machine_owners *o = t->args.owners;
+	struct change c = {book->was, book->now, pt__frame_bytes(o)};
+	uint64_t pa = book->record.pa;
+
+	tell_hyp(t, pa, &c, false);
+	if (wipes(t))
+		wipe_part(o, pa, c.size);
+	if (book->indexed) {
+		struct pt_extent e = extent_of(t, pa, c.now);
+
+		e.end = e.start + (c.size >> PT_OWNER_SHIFT);
+		pt_extents_set(&o->extents, agent, &e);
+	}
+	pt__record_set(&o->frames, &book->record, c.now);
+	tell_hyp(t, pa, &c, true);
+}
+
+void pt__book_settle(struct pt_transfer *t, struct pt_agent *agent, const struct pt__book *book)
+{
+	if (book->indexed)
+		pt_extents_release(&t->args.owners->extents, agent);
 }

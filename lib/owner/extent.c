@@ -26,6 +26,7 @@ static bool find(const struct pt_extents *index, uint64_t unit, struct pt_extent
 {
 	uint64_t off = pt__get(&index->root), end = index->units, seq, start;
 	const pt__word *node;
+	uint32_t above = atomic_load_explicit(&index->levels, memory_order_relaxed) - 1;
 	uint32_t count, i;
 	struct pt__says says;
 
@@ -52,6 +53,8 @@ static bool find(const struct pt_extents *index, uint64_t unit, struct pt_extent
 		if (pt__get(node + PT__SEQ) != seq)
 			return false;
 		child = pt__words(index->store, off);
+		if (!--above)
+			pt__leaf_fetch(child);
 		child_seq = pt__get(child + PT__SEQ);
 		if (child_seq & 1 || pt__get(node + PT__SEQ) != seq)
 			return false;

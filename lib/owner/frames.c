@@ -74,6 +74,42 @@ struct pt_frame_record pt_frames_get(const struct pt_frames *frames, uint64_t pa
 	return pt_frame_record(e ? pt__get(entry(frames, e, frame, 0)) : 0);
 }
 
+void pt__frames_fetch(const struct pt_frames *frames, uint64_t pa)
+{
+	uint64_t frame = frame_of(frames, pa), e = pt__get(&frames->root);
+
+	for (unsigned level = frames->levels - 1u; e && level; level--)
+		e = pt__get(entry(frames, e, frame, level));
+	if (e)
+		pt__fetch(entry(frames, e, frame, 0));
+}
+
+/* Eight records at once, written out so that each takes two instructions: 512 of them are read, and
+ * written, for 2 MiB. */
+#define EIGHT 8u
+
+static inline bool all_are(const pt__word *at, uint64_t word)
+{
+	uint64_t low = (pt__get(at) ^ word) | (pt__get(at + 1) ^ word) | (pt__get(at + 2) ^ word) |
+		       (pt__get(at + 3) ^ word);
+	uint64_t high = (pt__get(at + 4) ^ word) | (pt__get(at + 5) ^ word) |
+			(pt__get(at + 6) ^ word) | (pt__get(at + 7) ^ word);
+
+	return !(low | high);
+}
+
+static inline void set_all(pt__word *at, uint64_t word)
+{
+	pt__set(at, word);
+	pt__set(at + 1, word);
+	pt__set(at + 2, word);
+	pt__set(at + 3, word);
+	pt__set(at + 4, word);
+	pt__set(at + 5, word);
+	pt__set(at + 6, word);
+	pt__set(at + 7, word);
+}
+
 uint64_t pt_frames_alike(const struct pt_frames *frames, uint64_t pa, uint64_t end,
 			 struct pt_frame_record *record)
 {
@@ -88,8 +124,11 @@ uint64_t pt_frames_alike(const struct pt_frames *frames, uint64_t pa, uint64_t e
 	if (e) {
 		at = entry(frames, e, frame, 0);
 		word = pt__get(at);
-		while (++frame < stop && pt__get(++at) == word)
-			continue;
+		frame++, at++;
+		while (frame + EIGHT <= stop && all_are(at, word))
+			frame += EIGHT, at += EIGHT;
+		for (; frame < stop && pt__get(at) == word; frame++)
+			at++;
 	} else {
 		frame = stop;
 	}
@@ -249,13 +288,53 @@ void pt_frames_release(struct pt_frames *frames, struct pt_agent *agent, uint64_
 	release(frames, agent, frame_of(frames, pa), frame_of(frames, pa + size));
 }
 
+bool pt__record_hold(struct pt_frames *frames, uint64_t pa, struct pt__record *r)
+{
+	struct spot at = descend(frames, frame_of(frames, pa));
+	uint64_t now;
+
+	if (at.level || !count(at.link, ONE, &now))
+		return false;
+	*r = (struct pt__record){
+		.pa = pa,
+		.link = at.link,
+		.word = entry(frames, now, frame_of(frames, pa), 0),
+	};
+	return true;
+}
+
+void pt__record_set(const struct pt_frames *frames, struct pt__record *r,
+		    struct pt_frame_record now)
+{
+	uint64_t word = pt_frame_word(now);
+
+	pt_port_note(PT_EVENT_OWNER, 1u << (frames->frame_shift - PT_OWNER_SHIFT),
+		     frames->store->machine, NULL, r->pa, word);
+	r->by += (uint64_t)(word != 0) - (pt__get(r->word) != 0);
+	pt__set(r->word, word);
+}
+
+void pt__record_let_go(struct pt_frames *frames, struct pt_agent *agent, const struct pt__record *r)
+{
+	uint64_t now;
+
+	if (count(r->link, r->by * ONE - ONE, &now) && now < ONE)
+		prune(frames, agent, frame_of(frames, r->pa));
+}
+
 /* One page's part of [frame, end). */
 static void set_in_page(struct pt_frames *frames, uint64_t frame, uint64_t end, uint64_t word)
 {
 	pt__word *link = descend(frames, frame).link;
 	uint64_t by = 0, now;
 
-	for (pt__word *at = entry(frames, pt__get(link), frame, 0); frame < end; frame++, at++) {
+	pt__word *at = entry(frames, pt__get(link), frame, 0);
+
+	for (; frame + EIGHT <= end && all_are(at, pt__get(at)); frame += EIGHT, at += EIGHT) {
+		by += EIGHT * ((uint64_t)(word != 0) - (pt__get(at) != 0));
+		set_all(at, word);
+	}
+	for (; frame < end; frame++, at++) {
 		by += (uint64_t)(word != 0) - (pt__get(at) != 0);
 		pt__set(at, word);
 	}

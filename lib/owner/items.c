@@ -214,7 +214,7 @@ static uint32_t parties(const struct pt_transfer *t, uint32_t until)
 	return n;
 }
 
-static void make(struct pt_transfer *t)
+void pt__make(struct pt_transfer *t)
 {
 	bool guests = t->row->guest_entry != PT__ENTRY_NONE;
 	uint32_t gave = 0;
@@ -236,7 +236,7 @@ static void make(struct pt_transfer *t)
 
 enum pt_outcome pt__make_items(struct pt_transfer *t)
 {
-	make(t);
+	pt__make(t);
 	for (uint32_t i = 0; i < t->items; i++) {
 		enum pt_outcome outcome = pt_item_check_owner(&t->item[i]);
 

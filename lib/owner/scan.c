@@ -3,22 +3,43 @@
  * found holds no longer than the section: it says what to claim, and is judged under the claims. */
 #include "transition.h"
 
-#include <pt/walk.h>
+#include "../walk/inline.h"
+
+#define ENTRIES 512u /* that a look at most goes over, in tables of the smallest granule */
+
+/* How many entries of this table say the same, from the one at `at` on: a leaf's lead to memory in
+ * one piece. */
+static uint64_t alike(const struct pt__at *at, uint64_t most)
+{
+	uint64_t step = pt_pte_valid(at->entry) ? UINT64_C(1) << at->shift : 0, n = 1;
+
+	while (n < most && pt_pte_load(at->slot + n) == at->entry + n * step)
+		n++;
+	return n;
+}
 
 enum pt_page_state pt__page_at(struct pt_ctx *ctx, uint64_t ipa, uint64_t *pa, uint64_t *last)
 {
+	uint64_t asked = *last, mask, most;
 	enum pt_page_state state;
-	uint64_t mask;
-	pt_pte entry;
-	int level;
+	struct pt__at at;
 
-	if (pt_get_leaf(ctx, pt_ipa(ipa), &entry, &level) != PT_OK)
+	pt__descend(ctx, ipa, PT_LEVEL_LAST, ctx->geo.granule_shift, &at);
+	if (pt_pte_is_table(at.entry, at.level))
 		return PT_PAGE_STATES;
-	mask = pt_level_size(&ctx->geo, level) - 1;
+	mask = (UINT64_C(1) << at.shift) - 1;
 	*last = ipa | mask;
-	if (pt_pte_valid(entry))
-		*pa = pt_pte_to_oa(&ctx->geo, entry).v + (ipa & mask);
-	return pt_page_state_of_entry(entry, &state) == PT_OK ? state : PT_PAGE_STATES;
+	if (pt_pte_valid(at.entry))
+		*pa = pt_pte_to_oa(&ctx->geo, at.entry).v + (ipa & mask);
+	if (pt_page_state_of_entry(at.entry, &state) != PT_OK)
+		return PT_PAGE_STATES;
+	if (at.level != PT_LEVEL_LAST || asked <= *last)
+		return state;
+	most = pt_table_entries(&ctx->geo) - at.index % pt_table_entries(&ctx->geo);
+	if (most > ((asked - (ipa & ~mask)) >> at.shift) + 1)
+		most = ((asked - (ipa & ~mask)) >> at.shift) + 1;
+	*last += (alike(&at, most) - 1) << at.shift;
+	return state;
 }
 
 /* Lengthens the last run, or begins another. False: there is no room. */
@@ -71,11 +92,11 @@ static enum pt_outcome by_guest(struct pt_transfer *t, int64_t *left)
 
 		if (*left <= 0)
 			return PT_MORE;
-		*left -= 4;
 		pt__range_at(t, t->done + t->at, &r);
-		last = r.ipa.v;
+		last = r.ipa.v + r.size - 1;
 		state = pt__page_at(t->args.owners->guest[r.guest].ctx, r.ipa.v, &pa, &last);
 		n = within(r.ipa.v, last, r.size);
+		*left -= 4 + (int64_t)within(0, n >> t->args.owners->frames.frame_shift, ENTRIES);
 		if (t->args.kind == PT_RECLAIM_DYING && !t->at) {
 			if (state == PT_PAGE_NOPAGE) {
 				t->done += n;

@@ -15,6 +15,7 @@
 /* clang-format on */
 
 #define SETTLE_BUDGET 64 /* enough for a transition of some pages */
+#define PAGE_BUDGET   64 /* what one page may take in one go */
 
 enum pt_outcome pt__transfer_init(struct pt_transfer *t, const struct pt_transfer_args *args,
 				  const struct pt__row *row, struct pt_lend *lend)
@@ -55,7 +56,7 @@ static void begin_scan(struct pt_transfer *t)
 
 /* Hooks of the transaction. */
 
-static void tell(const struct pt_transfer *t, bool done)
+void pt__tell(const struct pt_transfer *t, bool done)
 {
 	const struct pt_machine_owners *o = t->args.owners;
 
@@ -76,7 +77,7 @@ static enum pt_outcome check(void *arg, struct pt_agent *agent, int64_t *left, s
 	if (outcome == PT_OK)
 		outcome = pt__books_reserve(t, agent, left);
 	if (outcome == PT_OK)
-		tell(t, false);
+		pt__tell(t, false);
 	return outcome;
 }
 
@@ -90,7 +91,7 @@ static bool between(void *arg, struct pt_agent *agent, uint32_t done, int64_t *l
 		return false;
 	if (t->lend)
 		pt__lend_keep(t);
-	tell(t, true);
+	pt__tell(t, true);
 	return true;
 }
 
@@ -137,7 +138,14 @@ static enum pt_outcome begin_run(struct pt_transfer *t)
 	return pt_parties_init(&t->parties, &args);
 }
 
-static enum pt_outcome scan(struct pt_transfer *t, int64_t *left)
+static void leave(struct pt_transfer *t)
+{
+	while (t->held)
+		pt__guest_leave(t->args.owners, t->holds[--t->held]);
+	t->phase = PT_TRANSFER_DONE;
+}
+
+static enum pt_outcome scan(struct pt_transfer *t, struct pt_agent *agent, int64_t *left)
 {
 	enum pt_outcome outcome = pt__scan(t, left);
 
@@ -145,6 +153,11 @@ static enum pt_outcome scan(struct pt_transfer *t, int64_t *left)
 		return outcome;
 	if (outcome == PT_OK && t->done == t->size)
 		return settle_with(t, PT_OK);
+	if (outcome == PT_OK && *left >= PAGE_BUDGET && pt__transfer_page(t, agent)) {
+		t->done += t->span;
+		leave(t);
+		return PT_OK;
+	}
 	if (outcome == PT_OK)
 		outcome = pt__make_items(t);
 	if (outcome == PT_OK)
@@ -167,13 +180,6 @@ static enum pt_outcome run(struct pt_transfer *t, struct pt_agent *agent, int64_
 	if (outcome == PT_OK)
 		pt_effects_add(&t->effects, &t->parties.effects);
 	return settle_with(t, outcome);
-}
-
-static void leave(struct pt_transfer *t)
-{
-	while (t->held)
-		pt__guest_leave(t->args.owners, t->holds[--t->held]);
-	t->phase = PT_TRANSFER_DONE;
 }
 
 /* Guests that frames were found to be of may be others next time. */
@@ -211,8 +217,10 @@ static enum pt_outcome phase(struct pt_transfer *t, struct pt_agent *agent, int6
 	case PT_TRANSFER_PARTIES:
 		outcome = pt__check_parties(t);
 		begin_scan(t);
+		if (outcome == PT_OK)
+			pt__ahead(t);
 		return outcome == PT_OK ? PT_OK : settle_with(t, outcome);
-	case PT_TRANSFER_SCAN: return scan(t, left);
+	case PT_TRANSFER_SCAN: return scan(t, agent, left);
 	case PT_TRANSFER_RUN: return run(t, agent, left);
 	case PT_TRANSFER_SETTLE: return settle(t, agent, left);
 	default: return PT_OK;

@@ -7,6 +7,7 @@
 #include <pt/transfer.h>
 
 #include "base/bits.h"
+#include "internal.h"
 
 /* Which address names the range, and where the rest is found. */
 enum pt__by {
@@ -122,8 +123,9 @@ enum pt_outcome pt__hold(struct pt_transfer *t, uint32_t guest);
 struct pt_frame_record pt__after(const struct pt__row *row, struct pt_frame_record was,
 				 uint32_t times);
 
-/* What a guest has at an address, and how far that goes on: [ipa, *last]. LOCKED or no state of a
- * guest's: PT_PAGE_STATES. *pa: of a leaf, for `ipa`. In a section. */
+/* What a guest has at an address, and how far that goes on, in one piece of memory: [ipa, *last];
+ * no further than *last was and the table, or the block, go. LOCKED or no state of a guest's:
+ * PT_PAGE_STATES. *pa: of a leaf, for `ipa`. In a section. */
 enum pt_page_state pt__page_at(struct pt_ctx *ctx, uint64_t ipa, uint64_t *pa, uint64_t *last);
 
 /* guest.c: counts a transition in that uses the guest. PT_OK; PT_NOT_FOUND, PT_WRONG_STATE (it is
@@ -165,15 +167,43 @@ enum pt_outcome pt__scan_tables(struct pt_transfer *t, int64_t *left);
 bool pt__are_tables(const struct pt_transfer *t, uint64_t pa, uint64_t *n);
 void pt__count_tables(const struct pt_transfer *t, uint32_t guest, uint64_t bytes, bool gains);
 
+/* ahead.c: of a transition of one page, what it will read is on its way from memory. In a section;
+ * the guest that it names is held. */
+void pt__ahead(const struct pt_transfer *t);
+
+/* transfer.c: to who watches. */
+void pt__tell(const struct pt_transfer *t, bool done);
+
 /* scan.c: finds runs, without a claim. PT_OK, PT_MORE, or an error. */
 enum pt_outcome pt__scan(struct pt_transfer *t, int64_t *left);
 /* items.c: makes items and the transaction of the runs. */
 enum pt_outcome pt__make_items(struct pt_transfer *t);
+/* The same without a check, for what cannot fail it. */
+void pt__make(struct pt_transfer *t);
 /* judge.c: looks at all pages under the claims. */
 enum pt_outcome pt__judge(struct pt_transfer *t, int64_t *left);
+/* One frame, the first run's, with this record, that the guest has this entry for (none: 0). False:
+ * pt__judge() may have something to say. */
+bool pt__judge_one(const struct pt_transfer *t, struct pt_frame_record record, pt_pte entry);
 /* books.c: reserve what the books need; keep them; and give back what was reserved. */
 enum pt_outcome pt__books_reserve(struct pt_transfer *t, struct pt_agent *agent, int64_t *left);
 bool pt__books_keep(struct pt_transfer *t, struct pt_agent *agent, int64_t *left);
 bool pt__books_settle(struct pt_transfer *t, struct pt_agent *agent, int64_t *left);
+
+/* The same of one frame: what its record was and becomes, and whether the index changes. */
+struct pt__book {
+	struct pt__record record;
+	struct pt_frame_record was, now;
+	bool indexed;
+};
+/* PT_OK, or an error: nothing is kept. keep: under it; settle: once for each. */
+enum pt_outcome pt__book_reserve(struct pt_transfer *t, struct pt_agent *agent,
+				 struct pt__book *book);
+void pt__book_keep(struct pt_transfer *t, struct pt_agent *agent, struct pt__book *book);
+void pt__book_settle(struct pt_transfer *t, struct pt_agent *agent, const struct pt__book *book);
+
+/* point.c: a transition of one frame whose run is found, all in this section: true, it is done.
+ * False: nothing was, and it is to be run as any other. */
+bool pt__transfer_page(struct pt_transfer *t, struct pt_agent *agent);
 
 #endif

@@ -337,6 +337,33 @@ enum pt_outcome pt__claim_ask(struct pt_claim *first, bool teardown,
 	return outcome;
 }
 
+/* Under the lock. */
+static bool is_idle(const struct pt_ctx *ctx)
+{
+	return !ctx->taken && !ctx->first && !pt__is_dying(ctx);
+}
+
+bool pt__claims_try(struct pt_claim *first)
+{
+	struct pt_machine *machine = first->ctx->machine;
+	bool idle = true;
+
+	for (struct pt_claim *c = first; c; c = c->with) {
+		c->waiter.queued = false;
+		pt_port_note(PT_EVENT_CLAIM_ASK, (uint32_t)(c != first) << 1, c, c->ctx, c->lo,
+			     c->hi);
+	}
+	pt_port_lock(&machine->lock);
+	for (struct pt_claim *c = first; c; c = c->with)
+		idle = idle && is_idle(c->ctx);
+	for (struct pt_claim *c = first; idle && c; c = c->with)
+		publish(c);
+	pt_port_unlock(&machine->lock);
+	for (struct pt_claim *c = first; !idle && c; c = c->with)
+		note(PT_EVENT_CLAIM_CANCEL, c);
+	return idle;
+}
+
 enum pt_outcome pt_claim_acquire(struct pt_claim *claim, struct pt_ctx *ctx, uint64_t lo,
 				 uint64_t hi, enum pt_claim_mode mode, bool teardown,
 				 void (*wake_fn)(struct pt_waiter *))
@@ -394,23 +421,38 @@ void pt_claim_shrink(struct pt_claim *claim, uint64_t lo)
 		advance(ctx);
 }
 
-void pt__claim_let_go(struct pt_claim *claim)
+/* Under the lock; does anybody wait there? */
+static bool leave_slot(struct pt_claim *claim)
 {
 	struct pt_ctx *ctx = claim->ctx;
-	struct pt_machine *machine = ctx->machine;
-	bool waiting;
 
-	pt_port_lock(&machine->lock);
 	note(PT_EVENT_CLAIM_RELEASE, claim);
 	atomic_store_explicit(&ctx->claims, active(ctx) & ~(1u << claim->slot),
 			      memory_order_release);
 	ctx->taken &= ~(1u << claim->slot);
 	claim->slot = -1;
-	waiting = ctx->first != NULL;
 	look_again(ctx, claim);
+	return ctx->first;
+}
+
+uint32_t pt__claims_let_go(struct pt_claim *const claim[], uint32_t count)
+{
+	struct pt_machine *machine = claim[0]->ctx->machine;
+	uint32_t waited = 0;
+
+	pt_port_lock(&machine->lock);
+	for (uint32_t i = 0; i < count; i++)
+		waited |= (uint32_t)leave_slot(claim[i]) << i;
 	pt_port_unlock(&machine->lock);
-	if (waiting)
-		advance(ctx);
+	for (uint32_t i = 0; i < count; i++)
+		if (waited >> i & 1)
+			advance(claim[i]->ctx);
+	return waited;
+}
+
+void pt__claim_let_go(struct pt_claim *claim)
+{
+	pt__claims_let_go(&claim, 1);
 }
 
 void pt_claim_release(struct pt_claim *claim)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Commit of an UNMAP item. */
+#include "line.h"
 #include "range.h"
 
 #define GONE_MAX 64
@@ -85,9 +86,49 @@ uint64_t pt__clear_run(struct pt_txn *txn, const struct pt__range *r, const stru
 	return clear_run(txn, r, at, value, 0, removed);
 }
 
+/* A line of values that rise. */
+PT__INLINE void set_line(pt_pte *slot, pt_pte value, pt_pte rise)
+{
+	pt_pte_store(slot, value);
+	pt_pte_store(slot + 1, value + rise);
+	pt_pte_store(slot + 2, value + 2 * rise);
+	pt_pte_store(slot + 3, value + 3 * rise);
+	pt_pte_store(slot + 4, value + 4 * rise);
+	pt_pte_store(slot + 5, value + 5 * rise);
+	pt_pte_store(slot + 6, value + 6 * rise);
+	pt_pte_store(slot + 7, value + 7 * rise);
+}
+
+/* Of pages that neither hardware nor a log has to do with: whole lines of leaves, or of none. */
+static uint64_t annotate_lines(struct pt_txn *txn, const struct pt__range *r,
+			       const struct pt__at *at, uint64_t *removed)
+{
+	uint64_t most = pt__whole_entries_in(r, txn->cursor, at), n = 0;
+	uint64_t leaves = pt_pte_valid(at->entry) ? PT__LINE : 0;
+	pt_pte value = pt__annotation(txn, r);
+
+	if (!pt__line_begins(at->slot))
+		return 0;
+	for (; most - n >= PT__LINE && pt__sum_line(at->slot + n, PT_PTE_VALID) == leaves;
+	     n += PT__LINE, value += PT__LINE * r->rise)
+		set_line(at->slot + n, value, r->rise);
+	*removed = leaves ? n : 0;
+	if (*removed)
+		pt_ledger_add(&txn->ledger, txn->cursor, txn->cursor + (n << at->shift) - 1,
+			      at->level, false);
+	txn->effects.leaves_removed += *removed;
+	return n;
+}
+
 uint64_t pt__annotate_run(struct pt_txn *txn, const struct pt__range *r, const struct pt__at *at,
 			  uint64_t *removed)
 {
+	uint64_t n = 0;
+
+	if (at->level == PT_LEVEL_LAST && !r->logs && !(r->ctx->vtcr_flags & PT_VTCR_HD))
+		n = annotate_lines(txn, r, at, removed);
+	if (n)
+		return n;
 	return clear_run(txn, r, at, pt__annotation(txn, r), r->rise, removed);
 }
 

@@ -45,6 +45,10 @@ enum pt_outcome pt__claim_ask(struct pt_claim *first, bool teardown,
 enum pt_outcome pt__claims_acquire(struct pt_claim *const claim[], uint32_t count,
 				   enum pt_claim_mode mode, bool lazy,
 				   void (*wake)(struct pt_waiter *));
+/* Takes `first` and those with it, exclusive, in the order of their contexts, set up but for their
+ * waiters, if nobody has a claim on one of the contexts or waits there; else false, and nothing is
+ * held: this queues nowhere. Then pt_grace_begin(). */
+bool pt__claims_try(struct pt_claim *first);
 /* Wakes who waits on a context that its teardown, the claim's, has just closed; then
  * pt__claims_go_on(). */
 void pt__claims_wake(struct pt_claim *claim);
@@ -54,6 +58,9 @@ void pt__claims_wake(struct pt_claim *claim);
  * when the claim went. A claim that has had no slot kept nobody waiting: false.
  */
 void pt__claim_let_go(struct pt_claim *claim);
+/* The same of several of one machine, in one step; which of them had anybody wait, a bit each: the
+ * others need no pt__claims_go_on(). */
+uint32_t pt__claims_let_go(struct pt_claim *const claim[], uint32_t count);
 bool pt__claims_go_on(struct pt_ctx *ctx, const struct pt_claim *claim);
 
 /* vmid.c: the number to flush. False: the context never ran, no TLB knows it; true with *vmid 0:

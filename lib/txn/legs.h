@@ -32,6 +32,13 @@ bool pt__legs_same(struct pt_parties *p);
 /* The error that follows from false. */
 enum pt_outcome pt__legs_mismatch(struct pt_parties *p);
 
+/*
+ * page_leg.c: is the leg one page, whose entry is there, and which needs nothing reserved? And what
+ * pt__commit() would do, all of it: false: not here, and nothing was done. Under the drained claim.
+ */
+bool pt__leg_needs_nothing(const struct pt_txn *leg);
+bool pt__leg_carry_out(struct pt_txn *leg, int64_t *left);
+
 /* Sums the effects of the legs up. */
 void pt__legs_total(struct pt_parties *p);
 

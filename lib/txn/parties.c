@@ -47,8 +47,11 @@ static enum pt_outcome claim(struct pt_parties *p)
 
 static void let_go(struct pt_parties *p)
 {
+	struct pt_claim *claims[PT_PARTIES];
+
 	for (uint32_t i = 0; i < p->legs; i++)
-		pt__claim_let_go(&p->leg[i].claim);
+		claims[i] = &p->leg[i].claim;
+	p->waited = pt__claims_let_go(claims, p->legs);
 }
 
 /* Everything but the claims. */
@@ -136,7 +139,8 @@ static enum pt_outcome plan(struct pt_parties *p, int64_t *left)
 {
 	enum pt_outcome outcome = PT_OK;
 
-	while (p->at < p->legs && (outcome = pt__plan(&p->leg[p->at], left)) == PT_OK)
+	while (p->at < p->legs && (pt__leg_needs_nothing(&p->leg[p->at]) ||
+				   (outcome = pt__plan(&p->leg[p->at], left)) == PT_OK))
 		p->at++;
 	if (pt_is_error(outcome)) {
 		p->error = p->leg[p->at].error;
@@ -190,7 +194,7 @@ static enum pt_outcome between(struct pt_parties *p, int64_t *left)
 static enum pt_outcome commit(struct pt_parties *p, int64_t *left)
 {
 	struct pt_txn *leg = &p->leg[p->at];
-	enum pt_outcome outcome = pt__commit(leg, left);
+	enum pt_outcome outcome = pt__leg_carry_out(leg, left) ? PT_OK : pt__commit(leg, left);
 
 	if (outcome != PT_OK)
 		return outcome;
@@ -206,7 +210,8 @@ static enum pt_outcome retire(struct pt_parties *p)
 	bool more = false;
 
 	for (uint32_t i = 0; i < p->legs; i++)
-		more |= pt__claims_go_on(pt__leg_ctx(&p->leg[i]), &p->leg[i].claim);
+		more |= p->waited >> i & 1 &&
+			pt__claims_go_on(pt__leg_ctx(&p->leg[i]), &p->leg[i].claim);
 	if (more)
 		return PT_MORE;
 	p->phase = PT_PARTIES_DONE;

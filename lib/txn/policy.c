@@ -47,12 +47,14 @@ enum pt_outcome pt_ctx_sw_own(struct pt_ctx *ctx, uint32_t mask, enum pt_sw_owne
 
 uint32_t pt_ctx_sw_of(const struct pt_ctx *ctx, enum pt_sw_owner owner)
 {
-	uint32_t now = atomic_load_explicit(&ctx->sw_owner, memory_order_relaxed), mask = 0;
+	const uint32_t each = 0x01010101;
+	uint32_t now = atomic_load_explicit(&ctx->sw_owner, memory_order_relaxed);
+	uint32_t differ = now ^ each * (uint32_t)owner;
 
-	for (unsigned bit = 0; bit < 4; bit++)
-		if ((now >> (8 * bit) & 0xff) == owner)
-			mask |= UINT32_C(1) << (PT_PROT_SW_SHIFT + bit);
-	return mask;
+	/* Owners have two bits: the lowest of each byte now says whether it is another's. The
+	 * product brings those of the four bytes side by side. */
+	differ = (differ | differ >> 1) & each;
+	return ((differ ^ each) * 0x10204080 >> 28) << PT_PROT_SW_SHIFT;
 }
 
 /* Would a block in the place of tables lose what lib/owner has in their leaves? */

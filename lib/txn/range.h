@@ -200,9 +200,13 @@ PT__INLINE void pt__hull(const struct pt_txn *txn, uint64_t *lo, uint64_t *hi)
 	const struct pt_ctx *ctx = last->ctx;
 	uint64_t space = (UINT64_C(1) << ctx->geo.ipa_bits) - 1;
 
-	*lo = txn->item[0].ipa.v & ~pt__edge_mask(ctx, txn->item[0].ipa.v, txn->wide);
+	uint64_t mask = pt__edge_mask(ctx, txn->item[0].ipa.v, txn->wide);
+
+	*lo = txn->item[0].ipa.v & ~mask;
 	*hi = last->ipa.v + last->size - 1;
-	*hi |= pt__edge_mask(ctx, *hi, txn->wide);
+	if ((txn->item[0].ipa.v ^ *hi) >> ctx->geo.granule_shift) /* not one page, with one entry */
+		mask = pt__edge_mask(ctx, *hi, txn->wide);
+	*hi |= mask;
 	if (*hi > space)
 		*hi = space;
 }

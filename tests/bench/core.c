@@ -78,11 +78,17 @@ static void count(void)
 	bench_round(&b);
 	bench_close(&b);
 	bench_owners(true);
+	bench_transfers(true);
 }
 
 static void rows_owners(void)
 {
 	bench_owners(false);
+}
+
+static void rows_transfers(void)
+{
+	bench_transfers(false);
 }
 
 static const struct {
@@ -98,6 +104,7 @@ static const struct {
 	{"contexts", bench_contexts},
 	{"large", bench_large},
 	{"owners", rows_owners},
+	{"transfers", rows_transfers},
 };
 #define GROUPS (sizeof(groups) / sizeof(groups[0]))
 

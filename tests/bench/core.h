@@ -128,5 +128,7 @@ void bench_contexts(void);
 void bench_large(void);
 /* Extents of a machine with owners; quiet: prints nothing. */
 void bench_owners(bool quiet);
+/* Transitions in a machine with owners, and wiping; quiet: prints nothing. */
+void bench_transfers(bool quiet);
 
 #endif

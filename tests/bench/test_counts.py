@@ -43,6 +43,12 @@ PATHS = {
     "extent_find": ("time_extent_find", "pt_extents_find", None),
     "extent_set": ("time_extent_set", "pt_extents_set", None),
     "host_fault": ("time_host_fault", "pt_fault_handle", None),
+    "own_donate_page": ("time_donate_page", "pt_transfer_step", None),
+    "own_balloon_page": ("time_balloon_page", "pt_transfer_step", None),
+    "own_share_page": ("time_share_page", "pt_transfer_step", None),
+    "own_pin_page": ("time_pin_page", "pt_transfer_step", None),
+    "own_donate_per_table": ("time_donate_range", "pt_transfer_step", PAGES // TABLE // 4),
+    "own_balloon_per_table": ("time_balloon_range", "pt_transfer_step", PAGES // TABLE // 4),
     "annotate_per_table": ("time_owner", "annotate", PAGES // TABLE),
 }
 

@@ -108,9 +108,9 @@ struct pt_extents {
 	uint64_t units;
 	_Atomic uint64_t root; /* page offset; 0: no node, all of it is the default */
 	/* Under the lock. */
-	uint32_t levels;       /* of nodes */
-	uint32_t promised;     /* pages that reservations may still use */
-	struct pt_pages stock; /* at least as many */
+	_Atomic uint32_t levels; /* of nodes; anyone may read it */
+	uint32_t promised;	 /* pages that reservations may still use */
+	struct pt_pages stock;	 /* at least as many */
 };
 
 /* Levels of the tree; each set adds at most two entries, and each of them splits a node a level. */

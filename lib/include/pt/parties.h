@@ -74,6 +74,7 @@ struct pt_parties {
 	struct pt_agent *agent; /* set by each step */
 	uint32_t legs;		/* anyone: parties */
 	uint32_t at;
+	uint32_t waited; /* for the claims of which legs, when they went: a bit each */
 	enum pt_parties_phase phase;
 	bool committed, checked;
 	/* One for each party: items, claim, pages, ledger. Anyone: effects and, at the end,
