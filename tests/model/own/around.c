@@ -39,16 +39,37 @@ static void create(struct play *p, const struct step *s)
 
 static void teardown(struct play *p, const struct step *s)
 {
+	enum pt_outcome outcome;
+
 	pt_section_begin(&p->rig.c.agent);
-	must_be(p, s, own_teardown(&p->rig.model, s->guest),
-		pt_guest_teardown(&p->rig.owners, s->guest));
+	outcome = pt_guest_teardown(&p->rig.owners, s->guest);
 	pt_section_end(&p->rig.c.agent);
+	must_be(p, s, own_teardown(&p->rig.model, s->guest), outcome);
+	if (outcome == PT_OK)
+		leave(p, s->guest);
+}
+
+static bool lends(const struct play *p, unsigned guest)
+{
+	for (unsigned i = 0; i < OWN_LENDINGS; i++)
+		if (p->rig.model.lending[i].handle && p->rig.model.lending[i].lender == guest)
+			return true;
+	return false;
 }
 
 static void finalize(struct play *p, const struct step *s)
 {
-	enum pt_outcome outcome = rig_finalize(&p->rig, s->guest, s->budget);
+	struct pt_guest_final final;
+	enum pt_outcome outcome;
 
+	if (lends(p, s->guest)) { /* before its pages are looked at */
+		pt_guest_finalize_init(&final, &p->rig.owners, s->guest);
+		pt_section_begin(&p->rig.c.agent);
+		outcome = pt_guest_finalize_step(&final, &p->rig.c.agent, s->budget);
+		pt_section_end(&p->rig.c.agent);
+	} else {
+		outcome = rig_finalize(&p->rig, s->guest, s->budget);
+	}
 	must_be(p, s, own_finalize(&p->rig.model, s->guest), outcome);
 	if (outcome == PT_OK && s->guest < RIG_GUESTS)
 		log_stop(p, s->guest);

@@ -235,6 +235,98 @@ static void draw_around(struct play *p, struct step *s)
 	}
 }
 
+/* One that lives, mostly. */
+static uint32_t some_guest(struct play *p)
+{
+	uint32_t g = 0;
+
+	for (unsigned i = 0; i < 6; i++) {
+		g = below(p, RIG_GUESTS);
+		if (p->rig.model.guest[g].life == OWN_LIVE)
+			break;
+	}
+	return g;
+}
+
+static void draw_list(struct play *p, struct step *s)
+{
+	s->verb = V_LEND;
+	s->guest = one_in(p, 2) ? OWN_GUESTS : some_guest(p);
+	s->frame = 1u << some_guest(p) | 1u << some_guest(p);
+	if (s->guest < RIG_GUESTS && !one_in(p, 20))
+		s->frame &= ~(1u << s->guest);
+	if (one_in(p, 40))
+		s->frame = below(p, 1u << OWN_GUESTS);
+	s->n = one_in(p, 40) ? 0 : 1 + below(p, 12);
+	if (one_in(p, 30))
+		s->n = 36;
+}
+
+/* Where the lender has pages of its own alone. */
+static void draw_piece(struct play *p, struct step *s, const struct own_lending *l)
+{
+	uint32_t most = (uint32_t)(l->pages - l->named), passes = 0;
+
+	s->guest = l->lender;
+	for (unsigned i = 0; i < 40 && passes < most; i++) {
+		s->verb = l->lender == OWN_GUESTS ? V_DONATE_HYP : V_BALLOON;
+		s->frame = s->gfn = below(p, p->units);
+		passes = 0;
+		while (passes < most && s->gfn + passes < p->units && would_pass(p, s, passes))
+			passes++;
+	}
+	s->verb = V_PIECE;
+	s->n = l->pieces == OWN_PIECES - 1 || one_in(p, 20) ? most : passes + !passes;
+	if (s->gfn + s->n > p->units)
+		s->gfn = p->units - s->n;
+	if (one_in(p, 40))
+		s->n++;
+}
+
+static void draw_lent(struct play *p, struct step *s, const struct own_lending *l)
+{
+	uint32_t b = below(p, l->borrowers);
+
+	s->guest = l->borrower[b].guest;
+	if (l->borrower[b].has && !one_in(p, 8)) {
+		s->verb = V_RELINQUISH;
+		return;
+	}
+	s->verb = one_in(p, 3) ? V_TAKE_BACK : V_RETRIEVE;
+	s->gfn = below(p, p->units - (uint32_t)l->pages);
+	if (s->verb == V_TAKE_BACK)
+		s->guest = l->lender;
+}
+
+/* A lending goes on as it can, mostly. */
+static void draw_lend(struct play *p, struct step *s)
+{
+	uint32_t slot = below(p, one_in(p, 8) ? OWN_LENDINGS + 1 : 3);
+	const struct own_lending *l = &p->rig.model.lending[slot % OWN_LENDINGS];
+
+	if (!l->handle)
+		draw_list(p, s);
+	else if (l->open)
+		draw_piece(p, s, l);
+	else
+		draw_lent(p, s, l);
+	if (one_in(p, 30))
+		s->verb = V_LEND + 1 + below(p, 5);
+	if (one_in(p, 20))
+		s->guest = one_in(p, 2) ? OWN_GUESTS : below(p, 6);
+	if (s->verb != V_LEND)
+		s->frame = slot;
+	if (s->verb == V_PIECE && s->gfn + s->n > p->units) /* a guest has more addresses */
+		s->n = p->units - s->gfn;
+	if (s->verb == V_RETRIEVE && s->gfn + l->pages > p->units)
+		s->gfn = 0;
+	s->budget = budget(p);
+	s->nth = one_in(p, 6) ? 1 + below(p, 4) : 0;
+	s->give_up = one_in(p, 12) ? 1 + below(p, 16) : 0;
+	if (s->give_up)
+		s->budget = 1u << below(p, 3);
+}
+
 void draw_step(struct play *p, struct step *s)
 {
 	uint32_t what = below(p, 100);
@@ -246,6 +338,8 @@ void draw_step(struct play *p, struct step *s)
 		draw_life(p, s);
 	else if (what < 8)
 		draw_around(p, s);
+	else if (what < 16)
+		draw_lend(p, s);
 	else
 		draw_transfer(p, s);
 }

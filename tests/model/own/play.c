@@ -71,13 +71,15 @@ static void do_step(struct play *p, const struct step *s)
 	if (p->v->plant == PLANT_CRASH && p->now == 77)
 		abort();
 	/* A list that was written for a larger machine. */
-	if (s->verb >= V_RESERVE) {
+	if (s->verb >= V_MAP) {
 		here.frame %= p->units;
 		here.n = here.n < p->units - here.frame ? here.n : p->units - here.frame;
 	}
 	p->v->counts.requests++;
 	if (s->verb < V_RESERVE)
 		do_transfer(p, &here);
+	else if (s->verb >= V_LEND && s->verb <= V_TAKE_BACK)
+		do_lend(p, &here);
 	else
 		do_around(p, &here);
 }

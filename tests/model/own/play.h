@@ -10,7 +10,7 @@
 #include <pt/check.h>
 #include <pt/dirty.h>
 
-#include "../../unit/transfer_fixture.h"
+#include "../../unit/lending_fixture.h"
 
 #define STEPS_MOST 4096
 #define RESULTS	   128 /* enum pt_outcome, as far as it matters here */
@@ -39,6 +39,12 @@
 	X(CREATE, "create")                                                                        \
 	X(TEARDOWN, "teardown")                                                                    \
 	X(FINALIZE, "finalize")                                                                    \
+	X(LEND, "lend")                                                                            \
+	X(PIECE, "piece")                                                                          \
+	X(EXPIRE, "expire")                                                                        \
+	X(RETRIEVE, "retrieve")                                                                    \
+	X(RELINQUISH, "relinquish")                                                                \
+	X(TAKE_BACK, "take-back")                                                                  \
 	X(MAP, "map")	  /* the host's */                                                         \
 	X(UNMAP, "unmap") /* the host's */                                                         \
 	X(LOG, "log")	  /* begins, or ends, a dirty log of a guest; else of the host */          \
@@ -134,6 +140,14 @@ const char *outcome_name(unsigned outcome);
 
 /* ---- transfer.c ---- */
 void do_transfer(struct play *p, const struct step *s);
+/* What a step concerned, at most so many pairs of it. */
+void same_pairs(struct play *p, uint32_t most);
+/* The quotas that steps have set are no reason any more. */
+void lift_quotas(struct play *p);
+
+/* ---- lend.c ---- */
+void do_lend(struct play *p, const struct step *s);
+void leave(struct play *p, unsigned guest);
 
 /* ---- around.c: the life of guests, maps, logs, quotas ---- */
 void do_around(struct play *p, const struct step *s);

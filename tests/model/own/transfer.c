@@ -126,7 +126,7 @@ static void find_pairs(struct play *p, const struct step *s)
 	}
 }
 
-static void same_pairs(struct play *p, uint32_t most)
+void same_pairs(struct play *p, uint32_t most)
 {
 	pt_section_begin(&p->rig.c.agent);
 	for (uint32_t i = 0; i < p->pairs && i < most; i++) {
@@ -283,6 +283,8 @@ static void follow_death(struct play *p, const struct step *s, enum pt_outcome d
 		return;
 	must_be(p, s, "teardown", own_teardown(&p->rig.model, s->guest), death);
 	p->v->counts.deaths += death == PT_OK;
+	if (death == PT_OK)
+		leave(p, s->guest);
 }
 
 static bool wants_room(enum pt_outcome outcome)
@@ -290,8 +292,7 @@ static bool wants_room(enum pt_outcome outcome)
 	return outcome == PT_NO_MEMORY || outcome == PT_QUOTA;
 }
 
-/* The quotas that steps have set are no reason any more. */
-static void lift_quotas(struct play *p)
+void lift_quotas(struct play *p)
 {
 	for (unsigned i = 0; i <= RIG_GUESTS; i++)
 		atomic_store(&rig_ctx(&p->rig, i)->quota_pages, UINT64_MAX);
@@ -341,19 +342,22 @@ void do_transfer(struct play *p, const struct step *s)
 			differ(p, "outcome: given up by itself");
 		outcome = again(p, s, &before, outcome, death);
 		foretold = death == PT_MORE ? foretold : PT_MORE;
+		rig_counts_of(&p->rig, &before); /* what the dying had of lendings is gone */
 		death = PT_MORE;
 	}
 	count(p, s, outcome);
 	if (foretold != PT_MORE)
 		must_be(p, s, "foretold", foretold, outcome);
+	if (s->verb == V_RECLAIM_DYING && outcome == PT_BUSY) /* at a page that is lent */
+		partly(p, s);
 	if (outcome == PT_TOO_LARGE && large && !(s->flags & STEP_ASKEW))
 		p->v->counts.in_pieces++;
 	else
 		must_be(p, s, "model", in_model(p, s), outcome);
-	follow_death(p, s, death);
 	p->v->counts.several += outcome == PT_OK && s->more;
 	if (outcome == PT_OK)
 		same_pairs(p, UINT32_MAX);
 	else if (s->verb != V_RECLAIM_DYING && s->verb != V_RECLAIM_TABLES)
 		unchanged(p, s, "refused", &before);
+	follow_death(p, s, death);
 }
