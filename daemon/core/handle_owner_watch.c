@@ -23,6 +23,7 @@ static bool tell(struct call *call, struct watch *w, const struct owner_event *e
 	r.seq = seq;
 	r.overflow = lost;
 	if (!lost) {
+		r.mixed = e->mixed;
 		r.kind = (Ptd__V1__TransferKind)e->kind;
 		r.before = owner_message(&before, w->owners, &e->before, e->before_context,
 					 e->before_borrowers);

@@ -13,12 +13,13 @@
 struct call;
 struct domain;
 
-/* A run of frames: what its first page was and is. */
+/* Frames that follow each other: what they were and are. */
 struct owner_event {
 	uint32_t kind; /* Ptd__V1__TransferKind */
-	uint32_t before_borrowers, after_borrowers;
-	uint64_t before_context, after_context; /* of the owner; 0: it has none */
-	struct pt_extent before, after;		/* of the run, in units */
+	bool mixed;    /* what the first page was or is; others differ */
+	uint32_t before_borrowers, after_borrowers; /* of the first page */
+	uint64_t before_context, after_context;	    /* of the owner; 0: it has none */
+	struct pt_extent before, after;		    /* of these frames alone, in units */
 };
 
 /* Of one machine; under the lock of the domain's list of watchers. */

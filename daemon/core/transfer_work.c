@@ -7,41 +7,12 @@
 #include "ptd/v1/context.pb-c.h"
 #include "ptd/v1/ownership.pb-c.h"
 
-/* The extent of the run's first page, as long as the run. */
-static struct pt_extent look(const struct owners *o, const struct pt_transfer_run *run)
-{
-	uint64_t unit = run->pa >> PT_OWNER_SHIFT;
-	struct pt_extent e;
-
-	pt_extents_find(&o->pt.extents, unit, &e); /* a frame of the machine: it finds one */
-	if (e.owner.kind == PT_OWNER_GUEST)
-		e.owner.gfn += unit - e.start;
-	e.start = unit;
-	e.end = unit + (run->size >> PT_OWNER_SHIFT);
-	return e;
-}
-
 void transfer_watch(struct transfer_work *w, struct machine *m, bool done)
 {
-	const struct owners *o = m->owners;
-	const struct pt_transfer *t = transfer_of(w);
-
-	for (uint32_t i = 0; i < t->runs; i++) {
-		const struct pt_transfer_run *run = &t->list[i];
-		struct owner_event *e = &w->event[i];
-
-		if (!done) {
-			e->before = look(o, run);
-			e->before_context = owners_context(o, &e->before.owner);
-			e->before_borrowers = owners_borrowers(o, run->pa);
-			continue;
-		}
-		e->kind = w->kind;
-		e->after = look(o, run);
-		e->after_context = owners_context(o, &e->after.owner);
-		e->after_borrowers = owners_borrowers(o, run->pa);
-		owner_note(&m->domain->owner_watchers, &m->owners->events, e);
-	}
+	if (done)
+		owner_tell(&w->told, m, w->kind);
+	else
+		owner_saw(&w->told, m->owners, transfer_of(w));
 }
 
 static void wake(struct pt_waiter *waiter)

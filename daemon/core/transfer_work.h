@@ -3,7 +3,7 @@
 #ifndef PTD_TRANSFER_WORK_H
 #define PTD_TRANSFER_WORK_H
 
-#include "owners.h"
+#include "owner_told.h"
 
 #include <pt/lending.h>
 
@@ -20,7 +20,7 @@ struct transfer_work {
 	};
 	struct pt_grace grace;
 	uint32_t kind; /* Ptd__V1__TransferKind, as who watches is told */
-	struct owner_event event[PT_TRANSFER_RUNS];
+	struct owner_told told;
 };
 
 /* pt_machine_owners' watch(): collects what the runs were, and tells what they have become. */

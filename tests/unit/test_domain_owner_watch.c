@@ -2,6 +2,8 @@
 /* WatchOwners: every transition, in order, or that some were lost. */
 #include "domain_owner.h"
 
+#include "owner_told.h"
+
 static struct fake *watch(const struct world *w, uint64_t after, unsigned room)
 {
 	static Ptd__V1__WatchOwnersRequest q;
@@ -106,6 +108,81 @@ static void each_run_has_a_number(void **state)
 	leave(&w, f);
 }
 
+static void transfer_range(const struct world *w, Ptd__V1__TransferKind kind,
+			   Ptd__V1__OwnerKind from, Ptd__V1__OwnerKind to, uint64_t pa,
+			   uint64_t ipa, uint64_t pages)
+{
+	struct ask a;
+
+	ask(&a, w, kind, from, to, w->plain);
+	a.item.pa = pa;
+	a.item.ipa = ipa;
+	a.item.size = pages * PAGE;
+	a.item.prot = kind == KIND(SHARE) ? PT_PROT_R : 0;
+	OK(w->fx, "Transfer", &a.q);
+}
+
+/* Five pages, of which the guest has the second and third already: they were in two states, and
+ * will be again when one of the shares ends. */
+static void what_differed_is_told_apart(void **state)
+{
+	static const uint64_t start[] = {0, 1, 3, 0, 1, 3}, size[] = {1, 2, 2, 1, 2, 2};
+	static const uint32_t shares[] = {0, 1, 0, 1, 2, 1};
+	const uint32_t owned = PTD__V1__PAGE_STATE__PAGE_STATE_OWNED;
+	const uint32_t shared = PTD__V1__PAGE_STATE__PAGE_STATE_SHARED_OWNED;
+	struct world w = world(state);
+	struct fake *f;
+
+	transfer_range(&w, KIND(SHARE), OF(HOST), OF(GUEST), PAGE, IPA + 64 * PAGE, 2);
+	f = watch(&w, 0, 10);
+	transfer_range(&w, KIND(SHARE), OF(HOST), OF(GUEST), 0, IPA, 5);
+	transfer_range(&w, KIND(UNSHARE), OF(HOST), OF(GUEST), 0, IPA, 5);
+	fake_run(f);
+	assert_int_equal(f->sent, 6);
+	for (unsigned i = 0; i < 6; i++) {
+		const Ptd__V1__WatchOwnersResponse *r = told(f, i);
+		uint32_t after = i < 3 ? shares[i] + 1 : shares[i] - 1;
+
+		assert_int_equal(r->seq, 2 + i);
+		assert_int_equal(r->before->pa, start[i] * PAGE);
+		assert_int_equal(r->before->size, size[i] * PAGE);
+		assert_int_equal(r->before->borrowers, shares[i]);
+		assert_int_equal(r->before->state, shares[i] ? shared : owned);
+		assert_int_equal(r->after->pa, start[i] * PAGE);
+		assert_int_equal(r->after->size, size[i] * PAGE);
+		assert_int_equal(r->after->borrowers, after);
+		assert_int_equal(r->after->state, after ? shared : owned);
+		assert_false(r->mixed);
+	}
+	leave(&w, f);
+}
+
+/* More stretches than are told: the last is of the rest, and says so. */
+static void what_is_too_much_is_told_as_mixed(void **state)
+{
+	struct world w = world(state);
+	struct fake *f;
+
+	for (uint64_t i = 0; i < OWNER_STRETCHES; i++)
+		transfer_range(&w, KIND(SHARE), OF(HOST), OF(GUEST), 2 * i * PAGE,
+			       IPA + 2 * i * PAGE, 1);
+	f = watch(&w, 0, MAX_SENT);
+	transfer_range(&w, KIND(SHARE), OF(HOST), OF(GUEST), 0, IPA + 4096 * PAGE,
+		       2 * OWNER_STRETCHES);
+	fake_run(f);
+	assert_int_equal(f->sent, OWNER_STRETCHES);
+	for (unsigned i = 0; i < OWNER_STRETCHES; i++) {
+		bool last = i == OWNER_STRETCHES - 1;
+
+		assert_int_equal(told(f, i)->mixed, last);
+		assert_int_equal(told(f, i)->before->pa, i * PAGE);
+		assert_int_equal(told(f, i)->before->borrowers, i % 2 ? 0 : 1);
+		assert_int_equal(told(f, i)->after->size,
+				 last ? (OWNER_STRETCHES + 1) * PAGE : PAGE);
+	}
+	leave(&w, f);
+}
+
 static void who_was_away_goes_on_where_it_was(void **state)
 {
 	struct world w = world(state);
@@ -189,6 +266,8 @@ int main(void)
 		TEST(a_transition_is_told_as_it_was),
 		TEST(what_does_not_happen_is_not_told),
 		TEST(each_run_has_a_number),
+		TEST(what_differed_is_told_apart),
+		TEST(what_is_too_much_is_told_as_mixed),
 		TEST(who_was_away_goes_on_where_it_was),
 		TEST(who_is_slow_learns_what_it_lost),
 		TEST(a_watch_ends_with_its_machine_or_a_drain),
