@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Random transitions in random states: outcome, and afterwards all tables, records, extents and
  * memory, are what the model says; what is refused, fails or is given up leaves nothing behind. */
-#include "transfer_fixture.h"
+#include "lending_fixture.h"
 
 #define UNITS 1100u
 
@@ -9,7 +9,7 @@ static struct transfer_rig rig;
 
 /* What was run, to be told. */
 static struct {
-	uint64_t done, refused, failed, given_up, by[PT_TRANSFERS];
+	uint64_t done, refused, failed, given_up, by[PT_TRANSFERS], lent[PT_LEND_LEAVE];
 	bool changed;
 } tally;
 
@@ -128,17 +128,176 @@ static void one(const struct rig_op *op, uint64_t *seed)
 	rig_unchanged(&rig, &before);
 }
 
-/* The guest ends and another one begins. */
+/* Lending. */
+
+#define MOST_LENT 40u
+
+static const struct own_lending *pick_lending(uint64_t *seed)
+{
+	return &rig.model.lending[core_random(seed) % OWN_LENDINGS];
+}
+
+static void expire_any(uint64_t *seed)
+{
+	uint64_t handle = pick_lending(seed)->handle;
+	enum pt_outcome outcome;
+
+	pt_section_begin(&rig.c.agent);
+	outcome = pt_lend_expire(&rig.owners, handle);
+	pt_section_end(&rig.c.agent);
+	ASSERT_OUTCOME(own_lend_expire(&rig.model, handle), outcome);
+}
+
+static void open_any(uint64_t *seed)
+{
+	unsigned lender = (unsigned)(core_random(seed) % (RIG_GUESTS + 1));
+	uint32_t borrowers = 1 + (uint32_t)(core_random(seed) % 2);
+	uint8_t to[2];
+	uint64_t handle;
+
+	to[0] = (uint8_t)(core_random(seed) % RIG_GUESTS);
+	to[1] = (uint8_t)(core_random(seed) % RIG_GUESTS);
+	if (lend_open(&rig, lender == RIG_GUESTS ? HOST : lender, to, borrowers,
+		      1 + core_random(seed) % MOST_LENT, core_random(seed) % 2, &handle) == PT_OK)
+		tally.changed = true;
+}
+
+static bool may_be_lent(unsigned who, uint64_t at)
+{
+	const struct own_frame *f = &rig.model.frame[at];
+
+	return who == HOST ? f->owner == OWN_HOST && !f->host
+			   : rig.model.guest[who].map[at].state == OWN_OWNED;
+}
+
+/* A piece that would pass, most of the time. */
+static void draw_piece(struct lend_op *op, const struct own_lending *l, uint64_t *seed)
+{
+	uint64_t room = l->pages - l->named;
+
+	op->who = l->lender;
+	for (unsigned i = 0; i < 60; i++) {
+		op->at = core_random(seed) % UNITS;
+		if (may_be_lent(op->who, op->at))
+			break;
+	}
+	for (op->n = 1; op->n < room && op->at + op->n < UNITS; op->n++)
+		if (!may_be_lent(op->who, op->at + op->n) && core_random(seed) % 50)
+			break;
+}
+
+static void draw_lend(struct lend_op *op, uint64_t *seed)
+{
+	const struct own_lending *l = pick_lending(seed);
+
+	op->kind = 1 + (uint32_t)(core_random(seed) % PT_LEND_RECLAIM);
+	if (l->open && core_random(seed) % 8)
+		op->kind = PT_LEND_PIECE;
+	op->handle = l->handle;
+	op->who = (unsigned)(core_random(seed) % (RIG_GUESTS + 1));
+	if (op->kind != PT_LEND_RECLAIM && core_random(seed) % 8)
+		op->who = l->borrower[core_random(seed) % 2].guest;
+	if (op->who >= RIG_GUESTS)
+		op->who = HOST;
+	if (op->who == HOST && (op->kind == PT_LEND_RETRIEVE || op->kind == PT_LEND_RELINQUISH))
+		op->who = 0;
+	/* Beyond the model's addresses there are more. */
+	op->at = op->kind == PT_LEND_RETRIEVE ? core_random(seed) % (UNITS - MOST_LENT) : 0;
+	if (op->kind == PT_LEND_PIECE && l->open && core_random(seed) % 16)
+		draw_piece(op, l, seed);
+	else if (op->kind == PT_LEND_PIECE)
+		op->n = 1;
+	if (op->kind == PT_LEND_RECLAIM && core_random(seed) % 8)
+		op->who = l->lender;
+}
+
+/* Of the last piece. */
+static bool completes(const struct lend_op *op)
+{
+	for (unsigned i = 0; i < OWN_LENDINGS; i++)
+		if (rig.model.lending[i].handle == op->handle)
+			return rig.model.lending[i].named + op->n == rig.model.lending[i].pages;
+	return false;
+}
+
+static void lend_one(const struct lend_op *op, uint64_t *seed)
+{
+	uint32_t budget = 1 + (uint32_t)(core_random(seed) % 60),
+		 how = (uint32_t)(core_random(seed) % 4);
+	struct pt_host_failpoint fail = {.nth = 1 + (uint32_t)(core_random(seed) % 2), .times = 1};
+	enum pt_outcome outcome;
+	struct rig_state before;
+
+	rig_state_of(&rig, &before);
+	if (how == 0)
+		pt_host_failpoint_arm(PT_FP_POOL_RESERVE, &fail);
+	outcome = lend_run(&rig, op, budget, how == 1 ? 1 + (uint32_t)(core_random(seed) % 4) : 0);
+	if (how == 0)
+		pt_host_failpoint_disarm(PT_FP_POOL_RESERVE);
+	if ((how == 0 && outcome == PT_NO_MEMORY) || (how == 1 && outcome == PT_CANCELLED) ||
+	    outcome == PT_TOO_LARGE) {
+		tally.failed += outcome == PT_NO_MEMORY;
+		tally.given_up += outcome == PT_CANCELLED;
+		rig_unchanged(&rig, &before);
+		if (op->kind == PT_LEND_PIECE)
+			ASSERT_OUTCOME(PT_OK, own_lend_expire(&rig.model, op->handle));
+		rig_same_lendings(&rig);
+		return;
+	}
+	tally.lent[op->kind] += outcome == PT_OK && (op->kind != PT_LEND_PIECE || completes(op));
+	ASSERT_OUTCOME(lend_model(&rig.model, op), outcome);
+	if (outcome == PT_OK)
+		tally.changed = true;
+	else
+		rig_unchanged(&rig, &before);
+}
+
+static void lend_any(uint64_t *seed)
+{
+	struct lend_op op = {0};
+
+	if (core_random(seed) % 5 == 0) {
+		if (core_random(seed) % 4)
+			open_any(seed);
+		else
+			expire_any(seed);
+		return;
+	}
+	draw_lend(&op, seed);
+	if (op.handle)
+		lend_one(&op, seed);
+}
+
+/* So that nothing of the guest's is left with others. */
+static void call_in(unsigned lender)
+{
+	for (unsigned i = 0; i < OWN_LENDINGS; i++) {
+		const struct own_lending *l = &rig.model.lending[i];
+
+		for (uint32_t k = 0; l->lender == lender && k < l->borrowers && l->handle; k++)
+			if (l->borrower[k].has)
+				ASSERT_OUTCOME(PT_OK,
+					       lend_do(&rig,
+						       &(struct lend_op){PT_LEND_RELINQUISH,
+									 l->borrower[k].guest,
+									 l->handle, 0, 0},
+						       1000));
+	}
+}
+
+/* The guest ends and another one begins. Its lendings end with it, or when nobody has them. */
 static void renew(unsigned g, uint64_t *seed)
 {
 	struct rig_op op = {.kind = PT_RECLAIM_DYING, .guest = g, .n = UNITS};
 	uint32_t handle;
 	unsigned again;
 
-	pt_section_begin(&rig.c.agent);
-	ASSERT_OUTCOME(own_teardown(&rig.model, g), pt_guest_teardown(&rig.owners, g));
+	if (core_random(seed) % 2)
+		call_in(g);
+	lend_teardown(&rig, g);
+	rig_same(&rig);
+	call_in(g);
 	tally.changed = true;
-	pt_section_end(&rig.c.agent);
 	if (core_random(seed) % 2)
 		one(&(struct rig_op){.kind = PT_FORCE_RECLAIM,
 				     .frame = core_random(seed) % UNITS,
@@ -174,6 +333,8 @@ static void play(const char *name, const struct shape *host, const struct shape 
 
 		draw(&op, &seed);
 		one(&op, &seed);
+		lend_any(&seed);
+		lend_any(&seed);
 		if (i % 32 == 0)
 			rig_same(&rig);
 		if (core_random(&seed) % 200 == 0)
@@ -184,7 +345,14 @@ static void play(const char *name, const struct shape *host, const struct shape 
 	assert_null(own_unsound(&rig.model));
 	for (uint32_t kind = 1; kind <= PT_TOP_UP; kind++)
 		assert_true(tally.by[kind] || kind == PT_RECLAIM_DYING || rounds < 900);
+	for (uint32_t kind = PT_LEND_PIECE; kind < PT_LEND_LEAVE; kind++)
+		assert_true(tally.lent[kind] || rounds < 900);
 	assert_true(tally.failed && tally.given_up);
+	print_message("%llu lent, %llu retrieved, %llu relinquished, %llu taken back\n",
+		      (unsigned long long)tally.lent[PT_LEND_PIECE],
+		      (unsigned long long)tally.lent[PT_LEND_RETRIEVE],
+		      (unsigned long long)tally.lent[PT_LEND_RELINQUISH],
+		      (unsigned long long)tally.lent[PT_LEND_RECLAIM]);
 	print_message("%s: %llu done, %llu refused, %llu without memory, %llu given up\n", name,
 		      (unsigned long long)tally.done, (unsigned long long)tally.refused,
 		      (unsigned long long)tally.failed, (unsigned long long)tally.given_up);
@@ -194,19 +362,19 @@ static void play(const char *name, const struct shape *host, const struct shape 
 static void as_the_model_with_pages_and_blocks(void **state)
 {
 	(void)state;
-	play("4K", &shapes[0], &shapes[0], 7 * PT_SZ_2M - 0x30000, PT_SZ_1G - 0x30000, 900);
+	play("4K", &shapes[0], &shapes[0], 7 * PT_SZ_2M - 0x30000, PT_SZ_1G - 0x30000, 2000);
 }
 
 static void as_the_model_with_large_guests(void **state)
 {
 	(void)state;
-	play("4K and 64K", &shapes[0], &shapes[2], PT_SZ_1G - 0x50000, PT_SZ_2M, 250);
+	play("4K and 64K", &shapes[0], &shapes[2], PT_SZ_1G - 0x50000, PT_SZ_2M, 500);
 }
 
 static void as_the_model_with_a_large_host(void **state)
 {
 	(void)state;
-	play("16K and 4K", &shapes[1], &shapes[0], PT_SZ_2M, 3 * PT_SZ_2M, 250);
+	play("16K and 4K", &shapes[1], &shapes[0], PT_SZ_2M, 3 * PT_SZ_2M, 500);
 }
 
 int main(void)
