@@ -24,7 +24,7 @@ static enum ptd_state donate(struct ptd_client *client, uint64_t machine, uint64
 					 .size = 4 * PAGE,
 					 .zero = true};
 
-	if (ptd_transfer(client, machine, &item, 1, NULL, status))
+	if (ptd_transfer(client, machine, &item, 1, NULL, NULL, status))
 		return (enum ptd_state)status->state;
 	/* A guest's memory is named by its own address. */
 	item = (struct ptd_transfer_item){.kind = PTD_TRANSFER_SHARE,
@@ -32,7 +32,7 @@ static enum ptd_state donate(struct ptd_client *client, uint64_t machine, uint64
 					  .to = item.from,
 					  .ipa = {item.ipa.v + PAGE},
 					  .size = PAGE};
-	return ptd_transfer(client, machine, &item, 1, NULL, status);
+	return ptd_transfer(client, machine, &item, 1, NULL, NULL, status);
 }
 
 static enum ptd_state tell(struct ptd_client *client, uint64_t machine, struct ptd_status *status)

@@ -396,6 +396,10 @@ PTD_API enum ptd_state ptd_dirty_stop(struct ptd_client *client, uint64_t log, u
 #define PTD_TRANSFER_SHARE	   1u
 #define PTD_TRANSFER_UNSHARE	   2u
 #define PTD_TRANSFER_DONATE	   3u
+#define PTD_TRANSFER_LEND	   4u
+#define PTD_TRANSFER_RETRIEVE	   5u
+#define PTD_TRANSFER_RELINQUISH	   6u
+#define PTD_TRANSFER_RECLAIM	   7u
 #define PTD_TRANSFER_FORCE_RECLAIM 8u
 #define PTD_TRANSFER_PIN	   9u
 #define PTD_TRANSFER_UNPIN	   10u
@@ -416,15 +420,57 @@ struct ptd_transfer_item {
 	struct ptd_pa pa; /* the frames, unless a guest's address names them */
 	struct ptd_ipa ipa;
 	uint64_t size; /* bytes */
-	bool zero;     /* a donation of the host's: it reads as zero afterwards */
+	bool zero;     /* a donation of the host's, or a lending: it reads as zero afterwards */
+	/* Lendings. Without a handle LEND begins a list, that `borrowers` and what follows belong
+	 * to; further items are its pieces and have a range alone. RETRIEVE, RELINQUISH and RECLAIM
+	 * name one party: the borrower, or who lent it. */
+	uint64_t lend_handle;
+	const struct ptd_party *borrowers;
+	size_t borrower_count;
+	uint64_t lend_size;	  /* of all pieces; 0: of those of this request */
+	uint32_t lend_timeout_ms; /* 0: a minute */
+};
+
+/* What came of a LEND. */
+struct ptd_lent {
+	uint64_t handle;
+	uint64_t missing; /* bytes that further pieces are to bring; 0: it is lent */
 };
 
 /* Ranges of one transition, 1 to max_transfer_items: all are of one kind between parties of the
  * same kinds. Done for all of them, or not done: then the status names the item. `effects` (may be
- * NULL): in the tables of all parties; its generation is that of the host's context. [MT-Client] */
+ * NULL): in the tables of all parties; its generation is that of the host's context. `lent` (may be
+ * NULL): of a LEND. [MT-Client] */
 PTD_API enum ptd_state ptd_transfer(struct ptd_client *client, uint64_t machine,
 				    const struct ptd_transfer_item *items, size_t count,
-				    struct ptd_effects *effects, struct ptd_status *status);
+				    struct ptd_effects *effects, struct ptd_lent *lent,
+				    struct ptd_status *status);
+
+struct ptd_borrower {
+	struct ptd_party party;
+	bool has;	    /* it has retrieved the lending, */
+	struct ptd_ipa ipa; /* to here */
+};
+
+#define PTD_LEND_BORROWERS 4
+
+/* A lending, or a list that is not complete. */
+struct ptd_lending {
+	uint64_t handle;
+	struct ptd_party lender;
+	bool open; /* pieces are missing; `named` bytes are there */
+	bool zero;
+	uint64_t size, named;
+	uint64_t expires_in_ms; /* while it is open */
+	size_t borrowers;
+	struct ptd_borrower borrower[PTD_LEND_BORROWERS];
+};
+
+/* The lendings of a machine: up to `room` of them into `lendings` (max_lendings are all there can
+ * be), and in *count how many. [MT-Client] */
+PTD_API enum ptd_state ptd_lendings(struct ptd_client *client, uint64_t machine,
+				    struct ptd_lending *lendings, size_t room, size_t *count,
+				    struct ptd_status *status);
 
 /* Frames of one owner and state. */
 struct ptd_owned {
@@ -434,6 +480,7 @@ struct ptd_owned {
 	uint32_t state;		/* PTD_PAGE_... */
 	uint32_t borrowers;	/* of the first page */
 	struct ptd_ipa ipa;	/* where a guest has the first page */
+	uint64_t lend_handle;	/* where it is lent */
 	uint8_t request_id[16]; /* of the request that made it so; zeros: unknown */
 };
 

@@ -40,7 +40,7 @@ def _():
     true(done.returncode == 1 and "No such file" in done.stderr, done.stderr)
 
 
-@test("owners donates, shares back, and tells whose each page is; and why not when it is not")
+@test("owners donates, shares back, and tells whose each page is; lend lends; and why not when it cannot")
 def _():
     with ptdtest.Daemon(loops=1) as ptd:
         ptd.ptctl("machine", "create", "m0", "--memory", "64M", "--owners")
@@ -49,6 +49,8 @@ def _():
         equal(example("owners", ptd.endpoint, "m0", "m0/g0").stdout,
               "0x000000 2097152 host\n0x200000    4096 guest\n0x201000    4096 guest, shared\n"
               "0x202000    8192 guest\n0x204000 2080768 host\n")
+        ptd.ptctl("own", "reclaim", "m0", "2M", "4K")
+        equal(example("lend", ptd.endpoint, "m0", "m0/g0").stdout, "1 lending: 12288 bytes, at 0x50000000 of the guest\n")
         done = example("owners", ptd.endpoint, "m0", "m0/g0", check=False)
         equal(done.returncode, 1)
         true(done.stderr.startswith("WRONG_OWNER: "), done.stderr)
