@@ -11,9 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static uint64_t quota_of(uint64_t pages)
+static uint64_t quota_of(const struct context_args *args)
 {
-	return pages ? pages : UINT64_MAX;
+	if (args->is_topped_up)
+		return 0;
+	return args->quota_pages ? args->quota_pages : UINT64_MAX;
 }
 
 static void full_name(struct context *c, const char *name)
@@ -42,16 +44,19 @@ enum pt_outcome context_create(struct call *call, struct machine *m,
 		return PT_NO_MEMORY;
 	c->machine = m;
 	c->kind = args->kind;
+	c->is_protected = args->is_protected;
+	c->is_topped_up = args->is_topped_up;
+	c->reserved = args->reserved;
 	full_name(c, args->name);
 	o = pt_ctx_init(&c->pt, call_agent(call), &m->pt, &args->geometry, args->attrs,
-			args->vtcr_flags, quota_of(args->quota_pages));
+			args->vtcr_flags, quota_of(args));
 	if (o != PT_OK) {
 		free(c);
 		return o;
 	}
 	pt_ctx_set_policy(&c->pt, args->policy, NULL, NULL);
 	pt_ctx_sw_own(&c->pt, args->software_bits, PT_SW_CALLER);
-	o = owners_join(c, args->is_protected);
+	o = owners_join(call, c);
 	if (o != PT_OK) {
 		unmake(call, c);
 		return o;
@@ -79,6 +84,14 @@ void context_retire(struct context *c)
 	dirty_logs_end(c);
 	registry_remove_context(c->machine->domain, c);
 	pt_rcu_call(&c->rcu, free_context);
+}
+
+bool context_runs(struct call *call, const struct context *c)
+{
+	if (likely(!atomic_load_explicit(&c->dies, memory_order_relaxed)))
+		return true;
+	call_fail(call, PT_WRONG_STATE, "context: the guest is dying");
+	return false;
 }
 
 uint64_t context_changed(struct domain *domain, struct context *c)
@@ -145,6 +158,15 @@ static void fill_slots(Ptd__V1__Context *to, const struct pt_slots *slots, void 
 	}
 }
 
+/* Guests of a machine with owners die in public. */
+static void fill_life(Ptd__V1__Context *to, const struct context *c)
+{
+	to->state = atomic_load_explicit(&c->dies, memory_order_relaxed)
+			    ? PTD__V1__CONTEXT_STATE__CONTEXT_STATE_DYING
+			    : PTD__V1__CONTEXT_STATE__CONTEXT_STATE_LIVE;
+	to->topped_up_pages = owners_topped_up(c) >> c->pt.geo.granule_shift;
+}
+
 static void fill(struct message *m, struct context *c, const struct pt_slots *slots)
 {
 	uint64_t quota = atomic_load_explicit(&c->pt.quota_pages, memory_order_relaxed);
@@ -161,6 +183,8 @@ static void fill(struct message *m, struct context *c, const struct pt_slots *sl
 	to->options = &m->options;
 	fill_options(&m->options, &c->pt);
 	m->options.protected_ = c->is_protected;
+	m->options.topped_up = c->is_topped_up;
+	fill_life(to, c);
 	to->vmid = pt_ctx_vmid(&c->pt);
 	to->vtcr = pt_ctx_vtcr(&c->pt);
 	to->vttbr = pt_ctx_vttbr(&c->pt);

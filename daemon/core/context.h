@@ -12,7 +12,8 @@ struct context_args {
 	uint32_t kind;
 	struct pt_geometry geometry;
 	unsigned attrs, vtcr_flags;
-	bool is_protected;
+	bool is_protected, is_topped_up;
+	uint64_t reserved;		/* a place for a guest; 0: any */
 	uint32_t policy, software_bits; /* PT_CTX_*, PT_PROT_SW */
 	uint64_t quota_pages;		/* 0: no limit */
 };
@@ -25,6 +26,9 @@ enum pt_outcome context_create(struct call *call, struct machine *machine,
 /* Its teardown transaction has ended, or the domain ends: out of the registry, its VMID free again,
  * its memory gone after a grace period. */
 void context_retire(struct context *context);
+
+/* May vCPUs run it? Not a guest that is dying: false, and the call has been failed. */
+bool context_runs(struct call *call, const struct context *context);
 
 /* After an explicit change: the next generation, told to watchers. */
 uint64_t context_changed(struct domain *domain, struct context *context);

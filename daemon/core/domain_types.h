@@ -75,8 +75,11 @@ struct context {
 	uint64_t handle;
 	uint32_t kind;		 /* Ptd__V1__ContextKind */
 	uint32_t guest;		 /* of a machine with owners: its number */
+	uint64_t reserved;	 /* the place that it was made in; 0: any */
 	bool is_protected;	 /* such a guest's kind */
+	bool is_topped_up;	 /* and that it has no quota of its own */
 	bool doomed;		 /* lock: one call deletes it */
+	_Atomic bool dies;	 /* such a guest's teardown has begun */
 	bool gone;		 /* lock: out of the registry */
 	_Atomic uint32_t pins;	 /* transactions that step on it: it is not retired before */
 	struct slot_turn *turns; /* lock: the first has the turn */

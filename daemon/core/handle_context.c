@@ -106,6 +106,7 @@ static enum call_result options(struct call *call, const Ptd__V1__ContextOptions
 			      PT_ATTR_BBM(o->bbm);
 		args->policy = o->identity ? PT_CTX_IDENTITY : 0;
 		args->is_protected = o->protected_;
+		args->is_topped_up = o->topped_up;
 		args->software_bits = o->software_bits << PT_PROT_SW_SHIFT;
 		args->vtcr_flags |= (o->ha ? PT_VTCR_HA : 0) | (o->hd ? PT_VTCR_HD : 0);
 	}
@@ -124,6 +125,15 @@ static enum call_result check_party(struct call *call, const struct machine *m,
 	if (args->is_protected && (!m->owners || host))
 		return call_fail(call, PT_INVALID,
 				 "options.protected: for guests of a machine with owners");
+	if (args->is_topped_up && (!m->owners || host))
+		return call_fail(call, PT_INVALID,
+				 "options.topped_up: for guests of a machine with owners");
+	if (args->is_topped_up && args->quota_pages)
+		return call_fail(call, PT_INVALID,
+				 "quota_pages: %llu; options.topped_up says that there are none",
+				 (unsigned long long)args->quota_pages);
+	if (args->reserved && (!m->owners || host))
+		return call_fail(call, PT_INVALID, "guest: for guests of a machine with owners");
 	if (!m->owners)
 		return CALL_MORE;
 	if (args->software_bits & PT_OWNER_SW)
@@ -150,6 +160,8 @@ static enum call_result fail_create(struct call *call, enum pt_outcome o)
 		return call_fail(call, o,
 				 "max_contexts contexts exist, or the machine has max_guests");
 	case PT_WRONG_STATE: return call_fail(call, o, "machine: it is being deleted");
+	case PT_NOT_FOUND: return call_fail(call, o, "guest: no place was reserved under it");
+	case PT_BUSY: return call_fail(call, o, "guest: it is being topped up");
 	default: return call_fail(call, o, "no memory for the start tables");
 	}
 }
@@ -157,8 +169,10 @@ static enum call_result fail_create(struct call *call, enum pt_outcome o)
 static enum call_result create(struct call *call)
 {
 	const Ptd__V1__CreateContextRequest *q = (const void *)call->request;
-	struct context_args args = {
-		.name = q->name, .kind = q->kind, .quota_pages = q->quota_pages};
+	struct context_args args = {.name = q->name,
+				    .kind = q->kind,
+				    .quota_pages = q->quota_pages,
+				    .reserved = q->guest};
 	Ptd__V1__CreateContextResponse *r;
 	struct context *c = NULL;
 	struct machine *m;
@@ -270,143 +284,6 @@ enum call_result context_list(struct call *call)
 	return CALL_DONE;
 }
 
-/* A deletion under way: the context stays until its teardown, by this call, has ended. */
-struct deletion {
-	Ptd__V1__DeleteContextResponse *response;
-	Ptd__V1__Effects effects;
-	struct work *work;
-	struct context *context;
-	struct guest_end *end; /* of a machine with owners: what the guest has goes first */
-	bool ends_guest;
-};
-
-/* From here on nothing stops it. PT_OK, or why it may not begin. */
-static enum pt_outcome doom(struct domain *d, struct context *c)
-{
-	enum pt_outcome o = PT_OK;
-
-	pt_port_lock(&d->lock);
-	if (c->doomed)
-		o = PT_WRONG_STATE;
-	else
-		c->doomed = true;
-	pt_port_unlock(&d->lock);
-	return o;
-}
-
-/* The deletion can be asked for again. */
-static enum call_result give_up(struct call *call, struct context *c, enum pt_outcome o)
-{
-	pt_port_lock(&call->domain->lock);
-	c->doomed = false;
-	pt_port_unlock(&call->domain->lock);
-	return call_fail(call, o, "handle: what the guest has cannot go back now");
-}
-
-/* CALL_STREAM: the context itself is next. */
-static enum call_result end_guest(struct call *call, struct deletion *s)
-{
-	struct context *c = s->context;
-	enum call_result result;
-	enum pt_outcome o;
-
-	result = guest_end_step(call, s->end, c, &o);
-	if (result != CALL_DONE)
-		return result;
-	s->ends_guest = false;
-	owners_end(c->machine);
-	if (o != PT_OK)
-		return give_up(call, c, o);
-	work_begin_teardown(s->work, c);
-	return CALL_STREAM;
-}
-
-static enum call_result delete_on(struct call *call, struct deletion *s)
-{
-	enum call_result result;
-	enum pt_outcome o;
-
-	if (s->ends_guest) {
-		result = end_guest(call, s);
-		if (result != CALL_STREAM)
-			return result;
-	}
-	if (s->work->holds != WORK_NOTHING) {
-		result = work_step(s->work, STEP_VISITS, &o);
-		if (result != CALL_DONE)
-			return result;
-	}
-	if (!work_unpinned(s->context))
-		return CALL_MORE;
-	count_effects(call, &s->work->txn.effects);
-	context_retire(s->context);
-	ptd__v1__effects__init(&s->effects);
-	effects_fill(&s->effects, &s->work->txn.effects);
-	s->response->effects = &s->effects;
-	call->response = &s->response->base;
-	return CALL_DONE;
-}
-
-static enum call_result delete_begin(struct call *call)
-{
-	const Ptd__V1__DeleteContextRequest *q = (const void *)call->request;
-	struct context *c = find_context(call, q->handle, "handle");
-	struct deletion *s = c ? call_alloc(call, sizeof(*s)) : NULL;
-	enum pt_outcome o;
-
-	if (!c)
-		return CALL_DONE;
-	if (!s || !work_get(call, &s->work))
-		return fail_arena(call);
-	s->response = new_response(call, &ptd__v1__delete_context_response__descriptor);
-	if (!s->response)
-		return CALL_DONE;
-	if (call->abandoned)
-		return fail_abandoned(call);
-	if (owners_keep(c))
-		return call_fail(call, PT_WRONG_STATE, "handle: the HOST goes with its machine");
-	s->end = c->machine->owners ? call_alloc(call, sizeof(*s->end)) : NULL;
-	if (c->machine->owners && !s->end)
-		return fail_arena(call);
-	o = doom(call->domain, c);
-	if (o != PT_OK)
-		return call_fail(call, o, "handle: the context is being deleted");
-	s->context = c;
-	call->state = s;
-	if (s->end && owners_begin(call->domain, c->machine)) {
-		guest_end_begin(call, s->end, c);
-		s->ends_guest = true;
-	} else {
-		work_begin_teardown(s->work, c);
-	}
-	return delete_on(call, s);
-}
-
-static enum call_result delete_step(struct call *call)
-{
-	return call->state ? delete_on(call, call->state) : delete_begin(call);
-}
-
-enum call_result context_delete(struct call *call)
-{
-	const Ptd__V1__DeleteContextRequest *q = (const void *)call->request;
-
-	return call_once(call, &q->request_id, delete_step);
-}
-
-/* Once begun it runs to its end, whoever still listens. */
-static enum call_result delete_anyway(struct call *call)
-{
-	return call->state ? delete_on(call, call->state) : CALL_DONE;
-}
-
-enum call_result context_delete_abandon(struct call *call)
-{
-	const Ptd__V1__DeleteContextRequest *q = (const void *)call->request;
-
-	return call_once_abandon(call, &q->request_id, delete_anyway);
-}
-
 enum call_result context_set_quota(struct call *call)
 {
 	const Ptd__V1__SetQuotaRequest *q = (const void *)call->request;
@@ -415,6 +292,9 @@ enum call_result context_set_quota(struct call *call)
 
 	if (!c)
 		return CALL_DONE;
+	if (c->is_topped_up)
+		return call_fail(call, PT_WRONG_STATE,
+				 "context: its tables come out of what it is topped up with");
 	r = new_response(call, &ptd__v1__set_quota_response__descriptor);
 	if (!r)
 		return CALL_DONE;

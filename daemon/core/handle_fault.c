@@ -30,9 +30,10 @@ static enum call_result check_kind(struct call *call, uint32_t kind, uint32_t la
 
 static enum call_result check_vcpu(struct call *call, const struct context *c, uint32_t vcpu)
 {
-	if (vcpu < c->machine->vcpus)
-		return CALL_MORE;
-	return call_fail(call, PT_INVALID, "vcpu: %u; the machine has %u", vcpu, c->machine->vcpus);
+	if (vcpu >= c->machine->vcpus)
+		return call_fail(call, PT_INVALID, "vcpu: %u; the machine has %u", vcpu,
+				 c->machine->vcpus);
+	return context_runs(call, c) ? CALL_MORE : CALL_DONE;
 }
 
 static enum call_result check_length(struct call *call, const struct context *c,

@@ -7,6 +7,7 @@
 
 #include <pt/walk.h>
 
+#include "context.h"
 #include "domain_fail.h"
 #include "faults.h"
 #include "handlers.h"
@@ -354,6 +355,8 @@ static enum call_result run(struct call *call, struct accesses *a, Ptd__V1__Acce
 			     : find_context(call, a->context, "context");
 
 	work_resume(a->work);
+	if (c && !a->group.running && a->kind != SESSION_TRANSLATE && !context_runs(call, c))
+		c = NULL;
 	if (!c)
 		lost_context(call, a);
 	result = do_items(call, a, c);

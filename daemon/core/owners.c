@@ -122,9 +122,88 @@ static enum pt_outcome join_host(struct context *c)
 	return outcome;
 }
 
-enum pt_outcome owners_join(struct context *c, bool is_protected)
+static bool is_guest(const struct context *c)
+{
+	return c->machine->owners && !is_host(c);
+}
+
+enum pt_outcome owners_reserve(struct domain *d, struct machine *m, uint64_t *handle)
+{
+	struct owners *o = m->owners;
+	enum pt_outcome outcome = PT_WRONG_STATE;
+	uint32_t n;
+
+	pt_port_lock(&d->lock);
+	if (!m->dying)
+		outcome = pt_guest_reserve(&o->pt, &n);
+	if (outcome == PT_OK) {
+		*handle = registry_next_handle(d);
+		atomic_store_explicit(&o->guest[n], *handle, memory_order_release);
+	}
+	pt_port_unlock(&d->lock);
+	return outcome == PT_BUSY ? PT_TOO_LARGE : outcome;
+}
+
+bool owners_reserved(const struct owners *o, uint64_t handle, uint32_t *guest)
+{
+	for (uint32_t i = 0; handle && i < LIMIT_GUESTS; i++)
+		if (atomic_load_explicit(&o->guest[i], memory_order_acquire) == handle &&
+		    atomic_load(&o->guests[i].life) == PT_GUEST_RESERVED) {
+			*guest = i;
+			return true;
+		}
+	return false;
+}
+
+bool owners_take(struct owners *o, uint64_t handle, uint32_t guest)
+{
+	return atomic_compare_exchange_strong(&o->guest[guest], &handle, 0);
+}
+
+void owners_give_back(struct owners *o, uint64_t handle, uint32_t guest)
+{
+	atomic_store(&o->guest[guest], handle);
+}
+
+uint64_t owners_topped_up(const struct context *c)
+{
+	const struct owners *o = c->machine->owners;
+
+	/* Its number may be another guest's before it is gone itself. */
+	if (!is_guest(c) || atomic_load(&o->guest[c->guest]) != c->handle)
+		return 0;
+	return atomic_load(&o->guests[c->guest].tables);
+}
+
+static enum pt_outcome find_place(struct context *c)
 {
 	struct owners *o = c->machine->owners;
+
+	if (!c->reserved)
+		return pt_guest_reserve(&o->pt, &c->guest) == PT_OK ? PT_OK : PT_TOO_LARGE;
+	return owners_reserved(o, c->reserved, &c->guest) && owners_take(o, c->reserved, c->guest)
+		       ? PT_OK
+		       : PT_NOT_FOUND;
+}
+
+/* Nobody else has it yet. */
+static void leave_place(struct call *call, struct context *c)
+{
+	struct owners *o = c->machine->owners;
+	struct pt_guest_final final;
+
+	if (c->reserved) {
+		owners_give_back(o, c->reserved, c->guest);
+		return;
+	}
+	pt_guest_finalize_init(&final, &o->pt, c->guest);
+	pt_guest_finalize_step(&final, call_agent(call), 1);
+}
+
+enum pt_outcome owners_join(struct call *call, struct context *c)
+{
+	struct owners *o = c->machine->owners;
+	enum pt_outcome outcome;
 
 	if (!o)
 		return PT_OK;
@@ -132,17 +211,18 @@ enum pt_outcome owners_join(struct context *c, bool is_protected)
 		return join_host(c);
 	if (!atomic_load_explicit(&o->host, memory_order_acquire))
 		return PT_WRONG_STATE;
-	if (pt_guest_reserve(&o->pt, &c->guest) != PT_OK)
-		return PT_TOO_LARGE;
-	c->is_protected = is_protected;
-	return pt_guest_create(&o->pt, c->guest, &c->pt, is_protected);
+	outcome = find_place(c);
+	if (outcome != PT_OK)
+		return outcome;
+	outcome = pt_guest_create(&o->pt, c->guest, &c->pt, c->is_protected);
+	if (outcome != PT_OK)
+		leave_place(call, c);
+	return outcome;
 }
 
-/* A guest that nobody knows has nothing, and nobody uses it. */
 void owners_undo(struct call *call, struct context *c)
 {
 	struct owners *o = c->machine->owners;
-	struct pt_guest_final final;
 
 	if (!o)
 		return;
@@ -151,10 +231,8 @@ void owners_undo(struct call *call, struct context *c)
 		atomic_store(&o->hosted, false);
 		return;
 	}
-	pt_guest_teardown(&o->pt, c->guest);
-	pt_guest_finalize_init(&final, &o->pt, c->guest);
-	while (pt_guest_finalize_step(&final, call_agent(call), STEP_VISITS) == PT_MORE)
-		;
+	pt_guest_create_undo(&o->pt, c->guest);
+	leave_place(call, c);
 }
 
 void owners_enter(struct context *c)
@@ -169,10 +247,12 @@ void owners_enter(struct context *c)
 void owners_leave(struct context *c)
 {
 	struct owners *o = c->machine->owners;
+	uint64_t handle = c->handle;
 
+	/* A guest's number may be another's already. */
 	if (o)
-		atomic_store_explicit(is_host(c) ? &o->host : &o->guest[c->guest], 0,
-				      memory_order_relaxed);
+		atomic_compare_exchange_strong(is_host(c) ? &o->host : &o->guest[c->guest], &handle,
+					       0);
 }
 
 bool owners_keep(const struct context *c)

@@ -62,9 +62,22 @@ struct machine *owners_find(struct call *call, uint64_t handle);
 /*
  * A new context, empty and not yet registered, becomes a party of its machine: the host, of which
  * there is one, or a guest, which gets its number. PT_OK; PT_ALREADY_EXISTS (a host),
- * PT_WRONG_STATE (a guest without a host), PT_TOO_LARGE (max_guests).
+ * PT_WRONG_STATE (a guest without a host), PT_TOO_LARGE (max_guests); in a place that was reserved
+ * PT_NOT_FOUND, PT_BUSY (it is being topped up).
  */
-enum pt_outcome owners_join(struct context *context, bool is_protected);
+enum pt_outcome owners_join(struct call *call, struct context *context);
+/* A place for a guest, with a handle of its own. PT_OK, PT_WRONG_STATE (the machine is being
+ * deleted), PT_TOO_LARGE. */
+enum pt_outcome owners_reserve(struct domain *domain, struct machine *machine, uint64_t *handle);
+/* The number of such a place; false: there is none. In a section. */
+bool owners_reserved(const struct owners *owners, uint64_t handle, uint32_t *guest);
+/* Its guest is made or ended by this call from now on; false: by another one. And it is no more. */
+bool owners_take(struct owners *owners, uint64_t handle, uint32_t guest);
+void owners_give_back(struct owners *owners, uint64_t handle, uint32_t guest);
+
+/* How many bytes was the guest of this context topped up with? Any loop. */
+uint64_t owners_topped_up(const struct context *context);
+
 /* It is not to be registered. */
 void owners_undo(struct call *call, struct context *context);
 /* It is in the registry, and out of it. Under domain->lock. */

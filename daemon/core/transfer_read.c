@@ -36,6 +36,8 @@ static const struct transition {
 	{KIND(DONATE), HOST, GUEST, PT_DONATE_GUEST, BY_BOTH, 0, 1},
 	{KIND(DONATE), GUEST, HOST, PT_BALLOON, BY_IPA, 0, 0},
 	{KIND(FORCE_RECLAIM), GUEST, HOST, PT_FORCE_RECLAIM, BY_PA, 0, 0},
+	{KIND(TOP_UP), HOST, GUEST, PT_TOP_UP, BY_PA, 0, 0},
+	{KIND(RECLAIM), GUEST, HOST, PT_RECLAIM_DYING, BY_IPA, 0, 0},
 	{KIND(PIN), HOST, HYP, PT_PIN, BY_PA, 0, 0},
 	{KIND(UNPIN), HOST, HYP, PT_UNPIN, BY_PA, 0, 0},
 };
@@ -95,6 +97,9 @@ static enum call_result read_party(const struct item *i, const struct transition
 			return CALL_MORE;
 		return call_fail(i->call, PT_INVALID, "%s: it goes with guests", name);
 	}
+	if (t->of_lib == PT_TOP_UP &&
+	    owners_reserved(o, party->context, &to->range[to->count].guest))
+		return CALL_MORE;
 	c = transfer_guest(i->call, i->machine, party->context, name);
 	if (!c)
 		return CALL_DONE;

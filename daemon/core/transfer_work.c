@@ -146,53 +146,71 @@ void transfer_settle(struct call *call, const struct pt_transfer *t)
 			   PTD__V1__WATCH_KIND__WATCH_KIND_CHANGED);
 }
 
-static void begin_reclaim(struct call *call, struct guest_end *end, struct context *guest)
+static void begin_transfer(struct call *call, struct guest_end *end, enum guest_end_phase phase)
 {
-	struct pt_transfer_args args = {.owners = &guest->machine->owners->pt,
-					.kind = PT_RECLAIM_DYING,
-					.guest = guest->guest,
-					.size = UINT64_C(1) << guest->pt.geo.ipa_bits};
+	struct pt_transfer_args args = {.owners = &end->machine->owners->pt,
+					.kind = phase == END_PAGES ? PT_RECLAIM_DYING
+								   : PT_RECLAIM_TABLES,
+					.guest = end->guest,
+					.size = phase == END_PAGES ? end->span : 0};
 
-	end->finalizes = false;
+	if (end->hidden)
+		owners_give_back(end->machine->owners, end->handle, end->guest);
+	end->hidden = false;
+	end->phase = phase;
 	end->work.kind = PTD__V1__TRANSFER_KIND__TRANSFER_KIND_RECLAIM;
 	transfer_begin(call, &end->work, &args);
 }
 
-/* A teardown that was begun before, and could not be ended, goes on. */
-void guest_end_begin(struct call *call, struct guest_end *end, struct context *guest)
+void guest_end_begin(struct call *call, struct guest_end *end, struct machine *m, uint32_t guest,
+		     uint64_t handle, uint64_t span)
 {
-	pt_guest_teardown(&guest->machine->owners->pt, guest->guest);
-	begin_reclaim(call, end, guest);
+	end->machine = m;
+	end->guest = guest;
+	end->handle = handle;
+	end->hidden = false;
+	end->span = span;
+	begin_transfer(call, end, span ? END_PAGES : END_TABLES);
 }
 
 /* Transfers that had begun before the teardown may still have brought pages. */
-static enum call_result finalize(struct call *call, struct guest_end *end, struct context *guest,
-				 enum pt_outcome *outcome)
+static enum call_result end_number(struct call *call, struct guest_end *end,
+				   enum pt_outcome *outcome)
 {
-	struct pt_machine_owners *o = &guest->machine->owners->pt;
-
 	*outcome = pt_guest_finalize_step(&end->final, call_agent(call), STEP_VISITS);
 	if (*outcome == PT_BUSY)
-		pt_guest_finalize_init(&end->final, o, guest->guest);
+		pt_guest_finalize_init(&end->final, &end->machine->owners->pt, end->guest);
 	if (*outcome == PT_WRONG_STATE)
-		begin_reclaim(call, end, guest);
+		begin_transfer(call, end, end->span ? END_PAGES : END_TABLES);
 	return *outcome == PT_OK ? CALL_DONE : CALL_MORE;
 }
 
-enum call_result guest_end_step(struct call *call, struct guest_end *end, struct context *guest,
-				enum pt_outcome *outcome)
+enum call_result guest_end_step(struct call *call, struct guest_end *end, enum pt_outcome *outcome)
 {
+	struct pt_ctx *host = end->machine->owners->pt.host;
 	enum call_result result;
 
-	if (end->finalizes)
-		return finalize(call, end, guest, outcome);
+	if (end->phase == END_NUMBER)
+		return end_number(call, end, outcome);
 	result = transfer_step(&end->work, outcome);
-	if (result != CALL_DONE || *outcome != PT_OK)
+	if (result != CALL_DONE)
 		return result;
+	/* Pages that have come since the last look go before the table memory. */
+	if (*outcome == PT_WRONG_STATE && end->phase == END_TABLES && end->span) {
+		begin_transfer(call, end, END_PAGES);
+		return CALL_MORE;
+	}
+	if (*outcome != PT_OK)
+		return CALL_DONE;
 	count_effects(call, &end->work.t.effects);
-	sweep_later(call, container_of(guest->machine->owners->pt.host, struct context, pt), 0,
-		    guest->machine->ram.bytes);
-	pt_guest_finalize_init(&end->final, &guest->machine->owners->pt, guest->guest);
-	end->finalizes = true;
-	return finalize(call, end, guest, outcome);
+	if (end->phase == END_PAGES) {
+		begin_transfer(call, end, END_TABLES);
+		return CALL_MORE;
+	}
+	sweep_later(call, container_of(host, struct context, pt), 0, end->machine->ram.bytes);
+	/* When it is free another guest may be given it at once. */
+	end->hidden = owners_take(end->machine->owners, end->handle, end->guest);
+	pt_guest_finalize_init(&end->final, &end->machine->owners->pt, end->guest);
+	end->phase = END_NUMBER;
+	return end_number(call, end, outcome);
 }

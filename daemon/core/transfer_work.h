@@ -56,19 +56,28 @@ enum call_result transfer_abandon(struct transfer_work *work, bool *committed);
 void transfer_settle(struct call *call, const struct pt_transfer *t);
 
 /*
- * What a guest has goes back to the host, and its number is free again: the first part of its
- * context's deletion.
+ * The end of a guest: its pages go back to the host, then its table memory, and its number is free
+ * again. The first part of its context's deletion, or all there is of a guest that is only
+ * reserved.
  */
+enum guest_end_phase { END_PAGES, END_TABLES, END_NUMBER };
+
 struct guest_end {
+	struct machine *machine;
+	uint32_t guest;
+	uint64_t handle; /* under which it is found, until its number is free */
+	bool hidden;
+	uint64_t span; /* of its addresses; 0: it has given its pages back before */
+	enum guest_end_phase phase;
 	struct transfer_work work;
 	struct pt_guest_final final;
-	bool finalizes;
 };
 
-void guest_end_begin(struct call *call, struct guest_end *end, struct context *guest);
-/* CALL_DONE: PT_OK, or why it cannot be done now (no memory); then nothing is lost by beginning
- * again later. */
-enum call_result guest_end_step(struct call *call, struct guest_end *end, struct context *guest,
-				enum pt_outcome *outcome);
+/* With its pages, of which the last is below `span`; 0: it must have none. */
+void guest_end_begin(struct call *call, struct guest_end *end, struct machine *machine,
+		     uint32_t guest, uint64_t handle, uint64_t span);
+/* CALL_DONE: PT_OK, or why it cannot be done now (no memory; it has pages, is live); then nothing
+ * is lost by beginning again later. */
+enum call_result guest_end_step(struct call *call, struct guest_end *end, enum pt_outcome *outcome);
 
 #endif

@@ -101,7 +101,8 @@ enum pt_outcome pt_guest_create(struct pt_machine_owners *o, uint32_t guest, str
 		return outcome;
 	if (!turn(g, PT_GUEST_RESERVED, PT_GUEST_CHANGING))
 		return PT_WRONG_STATE;
-	outcome = pt_ctx_sw_own(ctx, PT_OWNER_SW, PT_SW_OWNERSHIP);
+	outcome =
+		atomic_load(&g->users) ? PT_BUSY : pt_ctx_sw_own(ctx, PT_OWNER_SW, PT_SW_OWNERSHIP);
 	if (outcome == PT_OK) {
 		pt_port_note(PT_EVENT_GUEST, guest, ctx->machine, ctx, 0, 0);
 		g->ctx = ctx;
@@ -111,6 +112,24 @@ enum pt_outcome pt_guest_create(struct pt_machine_owners *o, uint32_t guest, str
 	}
 	atomic_store(&g->life, outcome == PT_OK ? PT_GUEST_LIVE : PT_GUEST_RESERVED);
 	return outcome;
+}
+
+/* Becomes nobody's again. */
+static void part(struct pt_guest *g)
+{
+	if (g->ctx)
+		atomic_store_explicit(&g->ctx->topped_up, NULL, memory_order_relaxed);
+	g->ctx = NULL;
+	g->protected = false;
+}
+
+void pt_guest_create_undo(struct pt_machine_owners *o, uint32_t guest)
+{
+	struct pt_guest *g = guest_of(o, guest);
+
+	atomic_store(&g->life, PT_GUEST_CHANGING);
+	part(g);
+	atomic_store(&g->life, PT_GUEST_RESERVED);
 }
 
 enum pt_outcome pt_guest_teardown(struct pt_machine_owners *o, uint32_t guest)
@@ -161,12 +180,9 @@ static enum pt_outcome end(struct pt_machine_owners *o, uint32_t guest, uint32_t
 		outcome = PT_BUSY;
 	else if (atomic_load(&g->tables))
 		outcome = PT_WRONG_STATE;
-	if (outcome == PT_OK && g->ctx)
-		atomic_store_explicit(&g->ctx->topped_up, NULL, memory_order_relaxed);
 	if (outcome == PT_OK) {
 		pt__lend_forget(o, guest); /* before its context goes: pt_lend_open() */
-		g->ctx = NULL;
-		g->protected = false;
+		part(g);
 		life = PT_GUEST_NONE;
 	}
 	atomic_store(&g->life, life);

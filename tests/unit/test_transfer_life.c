@@ -285,6 +285,40 @@ static void a_reserved_guest_is_topped_up(void **state)
 	rig_close(&rig);
 }
 
+/* Its account is at rest when it gets its context; and keeps when that was too early. */
+static void a_guest_is_made_between_top_ups(void **state)
+{
+	struct pt_transfer_args a;
+	struct pt_ctx ctx;
+
+	(void)state;
+	open_rig();
+	reserve();
+	a = rig_args(&rig,
+		     &(struct rig_op){.kind = PT_TOP_UP, .guest = FOURTH, .frame = 6, .n = 2});
+	ASSERT_OUTCOME(PT_OK, pt_transfer_init(&rig.t, &a));
+	ASSERT_OUTCOME(PT_MORE, rig_step(&rig, 1));
+	ASSERT_OUTCOME(PT_BUSY, create(FOURTH));
+	while (rig_step(&rig, 1) == PT_MORE)
+		continue;
+	ASSERT_OUTCOME(PT_OK, rig.t.error.code);
+	ASSERT_OUTCOME(PT_OK, own_top_up(&rig.model, FOURTH, 6, 2));
+	make_ctx(&ctx, &shapes[0]);
+	assert_int_equal(2, pt_ctx_table_limit(&ctx));
+	pt_section_begin(&rig.c.agent);
+	pt_guest_create_undo(&rig.owners, FOURTH);
+	assert_int_equal(0, pt_ctx_table_limit(&ctx));
+	pt_ctx_undo(&ctx, &rig.c.agent);
+	pt_section_end(&rig.c.agent);
+	rig.model.guest[FOURTH].life = OWN_RESERVED;
+	rig.model.guest[FOURTH].protected = false;
+	rig_same(&rig);
+	must(PT_TOP_UP, FOURTH, 8, 0, 1);
+	ASSERT_OUTCOME(own_finalize(&rig.model, FOURTH), rig_finalize(&rig, FOURTH, 1));
+	rig_same(&rig);
+	rig_close(&rig);
+}
+
 /* Pages of the host make pages of tables when there are enough of them. */
 static void pages_of_the_host_are_parts_of_the_guests(void **state)
 {
@@ -432,6 +466,7 @@ int main(void)
 		cmocka_unit_test(tables_are_what_the_host_gave),
 		cmocka_unit_test(all_comes_back_wiped),
 		cmocka_unit_test(a_reserved_guest_is_topped_up),
+		cmocka_unit_test(a_guest_is_made_between_top_ups),
 		cmocka_unit_test(pages_of_the_host_are_parts_of_the_guests),
 		cmocka_unit_test(a_top_up_that_had_begun_goes_on),
 		cmocka_unit_test(two_are_topped_up_at_once),

@@ -246,13 +246,16 @@ bool pt_transfer_abort(struct pt_transfer *transfer, struct pt_agent *agent);
  * reserve: a handle that nobody has. PT_OK, PT_BUSY.
  * create: over a context of the machine, that has nothing mapped and that PT_SW_OWNERSHIP may have
  * the bits PT_OWNER_SW of. PT_OK, PT_NOT_FOUND, PT_WRONG_STATE; PT_INVALID: another machine, or a
- * granule below that of the frames.
+ * granule below that of the frames; PT_BUSY: a transition of its table memory is under way.
+ * create_undo: takes create back, of a guest that nobody else has seen; it is reserved again, with
+ * what it was topped up with.
  * teardown: from PT_OK on no transition accepts it but FORCE_RECLAIM and RECLAIM_DYING; those that
  * have begun go on. PT_NOT_FOUND, PT_WRONG_STATE. The caller has taken its vCPUs out.
  */
 enum pt_outcome pt_guest_reserve(struct pt_machine_owners *owners, uint32_t *guest);
 enum pt_outcome pt_guest_create(struct pt_machine_owners *owners, uint32_t guest,
 				struct pt_ctx *ctx, bool protected);
+void pt_guest_create_undo(struct pt_machine_owners *owners, uint32_t guest);
 enum pt_outcome pt_guest_teardown(struct pt_machine_owners *owners, uint32_t guest);
 
 /* The last look at a guest: does it have nothing any more? */

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The end of contexts and of guests: DeleteContext, TeardownGuest, FinalizeGuest; and places for
+ * guests that are not there yet. */
+#include "handlers.h"
+
+#include "context.h"
+#include "domain_fail.h"
+#include "domain_work.h"
+#include "registry.h"
+#include "transfer_work.h"
+
+#include "ptd/v1/ownership.pb-c.h"
+
+/* A deletion under way: the context stays until its teardown, by this call, has ended. */
+struct deletion {
+	ProtobufCMessage *response;
+	Ptd__V1__Effects **effects_at, effects; /* in it */
+	struct work *work;
+	struct context *context; /* NULL: a guest that is only reserved */
+	struct guest_end *end;	 /* of a machine with owners: what the guest has goes first */
+	bool ends_guest;
+};
+
+/* From here on nothing stops it. PT_OK, or why it may not begin. */
+static enum pt_outcome doom(struct domain *d, struct context *c)
+{
+	enum pt_outcome o = PT_OK;
+
+	pt_port_lock(&d->lock);
+	if (c->doomed)
+		o = PT_WRONG_STATE;
+	else
+		c->doomed = true;
+	pt_port_unlock(&d->lock);
+	return o;
+}
+
+/* It can be asked for again. */
+static enum call_result give_up(struct call *call, const struct deletion *s, enum pt_outcome o)
+{
+	if (s->context) {
+		pt_port_lock(&call->domain->lock);
+		s->context->doomed = false;
+		pt_port_unlock(&call->domain->lock);
+	}
+	if (o == PT_WRONG_STATE)
+		return call_fail(call, o, "guest: it is live, or has pages");
+	return call_fail(call, o, "handle: what the guest has cannot go back now");
+}
+
+/* CALL_STREAM: the context itself is next. */
+static enum call_result end_guest(struct call *call, struct deletion *s)
+{
+	enum call_result result;
+	enum pt_outcome o;
+
+	result = guest_end_step(call, s->end, &o);
+	if (result != CALL_DONE)
+		return result;
+	s->ends_guest = false;
+	owners_end(s->end->machine);
+	if (o != PT_OK)
+		return give_up(call, s, o);
+	if (s->context)
+		work_begin_teardown(s->work, s->context);
+	return CALL_STREAM;
+}
+
+static enum call_result answer(struct call *call, struct deletion *s,
+			       const struct pt_effects *effects)
+{
+	ptd__v1__effects__init(&s->effects);
+	effects_fill(&s->effects, effects);
+	*s->effects_at = &s->effects;
+	call->response = s->response;
+	return CALL_DONE;
+}
+
+static enum call_result delete_on(struct call *call, struct deletion *s)
+{
+	enum call_result result;
+	enum pt_outcome o;
+
+	if (s->ends_guest) {
+		result = end_guest(call, s);
+		if (result != CALL_STREAM)
+			return result;
+	}
+	if (!s->context)
+		return answer(call, s, &(struct pt_effects){0});
+	if (s->work->holds != WORK_NOTHING) {
+		result = work_step(s->work, STEP_VISITS, &o);
+		if (result != CALL_DONE)
+			return result;
+	}
+	if (!work_unpinned(s->context))
+		return CALL_MORE;
+	count_effects(call, &s->work->txn.effects);
+	context_retire(s->context);
+	return answer(call, s, &s->work->txn.effects);
+}
+
+/* TeardownGuest's, or a deletion's. False: it was begun before. */
+static bool guest_tear_down(struct context *c)
+{
+	if (pt_guest_teardown(&c->machine->owners->pt, c->guest) != PT_OK)
+		return false;
+	atomic_store_explicit(&c->dies, true, memory_order_relaxed);
+	return true;
+}
+
+/* `finalizes`: the guest is dying, and has nothing. */
+static enum call_result begin_deletion(struct call *call, struct deletion *s, struct context *c,
+				       bool finalizes)
+{
+	uint64_t span = finalizes ? 0 : UINT64_C(1) << c->pt.geo.ipa_bits;
+	enum pt_outcome o;
+
+	if (call->abandoned)
+		return fail_abandoned(call);
+	if (owners_keep(c))
+		return call_fail(call, PT_WRONG_STATE, "handle: the HOST goes with its machine");
+	s->end = c->machine->owners ? call_alloc(call, sizeof(*s->end)) : NULL;
+	if ((c->machine->owners && !s->end) || !work_get(call, &s->work))
+		return fail_arena(call);
+	o = doom(call->domain, c);
+	if (o != PT_OK)
+		return call_fail(call, o, "handle: the context is being deleted");
+	s->context = c;
+	s->ends_guest = s->end && owners_begin(call->domain, c->machine);
+	if (finalizes && !s->ends_guest)
+		return give_up(call, s, PT_WRONG_STATE);
+	call->state = s;
+	if (!s->ends_guest) {
+		work_begin_teardown(s->work, c);
+		return delete_on(call, s);
+	}
+	if (!finalizes && guest_tear_down(c))
+		watch_note(call->domain, c, PTD__V1__WATCH_KIND__WATCH_KIND_CHANGED);
+	guest_end_begin(call, s->end, c->machine, c->guest, c->handle, span);
+	return delete_on(call, s);
+}
+
+static enum call_result delete_begin(struct call *call)
+{
+	const Ptd__V1__DeleteContextRequest *q = (const void *)call->request;
+	struct context *c = find_context(call, q->handle, "handle");
+	struct deletion *s = c ? call_alloc(call, sizeof(*s)) : NULL;
+	Ptd__V1__DeleteContextResponse *r;
+
+	if (!c)
+		return CALL_DONE;
+	if (!s)
+		return fail_arena(call);
+	r = new_response(call, &ptd__v1__delete_context_response__descriptor);
+	if (!r)
+		return CALL_DONE;
+	s->response = &r->base;
+	s->effects_at = &r->effects;
+	return begin_deletion(call, s, c, false);
+}
+
+static enum call_result delete_step(struct call *call)
+{
+	return call->state ? delete_on(call, call->state) : delete_begin(call);
+}
+
+enum call_result context_delete(struct call *call)
+{
+	const Ptd__V1__DeleteContextRequest *q = (const void *)call->request;
+
+	return call_once(call, &q->request_id, delete_step);
+}
+
+/* Once begun it runs to its end, whoever still listens. */
+static enum call_result delete_anyway(struct call *call)
+{
+	return call->state ? delete_on(call, call->state) : CALL_DONE;
+}
+
+enum call_result context_delete_abandon(struct call *call)
+{
+	const Ptd__V1__DeleteContextRequest *q = (const void *)call->request;
+
+	return call_once_abandon(call, &q->request_id, delete_anyway);
+}
+
+static enum call_result reserve(struct call *call)
+{
+	const Ptd__V1__ReserveGuestRequest *q = (const void *)call->request;
+	struct machine *m = owners_find(call, q->machine);
+	Ptd__V1__ReserveGuestResponse *r;
+	enum pt_outcome o;
+
+	if (!m)
+		return CALL_DONE;
+	r = new_response(call, &ptd__v1__reserve_guest_response__descriptor);
+	if (!r)
+		return CALL_DONE;
+	o = owners_reserve(call->domain, m, &r->guest);
+	if (o == PT_WRONG_STATE)
+		return call_fail(call, o, "machine: it is being deleted");
+	if (o != PT_OK)
+		return call_fail(call, o, "machine: it has max_guests");
+	call->response = &r->base;
+	return CALL_DONE;
+}
+
+enum call_result guest_reserve(struct call *call)
+{
+	const Ptd__V1__ReserveGuestRequest *q = (const void *)call->request;
+
+	return call_once(call, &q->request_id, reserve);
+}
+
+/* NULL: the call has been failed. */
+static struct context *find_guest(struct call *call, uint64_t handle, const char *field)
+{
+	struct context *c = find_context(call, handle, field);
+
+	if (!c || (c->machine->owners && !owners_keep(c)))
+		return c;
+	call_fail(call, PT_INVALID, "%s: it is no guest of a machine with owners", field);
+	return NULL;
+}
+
+static enum call_result tear_down(struct call *call)
+{
+	const Ptd__V1__TeardownGuestRequest *q = (const void *)call->request;
+	struct context *c = find_guest(call, q->context, "context");
+	Ptd__V1__TeardownGuestResponse *r;
+	bool begun = false;
+	void *room;
+
+	if (!c)
+		return CALL_DONE;
+	r = new_response(call, &ptd__v1__teardown_guest_response__descriptor);
+	if (!r)
+		return CALL_DONE;
+	room = context_message_room(call);
+	if (!room)
+		return fail_arena(call);
+	/* Once it is doomed its number may be another's. */
+	pt_port_lock(&call->domain->lock);
+	if (!c->doomed)
+		begun = guest_tear_down(c);
+	pt_port_unlock(&call->domain->lock);
+	if (!begun)
+		return call_fail(call, PT_WRONG_STATE, "context: the guest is dying");
+	watch_note(call->domain, c, PTD__V1__WATCH_KIND__WATCH_KIND_CHANGED);
+	r->context = context_message_at(room, call, c);
+	if (!r->context)
+		return fail_arena(call);
+	call->response = &r->base;
+	return CALL_DONE;
+}
+
+enum call_result guest_teardown(struct call *call)
+{
+	const Ptd__V1__TeardownGuestRequest *q = (const void *)call->request;
+
+	return call_once(call, &q->request_id, tear_down);
+}
+
+/* A guest without a context. */
+static enum call_result finalize_place(struct call *call, struct deletion *s, struct machine *m,
+				       uint64_t handle, uint32_t guest)
+{
+	if (call->abandoned)
+		return fail_abandoned(call);
+	s->end = call_alloc(call, sizeof(*s->end));
+	if (!s->end)
+		return fail_arena(call);
+	if (!owners_begin(call->domain, m))
+		return call_fail(call, PT_WRONG_STATE, "machine: it is being deleted");
+	call->state = s;
+	s->ends_guest = true;
+	guest_end_begin(call, s->end, m, guest, handle, 0);
+	return delete_on(call, s);
+}
+
+static enum call_result finalize_begin(struct call *call)
+{
+	const Ptd__V1__FinalizeGuestRequest *q = (const void *)call->request;
+	struct machine *m = owners_find(call, q->machine);
+	Ptd__V1__FinalizeGuestResponse *r;
+	struct context *c = NULL;
+	struct deletion *s;
+	uint32_t guest = 0;
+
+	if (!m)
+		return CALL_DONE;
+	if (!owners_reserved(m->owners, q->guest, &guest)) {
+		c = find_guest(call, q->guest, "guest");
+		if (!c)
+			return CALL_DONE;
+		if (c->machine != m)
+			return call_fail(call, PT_INVALID, "guest: it is of another machine");
+	}
+	s = call_alloc(call, sizeof(*s));
+	if (!s)
+		return fail_arena(call);
+	r = new_response(call, &ptd__v1__finalize_guest_response__descriptor);
+	if (!r)
+		return CALL_DONE;
+	s->response = &r->base;
+	s->effects_at = &r->effects;
+	return c ? begin_deletion(call, s, c, true) : finalize_place(call, s, m, q->guest, guest);
+}
+
+static enum call_result finalize_step(struct call *call)
+{
+	return call->state ? delete_on(call, call->state) : finalize_begin(call);
+}
+
+enum call_result guest_finalize(struct call *call)
+{
+	const Ptd__V1__FinalizeGuestRequest *q = (const void *)call->request;
+
+	return call_once(call, &q->request_id, finalize_step);
+}
+
+enum call_result guest_finalize_abandon(struct call *call)
+{
+	const Ptd__V1__FinalizeGuestRequest *q = (const void *)call->request;
+
+	return call_once_abandon(call, &q->request_id, delete_anyway);
+}
