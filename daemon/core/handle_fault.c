@@ -2,6 +2,7 @@
 /* FaultService: Access and HandleFault. */
 #include "handlers.h"
 
+#include "context.h"
 #include "domain_fail.h"
 #include "faults.h"
 #include "registry.h"

@@ -42,6 +42,8 @@ Ptd__V1__OwnedRange *owner_message(struct owner_range *r, struct owners *o,
 		to->ipa = e->owner.gfn << PT_OWNER_SHIFT;
 	if (e->state == PT_PAGE_LENT)
 		to->lend_handle = e->meta;
+	if (e->owner.kind == PT_OWNER_HYP && e->meta)
+		to->tables_of = atomic_load(&o->guest[e->meta - 1]);
 	if (owners_request(o, e->id, r->request_id))
 		to->request_id = (ProtobufCBinaryData){REQUEST_ID, r->request_id};
 	return to;

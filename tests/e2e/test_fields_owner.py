@@ -14,7 +14,7 @@ from ptdtest import OUTCOME, PAGE, TREE, equal, refused, test, true  # noqa: E40
 IPA, PA = 0x4000_0000, 0x20_0000
 HOST, HYP, GUEST, OTHER = 1, 2, 3, 4
 SHARE, UNSHARE, DONATE, LEND, FORCE_RECLAIM, PIN, UNPIN = 1, 2, 3, 4, 8, 9, 10
-RETRIEVE, RELINQUISH, RECLAIM = 5, 6, 7
+RETRIEVE, RELINQUISH, RECLAIM, TOP_UP = 5, 6, 7, 11
 OWNED, SHARED, LENT = 1, 2, 4
 
 
@@ -69,6 +69,69 @@ def _():
     m = Owned()
     refused("WRONG_STATE", m.transfer, DONATE, HOST, m.plain, ipa=IPA)
     refused("WRONG_STATE", m.transfer, SHARE, HOST, m.guarded, ipa=IPA, prot=3)
+
+
+@test("CreateContext: a guest's tables come out of what the host gives")
+@covers("ContextOptions.topped_up")
+def _():
+    m = Owned()
+    guest = m.context("fed", protected=True, topped_up=True)
+    get = lambda: stub("context").GetContext(pb("context").GetContextRequest(handle=guest)).context  # noqa: E731
+    true(get().options.topped_up)
+    equal((get().quota_pages, get().topped_up_pages), (0, 0))
+    refused("QUOTA", m.transfer, DONATE, HOST, guest, pa=PA, ipa=IPA)
+    m.transfer(TOP_UP, HOST, guest, size=2 * PAGE, pa=PA + PAGE)
+    equal(get().topped_up_pages, 2)
+    m.transfer(DONATE, HOST, guest, pa=PA, ipa=IPA)
+    equal((m.owner(PA + PAGE), m.get(PA + PAGE, PAGE)[0].tables_of), ((HYP, OWNED), guest))
+    refused("WRONG_STATE", stub("context").SetQuota, pb("context").SetQuotaRequest(context=guest, quota_pages=9))
+    refused("INVALID", m.context, "lone", kind=2, topped_up=True)
+
+
+@test("ReserveGuest: a place, and CreateContext in it")
+@covers("ReserveGuestRequest.machine", "ReserveGuestRequest.request_id", "CreateContextRequest.guest")
+def _():
+    m = Owned()
+    ask = pb("ownership").ReserveGuestRequest(machine=m.machine.handle, request_id=b"reserve-a-guest1")
+    place = stub("ownership").ReserveGuest(ask).guest
+    equal(stub("ownership").ReserveGuest(ask).guest, place)
+    refused("NOT_FOUND", stub("ownership").ReserveGuest, pb("ownership").ReserveGuestRequest(machine=place))
+    m.transfer(TOP_UP, HOST, place, pa=PA)
+    create = pb("context").CreateContextRequest(machine=m.machine.handle, name="placed", kind=1, guest=place)
+    made = stub("context").CreateContext(create).context
+    equal(made.topped_up_pages, 1)
+    create.name = "again"
+    refused("NOT_FOUND", stub("context").CreateContext, create)
+
+
+@test("TeardownGuest and FinalizeGuest: a guest ends step by step")
+@covers("TeardownGuestRequest.context", "TeardownGuestRequest.request_id", "FinalizeGuestRequest.machine",
+        "FinalizeGuestRequest.guest", "FinalizeGuestRequest.request_id")
+def _():
+    m = Owned()
+    teardown = pb("ownership").TeardownGuestRequest(context=m.guarded, request_id=b"teardown-guest-1")
+    end = pb("ownership").FinalizeGuestRequest(machine=m.machine.handle, guest=m.guarded)
+    m.transfer(DONATE, HOST, m.guarded, pa=PA, ipa=IPA)
+    m.transfer(TOP_UP, HOST, m.guarded, pa=PA + PAGE)
+    refused("WRONG_STATE", m.transfer, RECLAIM, m.guarded, HOST, ipa=IPA)
+    equal(stub("ownership").TeardownGuest(teardown).context.state, 2)
+    equal(stub("ownership").TeardownGuest(teardown).context.state, 2)  # the same answer
+    states = {c.handle: c.state for c in stub("context").ListContexts(
+        pb("context").ListContextsRequest(machine=m.machine.handle)).contexts}
+    equal(states, {m.host: 1, m.plain: 1, m.guarded: 2})
+    refused("WRONG_STATE", stub("ownership").FinalizeGuest, end)
+    refused("WRONG_STATE", m.transfer, TOP_UP, HOST, m.guarded, pa=PA + 2 * PAGE)
+    m.transfer(RECLAIM, m.guarded, HOST, ipa=IPA)
+    equal((m.owner(PA), m.owner(PA + PAGE)), ((HOST, OWNED), (HYP, OWNED)))
+    end.request_id = b"finalize-guest-1"
+    stub("ownership").FinalizeGuest(end)
+    stub("ownership").FinalizeGuest(end)  # the same answer
+    equal(m.owner(PA + PAGE), (HOST, OWNED))
+    refused("NOT_FOUND", stub("ownership").FinalizeGuest,
+            pb("ownership").FinalizeGuestRequest(machine=m.machine.handle, guest=m.guarded))
+    other = Owned()
+    refused("INVALID", stub("ownership").FinalizeGuest,
+            pb("ownership").FinalizeGuestRequest(machine=m.machine.handle, guest=other.guarded))
 
 
 @test("CreateMachine: what becomes of the host's access to a guest's page")
