@@ -49,11 +49,11 @@ def _():
         equal(example("owners", ptd.endpoint, "m0", "m0/g0").stdout,
               "0x000000 2097152 host\n0x200000    4096 guest\n0x201000    4096 guest, shared\n"
               "0x202000    8192 guest\n0x204000 2080768 host\n")
-        ptd.ptctl("own", "reclaim", "m0", "2M", "4K")
-        equal(example("lend", ptd.endpoint, "m0", "m0/g0").stdout, "1 lending: 12288 bytes, at 0x50000000 of the guest\n")
         done = example("owners", ptd.endpoint, "m0", "m0/g0", check=False)
         equal(done.returncode, 1)
         true(done.stderr.startswith("WRONG_OWNER: "), done.stderr)
+        ptd.ptctl("own", "reclaim", "m0", "2M", "4K")
+        equal(example("lend", ptd.endpoint, "m0", "m0/g0").stdout, "1 lending: 12288 bytes, at 0x50000000 of the guest\n")
 
 
 @test("pipeline gets an answer to each of its calls")
