@@ -218,19 +218,21 @@ static void draw_around(struct play *p, struct step *s)
 	s->n = length(p);
 	if (s->n > p->units - s->frame)
 		s->n = p->units - s->frame;
-	switch (below(p, 8)) {
+	switch (below(p, 10)) {
 	case 0:
+	case 1:
 		s->verb = V_LOG;
 		s->n = 1 + below(p, p->units / 4);
 		if (s->n > p->units - s->frame)
 			s->n = p->units - s->frame;
 		break;
-	case 1:
-		s->verb = V_QUOTA;
-		s->n = below(p, 4);
-		break;
 	case 2:
-	case 3: s->verb = V_UNMAP; break;
+	case 3:
+		s->verb = V_QUOTA;
+		s->n = below(p, 3);
+		break;
+	case 4:
+	case 5: s->verb = V_UNMAP; break;
 	default: s->verb = V_MAP; break;
 	}
 }
