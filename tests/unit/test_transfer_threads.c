@@ -46,6 +46,9 @@ static uint32_t below(struct worker *w, uint32_t n)
 	return (uint32_t)(core_random(&w->seed) % n);
 }
 
+/* How often each kind has passed for each frame. */
+static _Atomic int32_t passed[PT_TRANSFERS][UNITS];
+
 /* Frames have the same numbers as addresses, so that transitions that follow each other meet. */
 static void transfer(struct worker *w)
 {
@@ -54,6 +57,11 @@ static void transfer(struct worker *w)
 	struct pt_transfer_args args;
 	enum pt_outcome outcome;
 
+	/* What comes back with the guest alone, if at all, would soon be all. */
+	if (op.kind == PT_TOP_UP && below(w, 16))
+		op.kind = PT_RETURN_HYP;
+	if (op.kind == PT_FORCE_RECLAIM && below(w, 16))
+		op.kind = PT_BALLOON;
 	op.guest = op.kind == PT_SHARE_GUEST || op.kind == PT_UNSHARE_GUEST ? 0 : 1 + below(w, 2);
 	op.frame = op.gfn = below(w, 8) * 80 + below(w, 4);
 	op.n = 1 + below(w, below(w, 8) ? 3 : 70);
@@ -73,6 +81,8 @@ static void transfer(struct worker *w)
 	}
 	STEP_TO_END(w, outcome, pt_transfer_step(&w->t, &w->agent, budget));
 	w->done += outcome == PT_OK;
+	for (uint64_t i = 0; outcome == PT_OK && i < op.n; i++)
+		atomic_fetch_add(&passed[op.kind][op.frame + i], 1);
 	w->given_up += outcome == PT_CANCELLED;
 	w->refused += outcome != PT_OK && outcome != PT_CANCELLED;
 	assert_true(outcome != PT_RACED && outcome != PT_INTERNAL && outcome != PT_INVALID);
@@ -111,6 +121,48 @@ static void *work(void *arg)
 	return NULL;
 }
 
+static int32_t times(uint32_t kind, uint64_t i)
+{
+	return atomic_load(&passed[kind][i]);
+}
+
+/*
+ * Whatever order they came in, what passed for a frame adds up to what it is now: a kind and the
+ * one that undoes it take turns, and counts count them. The dead guest's pages may have gone back
+ * on their own.
+ */
+static void check_sum(uint64_t i)
+{
+	struct pt_frame_record r = pt_frames_get(&rig.owners.frames, rig.pa + i * PT_SZ_4K);
+	bool guests = r.host == PT_PAGE_SHARED_BORROWED ||
+		      (r.host == PT_PAGE_NOPAGE && r.hyp == PT_PAGE_NOPAGE);
+	int32_t shared_hyp = times(PT_SHARE_HYP, i) - times(PT_UNSHARE_HYP, i);
+	int32_t hyps = times(PT_DONATE_HYP, i) - times(PT_RETURN_HYP, i);
+	int32_t third = times(PT_SHARE_THIRD, i) - times(PT_UNSHARE_THIRD, i);
+	int32_t owned =
+		times(PT_DONATE_GUEST, i) - times(PT_BALLOON, i) - times(PT_FORCE_RECLAIM, i);
+	int32_t back = times(PT_SHARE_BACK, i) - times(PT_UNSHARE_BACK, i);
+
+	assert_int_equal(r.hyp == PT_PAGE_SHARED_BORROWED, shared_hyp);
+	assert_int_equal(r.pins, times(PT_PIN, i) - times(PT_UNPIN, i));
+	assert_int_equal(r.hyp == PT_PAGE_OWNED && !r.table, hyps);
+	assert_int_equal(r.shares, times(PT_SHARE_GUEST, i) - times(PT_UNSHARE_GUEST, i));
+	assert_int_equal(r.host == PT_PAGE_SHARED_OWNED && !shared_hyp && !r.shares, third);
+	assert_true(owned >= guests && back >= (r.host == PT_PAGE_SHARED_BORROWED));
+	if (times(PT_RECLAIM_DYING, i))
+		return;
+	assert_int_equal(guests, owned);
+	assert_int_equal(r.host == PT_PAGE_SHARED_BORROWED, back);
+}
+
+static void check_sums(void)
+{
+	pt_section_begin(&rig.c.agent);
+	for (uint64_t i = 0; i < UNITS; i++)
+		check_sum(i);
+	pt_section_end(&rig.c.agent);
+}
+
 /* Shares that records count are leaves that borrow, frames of guests are where the host's table
  * says they are, and so on: the audit. Then the dead guest gives back all that it has. */
 static void check_end(void)
@@ -118,6 +170,7 @@ static void check_end(void)
 	struct rig_op op = {.kind = PT_RECLAIM_DYING, .guest = 2, .n = UNITS};
 
 	rig_audit(&rig);
+	check_sums();
 	ASSERT_OUTCOME(PT_OK, rig_run(&rig, &op, 1000, 0));
 	rig_audit(&rig);
 	ASSERT_OUTCOME(PT_OK, rig_finalize(&rig, 2, 1000));

@@ -129,6 +129,9 @@ static void draw_transfer(struct play *p, struct step *s)
 	if (s->verb >= V_RECLAIM_DYING && s->verb != V_TOP_UP && !some_guest_dies(p) &&
 	    !one_in(p, 8))
 		s->verb = one_in(p, 2) ? V_DONATE_GUEST : V_SHARE_GUEST;
+	if (s->verb == V_RECLAIM_TABLES &&
+	    !one_in(p, 6)) /* it looks at all that the guest could have */
+		s->verb = V_RECLAIM_DYING;
 	if (s->verb == V_TOP_UP && !one_in(p, 4)) /* or there is soon nothing else */
 		s->verb = V_DONATE_HYP;
 	s->prot = s->verb == V_SHARE_GUEST ? prots[below(p, 3)] : 0;
