@@ -60,8 +60,10 @@ static enum pt_outcome both(const struct rig_op *op, unsigned *taken)
 
 static void open_both(const struct shape *host, const struct shape *guests)
 {
-	for (unsigned i = 0; i < 2; i++)
+	for (unsigned i = 0; i < 2; i++) {
 		rig_open(&rig[i], host, guests, UNITS, PA, IPA);
+		assert_ptr_equal(&rig[i], rig[i].owners.arg);
+	}
 }
 
 static void close_both(void)
@@ -84,6 +86,28 @@ static void furnish(void)
 	for (unsigned i = 0; i < sizeof(op) / sizeof(op[0]); i++)
 		ASSERT_OUTCOME(PT_OK, both(&op[i], &taken));
 	assert_in_range(taken, 0, 1); /* tables are missing */
+}
+
+/* O2: when records and extents are written the giving side has nothing any more, and the receiving
+ * side has nothing yet. */
+static void look(void *arg, const struct pt_transfer *t, bool done)
+{
+	struct transfer_rig *r = arg;
+	pt_pte host = rig_entry(&r->c.ctx, t->list[0].pa), guest = 0;
+
+	if (t->list[0].guest != PT_NO_GUEST)
+		guest = rig_entry(&r->ctx[t->list[0].guest], t->list[0].ipa);
+	if (done && t->args.kind == PT_DONATE_GUEST) {
+		assert_true(host && !pt_pte_valid(host));
+		assert_int_equal(0, guest);
+	}
+	if (done && t->args.kind == PT_BALLOON) {
+		assert_int_equal(0, guest);
+		assert_true(host && !pt_pte_valid(host));
+	}
+	if (t->args.kind == PT_DONATE_HYP)
+		assert_int_equal(done ? PT_PAGE_OWNED : PT_PAGE_NOPAGE,
+				 pt_frames_get(&r->owners.frames, t->list[0].pa).hyp);
 }
 
 /* Every transition that there is once, of a page that the host has mapped, or has not. */
@@ -114,6 +138,7 @@ static void each_kind_comes_to_the_same(void **state)
 		{PT_BALLOON, 1, 0, 9, 1, 0, false},
 		{PT_DONATE_GUEST, 1, 6, 9, 1, 0, true},
 		{PT_FORCE_RECLAIM, 0, 6, 0, 1, 0, false},
+		{PT_DONATE_GUEST, 1, 7, 9, 1, 0, false}, /* POISONED */
 	};
 
 	(void)state;
@@ -122,6 +147,7 @@ static void each_kind_comes_to_the_same(void **state)
 
 		open_both(&shapes[0], &shapes[0]);
 		furnish();
+		rig[0].owners.watch = rig[1].owners.watch = look;
 		for (unsigned i = 0; mapped && i < 2; i++)
 			ASSERT_OUTCOME(PT_MAPPED, core_map(&rig[i].c, PA + 5 * PT_SZ_4K,
 							   2 * PT_SZ_4K, PA + 5 * PT_SZ_4K,
