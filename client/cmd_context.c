@@ -5,6 +5,7 @@
 #include "pages.h"
 
 #include "ptd/v1/context.pb-c.h"
+#include "ptd/v1/ownership.pb-c.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -137,6 +138,22 @@ int cmd_context_delete(struct ptctl *ctl)
 
 	return ptctl_ask(ctl, "/ptd.v1.ContextService/DeleteContext", &request.base,
 			 &ptd__v1__delete_context_response__descriptor);
+}
+
+int cmd_context_teardown(struct ptctl *ctl)
+{
+	Ptd__V1__TeardownGuestRequest request = PTD__V1__TEARDOWN_GUEST_REQUEST__INIT;
+
+	return ptctl_ask(ctl, "/ptd.v1.OwnershipService/TeardownGuest", &request.base,
+			 &ptd__v1__teardown_guest_response__descriptor);
+}
+
+int cmd_context_finalize(struct ptctl *ctl)
+{
+	Ptd__V1__FinalizeGuestRequest request = PTD__V1__FINALIZE_GUEST_REQUEST__INIT;
+
+	return ptctl_ask(ctl, "/ptd.v1.OwnershipService/FinalizeGuest", &request.base,
+			 &ptd__v1__finalize_guest_response__descriptor);
 }
 
 int cmd_context_quota(struct ptctl *ctl)

@@ -139,7 +139,8 @@ command_handler cmd_server_info, cmd_server_stats, cmd_server_drain, cmd_health;
 command_handler cmd_machine_create, cmd_machine_list, cmd_machine_show, cmd_machine_delete,
 	cmd_machine_read, cmd_machine_write;
 command_handler cmd_context_create, cmd_context_list, cmd_context_show, cmd_context_delete,
-	cmd_context_quota, cmd_context_digest, cmd_context_watch;
+	cmd_context_teardown, cmd_context_finalize, cmd_context_quota, cmd_context_digest,
+	cmd_context_watch;
 command_handler cmd_slot_set, cmd_slot_delete, cmd_slot_list;
 command_handler cmd_map, cmd_unmap, cmd_protect, cmd_wrprotect;
 command_handler cmd_relax, cmd_annotate, cmd_young, cmd_flush;

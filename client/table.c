@@ -112,6 +112,8 @@ PARAMS machine_write_options[] = {OPTION_AS_CONTEXT, OPTION_REQUEST_ID, END};
 /* --- contexts ------------------------------------------------------------------------------ */
 
 PARAMS context_arg[] = {ARG_CONTEXT, END};
+PARAMS finalize_args[] = {
+	ARG_MACHINE, {.name = "guest", .type = VALUE_CONTEXT, .help = "its context"}, END};
 PARAMS context_create_args[] = {{.name = "name", .type = VALUE_TEXT, .help = "MACHINE/NAME"}, END};
 PARAMS context_create_options[] = {
 	{.name = "kind",
@@ -149,6 +151,9 @@ PARAMS context_create_options[] = {
 	{.name = "protected",
 	 .type = VALUE_FLAG,
 	 .help = "guest that owns its memory (machines with --owners)"},
+	{.name = "topped-up",
+	 .type = VALUE_FLAG,
+	 .help = "its tables come out of what the host gives: own top-up"},
 	{.name = "software-bits",
 	 .type = VALUE_NUMBER,
 	 .limit = 15,
@@ -571,6 +576,12 @@ const struct command command_table[] = {
 	 context_arg, NULL, cmd_context_show, {0}, NULL, 0},
 	{"context", "delete", "unmap all and delete a context", "ptctl context delete m0/g0",
 	 context_arg, request_options, cmd_context_delete, {0}, NULL, 0},
+	{"context", "teardown", "let a guest die (machines with --owners)",
+	 "ptctl context teardown m0/g0", context_arg, request_options, cmd_context_teardown,
+	 {0}, NULL, 0},
+	{"context", "finalize", "end a dying guest that has nothing left",
+	 "ptctl context finalize m0 m0/g0", finalize_args, request_options, cmd_context_finalize,
+	 {0}, NULL, 0},
 	{"context", "quota", "limit its table pages", "ptctl context quota m0/g0 4096", quota_args,
 	 NULL, cmd_context_quota, {0}, NULL, 0},
 	{"context", "digest", "digest of its tables, leaves by level from -1 on",
@@ -665,6 +676,12 @@ const struct command command_table[] = {
 	{"own", "reclaim", "take guests' memory by force, which poisons theirs; or have back what was lent",
 	 "ptctl own reclaim m0 2M 4K", own_back_args, own_back_options, cmd_own_transfer,
 	 {.columns = TRANSFER_COLUMNS}, NULL, 0},
+	{"own", "reclaim-dying", "have back what a dying guest has, holes included",
+	 "ptctl own reclaim-dying m0 2M --from g0 --ipa 1G", own_transfer_args, own_unshare_options,
+	 cmd_own_transfer, {.columns = TRANSFER_COLUMNS}, NULL, 0},
+	{"own", "top-up", "give frames for a guest's tables",
+	 "ptctl own top-up m0 64K --to g0 --pa 8M", own_transfer_args, own_unshare_options,
+	 cmd_own_transfer, {.columns = TRANSFER_COLUMNS}, NULL, 0},
 	{"own", "pin", "hyp uses what the host shares with it: no unshare meanwhile",
 	 "ptctl own pin m0 2M 4K", own_reclaim_args, own_reclaim_options, cmd_own_transfer,
 	 {.columns = TRANSFER_COLUMNS}, NULL, 0},

@@ -358,6 +358,23 @@ def _():
     refused("INVALID", lambda: next(watch(other.machine.handle, after_seq=2)))
 
 
+@test("ptctl: a guest is topped up, and ends step by step")
+def _():
+    m = Owned()
+    ptctl = ptd().ptctl
+    fed = f"{m.name}/fed"
+    donation = ("own", "donate", m.name, "4K", "--to", "fed", "--pa", "0", "--ipa", "1G")
+    ptctl("context", "create", fed, "--protected", "--topped-up")
+    equal(ptctl(*donation, check=False).returncode, 1)
+    ptctl("own", "top-up", m.name, "8K", "--to", "fed", "--pa", "8M")
+    ptctl(*donation)
+    true('"CONTEXT_STATE_DYING"' in ptctl("context", "teardown", fed, "-o", "json").stdout)
+    true(ptctl("context", "finalize", m.name, fed, check=False).returncode)
+    ptctl("own", "reclaim-dying", m.name, "2M", "--from", "fed", "--ipa", "1G")
+    ptctl("context", "finalize", m.name, fed)
+    equal((m.owner(0), m.owner(8 << 20)), ((HOST, OWNED), (HOST, OWNED)))
+
+
 @test("ptctl own: transfers, lists, sums and pictures")
 def _():
     m = Owned()
