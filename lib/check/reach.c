@@ -5,13 +5,14 @@
 
 #define UNIT (UINT64_C(1) << CK_FRAME_SHIFT)
 
-/* Does the record allow the leaves that guests have? */
+/* Does the record allow the leaves that guests have? Who lends a frame has none. */
 static bool allowed(const struct ck_frame *f)
 {
 	bool guests = pt__ck_is_guests(f->record);
 	bool lent = pt__ck_host_state(f->record) == CK_LENT || guests;
 
-	return (!f->owned || guests) && f->borrowed <= f->record >> 32 && (!f->lent || lent);
+	return (!f->owned || guests) && f->borrowed <= f->record >> 32 &&
+	       (!f->lent || (lent && !f->owned));
 }
 
 static void count(struct ck_frame *f, unsigned state, bool comes)
