@@ -96,7 +96,7 @@ const struct method domain_methods[] = {
 	 .server_streaming = true},
 	METHOD("OwnershipService", "ReserveGuest", reserve_guest, guest_reserve, call_once_leave),
 	METHOD("OwnershipService", "TeardownGuest", teardown_guest, guest_teardown,
-	       call_once_leave),
+	       guest_teardown_abandon),
 	METHOD("OwnershipService", "FinalizeGuest", finalize_guest, guest_finalize,
 	       guest_finalize_abandon),
 	METHOD("FailpointService", "ArmFailpoint", arm_failpoint, failpoint_arm, NULL),

@@ -224,10 +224,32 @@ static struct context *find_guest(struct call *call, uint64_t handle, const char
 	return NULL;
 }
 
-static enum call_result tear_down(struct call *call)
+/* A guest that is dying by now leaves lendings. */
+struct leaving {
+	struct transfer_work work;
+	struct machine *machine; /* stays: owners_begin() */
+	Ptd__V1__TeardownGuestResponse *response;
+};
+
+/* Where memory is lacking the rest is done when it is finalized. */
+static enum call_result leave_on(struct call *call)
+{
+	struct leaving *s = call->state;
+	enum pt_outcome o;
+	enum call_result result = leave_step(call, &s->work, &o);
+
+	if (result != CALL_DONE)
+		return result;
+	owners_end(s->machine);
+	call->response = &s->response->base;
+	return CALL_DONE;
+}
+
+static enum call_result begin_teardown(struct call *call)
 {
 	const Ptd__V1__TeardownGuestRequest *q = (const void *)call->request;
 	struct context *c = find_guest(call, q->context, "context");
+	struct leaving *s = c ? call_alloc(call, sizeof(*s)) : NULL;
 	Ptd__V1__TeardownGuestResponse *r;
 	bool begun = false;
 	void *room;
@@ -238,21 +260,35 @@ static enum call_result tear_down(struct call *call)
 	if (!r)
 		return CALL_DONE;
 	room = context_message_room(call);
-	if (!room)
+	if (!room || !s)
 		return fail_arena(call);
+	s->machine = c->machine;
+	s->response = r;
+	if (!owners_begin(call->domain, s->machine))
+		return call_fail(call, PT_WRONG_STATE, "machine: it is being deleted");
 	/* Once it is doomed its number may be another's. */
 	pt_port_lock(&call->domain->lock);
 	if (!c->doomed)
 		begun = guest_tear_down(c);
 	pt_port_unlock(&call->domain->lock);
-	if (!begun)
+	if (!begun) {
+		owners_end(s->machine);
 		return call_fail(call, PT_WRONG_STATE, "context: the guest is dying");
+	}
 	watch_note(call->domain, c, PTD__V1__WATCH_KIND__WATCH_KIND_CHANGED);
 	r->context = context_message_at(room, call, c);
-	if (!r->context)
+	if (!r->context) {
+		owners_end(s->machine);
 		return fail_arena(call);
-	call->response = &r->base;
-	return CALL_DONE;
+	}
+	leave_begin(call, &s->work, s->machine, c->guest);
+	call->state = s;
+	return leave_on(call);
+}
+
+static enum call_result tear_down(struct call *call)
+{
+	return call->state ? leave_on(call) : begin_teardown(call);
 }
 
 enum call_result guest_teardown(struct call *call)
@@ -260,6 +296,19 @@ enum call_result guest_teardown(struct call *call)
 	const Ptd__V1__TeardownGuestRequest *q = (const void *)call->request;
 
 	return call_once(call, &q->request_id, tear_down);
+}
+
+/* Nothing stops it. */
+static enum call_result tear_down_anyway(struct call *call)
+{
+	return call->state ? leave_on(call) : CALL_DONE;
+}
+
+enum call_result guest_teardown_abandon(struct call *call)
+{
+	const Ptd__V1__TeardownGuestRequest *q = (const void *)call->request;
+
+	return call_once_abandon(call, &q->request_id, tear_down_anyway);
 }
 
 /* A guest without a context. */

@@ -26,7 +26,8 @@ call_handler fault_access, fault_access_abandon, fault_handle, fault_handle_aban
 call_handler fault_translate, fault_explain;
 call_handler owner_get, owner_list, owner_lendings, owner_transfer, owner_transfer_abandon,
 	owner_watch, owner_watch_abandon;
-call_handler guest_reserve, guest_teardown, guest_finalize, guest_finalize_abandon;
+call_handler guest_reserve, guest_teardown, guest_teardown_abandon, guest_finalize,
+	guest_finalize_abandon;
 call_handler failpoint_arm, failpoint_disarm, failpoint_list;
 
 /*

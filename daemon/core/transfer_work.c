@@ -146,6 +146,31 @@ void transfer_settle(struct call *call, const struct pt_transfer *t)
 			   PTD__V1__WATCH_KIND__WATCH_KIND_CHANGED);
 }
 
+void leave_begin(struct call *call, struct transfer_work *w, struct machine *m, uint32_t guest)
+{
+	struct pt_lend_args args = {.owners = &m->owners->pt, .kind = PT_LEND_LEAVE, .who = guest};
+
+	w->kind = PTD__V1__TRANSFER_KIND__TRANSFER_KIND_RELINQUISH;
+	transfer_lend_begin(call, w, &args);
+}
+
+enum call_result leave_step(struct call *call, struct transfer_work *w, enum pt_outcome *outcome)
+{
+	struct pt_lend_args args = w->lend.args;
+	enum call_result result = transfer_step(w, outcome);
+
+	if (result != CALL_DONE)
+		return result;
+	if (*outcome == PT_BUSY) { /* what had begun before it died is not over yet */
+		transfer_lend_begin(call, w, &args);
+		return CALL_MORE;
+	}
+	if (*outcome == PT_WRONG_STATE || *outcome == PT_NOT_FOUND)
+		*outcome = PT_OK;
+	count_effects(call, &w->lend.effects);
+	return CALL_DONE;
+}
+
 static void begin_transfer(struct call *call, struct guest_end *end, enum guest_end_phase phase)
 {
 	struct pt_transfer_args args = {.owners = &end->machine->owners->pt,
@@ -170,7 +195,8 @@ void guest_end_begin(struct call *call, struct guest_end *end, struct machine *m
 	end->handle = handle;
 	end->hidden = false;
 	end->span = span;
-	begin_transfer(call, end, span ? END_PAGES : END_TABLES);
+	end->phase = END_LENDINGS;
+	leave_begin(call, &end->work, m, guest);
 }
 
 /* Transfers that had begun before the teardown may still have brought pages. */
@@ -192,6 +218,13 @@ enum call_result guest_end_step(struct call *call, struct guest_end *end, enum p
 
 	if (end->phase == END_NUMBER)
 		return end_number(call, end, outcome);
+	if (end->phase == END_LENDINGS) {
+		result = leave_step(call, &end->work, outcome);
+		if (result != CALL_DONE || *outcome != PT_OK)
+			return result;
+		begin_transfer(call, end, end->span ? END_PAGES : END_TABLES);
+		return CALL_MORE;
+	}
 	result = transfer_step(&end->work, outcome);
 	if (result != CALL_DONE)
 		return result;

@@ -56,11 +56,20 @@ enum call_result transfer_abandon(struct transfer_work *work, bool *committed);
 void transfer_settle(struct call *call, const struct pt_transfer *t);
 
 /*
- * The end of a guest: its pages go back to the host, then its table memory, and its number is free
- * again. The first part of its context's deletion, or all there is of a guest that is only
- * reserved.
+ * A dying guest leaves lendings: it relinquishes what it has, and what it lent and nobody has ends.
+ * leave_step(): CALL_DONE: PT_OK, also for a guest that is not dying; PT_NO_MEMORY, PT_QUOTA.
  */
-enum guest_end_phase { END_PAGES, END_TABLES, END_NUMBER };
+void leave_begin(struct call *call, struct transfer_work *work, struct machine *machine,
+		 uint32_t guest);
+enum call_result leave_step(struct call *call, struct transfer_work *work,
+			    enum pt_outcome *outcome);
+
+/*
+ * The end of a guest: it leaves lendings, its pages go back to the host, then its table memory, and
+ * its number is free again. The first part of its context's deletion, or all there is of a guest
+ * that is only reserved.
+ */
+enum guest_end_phase { END_LENDINGS, END_PAGES, END_TABLES, END_NUMBER };
 
 struct guest_end {
 	struct machine *machine;

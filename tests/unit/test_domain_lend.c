@@ -267,6 +267,66 @@ static void given_up_it_is_done_or_not_done(void **state)
 	assert_true(steps > 2);
 }
 
+static void a_dead_borrower_has_relinquished(void **state)
+{
+	struct world w = world(state);
+	Ptd__V1__DeleteContextRequest q = PTD__V1__DELETE_CONTEXT_REQUEST__INIT;
+	uint64_t handle = lent(&w, false);
+	struct lend l;
+
+	OK(w.fx, "Transfer", after(&l, &w, handle, KIND(RETRIEVE), IPA));
+	q.handle = w.guarded;
+	OK(w.fx, "DeleteContext", &q);
+	assert_int_equal(list(&w)->n_lendings, 1);
+	assert_int_equal(list(&w)->lendings[0]->n_borrowers, 0);
+	OK(w.fx, "Transfer", after(&l, &w, handle, KIND(RECLAIM), 0));
+	assert_int_equal(owner_at(&w, 0)->state, STATE(OWNED));
+}
+
+/* From its teardown on, not only when it is finalized. */
+static void a_dying_borrower_has_relinquished(void **state)
+{
+	struct world w = world(state);
+	Ptd__V1__TeardownGuestRequest q = PTD__V1__TEARDOWN_GUEST_REQUEST__INIT;
+	uint64_t handle = lent(&w, false);
+	struct lend l;
+
+	OK(w.fx, "Transfer", after(&l, &w, handle, KIND(RETRIEVE), IPA));
+	q.context = w.guarded;
+	OK(w.fx, "TeardownGuest", &q);
+	assert_int_equal(atomic_load(&owners_of(w.fx, w.machine)->active), 0);
+	REFUSED(w.fx, "Transfer", &l.q, PT_WRONG_STATE, "");
+	OK(w.fx, "Transfer", after(&l, &w, handle, KIND(RECLAIM), 0));
+	assert_int_equal(owner_at(&w, 0)->state, STATE(OWNED));
+}
+
+/* What a guest has lent, and nobody has, ends with it. */
+static void a_dead_lender_leaves_nothing(void **state)
+{
+	struct world w = world(state);
+	Ptd__V1__DeleteContextRequest q = PTD__V1__DELETE_CONTEXT_REQUEST__INIT;
+	struct lend l;
+	struct ask a;
+
+	OK(w.fx, "Transfer", donation(&a, &w, 0, IPA));
+	lend(&l, &w, 1)->items[0]->pa = 0;
+	l.item[0].ipa = IPA;
+	l.item[0].size = PAGE;
+	l.from = l.borrower;
+	l.borrower.context = w.plain;
+	OK(w.fx, "Transfer", &l.q);
+	assert_int_equal(owner_at(&w, 0)->state, STATE(LENT));
+	assert_int_equal(list(&w)->lendings[0]->lender->context, w.guarded);
+	l.item[0].lend_size = 8 * PAGE;
+	l.item[0].ipa = IPA + PAGE;
+	OK(w.fx, "Transfer", &l.q); /* a list that stays open */
+	q.handle = w.guarded;
+	OK(w.fx, "DeleteContext", &q);
+	assert_int_equal(owner_at(&w, 0)->owner->kind, OF(HOST));
+	assert_int_equal(owner_at(&w, 0)->state, STATE(OWNED));
+	assert_int_equal(list(&w)->n_lendings, 0);
+}
+
 /* And while somebody has it the lender's pages are nobody's to have. */
 static void a_lender_ends_after_its_borrowers(void **state)
 {
@@ -349,6 +409,9 @@ int main(void)
 		TEST(bad_requests_are_refused_by_name),
 		TEST(a_refused_piece_takes_its_list_along),
 		TEST(given_up_it_is_done_or_not_done),
+		TEST(a_dead_borrower_has_relinquished),
+		TEST(a_dying_borrower_has_relinquished),
+		TEST(a_dead_lender_leaves_nothing),
 		TEST(a_lender_ends_after_its_borrowers),
 		TEST(who_watches_is_told),
 		TEST(a_request_is_done_once),
