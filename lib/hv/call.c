@@ -9,6 +9,7 @@
 #define OWNING		     2
 #define OWNING_HOST	     (HOST << OWNING)
 #define OWNING_GUEST	     (GUEST << OWNING)
+#define OWNING_HOST_OR_GUEST (OWNING_HOST | OWNING_GUEST)
 #define HOST_OR_OWNING_GUEST (HOST | OWNING_GUEST)
 
 static const uint8_t may_call[PT_HVC_COUNT] = {
@@ -73,7 +74,8 @@ static struct pt__hv_answer answer_to(struct pt_hv *hv, struct pt_agent *agent, 
 
 /* Of a machine with owners alone. */
 static struct pt__hv_answer owners_answer(struct pt_hv *hv, struct pt_agent *agent,
-					  enum pt_hvc kind, const uint64_t *arg)
+					  enum pt_hv_caller caller, enum pt_hvc kind,
+					  const uint64_t *arg)
 {
 	switch (kind) {
 	case PT_HVC_CONTINUE: /* a guest's */
@@ -84,6 +86,12 @@ static struct pt__hv_answer owners_answer(struct pt_hv *hv, struct pt_agent *age
 	case PT_HVC_TEARDOWN: return pt__hv_teardown(hv, agent, arg);
 	case PT_HVC_FINALIZE: return pt__hv_finalize(hv, agent, arg);
 	case PT_HVC_OWNER: return pt__hv_owner(hv, agent, arg);
+	case PT_HVC_LEND: return pt__hv_lend_open(hv, agent, caller, arg);
+	case PT_HVC_LEND_DROP: return pt__hv_lend_drop(hv, agent, arg);
+	case PT_HVC_LEND_PIECE:
+	case PT_HVC_RETRIEVE:
+	case PT_HVC_RELINQUISH:
+	case PT_HVC_TAKE_BACK: return pt__hv_lend(hv, agent, caller, kind, arg);
 	default: return pt__hv_transfer(hv, agent, kind, arg);
 	}
 }
@@ -107,7 +115,7 @@ static __attribute__((noinline)) void call_of_owners(struct pt_hv *hv, struct pt
 	    (caller == PT_HV_GUEST && !hv->running[agent->id]))
 		x[0] = (uint64_t)(int64_t)PT_HVC_NO_FUNCTION;
 	else
-		reply(hv, agent, owners_answer(hv, agent, (enum pt_hvc)kind, x + 1), x);
+		reply(hv, agent, owners_answer(hv, agent, caller, (enum pt_hvc)kind, x + 1), x);
 }
 
 enum pt_hv_next pt_hv_call(struct pt_hv *hv, struct pt_agent *agent, enum pt_hv_caller caller,

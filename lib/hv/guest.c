@@ -104,15 +104,28 @@ static enum pt_outcome teardown(struct pt_hv *hv, struct pt_hv_ctx *c)
 	return outcome;
 }
 
+/* Once it has begun it cannot fail: what the guest owes to lendings is an operation from the first.
+ */
 struct pt__hv_answer pt__hv_teardown(struct pt_hv *hv, struct pt_agent *agent, const uint64_t *arg)
 {
 	struct pt_hv_ctx *c = pt__hv_guest(hv, arg[0]);
-	enum pt_outcome outcome = PT_NOT_FOUND;
+	struct pt_lend_args args = {.kind = PT_LEND_LEAVE};
+	struct pt_hv_op *op;
+	enum pt_outcome outcome;
 
+	if (!c)
+		return pt__hv_answer(PT_NOT_FOUND);
+	args.who = place_of(hv, c);
+	outcome = pt__hv_lend_begin(hv, c, PT_HVC_TEARDOWN, &args, &op);
+	if (outcome != PT_OK)
+		return pt__hv_answer(outcome);
 	pt__hv_begin(hv, agent);
-	if (c)
-		outcome = teardown(hv, c);
+	outcome = teardown(hv, c);
 	pt_section_end(agent);
+	if (outcome == PT_OK)
+		return pt__hv_op_go(hv, agent, op);
+	pt__hv_transfer_done(op);
+	pt__hv_op_drop(op);
 	return pt__hv_answer(outcome);
 }
 
@@ -132,7 +145,7 @@ struct pt__hv_answer pt__hv_finalize(struct pt_hv *hv, struct pt_agent *agent, c
 		return pt__hv_answer(PT_NOT_FOUND);
 	if (turn(c, PT_HV_RESERVED, PT_HV_MAKING)) {
 		outcome = give_up(hv, agent, place_of(hv, c));
-		atomic_store(&c->state, PT_HV_FREE);
+		atomic_store(&c->state, outcome == PT_OK ? PT_HV_FREE : PT_HV_RESERVED);
 		return pt__hv_answer(outcome);
 	}
 	if (!is_dying(hv, c) || !turn(c, PT_HV_DYING, PT_HV_ENDING))

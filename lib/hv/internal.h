@@ -127,10 +127,23 @@ struct pt__hv_answer pt__hv_transfer(struct pt_hv *hv, struct pt_agent *agent, e
  * PT_BUSY; what pt_transfer_init() says. */
 enum pt_outcome pt__hv_transfer_begin(struct pt_hv *hv, struct pt_hv_ctx *c, uint32_t kind,
 				      struct pt_transfer_args *args, struct pt_hv_op **op);
+/* The same of a lending. */
+enum pt_outcome pt__hv_lend_begin(struct pt_hv *hv, struct pt_hv_ctx *c, uint32_t kind,
+				  struct pt_lend_args *args, struct pt_hv_op **op);
+/* In a section: a step of it. */
+enum pt_outcome pt__hv_transfer_step(struct pt_agent *agent, struct pt_hv_op *op);
 /* It is over: the operation keeps what there is to answer. */
 void pt__hv_transfer_done(struct pt_hv_op *op);
 /* The host wants what a guest has for itself. PT_RACED: it goes on, or is done; else why not. */
 enum pt_outcome pt__hv_force(struct pt_hv *hv, struct pt_agent *agent, uint64_t pa);
+
+/* lend.c: LEND; LEND_DROP; LEND_PIECE, RETRIEVE, RELINQUISH, TAKE_BACK. */
+struct pt__hv_answer pt__hv_lend_open(struct pt_hv *hv, struct pt_agent *agent,
+				      enum pt_hv_caller caller, const uint64_t *arg);
+struct pt__hv_answer pt__hv_lend_drop(struct pt_hv *hv, struct pt_agent *agent,
+				      const uint64_t *arg);
+struct pt__hv_answer pt__hv_lend(struct pt_hv *hv, struct pt_agent *agent, enum pt_hv_caller caller,
+				 enum pt_hvc kind, const uint64_t *arg);
 
 /* owners.c */
 struct pt__hv_answer pt__hv_owner(struct pt_hv *hv, struct pt_agent *agent, const uint64_t *arg);

@@ -124,7 +124,7 @@ static bool finish(struct pt_hv *hv, struct pt_agent *agent, struct pt_hv_op *op
 static enum pt_outcome work(struct pt_agent *agent, struct pt_hv_op *op)
 {
 	if (op->transfer)
-		return pt_transfer_step(&op->transfer->transfer, agent, PT_HVC_STEP);
+		return pt__hv_transfer_step(agent, op);
 	return op->looks ? pt__hv_look(agent, op) : pt_txn_step(&op->txn, agent, PT_HVC_STEP);
 }
 
@@ -191,12 +191,13 @@ struct pt__hv_answer pt__hv_op_go(struct pt_hv *hv, struct pt_agent *agent, stru
 	struct pt__hv_answer answer = {PT_MORE, {atomic_load(&op->handle), 0, 0}};
 	enum pt_outcome outcome = op->outcome == PT_MORE ? step(hv, agent, op) : op->outcome;
 	const struct pt_ctx *ctx = &op->ctx->ctx;
+	bool waits = outcome == PT_PARKED || (outcome == PT_MORE && op->kind == PT_HVC_TEARDOWN);
 
 	if (!pt_is_control(outcome))
 		answer = answer_of(op);
 	/* First this: whoever has the claim that it waits for may come to wait for this one. */
 	pt__hv_done(&op->busy);
-	if (outcome == PT_PARKED)
+	if (waits)
 		make_way(hv, agent, ctx);
 	return answer;
 }
@@ -253,7 +254,9 @@ static bool help(struct pt_hv *hv, struct pt_agent *agent, struct pt_hv_op *op,
 
 void pt__hv_help(struct pt_hv *hv, struct pt_agent *agent, const struct pt_ctx *ctx)
 {
+	uint32_t from = atomic_fetch_add(&hv->helped, 1);
+
 	for (uint32_t i = 0; i < PT_HV_OPS; i++)
-		if (help(hv, agent, &hv->op[i], ctx))
+		if (help(hv, agent, &hv->op[(from + i) % PT_HV_OPS], ctx))
 			return;
 }

@@ -47,6 +47,8 @@ static enum pt_outcome set_up(struct pt_hv *hv, struct pt_hv_owners *o)
 	m->regions = memory->regions;
 	m->guest = o->guest;
 	m->guests = PT_HV_CONTEXTS;
+	m->lending = o->lending;
+	m->lendings = PT_LENDINGS;
 	m->is_table = is_own;
 	m->wipe = wipe;
 	m->hyp_reach = reach;

@@ -3,7 +3,7 @@
 #include "internal.h"
 
 /* Where the arguments of a call are. */
-enum form { BY_FRAME, BY_GUEST, BY_BOTH, BY_CALLER };
+enum form { BY_FRAME, BY_GUEST, BY_BOTH, BY_CALLER, TO_GUEST };
 
 static const struct row {
 	uint8_t kind, form;
@@ -25,12 +25,14 @@ static const struct row {
 	[PT_HVC_BALLOON] = {PT_BALLOON, BY_CALLER, false},
 	[PT_HVC_FORCE_RECLAIM] = {PT_FORCE_RECLAIM, BY_FRAME, false},
 	[PT_HVC_RECLAIM_DYING] = {PT_RECLAIM_DYING, BY_GUEST, false},
+	[PT_HVC_TOP_UP] = {PT_TOP_UP, TO_GUEST, false},
+	[PT_HVC_RECLAIM_TABLES] = {PT_RECLAIM_TABLES, TO_GUEST, false},
 };
 
 static void woken(struct pt_waiter *waiter)
 {
 	struct pt_hv_transfer *t =
-		PT__HV_OF(waiter, struct pt_hv_transfer, transfer.parties.leg[0].claim.waiter);
+		PT__HV_OF(waiter, struct pt_hv_transfer, lend.t.parties.leg[0].claim.waiter);
 
 	atomic_store_explicit(&t->op->woken, true, memory_order_release);
 }
@@ -52,6 +54,10 @@ static bool args_of(const struct row *row, const uint64_t *arg, struct pt_transf
 		args->pa = arg[0];
 		args->size = arg[1];
 		return !row->last || last_of(row, arg[2], args);
+	case TO_GUEST:
+		args->pa = row->kind == PT_TOP_UP ? arg[1] : 0;
+		args->size = row->kind == PT_TOP_UP ? arg[2] : 0;
+		return true;
 	case BY_CALLER:
 		args->ipa = pt_ipa(arg[0]);
 		args->size = arg[1];
@@ -73,27 +79,37 @@ static struct pt_hv_transfer *take(struct pt_hv_owners *o)
 	return NULL;
 }
 
+enum pt_outcome pt__hv_transfer_step(struct pt_agent *agent, struct pt_hv_op *op)
+{
+	struct pt_hv_transfer *t = op->transfer;
+	enum pt_outcome outcome;
+
+	if (!t->lends)
+		return pt_transfer_step(&t->lend.t, agent, PT_HVC_STEP);
+	outcome = pt_lend_step(&t->lend, agent, PT_HVC_STEP);
+	if (outcome != PT_BUSY || t->lend.args.kind != PT_LEND_LEAVE)
+		return outcome;
+	/* What began before the guest's end is under way: once more, behind it. */
+	(void)pt_lend_init(&t->lend, &(struct pt_lend_args){t->lend.args.owners, PT_LEND_LEAVE,
+							    t->lend.args.who, 0, 0, 0, 0, woken});
+	return PT_MORE;
+}
+
 void pt__hv_transfer_done(struct pt_hv_op *op)
 {
 	struct pt_hv_transfer *t = op->transfer;
 
-	op->txn.effects = t->transfer.effects;
-	op->txn.error = t->transfer.error;
+	op->txn.effects = t->lends ? t->lend.effects : t->lend.t.effects;
+	op->txn.error = t->lends ? t->lend.error : t->lend.t.error;
 	op->transfer = NULL;
 	pt__hv_done(&t->taken);
 }
 
-enum pt_outcome pt__hv_transfer_begin(struct pt_hv *hv, struct pt_hv_ctx *c, uint32_t kind,
-				      struct pt_transfer_args *args, struct pt_hv_op **op)
+/* The operation of what has been prepared, with this outcome. */
+static enum pt_outcome begin(struct pt_hv *hv, struct pt_hv_ctx *c, uint32_t kind,
+			     struct pt_hv_transfer *t, enum pt_outcome outcome,
+			     struct pt_hv_op **op)
 {
-	struct pt_hv_transfer *t = take(hv->owners);
-	enum pt_outcome outcome;
-
-	if (!t)
-		return PT_BUSY;
-	args->owners = &hv->owners->machine;
-	args->wake = woken;
-	outcome = pt_transfer_init(&t->transfer, args);
 	*op = outcome == PT_OK ? pt__hv_op_take(hv, c, kind) : NULL;
 	if (!*op) {
 		pt__hv_done(&t->taken);
@@ -102,6 +118,32 @@ enum pt_outcome pt__hv_transfer_begin(struct pt_hv *hv, struct pt_hv_ctx *c, uin
 	t->op = *op;
 	(*op)->transfer = t;
 	return PT_OK;
+}
+
+enum pt_outcome pt__hv_transfer_begin(struct pt_hv *hv, struct pt_hv_ctx *c, uint32_t kind,
+				      struct pt_transfer_args *args, struct pt_hv_op **op)
+{
+	struct pt_hv_transfer *t = take(hv->owners);
+
+	if (!t)
+		return PT_BUSY;
+	args->owners = &hv->owners->machine;
+	args->wake = woken;
+	t->lends = false;
+	return begin(hv, c, kind, t, pt_transfer_init(&t->lend.t, args), op);
+}
+
+enum pt_outcome pt__hv_lend_begin(struct pt_hv *hv, struct pt_hv_ctx *c, uint32_t kind,
+				  struct pt_lend_args *args, struct pt_hv_op **op)
+{
+	struct pt_hv_transfer *t = take(hv->owners);
+
+	if (!t)
+		return PT_BUSY;
+	args->owners = &hv->owners->machine;
+	args->wake = woken;
+	t->lends = true;
+	return begin(hv, c, kind, t, pt_lend_init(&t->lend, args), op);
 }
 
 /* The guest that the call names, or that makes it. A handle that nobody has: PT_HV_CONTEXTS, for

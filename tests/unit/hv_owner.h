@@ -32,7 +32,8 @@ struct hvo_view {
 	uint64_t read, write, frames;
 };
 
-/* The machine's. Of a call of the host, and of a guest that runs: the answer's x0. */
+/* The machine's. Of a call of the host, and of a guest that runs: the answer's x0, its x1 in
+ * hvo.x1. */
 static int64_t hvo_host_call(uint32_t function, const uint64_t arg[5]);
 static int64_t hvo_guest_call(unsigned guest, uint32_t function, const uint64_t arg[5]);
 /* Hardware's walk of the tables of host, hyp (at the addresses of the frames) or guest. */
@@ -51,6 +52,8 @@ static void hvo_guest_ends(uint64_t handle);
 static struct hvo {
 	struct own model;
 	uint64_t guest[HVO_GUESTS]; /* handles */
+	uint64_t x1;
+	uint64_t lendings; /* that the machine has had */
 	uint64_t done, refused, by[PT_HVC_COUNT];
 } hvo;
 
@@ -60,6 +63,7 @@ static inline void hvo_begin(void)
 	unsigned g;
 
 	own_open(&hvo.model, HVO_PAGES, HVO_PAGES);
+	hvo.model.handles = hvo.lendings;
 	for (unsigned i = 0; i < HVO_GUESTS; i++) {
 		hvo.guest[i] = hvo_guest_begins(i == HVO_OWNING);
 		assert_int_equal(hvo.guest[i] & 0xff, i);
@@ -68,9 +72,12 @@ static inline void hvo_begin(void)
 	}
 }
 
+static inline void hvo_lend_nothing(void);
+
 /* The guests go; what hyp has stays hyp's. */
 static inline void hvo_end(void)
 {
+	hvo_lend_nothing();
 	for (unsigned i = 0; i < HVO_GUESTS; i++) {
 		const uint64_t all[5] = {hvo.guest[i], HVO_IPA, HVO_PAGES * HVO_PAGE};
 
@@ -78,6 +85,7 @@ static inline void hvo_end(void)
 		assert_int_equal(hvo_host_call(PT_HVC_RECLAIM_DYING, all), PT_OK);
 		hvo_guest_ends(hvo.guest[i]);
 	}
+	hvo.lendings = hvo.model.handles;
 	own_close(&hvo.model);
 }
 
@@ -360,6 +368,144 @@ static inline void hvo_edges(void)
 	hvo_same_records();
 }
 
+/* A call about a lending; who: HVO_HOST, or a guest. `at`, `n`: pages. */
+struct hvo_lend {
+	uint32_t function;
+	unsigned who;
+	uint64_t lending, at, n;
+	uint8_t borrower[2];
+	uint32_t borrowers;
+	bool wipe;
+};
+
+static inline int64_t hvo_ask_lend(const struct hvo_lend *op)
+{
+	uint64_t at = op->who == HVO_HOST ? hvo_pa(op->at) : hvo_ipa(op->at);
+	uint64_t arg[5] = {op->lending};
+
+	switch (op->function) {
+	case PT_HVC_LEND:
+		arg[0] = op->n * HVO_PAGE | op->wipe;
+		for (uint32_t i = 0; i < op->borrowers; i++)
+			arg[1 + i] = hvo.guest[op->borrower[i]];
+		break;
+	case PT_HVC_LEND_PIECE:
+		arg[1] = at;
+		arg[2] = op->n * HVO_PAGE;
+		break;
+	case PT_HVC_RETRIEVE: arg[1] = at; break;
+	default: break;
+	}
+	return op->who == HVO_HOST ? hvo_host_call(op->function, arg)
+				   : hvo_guest_call(op->who, op->function, arg);
+}
+
+static inline enum pt_outcome hvo_model_lend(struct own *o, const struct hvo_lend *op,
+					     uint64_t *handle)
+{
+	switch (op->function) {
+	case PT_HVC_LEND:
+		return own_lend(o, op->who, op->borrower, op->borrowers, op->n, op->wipe, handle);
+	case PT_HVC_LEND_PIECE: return own_lend_piece(o, op->who, op->lending, op->at, op->n);
+	case PT_HVC_LEND_DROP: return own_lend_expire(o, op->lending);
+	case PT_HVC_RETRIEVE: return own_retrieve(o, op->who, op->lending, op->at);
+	case PT_HVC_RELINQUISH: return own_relinquish(o, op->who, op->lending);
+	default: return own_lend_reclaim(o, op->who, op->lending);
+	}
+}
+
+/* In both, as hvo_do(); LEND: the handle is the model's, too. */
+static inline int64_t hvo_lend(const struct hvo_lend *op)
+{
+	uint64_t handle = 0;
+	int64_t wanted = hvo_code(hvo_model_lend(&hvo.model, op, &handle)), code = hvo_ask_lend(op);
+
+	if (code != wanted)
+		print_error("function %u who %u lending %u at %u n %u: %ld, not %ld\n",
+			    op->function, op->who, (unsigned)op->lending, (unsigned)op->at,
+			    (unsigned)op->n, (long)code, (long)wanted);
+	assert_int_equal(code, wanted);
+	if (op->function == PT_HVC_LEND && code == PT_OK)
+		assert_int_equal(hvo.x1, handle);
+	hvo.done += code == PT_OK;
+	hvo.refused += code != PT_OK;
+	hvo.by[op->function] += code == PT_OK;
+	return code;
+}
+
+#define HVO_LEND(name, ...) hvo_lend(&(struct hvo_lend){.function = PT_HVC_##name, __VA_ARGS__})
+
+/* Lists that are open are dropped, and nobody has what is lent. */
+static inline void hvo_lend_nothing(void)
+{
+	for (unsigned i = 0; i < OWN_LENDINGS; i++) {
+		const struct own_lending *l = &hvo.model.lending[i];
+		uint64_t handle = l->handle;
+		unsigned lender = l->lender;
+
+		if (!handle)
+			continue;
+		if (HVO_LEND(LEND_DROP, .who = HVO_HOST, .lending = handle) == PT_OK)
+			continue;
+		for (unsigned g = 0; g < HVO_GUESTS; g++)
+			HVO_LEND(RELINQUISH, .who = g, .lending = handle);
+		assert_int_equal(HVO_LEND(TAKE_BACK, .who = lender, .lending = handle), PT_OK);
+	}
+}
+
+static inline void hvo_lend_ok(const struct hvo_lend *op)
+{
+	assert_int_equal(hvo_lend(op), PT_OK);
+	hvo_same();
+}
+
+#define HVO_LEND_OK(name, ...)                                                                     \
+	hvo_lend_ok(&(struct hvo_lend){.function = PT_HVC_##name, __VA_ARGS__})
+
+/* The host lends to both guests, drops a list; a guest lends to the other. */
+static inline void hvo_lendings(void)
+{
+	uint64_t handle;
+
+	HVO_LEND_OK(LEND, .who = HVO_HOST, .n = 2, .borrowers = 2,
+		    .borrower = {HVO_OWNING, HVO_PLAIN}, .wipe = true);
+	handle = hvo.model.handles;
+	HVO_LEND(RETRIEVE, .who = HVO_PLAIN, .lending = handle);
+	HVO_LEND_OK(LEND_PIECE, .who = HVO_HOST, .lending = handle, .at = 5, .n = 1);
+	HVO_LEND_OK(LEND_PIECE, .who = HVO_HOST, .lending = handle, .at = 2, .n = 1);
+	hvo_refusals(2, 2);
+	HVO_LEND_OK(RETRIEVE, .who = HVO_PLAIN, .lending = handle, .at = 2);
+	HVO_LEND_OK(RETRIEVE, .who = HVO_OWNING, .lending = handle, .at = 9);
+	assert_true(hvo_guest_store(HVO_PLAIN, hvo_ipa(2), 4711));
+	assert_true(hvo_guest_store(HVO_OWNING, hvo_ipa(10), 4712));
+	hvo_refusals(2, 2);
+	HVO_LEND(TAKE_BACK, .who = HVO_HOST, .lending = handle);
+	HVO_LEND_OK(RELINQUISH, .who = HVO_PLAIN, .lending = handle);
+	HVO_LEND(RELINQUISH, .who = HVO_PLAIN, .lending = handle);
+	HVO_LEND_OK(RELINQUISH, .who = HVO_OWNING, .lending = handle);
+	HVO_LEND(TAKE_BACK, .who = HVO_OWNING, .lending = handle);
+	HVO_LEND_OK(TAKE_BACK, .who = HVO_HOST, .lending = handle);
+	HVO_LEND(TAKE_BACK, .who = HVO_HOST, .lending = handle);
+
+	HVO_LEND_OK(LEND, .who = HVO_HOST, .n = 2, .borrowers = 1, .borrower = {HVO_PLAIN});
+	handle = hvo.model.handles;
+	HVO_LEND_OK(LEND_PIECE, .who = HVO_HOST, .lending = handle, .at = 5, .n = 1);
+	HVO_LEND_OK(LEND_DROP, .who = HVO_HOST, .lending = handle);
+
+	hvo_do(HVO(DONATE_GUEST, .guest = HVO_OWNING, .frame = 7, .gfn = 7));
+	HVO_LEND_OK(LEND, .who = HVO_OWNING, .n = 1, .borrowers = 1, .borrower = {HVO_PLAIN});
+	handle = hvo.model.handles;
+	HVO_LEND(LEND_PIECE, .who = HVO_HOST, .lending = handle, .at = 7, .n = 1);
+	HVO_LEND_OK(LEND_PIECE, .who = HVO_OWNING, .lending = handle, .at = 7, .n = 1);
+	HVO_LEND_OK(RETRIEVE, .who = HVO_PLAIN, .lending = handle, .at = 3);
+	assert_true(!hvo_guest_store(HVO_OWNING, hvo_ipa(7), 1));
+	hvo_refusals(7, 7);
+	HVO_LEND_OK(RELINQUISH, .who = HVO_PLAIN, .lending = handle);
+	HVO_LEND_OK(TAKE_BACK, .who = HVO_OWNING, .lending = handle);
+	hvo_do(HVO(BALLOON, .guest = HVO_OWNING, .gfn = 7));
+	hvo_same();
+}
+
 static inline uint64_t hvo_random(uint64_t *seed)
 {
 	*seed ^= *seed << 13;
@@ -423,6 +569,73 @@ static inline void hvo_draw(struct hvo_op *op, uint64_t *seed)
 		op->n = passes;
 }
 
+/* What may well be next with this lending. */
+static inline void hvo_lend_further(struct hvo_lend *op, const struct own_lending *l, uint64_t draw)
+{
+	uint32_t b = draw % l->borrowers;
+
+	if (l->borrower[b].guest >= HVO_GUESTS) /* it is gone */
+		return;
+	op->who = l->borrower[b].guest;
+	op->function = l->borrower[b].has ? PT_HVC_RELINQUISH : PT_HVC_RETRIEVE;
+	if (l->open || draw >> 4 & 1) {
+		op->who = l->lender;
+		op->function = l->open ? PT_HVC_LEND_PIECE : PT_HVC_TAKE_BACK;
+		op->n = l->pages;
+	}
+	if (l->open && !(draw >> 8 & 7)) {
+		op->who = HVO_HOST;
+		op->function = PT_HVC_LEND_DROP;
+	}
+}
+
+static inline void hvo_draw_lend(struct hvo_lend *op, uint64_t *seed)
+{
+	static const uint32_t functions[] = {PT_HVC_LEND,      PT_HVC_LEND_PIECE, PT_HVC_LEND_PIECE,
+					     PT_HVC_RETRIEVE,  PT_HVC_RETRIEVE,	  PT_HVC_RELINQUISH,
+					     PT_HVC_TAKE_BACK, PT_HVC_LEND_DROP};
+	const struct own_lending *l = &hvo.model.lending[hvo_random(seed) % OWN_LENDINGS];
+	uint64_t draw = hvo_random(seed);
+
+	for (unsigned i = 0; i < 8 && !l->handle; i++)
+		l = &hvo.model.lending[hvo_random(seed) % OWN_LENDINGS];
+	*op = (struct hvo_lend){.function = functions[draw % 8],
+				.lending = l->handle,
+				.at = draw >> 8 & 15,
+				.n = 1 + (draw >> 16 & 1),
+				.borrowers = 1 + (draw >> 20) % 2,
+				.wipe = draw >> 24 & 1};
+	op->borrower[0] = draw >> 28 & 1;
+	op->borrower[1] = draw >> 29 & 1;
+	op->who = draw >> 32 & 3 ? HVO_HOST : HVO_OWNING;
+	if (op->function == PT_HVC_RETRIEVE || op->function == PT_HVC_RELINQUISH)
+		op->who = draw >> 32 & 1;
+	else if (op->function == PT_HVC_LEND_DROP)
+		op->who = HVO_HOST;
+	else if (op->function != PT_HVC_LEND && draw >> 36 & 7)
+		op->who = l->lender;
+	if (op->function == PT_HVC_LEND_PIECE && draw >> 40 & 7)
+		op->n = l->pages;
+	if (l->handle && draw >> 44 & 3)
+		hvo_lend_further(op, l, draw >> 48);
+	/* Room for what it retrieves; a lender's pages that are its own. */
+	for (unsigned i = 0; op->function == PT_HVC_RETRIEVE && i < 60; i++) {
+		const struct own_cell *c = &hvo.model.guest[op->who].map[op->at];
+
+		if (c[0].state == OWN_NOPAGE && c[1].state == OWN_NOPAGE)
+			break;
+		op->at = hvo_random(seed) % (HVO_PAGES - 1);
+	}
+	for (unsigned i = 0; op->function == PT_HVC_LEND_PIECE && i < 60; i++) {
+		const struct own_frame *f = &hvo.model.frame[op->at];
+		const struct own_cell *c = &hvo.model.guest[HVO_OWNING].map[op->at];
+
+		if (op->who == HVO_HOST ? f->owner == OWN_HOST && !f->host : c->state == OWN_OWNED)
+			break;
+		op->at = hvo_random(seed) % (HVO_PAGES - 1);
+	}
+}
+
 /* The host writes to a frame, or is kept from it; a guest likewise. */
 static inline void hvo_write_somewhere(uint64_t *seed)
 {
@@ -449,6 +662,11 @@ static inline void hvo_renew(void)
 	uint64_t *g = &hvo.guest[HVO_OWNING];
 	unsigned again;
 
+	/* What others have of it would keep it; what it has itself goes with it. */
+	for (unsigned i = 0; i < OWN_LENDINGS; i++)
+		if (hvo.model.lending[i].handle)
+			HVO_LEND(RELINQUISH, .who = HVO_PLAIN,
+				 .lending = hvo.model.lending[i].handle);
 	assert_int_equal(hvo_host_call(PT_HVC_FINALIZE, (const uint64_t[5]){*g}), -PT_WRONG_STATE);
 	assert_int_equal(hvo_host_call(PT_HVC_TEARDOWN, (const uint64_t[5]){*g}), PT_OK);
 	assert_int_equal(own_teardown(&hvo.model, HVO_OWNING), PT_OK);
@@ -471,10 +689,16 @@ static inline void hvo_play(uint64_t seed, unsigned rounds)
 	for (uint32_t i = 0; i < PT_HVC_COUNT; i++)
 		hvo.by[i] = 0;
 	for (unsigned i = 0; i < rounds; i++) {
+		struct hvo_lend lend;
 		struct hvo_op op;
 
-		hvo_draw(&op, &seed);
-		hvo_do(&op);
+		if (hvo_random(&seed) % 3) {
+			hvo_draw(&op, &seed);
+			hvo_do(&op);
+		} else {
+			hvo_draw_lend(&lend, &seed);
+			hvo_lend(&lend);
+		}
 		hvo_write_somewhere(&seed);
 		if (i % 2)
 			hvo_same();

@@ -43,6 +43,7 @@ static void open_rig(bool force)
 	const struct pt_hv_owner_args args = {.wipe = wipe, .arg = &rig, .force = force};
 
 	memset(&rig, 0, sizeof(rig));
+	memset(&hvo, 0, sizeof(hvo));
 	rig.e = el2_open();
 	rig.owners = calloc(1, sizeof(*rig.owners));
 	assert_non_null(rig.owners);
@@ -57,8 +58,11 @@ static void close_rig(void)
 
 static int64_t hvo_host_call(uint32_t function, const uint64_t arg[5])
 {
-	return finish(rig.e, call_on(rig.e, &rig.e->board.agent, PT_HV_HOST, PT_HVC(function), arg))
-		.code;
+	struct answer a = call_on(rig.e, &rig.e->board.agent, PT_HV_HOST, PT_HVC(function), arg);
+
+	a = finish(rig.e, a);
+	hvo.x1 = a.x[0];
+	return a.code;
 }
 
 static struct pt_ctx *ctx_of(unsigned guest)
@@ -99,6 +103,7 @@ static int64_t hvo_guest_call(unsigned guest, uint32_t function, const uint64_t 
 
 	for (unsigned i = 0; i < 1000 && a.code == PT_MORE; i++)
 		a = guest_goes_on(hvo.guest[guest], a.x[0]);
+	hvo.x1 = a.x[0];
 	return a.code;
 }
 
@@ -253,6 +258,44 @@ static void every_edge_has_its_answer(void **state)
 	hvo_edges();
 	assert_int_equal(atomic_load(&rig.e->board.world.pool.used_bytes), used);
 	hvo_end();
+	close_rig();
+}
+
+static void memory_is_lent(void **state)
+{
+	(void)state;
+	open_rig(false);
+	hvo_begin();
+	hvo_lendings();
+	hvo_same_records();
+	hvo_end();
+	close_rig();
+}
+
+/* The host gives frames for a guest's tables, and has them back when it is empty. */
+static void a_guest_is_topped_up(void **state)
+{
+	uint64_t g, page = HVO_PA + 4 * HVO_PAGE;
+
+	(void)state;
+	open_rig(false);
+	g = reserve();
+	expect(PT_OK, CALL(rig.e, TOP_UP, g, page, HVO_PAGE));
+	ASSERT_OUTCOME(PT_WRONG_OWNER, touch(page, PT_ACCESS_READ));
+	expect(-PT_WRONG_OWNER, CALL(rig.e, RETURN_HYP, page, HVO_PAGE));
+	expect(-PT_WRONG_STATE, CALL(rig.e, FINALIZE, g));
+	/* Its quota is what it was given: the start tables are no part of it. */
+	expect(PT_OK, CALL(rig.e, CREATE_GUEST, g, VTCR_SMALL, 0, 0));
+	expect(-PT_QUOTA, CALL(rig.e, SHARE_GUEST, g, HVO_IPA, HVO_PAGE, HVO_PA, PT_PROT_R));
+	expect(PT_OK, CALL(rig.e, TOP_UP, g, page + HVO_PAGE, HVO_PAGE));
+	expect(PT_OK, CALL(rig.e, SHARE_GUEST, g, HVO_IPA, HVO_PAGE, HVO_PA, PT_PROT_R));
+	expect(-PT_WRONG_STATE, finish(rig.e, CALL(rig.e, RECLAIM_TABLES, g)));
+	expect(PT_OK, CALL(rig.e, TEARDOWN, g));
+	expect(PT_OK, finish(rig.e, CALL(rig.e, RECLAIM_DYING, g, HVO_IPA, HVO_PAGE)));
+	expect(-PT_WRONG_STATE, finish(rig.e, CALL(rig.e, FINALIZE, g)));
+	expect(PT_OK, finish(rig.e, CALL(rig.e, RECLAIM_TABLES, g)));
+	expect(PT_OK, finish(rig.e, CALL(rig.e, FINALIZE, g)));
+	ASSERT_OUTCOME(PT_MAPPED, touch(page, PT_ACCESS_READ));
 	close_rig();
 }
 
@@ -453,6 +496,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_sequence_and_what_is_refused_in_it),
 		cmocka_unit_test(every_edge_has_its_answer),
+		cmocka_unit_test(memory_is_lent),
+		cmocka_unit_test(a_guest_is_topped_up),
 		cmocka_unit_test(random_transitions),
 		cmocka_unit_test(long_ones_go_on_by_their_handle),
 		cmocka_unit_test(who_meets_a_transition_carries_it_on),

@@ -7,7 +7,7 @@
 #include <pt/fault.h>
 #include <pt/hvc.h>
 #include <pt/hyp_space.h>
-#include <pt/transfer.h>
+#include <pt/lending.h>
 #include <pt/upkeep.h>
 
 #define PT_HV_CONTEXTS	 64u
@@ -86,7 +86,8 @@ struct pt_hv_op {
 struct pt_hv_transfer {
 	_Atomic bool taken;
 	struct pt_hv_op *op;
-	struct pt_transfer transfer;
+	bool lends;	     /* all of `lend`; else its `t` alone */
+	struct pt_lend lend; /* TEARDOWN: LEAVE */
 };
 
 /* What pt_hv_own() needs to know. */
@@ -106,6 +107,7 @@ struct pt_hv_owners {
 	struct pt_machine_owners machine;
 	struct pt_region region[PT_HV_HOST_SLOTS];
 	struct pt_guest guest[PT_HV_CONTEXTS]; /* beside hv->guest */
+	struct pt_lending lending[PT_LENDINGS];
 	struct pt_hv_transfer transfer[PT_HV_TRANSFERS];
 };
 
@@ -133,6 +135,7 @@ struct pt_hv {
 	struct pt_hv_op op[PT_HV_OPS];
 	struct pt_hv_recycle recycle;
 	_Atomic uint64_t serial;
+	_Atomic uint32_t helped;		  /* where who helps begins to look */
 	struct pt_hv_owners *owners;		  /* NULL: a machine without */
 	struct pt_hv_ctx *running[PT_MAX_AGENTS]; /* of each CPU: the guest that it runs */
 };

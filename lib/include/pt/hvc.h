@@ -71,7 +71,15 @@
 	X(CREATE_GUEST,  33, OWNING_HOST, "guest, VTCR_EL2 and quota as CREATE, PT_HVC_PROTECTED or 0 (__pkvm_init_vm)") \
 	X(TEARDOWN,      34, OWNING_HOST, "guest (__pkvm_start_teardown_vm)")                      \
 	X(FINALIZE,      35, OWNING_HOST, "guest (__pkvm_finalize_teardown_vm)")                   \
-	X(OWNER,         36, OWNING_HOST, "PA; x1: owner and states, x2: guest, x3: its IPA")
+	X(OWNER,         36, OWNING_HOST, "PA; x1: owner and states, x2: guest, x3: its IPA")      \
+	X(TOP_UP,        37, OWNING_HOST, "guest, PA, size (topup_hyp_memcache)")                  \
+	X(RECLAIM_TABLES, 38, OWNING_HOST, "guest (teardown_mc)")                                  \
+	X(LEND,          39, OWNING_HOST_OR_GUEST, "size and PT_HVC_WIPE, up to four borrowers, then 0; x1: lending") \
+	X(LEND_PIECE,    40, OWNING_HOST_OR_GUEST, "lending, PA, or a guest's IPA, size")          \
+	X(LEND_DROP,     41, OWNING_HOST, "lending that is still open: its list is gone")          \
+	X(RETRIEVE,      42, OWNING_GUEST, "lending, IPA")                                         \
+	X(RELINQUISH,    43, OWNING_GUEST, "lending")                                              \
+	X(TAKE_BACK,     44, OWNING_HOST_OR_GUEST, "lending; by its lender")
 /* clang-format on */
 
 #define PT_HVC_WIPE	 1u /* the receiver finds zeroes */
@@ -92,12 +100,12 @@ enum pt_hvc {
 /*
  * MAP, UNMAP, PROTECT, SET_SLOT and DELETE_SLOT are transactions: all or nothing at any size, and
  * answer x1: leaves written, x2: leaves removed, x3: blocks split in 31:0 and TLBIs in 63:32; so
- * are SHARE_HYP to RECLAIM_DYING (of which the last divides its range: what came before x1 is
- * through when it is refused), for all parties. One call does at most PT_HVC_STEP entries; until it
- * is continued to its end the addresses still to come are claimed, and whoever faults on one
- * carries the operation on. An operation whose answer nobody fetches may lose it: PT_REPLY_GONE.
- * While as many are under way as there is room for, PT_BUSY: each such answer has carried one of
- * them on.
+ * are the transitions of owners, lendings and TEARDOWN, for all parties (RECLAIM_DYING divides its
+ * range: what came before x1 is through when it is refused). One call does at most PT_HVC_STEP
+ * entries; until it is continued to its end the addresses still to come are claimed, and whoever
+ * faults on one carries the operation on. An operation whose answer nobody fetches may lose it:
+ * PT_REPLY_GONE. While as many are under way as there is room for, PT_BUSY: each such answer has
+ * carried one of them on.
  */
 #define PT_HVC_STEP 512u
 

@@ -36,7 +36,10 @@
 
 static int64_t hvo_host_call(uint32_t function, const uint64_t arg[5])
 {
-	return host_finish(host_call(PT_HVC(function), arg)).code;
+	struct answer a = host_finish(host_call(PT_HVC(function), arg));
+
+	hvo.x1 = a.x[0];
+	return a.code;
 }
 
 /* The answer's x0 and x1, in these registers of the vCPU. */
@@ -56,6 +59,7 @@ static int64_t hvo_guest_call(unsigned guest, uint32_t function, const uint64_t 
 	for (unsigned i = 0; i < 1000 && v->regs.x[1] == PT_MORE; i++)
 		v = guest_calls(hvo.guest[guest], PT_HVC_CONTINUE,
 				(const uint64_t[5]){v->regs.x[2]});
+	hvo.x1 = v->regs.x[2];
 	return (int64_t)v->regs.x[1];
 }
 
@@ -179,6 +183,14 @@ static void owners_and_every_edge(void **state)
 	used = IMAGE(CALL_USED, 0).code;
 	hvo_edges();
 	assert_int_equal(IMAGE(CALL_USED, 0).code, used);
+	hvo_end();
+}
+
+static void owners_lend(void **state)
+{
+	(void)state;
+	begin();
+	hvo_lendings();
 	hvo_end();
 }
 
@@ -345,6 +357,7 @@ const struct CMUnitTest host_owner_tests[] = {
 	cmocka_unit_test(owners_and_nobody_else_reach_a_page),
 	cmocka_unit_test(owners_in_kvms_sequence),
 	cmocka_unit_test(owners_and_every_edge),
+	cmocka_unit_test(owners_lend),
 	cmocka_unit_test(owners_are_robbed_where_that_is_allowed),
 	cmocka_unit_test(owners_change_in_steps),
 	cmocka_unit_test(owners_lend_no_page_to_a_vcpu),
