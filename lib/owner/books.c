@@ -252,6 +252,7 @@ static bool wipe(struct pt_transfer *t, int64_t *left)
 	bool zero = wipes(t);
 	struct part part;
 
+	t->wiped |= !zero && !o->hyp_reach;
 	while (!t->wiped && next_part(t, PT_WIPE_BYTES, &part)) {
 		if (*left <= 0)
 			return false;
