@@ -11,7 +11,8 @@ CFLAGS_ALL = -std=c11 $(WARN) $(OPT) $(SANITIZE) -MMD -MP $(MUTANT_CFLAGS) $(CFL
 TEST_OPT = $(if $(SAN),-O0,$(if $(filter -O0,$(OPT)),,-Og)) $(LINES) $(UNFUZZED)
 # What nobody installs knows lines and functions, as backtraces tell them: variables take a fifth of the compiler's time.
 LINES := -g1
-UNFUZZED = $(if $(findstring fuzzer,$(SAN)),-fno-sanitize=fuzzer-no-link -fno-profile-instr-generate -fno-coverage-mapping)
+UNFUZZED = $(if $(findstring fuzzer,$(SAN)),-fno-sanitize=fuzzer-no-link $(UNCOUNTED))
+UNCOUNTED = $(if $(findstring fuzzer,$(SAN)),-fno-profile-instr-generate -fno-coverage-mapping)
 LDFLAGS_ALL = $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
 LIB_INC := -Ilib/include -Ilib/port/host/include
 # What the daemon, client and tests also need: POSIX and GNU names of libc.
