@@ -104,15 +104,15 @@ static const struct pt__row dying_poisoned = {
 
 /* clang-format off */
 static const struct pt__row lend_rows[][2] = {
-	[PT_LEND - PT_LEND] = {
+	[PT_LEND - PT_TRANSFERS] = {
 		{.by = PT__BY_GUEST, .life = LIVE, GUESTS(NOPAGE), .page = PT__PAGE_OWNED,
 		 .host_to = UNCHANGED, .hyp_to = UNCHANGED, .page_to = PT_PAGE_LENT,
 		 .host_entry = PT__ENTRY_STAYS, .guest_entry = PT__ENTRY_NOTED, .guest_gives = true, .relabels = true},
 		{NO_GUEST, ALONE,
 		 .host_to = PT_PAGE_LENT, .hyp_to = PT_PAGE_NOPAGE, .host_entry = PT__ENTRY_NOTED}},
-	[PT_RETRIEVE - PT_LEND] = {{RETRIEVE, LENT_BY_GUEST}, {RETRIEVE, LENT_BY_HOST}},
-	[PT_RELINQUISH - PT_LEND] = {{RELINQUISH, LENT_BY_GUEST}, {RELINQUISH, LENT_BY_HOST}},
-	[PT_TAKE_BACK - PT_LEND] = {
+	[PT_RETRIEVE - PT_TRANSFERS] = {{RETRIEVE, LENT_BY_GUEST}, {RETRIEVE, LENT_BY_HOST}},
+	[PT_RELINQUISH - PT_TRANSFERS] = {{RELINQUISH, LENT_BY_GUEST}, {RELINQUISH, LENT_BY_HOST}},
+	[PT_TAKE_BACK - PT_TRANSFERS] = {
 		{.by = PT__BY_BOTH, .life = LIVE | DYING, LENT_BY_GUEST, .page = PT__PAGE_LENT,
 		 .host_to = UNCHANGED, .hyp_to = UNCHANGED, .page_to = PT_PAGE_OWNED,
 		 .host_entry = PT__ENTRY_STAYS, .guest_entry = PT__ENTRY_MAPPED, .relabels = true, .known = true},
@@ -123,7 +123,7 @@ static const struct pt__row lend_rows[][2] = {
 
 const struct pt__row *pt__lend_row(enum pt_transfer_kind kind, bool by_host)
 {
-	return &lend_rows[kind - PT_LEND][by_host];
+	return &lend_rows[kind - PT_TRANSFERS][by_host];
 }
 
 const struct pt__row *pt__dying_row(enum pt_page_state state)
