@@ -332,40 +332,6 @@ static void reservations_hold(void **state)
 	ledger_close(&l);
 }
 
-/* In a tree that cannot become higher as many are promised as its root has room for: each change
- * may add two entries to it, and one may be under way. (That the tree is as high as it can be is
- * said by hand: no pool has the nodes.) */
-static void a_tree_at_its_end_promises_what_it_has_room_for(void **state)
-{
-	const uint32_t room = (PT_SZ_4K / 8 - 2) / 2, entries = 1 + 2 * 50,
-		       most = (room - entries) / 2;
-	struct pt_extents x;
-	struct ledger l;
-
-	(void)state;
-	ledger_open(&l, UINT64_C(8) << 20);
-	pt_extents_init(&x, &l.store, UNITS);
-	for (uint64_t i = 0; i < 50; i++)
-		extent_set(&l, &x, guest_extent(10 + 2 * i, 11 + 2 * i, 9, 3, 7));
-	assert_int_equal(1, x.levels);
-	x.levels = PT_EXTENT_LEVELS;
-	pt_section_begin(&l.c.agent);
-	for (uint32_t i = 0; i < most; i++)
-		ASSERT_OUTCOME(PT_OK, pt_extents_reserve(&x, &l.c.agent));
-	ASSERT_OUTCOME(PT_NO_MEMORY, pt_extents_reserve(&x, &l.c.agent));
-	assert_int_equal(most * PT_EXTENT_RESERVE, x.promised);
-	pt_extents_release(&x, &l.c.agent);
-	ASSERT_OUTCOME(PT_OK, pt_extents_reserve(&x, &l.c.agent));
-	x.levels = 1;
-	ASSERT_OUTCOME(PT_OK, pt_extents_reserve(&x, &l.c.agent));
-	for (uint32_t i = 0; i <= most; i++)
-		pt_extents_release(&x, &l.c.agent);
-	pt_section_end(&l.c.agent);
-	assert_int_equal(0, x.promised);
-	close_index(&l, &x);
-	ledger_close(&l);
-}
-
 /* A node that left the tree stays as long as somebody may read it, and leads nobody astray. */
 static void nodes_go_after_a_grace_period(void **state)
 {
@@ -403,7 +369,6 @@ int main(void)
 		cmocka_unit_test(a_large_index_grows_and_shrinks),
 		cmocka_unit_test(steps_of_one_transition_need_one_reservation),
 		cmocka_unit_test(reservations_hold),
-		cmocka_unit_test(a_tree_at_its_end_promises_what_it_has_room_for),
 		cmocka_unit_test(nodes_go_after_a_grace_period),
 	};
 

@@ -209,6 +209,8 @@ static void draw_life(struct play *p, struct step *s)
 	}
 	if (!s->verb || one_in(p, 40))
 		s->verb = V_RESERVE + below(p, 4);
+	if (s->verb == V_FINALIZE && one_in(p, 3))
+		s->flags |= STEP_WIPE;
 	/* Not many of those that were torn down because nobody else was to. */
 	if (s->verb == V_TEARDOWN && !one_in(p, 4))
 		s->verb = V_CREATE;

@@ -61,7 +61,7 @@ _Static_assert((int)V_RECLAIM_TABLES == PT_RECLAIM_TABLES && (int)V_RESERVE == P
 	       "the kinds of transitions come first");
 
 enum step_flag {
-	STEP_WIPE = 1,
+	STEP_WIPE = 1,	   /* FINALIZE: without what it was topped up with */
 	STEP_VALIDATE = 2, /* first to be validated, with the same answer */
 	STEP_STALE = 4,	   /* first with a generation that is not the host's */
 	STEP_ASKEW = 8,	   /* half a page off at each address */

@@ -126,6 +126,17 @@ static void find_pairs(struct play *p, const struct step *s)
 	}
 }
 
+/* Whoever has a frame writes to it: there is something to wipe. */
+static void write_pairs(struct play *p)
+{
+	for (uint32_t i = 0; i < p->pairs; i++) {
+		uint32_t frame = p->pair[i].frame;
+
+		if (frame != UINT32_MAX && !p->rig.held[frame])
+			p->rig.held[frame] = p->rig.model.frame[frame].content = p->now + 1;
+	}
+}
+
 void same_pairs(struct play *p, uint32_t most)
 {
 	pt_section_begin(&p->rig.c.agent);
@@ -317,7 +328,9 @@ static enum pt_outcome again(struct play *p, const struct step *s, const struct 
 	lift_quotas(p);
 	if (wants_room(was)) {
 		p->v->counts.room++;
-		expected = death == PT_OK ? PT_MORE : PT_OK;
+		/* What goes part by part may have found nothing wrong so far. */
+		if (death != PT_OK && s->verb != V_RECLAIM_DYING)
+			expected = PT_OK;
 	}
 	was = run(p, s, &(struct how){0}, &death);
 	if (expected != PT_MORE)
@@ -355,9 +368,11 @@ void do_transfer(struct play *p, const struct step *s)
 	else
 		must_be(p, s, "model", in_model(p, s), outcome);
 	p->v->counts.several += outcome == PT_OK && s->more;
-	if (outcome == PT_OK)
+	if (outcome == PT_OK) {
 		same_pairs(p, UINT32_MAX);
-	else if (s->verb != V_RECLAIM_DYING && s->verb != V_RECLAIM_TABLES)
+		write_pairs(p);
+	} else if (s->verb != V_RECLAIM_DYING && s->verb != V_RECLAIM_TABLES) {
 		unchanged(p, s, "refused", &before);
+	}
 	follow_death(p, s, death);
 }
