@@ -70,7 +70,7 @@ proctype claimer(byte i)
 	drained[i] = true; /* plain stores */
 	assert(at_work[i] == 0);
 	drained[i] = false;
-	/* @ lib/txn/claim.c pt__claim_let_go: atomic_store_explicit(&ctx->claims, active(ctx) & ~(1u << claim->slot), */
+	/* @ lib/txn/claim.c leave_slot: atomic_store_explicit(&ctx->claims, active(ctx) & ~(1u << claim->slot), */
 	claim[i] = false;
 	section_end(i, 1);
 	over[i] = true
