@@ -42,6 +42,8 @@ static enum call_result give_up(struct call *call, const struct deletion *s, enu
 		pt_port_lock(&call->domain->lock);
 		s->context->doomed = false;
 		pt_port_unlock(&call->domain->lock);
+	} else {
+		owners_give_back(s->end->machine->owners, s->end->handle, s->end->guest);
 	}
 	if (o == PT_WRONG_STATE)
 		return call_fail(call, o, "guest: it is live, or has pages");
@@ -58,9 +60,11 @@ static enum call_result end_guest(struct call *call, struct deletion *s)
 	if (result != CALL_DONE)
 		return result;
 	s->ends_guest = false;
+	if (o != PT_OK)
+		give_up(call, s, o);
 	owners_end(s->end->machine);
 	if (o != PT_OK)
-		return give_up(call, s, o);
+		return CALL_DONE;
 	if (s->context)
 		work_begin_teardown(s->work, s->context);
 	return CALL_STREAM;
@@ -311,7 +315,8 @@ enum call_result guest_teardown_abandon(struct call *call)
 	return call_once_abandon(call, &q->request_id, tear_down_anyway);
 }
 
-/* A guest without a context. */
+/* A guest without a context. Who takes its handle ends it: by the time that another call is done
+ * with its steps the number may be the next guest's. */
 static enum call_result finalize_place(struct call *call, struct deletion *s, struct machine *m,
 				       uint64_t handle, uint32_t guest)
 {
@@ -322,6 +327,10 @@ static enum call_result finalize_place(struct call *call, struct deletion *s, st
 		return fail_arena(call);
 	if (!owners_begin(call->domain, m))
 		return call_fail(call, PT_WRONG_STATE, "machine: it is being deleted");
+	if (!owners_take(m->owners, handle, guest)) {
+		owners_end(m);
+		return call_fail(call, PT_NOT_FOUND, "guest: it is no place any more");
+	}
 	call->state = s;
 	s->ends_guest = true;
 	guest_end_begin(call, s->end, m, guest, handle, 0);

@@ -180,6 +180,36 @@ static void a_place_comes_before_its_guest(void **state)
 	REFUSED(w.fx, "Transfer", top_up(&a, &w, other, 8 * MIB, 1), PT_NOT_FOUND, "items[0]");
 }
 
+/* Whoever comes second, however far the first has come, ends nothing but what it named. */
+static void a_place_ends_once(void **state)
+{
+	struct world w = world(state);
+
+	for (unsigned ahead = 1; ahead < 6; ahead++) {
+		uint64_t place = reserve(&w), next;
+		Ptd__V1__FinalizeGuestRequest f = final(&w, place);
+		struct fake *one, *two;
+		struct ask a;
+
+		OK(w.fx, "Transfer", top_up(&a, &w, place, 4 * MIB, 2048));
+		one = fake_call(w.fx, 0, "FinalizeGuest", &f);
+		two = fake_call(w.fx, 1, "FinalizeGuest", &f);
+		for (unsigned i = 0; i < ahead; i++)
+			assert_int_equal(fake_step(one, one->method->run), CALL_MORE);
+		assert_int_equal(CALL_DONE, fake_step(two, two->method->run));
+		assert_int_equal(CALL_DONE, fake_run(one));
+		assert_int_equal(PT_OK, one->call.status.code);
+		next = reserve(&w);
+		OK(w.fx, "Transfer", top_up(&a, &w, next, 4 * MIB, 3));
+		assert_int_equal(PT_NOT_FOUND, two->call.status.code);
+		assert_int_equal(next, get(w.fx, w.machine, 4 * MIB, PAGE)->ranges[0]->tables_of);
+		f = final(&w, next);
+		OK(w.fx, "FinalizeGuest", &f);
+		keep(w.fx, one);
+		keep(w.fx, two);
+	}
+}
+
 static void what_is_no_guest_is_refused(void **state)
 {
 	struct world w = world(state);
@@ -234,8 +264,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(tables_are_what_the_host_gives), TEST(step_by_step),
-		TEST(a_place_comes_before_its_guest), TEST(what_is_no_guest_is_refused),
-		TEST(as_many_places_as_guests),
+		TEST(a_place_comes_before_its_guest), TEST(a_place_ends_once),
+		TEST(what_is_no_guest_is_refused),    TEST(as_many_places_as_guests),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
