@@ -9,20 +9,22 @@
 #include <pthread.h>
 #include <sched.h>
 
-#define CPUS   BOARD_CPUS
-#define ROUNDS 2000
-#define GUESTS 3u
-#define PAGES  UINT64_C(700) /* more than a step */
-#define PAGE   UINT64_C(4096)
-#define MEM    (FREE_MEMORY + 0x1f0000)
-#define IPA    UINT64_C(0x40000000)
+#define CPUS	 BOARD_CPUS
+#define ROUNDS	 2000
+#define GUESTS	 3u
+#define PAGES	 UINT64_C(700) /* more than a step */
+#define PAGE	 UINT64_C(4096)
+#define LENDINGS 8u
+#define MEM	 (FREE_MEMORY + 0x1f0000)
+#define IPA	 UINT64_C(0x40000000)
 
 static struct {
 	struct el2 *e;
 	struct pt_hv_owners *owners;
 	_Atomic uint64_t guest[GUESTS]; /* handles; 0: somebody makes another one */
 	_Atomic uint32_t used[PAGES], wiped[PAGES];
-	_Atomic uint64_t done, steps, uses, lives;
+	_Atomic uint64_t lending[LENDINGS]; /* handles, the last of each place */
+	_Atomic uint64_t done, steps, uses, lives, lent;
 } rig;
 
 struct cpu {
@@ -59,7 +61,9 @@ static struct answer call(struct cpu *c, enum pt_hv_caller who, enum pt_hvc f,
 	/* RACED and PARKED stay inside. */
 	assert_true(a.code == PT_OK || a.code == PT_MORE || a.code < 0);
 	assert_true(a.code != -PT_INTERNAL && a.code != PT_HVC_NO_FUNCTION &&
-		    a.code != -PT_INVALID && a.code != -PT_MISALIGNED);
+		    a.code != -PT_MISALIGNED);
+	assert_true(a.code != -PT_INVALID ||
+		    f == PT_HVC_LEND); /* a borrower that is being replaced */
 	atomic_fetch_add(&rig.done, a.code == PT_OK);
 	atomic_fetch_add(&rig.steps, a.code == PT_MORE);
 	return a;
@@ -147,6 +151,44 @@ static void host_touches(struct cpu *c, uint64_t f)
 		    outcome == PT_WRONG_OWNER);
 }
 
+static uint64_t some_lending(struct cpu *c)
+{
+	return atomic_load(&rig.lending[draw(c, LENDINGS)]);
+}
+
+/* The host's, to one guest or two. */
+static void lends(struct cpu *c)
+{
+	uint64_t n = 1 + draw(c, 2), i = draw(c, GUESTS);
+	struct answer a;
+
+	(void)HOST(c, PT_HVC_TAKE_BACK, some_lending(c));
+	a = HOST(c, PT_HVC_LEND, n * PAGE | draw(c, 2), atomic_load(&rig.guest[i]),
+		 draw(c, 2) ? atomic_load(&rig.guest[(i + 1) % GUESTS]) : 0);
+	if (a.code != PT_OK)
+		return;
+	i = a.x[0];
+	a = to_the_end(c, HOST(c, PT_HVC_LEND_PIECE, i, MEM + draw(c, PAGES - 2) * PAGE, n * PAGE));
+	atomic_fetch_add(&rig.lent, a.code == PT_OK);
+	if (a.code == PT_OK)
+		atomic_store(&rig.lending[i % LENDINGS], i);
+}
+
+static void borrows(struct cpu *c)
+{
+	uint64_t arg[5] = {some_lending(c), IPA + draw(c, PAGES - 2) * PAGE};
+	struct pt_ctx *ctx;
+	struct answer a;
+
+	if (pt_hv_enter(&rig.e->hv, c->agent, atomic_load(&rig.guest[draw(c, GUESTS)]), &ctx) !=
+	    PT_OK)
+		return;
+	a = call(c, PT_HV_GUEST, draw(c, 3) ? PT_HVC_RETRIEVE : PT_HVC_RELINQUISH, arg);
+	for (; a.code == PT_MORE; sched_yield())
+		a = call(c, PT_HV_GUEST, PT_HVC_CONTINUE, (const uint64_t[5]){a.x[0]});
+	pt_hv_leave(&rig.e->hv, c->agent, ctx);
+}
+
 /* What pt_hv_use() grants holds to the end of the section. */
 static void use_a_page(struct cpu *c)
 {
@@ -215,7 +257,7 @@ static void *cpu_main(void *arg)
 	struct cpu *c = arg;
 
 	for (unsigned i = 0; i < ROUNDS; i++) {
-		switch (draw(c, 8)) {
+		switch (draw(c, 10)) {
 		case 0: guest_calls(c); break;
 		case 1: host_touches(c, draw(c, PAGES)); break;
 		case 2: use_a_page(c); break;
@@ -223,6 +265,8 @@ static void *cpu_main(void *arg)
 			if (!draw(c, 16))
 				replace_guest(c);
 			break;
+		case 4: lends(c); break;
+		case 5: borrows(c); break;
 		default: host_calls(c);
 		}
 		if (!(i % 16))
@@ -235,6 +279,10 @@ static void *cpu_main(void *arg)
 /* Page by page, as each may be in another state. */
 static void undo(struct cpu *c)
 {
+	/* Handles rise, and no guest is left that could have any of it. */
+	for (uint64_t i = 1; i <= rig.owners->machine.lend_handles; i++)
+		if (HOST(c, PT_HVC_LEND_DROP, i).code != PT_OK)
+			(void)HOST(c, PT_HVC_TAKE_BACK, i);
 	for (uint64_t f = 0; f < PAGES; f++) {
 		while (HOST(c, PT_HVC_UNPIN, MEM + f * PAGE, PAGE).code == PT_OK)
 			continue;
@@ -329,10 +377,12 @@ static void the_books_agree_in_the_end(void **state)
 		assert_int_equal(0, pthread_join(cpu[i].thread, NULL));
 	finish_all(&cpu[0]);
 	audit(&cpu[0]);
-	print_message("# %llu calls, %llu steps, %llu uses, %llu lives\n",
+	print_message("# %llu calls, %llu steps, %llu uses, %llu lives, %llu lent\n",
 		      (unsigned long long)rig.done, (unsigned long long)rig.steps,
-		      (unsigned long long)rig.uses, (unsigned long long)rig.lives);
-	assert_true(rig.done > 500 && rig.steps > 50 && rig.uses > 50 && rig.lives > 10);
+		      (unsigned long long)rig.uses, (unsigned long long)rig.lives,
+		      (unsigned long long)rig.lent);
+	assert_true(rig.done > 300 && rig.steps > 50 && rig.uses > 50 && rig.lives > 10 &&
+		    rig.lent > 10);
 	for (unsigned i = 0; i < GUESTS; i++)
 		end_guest(&cpu[0], atomic_load(&rig.guest[i]));
 	undo(&cpu[0]);
