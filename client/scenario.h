@@ -103,8 +103,8 @@ const char *scn_compare_name(unsigned compare);
 const char *scn_state_name(uint64_t state);
 /* As in scn_own_body: "host", or a context's name. */
 const char *scn_party_name(const struct scenario *scenario, uint64_t party);
-/* Of scn_own_body.kind: "share"; ptctl's alone. */
-const char *scn_own_name(unsigned kind);
+/* Of scn_own_body: "share"; ptctl's alone. */
+const char *scn_own_name(unsigned kind, unsigned flags);
 /* "map"; NULL for a number that is no operation. */
 const char *scn_op_name(unsigned op);
 

@@ -168,13 +168,19 @@ struct scn_log_body {
 
 #define SCN_OWN_ZERO	 0x1u
 #define SCN_OWN_VALIDATE 0x2u
+#define SCN_OWN_PIECE	 0x4u /* LEND: a further piece of the list */
+
+#define SCN_MAX_LENDINGS 16u
 
 /* A transition of ownership. */
 struct scn_own_body {
 	uint64_t pa, ipa, size;
+	uint64_t total; /* LEND: of all pieces */
 	uint32_t prot;
+	uint32_t lending; /* below SCN_MAX_LENDINGS: which of the scenario's */
 	uint16_t machine;
-	uint16_t from, to; /* SCN_PARTY_*, or an index of a context */
+	uint16_t from, to; /* SCN_PARTY_*, or an index of a context; LEND: the first borrower */
+	uint16_t also;	   /* LEND: the second, or SCN_NONE */
 	uint8_t kind;	   /* TransferKind, or SCN_OWN_SHOW */
 	uint8_t flags;	   /* SCN_OWN_* */
 };

@@ -96,7 +96,12 @@ static const char *check_own(const struct scn_header *h, const struct scn_own_bo
 		return "names no machine";
 	if (!b->kind || (b->kind > SCN_OWN_KINDS && b->kind != SCN_OWN_SHOW))
 		return "is an unknown transition";
-	return is_party(h, b->from) && is_party(h, b->to) ? NULL : "names no party";
+	if (b->lending >= SCN_MAX_LENDINGS)
+		return "names no lending";
+	return is_party(h, b->from) && is_party(h, b->to) &&
+			       (b->also == SCN_NONE || is_party(h, b->also))
+		       ? NULL
+		       : "names no party";
 }
 
 /* What each operation's record must keep to; NULL: fine. */

@@ -13,7 +13,7 @@
 		name, SCN_T_FLAG, false, OFFSET(flags), WIDTH(flags), bit, help                    \
 	}
 
-enum place { FROM, TO, PA, IPA, SIZE, MACHINE };
+enum place { FROM, TO, PA, IPA, SIZE, MACHINE, ALSO, TOTAL };
 #define GIVEN(place) (given >> (place)&1)
 
 const struct scn_key scn_own_keys[] = {
@@ -23,6 +23,9 @@ const struct scn_key scn_own_keys[] = {
 	[IPA] = KEY("ipa", SCN_T_NUMBER, ipa, "where the guest has it, or is to have it"),
 	[SIZE] = KEY("size", SCN_T_NUMBER, size, "bytes; 4K"),
 	[MACHINE] = KEY("machine", SCN_T_MACHINE, machine, "the latest one"),
+	[ALSO] = KEY("also", SCN_T_PARTY, also, "lend: a second borrower"),
+	[TOTAL] = KEY("total", SCN_T_NUMBER, total, "lend: bytes with all further pieces; size"),
+	KEY("id", SCN_T_NUMBER, lending, "which of the scenario's lendings: 0 to 15; 0"),
 	KEY("prot", SCN_T_PROT, prot, "rights of a share with a guest"),
 	KEY("type", SCN_T_MEMORY, prot, "normal, nc or device; normal"),
 	FLAG("zero", SCN_OWN_ZERO, "it reads as zero afterwards"),
@@ -34,13 +37,20 @@ static const struct action {
 	const char *name;
 	uint8_t kind;
 	uint16_t from, to; /* where the line does not say it */
-} actions[] = {{"share", 1, SCN_PARTY_HOST, SCN_PARTY_HOST},
-	       {"unshare", 2, SCN_PARTY_HOST, SCN_PARTY_HOST},
-	       {"donate", 3, SCN_PARTY_HOST, SCN_PARTY_HOST},
-	       {"reclaim", 8, SCN_PARTY_GUEST, SCN_PARTY_HOST},
-	       {"pin", 9, SCN_PARTY_HOST, SCN_PARTY_HYP},
-	       {"unpin", 10, SCN_PARTY_HOST, SCN_PARTY_HYP},
-	       {"show", SCN_OWN_SHOW, SCN_PARTY_HOST, SCN_PARTY_HOST},
+	bool ranges;	   /* it has a size */
+	uint8_t flags;
+} actions[] = {{"share", 1, SCN_PARTY_HOST, SCN_PARTY_HOST, true, 0},
+	       {"unshare", 2, SCN_PARTY_HOST, SCN_PARTY_HOST, true, 0},
+	       {"donate", 3, SCN_PARTY_HOST, SCN_PARTY_HOST, true, 0},
+	       {"lend", 4, SCN_PARTY_HOST, SCN_PARTY_HOST, true, 0},
+	       {"piece", 4, SCN_PARTY_HOST, SCN_PARTY_HOST, true, SCN_OWN_PIECE},
+	       {"retrieve", 5, SCN_PARTY_HOST, SCN_PARTY_HOST, false, 0},
+	       {"relinquish", 6, SCN_PARTY_HOST, SCN_PARTY_HOST, false, 0},
+	       {"take-back", 7, SCN_PARTY_HOST, SCN_PARTY_HOST, false, 0},
+	       {"reclaim", 8, SCN_PARTY_GUEST, SCN_PARTY_HOST, true, 0},
+	       {"pin", 9, SCN_PARTY_HOST, SCN_PARTY_HYP, true, 0},
+	       {"unpin", 10, SCN_PARTY_HOST, SCN_PARTY_HYP, true, 0},
+	       {"show", SCN_OWN_SHOW, SCN_PARTY_HOST, SCN_PARTY_HOST, false, 0},
 	       {0}};
 
 static const struct action *find(struct scn_compiler *c)
@@ -52,16 +62,19 @@ static const struct action *find(struct scn_compiler *c)
 		a++;
 	if (a->name)
 		return a;
-	scn_error(c, s, "'%.*s' is not one of: share, unshare, donate, reclaim, pin, unpin, show",
-		  (int)s->length, s->at);
+	scn_error(
+		c, s,
+		"'%.*s' is not one of: share, unshare, donate, lend, piece, retrieve, relinquish, "
+		"take-back, reclaim, pin, unpin, show",
+		(int)s->length, s->at);
 	return NULL;
 }
 
-const char *scn_own_name(unsigned kind)
+const char *scn_own_name(unsigned kind, unsigned flags)
 {
 	const struct action *a = actions;
 
-	while (a->name && a->kind != kind)
+	while (a->name && (a->kind != kind || a->flags != (flags & SCN_OWN_PIECE)))
 		a++;
 	return a->name;
 }
@@ -77,14 +90,19 @@ bool scn_finish_own(struct scn_compiler *c, struct scn_record *r, uint64_t given
 		return scn_error(c, NULL, "a machine line must come first");
 	if (a->kind == SCN_OWN_SHOW && given & ~(UINT64_C(1) << PA | UINT64_C(1) << MACHINE))
 		return scn_error(c, NULL, "own show takes pa= and machine=");
+	if (b->lending >= SCN_MAX_LENDINGS)
+		return scn_error(c, NULL, "id is at most %u", SCN_MAX_LENDINGS - 1);
 	b->kind = a->kind;
+	b->flags |= a->flags;
 	if (!GIVEN(MACHINE))
 		b->machine = (uint16_t)(c->machines.count - 1);
 	if (!GIVEN(FROM))
 		b->from = a->from;
 	if (!GIVEN(TO))
 		b->to = a->to;
-	if (!GIVEN(SIZE) && a->kind != SCN_OWN_SHOW)
+	if (!GIVEN(ALSO))
+		b->also = SCN_NONE;
+	if (!GIVEN(SIZE) && a->ranges)
 		b->size = 4096;
 	return true;
 }

@@ -17,6 +17,7 @@ struct scn_rpc {
 	/* Handles; 0: not created, or deleted. */
 	uint64_t machine[SCN_MAX_MACHINES];
 	uint64_t context[SCN_MAX_CONTEXTS];
+	uint64_t lending[SCN_MAX_LENDINGS];
 	struct scn_log {
 		uint64_t handle, generation;
 	} log[SCN_MAX_LOGS];

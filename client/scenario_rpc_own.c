@@ -26,31 +26,74 @@ static uint64_t party_of(const struct scn_rpc *rpc, const Ptd__V1__Party *party)
 	return 0xff00u | (uint8_t)party->kind;
 }
 
+/* An item with its parties. */
+struct parts {
+	Ptd__V1__TransferItem item, *items[1];
+	Ptd__V1__Party from, to, also, *borrowers[2];
+};
+
+/* A lending's calls name one party, the LEND that begins it its borrowers. */
+static void set_lending(const struct scn_rpc *rpc, const struct scn_own_body *b, struct parts *p)
+{
+	bool lend = b->kind == PTD__V1__TRANSFER_KIND__TRANSFER_KIND_LEND;
+	bool gives = lend || b->kind == PTD__V1__TRANSFER_KIND__TRANSFER_KIND_RELINQUISH;
+	bool begins = lend && !(b->flags & SCN_OWN_PIECE);
+
+	p->item.from = gives ? &p->from : NULL;
+	p->item.to = gives ? NULL : &p->to;
+	p->item.lend_handle = begins ? 0 : rpc->lending[b->lending];
+	if (!begins)
+		return;
+	p->borrowers[0] = &p->to;
+	p->borrowers[1] = &p->also;
+	p->item.borrowers = p->borrowers;
+	p->item.n_borrowers = b->also == SCN_NONE ? 1 : 2;
+	p->item.lend_size = b->total;
+}
+
+static void set_parts(const struct scn_rpc *rpc, const struct scn_own_body *b, struct parts *p)
+{
+	*p = (struct parts){.item = PTD__V1__TRANSFER_ITEM__INIT,
+			    .from = PTD__V1__PARTY__INIT,
+			    .to = PTD__V1__PARTY__INIT,
+			    .also = PTD__V1__PARTY__INIT};
+	set_party(rpc, b->from, &p->from);
+	set_party(rpc, b->to, &p->to);
+	if (b->also != SCN_NONE)
+		set_party(rpc, b->also, &p->also);
+	p->items[0] = &p->item;
+	p->item.kind = (Ptd__V1__TransferKind)b->kind;
+	p->item.from = &p->from;
+	p->item.to = &p->to;
+	p->item.pa = b->pa;
+	p->item.ipa = b->ipa;
+	p->item.size = b->size;
+	p->item.prot = b->prot;
+	p->item.zero = b->flags & SCN_OWN_ZERO;
+	if (b->kind >= PTD__V1__TRANSFER_KIND__TRANSFER_KIND_LEND &&
+	    b->kind <= PTD__V1__TRANSFER_KIND__TRANSFER_KIND_RECLAIM)
+		set_lending(rpc, b, p);
+}
+
 static void transfer(struct scn_rpc *rpc, const struct scn_own_body *b, struct scn_reply *reply)
 {
 	Ptd__V1__TransferRequest m = PTD__V1__TRANSFER_REQUEST__INIT;
-	Ptd__V1__TransferItem item = PTD__V1__TRANSFER_ITEM__INIT, *items[] = {&item};
-	Ptd__V1__Party from = PTD__V1__PARTY__INIT, to = PTD__V1__PARTY__INIT;
+	const Ptd__V1__TransferResponse *got;
 	ProtobufCMessage *answer;
+	struct parts parts;
 
-	set_party(rpc, b->from, &from);
-	set_party(rpc, b->to, &to);
-	item.kind = (Ptd__V1__TransferKind)b->kind;
-	item.from = &from;
-	item.to = &to;
-	item.pa = b->pa;
-	item.ipa = b->ipa;
-	item.size = b->size;
-	item.prot = b->prot;
-	item.zero = b->flags & SCN_OWN_ZERO;
+	set_parts(rpc, b, &parts);
 	m.machine = rpc->machine[b->machine];
-	m.items = items;
+	m.items = parts.items;
 	m.n_items = 1;
 	m.validate_only = (b->flags & SCN_OWN_VALIDATE) != 0;
 	if (!scn_rpc_call(rpc, "/ptd.v1.OwnershipService/Transfer", &m.base,
 			  &ptd__v1__transfer_response__descriptor, &answer, reply))
 		return;
-	scn_take_effects(((const Ptd__V1__TransferResponse *)(const void *)answer)->effects, reply);
+	got = (const void *)answer;
+	if (got->n_lend_handle)
+		rpc->lending[b->lending] = got->lend_handle[0];
+	scn_take_effects(got->effects, reply);
 	protobuf_c_message_free_unpacked(answer, NULL);
 }
 

@@ -7,10 +7,13 @@
 
 static void own(const struct scenario *s, const struct scn_own_body *b, FILE *to)
 {
-	fprintf(to, "own %s", scn_own_name(b->kind));
-	if (b->kind != SCN_OWN_SHOW)
+	fprintf(to, "own %s", scn_own_name(b->kind, b->flags));
+	if (b->kind >= 4 && b->kind <= 7) /* of lending */
+		fprintf(to, " %u by %s", b->lending,
+			scn_party_name(s, b->kind % 2 ? b->to : b->from));
+	else if (b->kind != SCN_OWN_SHOW)
 		fprintf(to, " %s to %s", scn_party_name(s, b->from), scn_party_name(s, b->to));
-	if (b->pa || !b->ipa)
+	if (b->pa || b->kind == SCN_OWN_SHOW || (b->size && !b->ipa))
 		fprintf(to, " pa 0x%" PRIx64, b->pa);
 	if (b->ipa)
 		fprintf(to, " ipa 0x%" PRIx64, b->ipa);

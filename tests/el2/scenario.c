@@ -9,6 +9,7 @@
 #include "stage2.h"
 
 #include <pt/el2/console.h>
+#include <pt/lending.h>
 
 #define TABLE_BYTES (UINT64_C(64) << 20)
 #define UNITS	    (TABLE_BYTES >> PT_POOL_UNIT_SHIFT)
@@ -44,6 +45,7 @@ void sc_bail(const char *why, uint64_t value)
 	}
 RUN_TO_END(sc_run_txn, struct pt_txn, pt_txn_step)
 RUN_TO_END(sc_run_upkeep, struct pt_upkeep, pt_upkeep_step)
+RUN_TO_END(sc_run_lend, struct pt_lend, pt_lend_step)
 RUN_TO_END(sc_run_transfer, struct pt_transfer, pt_transfer_step)
 RUN_TO_END(sc_run_dirty, struct pt_dirty, pt_dirty_step)
 

@@ -75,6 +75,8 @@ enum pt_outcome sc_run_txn(struct sc_world *w, struct pt_txn *txn);
 /* The same for upkeep, transfers and dirty logs. */
 enum pt_outcome sc_run_upkeep(struct sc_world *w, struct pt_upkeep *upkeep);
 enum pt_outcome sc_run_transfer(struct sc_world *w, struct pt_transfer *transfer);
+struct pt_lend;
+enum pt_outcome sc_run_lend(struct sc_world *w, struct pt_lend *lend);
 enum pt_outcome sc_run_dirty(struct sc_world *w, struct pt_dirty *dirty);
 
 /* Facts of a reply. */

@@ -88,10 +88,8 @@ static enum pt_outcome make_context(struct sc_world *w, const struct scn_record 
 	return o;
 }
 
-void sc_destroy(struct sc_world *w, struct sc_context *c, struct pt_effects *effects)
+static void forget(struct sc_world *w, struct sc_context *c, struct pt_effects *effects)
 {
-	if (c->machine->owners)
-		sc_own_leave(w, c);
 	if (w->loaded == c)
 		sc_unload(w);
 	destroy(w, c, effects);
@@ -100,14 +98,21 @@ void sc_destroy(struct sc_world *w, struct sc_context *c, struct pt_effects *eff
 		w->log[i].live &= w->log[i].context != c;
 }
 
-/* A host goes after its guests: it came before them. */
+void sc_destroy(struct sc_world *w, struct sc_context *c, struct pt_effects *effects)
+{
+	if (c->machine->owners)
+		sc_own_leave(w, c);
+	forget(w, c, effects);
+}
+
+/* A host goes after its guests: it came before them. Nobody gets anything back. */
 void sc_delete_machine(struct sc_world *w, struct sc_machine *m)
 {
 	struct pt_effects effects;
 
 	for (uint32_t i = SCN_MAX_CONTEXTS; i--;)
 		if (w->context[i].live && w->context[i].machine == m)
-			sc_destroy(w, &w->context[i], &effects);
+			forget(w, &w->context[i], &effects);
 	sc_own_close(w, m);
 	m->live = false;
 }

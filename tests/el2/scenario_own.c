@@ -3,6 +3,8 @@
  * with is judged by what each party's accesses then find (scenario_access.c). */
 #include "scenario.h"
 
+#include <pt/lending.h>
+
 #define GUESTS 8
 
 struct sc_owners {
@@ -10,6 +12,8 @@ struct sc_owners {
 	struct pt_owner_store store;
 	struct pt_region memory;
 	struct pt_guest guest[GUESTS];
+	struct pt_lending lendings[PT_LENDINGS];
+	uint64_t lending[SCN_MAX_LENDINGS]; /* handles, by the file's numbers */
 };
 
 static void wipe(void *arg, uint64_t pa, uint64_t size)
@@ -40,6 +44,8 @@ static enum pt_outcome join_host(struct sc_context *c)
 	o->pt.regions = 1;
 	o->pt.guest = o->guest;
 	o->pt.guests = GUESTS;
+	o->pt.lending = o->lendings;
+	o->pt.lendings = PT_LENDINGS;
 	o->pt.wipe = wipe;
 	o->pt.arg = c->machine;
 	return PT_OK;
@@ -70,21 +76,33 @@ static enum pt_outcome run(struct sc_world *w, const struct pt_transfer_args *ar
 	return o == PT_OK ? sc_run_transfer(w, t) : o;
 }
 
+static enum pt_outcome run_lend(struct sc_world *w, const struct pt_lend_args *args,
+				struct pt_lend *lend)
+{
+	enum pt_outcome o = pt_lend_init(lend, args);
+
+	return o == PT_OK ? sc_run_lend(w, lend) : o;
+}
+
 /* Its number is free again, and what it had is the host's. */
 void sc_own_leave(struct sc_world *w, struct sc_context *c)
 {
 	static struct pt_transfer t;
+	static struct pt_lend lend;
 	struct sc_owners *o = c->machine->owners;
 	struct pt_transfer_args args = {.owners = &o->pt,
 					.kind = PT_RECLAIM_DYING,
 					.guest = c->guest,
 					.size = UINT64_C(1) << c->pt.geo.ipa_bits};
+	struct pt_lend_args leave = {.owners = &o->pt, .kind = PT_LEND_LEAVE, .who = c->guest};
 	struct pt_guest_final final;
 	enum pt_outcome outcome;
 
 	if (o->pt.host == &c->pt)
 		return;
 	pt_guest_teardown(&o->pt, c->guest);
+	if (run_lend(w, &leave, &lend) != PT_OK)
+		sc_bail("a guest keeps lendings", lend.error.code);
 	if (run(w, &args, &t) != PT_OK)
 		sc_bail("a guest keeps its pages", t.error.ipa.v);
 	pt_guest_finalize_init(&final, &o->pt, c->guest);
@@ -146,11 +164,10 @@ static uint32_t transition(const struct scn_own_body *b)
 	return 0;
 }
 
-/* The guest that the line names. */
-static enum pt_outcome guest_of(struct sc_world *w, const struct scn_own_body *b,
-				const struct sc_machine *m, uint32_t *guest)
+/* The number of a guest. */
+static enum pt_outcome guest_of(struct sc_world *w, uint16_t party, const struct sc_machine *m,
+				uint32_t *guest)
 {
-	uint16_t party = b->from < SCN_MAX_CONTEXTS ? b->from : b->to;
 	const struct sc_context *c = &w->context[party % SCN_MAX_CONTEXTS];
 
 	*guest = 0;
@@ -174,7 +191,9 @@ static void transfer(struct sc_world *w, struct sc_machine *m, const struct scn_
 					.prot = b->prot,
 					.wipe = b->flags & SCN_OWN_ZERO,
 					.validate_only = (b->flags & SCN_OWN_VALIDATE) != 0};
-	struct pt_error error = {.code = guest_of(w, b, m, &args.guest), .level = PT_TTL_UNKNOWN};
+	uint16_t party = b->from < SCN_MAX_CONTEXTS ? b->from : b->to;
+	struct pt_error error = {.code = guest_of(w, party, m, &args.guest),
+				 .level = PT_TTL_UNKNOWN};
 
 	if (error.code == PT_OK && run(w, &args, &t) != PT_OK)
 		error = t.error;
@@ -182,6 +201,62 @@ static void transfer(struct sc_world *w, struct sc_machine *m, const struct scn_
 		sc_take_effects(reply, &t.effects, NULL);
 	else
 		sc_fail(reply, &error);
+}
+
+/* Numbers of the parties of a lending, PT_NO_GUEST: the host. */
+static enum pt_outcome lend_party(struct sc_world *w, uint16_t party, const struct sc_machine *m,
+				  uint32_t *guest)
+{
+	enum pt_outcome o = guest_of(w, party, m, guest);
+
+	if (party >= SCN_MAX_CONTEXTS)
+		*guest = PT_NO_GUEST;
+	return o;
+}
+
+static enum pt_outcome open_list(struct sc_world *w, struct sc_machine *m,
+				 const struct scn_own_body *b, uint32_t who)
+{
+	struct pt_lend_list list = {.lender = who,
+				    .borrowers = b->also == SCN_NONE ? 1 : 2,
+				    .size = b->total ? b->total : b->size,
+				    .wipe = b->flags & SCN_OWN_ZERO};
+	enum pt_outcome o = lend_party(w, b->to, m, &list.borrower[0]);
+
+	if (o == PT_OK && list.borrowers == 2)
+		o = lend_party(w, b->also, m, &list.borrower[1]);
+	return o == PT_OK ? pt_lend_open(&m->owners->pt, &list, &m->owners->lending[b->lending])
+			  : o;
+}
+
+/* A list that does not come through with its first piece is gone, as a daemon has it. */
+static void lend(struct sc_world *w, struct sc_machine *m, const struct scn_own_body *b,
+		 struct scn_reply *reply)
+{
+	static const uint8_t kinds[] = {[4] = PT_LEND_PIECE,
+					[5] = PT_LEND_RETRIEVE,
+					[6] = PT_LEND_RELINQUISH,
+					[7] = PT_LEND_RECLAIM};
+	static struct pt_lend call;
+	bool gives = b->kind == 4 || b->kind == 6,
+	     begins = b->kind == 4 && !(b->flags & SCN_OWN_PIECE);
+	struct pt_lend_args args = {.owners = &m->owners->pt,
+				    .kind = kinds[b->kind],
+				    .at = b->pa + b->ipa, /* one of them is 0 */
+				    .size = b->size};
+	enum pt_outcome o = lend_party(w, gives ? b->from : b->to, m, &args.who);
+
+	if (o == PT_OK && begins)
+		o = open_list(w, m, b, args.who);
+	args.handle = m->owners->lending[b->lending];
+	call.error = (struct pt_error){.code = o, .level = PT_TTL_UNKNOWN};
+	if (o == PT_OK && run_lend(w, &args, &call) == PT_OK) {
+		sc_take_effects(reply, &call.effects, NULL);
+		return;
+	}
+	if (o == PT_OK && begins)
+		pt_lend_expire(&m->owners->pt, args.handle);
+	sc_fail(reply, &call.error);
 }
 
 static uint64_t party_of(struct sc_world *w, const struct sc_machine *m, const struct pt_owner *o)
@@ -228,6 +303,8 @@ void sc_own(struct sc_world *w, const struct scn_record *r, struct scn_reply *re
 						  .level = PT_TTL_UNKNOWN});
 	else if (r->body.own.kind == SCN_OWN_SHOW)
 		show(w, m, r->body.own.pa, reply);
+	else if (r->body.own.kind >= 4 && r->body.own.kind <= 7)
+		lend(w, m, &r->body.own, reply);
 	else
 		transfer(w, m, &r->body.own, reply);
 }

@@ -190,6 +190,17 @@ static void transitions_of_ownership_know_their_parties(void **state)
 	assert_int_equal(r[9].body.expect.constant, 1);
 	assert_int_equal(r[10].body.expect.constant, SCN_PARTY_HOST);
 	assert_int_equal(r[11].body.expect.constant, 2);
+	r = compile(OWNED "own lend id=3 pa=2M size=8K total=16K to=g also=h zero\n"
+			  "own piece id=3 pa=8M\nown retrieve to=g ipa=1G\nown take-back id=15\n");
+	assert_int_equal(r[3].body.own.kind, 4);
+	assert_int_equal(r[3].body.own.lending, 3);
+	assert_int_equal(r[3].body.own.total, 16384);
+	assert_int_equal(r[3].body.own.also, 0);
+	assert_int_equal(r[4].body.own.flags, SCN_OWN_PIECE);
+	assert_int_equal(r[4].body.own.also, SCN_NONE);
+	assert_int_equal(r[5].body.own.size, 0);
+	assert_int_equal(r[6].body.own.lending, 15);
+	refused(OWNED "own take-back id=16\n", "id is at most 15");
 	refused("own share pa=2M to=hyp\n", "a machine line must come first");
 	refused(OWNED "own give pa=2M\n", "'give' is not one of: share, unshare, donate");
 	refused(OWNED "own share pa=2M to=nobody\n", "no line before makes a context 'nobody'");
@@ -472,6 +483,8 @@ static void a_forged_file_is_refused(void **state)
 	FORGE(r[3].body.own.kind, 0, "is an unknown transition");
 	FORGE(r[3].body.own.kind, SCN_OWN_KINDS + 1, "is an unknown transition");
 	FORGE(r[3].body.own.from, 2, "names no party");
+	FORGE(r[3].body.own.also, 2, "names no party");
+	FORGE(r[3].body.own.lending, SCN_MAX_LENDINGS, "names no lending");
 	FORGE(r[3].body.own.to, SCN_PARTY_OTHER + 1, "names no party");
 	FORGE(r[3].object, 2, "names no context");
 }
