@@ -6,6 +6,21 @@
 #include "owner_message.h"
 #include "registry.h"
 
+/* Who has retrieved it, where it is lent. */
+static uint32_t borrowers(struct owners *o, const struct pt_extent *e)
+{
+	struct pt_lending l;
+	uint32_t n = 0;
+
+	if (e->state != PT_PAGE_LENT)
+		return owners_borrowers(o, e->start << PT_OWNER_SHIFT);
+	if (pt_lending_get(&o->pt, e->meta, &l) != PT_OK)
+		return 0;
+	for (uint32_t i = 0; i < l.borrowers; i++)
+		n += l.borrower[i].has;
+	return n;
+}
+
 /* [start, end) of an extent, in its units. */
 static Ptd__V1__OwnedRange *message(struct call *call, struct owners *o, struct pt_extent e,
 				    uint64_t start, uint64_t end)
@@ -16,9 +31,7 @@ static Ptd__V1__OwnedRange *message(struct call *call, struct owners *o, struct 
 		e.owner.gfn += start - e.start;
 	e.start = start;
 	e.end = end;
-	return r ? owner_message(r, o, &e, owners_context(o, &e.owner),
-				 owners_borrowers(o, start << PT_OWNER_SHIFT))
-		 : NULL;
+	return r ? owner_message(r, o, &e, owners_context(o, &e.owner), borrowers(o, &e)) : NULL;
 }
 
 /* What [*at, end), in units, says, at most `limit` ranges; *at: what is left. False: no memory. */

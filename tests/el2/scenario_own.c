@@ -274,8 +274,10 @@ static void show(struct sc_world *w, struct sc_machine *m, uint64_t pa, struct s
 	/* As files count them: PageState. */
 	static const uint8_t state[PT_PAGE_STATES] = {
 		[PT_PAGE_OWNED] = 1, [PT_PAGE_SHARED_OWNED] = 2, [PT_PAGE_LENT] = 4};
+	struct pt_lending l = {0};
 	struct pt_frame_record r;
 	struct pt_extent e;
+	uint32_t lent_to = 0;
 
 	if (pa % 4096 || pa >= m->memory_bytes) {
 		sc_fail(reply,
@@ -286,12 +288,17 @@ static void show(struct sc_world *w, struct sc_machine *m, uint64_t pa, struct s
 	pt_section_begin(&w->agent);
 	pt_extents_find(&m->owners->pt.extents, pa >> PT_OWNER_SHIFT, &e);
 	r = pt_frames_get(&m->owners->pt.frames, pa);
+	if (e.state == PT_PAGE_LENT)
+		pt_lending_get(&m->owners->pt, e.meta, &l);
 	pt_section_end(&w->agent);
+	for (uint32_t i = 0; i < l.borrowers; i++)
+		lent_to += l.borrower[i].has;
 	scn_set_fact(reply, SCN_FACT_owner, party_of(w, m, &e.owner));
 	scn_set_fact(reply, SCN_FACT_state, state[e.state]);
 	scn_set_fact(reply, SCN_FACT_borrowers,
-		     r.shares + (r.hyp == PT_PAGE_SHARED_BORROWED) +
-			     (r.host == PT_PAGE_SHARED_BORROWED));
+		     e.state == PT_PAGE_LENT ? lent_to
+					     : r.shares + (r.hyp == PT_PAGE_SHARED_BORROWED) +
+						       (r.host == PT_PAGE_SHARED_BORROWED));
 }
 
 void sc_own(struct sc_world *w, const struct scn_record *r, struct scn_reply *reply)

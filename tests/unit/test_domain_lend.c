@@ -95,6 +95,7 @@ static void from_the_first_call_to_the_last(void **state)
 	assert_int_equal(owner_at(&w, PAGE)->state, STATE(LENT));
 	assert_int_equal(owner_at(&w, PAGE)->lend_handle, handle);
 	assert_int_equal(owner_at(&w, PAGE)->owner->kind, OF(HOST));
+	assert_int_equal(owner_at(&w, PAGE)->borrowers, 0);
 	assert_int_equal(owner_at(&w, 2 * PAGE)->state, STATE(OWNED));
 	assert_int_equal(owner_at(&w, 5 * PAGE)->state, STATE(LENT));
 	assert_int_equal(list(&w)->n_lendings, 1);
@@ -104,6 +105,7 @@ static void from_the_first_call_to_the_last(void **state)
 	assert_false(list(&w)->lendings[0]->borrowers[0]->has);
 	generation = get_context(w.fx, w.host)->generation;
 	OK(w.fx, "Transfer", after(&l, &w, handle, KIND(RETRIEVE), IPA));
+	assert_int_equal(owner_at(&w, PAGE)->borrowers, 1);
 	assert_true(list(&w)->lendings[0]->borrowers[0]->has);
 	assert_int_equal(list(&w)->lendings[0]->borrowers[0]->ipa, IPA);
 	assert_int_equal(list(&w)->lendings[0]->borrowers[0]->party->context, w.guarded);
