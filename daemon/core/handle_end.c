@@ -47,7 +47,10 @@ static enum call_result give_up(struct call *call, const struct deletion *s, enu
 	}
 	if (o == PT_WRONG_STATE)
 		return call_fail(call, o, "guest: it is live, or has pages");
-	return call_fail(call, o, "handle: what the guest has cannot go back now");
+	if (o == PT_BUSY)
+		return call_fail(call, o,
+				 "a borrower has what the guest lends, and is to RELINQUISH it");
+	return call_fail(call, o, "what the guest has cannot go back now: no memory for it");
 }
 
 /* CALL_STREAM: the context itself is next. */

@@ -11,7 +11,7 @@
 #include "context.h"
 #include "domain_fail.h"
 #include "handlers.h"
-#include "transfer_read.h"
+#include "transfer_fail.h"
 #include "transfer_work.h"
 
 #include <stdio.h>
@@ -145,15 +145,24 @@ static enum call_result read_borrowers(struct call *call, struct lend *s, struct
 	return CALL_MORE;
 }
 
+/* What its own items complete too early would be lent before one of them is refused. */
 static enum call_result read_size(struct call *call, const struct lend *s, uint64_t *size)
 {
-	uint64_t sum = 0;
+	uint64_t given = s->q->items[0]->lend_size, sum = 0;
 
-	for (uint32_t i = 0; i < s->q->n_items; i++)
+	for (uint32_t i = 0; i < s->q->n_items; i++) {
+		call->status.index = i;
 		if (__builtin_add_overflow(sum, s->q->items[i]->size, &sum))
 			return call_fail(call, PT_OUT_OF_RANGE, "items[%u].size: the sum of all",
 					 i);
-	*size = s->q->items[0]->lend_size ? s->q->items[0]->lend_size : sum;
+		if (i && given && sum > given)
+			return call_fail(call, PT_INVALID,
+					 "items[%u].size: the pieces so far are 0x%llx bytes, and "
+					 "lend_size is 0x%llx",
+					 i, (unsigned long long)sum, (unsigned long long)given);
+	}
+	call->status.index = 0;
+	*size = given ? given : sum;
 	return CALL_MORE;
 }
 
@@ -174,8 +183,10 @@ static enum call_result open_list(struct call *call, struct lend *s)
 	if (o != PT_OK)
 		return call_fail(call, o,
 				 o == PT_INVALID ? "items[0].borrowers: one twice, or the lender"
+				 : o == PT_MISALIGNED && !q->lend_size
+					 ? "items[0].size: not all of the largest granule"
 				 : o == PT_MISALIGNED ? "items[0].lend_size: to the largest granule"
-				 : o == PT_BUSY	      ? "max_lendings are there already"
+				 : o == PT_BUSY	      ? "max_lendings are there: RECLAIM one first"
 						      : NULL);
 	s->begun = true;
 	lendings_note(call->domain, s->machine, s->handle,
@@ -208,15 +219,8 @@ static void drop_list(struct lend *s)
 
 static enum call_result fail(struct call *call, struct lend *s)
 {
-	const struct pt_error *e = &s->work.lend.error;
-
+	lend_fail(call, &s->work.lend, s->at, s->begun);
 	drop_list(s);
-	fail_error(call, e);
-	if (e->code == PT_INVALID)
-		call_fail(call, PT_INVALID,
-			  "items[%u]: beyond lend_size, over another piece, or one too many",
-			  s->at);
-	call->status.index = s->work.lend.complete ? e->index : s->at;
 	owners_end(s->machine);
 	return CALL_DONE;
 }

@@ -11,12 +11,11 @@
 
 #include "domain_fail.h"
 #include "registry.h"
+#include "transfer_fail.h"
 #include "transfer_read.h"
 #include "transfer_work.h"
 
 #include "ptd/v1/ownership.pb-c.h"
-
-#include <stdio.h>
 
 struct transfer {
 	struct transfer_work work;
@@ -25,54 +24,6 @@ struct transfer {
 	Ptd__V1__TransferResponse response;
 	Ptd__V1__Effects effects;
 };
-
-static enum call_result fail_misaligned(struct call *call, const struct transfer *s)
-{
-	uint32_t i = s->work.t.error.index;
-	const struct pt_transfer_range *r = &s->items.range[i];
-	uint64_t unit = UINT64_C(1) << s->items.unit_shift;
-	const struct {
-		const char *name;
-		uint64_t value;
-	} part[] = {{"pa", r->pa}, {"ipa", r->ipa.v}, {"size", r->size}};
-	unsigned p = 0;
-	char field[32];
-
-	while (p < 2 && !(part[p].value % unit))
-		p++;
-	snprintf(field, sizeof(field), "items[%u].%s", i, part[p].name);
-	fail_aligned(call, field, part[p].value, unit);
-	call->status.index = i;
-	return CALL_DONE;
-}
-
-/* Rights are what lib alone judges, and whether a range meets another one. */
-static void name_invalid(struct call *call, const struct transfer *s)
-{
-	uint32_t i = s->work.t.error.index;
-
-	if (s->items.count > 1)
-		call_fail(
-			call, PT_INVALID,
-			"items[%u]: it names what another one names, or prot is no right of a guest's",
-			i);
-	else
-		call_fail(call, PT_INVALID, "items[0].prot: 0x%x is no right of a guest's",
-			  s->items.range[0].prot);
-}
-
-static enum call_result fail(struct call *call, const struct transfer *s)
-{
-	const struct pt_transfer *t = &s->work.t;
-
-	if (t->error.code == PT_MISALIGNED)
-		return fail_misaligned(call, s);
-	fail_error(call, &t->error);
-	if (t->error.code == PT_INVALID)
-		name_invalid(call, s);
-	call->status.index = t->error.index;
-	return CALL_DONE;
-}
 
 /* As the commit point left it: pt_parties counts each context. */
 static uint64_t generation_of(const struct pt_transfer *t)
@@ -111,7 +62,7 @@ static enum call_result go_on(struct call *call, struct transfer *s)
 	if (o == PT_OK)
 		answer(call, s);
 	else
-		fail(call, s);
+		transfer_fail(call, &s->items, &s->work.t);
 	owners_end(s->machine);
 	return CALL_DONE;
 }
@@ -133,7 +84,7 @@ static enum call_result begin(struct call *call, const Ptd__V1__TransferRequest 
 	if (!q->validate_only)
 		args.id = owners_number(m->owners, &q->request_id);
 	if (transfer_begin(call, &s->work, &args) != PT_OK)
-		return fail(call, s);
+		return transfer_fail(call, &s->items, &s->work.t);
 	if (!owners_begin(call->domain, m))
 		return call_fail(call, PT_WRONG_STATE, "machine: it is being deleted");
 	call->state = s;

@@ -8,6 +8,7 @@
 #include "ptd/v1/ownership.pb-c.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #define HOST	   PTD__V1__OWNER_KIND__OWNER_KIND_HOST
 #define HYP	   PTD__V1__OWNER_KIND__OWNER_KIND_HYP
@@ -55,6 +56,25 @@ static uint32_t kind_of(const Ptd__V1__Party *party)
 	return party ? party->kind : PTD__V1__OWNER_KIND__OWNER_KIND_UNSPECIFIED;
 }
 
+/* "SHARE"; "?" for a number that has none. */
+static const char *name_of(const ProtobufCEnumDescriptor *of, int value, const char *prefix)
+{
+	const ProtobufCEnumValue *v = protobuf_c_enum_descriptor_get_value(of, value);
+
+	return v ? v->name + strlen(prefix) : "?";
+}
+
+static void fail_transition(const struct item *i)
+{
+	uint32_t kind = i->q->kind;
+	uint32_t from = kind_of(i->q->from), to = kind_of(i->q->to);
+
+	call_fail(i->call, PT_INVALID, "%s.kind: %u: there is no %s from %s to %s", i->name, kind,
+		  name_of(&ptd__v1__transfer_kind__descriptor, (int)kind, "TRANSFER_KIND_"),
+		  name_of(&ptd__v1__owner_kind__descriptor, (int)from, "OWNER_KIND_"),
+		  name_of(&ptd__v1__owner_kind__descriptor, (int)to, "OWNER_KIND_"));
+}
+
 /* NULL: the call has been failed. */
 static const struct transition *find_transition(const struct item *i)
 {
@@ -65,8 +85,7 @@ static const struct transition *find_transition(const struct item *i)
 		    t->to == kind_of(i->q->to))
 			return t;
 	}
-	call_fail(i->call, PT_INVALID, "%s.kind: there is no transition %u between such parties",
-		  i->name, i->q->kind);
+	fail_transition(i);
 	return NULL;
 }
 
@@ -97,6 +116,7 @@ static enum call_result read_party(const struct item *i, const struct transition
 			return CALL_MORE;
 		return call_fail(i->call, PT_INVALID, "%s: it goes with guests", name);
 	}
+	to->of_guest = true;
 	if (t->of_lib == PT_TOP_UP &&
 	    owners_reserved(o, party->context, &to->range[to->count].guest))
 		return CALL_MORE;
@@ -148,6 +168,8 @@ static enum call_result check_alike(const struct item *i, const struct transitio
 {
 	if (!to->count) {
 		args->kind = t->of_lib;
+		to->by_pa = t->by != BY_IPA;
+		to->by_ipa = t->by != BY_PA;
 		args->wipe = i->q->zero;
 	}
 	if (args->kind != t->of_lib)

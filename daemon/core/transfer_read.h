@@ -12,6 +12,8 @@ struct transfer_items {
 	struct pt_transfer_range range[LIMIT_TRANSFER_ITEMS];
 	uint32_t count;
 	unsigned unit_shift; /* of the largest granule of all parties */
+	bool by_pa, by_ipa;  /* what ranges are named by */
+	bool of_guest;	     /* `guest` of each is one */
 };
 
 /*

@@ -109,8 +109,10 @@ static void from_the_first_call_to_the_last(void **state)
 	assert_true(list(&w)->lendings[0]->borrowers[0]->has);
 	assert_int_equal(list(&w)->lendings[0]->borrowers[0]->ipa, IPA);
 	assert_int_equal(list(&w)->lendings[0]->borrowers[0]->party->context, w.guarded);
-	REFUSED(w.fx, "Transfer", &l.q, PT_WRONG_STATE, "");
-	REFUSED(w.fx, "Transfer", after(&l, &w, handle, KIND(RECLAIM), 0), PT_BUSY, "");
+	REFUSED(w.fx, "Transfer", &l.q, PT_WRONG_STATE,
+		"items[0].lend_handle: 0x1: this guest has it already");
+	REFUSED(w.fx, "Transfer", after(&l, &w, handle, KIND(RECLAIM), 0), PT_BUSY,
+		"items[0].lend_handle: 0x1: a borrower has it");
 	OK(w.fx, "Transfer", after(&l, &w, handle, KIND(RELINQUISH), 0));
 	OK(w.fx, "Transfer", after(&l, &w, handle, KIND(RECLAIM), 0));
 	assert_true(get_context(w.fx, w.host)->generation > generation);
@@ -135,7 +137,8 @@ static void pieces_come_one_by_one(void **state)
 	assert_int_equal(list(&w)->lendings[0]->state, PTD__V1__LENDING_STATE__LENDING_STATE_OPEN);
 	assert_int_equal(list(&w)->lendings[0]->named, 2 * PAGE);
 	assert_int_equal(list(&w)->lendings[0]->expires_in_ms, 60000);
-	REFUSED(w.fx, "Transfer", after(&l, &w, handle, KIND(RETRIEVE), IPA), PT_WRONG_STATE, "");
+	REFUSED(w.fx, "Transfer", after(&l, &w, handle, KIND(RETRIEVE), IPA), PT_WRONG_STATE,
+		"items[0].lend_handle: 0x1: its list is not complete");
 	REFUSED(w.fx, "Transfer", after(&l, &w, handle, KIND(LEND), PAGE), PT_INVALID, "items[0]:");
 	r = OK(w.fx, "Transfer", after(&l, &w, handle, KIND(LEND), 8 * PAGE));
 	assert_int_equal(r->lend_missing, 2 * PAGE);
@@ -144,7 +147,8 @@ static void pieces_come_one_by_one(void **state)
 	assert_int_equal(r->lend_missing, 0);
 	assert_int_equal(owner_at(&w, 0)->state, STATE(LENT));
 	assert_int_equal(owner_at(&w, 9 * PAGE)->state, STATE(LENT));
-	REFUSED(w.fx, "Transfer", after(&l, &w, handle, KIND(LEND), 20 * PAGE), PT_WRONG_STATE, "");
+	REFUSED(w.fx, "Transfer", after(&l, &w, handle, KIND(LEND), 20 * PAGE), PT_WRONG_STATE,
+		"items[0].lend_handle: 0x1: it is lent");
 }
 
 static void an_open_list_has_its_time(void **state)
@@ -219,7 +223,8 @@ static void bad_requests_are_refused_by_name(void **state)
 	REFUSED(w.fx, "Transfer", &l.q, PT_INVALID, "items[0].ipa:");
 	after(&l, &w, 0, KIND(RELINQUISH), 0);
 	REFUSED(w.fx, "Transfer", &l.q, PT_INVALID, "items[0].lend_handle:");
-	REFUSED(w.fx, "Transfer", after(&l, &w, 77, KIND(RELINQUISH), 0), PT_NOT_FOUND, "");
+	REFUSED(w.fx, "Transfer", after(&l, &w, 77, KIND(RELINQUISH), 0), PT_NOT_FOUND,
+		"items[0].lend_handle: 0x4d: there is no such lending");
 	assert_int_equal(list(&w)->n_lendings, 0);
 }
 
@@ -235,7 +240,10 @@ static void a_refused_piece_takes_its_list_along(void **state)
 				 1);
 	}
 	lend(&l, &w, 2)->items[1]->pa = 64 * MIB;
-	REFUSED(w.fx, "Transfer", &l.q, PT_OUT_OF_RANGE, "");
+	REFUSED(w.fx, "Transfer", &l.q, PT_OUT_OF_RANGE, "items[1]: pa 0x4000000: the range");
+	lend(&l, &w, 2)->items[0]->lend_size = l.q.items[0]->size; /* complete before the last */
+	assert_int_equal(REFUSED(w.fx, "Transfer", &l.q, PT_INVALID, "items[1]")->index, 1);
+	assert_int_equal(owner_at(&w, PAGE)->state, STATE(OWNED));
 	for (unsigned i = 0; i < LIMIT_LENDINGS; i++) {
 		lend(&l, &w, 1)->items[0]->lend_size = 4 * PAGE;
 		OK(w.fx, "Transfer", &l.q);
@@ -350,7 +358,7 @@ static void a_lender_ends_after_its_borrowers(void **state)
 	l.to.context = w.plain;
 	OK(w.fx, "Transfer", &l.q);
 	q.handle = w.guarded;
-	REFUSED(w.fx, "DeleteContext", &q, PT_BUSY, "");
+	REFUSED(w.fx, "DeleteContext", &q, PT_BUSY, "a borrower has what");
 	assert_int_equal(owner_at(&w, 0)->state, STATE(LENT));
 	after(&l, &w, handle, KIND(RELINQUISH), 0);
 	l.from.context = w.plain;

@@ -120,6 +120,39 @@ static void bad_requests_are_refused_by_name(void **state)
 	REFUSED(w.fx, "Transfer", &a.q, PT_WRONG_STATE, "machine:");
 }
 
+/* Which item, at which address, and what stands in its way. */
+static void refusals_say_what_is_in_the_way(void **state)
+{
+	struct world w = world(state);
+	struct ask a;
+
+	ask(&a, &w, KIND(DONATE), OF(HOST), OF(HOST), 0);
+	REFUSED(w.fx, "Transfer", &a.q, PT_INVALID,
+		"items[0].kind: 3: there is no DONATE from HOST to HOST");
+	a.item.kind = 99;
+	REFUSED(w.fx, "Transfer", &a.q, PT_INVALID, "items[0].kind: 99: there is no ? from HOST");
+	ask(&a, &w, KIND(DONATE), OF(HOST), OF(GUEST), w.plain);
+	REFUSED(w.fx, "Transfer", &a.q, PT_WRONG_STATE, "items[0]: the guest is plain");
+	ask(&a, &w, KIND(SHARE), OF(HOST), OF(GUEST), w.guarded)->items[0]->prot = 3;
+	REFUSED(w.fx, "Transfer", &a.q, PT_WRONG_STATE, "items[0]: the guest is protected");
+	a.to.context = w.plain;
+	a.item.prot = 5; /* execution at one level alone */
+	REFUSED(w.fx, "Transfer", &a.q, PT_UNSUPPORTED, "items[0].prot: 0x5 needs");
+	ask(&a, &w, KIND(RECLAIM), OF(GUEST), OF(HOST), w.guarded);
+	REFUSED(w.fx, "Transfer", &a.q, PT_WRONG_STATE, "items[0]: the guest is live");
+	a.q.validate_only = true;
+	REFUSED(w.fx, "Transfer", &a.q, PT_INVALID, "items: RECLAIM of what a dying guest has");
+	OK(w.fx, "Transfer", donation(&a, &w, 0, IPA));
+	REFUSED(w.fx, "Transfer", donation(&a, &w, 0, IPA + PAGE), PT_WRONG_OWNER,
+		"items[0]: pa 0x0, ipa 0x40001000: it is not whose");
+	donation(&a, &w, 8 * PAGE, IPA)->n_items = 2;
+	REFUSED(w.fx, "Transfer", &a.q, PT_INVALID, "items[1]: one before it names a part");
+	ask(&a, &w, KIND(UNSHARE), OF(GUEST), OF(HOST), w.guarded)->items[0]->ipa = IPA + PAGE;
+	REFUSED(w.fx, "Transfer", &a.q, PT_NOT_MAPPED, "items[0]: ipa 0x40001000: the guest has");
+	ask(&a, &w, KIND(PIN), OF(HOST), OF(HYP), 0)->items[0]->pa = 64 * MIB;
+	REFUSED(w.fx, "Transfer", &a.q, PT_OUT_OF_RANGE, "items[0]: pa 0x4000000: the range");
+}
+
 static void the_largest_granule_is_the_unit(void **state)
 {
 	struct world w = world(state);
@@ -497,6 +530,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(each_kind_with_its_parties),
 		TEST(bad_requests_are_refused_by_name),
+		TEST(refusals_say_what_is_in_the_way),
 		TEST(the_largest_granule_is_the_unit),
 		TEST(a_refusal_says_where),
 		TEST(several_ranges_are_one_transition),
