@@ -137,6 +137,21 @@ static const char *print_subject(const struct ptctl *ctl, const char *message)
 	return message + n;
 }
 
+/* Where memory changes hands the page is looked at, not the context. NULL: no other hint. */
+static const char *hint_of_owners(const struct ptctl *ctl, uint32_t code)
+{
+	if (!ctl->command || strcmp(ctl->command->noun, "own"))
+		return NULL;
+	switch (code) {
+	case PT_WRONG_OWNER:
+	case PT_WRONG_STATE:
+	case PT_NOT_MAPPED:
+	case PT_BUSY: return "ptctl own show says whose each page is, own lendings what is lent";
+	case PT_QUOTA: return "raise it with ptctl context quota, or give pages with own top-up";
+	default: return NULL;
+	}
+}
+
 /* What to do, in words of this program where the table of outcomes has those of the protocol. */
 static void print_hint(const struct ptctl *ctl, uint32_t code, const char *hint)
 {
@@ -154,8 +169,11 @@ static void print_hint(const struct ptctl *ctl, uint32_t code, const char *hint)
 		{PT_TOO_LARGE, "ptctl server info states the limits"},
 		{PT_NOT_EMPTY, "delete its contexts first, or use --force"},
 	};
+	const char *owners = hint_of_owners(ctl, code);
 
-	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+	if (owners)
+		hint = owners;
+	for (size_t i = 0; !owners && i < sizeof(own) / sizeof(own[0]); i++)
 		if (own[i].code == code)
 			hint = own[i].hint;
 	if (code == PT_INVALID && ctl->command)

@@ -160,6 +160,11 @@ static const char *lending_is(const struct pt_lend *lend, const struct pt_lendin
 	return a->kind == PT_LEND_RETRIEVE && has ? "this guest has it already" : NULL;
 }
 
+static bool names_pa(const struct pt_lend *lend)
+{
+	return lend->args.kind == PT_LEND_PIECE && lend->args.who == PT_NO_GUEST;
+}
+
 static bool dies(const struct pt_lend *lend)
 {
 	const struct pt_lend_args *a = &lend->args;
@@ -168,12 +173,27 @@ static bool dies(const struct pt_lend *lend)
 	       atomic_load(&a->owners->guest[a->who].life) == PT_GUEST_DYING;
 }
 
+static enum call_result fail_piece(struct call *call, const struct pt_lend *lend, uint32_t i,
+				   uint64_t unit)
+{
+	const struct pt_lend_args *a = &lend->args;
+	words field;
+
+	if (!unit)
+		return CALL_DONE;
+	snprintf(field, WORDS, "items[%u].%s", i,
+		 !(a->at % unit)  ? "size"
+		 : names_pa(lend) ? "pa"
+				  : "ipa");
+	return fail_aligned(call, field, a->at % unit ? a->at : a->size, unit);
+}
+
 static enum call_result fail_lending(struct call *call, const struct pt_lend *lend, uint32_t at)
 {
 	unsigned long long handle = lend->args.handle;
 	enum pt_outcome code = lend->error.code;
 	const char *is = NULL;
-	struct pt_lending l;
+	struct pt_lending l = {0};
 
 	if (code == PT_WRONG_STATE && dies(lend))
 		return call_fail(call, code, "items[%u]: the guest is dying", at);
@@ -187,15 +207,14 @@ static enum call_result fail_lending(struct call *call, const struct pt_lend *le
 		return call_fail(call, code,
 				 "items[%u]: beyond lend_size, over another piece, or one too many",
 				 at);
-	if (code == PT_MISALIGNED && l.unit)
-		return fail_aligned(call, "address or size", lend->args.at, l.unit);
+	if (code == PT_MISALIGNED)
+		return fail_piece(call, lend, at, l.unit);
 	return CALL_MORE;
 }
 
 enum call_result lend_fail(struct call *call, const struct pt_lend *lend, uint32_t at, bool begun)
 {
 	const struct pt_error *e = &lend->error;
-	bool by_host = lend->args.kind == PT_LEND_PIECE && lend->args.who == PT_NO_GUEST;
 	uint32_t i = lend->complete ? e->index : at;
 	words where;
 
@@ -206,6 +225,6 @@ enum call_result lend_fail(struct call *call, const struct pt_lend *lend, uint32
 	snprintf(where, WORDS,
 		 begun || !lend->complete ? "items[%u]: %s 0x%llx"
 					  : "piece %u of the list: %s 0x%llx",
-		 i, by_host ? "pa" : "ipa", (unsigned long long)e->ipa.v);
+		 i, names_pa(lend) ? "pa" : "ipa", (unsigned long long)e->ipa.v);
 	return fail_at(call, e->code, where);
 }

@@ -139,6 +139,11 @@ static void pieces_come_one_by_one(void **state)
 	assert_int_equal(list(&w)->lendings[0]->expires_in_ms, 60000);
 	REFUSED(w.fx, "Transfer", after(&l, &w, handle, KIND(RETRIEVE), IPA), PT_WRONG_STATE,
 		"items[0].lend_handle: 0x1: its list is not complete");
+	REFUSED(w.fx, "Transfer", after(&l, &w, handle, KIND(LEND), PAGE + 1), PT_MISALIGNED,
+		"items[0].pa: 0x1001 is not");
+	l.q.items[0]->pa = PAGE;
+	l.q.items[0]->size = 2;
+	REFUSED(w.fx, "Transfer", &l.q, PT_MISALIGNED, "items[0].size: 0x2 is not");
 	REFUSED(w.fx, "Transfer", after(&l, &w, handle, KIND(LEND), PAGE), PT_INVALID, "items[0]:");
 	r = OK(w.fx, "Transfer", after(&l, &w, handle, KIND(LEND), 8 * PAGE));
 	assert_int_equal(r->lend_missing, 2 * PAGE);
