@@ -201,7 +201,7 @@ static void owners_at_random(void **state)
 
 	(void)state;
 	begin();
-	hvo_play(seed ? strtoull(seed, NULL, 0) : 20261121, most ? 3000 : 300);
+	hvo_play(seed ? strtoull(seed, NULL, 0) : 20261121, most ? 2500 : 250);
 	hvo_end();
 }
 
