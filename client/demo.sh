@@ -149,8 +149,26 @@ printf '    the digest is the same\n'
 show 0 map m0/g0 0x1_0000_0000 4K 0x1000 rw
 has "outcome MAPPED"
 
-say "11. The machine goes, with everything in it."
+say "11. Memory with owners: what a protected guest is given is out of the host's reach, until it shares it."
+show 0 machine create m1 --owners --memory 64M -q
+show 0 context create m1/host --kind host --identity -q
+show 0 context create m1/g0 --protected -q
+show 0 own donate m1 2M --to g0 --pa 4M --ipa 0x4000_0000 --zero
+has "generation 2" "annotated 512"
+show 7 access read m1/host 4M
+has "outcome WRONG_OWNER" "foreign abort"
+show 0 own share m1 64K --from g0 --ipa 0x4000_0000 -q
+show 0 access read m1/host 4M --length 4
+has "data 00000000"
+show 5 own donate m1 4K --to g0 --pa 4M --ipa 0x8000_0000
+grep -q 'PTD-E0070.*pa 0x400000' "$dir/out" || wrong "not WRONG_OWNER, or of another page"
+show 0 own show m1 --matrix
+has "host 62M 0 0 62M" "g0 1984K 64K 0 2M"
+
+say "12. The machines go, with everything in them."
 show 0 machine delete m0 --force
 has "contexts_deleted 1"
+show 0 machine delete m1 --force
+has "contexts_deleted 2"
 
 say "Every step gave what it should. README.md says where to read on."

@@ -13,7 +13,7 @@ typedef char words[WORDS];
 static const char *why(enum pt_outcome code)
 {
 	switch (code) {
-	case PT_WRONG_OWNER: return "it is not whose it is to be: GetOwner tells";
+	case PT_WRONG_OWNER: return "it is another party's; GetOwner says whose";
 	case PT_WRONG_STATE: return "its owner's or the guest's page is in another state";
 	case PT_BUSY: return "pinned, logged, borrowed by somebody, or as often as can be";
 	case PT_NOT_MAPPED: return "the guest has nothing there";

@@ -144,7 +144,7 @@ static void refusals_say_what_is_in_the_way(void **state)
 	REFUSED(w.fx, "Transfer", &a.q, PT_INVALID, "items: RECLAIM of what a dying guest has");
 	OK(w.fx, "Transfer", donation(&a, &w, 0, IPA));
 	REFUSED(w.fx, "Transfer", donation(&a, &w, 0, IPA + PAGE), PT_WRONG_OWNER,
-		"items[0]: pa 0x0, ipa 0x40001000: it is not whose");
+		"items[0]: pa 0x0, ipa 0x40001000: it is another party's");
 	donation(&a, &w, 8 * PAGE, IPA)->n_items = 2;
 	REFUSED(w.fx, "Transfer", &a.q, PT_INVALID, "items[1]: one before it names a part");
 	ask(&a, &w, KIND(UNSHARE), OF(GUEST), OF(HOST), w.guarded)->items[0]->ipa = IPA + PAGE;
