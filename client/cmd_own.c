@@ -239,12 +239,95 @@ int cmd_own_show(struct ptctl *ctl)
 	return result;
 }
 
+/* "host", or the name of a guest's context. */
+static char *party_text(struct own *own, const Ptd__V1__Party *party)
+{
+	char *name = party ? name_of(own, party->context) : NULL;
+
+	if (party && party->kind == PTD__V1__OWNER_KIND__OWNER_KIND_HOST) {
+		free(name);
+		return text_new("host");
+	}
+	return name ? name : text_new("?");
+}
+
+/* "g0,g1 at 0x40000000": who may have it, and where it has it who does. */
+static char *borrowers_text(struct own *own, const Ptd__V1__Lending *l)
+{
+	char *all = text_new("%s", "");
+
+	for (size_t i = 0; i < l->n_borrowers; i++) {
+		const Ptd__V1__Borrower *b = l->borrowers[i];
+		char *name = party_text(own, b->party), *was = all;
+
+		all = b->has ? text_new("%s%s%s at 0x%llx", was, i ? "," : "", name,
+					(unsigned long long)b->ipa)
+			     : text_new("%s%s%s", was, i ? "," : "", name);
+		free(was);
+		free(name);
+	}
+	return all;
+}
+
+static void lending_row(struct rows *rows, struct own *own, const Ptd__V1__Lending *l)
+{
+	bool open = l->state == PTD__V1__LENDING_STATE__LENDING_STATE_OPEN;
+	char *lender = party_text(own, l->lender), *borrowers = borrowers_text(own, l);
+
+	rows_add(rows);
+	rows_number(rows, 0, l->handle);
+	rows_text(rows, 1, lender);
+	rows_text(rows, 2, open ? "open" : "lent");
+	rows_number(rows, 3, l->size);
+	if (open) {
+		rows_number(rows, 4, l->named);
+		rows_number(rows, 5, l->expires_in_ms);
+	}
+	rows_text(rows, 6, l->zero ? "yes" : "no");
+	rows_text(rows, 7, borrowers);
+	free(lender);
+	free(borrowers);
+}
+
+static void show_lendings(struct ptctl *ctl, struct own *own,
+			  const Ptd__V1__ListLendingsResponse *list)
+{
+	static const struct column columns[] = {
+		{"handle", CELL_ADDRESS}, {"lender", CELL_TEXT},    {"state", CELL_TEXT},
+		{"size", CELL_SIZE},	  {"named", CELL_SIZE},	    {"expires_in_ms", CELL_NUMBER},
+		{"zero", CELL_TEXT},	  {"borrowers", CELL_TEXT},
+	};
+	struct rows *rows = rows_new(columns, sizeof(columns) / sizeof(columns[0]));
+
+	for (size_t i = 0; i < list->n_lendings; i++)
+		lending_row(rows, own, list->lendings[i]);
+	output_rows(&ctl->out, "lendings", rows, false);
+	rows_free(rows);
+}
+
 int cmd_own_lendings(struct ptctl *ctl)
 {
+	static const char method[] = "/ptd.v1.OwnershipService/ListLendings";
 	Ptd__V1__ListLendingsRequest request = PTD__V1__LIST_LENDINGS_REQUEST__INIT;
+	ProtobufCMessage *answer = NULL;
+	struct own own = {0};
+	int result;
 
-	return ptctl_ask(ctl, "/ptd.v1.OwnershipService/ListLendings", &request.base,
-			 &ptd__v1__list_lendings_response__descriptor);
+	if (ctl->out.format == FORMAT_JSON)
+		return ptctl_ask(ctl, method, &request.base,
+				 &ptd__v1__list_lendings_response__descriptor);
+	result = ptctl_handle(ctl, "machine", &request.machine);
+	if (!result)
+		result = ptctl_call(ctl, method, &request.base,
+				    &ptd__v1__list_lendings_response__descriptor, &answer);
+	if (!result)
+		result = fetch_contexts(ctl, request.machine, &own);
+	if (!result)
+		show_lendings(ctl, &own, (const void *)answer);
+	if (answer)
+		protobuf_c_message_free_unpacked(answer, NULL);
+	pages_free(&own.contexts);
+	return result;
 }
 
 int cmd_own_map(struct ptctl *ctl)

@@ -100,6 +100,12 @@ enum call_result owner_get(struct call *call)
 	return CALL_DONE;
 }
 
+/* Tokens of a machine's contexts are none of its owners', and the other way round. */
+static uint64_t filter_of(const Ptd__V1__ListOwnersRequest *q)
+{
+	return ~q->machine;
+}
+
 enum call_result owner_list(struct call *call)
 {
 	const Ptd__V1__ListOwnersRequest *q = (const void *)call->request;
@@ -107,7 +113,7 @@ enum call_result owner_list(struct call *call)
 	Ptd__V1__ListOwnersResponse *r;
 	uint64_t at, end;
 
-	if (!m || !page_token_read(call, q->machine, q->page_token, &at))
+	if (!m || !page_token_read(call, filter_of(q), q->page_token, &at))
 		return CALL_DONE;
 	end = m->ram.bytes >> PT_OWNER_SHIFT;
 	r = new_response(call, &ptd__v1__list_owners_response__descriptor);
@@ -118,7 +124,7 @@ enum call_result owner_list(struct call *call)
 	    !collect(call, m->owners, &at, end, page_limit(q->page_size), &r->ranges, &r->n_ranges))
 		return fail_arena(call);
 	if (at < end)
-		page_token_make(call, q->machine, at, r->next_page_token);
+		page_token_make(call, filter_of(q), at, r->next_page_token);
 	call->response = &r->base;
 	return CALL_DONE;
 }

@@ -296,8 +296,9 @@ def _():
     ptctl = ptd().ptctl
     ptctl("own", "lend", m.name, "64K", "--to", "plain,guarded", "--pa", "4M", "--zero", "--more", "8M:64K")
     equal((m.owner(4 << 20), m.owner(8 << 20)), ((HOST, LENT), (HOST, LENT)))
-    equal(ptctl("own", "lendings", m.name, "-o", "tsv", "--no-legend").stdout, "0x1\tOWNER_KIND_HOST\tLENDING_STATE_LENT\t131072\t0\tyes\t0\n")
+    equal(ptctl("own", "lendings", m.name, "-o", "tsv", "--no-legend").stdout, "0x1\thost\tlent\t131072\t\t\tyes\tplain,guarded\n")
     ptctl("own", "retrieve", m.name, "1", "--to", "plain", "--ipa", "1G")
+    equal("plain at 0x40000000,guarded" in ptctl("own", "lendings", m.name).stdout, True)
     ptctl("own", "relinquish", m.name, "1", "--from", "plain")
     ptctl("own", "reclaim", m.name, "--lend-handle", "1")
     equal(m.owner(8 << 20), (HOST, OWNED))

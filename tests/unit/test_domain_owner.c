@@ -162,10 +162,12 @@ static void long_lists_come_in_pages(void **state)
 	Ptd__V1__ListOwnersResponse *r;
 	Ptd__V1__GetOwnerResponse *g;
 	size_t ranges = 0;
+	Ptd__V1__ListContextsRequest contexts = PTD__V1__LIST_CONTEXTS_REQUEST__INIT;
 	char token[40];
 
 	party(fx, m, "host", HOST);
 	stripes(fx, m, 600);
+	contexts.machine = m;
 	l.machine = m;
 	do {
 		l.page_size = 999;
@@ -176,7 +178,9 @@ static void long_lists_come_in_pages(void **state)
 		}
 		ranges += r->n_ranges;
 		strcpy(token, r->next_page_token);
-		l.page_token = token;
+		l.page_token = contexts.page_token = token;
+		if (token[0])
+			REFUSED(fx, "ListContexts", &contexts, PT_INVALID, "page_token:");
 	} while (token[0]);
 	assert_int_equal(end, 64 * MIB);
 	assert_int_equal(ranges, 1200);
