@@ -21,10 +21,10 @@ static void extent_ahead(const struct pt_extents *index, uint64_t unit)
 	node = pt__words(index->store, off);
 	for (; levels > 1 && !pt__is_leaf(node); levels--) {
 		seq = pt__get(node + PT__SEQ);
-		i = pt__rank(node, pt__count(node), PT__INNER_WORDS, unit);
+		i = pt__rank_inner(node, unit);
 		if (!i)
 			return;
-		off = pt__get(pt__entry(node, i - 1, PT__INNER_WORDS) + 1);
+		off = pt__get(pt__branch(node, i - 1) + 1);
 		if (seq & 1 || pt__get(node + PT__SEQ) != seq)
 			return;
 		node = pt__words(index->store, off);

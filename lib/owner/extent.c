@@ -42,13 +42,12 @@ static bool find(const struct pt_extents *index, uint64_t unit, struct pt_extent
 		const pt__word *child;
 		uint64_t child_seq;
 
-		count = pt__count(node);
-		i = pt__rank(node, count, PT__INNER_WORDS, unit);
+		i = pt__rank_inner(node, unit);
 		if (!i)
 			return false;
-		if (i < count)
-			end = pt__get(pt__entry(node, i, PT__INNER_WORDS));
-		off = pt__get(pt__entry(node, i - 1, PT__INNER_WORDS) + 1);
+		if (i < pt__count(node))
+			end = pt__get(pt__branch(node, i));
+		off = pt__get(pt__branch(node, i - 1) + 1);
 		/* Before it is followed: what was read is a link, and not the rest of one. */
 		if (pt__get(node + PT__SEQ) != seq)
 			return false;
@@ -62,12 +61,12 @@ static bool find(const struct pt_extents *index, uint64_t unit, struct pt_extent
 		seq = child_seq;
 	}
 	count = pt__count(node);
-	i = pt__rank(node, count, PT__LEAF_WORDS, unit);
+	i = pt__rank_leaf(node, count, unit);
 	if (!i)
 		return false;
 	if (i < count)
-		end = pt__get(pt__entry(node, i, PT__LEAF_WORDS));
-	start = pt__get(pt__entry(node, i - 1, PT__LEAF_WORDS));
+		end = pt__start(node, i);
+	start = pt__start(node, i - 1);
 	says = pt__says_at(node, i - 1);
 	if (pt__get(node + PT__SEQ) != seq)
 		return false;

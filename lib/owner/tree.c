@@ -8,11 +8,6 @@
  */
 #include "tree.h"
 
-static pt__word *slot(pt__word *node, uint32_t i)
-{
-	return node + PT__BODY + i * pt__width(node);
-}
-
 void pt__path_descend(struct pt__change *s, uint64_t key)
 {
 	struct pt__path *p = &s->path;
@@ -21,25 +16,25 @@ void pt__path_descend(struct pt__change *s, uint64_t key)
 	p->depth = 0;
 	p->end = s->index->units;
 	for (;;) {
-		uint32_t count = pt__count(node), width = pt__width(node);
-		uint32_t i = pt__rank(node, count, width, key);
+		bool leaf = pt__is_leaf(node);
+		uint32_t count = pt__count(node);
+		uint32_t i = leaf ? pt__rank_leaf(node, count, key) : pt__rank_inner(node, key);
 
 		p->node[p->depth] = node;
 		p->at[p->depth++] = i - 1;
-		if (pt__is_leaf(node))
+		if (leaf)
 			return;
 		if (i < count)
 			p->end = pt__key(node, i);
-		node = pt__words(s->index->store, pt__get(pt__entry(node, i - 1, width) + 1));
+		node = pt__words(s->index->store, pt__get(pt__branch(node, i - 1) + 1));
 	}
 }
 
 bool pt__seek(struct pt__change *s, uint64_t key)
 {
 	if (s->path.depth && key < s->path.end && key >= pt__key(pt__path_leaf(s), 0))
-		*pt__path_at(s) = pt__rank(pt__path_leaf(s), pt__count(pt__path_leaf(s)),
-					   PT__LEAF_WORDS, key) -
-				  1;
+		*pt__path_at(s) =
+			pt__rank_leaf(pt__path_leaf(s), pt__count(pt__path_leaf(s)), key) - 1;
 	else
 		pt__path_descend(s, key);
 	return pt__key(pt__path_leaf(s), *pt__path_at(s)) == key;
@@ -170,7 +165,7 @@ static void first_changed(struct pt__change *s, unsigned level)
 	while (level--) {
 		pt__word *up = s->path.node[level];
 
-		pt__set(slot(up, s->path.at[level]), key);
+		pt__set(up + PT__BODY + s->path.at[level] * PT__INNER_WORDS, key);
 		if (s->path.at[level])
 			return;
 	}
@@ -197,9 +192,8 @@ static pt__word *partner(const struct pt__change *s, unsigned level, bool *left)
 		*left = side;
 		if (side ? !at : at + 1 >= pt__count(up))
 			continue;
-		other = pt__words(
-			s->index->store,
-			pt__get(pt__entry(up, side ? at - 1 : at + 1, PT__INNER_WORDS) + 1));
+		other = pt__words(s->index->store,
+				  pt__get(pt__branch(up, side ? at - 1 : at + 1) + 1));
 		if (pt__count(node) + pt__count(other) <= pt__room(node) / 2)
 			return other;
 	}
@@ -249,7 +243,7 @@ static void lower(struct pt__change *s)
 	pt__word *root = s->path.node[0];
 
 	while (!pt__is_leaf(root) && pt__count(root) == 1) {
-		uint64_t child = pt__get(pt__entry(root, 0, PT__INNER_WORDS) + 1);
+		uint64_t child = pt__get(pt__branch(root, 0) + 1);
 
 		for (unsigned i = 0; i < s->path.depth; i++)
 			if (s->path.node[i] == root)
@@ -293,29 +287,20 @@ void pt__entry_remove(struct pt__change *s, uint64_t key)
 	shut_path(s);
 }
 
-static void write(pt__word *at, struct pt__says says)
-{
-	pt__set(at + 1, says.who);
-	pt__set(at + 2, says.meta);
-	pt__set(at + 3, says.id);
-}
-
 /* What stands at `key` begins at `to` now, where nothing stands from there to here, and says this.
  */
 void pt__entry_move(struct pt__change *s, uint64_t key, uint64_t to, struct pt__says says)
 {
 	unsigned level;
-	pt__word *at;
 
 	pt__seek(s, key);
 	level = s->path.depth - 1;
-	at = slot(pt__path_leaf(s), s->path.at[level]);
 	if (s->path.at[level])
 		pt__open(pt__path_leaf(s));
 	else
 		open_path(s);
-	pt__set(at, to);
-	write(at, says);
+	pt__start_set(pt__path_leaf(s), s->path.at[level], to);
+	pt__says_set(pt__path_leaf(s), s->path.at[level], says);
 	if (s->path.at[level]) {
 		pt__shut(pt__path_leaf(s));
 	} else {
@@ -332,6 +317,6 @@ void pt__entry_put(struct pt__change *s, uint64_t key, struct pt__says says)
 		return;
 	}
 	pt__open(pt__path_leaf(s));
-	write(slot(pt__path_leaf(s), *pt__path_at(s)), says);
+	pt__says_set(pt__path_leaf(s), *pt__path_at(s), says);
 	pt__shut(pt__path_leaf(s));
 }
