@@ -127,7 +127,8 @@ static bool before(const struct pt_transfer_run *a, const struct pt_transfer_run
 /* `n` runs by address, that of the guests or the host's. */
 static void sort(const struct pt_transfer_run *run, uint32_t n, uint8_t *order, bool guests)
 {
-	for (uint32_t i = 0; i < n; i++) {
+	order[0] = 0;
+	for (uint32_t i = 1; i < n; i++) {
 		uint32_t at = i;
 
 		for (; at && before(&run[i], &run[order[at - 1]], guests); at--)

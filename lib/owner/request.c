@@ -44,15 +44,6 @@ static bool in_parts(uint32_t kind)
 	return kind == PT_RECLAIM_DYING || kind == PT_RECLAIM_TABLES;
 }
 
-struct pt_transfer_range pt__range(const struct pt_transfer *t, uint32_t i)
-{
-	const struct pt_transfer_args *a = &t->args;
-
-	if (a->range)
-		return a->range[i];
-	return (struct pt_transfer_range){a->pa, a->ipa, a->size, a->guest, a->prot};
-}
-
 uint32_t pt__range_at(const struct pt_transfer *t, uint64_t off, struct pt_transfer_range *rest)
 {
 	uint32_t i = 0;

@@ -108,7 +108,15 @@ static inline uint32_t pt__ranges(const struct pt_transfer *t)
 	return t->args.range ? t->args.ranges : 1;
 }
 
-struct pt_transfer_range pt__range(const struct pt_transfer *t, uint32_t i);
+static inline struct pt_transfer_range pt__range(const struct pt_transfer *t, uint32_t i)
+{
+	const struct pt_transfer_args *a = &t->args;
+
+	if (a->range)
+		return a->range[i];
+	return (struct pt_transfer_range){a->pa, a->ipa, a->size, a->guest, a->prot};
+}
+
 /* What is left of the range that lies `off` bytes into the request; its index. */
 uint32_t pt__range_at(const struct pt_transfer *t, uint64_t off, struct pt_transfer_range *rest);
 /* Notes the error at an offset of the request; returns its code. */
