@@ -96,9 +96,25 @@ static void *read_all(void *arg)
 	return NULL;
 }
 
+/* Pages that went come back when everybody whose section may have seen them has gone on: as long as
+ * somebody does not run, there may be none. */
+static bool again(struct worker *w, enum pt_outcome outcome)
+{
+	if (outcome != PT_NO_MEMORY) {
+		check(outcome == PT_OK);
+		return false;
+	}
+	pt_section_end(&w->agent);
+	while (pt_reclaim(&w->agent))
+		sched_yield();
+	pt_section_begin(&w->agent);
+	return true;
+}
+
 static void set(struct worker *w, const struct pt_extent *e)
 {
-	check(pt_extents_reserve(&extents, &w->agent) == PT_OK);
+	while (again(w, pt_extents_reserve(&extents, &w->agent)))
+		continue;
 	pt_extents_set(&extents, &w->agent, e);
 	pt_extents_release(&extents, &w->agent);
 }
@@ -130,7 +146,8 @@ static void change_frames(struct worker *w)
 	struct pt_frame_record r = pt_frame_record(0);
 
 	for (unsigned i = 0; i < 2; i++) {
-		check(pt_frames_reserve(&frames, &w->agent, pa, PT_SZ_4K) == PT_OK);
+		while (again(w, pt_frames_reserve(&frames, &w->agent, pa, PT_SZ_4K)))
+			continue;
 		if (!i)
 			r = (struct pt_frame_record){PT_PAGE_SHARED_OWNED, PT_PAGE_NOPAGE, 0,
 						     (uint32_t)frame + 1, false};
