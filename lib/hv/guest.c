@@ -66,10 +66,12 @@ static enum pt_outcome create(struct pt_hv *hv, struct pt_agent *agent, struct p
 	if (!turn(c, PT_HV_RESERVED, PT_HV_MAKING))
 		return atomic_load(&c->state) == PT_HV_FREE ? PT_NOT_FOUND : PT_WRONG_STATE;
 	outcome = pt__hv_context_make(hv, agent, c, geo, pt_geometry_vtcr_flags(arg[1]), arg[2]);
-	/* Of this machine, new and empty, of 4K or more: it cannot be refused. */
-	if (outcome == PT_OK)
+	if (outcome == PT_OK) {
 		outcome = pt_guest_create(&hv->owners->machine, place_of(hv, c), &c->ctx,
 					  arg[3] & PT_HVC_PROTECTED);
+		if (outcome != PT_OK) /* its table memory is changing */
+			pt_ctx_undo(&c->ctx, agent);
+	}
 	atomic_store(&c->state, outcome == PT_OK ? PT_HV_LIVE : PT_HV_RESERVED);
 	return outcome;
 }

@@ -491,6 +491,35 @@ static void an_abort_takes_by_force(void **state)
 	close_rig();
 }
 
+/* A top-up is under way: a guest that is reserved is not created, `times`; then it lives and ends.
+ */
+static void be_refused(unsigned times)
+{
+	uint64_t g = reserve();
+	struct answer a = CALL(rig.e, TOP_UP, g, LONG_PA, LONG * HVO_PAGE);
+
+	for (expect(PT_MORE, a); times; times--)
+		expect(-PT_BUSY, CALL(rig.e, CREATE_GUEST, g, VTCR_SMALL, 1, 0));
+	expect(PT_OK, finish(rig.e, a));
+	expect(PT_OK, CALL(rig.e, CREATE_GUEST, g, VTCR_SMALL, 1, 0));
+	expect(PT_OK, CALL(rig.e, TEARDOWN, g));
+	expect(PT_OK, finish(rig.e, CALL(rig.e, RECLAIM_TABLES, g)));
+	expect(PT_OK, finish(rig.e, CALL(rig.e, FINALIZE, g)));
+}
+
+static void a_guest_that_is_refused_costs_nothing(void **state)
+{
+	uint64_t used;
+
+	(void)state;
+	open_rig(false);
+	be_refused(0); /* what the host's tables and the ledger keep */
+	used = atomic_load(&rig.e->board.world.pool.used_bytes);
+	be_refused(3);
+	assert_int_equal(atomic_load(&rig.e->board.world.pool.used_bytes), used);
+	close_rig();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -502,6 +531,7 @@ int main(void)
 		cmocka_unit_test(long_ones_go_on_by_their_handle),
 		cmocka_unit_test(who_meets_a_transition_carries_it_on),
 		cmocka_unit_test(a_guest_lives_and_ends),
+		cmocka_unit_test(a_guest_that_is_refused_costs_nothing),
 		cmocka_unit_test(owners_are_asked_everywhere),
 		cmocka_unit_test(a_page_in_use_is_the_hosts),
 		cmocka_unit_test(an_abort_takes_by_force),
