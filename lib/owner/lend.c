@@ -178,13 +178,13 @@ static void drop_list(struct pt_lend *call)
 	pt__lend_unlock(call->args.owners);
 }
 
-/* The caller's address: where it wanted the frame. */
+/* The caller's address: where it has the frame, or wanted it. */
 static void take_error(struct pt_lend *call)
 {
 	const struct pt_error *e = &call->t.error;
 
 	call->error = *e;
-	if (call->kind == PT_RETRIEVE || call->kind == PT_RELINQUISH) {
+	if (call->kind != PT_LEND && call->who != PT_NO_GUEST) { /* named by frame, too */
 		const struct pt_transfer_range *r = &call->range[e->index];
 
 		call->error.index = 0;

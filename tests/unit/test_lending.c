@@ -434,6 +434,24 @@ static void all_or_nothing(void **state)
 	assert_true(given_up > 200 && failed > 10);
 }
 
+/* Who is refused hears of an address of its own: where a guest has the frame, not which it is. */
+static void a_lender_hears_of_its_own_addresses(void **state)
+{
+	const struct make m = {SAFE, false, PT_LEND_RECLAIM};
+	static struct pt_lend call;
+	struct pt_lend_args args;
+	struct lend_op op;
+
+	(void)state;
+	open_big(&m, &op);
+	args = lend_args(&rig, &op);
+	ASSERT_OUTCOME(PT_OK, pt_lend_init(&call, &args));
+	ASSERT_OUTCOME(PT_CANCELLED, lend_finish(&rig, &call, 1, 1));
+	assert_int_equal(call.error.ipa.v, rig.ipa + ((BIG_FROM + UINT64_C(300)) << rig.shift));
+	assert_int_equal(call.error.index, 0);
+	close_rig();
+}
+
 /* Frames and addresses in a state each, as test_transfer_matrix has them, and some that are lent:
  * 12 by the host, to PLAIN; 13 by SAFE, to OTHER. */
 static struct pt_dirty_log host_log, guest_log;
@@ -559,6 +577,7 @@ int main(void)
 		cmocka_unit_test(a_borrower_dies),
 		cmocka_unit_test(a_lender_dies),
 		cmocka_unit_test(all_or_nothing),
+		cmocka_unit_test(a_lender_hears_of_its_own_addresses),
 		cmocka_unit_test(any_page_is_lent_or_refused),
 		cmocka_unit_test(what_is_lent_changes_hands_no_more),
 	};
