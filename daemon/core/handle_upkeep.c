@@ -89,7 +89,9 @@ static enum call_result go_on(struct call *call, struct upkeep *s)
 	if (s->progress.outcome == PT_OK)
 		return answer(call, s);
 	call_fail(call, s->progress.outcome,
-		  s->progress.outcome == PT_WRONG_STATE ? "context: it is being deleted" : NULL);
+		  s->progress.outcome == PT_WRONG_STATE
+			  ? "context: it is being deleted, or the page at ipa is lent"
+			  : NULL);
 	call->status.ipa = s->progress.upkeep.next;
 	progress_end(&s->progress);
 	return CALL_DONE;

@@ -29,6 +29,15 @@ static bool borrowers_of(struct pt_hv *hv, const uint64_t *arg, struct pt_lend_l
 	return true;
 }
 
+/* Are they still the guests of these handles? */
+static bool are_borrowers(struct pt_hv *hv, const uint64_t *arg, const struct pt_lend_list *list)
+{
+	for (uint32_t i = 0; i < list->borrowers; i++)
+		if (!pt__hv_guest(hv, arg[i]))
+			return false;
+	return true;
+}
+
 struct pt__hv_answer pt__hv_lend_open(struct pt_hv *hv, struct pt_agent *agent,
 				      enum pt_hv_caller caller, const uint64_t *arg)
 {
@@ -41,6 +50,12 @@ struct pt__hv_answer pt__hv_lend_open(struct pt_hv *hv, struct pt_agent *agent,
 		return answer;
 	pt__hv_begin(hv, agent);
 	answer.outcome = pt_lend_open(&hv->owners->machine, &list, &answer.x[0]);
+	/* Since it was looked for, a guest's place may have become another's. Of who ends later
+	 * lib knows. */
+	if (answer.outcome == PT_OK && !are_borrowers(hv, arg + 1, &list)) {
+		(void)pt_lend_expire(&hv->owners->machine, answer.x[0]);
+		answer.outcome = PT_NOT_FOUND;
+	}
 	pt_section_end(agent);
 	if (answer.outcome != PT_OK)
 		answer.x[0] = 0;

@@ -182,7 +182,7 @@ static void account(struct pt_upkeep *upkeep, const struct pt__at *at, unsigned 
 			      base + (aged->end << at->shift) - 1, at->level, false);
 }
 
-enum pt_outcome pt__age(struct pt_upkeep *upkeep, int64_t *left)
+static enum pt_outcome age_range(struct pt_upkeep *upkeep, int64_t *left)
 {
 	struct pt_ctx *ctx = upkeep->args.ctx;
 	unsigned gs = ctx->geo.granule_shift;
@@ -215,4 +215,34 @@ enum pt_outcome pt__age(struct pt_upkeep *upkeep, int64_t *left)
 		*left -= (int64_t)n;
 	}
 	return PT_OK;
+}
+
+/* When somebody uses its own pages is its owner's secret: those are as MAKE_YOUNG finds them, but
+ * that a hole is none of anybody's. */
+enum pt_outcome pt__age(struct pt_upkeep *upkeep, int64_t *left)
+{
+	const struct pt_upkeep_args *args = &upkeep->args;
+	const struct pt_owner_rules *rules = args->ctx->owner_rules;
+	const struct pt_item item = {
+		.ctx = args->ctx, .ipa = args->ipa, .size = args->size, .kind = PT_ITEM_MAKE_YOUNG};
+	uint64_t last = upkeep->last;
+	enum pt_outcome outcome = PT_OK;
+
+	if (PT__LIKELY(!rules))
+		return age_range(upkeep, left);
+	for (; outcome == PT_OK && upkeep->next <= last; upkeep->last = last) {
+		upkeep->last = last;
+		outcome = rules->may(args->ctx->owner_arg, &item, upkeep->next, &upkeep->last);
+		if (outcome == PT_OK || outcome == PT_NOT_MAPPED) {
+			outcome = age_range(upkeep, left);
+			*left -= 4;
+			continue;
+		}
+		upkeep->last = last;
+		if (outcome == PT_RACED) /* under break, and this has no claim */
+			return PT_MORE;
+		upkeep->stopped = outcome;
+		return PT_OK;
+	}
+	return outcome;
 }

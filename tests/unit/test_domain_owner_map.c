@@ -268,6 +268,8 @@ static void upkeep_of_each_party(void **state)
 	a.ipa = IPA;
 	a.size = PAGES * PAGE;
 	assert_int_equal(((Ptd__V1__AgeResponse *)OK(w.fx, "Age", &a))->young, PAGES);
+	a.context = w.guarded;
+	assert_int_equal(REFUSED(w.fx, "Age", &a, PT_WRONG_OWNER, "")->ipa, IPA);
 	/* What is logged stays where it is. */
 	stop.log = ((Ptd__V1__StartDirtyLogResponse *)OK(w.fx, "StartDirtyLog", &l))->log;
 	donation(&t, &w, OF_HYP + BLOCK, IPA + 64 * PAGE);

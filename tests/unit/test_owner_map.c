@@ -2,6 +2,7 @@
 /* What a MAP, UNMAP or ANNOTATE of who manages mappings is told in a machine with owners: the "map"
  * rows of docs/ownership.md, as the model has them, for points and transactions. */
 #include "lending_fixture.h"
+#include "upkeep.h"
 
 #define UNITS 64u
 
@@ -335,6 +336,49 @@ static enum pt_outcome change_guest(unsigned guest, uint64_t at, uint64_t n, uin
 	return outcome;
 }
 
+static struct pt_upkeep u;
+
+/* `n` units from unit `at` on: `end` behind the first `pass`, or OK. */
+static void age(unsigned guest, uint64_t at, uint64_t n, bool clear, enum pt_outcome end,
+		uint64_t pass)
+{
+	struct pt_upkeep_args args = {.ctx = rig_ctx(&rig, guest + 1),
+				      .kind = PT_UPKEEP_AGE,
+				      .ipa = {rig.ipa + (at << rig.shift)},
+				      .size = n << rig.shift,
+				      .clear = clear};
+
+	ASSERT_OUTCOME(end, upkeep_run(&rig.c, &u, args, 1));
+	ASSERT_OUTCOME(end, u.stopped);
+	assert_int_equal((u.next - args.ipa.v) >> rig.shift, end ? pass : n);
+}
+
+/* Holes are gone over; what is not the host's to age ends it, with its flags as they were. */
+static void a_range_ages_where_the_host_shares(void **state)
+{
+	static const enum pt_outcome ends[2][STATES] = {
+		{[BY_GUEST] = PT_WRONG_STATE},
+		{[LENT] = PT_WRONG_STATE,
+		 [GUESTS] = PT_WRONG_OWNER,
+		 [BACK] = PT_WRONG_OWNER,
+		 [POISON] = PT_POISONED,
+		 [BY_GUEST] = PT_WRONG_OWNER},
+	};
+	(void)state;
+	open_states(&shapes[0], &shapes[0]);
+	for (unsigned i = 0; i < 2 * STATES * 2; i++) {
+		unsigned guest = i % 2, s = i / 4;
+
+		age(guest, s * EACH, EACH, i / 2 % 2, ends[guest][s], 0);
+		assert_int_equal(u.young + u.old, !guest && s == WITH_GUESTS ? EACH : 0);
+		if (s)
+			age(guest, s * EACH - 1, 2, i / 2 % 2,
+			    ends[guest][s - 1] ? ends[guest][s - 1] : ends[guest][s],
+			    !ends[guest][s - 1]);
+	}
+	close_states();
+}
+
 /* The row "relax, write-protect, age", for what a plain guest and a protected one have. */
 static void rights_change_where_the_host_shares(void **state)
 {
@@ -441,6 +485,7 @@ int main(void)
 		cmocka_unit_test(frames_of_tables_are_nobodys_to_map),
 		cmocka_unit_test(entries_that_say_who_owns_stay),
 		cmocka_unit_test(rights_change_where_the_host_shares),
+		cmocka_unit_test(a_range_ages_where_the_host_shares),
 		cmocka_unit_test(the_host_changes_what_it_maps),
 		cmocka_unit_test(as_the_model_after_any_transitions),
 	};

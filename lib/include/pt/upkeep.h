@@ -92,7 +92,8 @@ struct pt_upkeep {
 			    already: with AGE and `clear` those that were old; holes: AGE */
 	enum pt_outcome
 		stopped; /* why `next` is short of the end: NO_MEMORY, QUOTA, MORE (page
-			    budget spent), WRONG_STATE (teardown began), CANCELLED; else OK */
+			    budget spent), WRONG_STATE (teardown began), CANCELLED, with AGE what
+			    struct pt_owner_rules says of MAKE_YOUNG at `next`; else OK */
 };
 
 /*
@@ -110,8 +111,8 @@ enum pt_outcome pt_upkeep_init(struct pt_upkeep *upkeep, const struct pt_upkeep_
  * next call. PT_MORE: call again in another section. PT_PARKED: call again after wake. PT_OK: it is
  * over, `stopped` and `next` say how far it came; every translation of another size or with a
  * cleared access flag is gone from the TLBs, and no access that used one is in flight.
- * PT_NO_MEMORY, PT_QUOTA, PT_WRONG_STATE: the same, and nothing was changed at all. The context's
- * generation stays: no translation changes.
+ * PT_NO_MEMORY, PT_QUOTA, PT_WRONG_STATE, and others that `stopped` may say: the same, and nothing
+ * was changed at all. The context's generation stays: no translation changes.
  */
 enum pt_outcome pt_upkeep_step(struct pt_upkeep *upkeep, struct pt_agent *agent, uint32_t budget);
 
