@@ -140,6 +140,7 @@ static bool is_dying(const struct pt_hv *hv, const struct pt_hv_ctx *c)
 struct pt__hv_answer pt__hv_finalize(struct pt_hv *hv, struct pt_agent *agent, const uint64_t *arg)
 {
 	struct pt_hv_ctx *c = pt__hv_guest(hv, arg[0]);
+	struct pt_lend_args args = {.kind = PT_LEND_LEAVE};
 	enum pt_outcome outcome;
 	struct pt_hv_op *op;
 
@@ -152,20 +153,33 @@ struct pt__hv_answer pt__hv_finalize(struct pt_hv *hv, struct pt_agent *agent, c
 	}
 	if (!is_dying(hv, c) || !turn(c, PT_HV_DYING, PT_HV_ENDING))
 		return pt__hv_answer(PT_WRONG_STATE);
-	op = pt__hv_op_take(hv, c, PT_HVC_FINALIZE);
-	if (!op) {
+	/* What TEARDOWN, or who has relinquished since, had no memory for. */
+	args.who = place_of(hv, c);
+	outcome = pt__hv_lend_begin(hv, c, PT_HVC_FINALIZE, &args, &op);
+	if (outcome != PT_OK) {
 		atomic_store(&c->state, PT_HV_DYING);
-		return pt__hv_answer(PT_BUSY);
+		return pt__hv_answer(outcome);
 	}
 	pt_guest_finalize_init(&op->final, &hv->owners->machine, place_of(hv, c));
 	op->looks = true;
 	return pt__hv_op_go(hv, agent, op);
 }
 
+static enum pt_outcome leave(struct pt_agent *agent, struct pt_hv_op *op)
+{
+	enum pt_outcome outcome = pt__hv_transfer_step(agent, op);
+
+	if (outcome == PT_OK)
+		pt__hv_transfer_done(op);
+	return outcome;
+}
+
 enum pt_outcome pt__hv_look(struct pt_agent *agent, struct pt_hv_op *op)
 {
-	enum pt_outcome outcome = pt_guest_finalize_step(&op->final, agent, PT_HVC_STEP);
+	enum pt_outcome outcome = op->transfer ? leave(agent, op) : PT_OK;
 
+	if (outcome == PT_OK) /* the last step of leaving finds nothing */
+		outcome = pt_guest_finalize_step(&op->final, agent, PT_HVC_STEP);
 	if (outcome != PT_OK)
 		return outcome;
 	op->looks = false;

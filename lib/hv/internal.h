@@ -116,8 +116,8 @@ struct pt__hv_answer pt__hv_create_guest(struct pt_hv *hv, struct pt_agent *agen
 					 const uint64_t *arg);
 struct pt__hv_answer pt__hv_teardown(struct pt_hv *hv, struct pt_agent *agent, const uint64_t *arg);
 struct pt__hv_answer pt__hv_finalize(struct pt_hv *hv, struct pt_agent *agent, const uint64_t *arg);
-/* In a section. One step of a FINALIZE that looks; when there is nothing its context begins to end.
- */
+/* In a section. One step of a FINALIZE that looks, after what the guest still owes to lendings;
+ * when there is nothing its context begins to end. */
 enum pt_outcome pt__hv_look(struct pt_agent *agent, struct pt_hv_op *op);
 
 /* transfer.c. SHARE_HYP to RECLAIM_DYING. */

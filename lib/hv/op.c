@@ -123,9 +123,10 @@ static bool finish(struct pt_hv *hv, struct pt_agent *agent, struct pt_hv_op *op
 
 static enum pt_outcome work(struct pt_agent *agent, struct pt_hv_op *op)
 {
-	if (op->transfer)
-		return pt__hv_transfer_step(agent, op);
-	return op->looks ? pt__hv_look(agent, op) : pt_txn_step(&op->txn, agent, PT_HVC_STEP);
+	if (op->looks)
+		return pt__hv_look(agent, op);
+	return op->transfer ? pt__hv_transfer_step(agent, op)
+			    : pt_txn_step(&op->txn, agent, PT_HVC_STEP);
 }
 
 static enum pt_outcome txn_step(struct pt_hv *hv, struct pt_agent *agent, struct pt_hv_op *op)

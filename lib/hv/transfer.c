@@ -87,7 +87,7 @@ enum pt_outcome pt__hv_transfer_step(struct pt_agent *agent, struct pt_hv_op *op
 	if (!t->lends)
 		return pt_transfer_step(&t->lend.t, agent, PT_HVC_STEP);
 	outcome = pt_lend_step(&t->lend, agent, PT_HVC_STEP);
-	if (outcome != PT_BUSY || t->lend.args.kind != PT_LEND_LEAVE)
+	if (outcome != PT_BUSY || op->kind != PT_HVC_TEARDOWN)
 		return outcome;
 	/* What began before the guest's end is under way: once more, behind it. */
 	(void)pt_lend_init(&t->lend, &(struct pt_lend_args){t->lend.args.owners, PT_LEND_LEAVE,

@@ -520,6 +520,36 @@ static void a_guest_that_is_refused_costs_nothing(void **state)
 	close_rig();
 }
 
+/* A guest dies that has lent two pages, which nobody has, and there is no memory for the index to
+ * say that they are its own again: they stay lent, and are so no more when FINALIZE finds some. */
+static void who_dies_without_memory_ends_later(void **state)
+{
+	const uint64_t at = 0x40000000, size = 2 * HVO_PAGE;
+	uint64_t g, borrower;
+	struct answer a;
+
+	(void)state;
+	open_rig(false);
+	g = hvo_guest_begins(true);
+	borrower = hvo_guest_begins(true);
+	for (unsigned i = 0; i < 2; i++)
+		expect(PT_OK, CALL(rig.e, DONATE_GUEST, g, at + i * HVO_PAGE, HVO_PAGE,
+				   LONG_PA + 3 * i * HVO_PAGE));
+	a = guest_call(g, PT_HVC_LEND, (const uint64_t[5]){size, borrower});
+	expect(PT_OK, a);
+	expect(PT_OK, guest_call(g, PT_HVC_LEND_PIECE, (const uint64_t[5]){a.x[0], at, size}));
+	atomic_store(&rig.owners->store.quota_pages, atomic_load(&rig.owners->store.pages));
+	expect(-PT_QUOTA, finish(rig.e, CALL(rig.e, TEARDOWN, g)));
+	expect(-PT_WRONG_STATE, CALL(rig.e, TEARDOWN, g));
+	expect(-PT_BUSY, finish(rig.e, CALL(rig.e, RECLAIM_DYING, g, at, size)));
+	expect(-PT_QUOTA, finish(rig.e, CALL(rig.e, FINALIZE, g)));
+	atomic_store(&rig.owners->store.quota_pages, UINT64_MAX);
+	expect(-PT_WRONG_STATE, finish(rig.e, CALL(rig.e, FINALIZE, g)));
+	expect(PT_OK, finish(rig.e, CALL(rig.e, RECLAIM_DYING, g, at, size)));
+	hvo_guest_ends(g);
+	close_rig();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -532,6 +562,7 @@ int main(void)
 		cmocka_unit_test(who_meets_a_transition_carries_it_on),
 		cmocka_unit_test(a_guest_lives_and_ends),
 		cmocka_unit_test(a_guest_that_is_refused_costs_nothing),
+		cmocka_unit_test(who_dies_without_memory_ends_later),
 		cmocka_unit_test(owners_are_asked_everywhere),
 		cmocka_unit_test(a_page_in_use_is_the_hosts),
 		cmocka_unit_test(an_abort_takes_by_force),
