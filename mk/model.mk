@@ -13,6 +13,7 @@ OWNER_UNIT := $(B)/tests/unit/test_owner_model $(B)/checked/tests/unit/test_owne
 TRANSFER_UNIT := $(foreach t,$(patsubst tests/unit/%.c,%,$(wildcard $(patsubst %,tests/unit/test_%*.c,transfer lending owner_map owner_fault hv_owner))),$(B)/tests/unit/$t $(B)/checked/tests/unit/$t)
 # Random transitions beside it, which are hunted as other plays are.
 OWN_SRC := tests/model/ptd-own.c $(sort $(wildcard tests/model/own/*.c)) $(OWNER_MODEL)
+OWN_HUNT := $(addprefix $(B)/tests/model/own/,hunt.o list.o tap.o)
 OWN_BIN := $(B)/tests/model/ptd-own $(B)/checked/tests/model/ptd-own
 MODEL_CC = mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(HOST_DEFS) $(LIB_INC)
 
@@ -28,11 +29,11 @@ $(OWNER_UNIT): %/tests/unit/test_owner_model: tests/unit/test_owner_model.c $(OW
 $(filter $(B)/tests/%,$(TRANSFER_UNIT)): $(B)/tests/unit/%: tests/unit/%.c $(OWNER_MODEL:%.c=$(B)/%.o) $(B)/libpt.a
 $(filter $(B)/checked/%,$(TRANSFER_UNIT)): $(B)/checked/tests/unit/%: tests/unit/%.c $(OWNER_MODEL:%.c=$(B)/%.o) $(B)/checked/libpt.a
 
-$(B)/tests/model/own/hunt.o: tests/model/hunt.c
+$(OWN_HUNT): $(B)/tests/model/own/%.o: tests/model/%.c
 	$(call say,CC,$@)
 	$(Q)$(MODEL_CC) -DHUNT_PLAY='"own/play.h"' -c -o $@ $<
 
-$(OWN_BIN): $(B)/%tests/model/ptd-own: $(OWN_SRC:%.c=$(B)/%.o) $(B)/tests/model/own/hunt.o $(B)/%libpt.a
+$(OWN_BIN): $(B)/%tests/model/ptd-own: $(OWN_SRC:%.c=$(B)/%.o) $(OWN_HUNT) $(B)/%libpt.a
 
 $(MODEL_BIN) $(MODEL_UNIT) $(OWNER_UNIT) $(TRANSFER_UNIT) $(OWN_BIN):
 	$(call say,LD,$@)

@@ -13,6 +13,7 @@
 #include <pt/dirty.h>
 #include <pt/upkeep.h>
 
+#include "hunt.h"
 #include "model.h"
 #include "reader.h"
 
@@ -347,21 +348,5 @@ void content_set(struct content *c, uint64_t pa, uint64_t value);
 
 /* ---- draw.c ---- */
 void draw_step(struct play *p, struct step *step);
-
-/* ---- script.c: steps as text, one a line ---- */
-void script_line(char *to, size_t room, const struct step *step);
-bool script_parse(const char *line, struct step *step);
-bool script_save(const char *path, const struct verdict *v);
-bool script_load(const char *path, struct verdict *v);
-
-/* ---- hunt.c ---- */
-struct verdict *verdict_new(void);
-/* Plays seeds in a process of its own, up to the first that fails: then v->failure, v->seed and the
- * list. */
-void try_seeds(uint64_t seed, uint64_t count, struct verdict *v);
-/* Plays the list. */
-void try_list(struct verdict *v);
-/* Leaves out of the list what it does not need to fail in the same way; returns the plays made. */
-uint32_t shrink(struct verdict *v, uint32_t most);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A list of steps as text: `seed N`, then one step a line; `#` begins a comment. */
+/* A step as text. */
 #include "play.h"
 
 #include <inttypes.h>
@@ -44,7 +44,7 @@ static uint64_t named(char **rest)
 
 bool script_parse(const char *line, struct step *s)
 {
-	char copy[1024], *rest, *word;
+	char copy[STEP_TEXT], *rest, *word;
 
 	snprintf(copy, sizeof(copy), "%s", line);
 	*s = (struct step){.verb = VERB_COUNT};
@@ -72,38 +72,4 @@ bool script_parse(const char *line, struct step *s)
 		strtok_r(NULL, " \n", &rest);
 	}
 	return s->count <= STEP_ITEMS;
-}
-
-bool script_save(const char *path, const struct verdict *v)
-{
-	FILE *f = fopen(path, "w");
-	char line[1024];
-
-	if (!f)
-		return false;
-	fprintf(f, "# %s\nseed %" PRIu64 "\n", v->failure, v->seed);
-	for (uint32_t i = 0; i < v->steps; i++) {
-		script_line(line, sizeof(line), &v->step[i]);
-		fprintf(f, "%s\n", line);
-	}
-	return fclose(f) == 0;
-}
-
-bool script_load(const char *path, struct verdict *v)
-{
-	FILE *f = fopen(path, "r");
-	bool good = f;
-	char line[1024];
-
-	v->steps = 0;
-	while (good && fgets(line, sizeof(line), f)) {
-		if (line[0] == '#' || line[0] == '\n')
-			continue;
-		if (sscanf(line, "seed %" SCNu64, &v->seed) == 1)
-			continue;
-		good = v->steps < STEPS_MOST && script_parse(line, &v->step[v->steps++]);
-	}
-	if (f)
-		fclose(f);
-	return good && v->steps;
 }

@@ -11,6 +11,7 @@
 #include <pt/dirty.h>
 
 #include "../../unit/lending_fixture.h"
+#include "../hunt.h"
 
 #define STEPS_MOST 4096
 #define RESULTS	   128 /* enum pt_outcome, as far as it matters here */
@@ -156,16 +157,7 @@ void log_stop(struct play *p, unsigned guest);
 /* ---- draw.c ---- */
 void draw_step(struct play *p, struct step *s);
 
-/* ---- script.c: a list as text: `seed N`, then one step a line; `#` begins a comment ---- */
+/* ---- script.c ---- */
 extern const char *const verb_names[VERB_COUNT];
-void script_line(char *to, size_t room, const struct step *s);
-bool script_save(const char *path, const struct verdict *v);
-bool script_load(const char *path, struct verdict *v);
-
-/* ---- ../hunt.c, with these plays ---- */
-struct verdict *verdict_new(void);
-void try_seeds(uint64_t seed, uint64_t count, struct verdict *v);
-void try_list(struct verdict *v);
-uint32_t shrink(struct verdict *v, uint32_t most);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A list of steps as text. */
+/* A step as text. */
 #include <inttypes.h>
 
 #include "play.h"
@@ -36,11 +36,13 @@ static uint32_t index_of(const char *word, const char *const *names, uint32_t co
 }
 
 /* Fields that are not named are 0. */
-static bool parse(char *line, struct step *s)
+bool script_parse(const char *line, struct step *s)
 {
 	uint32_t field[STEP_FIELDS] = {0};
-	char *rest, *word = strtok_r(line, " \n", &rest), *number;
+	char copy[STEP_TEXT], *rest, *word, *number;
 
+	snprintf(copy, sizeof(copy), "%s", line);
+	word = strtok_r(copy, " \n", &rest);
 	field[0] = index_of(word ? word : "", verb_names, VERB_COUNT);
 	while (field[0] < VERB_COUNT && (word = strtok_r(NULL, " \n", &rest))) {
 		uint32_t i = index_of(word, fields, STEP_FIELDS);
@@ -52,37 +54,4 @@ static bool parse(char *line, struct step *s)
 	}
 	memcpy(s, field, sizeof(field));
 	return s->verb < VERB_COUNT;
-}
-
-bool script_save(const char *path, const struct verdict *v)
-{
-	FILE *f = fopen(path, "w");
-	char line[400];
-
-	if (!f)
-		return false;
-	fprintf(f, "# %s\nseed %" PRIu64 "\n", v->failure, v->seed);
-	for (uint32_t i = 0; i < v->steps; i++) {
-		script_line(line, sizeof(line), &v->step[i]);
-		fprintf(f, "%s\n", line);
-	}
-	return fclose(f) == 0;
-}
-
-bool script_load(const char *path, struct verdict *v)
-{
-	FILE *f = fopen(path, "r");
-	bool good = f;
-	char line[400];
-
-	v->steps = 0;
-	while (good && fgets(line, sizeof(line), f)) {
-		if (line[0] == '#' || line[0] == '\n' ||
-		    sscanf(line, "seed %" SCNu64, &v->seed) == 1)
-			continue;
-		good = v->steps < STEPS_MOST && parse(line, &v->step[v->steps++]);
-	}
-	if (f)
-		fclose(f);
-	return good && v->steps;
 }
