@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Lending: the tables of docs/ownership.md, lists, handles, wiping, and deaths. */
-#include <pt/dirty.h>
-
 #include "lending_fixture.h"
+#include "rig_log.h"
 
 #define UNITS 40u
 #define PLAIN 0u
@@ -454,28 +453,7 @@ static void a_lender_hears_of_its_own_addresses(void **state)
 
 /* Frames and addresses in a state each, as test_transfer_matrix has them, and some that are lent:
  * 12 by the host, to PLAIN; 13 by SAFE, to OTHER. */
-static struct pt_dirty_log host_log, guest_log;
-static uint64_t bits[2][2];
-
-static void log_pages(struct pt_dirty_log *log, struct pt_ctx *ctx, uint64_t ipa, void *memory)
-{
-	struct pt_dirty_args args = {.kind = memory ? PT_DIRTY_START : PT_DIRTY_STOP,
-				     .log = log,
-				     .ctx = ctx,
-				     .ipa = {ipa},
-				     .size = PT_SZ_4K,
-				     .memory = memory};
-	enum pt_outcome outcome;
-	struct pt_dirty op;
-
-	ASSERT_OUTCOME(PT_OK, pt_dirty_init(&op, &args, NULL));
-	do {
-		pt_section_begin(&rig.c.agent);
-		outcome = pt_dirty_step(&op, &rig.c.agent, 1000);
-		pt_section_end(&rig.c.agent);
-	} while (outcome == PT_MORE);
-	ASSERT_OUTCOME(PT_OK, outcome);
-}
+static struct rig_logs logs;
 
 static void open_states(void)
 {
@@ -496,16 +474,13 @@ static void open_states(void)
 	ASSERT_OUTCOME(PT_OK, lend(PT_LEND_RETRIEVE, PLAIN, handle, 12, 0));
 	handle = lend_now(&rig, SAFE, (const uint8_t[]){OTHER}, 1, 13, 1, false);
 	ASSERT_OUTCOME(PT_OK, lend(PT_LEND_RETRIEVE, OTHER, handle, 13, 0));
-	log_pages(&host_log, &rig.c.ctx, rig.pa + 9 * PT_SZ_4K, bits[0]);
-	log_pages(&guest_log, &rig.ctx[SAFE], rig.ipa + 11 * PT_SZ_4K, bits[1]);
-	rig.model.frame[9].logged = rig.model.guest[SAFE].map[11].logged = true;
+	rig_logs_start(&rig, &logs, SAFE);
 	rig_same(&rig);
 }
 
 static void close_states(void)
 {
-	log_pages(&host_log, &rig.c.ctx, 0, NULL);
-	log_pages(&guest_log, &rig.ctx[SAFE], 0, NULL);
+	rig_logs_stop(&rig, &logs);
 	close_rig();
 }
 

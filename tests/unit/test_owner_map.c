@@ -70,6 +70,19 @@ static enum pt_outcome model_says(unsigned party, uint64_t at, uint64_t frame, u
 	return outcome;
 }
 
+/* For this cause, with the place where it stands, and with nothing changed. */
+static enum pt_outcome refused_at(enum pt_outcome expected, enum pt_outcome outcome,
+				  const struct pt_error *err, uint64_t ipa,
+				  const struct rig_state *before)
+{
+	ASSERT_OUTCOME(expected, outcome);
+	ASSERT_OUTCOME(expected, err->code);
+	assert_int_equal(ipa, err->ipa.v);
+	if (watch)
+		rig_unchanged(&rig, before);
+	return outcome;
+}
+
 /* A MAP, in both. */
 static enum pt_outcome map(unsigned party, uint64_t at, uint64_t frame, uint64_t n, uint32_t prot,
 			   uint32_t flags, bool point, uint32_t budget)
@@ -89,12 +102,7 @@ static enum pt_outcome map(unsigned party, uint64_t at, uint64_t frame, uint64_t
 			rig.model.guest[party - 1].map[at + i].prot = (uint8_t)prot;
 		return outcome;
 	}
-	ASSERT_OUTCOME(expected, outcome);
-	ASSERT_OUTCOME(expected, err.code);
-	assert_int_equal(item.ipa.v + (first << rig.shift), err.ipa.v);
-	if (watch)
-		rig_unchanged(&rig, &before);
-	return outcome;
+	return refused_at(expected, outcome, &err, item.ipa.v + (first << rig.shift), &before);
 }
 
 static void must(uint32_t kind, unsigned guest, uint64_t frame, uint64_t gfn, uint64_t n)
@@ -328,12 +336,7 @@ static enum pt_outcome change_guest(unsigned guest, uint64_t at, uint64_t n, uin
 		assert_false(pt_is_error(outcome) || outcome == PT_HOLE);
 		return PT_OK;
 	}
-	ASSERT_OUTCOME(expected, outcome);
-	ASSERT_OUTCOME(expected, err.code);
-	assert_int_equal(item.ipa.v + (first << rig.shift), err.ipa.v);
-	if (watch)
-		rig_unchanged(&rig, &before);
-	return outcome;
+	return refused_at(expected, outcome, &err, item.ipa.v + (first << rig.shift), &before);
 }
 
 static struct pt_upkeep u;

@@ -4,9 +4,7 @@
  * nothing. What it allows is given up after each of its steps, is refused each page that it asks
  * for, and only then passes. KVM's selftest of transitions is one walk through these states.
  */
-#include <pt/dirty.h>
-
-#include "transfer_fixture.h"
+#include "rig_log.h"
 
 #define UNITS 16u
 #define PLAIN 0u
@@ -14,8 +12,7 @@
 #define OTHER 2u
 
 static struct transfer_rig rig;
-static struct pt_dirty_log host_log, guest_log;
-static uint64_t host_bits[2], guest_bits[2];
+static struct rig_logs logs;
 
 static struct {
 	unsigned states, refused, passed, given_up, failed;
@@ -26,26 +23,6 @@ static void must(uint32_t kind, unsigned guest, uint64_t frame, uint64_t gfn, ui
 	struct rig_op op = {kind, guest, frame, gfn, n, PT_PROT_RW, false};
 
 	ASSERT_OUTCOME(PT_OK, rig_do(&rig, &op, 1000));
-}
-
-static void log_pages(struct pt_dirty_log *log, struct pt_ctx *ctx, uint64_t ipa, void *memory)
-{
-	struct pt_dirty_args args = {.kind = memory ? PT_DIRTY_START : PT_DIRTY_STOP,
-				     .log = log,
-				     .ctx = ctx,
-				     .ipa = {ipa},
-				     .size = PT_SZ_4K,
-				     .memory = memory};
-	enum pt_outcome outcome;
-	struct pt_dirty op;
-
-	ASSERT_OUTCOME(PT_OK, pt_dirty_init(&op, &args, NULL));
-	do {
-		pt_section_begin(&rig.c.agent);
-		outcome = pt_dirty_step(&op, &rig.c.agent, 1000);
-		pt_section_end(&rig.c.agent);
-	} while (outcome == PT_MORE);
-	ASSERT_OUTCOME(PT_OK, outcome);
 }
 
 /* Units 0 to 13 are in a state each, and so are the addresses of the guests; 14 and 15 are the
@@ -67,11 +44,7 @@ static void begin(bool dying)
 	must(PT_FORCE_RECLAIM, 0, 10, 0, 1);
 	must(PT_TOP_UP, SAFE, 12, 0, 1);
 	must(PT_TOP_UP, OTHER, 13, 0, 1);
-	memset(host_bits, 0, sizeof(host_bits));
-	memset(guest_bits, 0, sizeof(guest_bits));
-	log_pages(&host_log, &rig.c.ctx, rig.pa + 9 * PT_SZ_4K, host_bits);
-	log_pages(&guest_log, &rig.ctx[SAFE], rig.ipa + 11 * PT_SZ_4K, guest_bits);
-	rig.model.frame[9].logged = rig.model.guest[SAFE].map[11].logged = true;
+	rig_logs_start(&rig, &logs, SAFE);
 	for (unsigned g = SAFE; dying && g <= OTHER; g++) {
 		pt_section_begin(&rig.c.agent);
 		ASSERT_OUTCOME(PT_OK, pt_guest_teardown(&rig.owners, g));
@@ -83,8 +56,7 @@ static void begin(bool dying)
 
 static void finish(void)
 {
-	log_pages(&host_log, &rig.c.ctx, 0, NULL);
-	log_pages(&guest_log, &rig.ctx[SAFE], 0, NULL);
+	rig_logs_stop(&rig, &logs);
 	rig_close(&rig);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What goes on around transitions: the life of guests, maps, dirty logs, and memory that is short.
  */
+#include "../../unit/rig_log.h"
 #include "play.h"
 
 static void must_be(struct play *p, const struct step *s, enum pt_outcome expected,
@@ -140,27 +141,14 @@ static void mark(struct play *p, unsigned guest, uint32_t first, uint32_t n, boo
 			p->rig.model.frame[i].logged = logged;
 }
 
-static enum pt_outcome run_log(struct play *p, const struct pt_dirty_args *args)
-{
-	enum pt_outcome outcome;
-	struct pt_dirty op;
-
-	ASSERT_OUTCOME(PT_OK, pt_dirty_init(&op, args, NULL));
-	do {
-		pt_section_begin(&p->rig.c.agent);
-		outcome = pt_dirty_step(&op, &p->rig.c.agent, 1000);
-		pt_section_end(&p->rig.c.agent);
-	} while (outcome == PT_MORE);
-	return outcome;
-}
-
 void log_stop(struct play *p, unsigned guest)
 {
 	struct log *l = &p->log[guest];
 
 	if (l->on)
-		ASSERT_OUTCOME(PT_OK, run_log(p, &(struct pt_dirty_args){.kind = PT_DIRTY_STOP,
-									 .log = &l->log}));
+		ASSERT_OUTCOME(PT_OK,
+			       rig_log(&p->rig, &(struct pt_dirty_args){.kind = PT_DIRTY_STOP,
+									.log = &l->log}));
 	if (l->on)
 		mark(p, guest, 0, p->units, false);
 	l->on = false;
@@ -187,7 +175,7 @@ static void toggle_log(struct play *p, const struct step *s)
 		return;
 	}
 	memset(l->bits, 0, sizeof(l->bits));
-	must_be(p, s, PT_OK, run_log(p, &args));
+	must_be(p, s, PT_OK, rig_log(&p->rig, &args));
 	l->on = true;
 	mark(p, guest, s->frame, s->n, true);
 }
