@@ -248,15 +248,8 @@ static void handles(void **state)
 
 static enum pt_outcome finalize(unsigned guest)
 {
-	struct pt_guest_final final;
-	enum pt_outcome outcome;
+	enum pt_outcome outcome = rig_finalize_alone(&rig, guest, 50);
 
-	pt_guest_finalize_init(&final, &rig.owners, guest);
-	do {
-		pt_section_begin(&rig.c.agent);
-		outcome = pt_guest_finalize_step(&final, &rig.c.agent, 50);
-		pt_section_end(&rig.c.agent);
-	} while (outcome == PT_MORE);
 	ASSERT_OUTCOME(own_finalize(&rig.model, guest), outcome);
 	return outcome;
 }

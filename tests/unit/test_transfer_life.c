@@ -44,16 +44,7 @@ static enum pt_outcome tear_down(unsigned g)
 /* Without what it was topped up with going back before. */
 static enum pt_outcome finalize_alone(uint32_t guest)
 {
-	struct pt_guest_final final;
-	enum pt_outcome outcome;
-
-	pt_guest_finalize_init(&final, &rig.owners, guest);
-	do {
-		pt_section_begin(&rig.c.agent);
-		outcome = pt_guest_finalize_step(&final, &rig.c.agent, 1);
-		pt_section_end(&rig.c.agent);
-	} while (outcome == PT_MORE);
-	return outcome;
+	return rig_finalize_alone(&rig, guest, 1);
 }
 
 static void reserve(void)

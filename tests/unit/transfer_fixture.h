@@ -586,16 +586,13 @@ static inline enum pt_outcome rig_do(struct transfer_rig *rig, const struct rig_
 	return outcome;
 }
 
-/* Table memory, and then the guest. */
-static inline enum pt_outcome rig_finalize(struct transfer_rig *rig, uint32_t guest,
-					   uint32_t budget)
+/* The guest's end alone, whatever it was topped up with. */
+static inline enum pt_outcome rig_finalize_alone(struct transfer_rig *rig, uint32_t guest,
+						 uint32_t budget)
 {
-	struct rig_op op = {.kind = PT_RECLAIM_TABLES, .guest = guest};
-	enum pt_outcome outcome = rig_run(rig, &op, budget, 0);
 	struct pt_guest_final final;
+	enum pt_outcome outcome;
 
-	if (outcome != PT_OK)
-		return outcome;
 	pt_guest_finalize_init(&final, &rig->owners, guest);
 	do {
 		pt_section_begin(&rig->c.agent);
@@ -603,6 +600,16 @@ static inline enum pt_outcome rig_finalize(struct transfer_rig *rig, uint32_t gu
 		pt_section_end(&rig->c.agent);
 	} while (outcome == PT_MORE);
 	return outcome;
+}
+
+/* Table memory, and then the guest. */
+static inline enum pt_outcome rig_finalize(struct transfer_rig *rig, uint32_t guest,
+					   uint32_t budget)
+{
+	struct rig_op op = {.kind = PT_RECLAIM_TABLES, .guest = guest};
+	enum pt_outcome outcome = rig_run(rig, &op, budget, 0);
+
+	return outcome == PT_OK ? rig_finalize_alone(rig, guest, budget) : outcome;
 }
 
 #endif

@@ -58,26 +58,12 @@ static bool lends(const struct play *p, unsigned guest)
 	return false;
 }
 
-/* The end alone, without the table memory's before it. */
-static enum pt_outcome end(struct play *p, const struct step *s)
-{
-	struct pt_guest_final final;
-	enum pt_outcome outcome;
-
-	pt_guest_finalize_init(&final, &p->rig.owners, s->guest);
-	do {
-		pt_section_begin(&p->rig.c.agent);
-		outcome = pt_guest_finalize_step(&final, &p->rig.c.agent, s->budget);
-		pt_section_end(&p->rig.c.agent);
-	} while (outcome == PT_MORE);
-	return outcome;
-}
-
 static void finalize(struct play *p, const struct step *s)
 {
 	bool owes = s->guest < OWN_GUESTS && p->rig.model.guest[s->guest].tables;
 	bool alone = s->flags & STEP_WIPE || lends(p, s->guest); /* that is before its pages */
-	enum pt_outcome outcome = alone ? end(p, s) : rig_finalize(&p->rig, s->guest, s->budget);
+	enum pt_outcome outcome =
+		(alone ? rig_finalize_alone : rig_finalize)(&p->rig, s->guest, s->budget);
 
 	if (alone && owes && !lends(p, s->guest))
 		must_be(p, s, PT_WRONG_STATE, outcome);
