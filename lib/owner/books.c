@@ -354,13 +354,13 @@ void pt__book_keep(struct pt_transfer *t, struct pt_agent *agent, struct pt__boo
 		struct pt_extent e = extent_of(t, pa, c.now);
 
 		e.end = e.start + (c.size >> PT_OWNER_SHIFT);
-		pt_extents_set(&o->extents, agent, &e);
+		pt__extents_enter(&o->extents, agent, &e);
 	}
 	pt__record_set(&o->frames, &book->record, c.now);
 	tell_hyp(t, pa, &c, true);
 }
 
-void pt__book_settle(struct pt_transfer *t, struct pt_agent *agent, const struct pt__book *book)
+void pt__book_drop(struct pt_transfer *t, struct pt_agent *agent, const struct pt__book *book)
 {
 	if (book->indexed)
 		pt_extents_release(&t->args.owners->extents, agent);

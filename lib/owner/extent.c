@@ -124,20 +124,24 @@ static enum pt_outcome promise(struct pt_extents *index, struct pt_pages *more, 
 	return outcome;
 }
 
-/* All that is above the promises, but for one more while there is an index at all: whoever comes
- * next then asks no pool. */
-static void settle(struct pt_extents *index, struct pt_agent *agent, uint32_t kept)
+void pt__extents_settle(struct pt_extents *index, uint32_t kept, struct pt_pages *spare)
 {
-	struct pt_pages spare = {0, 0};
 	uint32_t keep;
 
-	pt_port_lock(&index->store->lock);
 	index->promised -= kept;
 	keep = index->promised;
 	if (keep || pt__get(&index->root))
 		keep += PT_EXTENT_RESERVE;
 	while (index->stock.count > keep)
-		pt__store_push(index->store, &spare, pt__store_pop(index->store, &index->stock));
+		pt__store_push(index->store, spare, pt__store_pop(index->store, &index->stock));
+}
+
+static void settle(struct pt_extents *index, struct pt_agent *agent, uint32_t kept)
+{
+	struct pt_pages spare = {0, 0};
+
+	pt_port_lock(&index->store->lock);
+	pt__extents_settle(index, kept, &spare);
 	pt_port_unlock(&index->store->lock);
 	pt__store_give(index->store, agent, &spare);
 }

@@ -124,12 +124,15 @@ static void end(struct pt__change *s)
 	pt__node_drop(s, leaf);
 }
 
-void pt_extents_set(struct pt_extents *index, struct pt_agent *agent, const struct pt_extent *e)
+/* `kept`: pages of a promise that is no more then. */
+static void set(struct pt_extents *index, struct pt_agent *agent, const struct pt_extent *e,
+		uint32_t kept)
 {
 	const struct pt__says says = {e->owner.kind | (uint64_t)e->state << 4 |
 					      (uint64_t)e->owner.handle << 8 | e->owner.gfn << 24,
 				      e->meta, e->id};
 	struct pt__change s = {.index = index};
+	struct pt_pages spare = {0, 0};
 
 	pt_port_lock(&index->store->lock);
 	if (!pt__get(&index->root))
@@ -138,8 +141,21 @@ void pt_extents_set(struct pt_extents *index, struct pt_agent *agent, const stru
 		replace(&s, e, says);
 		end(&s);
 	}
+	if (kept)
+		pt__extents_settle(index, kept, &spare);
 	pt_port_unlock(&index->store->lock);
 	pt__store_retire(index->store, agent, &s.gone);
+	pt__store_give(index->store, agent, &spare);
+}
+
+void pt_extents_set(struct pt_extents *index, struct pt_agent *agent, const struct pt_extent *e)
+{
+	set(index, agent, e, 0);
+}
+
+void pt__extents_enter(struct pt_extents *index, struct pt_agent *agent, const struct pt_extent *e)
+{
+	set(index, agent, e, PT_EXTENT_RESERVE);
 }
 
 enum pt_outcome pt_extents_close(struct pt_extents *index, struct pt_agent *agent, uint32_t budget)

@@ -72,4 +72,7 @@ static inline void pt__store_push(struct pt_owner_store *store, struct pt_pages 
 	pt_pages_push(&store->machine->world->pool, list, (struct pt_page){off});
 }
 
+/* extent_set.c: pt_extents_set(), and pt_extents_release() of its reservation. */
+void pt__extents_enter(struct pt_extents *index, struct pt_agent *agent, const struct pt_extent *e);
+
 #endif

@@ -155,4 +155,9 @@ void pt__node_init(pt__word *node, bool leaf);
 void pt__says_set(pt__word *leaf, uint32_t i, struct pt__says says);
 void pt__start_set(pt__word *leaf, uint32_t i, uint64_t start);
 
+/* extent.c, under the lock: a promise of `kept` pages is no more. Onto *spare comes what is above
+ * the promises, but for one more while there is an index at all: whoever comes next then asks no
+ * pool. */
+void pt__extents_settle(struct pt_extents *index, uint32_t kept, struct pt_pages *spare);
+
 #endif

@@ -111,7 +111,8 @@ static bool run(struct pt_transfer *t, struct pt_agent *agent, struct pt__book *
 	done = pt__at_once_commit(&t->parties);
 	if (done)
 		carry_out(t, agent, page, book);
-	pt__book_settle(t, agent, book);
+	else
+		pt__book_drop(t, agent, book);
 	return done;
 }
 

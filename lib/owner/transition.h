@@ -204,11 +204,11 @@ struct pt__book {
 	struct pt_frame_record was, now;
 	bool indexed;
 };
-/* PT_OK, or an error: nothing is kept. keep: under it; settle: once for each. */
+/* PT_OK, or an error: nothing is kept. keep, or drop: once for each. */
 enum pt_outcome pt__book_reserve(struct pt_transfer *t, struct pt_agent *agent,
 				 struct pt__book *book);
 void pt__book_keep(struct pt_transfer *t, struct pt_agent *agent, struct pt__book *book);
-void pt__book_settle(struct pt_transfer *t, struct pt_agent *agent, const struct pt__book *book);
+void pt__book_drop(struct pt_transfer *t, struct pt_agent *agent, const struct pt__book *book);
 
 /* point.c: a transition of one frame whose run is found, all in this section: true, it is done.
  * False: nothing was, and it is to be run as any other. */
