@@ -82,7 +82,7 @@ SANITIZED = ("CC=clang", "OPT=-g1", "LDFLAGS=-fuse-ld=lld")
 ASAN = ("SAN=fuzzer-no-link,address,undefined", "CFLAGS=-fprofile-instr-generate -fcoverage-mapping", *SANITIZED)
 TSAN = ("SAN=thread", *SANITIZED)
 
-BUILD = Stage("build", 70, [Make("gcc", ("all", "tests"))])
+BUILD = Stage("build", 72, [Make("gcc", ("all", "tests"))])
 LAYERS = Stage("layers", 13, [Tests(("tests/layers/test_*.py", "tests/layers/test_*.sh"))])
 # Instructions of the hot paths; callgrind counts the same whatever runs beside it.
 COUNTS = Stage("counts", 10, [Make("bench", ("bench-core",)), Tests(("tests/bench/test_counts.py",))])
@@ -108,7 +108,7 @@ ADDRESS = Stage("asan+ubsan", 175, [
     Tests(UNIT, "-asan", without=UNCHECKED, jobs=WAITING),
     Tests(("tests/e2e/test_fields*.py", "tests/e2e/test_wire*.py", "tests/e2e/test_libptd_*.py", "tests/e2e/test_tls*.py"), "-asan", jobs=WAITING),
 ])
-THREADS = Stage("tsan", 44, [
+THREADS = Stage("tsan", 46, [
     Make("tsan", ("client", "python"), "-tsan", TSAN, files=("ptd",), programs=THREADED),
     Tests(THREADED, "-tsan"),
     Tests(("tests/e2e/test_tsan*.py",), "-tsan", timeout=60),
@@ -141,7 +141,7 @@ DEEP_INTERLEAVE = Stage("interleave", 600, [
           env={"PTD_PREEMPTIONS": "4", "PTD_DELAYS": "1", "PTD_SECONDS": "300", "PTD_LEAST": "2"}),
 ])
 # The images are compiled four ways, and boot on five CPU models under QEMU; its last line counts what was compared.
-EL2 = Stage("el2", 90, [Make("images", ("el2", "daemon", "client", "python")), Tests(("tests/el2/run",), timeout=300)])
+EL2 = Stage("el2", 92, [Make("images", ("el2", "daemon", "client", "python")), Tests(("tests/el2/run",), timeout=300)])
 # The same and more models with a newer QEMU, which the first run fetches; not run where that cannot be had.
 QEMU11 = Stage("qemu 11", 200, [Make("images", ("el2", "daemon", "client", "python")), Tests(("tests/el2/qemu11",), timeout=900)])
 # Clients of ptd-checked that are failed and killed in turn, with an oracle of their own; another seed each time.
@@ -172,20 +172,20 @@ FREE_MODEL = Stage("model", 300, [
     Tests(("tests/model/ptd-model.c",), "/checked", env={**FREE_SEEDS, "PTD_SEEDS": "2000"}, timeout=600),
     Tests(("tests/model/ptd-model.c",), env={**FREE_SEEDS, "PTD_SEEDS": "2000"}, timeout=600),
 ])
-QUICK_MUTANTS = Stage("mutants", 23, [Tests(("tests/mutants/run",), timeout=180)])
+QUICK_MUTANTS = Stage("mutants", 22, [Tests(("tests/mutants/run",), timeout=180)])
 ALL_MUTANTS = Stage("mutants", 900, [Tests(("tests/mutants/run",), env={"MUTANTS": "all"}, timeout=1800)])
 COVERAGE = Stage("coverage", 120, [Tests(("tests/coverage",), timeout=600)])
 ALLOCATION = Stage("allocation", 15, [Tests(("tests/alloc/sweep.c", "tests/alloc/test_*.py"), jobs=WAITING),
                                       Tests(("tests/alloc/sweep.c",), "-asan", env={"ALLOC_STRIDE": "8"}, jobs=WAITING)])
-FUZZ = Stage("fuzz", 18, [
+FUZZ = Stage("fuzz", 16, [
     Make("fuzz targets", ("fuzz-targets",), "-asan", ASAN),
     Tests(("tests/fuzz/run",), "-asan", timeout=300),
 ])
 PLANTED = Stage("planted faults", 300, [Tests(("tests/fuzz/planted/run",), timeout=900)])
-REPO = Stage("repository", 34, [Tests(("tests/repo/test_*.py", "tests/repo/test_*.sh"), timeout=300)])
+REPO = Stage("repository", 31, [Tests(("tests/repo/test_*.py", "tests/repo/test_*.sh"), timeout=300)])
 
 # They measure time: nothing runs beside them.
-LOAD = Stage("load", 56, [Make("load", ("all", "load")), Tests(("tests/load/test_*.py",), timeout=300, jobs=1)])
+LOAD = Stage("load", 54, [Make("load", ("all", "load")), Tests(("tests/load/test_*.py",), timeout=300, jobs=1)])
 EXACT_LOAD = Stage("load", 80, [Make("load", ("all", "load")),
                                Tests(("tests/load/test_*.py",), env={"PTD_EXACT": "1"}, timeout=300, jobs=1)])
 SOAK = Stage("soak", 200, [Make("load", ("all", "load")), Tests(("tests/load/soak.py",), timeout=300, jobs=1)])
@@ -204,10 +204,10 @@ TIERS = {
         BUILD,
         LAYERS,
         together("unit", 16, COUNTS, UNITS, CHECKER),
-        together("e2e", 70, INTEROP, END_TO_END),
-        together("asan+ubsan", 194, ADDRESS, ALLOCATION),
+        together("e2e", 68, INTEROP, END_TO_END),
+        together("asan+ubsan", 200, ADDRESS, ALLOCATION),
         THREADS,
-        together("search", 92, INTERLEAVE, MODEL, SIMULATION, SPIN),
+        together("search", 90, INTERLEAVE, MODEL, SIMULATION, SPIN),
         EL2,
         QUICK_MUTANTS,
         FUZZ,

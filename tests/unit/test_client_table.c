@@ -166,7 +166,6 @@ static void columns_exist_in_their_messages(void **state)
 		{"own", "lend", &ptd__v1__transfer_response__descriptor},
 		{"own", "retrieve", &ptd__v1__transfer_response__descriptor},
 		{"own", "relinquish", &ptd__v1__transfer_response__descriptor},
-		{"own", "lendings", &ptd__v1__lending__descriptor},
 		{"own", "reclaim", &ptd__v1__transfer_response__descriptor},
 		{"own", "reclaim-dying", &ptd__v1__transfer_response__descriptor},
 		{"own", "top-up", &ptd__v1__transfer_response__descriptor},
