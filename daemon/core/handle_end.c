@@ -238,7 +238,7 @@ struct leaving {
 	Ptd__V1__TeardownGuestResponse *response;
 };
 
-/* Where memory is lacking the rest is done when it is finalized. */
+/* Where memory is lacking the rest is done when its pages are asked for, or it is finalized. */
 static enum call_result leave_on(struct call *call)
 {
 	struct leaving *s = call->state;

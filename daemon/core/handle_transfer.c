@@ -21,6 +21,9 @@ struct transfer {
 	struct transfer_work work;
 	struct machine *machine; /* stays: owners_begin() */
 	struct transfer_items items;
+	struct pt_transfer_args args;
+	/* RECLAIM of a dying guest's: what its teardown had no memory for comes first. */
+	bool leaving;
 	Ptd__V1__TransferResponse response;
 	Ptd__V1__Effects effects;
 };
@@ -51,11 +54,31 @@ static enum call_result answer(struct call *call, struct transfer *s)
 	return CALL_DONE;
 }
 
+static enum call_result leave_on(struct call *call, struct transfer *s)
+{
+	enum pt_outcome o;
+	enum call_result result = leave_step(call, &s->work, &o);
+
+	if (result != CALL_DONE)
+		return result;
+	s->leaving = false;
+	s->work.kind = PTD__V1__TRANSFER_KIND__TRANSFER_KIND_RECLAIM;
+	transfer_begin(call, &s->work, &s->args);
+	if (o == PT_OK)
+		return CALL_MORE;
+	s->work.t.error.code = o;
+	transfer_fail(call, &s->items, &s->work.t);
+	owners_end(s->machine);
+	return CALL_DONE;
+}
+
 static enum call_result go_on(struct call *call, struct transfer *s)
 {
 	enum call_result result;
 	enum pt_outcome o;
 
+	if (s->leaving)
+		return leave_on(call, s);
 	result = transfer_step(&s->work, &o);
 	if (result != CALL_DONE)
 		return result;
@@ -87,6 +110,10 @@ static enum call_result begin(struct call *call, const Ptd__V1__TransferRequest 
 		return transfer_fail(call, &s->items, &s->work.t);
 	if (!owners_begin(call->domain, m))
 		return call_fail(call, PT_WRONG_STATE, "machine: it is being deleted");
+	s->args = args;
+	s->leaving = args.kind == PT_RECLAIM_DYING;
+	if (s->leaving)
+		leave_begin(call, &s->work, m, s->items.range[0].guest);
 	call->state = s;
 	return go_on(call, s);
 }
@@ -131,7 +158,7 @@ static enum call_result abandon(struct call *call)
 	result = transfer_abandon(&s->work, &committed);
 	if (result != CALL_DONE)
 		return result;
-	if (committed)
+	if (committed && !s->leaving)
 		answer(call, s);
 	owners_end(s->machine);
 	return CALL_DONE;

@@ -342,6 +342,57 @@ static void a_dead_lender_leaves_nothing(void **state)
 	assert_int_equal(list(&w)->n_lendings, 0);
 }
 
+/* No memory for the index, from now on. */
+static void lack_memory(struct fixture *fx)
+{
+	Ptd__V1__ArmFailpointRequest q = PTD__V1__ARM_FAILPOINT_REQUEST__INIT;
+	Ptd__V1__Failpoint fp = PTD__V1__FAILPOINT__INIT;
+
+	fp.name = (char *)(uintptr_t) "pool.reserve";
+	fp.action = PTD__V1__FAILPOINT_ACTION__FAILPOINT_ACTION_ERROR;
+	fp.probability_ppm = 1000000;
+	q.failpoint = &fp;
+	OK(fx, "ArmFailpoint", &q);
+}
+
+/* A teardown does not fail for lack of memory: what it could not do is done when pages are asked
+ * for. */
+static void what_a_teardown_had_no_memory_for_is_done_later(void **state)
+{
+	struct world w = world(state);
+	Ptd__V1__DisarmFailpointsRequest disarm = PTD__V1__DISARM_FAILPOINTS_REQUEST__INIT;
+	Ptd__V1__TeardownGuestRequest q = PTD__V1__TEARDOWN_GUEST_REQUEST__INIT;
+	struct lend l;
+	struct ask a;
+
+	/* Apart, so that the index has more to enter than it keeps room for. */
+	for (uint32_t i = 0; i < 4; i++)
+		OK(w.fx, "Transfer", donation(&a, &w, 4 * i * PAGE, IPA + 4 * i * PAGE));
+	lend(&l, &w, 4);
+	for (uint32_t i = 0; i < 4; i++) {
+		l.item[i].ipa = IPA + l.item[i].pa;
+		l.item[i].pa = 0;
+		l.item[i].size = PAGE;
+	}
+	l.from = l.borrower;
+	l.borrower.context = w.plain;
+	OK(w.fx, "Transfer", &l.q);
+	lack_memory(w.fx);
+	q.context = w.guarded;
+	OK(w.fx, "TeardownGuest", &q);
+	assert_int_equal(owner_at(&w, 0)->state, STATE(LENT));
+	ask(&a, &w, KIND(RECLAIM), OF(GUEST), OF(HOST), w.guarded)->items[0]->ipa = IPA;
+	a.item.size = 16 * PAGE;
+	REFUSED(w.fx, "Transfer", &a.q, PT_NO_MEMORY, "");
+	assert_int_equal(owner_at(&w, 0)->state, STATE(LENT));
+	OK(w.fx, "DisarmFailpoints", &disarm);
+	OK(w.fx, "Transfer", &a.q);
+	assert_int_equal(owner_at(&w, 0)->owner->kind, OF(HOST));
+	assert_int_equal(owner_at(&w, 0)->state, STATE(OWNED));
+	assert_int_equal(list(&w)->n_lendings, 0);
+	assert_int_equal(atomic_load(&owners_of(w.fx, w.machine)->active), 0);
+}
+
 /* And while somebody has it the lender's pages are nobody's to have. */
 static void a_lender_ends_after_its_borrowers(void **state)
 {
@@ -427,6 +478,7 @@ int main(void)
 		TEST(a_dead_borrower_has_relinquished),
 		TEST(a_dying_borrower_has_relinquished),
 		TEST(a_dead_lender_leaves_nothing),
+		TEST(what_a_teardown_had_no_memory_for_is_done_later),
 		TEST(a_lender_ends_after_its_borrowers),
 		TEST(who_watches_is_told),
 		TEST(a_request_is_done_once),
