@@ -145,9 +145,10 @@ EL2 = Stage("el2", 92, [Make("images", ("el2", "daemon", "client", "python")), T
 # The same and more models with a newer QEMU, which the first run fetches; not run where that cannot be had.
 QEMU11 = Stage("qemu 11", 200, [Make("images", ("el2", "daemon", "client", "python")), Tests(("tests/el2/qemu11",), timeout=900)])
 # Clients of ptd-checked that are failed and killed in turn, with an oracle of their own; another seed each time.
-TORTURE = Stage("torture", 120, [
+TORTURE = Stage("torture", 155, [
     Make("programs", ("all",)),
     Tests(("tests/torture/clients.py",), env={"PTD_SECONDS": "90"}, timeout=300),
+    Tests(("tests/torture/owners.py",), env={"PTD_SECONDS": "30"}, timeout=300),
 ])
 # Other seeds each time, and more of them.
 FREE_SIMULATION = Stage("simulation", 600, [
