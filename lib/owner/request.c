@@ -8,19 +8,26 @@ static bool has(const struct pt_region *region, uint64_t pa, uint64_t size)
 	return pa >= region->pa && size <= region->size && pa - region->pa <= region->size - size;
 }
 
+uint32_t pt__regions_to(const struct pt_machine_owners *o, uint64_t pa)
+{
+	uint32_t lo = 0, hi = o->regions;
+
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+
+		if (o->region[mid].pa <= pa)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
 static bool in_region(const struct pt_machine_owners *o, uint64_t pa, uint64_t size)
 {
-	for (uint32_t low = 0, high = o->regions; low < high;) {
-		uint32_t mid = low + (high - low) / 2;
+	uint32_t n = pt__regions_to(o, pa);
 
-		if (has(&o->region[mid], pa, size))
-			return true;
-		if (o->region[mid].pa > pa)
-			high = mid;
-		else
-			low = mid + 1;
-	}
-	return false;
+	return n && has(&o->region[n - 1], pa, size);
 }
 
 static bool by_pa(const struct pt__row *row)

@@ -72,29 +72,13 @@ static enum pt_outcome host_may_fill(void *arg, uint64_t ipa)
 	return pt__any_table(o, ipa & ~(page - 1), page) ? PT_WRONG_OWNER : PT_OK;
 }
 
-/* How many regions begin at or below `pa`. */
-static uint32_t regions_to(const struct pt_machine_owners *o, uint64_t pa)
-{
-	uint32_t lo = 0, hi = o->regions;
-
-	while (lo < hi) {
-		uint32_t mid = lo + (hi - lo) / 2;
-
-		if (o->region[mid].pa <= pa)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
-}
-
 /* Does neither end of a region lie in [pa, last]: all of it is in one, or in none? */
 static bool in_one_region(const struct pt_machine_owners *o, uint64_t pa, uint64_t last)
 {
-	uint32_t n = regions_to(o, pa);
+	uint32_t n = pt__regions_to(o, pa);
 	uint64_t end;
 
-	if (n != regions_to(o, last))
+	if (n != pt__regions_to(o, last))
 		return false;
 	end = n ? o->region[n - 1].pa + o->region[n - 1].size - 1 : 0;
 	return !n || pa > end || last <= end;

@@ -161,6 +161,9 @@ enum pt_outcome pt__transfer_init(struct pt_transfer *t, const struct pt_transfe
 /* request.c: is all of it in one region, and an address of the host's? */
 bool pt__is_memory(const struct pt_machine_owners *owners, uint64_t pa, uint64_t size);
 
+/* request.c: how many regions of memory begin at or below `pa`. */
+uint32_t pt__regions_to(const struct pt_machine_owners *owners, uint64_t pa);
+
 /* rules.c: from now on the context's maps and faults are as its frames' owners say. */
 void pt__rule_host(struct pt_machine_owners *owners);
 void pt__rule_guest(struct pt_machine_owners *owners, struct pt_ctx *ctx);
