@@ -2,49 +2,10 @@
 /* Agents that move the same frames between host, hyp and guests, while others ask who owns them and
  * guests die. Memory is written by whoever wipes it, without a lock: claims alone keep two from it,
  * which TSan sees. */
-#include <pthread.h>
-#include <sched.h>
+#include "rig_workers.h"
 
-#include "stepping.h"
-#include "transfer_fixture.h"
-
-#define THREADS 3
-#define ROUNDS	2000
-#define UNITS	640u /* two pages of records */
-
-struct worker {
-	struct transfer_rig *rig;
-	struct pt_agent agent;
-	uint64_t seed;
-	_Atomic unsigned woken;
-	unsigned wanted;
-	uint64_t parked, done, refused, given_up, asked;
-	struct pt_transfer t;
-	pthread_t thread;
-};
-
-static struct transfer_rig rig;
-static struct worker workers[THREADS];
-
-static void wake(struct pt_waiter *waiter)
-{
-	for (unsigned i = 0; i < THREADS; i++)
-		if (waiter == &workers[i].t.parties.leg[0].claim.waiter)
-			atomic_fetch_add(&workers[i].woken, 1);
-}
-
-static void await_wake(struct worker *w)
-{
-	w->wanted++;
-	w->parked++;
-	while (atomic_load(&w->woken) != w->wanted)
-		sched_yield();
-}
-
-static uint32_t below(struct worker *w, uint32_t n)
-{
-	return (uint32_t)(core_random(&w->seed) % n);
-}
+#define ROUNDS 2000
+#define UNITS  640u /* two pages of records */
 
 /* How often each kind has passed for each frame. */
 static _Atomic int32_t passed[PT_TRANSFERS][UNITS];
@@ -80,12 +41,9 @@ static void transfer(struct worker *w)
 		pt_section_end(&w->agent);
 	}
 	STEP_TO_END(w, outcome, pt_transfer_step(&w->t, &w->agent, budget));
-	w->done += outcome == PT_OK;
+	tally(w, outcome);
 	for (uint64_t i = 0; outcome == PT_OK && i < op.n; i++)
 		atomic_fetch_add(&passed[op.kind][op.frame + i], 1);
-	w->given_up += outcome == PT_CANCELLED;
-	w->refused += outcome != PT_OK && outcome != PT_CANCELLED;
-	assert_true(outcome != PT_RACED && outcome != PT_INTERNAL && outcome != PT_INVALID);
 }
 
 /* Whoever asks gets an answer that could be. */
@@ -100,7 +58,6 @@ static void ask(struct worker *w)
 	assert_true(e.owner.kind <= PT_OWNER_GUEST && e.state <= PT_PAGE_SHARED_OWNED);
 	assert_true(pt_frame_sound(pt_frames_get(&w->rig->owners.frames, pa)));
 	pt_section_end(&w->agent);
-	w->asked++;
 }
 
 static void *work(void *arg)
@@ -181,34 +138,9 @@ static void check_end(void)
 
 static void claims_alone_keep_them_apart(void **state)
 {
-	uint64_t seed = core_seed(), parked = 0, done = 0, refused = 0, given_up = 0;
-
 	(void)state;
 	rig_open(&rig, &shapes[0], &shapes[0], UNITS, PT_SZ_2M, PT_SZ_1G);
-	memset(workers, 0, sizeof(workers));
-	for (unsigned i = 0; i < THREADS; i++) {
-		workers[i].rig = &rig;
-		workers[i].seed = seed + i * 7919;
-		ASSERT_OUTCOME(PT_OK, pt_agent_join(&rig.c.tables.world, &workers[i].agent));
-	}
-	for (unsigned i = 0; i < THREADS; i++)
-		assert_int_equal(0, pthread_create(&workers[i].thread, NULL, work, &workers[i]));
-	for (unsigned i = 0; i < THREADS; i++) {
-		struct worker *w = &workers[i];
-
-		pthread_join(w->thread, NULL);
-		while (pt_reclaim(&w->agent))
-			continue;
-		pt_agent_leave(&w->agent);
-		parked += w->parked;
-		done += w->done;
-		refused += w->refused;
-		given_up += w->given_up;
-	}
-	print_message("done %llu, refused %llu, given up %llu, parked %llu\n",
-		      (unsigned long long)done, (unsigned long long)refused,
-		      (unsigned long long)given_up, (unsigned long long)parked);
-	assert_true(done && refused && given_up);
+	run_workers(work);
 	check_end();
 	rig_close(&rig);
 }
