@@ -330,38 +330,36 @@ bool pt__books_settle(struct pt_transfer *t, struct pt_agent *agent, int64_t *le
 	return true;
 }
 
-enum pt_outcome pt__book_reserve(struct pt_transfer *t, struct pt_agent *agent,
-				 struct pt__book *book)
+bool pt__book_reserve(struct pt_transfer *t, struct pt_agent *agent, struct pt__book *book)
 {
 	struct pt_machine_owners *o = t->args.owners;
-	struct change c = {.was = book->was, .size = pt__frame_bytes(o)};
+	struct change c = {.was = pt_frame_record(book->record.was)};
 
-	c.now = book->now = pt__after(t->row, book->was, 1);
+	book->was = c.was;
+	c.now = book->now = pt__after(t->row, c.was, 1);
 	book->indexed = is_indexed(t, &c);
-	return book->indexed ? pt_extents_reserve(&o->extents, agent) : PT_OK;
+	if (!pt__record_keep(&book->record, pt_frame_word(c.now)))
+		return false;
+	if (!book->indexed || pt_extents_reserve(&o->extents, agent) == PT_OK)
+		return true;
+	pt__record_drop(&o->frames, agent, book->pa, &book->record);
+	return false;
 }
 
-void pt__book_keep(struct pt_transfer *t, struct pt_agent *agent, struct pt__book *book)
+void pt__book_keep(struct pt_transfer *t, struct pt_agent *agent, const struct pt__book *book)
 {
 	struct pt_machine_owners *o = t->args.owners;
 	struct change c = {book->was, book->now, pt__frame_bytes(o)};
-	uint64_t pa = book->record.pa;
 
-	tell_hyp(t, pa, &c, false);
+	tell_hyp(t, book->pa, &c, false);
 	if (wipes(t))
-		wipe_part(o, pa, c.size);
+		wipe_part(o, book->pa, c.size);
 	if (book->indexed) {
-		struct pt_extent e = extent_of(t, pa, c.now);
+		struct pt_extent e = extent_of(t, book->pa, c.now);
 
 		e.end = e.start + (c.size >> PT_OWNER_SHIFT);
 		pt__extents_enter(&o->extents, agent, &e);
 	}
-	pt__record_set(&o->frames, &book->record, c.now);
-	tell_hyp(t, pa, &c, true);
-}
-
-void pt__book_drop(struct pt_transfer *t, struct pt_agent *agent, const struct pt__book *book)
-{
-	if (book->indexed)
-		pt_extents_release(&t->args.owners->extents, agent);
+	pt__record_set(&o->frames, agent, book->pa, &book->record);
+	tell_hyp(t, book->pa, &c, true);
 }

@@ -74,16 +74,6 @@ struct pt_frame_record pt_frames_get(const struct pt_frames *frames, uint64_t pa
 	return pt_frame_record(e ? pt__get(entry(frames, e, frame, 0)) : 0);
 }
 
-void pt__frames_fetch(const struct pt_frames *frames, uint64_t pa)
-{
-	uint64_t frame = frame_of(frames, pa), e = pt__get(&frames->root);
-
-	for (unsigned level = frames->levels - 1u; e && level; level--)
-		e = pt__get(entry(frames, e, frame, level));
-	if (e)
-		pt__fetch(entry(frames, e, frame, 0));
-}
-
 /* Eight records at once, written out so that each takes two instructions: 512 of them are read, and
  * written, for 2 MiB. */
 #define EIGHT 8u
@@ -288,38 +278,70 @@ void pt_frames_release(struct pt_frames *frames, struct pt_agent *agent, uint64_
 	release(frames, agent, frame_of(frames, pa), frame_of(frames, pa + size));
 }
 
-bool pt__record_hold(struct pt_frames *frames, uint64_t pa, struct pt__record *r)
+bool pt__record_find(struct pt_frames *frames, uint64_t pa, struct pt__record *r)
 {
-	struct spot at = descend(frames, frame_of(frames, pa));
-	uint64_t now;
+	uint64_t frame = frame_of(frames, pa), e = pt__get(&frames->root);
 
-	if (at.level || !count(at.link, ONE, &now))
+	r->link = &frames->root;
+	for (unsigned level = frames->levels - 1u; e && level; level--) {
+		r->link = entry(frames, e, frame, level);
+		e = pt__get(r->link);
+	}
+	if (!e)
 		return false;
-	*r = (struct pt__record){
-		.pa = pa,
-		.link = at.link,
-		.word = entry(frames, now, frame_of(frames, pa), 0),
-	};
+	r->page = e & OFF_MASK;
+	r->word = entry(frames, e, frame, 0);
+	pt__fetch_to_write(r->word);
 	return true;
 }
 
-void pt__record_set(const struct pt_frames *frames, struct pt__record *r,
-		    struct pt_frame_record now)
+static bool is_linked(const struct pt__record *r, uint64_t link)
 {
-	uint64_t word = pt_frame_word(now);
-
-	pt_port_note(PT_EVENT_OWNER, 1u << (frames->frame_shift - PT_OWNER_SHIFT),
-		     frames->store->machine, NULL, r->pa, word);
-	r->by += (uint64_t)(word != 0) - (pt__get(r->word) != 0);
-	pt__set(r->word, word);
+	return link && (link & OFF_MASK) == r->page;
 }
 
-void pt__record_let_go(struct pt_frames *frames, struct pt_agent *agent, const struct pt__record *r)
+bool pt__record_keep(struct pt__record *r, uint64_t now)
+{
+	uint64_t e = pt__get(r->link);
+
+	r->now = now;
+	do {
+		if (!is_linked(r, e))
+			return false;
+		/* A record that says something keeps its page by itself. */
+		if (r->was || !now)
+			return true;
+	} while (!atomic_compare_exchange_weak_explicit(r->link, &e, e + ONE, memory_order_acq_rel,
+							memory_order_acquire));
+	return true;
+}
+
+/* One less keeps the page. */
+static void part(struct pt_frames *frames, struct pt_agent *agent, uint64_t pa, pt__word *link)
 {
 	uint64_t now;
 
-	if (count(r->link, r->by * ONE - ONE, &now) && now < ONE)
-		prune(frames, agent, frame_of(frames, r->pa));
+	if (count(link, -ONE, &now) && now < ONE)
+		prune(frames, agent, frame_of(frames, pa));
+}
+
+void pt__record_set(struct pt_frames *frames, struct pt_agent *agent, uint64_t pa,
+		    const struct pt__record *r)
+{
+	pt_port_note(PT_EVENT_OWNER, 1u << (frames->frame_shift - PT_OWNER_SHIFT),
+		     frames->store->machine, NULL, pa, r->now);
+	if (r->was == r->now)
+		return;
+	pt__set(r->word, r->now);
+	if (!r->now)
+		part(frames, agent, pa, r->link);
+}
+
+void pt__record_drop(struct pt_frames *frames, struct pt_agent *agent, uint64_t pa,
+		     const struct pt__record *r)
+{
+	if (!r->was && r->now)
+		part(frames, agent, pa, r->link);
 }
 
 /* One page's part of [frame, end). */

@@ -204,6 +204,11 @@ enum pt_outcome pt_guest_finalize_step(struct pt_guest_final *f, struct pt_agent
 		return end(f->owners, f->guest, life);
 	if (life != PT_GUEST_DYING)
 		return PT_WRONG_STATE;
+	if (!f->begun)
+		pt_grace_begin(&f->grace, f->owners->host->machine, agent);
+	f->begun = true;
+	if (!pt_grace_done(&f->grace, f->owners->host->machine)) /* point.c counts nobody */
+		return PT_MORE;
 	if (atomic_load(&g->users)) /* what it does may be behind the address looked at */
 		return PT_BUSY;
 	if (pt__lends(f->owners, f->guest))

@@ -28,29 +28,32 @@ static inline void pt__set(pt__word *word, uint64_t value)
 	atomic_store_explicit(word, value, memory_order_release);
 }
 
-/* frames.c: the record of the frame at `pa` is on its way from memory. In a section. */
-void pt__frames_fetch(const struct pt_frames *frames, uint64_t pa);
-
 /*
- * frames.c: one record, under the claim on its frame. hold: keeps the page that it stands in;
- * false: there is none, and the record is the default. let_go: once for each hold, in the same
- * section.
+ * frames.c: one record of a frame. find: where it stands; false: nowhere, and it is the default.
+ * Not read, but on its way from memory. keep: under the claim on the frame, `was` read from `word`:
+ * the page that it stands in stays for it to be set to `now`; false: the page has gone since. Then
+ * set, or drop; all in one section.
  */
 struct pt__record {
-	uint64_t pa;
 	pt__word *link, *word;
-	uint64_t by; /* what the count of the page's records changes by */
+	uint64_t page, was, now;
 };
-bool pt__record_hold(struct pt_frames *frames, uint64_t pa, struct pt__record *record);
-void pt__record_set(const struct pt_frames *frames, struct pt__record *record,
-		    struct pt_frame_record now);
-void pt__record_let_go(struct pt_frames *frames, struct pt_agent *agent,
-		       const struct pt__record *record);
+bool pt__record_find(struct pt_frames *frames, uint64_t pa, struct pt__record *record);
+bool pt__record_keep(struct pt__record *record, uint64_t now);
+void pt__record_set(struct pt_frames *frames, struct pt_agent *agent, uint64_t pa,
+		    const struct pt__record *record);
+void pt__record_drop(struct pt_frames *frames, struct pt_agent *agent, uint64_t pa,
+		     const struct pt__record *record);
 
 /* On its way from memory; nothing is learnt from it. */
 static inline void pt__fetch(const pt__word *word)
 {
 	__builtin_prefetch((const void *)(uintptr_t)word);
+}
+
+static inline void pt__fetch_to_write(const pt__word *word)
+{
+	pt_port_prefetch((const pt_pte *)(uintptr_t)word);
 }
 
 /* Takes `count` zeroed pages onto *list, under the quota: PT_OK, PT_NO_MEMORY or PT_QUOTA with

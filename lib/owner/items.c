@@ -215,7 +215,7 @@ static uint32_t parties(const struct pt_transfer *t, uint32_t until)
 	return n;
 }
 
-void pt__make(struct pt_transfer *t)
+static void make(struct pt_transfer *t)
 {
 	bool guests = t->row->guest_entry != PT__ENTRY_NONE;
 	uint32_t gave = 0;
@@ -237,7 +237,7 @@ void pt__make(struct pt_transfer *t)
 
 enum pt_outcome pt__make_items(struct pt_transfer *t)
 {
-	pt__make(t);
+	make(t);
 	for (uint32_t i = 0; i < t->items; i++) {
 		enum pt_outcome outcome = pt_item_check_owner(&t->item[i]);
 

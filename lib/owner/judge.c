@@ -148,22 +148,11 @@ static enum pt_outcome judge_page(const struct pt_transfer *t, uint32_t guest, u
 	return logged(ctx, ipa, *n) ? PT_BUSY : PT_OK;
 }
 
-bool pt__judge_one(const struct pt_transfer *t, struct pt_frame_record record, pt_pte entry)
+bool pt__judge_one(const struct pt_transfer *t, uint64_t pa, struct pt_frame_record record)
 {
 	const struct pt_machine_owners *o = t->args.owners;
-	const struct pt_transfer_run *run = &t->list[0];
-	enum pt_page_state state;
 
-	if ((o->is_table && o->is_table(o->arg, run->pa, run->size)) ||
-	    judge_record(t->row, record) != PT_OK || (t->row->log_is_busy && pt__logs(o->host)))
-		return false;
-	if (t->row->page == PT__PAGE_NONE)
-		return true;
-	if (pt_page_state_of_entry(entry, &state) != PT_OK ||
-	    judge_state((enum pt__page)t->row->page, state) != PT_OK)
-		return false;
-	return !pt_pte_valid(entry) ||
-	       pt_pte_to_oa(&o->guest[run->guest].ctx->geo, entry).v == run->pa;
+	return !pt__any_table(o, pa, pt__frame_bytes(o)) && judge_record(t->row, record) == PT_OK;
 }
 
 /* What the range's next part is about. */

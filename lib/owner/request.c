@@ -23,7 +23,7 @@ uint32_t pt__regions_to(const struct pt_machine_owners *o, uint64_t pa)
 	return lo;
 }
 
-static bool in_region(const struct pt_machine_owners *o, uint64_t pa, uint64_t size)
+bool pt__in_region(const struct pt_machine_owners *o, uint64_t pa, uint64_t size)
 {
 	uint32_t n = pt__regions_to(o, pa);
 
@@ -217,7 +217,7 @@ static uint64_t unit_of(const struct pt_transfer *t)
 
 bool pt__is_memory(const struct pt_machine_owners *o, uint64_t pa, uint64_t size)
 {
-	return in_region(o, pa, size) &&
+	return pt__in_region(o, pa, size) &&
 	       pt_geometry_check_range(&o->host->geo, pt_ipa(pa), size) == PT_OK;
 }
 

@@ -4,6 +4,8 @@
 
 /* clang-format off */
 /*
+ * A transition of one frame that meets nobody is done by point.c, and has no phases. The others:
+ *
  * PARTIES  arguments, then the guest that is named: from here on it stays.
  * SCAN     without a claim: which frames, or which guests; more than one step.
  * RUN      the transaction. Under its claims all pages are judged (judge.c), then the books are reserved
@@ -145,7 +147,7 @@ static void leave(struct pt_transfer *t)
 	t->phase = PT_TRANSFER_DONE;
 }
 
-static enum pt_outcome scan(struct pt_transfer *t, struct pt_agent *agent, int64_t *left)
+static enum pt_outcome scan(struct pt_transfer *t, int64_t *left)
 {
 	enum pt_outcome outcome = pt__scan(t, left);
 
@@ -153,11 +155,6 @@ static enum pt_outcome scan(struct pt_transfer *t, struct pt_agent *agent, int64
 		return outcome;
 	if (outcome == PT_OK && t->done == t->size)
 		return settle_with(t, PT_OK);
-	if (outcome == PT_OK && *left >= PAGE_BUDGET && pt__transfer_page(t, agent)) {
-		t->done += t->span;
-		leave(t);
-		return PT_OK;
-	}
 	if (outcome == PT_OK)
 		outcome = pt__make_items(t);
 	if (outcome == PT_OK)
@@ -217,10 +214,8 @@ static enum pt_outcome phase(struct pt_transfer *t, struct pt_agent *agent, int6
 	case PT_TRANSFER_PARTIES:
 		outcome = pt__check_parties(t);
 		begin_scan(t);
-		if (outcome == PT_OK)
-			pt__ahead(t);
 		return outcome == PT_OK ? PT_OK : settle_with(t, outcome);
-	case PT_TRANSFER_SCAN: return scan(t, agent, left);
+	case PT_TRANSFER_SCAN: return scan(t, left);
 	case PT_TRANSFER_RUN: return run(t, agent, left);
 	case PT_TRANSFER_SETTLE: return settle(t, agent, left);
 	default: return PT_OK;
@@ -233,6 +228,10 @@ enum pt_outcome pt_transfer_step(struct pt_transfer *t, struct pt_agent *agent, 
 
 	if (t->phase != PT_TRANSFER_DONE)
 		pt_machine_use(t->args.owners->host->machine, agent);
+	if (t->phase == PT_TRANSFER_PARTIES && left >= PAGE_BUDGET && pt__transfer_page(t, agent)) {
+		t->phase = PT_TRANSFER_DONE;
+		return PT_OK;
+	}
 	while (t->phase != PT_TRANSFER_DONE) {
 		enum pt_outcome outcome = phase(t, agent, &left);
 

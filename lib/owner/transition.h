@@ -161,6 +161,9 @@ enum pt_outcome pt__transfer_init(struct pt_transfer *t, const struct pt_transfe
 /* request.c: is all of it in one region, and an address of the host's? */
 bool pt__is_memory(const struct pt_machine_owners *owners, uint64_t pa, uint64_t size);
 
+/* request.c: is all of it in one region? */
+bool pt__in_region(const struct pt_machine_owners *owners, uint64_t pa, uint64_t size);
+
 /* request.c: how many regions of memory begin at or below `pa`. */
 uint32_t pt__regions_to(const struct pt_machine_owners *owners, uint64_t pa);
 
@@ -178,43 +181,37 @@ enum pt_outcome pt__scan_tables(struct pt_transfer *t, int64_t *left);
 bool pt__are_tables(const struct pt_transfer *t, uint64_t pa, uint64_t *n);
 void pt__count_tables(const struct pt_transfer *t, uint32_t guest, uint64_t bytes, bool gains);
 
-/* ahead.c: of a transition of one page, what it will read is on its way from memory. In a section;
- * the guest that it names is held. */
-void pt__ahead(const struct pt_transfer *t);
-
 /* transfer.c: to who watches. */
 void pt__tell(const struct pt_transfer *t, bool done);
 
 /* scan.c: finds runs, without a claim. PT_OK, PT_MORE, or an error. */
 enum pt_outcome pt__scan(struct pt_transfer *t, int64_t *left);
-/* items.c: makes items and the transaction of the runs. */
+/* items.c: makes items of the runs. */
 enum pt_outcome pt__make_items(struct pt_transfer *t);
-/* The same without a check, for what cannot fail it. */
-void pt__make(struct pt_transfer *t);
 /* judge.c: looks at all pages under the claims. */
 enum pt_outcome pt__judge(struct pt_transfer *t, int64_t *left);
-/* One frame, the first run's, with this record, that the guest has this entry for (none: 0). False:
- * pt__judge() may have something to say. */
-bool pt__judge_one(const struct pt_transfer *t, struct pt_frame_record record, pt_pte entry);
+/* One frame, with this record. False: pt__judge() may have something to say. */
+bool pt__judge_one(const struct pt_transfer *t, uint64_t pa, struct pt_frame_record record);
 /* books.c: reserve what the books need; keep them; and give back what was reserved. */
 enum pt_outcome pt__books_reserve(struct pt_transfer *t, struct pt_agent *agent, int64_t *left);
 bool pt__books_keep(struct pt_transfer *t, struct pt_agent *agent, int64_t *left);
 bool pt__books_settle(struct pt_transfer *t, struct pt_agent *agent, int64_t *left);
 
-/* The same of one frame: what its record was and becomes, and whether the index changes. */
+/*
+ * The same of the one frame of the first run: its record was found, and read under the claims.
+ * reserve: false: nothing is kept, and it is to be run as any other. Then keep, once.
+ */
 struct pt__book {
+	uint64_t pa;
 	struct pt__record record;
 	struct pt_frame_record was, now;
-	bool indexed;
+	bool indexed; /* the index changes */
 };
-/* PT_OK, or an error: nothing is kept. keep, or drop: once for each. */
-enum pt_outcome pt__book_reserve(struct pt_transfer *t, struct pt_agent *agent,
-				 struct pt__book *book);
-void pt__book_keep(struct pt_transfer *t, struct pt_agent *agent, struct pt__book *book);
-void pt__book_drop(struct pt_transfer *t, struct pt_agent *agent, const struct pt__book *book);
+bool pt__book_reserve(struct pt_transfer *t, struct pt_agent *agent, struct pt__book *book);
+void pt__book_keep(struct pt_transfer *t, struct pt_agent *agent, const struct pt__book *book);
 
-/* point.c: a transition of one frame whose run is found, all in this section: true, it is done.
- * False: nothing was, and it is to be run as any other. */
+/* point.c: a transition of one frame, from its beginning to its end in this section: true, it is
+ * done. False: nothing was, and it is to be run as any other. */
 bool pt__transfer_page(struct pt_transfer *t, struct pt_agent *agent);
 
 #endif

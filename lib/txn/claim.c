@@ -343,24 +343,36 @@ static bool is_idle(const struct pt_ctx *ctx)
 	return !ctx->taken && !ctx->first && !pt__is_dying(ctx);
 }
 
-bool pt__claims_try(struct pt_claim *first)
+/* Under the lock, where nobody has a slot. */
+static void publish_first(struct pt_claim *claim)
 {
-	struct pt_machine *machine = first->ctx->machine;
+	struct pt_ctx *ctx = claim->ctx;
+
+	atomic_store_explicit(&ctx->claim[0].lo, claim->lo, memory_order_relaxed);
+	atomic_store_explicit(&ctx->claim[0].hi, claim->hi, memory_order_relaxed);
+	claim->slot = 0;
+	ctx->shared = 0;
+	ctx->taken = 1;
+	atomic_store_explicit(&ctx->claims, 1, memory_order_release);
+	note(PT_EVENT_CLAIM, claim);
+}
+
+bool pt__claims_try(struct pt_claim *const claim[], uint32_t count)
+{
+	struct pt_machine *machine = claim[0]->ctx->machine;
 	bool idle = true;
 
-	for (struct pt_claim *c = first; c; c = c->with) {
-		c->waiter.queued = false;
-		pt_port_note(PT_EVENT_CLAIM_ASK, (uint32_t)(c != first) << 1, c, c->ctx, c->lo,
-			     c->hi);
-	}
+	for (uint32_t i = 0; i < count; i++)
+		pt_port_note(PT_EVENT_CLAIM_ASK, (uint32_t)(i != 0) << 1, claim[i], claim[i]->ctx,
+			     claim[i]->lo, claim[i]->hi);
 	pt_port_lock(&machine->lock);
-	for (struct pt_claim *c = first; c; c = c->with)
-		idle = idle && is_idle(c->ctx);
-	for (struct pt_claim *c = first; idle && c; c = c->with)
-		publish(c);
+	for (uint32_t i = 0; i < count; i++)
+		idle = idle && is_idle(claim[i]->ctx);
+	for (uint32_t i = 0; idle && i < count; i++)
+		publish_first(claim[i]);
 	pt_port_unlock(&machine->lock);
-	for (struct pt_claim *c = first; !idle && c; c = c->with)
-		note(PT_EVENT_CLAIM_CANCEL, c);
+	for (uint32_t i = 0; !idle && i < count; i++)
+		note(PT_EVENT_CLAIM_CANCEL, claim[i]);
 	return idle;
 }
 
@@ -431,8 +443,13 @@ static bool leave_slot(struct pt_claim *claim)
 			      memory_order_release);
 	ctx->taken &= ~(1u << claim->slot);
 	claim->slot = -1;
-	look_again(ctx, claim);
-	return ctx->first;
+	if (ctx->first) {
+		look_again(ctx, claim);
+		return true;
+	}
+	ctx->unseen = 0;
+	claim->until = ctx->looked;
+	return false;
 }
 
 uint32_t pt__claims_let_go(struct pt_claim *const claim[], uint32_t count)

@@ -10,19 +10,9 @@
  * out.
  */
 
-PT__INLINE bool is_plain(const struct pt_item *item)
-{
-	const struct pt_ctx *ctx = item->ctx;
-
-	return item->size == UINT64_C(1) << ctx->geo.granule_shift && !ctx->wide &&
-	       !(ctx->vtcr_flags & (PT_VTCR_HA | PT_VTCR_HD)) && !pt__logs(ctx) &&
-	       !pt__has_groups(ctx) && !(item->flags & PT_MAP_CONTIGUOUS);
-}
-
 /* What the entry becomes; false: that is not for here. */
-PT__INLINE bool next(struct pt__single *p)
+PT__INLINE bool next(struct pt__single *p, const struct pt_item *item)
 {
-	const struct pt_item *item = p->item;
 	const struct pt_ctx *ctx = item->ctx;
 
 	switch (item->kind) {
@@ -40,43 +30,47 @@ PT__INLINE bool next(struct pt__single *p)
 	}
 }
 
-PT__INLINE bool find_in(struct pt__single *p, unsigned gs)
+PT__INLINE bool find_in(struct pt__single *p, const struct pt_item *item, unsigned gs)
 {
 	struct pt__at at;
 
-	pt__descend_in(p->item->ctx, p->item->ipa.v, PT_LEVEL_LAST, gs, false, &at);
+	pt__descend_in(item->ctx, item->ipa.v, PT_LEVEL_LAST, gs, false, &at);
 	p->slot = at.slot;
 	p->old = at.entry;
-	return at.level == PT_LEVEL_LAST && next(p);
+	return at.level == PT_LEVEL_LAST && next(p, item);
 }
 
-bool pt__single_find(struct pt_item *item, struct pt__single *p)
+/* True, if it is plain: its table is there, so that nothing is to be reserved, and it is in no
+ * block. HOLD has no entry. */
+static bool find(const struct pt_item *item, struct pt__single *p)
 {
-	p->item = item;
-	p->slot = NULL;
-	p->old = p->new = 0;
-	if (!is_plain(item))
+	const struct pt_geometry *g = &item->ctx->geo;
+
+	*p = (struct pt__single){
+		.ctx = item->ctx, .ipa = item->ipa.v, .kind = item->kind, .prot = item->prot};
+	if (item->size != UINT64_C(1) << g->granule_shift || !pt__has_plain_pages(item->ctx) ||
+	    item->flags & PT_MAP_CONTIGUOUS)
 		return false;
 	if (item->kind == PT_ITEM_HOLD)
 		return true;
-	return PT__BY_GRANULE(&item->ctx->geo, find_in(p, 12), find_in(p, 14), find_in(p, 16));
+	return PT__BY_GRANULE(g, find_in(p, item, 12), find_in(p, item, 14), find_in(p, item, 16));
 }
 
 /* A leaf goes, for nothing or for an annotation. */
 static void take(const struct pt__single *p, struct pt_effects *effects)
 {
-	const struct pt_ctx *ctx = p->item->ctx;
+	const struct pt_ctx *ctx = p->ctx;
 
 	effects->leaves_removed++;
 	pt_port_fence_full(); /* a plain store before the number: vmid.c */
-	effects->tlbis += pt__tlbi_leaf(ctx, p->item->ipa.v, PT_LEVEL_LAST);
-	if (p->item->kind == PT_ITEM_UNMAP && pt__gone_cleans(ctx, p->old))
+	effects->tlbis += pt__tlbi_leaf(ctx, p->ipa, PT_LEVEL_LAST);
+	if (p->kind == PT_ITEM_UNMAP && pt__gone_cleans(ctx, p->old))
 		pt__clean_gone(ctx, p->old, 1, ctx->geo.granule_shift);
 }
 
 static uint32_t outcome_of(const struct pt__single *p)
 {
-	switch (p->item->kind) {
+	switch (p->kind) {
 	case PT_ITEM_UNMAP: return pt_pte_valid(p->old) ? PT_UNMAPPED : PT_HOLE;
 	case PT_ITEM_ANNOTATE: return PT_ANNOTATED;
 	case PT_ITEM_HOLD: return PT_OK;
@@ -86,10 +80,9 @@ static uint32_t outcome_of(const struct pt__single *p)
 
 void pt__single_write(const struct pt__single *p, struct pt_effects *effects)
 {
-	struct pt_item *item = p->item;
-
-	if (item->kind == PT_ITEM_MAP)
-		pt__clean_for(item->ctx, item->prot, item->pa.v, item->size);
+	if (p->kind == PT_ITEM_MAP)
+		pt__clean_for(p->ctx, p->prot, p->new &pt__oa_low(p->ctx->geo.granule_shift),
+			      UINT64_C(1) << p->ctx->geo.granule_shift);
 	if (p->new != p->old)
 		pt_pte_store(p->slot, p->new);
 	if (pt_pte_valid(p->new))
@@ -97,9 +90,8 @@ void pt__single_write(const struct pt__single *p, struct pt_effects *effects)
 	else if (pt_pte_valid(p->old))
 		take(p, effects);
 	else
-		effects->holes += item->kind == PT_ITEM_UNMAP;
-	effects->annotated += item->kind == PT_ITEM_ANNOTATE;
-	item->outcome = outcome_of(p);
+		effects->holes += p->kind == PT_ITEM_UNMAP;
+	effects->annotated += p->kind == PT_ITEM_ANNOTATE;
 }
 
 PT__INLINE bool is_one(const struct pt_txn *leg)
@@ -111,7 +103,7 @@ bool pt__leg_needs_nothing(const struct pt_txn *leg)
 {
 	struct pt__single p;
 
-	return is_one(leg) && pt__single_find(&leg->item[0], &p);
+	return is_one(leg) && find(&leg->item[0], &p);
 }
 
 bool pt__leg_carry_out(struct pt_txn *leg, int64_t *left)
@@ -119,11 +111,12 @@ bool pt__leg_carry_out(struct pt_txn *leg, int64_t *left)
 	uint32_t tlbis = leg->effects.tlbis;
 	struct pt__single p;
 
-	if (leg->at || !is_one(leg) || !pt__single_find(&leg->item[0], &p))
+	if (leg->at || !is_one(leg) || !find(&leg->item[0], &p))
 		return false;
 	pt__single_write(&p, &leg->effects);
+	leg->item[0].outcome = outcome_of(&p);
 	leg->flushed |= leg->effects.tlbis != tlbis;
-	leg->cursor = p.item->ipa.v + p.item->size;
+	leg->cursor = p.ipa + leg->item[0].size;
 	leg->at = 1;
 	--*left;
 	return true;

@@ -257,6 +257,28 @@ static void what_others_may_be_using_goes_in_steps(void **state)
 	close_with_another();
 }
 
+/* A transition of a page counts nowhere: the end of its guest waits for the section it may be in.
+ */
+static void the_end_of_a_guest_waits_for_sections(void **state)
+{
+	struct pt_guest_final final;
+
+	(void)state;
+	open_with_another();
+	pt_section_begin(&other);
+	ASSERT_OUTCOME(PT_OK, pt_guest_teardown(&rig[0].owners, 1));
+	pt_guest_finalize_init(&final, &rig[0].owners, 1);
+	for (unsigned i = 0; i < 3; i++) {
+		if (i == 2)
+			pt_section_end(&other);
+		pt_section_begin(&rig[0].c.agent);
+		ASSERT_OUTCOME(i < 2 ? PT_MORE : PT_OK,
+			       pt_guest_finalize_step(&final, &rig[0].c.agent, 1000000));
+		pt_section_end(&rig[0].c.agent);
+	}
+	close_with_another();
+}
+
 static void nobody(struct pt_waiter *waiter)
 {
 	(void)waiter;
@@ -294,6 +316,7 @@ int main(void)
 		cmocka_unit_test(a_range_that_was_mapped_is_flushed),
 		cmocka_unit_test(another_agents_section_is_waited_for),
 		cmocka_unit_test(what_others_may_be_using_goes_in_steps),
+		cmocka_unit_test(the_end_of_a_guest_waits_for_sections),
 		cmocka_unit_test(a_claim_is_waited_for),
 	};
 

@@ -51,7 +51,7 @@ enum pt_guest_life {
 struct pt_guest {
 	_Atomic uint32_t life;	 /* anyone: enum pt_guest_life */
 	bool protected;		 /* anyone, while LIVE or DYING */
-	_Atomic uint32_t users;	 /* transitions that may hold `ctx` */
+	_Atomic uint32_t users;	 /* transitions that may hold `ctx` beyond a section */
 	_Atomic uint64_t tables; /* anyone: bytes that the host has given for its tables */
 	struct pt_ctx *ctx;
 };
@@ -262,11 +262,14 @@ enum pt_outcome pt_guest_teardown(struct pt_machine_owners *owners, uint32_t gue
 struct pt_guest_final {
 	struct pt_machine_owners *owners;
 	uint32_t guest;
+	bool begun;  /* it is dying, and `grace` says who was in a section then */
 	uint64_t at; /* IPA */
+	struct pt_grace grace;
 };
 
 /*
- * Finalize in bounded steps, about `budget` descriptors each. PT_MORE: again, in another section.
+ * Finalize in bounded steps, about `budget` descriptors each. PT_MORE: again, in another section;
+ * it waits for those that began before the guest died, too.
  * PT_OK: the handle may be given again, and the context is the caller's, to be destroyed.
  * PT_NOT_FOUND; PT_WRONG_STATE: it is live, `at` is an address that it still has, or it has table
  * memory that was not reclaimed; PT_BUSY: a
