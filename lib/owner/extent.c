@@ -17,58 +17,74 @@ static void fill(struct pt_extent *out, uint64_t start, uint64_t end, struct pt_
 }
 
 /*
- * One try. At each node: its number is even, and its parent still as it was after that number was
- * read; so at that moment the node was the one for this key, and as long as the number stays it
- * says what it said then. `end` comes from where the key's branch ends in the nodes on the way:
- * since their numbers were compared, extents may only have grown there.
+ * At each node: its number is even, and its parent still as it was after that number was read; so
+ * at that moment the node was the one for this key, and as long as the number stays it says what it
+ * said then. `end` comes from where the key's branch ends in the nodes on the way: since their
+ * numbers were compared, extents may only have grown there. The leaf is not looked at: `levels` may
+ * be of another moment, and it may be none.
  */
-static bool find(const struct pt_extents *index, uint64_t unit, struct pt_extent *out)
+bool pt__extents_look(const struct pt_extents *index, uint64_t unit, struct pt__cursor *cursor)
 {
-	uint64_t off = pt__get(&index->root), end = index->units, seq, start;
-	const pt__word *node;
-	uint32_t above = atomic_load_explicit(&index->levels, memory_order_relaxed) - 1;
-	uint32_t count, i;
-	struct pt__says says;
+	pt__word *first = pt__words(index->store, 0), *node;
+	uint32_t levels = atomic_load_explicit(&index->levels, memory_order_relaxed);
+	const pt__word *guard = &index->root;
+	uint64_t seen = pt__get(guard), off = seen, end = index->units;
 
-	if (!off) {
-		fill(out, 0, end, (struct pt__says){0, 0, 0});
-		return true;
-	}
-	node = pt__words(index->store, off);
-	seq = pt__get(node + PT__SEQ);
-	if (seq & 1 || pt__get(&index->root) != off)
-		return false;
-	while (!pt__is_leaf(node)) {
-		const pt__word *child;
-		uint64_t child_seq;
+	*cursor = (struct pt__cursor){.guard = guard, .seen = UINT64_MAX};
+	for (node = first + off / sizeof(*node); levels > 1 && off; levels--) {
+		uint64_t seq = pt__get(node + PT__SEQ), head = pt__get(node + PT__HEAD);
+		uint32_t i;
 
+		if (seq & 1 || head & PT__LEAF || pt__get(guard) != seen)
+			return false;
 		i = pt__rank_inner(node, unit);
 		if (!i)
 			return false;
-		if (i < pt__count(node))
+		if (i < (uint32_t)head)
 			end = pt__get(pt__branch(node, i));
 		off = pt__get(pt__branch(node, i - 1) + 1);
 		/* Before it is followed: what was read is a link, and not the rest of one. */
 		if (pt__get(node + PT__SEQ) != seq)
 			return false;
-		child = pt__words(index->store, off);
-		if (!--above)
-			pt__leaf_fetch(child);
-		child_seq = pt__get(child + PT__SEQ);
-		if (child_seq & 1 || pt__get(node + PT__SEQ) != seq)
-			return false;
-		node = child;
-		seq = child_seq;
+		guard = node;
+		seen = seq;
+		node = first + off / sizeof(*node);
 	}
-	count = pt__count(node);
-	i = pt__rank_leaf(node, count, unit);
+	if (off) {
+		pt__leaf_fetch(node);
+		cursor->leaf = node;
+	}
+	cursor->guard = guard;
+	cursor->seen = seen;
+	cursor->end = end;
+	return true;
+}
+
+/* One try. */
+static bool find(const struct pt_extents *index, uint64_t unit, struct pt_extent *out)
+{
+	struct pt__cursor cursor;
+	uint64_t seq, head, start, end;
+	struct pt__says says;
+	uint32_t i;
+
+	if (!pt__extents_look(index, unit, &cursor))
+		return false;
+	if (!cursor.leaf) {
+		fill(out, 0, cursor.end, (struct pt__says){0, 0, 0});
+		return true;
+	}
+	seq = pt__get(cursor.leaf + PT__SEQ);
+	head = pt__get(cursor.leaf + PT__HEAD);
+	if (seq & 1 || !(head & PT__LEAF) || !pt__holds(&cursor))
+		return false;
+	i = pt__rank_leaf(cursor.leaf, unit);
 	if (!i)
 		return false;
-	if (i < count)
-		end = pt__start(node, i);
-	start = pt__start(node, i - 1);
-	says = pt__says_at(node, i - 1);
-	if (pt__get(node + PT__SEQ) != seq)
+	end = i < (uint32_t)head ? pt__start(cursor.leaf, i) : cursor.end;
+	start = pt__start(cursor.leaf, i - 1);
+	says = pt__says_at(cursor.leaf, i - 1);
+	if (pt__get(cursor.leaf + PT__SEQ) != seq)
 		return false;
 	fill(out, start, end, says);
 	return true;

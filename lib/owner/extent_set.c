@@ -65,38 +65,86 @@ static void replace(struct pt__change *s, const struct pt_extent *e, struct pt__
 
 /*
  * Most transitions are of a page, inside of one extent, or of all of one that lies in one leaf
- * between two parts of another: then two entries come, or go, at once.
+ * between two parts of another: then two entries come, or go, at once. In a leaf with `count`
+ * entries, of which the i-th, from 0 on, holds for the start.
  */
-static bool replace_inside(struct pt__change *s, const struct pt_extent *e, struct pt__says says)
+static inline bool part_in_three(pt__word *leaf, uint32_t count, uint32_t i,
+				 const struct pt_extent *e, struct pt__says says)
 {
-	bool begins = pt__seek(s, e->start);
-	pt__word *leaf = pt__path_leaf(s);
-	uint32_t i = *pt__path_at(s), count = pt__count(leaf);
-	uint64_t key = pt__key(leaf, i);
-	struct pt__says was = pt__says_at(leaf, i), after = pt__further(says, e->end - e->start);
+	struct pt__says rest = pt__further(pt__says_at(leaf, i), e->end - pt__start(leaf, i));
+	uint64_t a = pt__leaf_place(leaf, count), b = pt__leaf_place(leaf, count + 1);
 
-	if (begins) {
-		uint64_t before = i ? pt__key(leaf, i - 1) : 0;
-
-		/* What stands before it and behind it goes on. */
-		if (!i || i + 2 > count || count < PT__LEAF_ROOM / 4 + 2 ||
-		    pt__key(leaf, i + 1) != e->end || !pt__same(pt__says_at(leaf, i + 1), after) ||
-		    !pt__same(pt__further(pt__says_at(leaf, i - 1), key - before), says))
-			return false;
-		pt__open(leaf);
-		pt__node_remove(leaf, i, 2);
-	} else {
-		struct pt__says rest = pt__further(was, e->end - key);
-		const uint64_t words[2 * PT__LEAF_WORDS] = {e->start, says.who, says.meta, says.id,
-							    e->end,   rest.who, rest.meta, rest.id};
-
-		if (e->end >= pt__path_end(s) || count + 2 > PT__LEAF_ROOM || pt__same(rest, after))
-			return false;
-		pt__open(leaf);
-		pt__node_insert(leaf, i + 1, words, 2);
-	}
+	if (count + 2 > PT__LEAF_ROOM || pt__same(rest, pt__further(says, e->end - e->start)))
+		return false;
+	pt__open(leaf);
+	pt__move_up(leaf + PT__BODY + i + 1, leaf + PT__BODY + count, 2);
+	pt__place_set(leaf, i + 1, e->start, a);
+	pt__slot_set(leaf, a, says);
+	pt__place_set(leaf, i + 2, e->end, b);
+	pt__slot_set(leaf, b, rest);
+	pt__set(leaf + PT__HEAD, PT__LEAF | (count + 2));
 	pt__shut(leaf);
 	return true;
+}
+
+/* What stands before it and behind it goes on. */
+static inline bool join_three(pt__word *leaf, uint32_t count, uint32_t i, const struct pt_extent *e,
+			      struct pt__says says)
+{
+	uint64_t a = pt__leaf_place(leaf, i), b = pt__leaf_place(leaf, i + 1);
+
+	if (!i || count < PT__LEAF_ROOM / 4 + 2 ||
+	    !pt__same(pt__says_at(leaf, i + 1), pt__further(says, e->end - e->start)) ||
+	    !pt__same(pt__further(pt__says_at(leaf, i - 1), e->start - pt__start(leaf, i - 1)),
+		      says))
+		return false;
+	pt__open(leaf);
+	pt__move_down(leaf + PT__BODY + i, leaf + PT__BODY + count - 2, 2);
+	pt__place_set(leaf, count - 2, PT__NO_START, a);
+	pt__place_set(leaf, count - 1, PT__NO_START, b);
+	pt__set(leaf + PT__HEAD, PT__LEAF | (count - 2));
+	pt__shut(leaf);
+	return true;
+}
+
+static inline struct pt__says says_of(const struct pt_extent *e)
+{
+	return (struct pt__says){e->owner.kind | (uint64_t)e->state << 4 |
+					 (uint64_t)e->owner.handle << 8 | e->owner.gfn << 24,
+				 e->meta, e->id};
+}
+
+/* Under the lock. */
+static bool try(const struct pt__cursor *c, const struct pt_extent *e)
+{
+	const struct pt__says says = says_of(e);
+	pt__word *leaf = c->leaf;
+	uint64_t head, start, next;
+	uint32_t i, count;
+
+	if (!pt__holds(c) || !leaf)
+		return false;
+	head = pt__get(leaf + PT__HEAD);
+	if (!(head & PT__LEAF))
+		return false;
+	count = (uint32_t)head;
+	i = pt__rank_leaf(leaf, e->start) - 1;
+	next = i + 1 < count ? pt__start(leaf, i + 1) : c->end;
+	start = pt__start(leaf, i);
+	if (start != e->start)
+		return e->end < next && part_in_three(leaf, count, i, e, says);
+	return e->end == next && i + 1 < count && join_three(leaf, count, i, e, says);
+}
+
+bool pt__extents_try(struct pt_extents *index, const struct pt__cursor *cursor,
+		     const struct pt_extent *e)
+{
+	bool done;
+
+	pt_port_lock(&index->store->lock);
+	done = try(cursor, e);
+	pt_port_unlock(&index->store->lock);
+	return done;
 }
 
 /* The first node: all of it is the default. */
@@ -105,7 +153,7 @@ static void begin(struct pt__change *s)
 	const uint64_t words[PT__LEAF_WORDS] = {0};
 	pt__word *leaf = pt__node_add(s, true);
 
-	pt__node_insert(leaf, 0, words, 1);
+	pt__node_insert(leaf, 0, words);
 	s->index->levels = 1;
 	pt__set(&s->index->root, pt__node_offset(s, leaf));
 }
@@ -128,17 +176,16 @@ static void end(struct pt__change *s)
 static void set(struct pt_extents *index, struct pt_agent *agent, const struct pt_extent *e,
 		uint32_t kept)
 {
-	const struct pt__says says = {e->owner.kind | (uint64_t)e->state << 4 |
-					      (uint64_t)e->owner.handle << 8 | e->owner.gfn << 24,
-				      e->meta, e->id};
 	struct pt__change s = {.index = index};
 	struct pt_pages spare = {0, 0};
+	struct pt__cursor cursor;
 
 	pt_port_lock(&index->store->lock);
-	if (!pt__get(&index->root))
-		begin(&s);
-	if (!replace_inside(&s, e, says)) {
-		replace(&s, e, says);
+	pt__extents_look(index, e->start, &cursor);
+	if (!try(&cursor, e)) {
+		if (!pt__get(&index->root))
+			begin(&s);
+		replace(&s, e, says_of(e));
 		end(&s);
 	}
 	if (kept)
@@ -169,7 +216,7 @@ enum pt_outcome pt_extents_close(struct pt_extents *index, struct pt_agent *agen
 		level = s.path.depth - 1;
 		pt__node_drop(&s, s.path.node[level]);
 		for (; level; level--) {
-			pt__node_remove(s.path.node[level - 1], s.path.at[level - 1], 1);
+			pt__node_remove(s.path.node[level - 1], s.path.at[level - 1]);
 			if (pt__count(s.path.node[level - 1]))
 				break;
 			pt__node_drop(&s, s.path.node[level - 1]);

@@ -75,6 +75,25 @@ static inline void pt__store_push(struct pt_owner_store *store, struct pt_pages 
 	pt_pages_push(&store->machine->world->pool, list, (struct pt_page){off});
 }
 
+/*
+ * Where in the index a unit is looked for: in `leaf` (none: NULL), which is for units from there to
+ * `end`, and maybe more, as long as `guard` says what it has `seen`. For one section.
+ */
+struct pt__cursor {
+	pt__word *leaf;
+	const pt__word *guard;
+	uint64_t seen, end;
+};
+
+/* extent.c: without a lock. The leaf is not read, only on its way from memory. False: at the moment
+ * there is no saying, and the cursor holds for nothing. */
+bool pt__extents_look(const struct pt_extents *index, uint64_t unit, struct pt__cursor *cursor);
+
+/* extent_set.c: as pt_extents_set(), of a range that the cursor was looked for at the start of, if
+ * that takes no page and is of one leaf. False: it is not, or the cursor does not hold; nothing has
+ * changed. It takes the store's lock. */
+bool pt__extents_try(struct pt_extents *index, const struct pt__cursor *cursor,
+		     const struct pt_extent *e);
 /* extent_set.c: pt_extents_set(), and pt_extents_release() of its reservation. */
 void pt__extents_enter(struct pt_extents *index, struct pt_agent *agent, const struct pt_extent *e);
 

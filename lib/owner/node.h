@@ -15,6 +15,9 @@
  * in a slot of three words behind all places: so entries that come and go move places alone, and a
  * search reads few lines. The places behind the last entry's have the slots that are free.
  *
+ * Behind the last entry's key all are higher than any that is asked for: a search looks at as many
+ * whatever the node holds.
+ *
  * The sequence number is odd while a writer changes the node, and stays odd when the node has left
  * the tree. Every word is stored with release after it became odd, and loaded with acquire before
  * it is compared: who has seen any of the new words sees the odd number, too.
@@ -28,8 +31,12 @@
 #define PT__INNER_WORDS 2u
 #define PT__SLOT_WORDS	3u
 #define PT__SLOT_BITS	8u
+#define PT__NO_KEY	UINT64_MAX
+#define PT__NO_START	(UINT64_MAX >> PT__SLOT_BITS)
 #define PT__LEAF_ROOM	((PT__PAGE_WORDS - PT__BODY) / PT__LEAF_WORDS)
 #define PT__INNER_ROOM	((PT__PAGE_WORDS - PT__BODY) / PT__INNER_WORDS)
+
+_Static_assert(PT__LEAF_ROOM == 127 && PT__INNER_ROOM == 255, "pt__rank_of()");
 
 /* What a leaf says from a unit on. who: kind 3:0, state 7:4, handle 23:8, gfn 63:24. */
 struct pt__says {
@@ -87,41 +94,55 @@ static inline const pt__word *pt__slot(const pt__word *leaf, uint64_t place)
 	return leaf + PT__BODY + PT__LEAF_ROOM + slot * PT__SLOT_WORDS;
 }
 
-/* What a search in a leaf looks at; nothing has to be known of the leaf for that. */
+/* What a search in a leaf looks at; nothing has to be known of the leaf for that. (The last place
+ * of a full one is a line of its own.) */
 static inline void pt__leaf_fetch(const pt__word *leaf)
 {
-	for (uint32_t i = 0; i < PT__BODY + PT__LEAF_ROOM; i += 8)
+	for (uint32_t i = 0; i < PT__LEAF_ROOM; i += 32) {
 		pt__fetch(leaf + i);
+		pt__fetch(leaf + i + 8);
+		pt__fetch(leaf + i + 16);
+		pt__fetch(leaf + i + 24);
+	}
 }
 
-/* How many of `count` keys from entry `from` on are at most `key`, of each `step`-th entry. */
-static inline uint32_t pt__rank_of(const pt__word *from, uint32_t count, uint32_t step,
-				   uint64_t key)
+/* Past `by` keys from `at` on, each `step` words, if they are all at most `key`. No branch: what
+ * comes out is as good as random. */
+static inline const pt__word *pt__pass_by(const pt__word *at, uint32_t by, uint32_t step,
+					  uint64_t key)
 {
-	uint32_t low = 0;
+	const pt__word *next = at + by * step;
 
-	while (count) {
-		uint32_t half = count / 2;
+	return pt__get(next - step) <= key ? next : at;
+}
 
-		if (pt__get(from + (low + half) * step) <= key) {
-			low += half + 1;
-			count -= half + 1;
-		} else {
-			count = half;
-		}
-	}
-	return low;
+/* How many of the `room` keys from `from` on, 127 or 255, are at most `key`. */
+static inline __attribute__((always_inline)) uint32_t
+pt__rank_of(const pt__word *from, uint32_t room, uint32_t step, uint64_t key)
+{
+	const pt__word *at = from;
+
+	if (room > 127)
+		at = pt__pass_by(at, 128, step, key);
+	at = pt__pass_by(at, 64, step, key);
+	at = pt__pass_by(at, 32, step, key);
+	at = pt__pass_by(at, 16, step, key);
+	at = pt__pass_by(at, 8, step, key);
+	at = pt__pass_by(at, 4, step, key);
+	at = pt__pass_by(at, 2, step, key);
+	at = pt__pass_by(at, 1, step, key);
+	return (uint32_t)(at - from) / step;
 }
 
 /* How many branches' keys, and how many starts, are at most `key`. */
 static inline uint32_t pt__rank_inner(const pt__word *node, uint64_t key)
 {
-	return pt__rank_of(node + PT__BODY, pt__count(node), PT__INNER_WORDS, key);
+	return pt__rank_of(node + PT__BODY, PT__INNER_ROOM, PT__INNER_WORDS, key);
 }
 
-static inline uint32_t pt__rank_leaf(const pt__word *leaf, uint32_t count, uint64_t key)
+static inline uint32_t pt__rank_leaf(const pt__word *leaf, uint64_t key)
 {
-	return pt__rank_of(leaf + PT__BODY, count, 1,
+	return pt__rank_of(leaf + PT__BODY, PT__LEAF_ROOM, 1,
 			   key << PT__SLOT_BITS | ((1u << PT__SLOT_BITS) - 1));
 }
 
@@ -130,6 +151,11 @@ static inline struct pt__says pt__says_at(const pt__word *leaf, uint32_t i)
 	const pt__word *s = pt__slot(leaf, pt__leaf_place(leaf, i));
 
 	return (struct pt__says){pt__get(s), pt__get(s + 1), pt__get(s + 2)};
+}
+
+static inline bool pt__holds(const struct pt__cursor *cursor)
+{
+	return pt__get(cursor->guard) == cursor->seen;
 }
 
 /* Writers, under the lock. The number becomes odd before anything else is stored, even after. */
@@ -145,11 +171,54 @@ static inline void pt__shut(pt__word *node)
 	pt__set(node + PT__SEQ, atomic_load_explicit(node + PT__SEQ, memory_order_relaxed) + 1);
 }
 
-/* One or two entries into a node at `i`, and out of it; and those from `i` on of one node behind
- * those of another; what an entry of a
- * leaf says, and where it starts. Open nodes, or such that nobody else sees. */
-void pt__node_insert(pt__word *node, uint32_t i, const uint64_t *words, uint32_t entries);
-void pt__node_remove(pt__word *node, uint32_t i, uint32_t entries);
+/* Makes room for `by` words at `at`, before `end`; and closes it. */
+static inline void pt__move_up(const pt__word *at, pt__word *end, uint32_t by)
+{
+	for (; end - at >= 4; end -= 4) {
+		pt__set(end - 1 + by, pt__get(end - 1));
+		pt__set(end - 2 + by, pt__get(end - 2));
+		pt__set(end - 3 + by, pt__get(end - 3));
+		pt__set(end - 4 + by, pt__get(end - 4));
+	}
+	while (end != at) {
+		end--;
+		pt__set(end + by, pt__get(end));
+	}
+}
+
+static inline void pt__move_down(pt__word *at, const pt__word *end, uint32_t by)
+{
+	for (; end - at >= 4; at += 4) {
+		pt__set(at, pt__get(at + by));
+		pt__set(at + 1, pt__get(at + 1 + by));
+		pt__set(at + 2, pt__get(at + 2 + by));
+		pt__set(at + 3, pt__get(at + 3 + by));
+	}
+	for (; at != end; at++)
+		pt__set(at, pt__get(at + by));
+}
+
+/* An entry's place: a start, and the slot of `place`. */
+static inline void pt__place_set(pt__word *leaf, uint32_t i, uint64_t start, uint64_t place)
+{
+	pt__set(leaf + PT__BODY + i,
+		start << PT__SLOT_BITS | (place & ((1u << PT__SLOT_BITS) - 1)));
+}
+
+static inline void pt__slot_set(pt__word *leaf, uint64_t place, struct pt__says says)
+{
+	pt__word *slot = (pt__word *)(uintptr_t)pt__slot(leaf, place);
+
+	pt__set(slot, says.who);
+	pt__set(slot + 1, says.meta);
+	pt__set(slot + 2, says.id);
+}
+
+/* An entry into a node at `i`, and out of it; those from `i` on of one node behind those of
+ * another; what an entry of a leaf says, and where it starts. Open nodes, or such that nobody else
+ * sees. */
+void pt__node_insert(pt__word *node, uint32_t i, const uint64_t *words);
+void pt__node_remove(pt__word *node, uint32_t i);
 void pt__node_move(pt__word *to, pt__word *from, uint32_t i);
 void pt__node_init(pt__word *node, bool leaf);
 void pt__says_set(pt__word *leaf, uint32_t i, struct pt__says says);

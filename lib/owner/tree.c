@@ -18,7 +18,7 @@ void pt__path_descend(struct pt__change *s, uint64_t key)
 	for (;;) {
 		bool leaf = pt__is_leaf(node);
 		uint32_t count = pt__count(node);
-		uint32_t i = leaf ? pt__rank_leaf(node, count, key) : pt__rank_inner(node, key);
+		uint32_t i = leaf ? pt__rank_leaf(node, key) : pt__rank_inner(node, key);
 
 		p->node[p->depth] = node;
 		p->at[p->depth++] = i - 1;
@@ -33,8 +33,7 @@ void pt__path_descend(struct pt__change *s, uint64_t key)
 bool pt__seek(struct pt__change *s, uint64_t key)
 {
 	if (s->path.depth && key < s->path.end && key >= pt__key(pt__path_leaf(s), 0))
-		*pt__path_at(s) =
-			pt__rank_leaf(pt__path_leaf(s), pt__count(pt__path_leaf(s)), key) - 1;
+		*pt__path_at(s) = pt__rank_leaf(pt__path_leaf(s), key) - 1;
 	else
 		pt__path_descend(s, key);
 	return pt__key(pt__path_leaf(s), *pt__path_at(s)) == key;
@@ -95,8 +94,8 @@ static void add_root(struct pt__change *s, const uint64_t low[2], const uint64_t
 {
 	pt__word *root = pt__node_add(s, false);
 
-	pt__node_insert(root, 0, low, 1);
-	pt__node_insert(root, 1, high, 1);
+	pt__node_insert(root, 0, low);
+	pt__node_insert(root, 1, high);
 	s->index->levels++;
 	pt__set(&s->index->root, pt__node_offset(s, root));
 }
@@ -109,9 +108,9 @@ static pt__word *halve(struct pt__change *s, pt__word *node, uint32_t i, const u
 
 	pt__node_move(right, node, half);
 	if (i > half)
-		pt__node_insert(right, i - half, words, 1);
+		pt__node_insert(right, i - half, words);
 	else
-		pt__node_insert(node, i, words, 1);
+		pt__node_insert(node, i, words);
 	return right;
 }
 
@@ -124,7 +123,7 @@ static void insert_at(struct pt__change *s, unsigned level, uint32_t i, const ui
 		pt__word *node = s->path.node[level], *right;
 
 		if (pt__count(node) < pt__room(node)) {
-			pt__node_insert(node, i, words, 1);
+			pt__node_insert(node, i, words);
 			return;
 		}
 		right = halve(s, node, i, words);
@@ -148,7 +147,7 @@ void pt__entry_insert(struct pt__change *s, uint64_t key, struct pt__says says)
 	leaf = pt__path_leaf(s);
 	if (pt__count(leaf) < PT__LEAF_ROOM) {
 		pt__open(leaf);
-		pt__node_insert(leaf, *pt__path_at(s) + 1, words, 1);
+		pt__node_insert(leaf, *pt__path_at(s) + 1, words);
 		pt__shut(leaf);
 		return;
 	}
@@ -174,7 +173,7 @@ static void first_changed(struct pt__change *s, unsigned level)
 /* The entry at the path's place at `level` goes. */
 static void remove_at(struct pt__change *s, unsigned level, uint32_t i)
 {
-	pt__node_remove(s->path.node[level], i, 1);
+	pt__node_remove(s->path.node[level], i);
 	if (!i && pt__count(s->path.node[level]))
 		first_changed(s, level);
 }
@@ -274,7 +273,7 @@ void pt__entry_remove(struct pt__change *s, uint64_t key)
 	level = s->path.depth - 1;
 	if (s->path.at[level]) {
 		pt__open(leaf);
-		pt__node_remove(leaf, s->path.at[level], 1);
+		pt__node_remove(leaf, s->path.at[level]);
 		pt__shut(leaf);
 		if (!is_light(s, level))
 			return;
