@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # libptd and libptd-uv (shared and static) and ptctl.
 LIBPTD_SRC := $(addprefix client/,core.c core_call.c core_request.c core_answer.c core_api.c tls.c status.c endpoint.c socket.c \
-	client.c client_call.c client_connection.c typed.c typed_owner.c typed_upkeep.c session.c session_message.c)
+	client.c client_call.c client_connection.c typed.c typed_owner.c typed_upkeep.c session.c session_message.c \
+	guest_tables.c)
 LIBPTD_UV_SRC := client/uv.c client/uv_link.c
 PTCTL_SRC := $(filter-out $(LIBPTD_SRC) $(LIBPTD_UV_SRC),$(sort $(wildcard client/*.c)))
 LIBPTD_OBJ := $(LIBPTD_SRC:%.c=$(B)/pic/%.o) $(PROTO_SRC:proto/%.proto=$(B)/pic/gen/%.pb-c.o)
@@ -59,7 +60,7 @@ $(B)/ptctl: $(PTCTL_OBJ) $(B)/libptd.a $(B)/libproto.a $(B)/libpt.a
 # Unit tests of the client see its modules themselves, not through the library's border.
 $(B)/tests/unit/test_client_%: tests/unit/test_client_%.c $(PTCTL_OBJ) $(LIBPTD_OBJ) $(B)/libproto.a $(B)/libpt.a
 	$(call say,CCLD,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(CLIENT_FLAGS) $(TEST_OPT) -I. -Itests -o $@ $< \
+	$(Q)mkdir -p $(@D) && $(CC) $(CLIENT_FLAGS) $(TEST_OPT) -I. -Itests -Ilib/port/host/include -o $@ $< \
 		$(filter-out $(B)/client/ptctl.o,$(PTCTL_OBJ)) $(LIBPTD_SRC:%.c=$(B)/pic/%.o) \
 		$(B)/libproto.a $(B)/libpt.a $(LDFLAGS_ALL) -lcmocka $(PTCTL_LIBS)
 

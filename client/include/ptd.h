@@ -503,6 +503,43 @@ PTD_API enum ptd_state ptd_write(struct ptd_client *client, uint64_t context, ui
 				 struct ptd_ipa ipa, const void *data, uint32_t length,
 				 uint32_t *outcome, struct ptd_status *status);
 
+/* A range of a guest hypervisor's stage 2: addresses of its guest, and of itself. */
+struct ptd_guest_map {
+	struct ptd_ipa ipa; /* nested */
+	uint64_t size;
+	struct ptd_ipa out; /* canonical: an IPA of the context that the guest hypervisor runs in */
+	uint32_t prot;	    /* PTD_PROT_*; both or none of PX and UX */
+	uint32_t reserved;
+};
+
+enum ptd_guest_result {
+	PTD_GUEST_OK = 0,
+	PTD_GUEST_INVALID = 1, /* a size, an alignment, `prot` */
+	PTD_GUEST_NO_ROOM = 2, /* for the tables */
+	PTD_GUEST_OVERLAP = 3, /* two maps name one address */
+};
+
+/* In: what the tables are to say, and where they will stand. Out: how large they are, and what the
+ * guest hypervisor writes to its registers. */
+struct ptd_guest_tables {
+	uint32_t granule_shift; /* 12, 14 or 16 */
+	uint32_t ipa_bits;	/* 32 to 48 */
+	struct ptd_ipa base; /* canonical; a multiple of the granule and of the start tables' size:
+				64 KiB are enough for 4 KiB granules, 1 MiB for all */
+	uint16_t vmid;
+	const struct ptd_guest_map *maps;
+	size_t count;
+	size_t bytes; /* of `memory` that the tables take, from `base` on */
+	uint64_t vttbr, vtcr;
+	size_t at_fault; /* which map, where one is refused */
+};
+
+/* Writes the stage-2 tables that a guest hypervisor would, little-endian and of 48-bit descriptors,
+ * into `memory` (aligned to 8), from where they are to be written to `base` as its context sees it
+ * (MachineService.WriteMemory). Pure. Not OK: what `memory` holds means nothing. [MT-Safe] */
+PTD_API enum ptd_guest_result ptd_guest_tables_build(struct ptd_guest_tables *tables, void *memory,
+						     size_t bytes);
+
 #ifdef __cplusplus
 }
 #endif

@@ -5,6 +5,7 @@
 #include "domain_fail.h"
 #include "registry.h"
 
+#include <pt/dirty.h>
 #include <string.h>
 
 #include "ptd/v1/machine.pb-c.h"
@@ -117,6 +118,8 @@ static void move(const struct span *s, uint8_t *data)
 		else
 			pt_host_ram_read(&s->machine->ram, s->pa[i], data + at, n);
 	}
+	if (s->context && s->access == PT_ACCESS_WRITE)
+		pt_dirty_mark(&s->context->pt, pt_ipa(s->address), s->length);
 }
 
 enum call_result memory_read(struct call *call)

@@ -178,3 +178,8 @@ uint64_t pt__log_count(const struct pt_dirty_log *log, uint64_t lo, uint64_t hi)
 		count += pt__count_bits(load(log, word) & mask_of(word, first, last));
 	return count;
 }
+
+void pt_dirty_mark(struct pt_ctx *ctx, struct pt_ipa ipa, uint64_t size)
+{
+	pt__dirtied(ctx, ipa.v, ipa.v + size - 1);
+}

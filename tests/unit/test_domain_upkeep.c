@@ -285,6 +285,39 @@ static void pages_collected_by_half_are_told_again(void **state)
 	assert_int_equal(r->bitmap.data[0], 0xff);
 }
 
+/* Hardware keeps dirty state here, and this write is no vCPU's. */
+static void memory_that_a_call_writes_is_dirty(void **state)
+{
+	struct fixture *fx = *state;
+	Ptd__V1__ContextOptions options = PTD__V1__CONTEXT_OPTIONS__INIT;
+	Ptd__V1__CreateContextRequest c = PTD__V1__CREATE_CONTEXT_REQUEST__INIT;
+	Ptd__V1__WriteMemoryRequest w = PTD__V1__WRITE_MEMORY_REQUEST__INIT;
+	Ptd__V1__GetDirtyLogRequest get;
+	Ptd__V1__GetDirtyLogResponse *r;
+	Ptd__V1__MapRequest m;
+	uint8_t data[2] = {1, 2};
+	uint64_t log;
+
+	options.ha = options.hd = true;
+	c.machine = w.machine = fx->machine;
+	c.name = (char *)(uintptr_t) "hd";
+	c.kind = PTD__V1__CONTEXT_KIND__CONTEXT_KIND_GUEST;
+	c.options = &options;
+	w.context =
+		((Ptd__V1__CreateContextResponse *)OK(fx, "CreateContext", &c))->context->handle;
+	m = map_request(w.context, 0, 4 * PAGE, MIB, 3);
+	OK(fx, "Map", &m);
+	log = start_log(fx, w.context, 0, 4 * PAGE);
+	w.address = 2 * PAGE - 1; /* a byte in each of two pages */
+	w.data = (ProtobufCBinaryData){sizeof(data), data};
+	OK(fx, "WriteMemory", &w);
+	get = get_request(log, false);
+	r = OK(fx, "GetDirtyLog", &get);
+	assert_int_equal(r->dirty, 2);
+	assert_int_equal(r->bitmap.data[0], 6);
+	assert_int_equal(stop_log(fx, log), 2);
+}
+
 static void a_stop_cannot_be_given_up(void **state)
 {
 	struct fixture *fx = *state;
@@ -589,6 +622,7 @@ int main(void)
 		TEST(a_start_given_up_half_way_leaves_no_log),
 		TEST(pages_that_were_told_to_nobody_are_told_again),
 		TEST(pages_collected_by_half_are_told_again),
+		TEST(memory_that_a_call_writes_is_dirty),
 		TEST(a_stop_cannot_be_given_up),
 		TEST(a_log_goes_with_its_context),
 		TEST(memory_of_logs_is_charged_to_who_started_them),

@@ -44,6 +44,26 @@ static void memory_reads_as_zero_and_takes_pages_on_write(void **state)
 	pt_host_ram_destroy(&ram);
 }
 
+static void a_word_is_swapped_if_it_is_what_was_expected(void **state)
+{
+	struct pt_host_ram ram = make_ram(64 * 1024);
+	uint64_t word = 7, seen = 0;
+
+	(void)state;
+	assert_int_equal(pt_host_ram_swap(&ram, 8, &word, 9), PT_RACED);
+	assert_int_equal(word, 0);
+	assert_int_equal(pt_host_ram_resident(&ram), 0); /* a look takes no page */
+	assert_int_equal(pt_host_ram_swap(&ram, 8, &word, 9), PT_OK);
+	assert_int_equal(pt_host_ram_swap(&ram, 8, &word, 11), PT_RACED);
+	assert_int_equal(word, 9);
+	assert_int_equal(pt_host_ram_swap(&ram, 8, &word, 11), PT_OK);
+	assert_int_equal(pt_host_ram_read(&ram, 8, &seen, 8), PT_OK);
+	assert_int_equal(seen, 11);
+	assert_int_equal(pt_host_ram_resident(&ram), 4096);
+	assert_int_equal(pt_host_ram_swap(&ram, ram.bytes, &word, 1), PT_OUT_OF_RANGE);
+	pt_host_ram_destroy(&ram);
+}
+
 /* The lowest free descriptor is the same before and after: a machine keeps none. */
 /* Pages of [pa, pa + bytes) that the system keeps for it. */
 static unsigned kept(const struct pt_host_ram *ram, uint64_t pa, uint64_t bytes)
@@ -264,6 +284,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(memory_reads_as_zero_and_takes_pages_on_write),
+		cmocka_unit_test(a_word_is_swapped_if_it_is_what_was_expected),
 		cmocka_unit_test(what_is_wiped_reads_as_zero_and_takes_no_page),
 		cmocka_unit_test(a_machine_keeps_no_descriptor),
 		cmocka_unit_test(every_small_copy_is_byte_exact),

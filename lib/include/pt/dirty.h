@@ -132,4 +132,12 @@ enum pt_outcome pt_dirty_step(struct pt_dirty *op, struct pt_agent *agent, uint3
  */
 bool pt_dirty_abort(struct pt_dirty *op, struct pt_agent *agent);
 
+/*
+ * Memory of the context was written, but not through its leaves: the pages of [ipa, ipa + size) are
+ * dirty in each log that covers them. After the bytes are written, in the same section, so that a
+ * GET which has cleared the pages before tells them again. Not empty, inside the IPA space. (KVM:
+ * mark_page_dirty_in_slot, as kvm_write_guest calls it.)
+ */
+void pt_dirty_mark(struct pt_ctx *ctx, struct pt_ipa ipa, uint64_t size);
+
 #endif

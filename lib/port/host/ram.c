@@ -196,6 +196,21 @@ enum pt_outcome pt_host_ram_write(struct pt_host_ram *ram, uint64_t pa, const vo
 	return PT_OK;
 }
 
+enum pt_outcome pt_host_ram_swap(struct pt_host_ram *ram, uint64_t pa, uint64_t *word, uint64_t to)
+{
+	if (outside(ram, pa, sizeof(*word)))
+		return PT_OUT_OF_RANGE;
+	if (!is_touched(ram, pa) && *word) {
+		*word = 0;
+		return PT_RACED;
+	}
+	touch(ram, pa);
+	return __atomic_compare_exchange_n((uint64_t *)(void *)(ram->base + pa), word, to, false,
+					   __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
+		       ? PT_OK
+		       : PT_RACED;
+}
+
 /* How many pages from `pa` to `end` on were written, or were not, as that one. */
 static uint64_t alike(const struct pt_host_ram *ram, uint64_t pa, uint64_t end)
 {

@@ -55,6 +55,11 @@ enum pt_outcome pt_host_ram_read(const struct pt_host_ram *ram, uint64_t pa, voi
 				 uint64_t size);
 enum pt_outcome pt_host_ram_write(struct pt_host_ram *ram, uint64_t pa, const void *from,
 				  uint64_t size);
+/*
+ * Compare-and-swap of the 8 bytes at `pa`, which is a multiple of 8. PT_OK; PT_RACED: *word was not
+ * what stands there, and is now; PT_OUT_OF_RANGE.
+ */
+enum pt_outcome pt_host_ram_swap(struct pt_host_ram *ram, uint64_t pa, uint64_t *word, uint64_t to);
 /* Whole pages of 4 KiB inside the memory read as zero; those never written stay untouched. */
 void pt_host_ram_wipe(struct pt_host_ram *ram, uint64_t pa, uint64_t size);
 /* Bytes of memory that have pages of their own (for GetStats). */
