@@ -23,6 +23,19 @@ def _():
     MUTANTS.print_rules(bank)
 
 
+def misfits(bank):
+    """Names of those whose patch does not apply to the tree as it is, the long set's too."""
+    return [m.name for m in bank if MUTANTS.patch(TREE, m.text, "--dry-run")[0]]
+
+
+@test("every patch applies to the tree, and one that does not is told")
+def _():
+    bank = MUTANTS.bank()
+    equal(misfits(bank), [])
+    old = next(line for line in bank[0].text.split("\n") if line.startswith("-") and not line.startswith("---"))
+    equal(misfits([bank[0].patched(bank[0].text.replace(old, old + " else"))]), [bank[0].name])
+
+
 @test("a rule without one is missed")
 def _():
     left = [m for m in MUTANTS.bank() if "B19" not in m.rule and "W2" not in m.rule]
