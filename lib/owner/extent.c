@@ -38,11 +38,9 @@ bool pt__extents_look(const struct pt_extents *index, uint64_t unit, struct pt__
 		if (seq & 1 || head & PT__LEAF || pt__get(guard) != seen)
 			return false;
 		i = pt__rank_inner(node, unit);
-		if (!i)
-			return false;
 		if (i < (uint32_t)head)
-			end = pt__get(pt__branch(node, i));
-		off = pt__get(pt__branch(node, i - 1) + 1);
+			end = pt__inner_key(node, i);
+		off = pt__link(node, i - 1);
 		/* Before it is followed: what was read is a link, and not the rest of one. */
 		if (pt__get(node + PT__SEQ) != seq)
 			return false;

@@ -7,8 +7,10 @@
 
 /*
  * A node is a page: its sequence number, its head (how many entries; bit 32: leaf), and entries in
- * ascending order of their keys. In an inner node {key, page offset}, where the key is the first
- * one of the subtree, always. The first key of the tree is 0.
+ * ascending order of their keys. In an inner node a key, which is the first one of the subtree,
+ * always, and behind all keys as many page offsets. The first key of the tree is 0. Of each 16 keys
+ * but the first ones the first stands once more before all of them: a search reads these, and then
+ * 16 keys, so it waits for memory twice and not for each step.
  *
  * In a leaf an entry is {start, who, meta, id}: from unit `start` on, up to the next entry's start,
  * this is what the index says. Its key stands in its place, {start << 8 | slot}, and what it says
@@ -27,16 +29,18 @@
 #define PT__BODY 2u
 #define PT__LEAF (UINT64_C(1) << 32)
 
-#define PT__LEAF_WORDS	4u
-#define PT__INNER_WORDS 2u
-#define PT__SLOT_WORDS	3u
-#define PT__SLOT_BITS	8u
-#define PT__NO_KEY	UINT64_MAX
-#define PT__NO_START	(UINT64_MAX >> PT__SLOT_BITS)
-#define PT__LEAF_ROOM	((PT__PAGE_WORDS - PT__BODY) / PT__LEAF_WORDS)
-#define PT__INNER_ROOM	((PT__PAGE_WORDS - PT__BODY) / PT__INNER_WORDS)
+#define PT__LEAF_WORDS 4u
+#define PT__SLOT_WORDS 3u
+#define PT__SLOT_BITS  8u
+#define PT__NO_KEY     UINT64_MAX
+#define PT__NO_START   (UINT64_MAX >> PT__SLOT_BITS)
+#define PT__LEAF_ROOM  ((PT__PAGE_WORDS - PT__BODY) / PT__LEAF_WORDS)
+#define PT__INNER_ROOM 240u
+#define PT__KEYS       24u /* a whole line, behind 15 of those that stand twice */
+#define PT__LINKS      (PT__KEYS + PT__INNER_ROOM)
 
-_Static_assert(PT__LEAF_ROOM == 127 && PT__INNER_ROOM == 255, "pt__rank_of()");
+_Static_assert(PT__LEAF_ROOM == 127, "pt__rank_leaf()");
+_Static_assert(PT__LINKS + PT__INNER_ROOM <= PT__PAGE_WORDS, "an inner node is a page");
 
 /* What a leaf says from a unit on. who: kind 3:0, state 7:4, handle 23:8, gfn 63:24. */
 struct pt__says {
@@ -71,9 +75,15 @@ static inline uint32_t pt__room(const pt__word *node)
 	return pt__is_leaf(node) ? PT__LEAF_ROOM : PT__INNER_ROOM;
 }
 
-static inline const pt__word *pt__branch(const pt__word *node, uint32_t i)
+/* Of an inner node. */
+static inline uint64_t pt__inner_key(const pt__word *node, uint32_t i)
 {
-	return node + PT__BODY + i * PT__INNER_WORDS;
+	return pt__get(node + PT__KEYS + i);
+}
+
+static inline uint64_t pt__link(const pt__word *node, uint32_t i)
+{
+	return pt__get(node + PT__LINKS + i);
 }
 
 static inline uint64_t pt__leaf_place(const pt__word *leaf, uint32_t i)
@@ -106,44 +116,41 @@ static inline void pt__leaf_fetch(const pt__word *leaf)
 	}
 }
 
-/* Past `by` keys from `at` on, each `step` words, if they are all at most `key`. No branch: what
- * comes out is as good as random. */
-static inline const pt__word *pt__pass_by(const pt__word *at, uint32_t by, uint32_t step,
-					  uint64_t key)
+/* Past `by` keys from `at` on, if they are all at most `key`. No branch: what comes out is as good
+ * as random. */
+static inline const pt__word *pt__pass_by(const pt__word *at, uint32_t by, uint64_t key)
 {
-	const pt__word *next = at + by * step;
-
-	return pt__get(next - step) <= key ? next : at;
+	return pt__get(at + by - 1) <= key ? at + by : at;
 }
 
-/* How many of the `room` keys from `from` on, 127 or 255, are at most `key`. */
-static inline __attribute__((always_inline)) uint32_t
-pt__rank_of(const pt__word *from, uint32_t room, uint32_t step, uint64_t key)
+/* Past those of 15 keys from `at` on that are at most `key`. */
+static inline const pt__word *pt__pass_15(const pt__word *at, uint64_t key)
 {
-	const pt__word *at = from;
-
-	if (room > 127)
-		at = pt__pass_by(at, 128, step, key);
-	at = pt__pass_by(at, 64, step, key);
-	at = pt__pass_by(at, 32, step, key);
-	at = pt__pass_by(at, 16, step, key);
-	at = pt__pass_by(at, 8, step, key);
-	at = pt__pass_by(at, 4, step, key);
-	at = pt__pass_by(at, 2, step, key);
-	at = pt__pass_by(at, 1, step, key);
-	return (uint32_t)(at - from) / step;
+	at = pt__pass_by(at, 8, key);
+	at = pt__pass_by(at, 4, key);
+	at = pt__pass_by(at, 2, key);
+	return pt__pass_by(at, 1, key);
 }
 
-/* How many branches' keys, and how many starts, are at most `key`. */
+/* How many branches' keys are at most `key`; the first one is. */
 static inline uint32_t pt__rank_inner(const pt__word *node, uint64_t key)
 {
-	return pt__rank_of(node + PT__BODY, PT__INNER_ROOM, PT__INNER_WORDS, key);
+	const pt__word *twice = node + PT__BODY, *keys = node + PT__KEYS;
+	const pt__word *at = keys + 16 * (pt__pass_15(twice, key) - twice);
+
+	return (uint32_t)(pt__pass_15(at + 1, key) - keys);
 }
 
-static inline uint32_t pt__rank_leaf(const pt__word *leaf, uint64_t key)
+/* How many starts are. */
+static inline uint32_t pt__rank_leaf(const pt__word *leaf, uint64_t start)
 {
-	return pt__rank_of(leaf + PT__BODY, PT__LEAF_ROOM, 1,
-			   key << PT__SLOT_BITS | ((1u << PT__SLOT_BITS) - 1));
+	const pt__word *places = leaf + PT__BODY, *at = places;
+	uint64_t key = start << PT__SLOT_BITS | ((1u << PT__SLOT_BITS) - 1);
+
+	at = pt__pass_by(at, 64, key);
+	at = pt__pass_by(at, 32, key);
+	at = pt__pass_by(at, 16, key);
+	return (uint32_t)(pt__pass_15(at, key) - places);
 }
 
 static inline struct pt__says pt__says_at(const pt__word *leaf, uint32_t i)
@@ -215,12 +222,13 @@ static inline void pt__slot_set(pt__word *leaf, uint64_t place, struct pt__says 
 }
 
 /* An entry into a node at `i`, and out of it; those from `i` on of one node behind those of
- * another; what an entry of a leaf says, and where it starts. Open nodes, or such that nobody else
- * sees. */
+ * another; a branch's key; what an entry of a leaf says, and where it starts. Open nodes, or such
+ * that nobody else sees. */
 void pt__node_insert(pt__word *node, uint32_t i, const uint64_t *words);
 void pt__node_remove(pt__word *node, uint32_t i);
 void pt__node_move(pt__word *to, pt__word *from, uint32_t i);
 void pt__node_init(pt__word *node, bool leaf);
+void pt__inner_key_set(pt__word *node, uint32_t i, uint64_t key);
 void pt__says_set(pt__word *leaf, uint32_t i, struct pt__says says);
 void pt__start_set(pt__word *leaf, uint32_t i, uint64_t start);
 

@@ -26,7 +26,7 @@ void pt__path_descend(struct pt__change *s, uint64_t key)
 			return;
 		if (i < count)
 			p->end = pt__key(node, i);
-		node = pt__words(s->index->store, pt__get(pt__branch(node, i - 1) + 1));
+		node = pt__words(s->index->store, pt__link(node, i - 1));
 	}
 }
 
@@ -164,7 +164,7 @@ static void first_changed(struct pt__change *s, unsigned level)
 	while (level--) {
 		pt__word *up = s->path.node[level];
 
-		pt__set(up + PT__BODY + s->path.at[level] * PT__INNER_WORDS, key);
+		pt__inner_key_set(up, s->path.at[level], key);
 		if (s->path.at[level])
 			return;
 	}
@@ -191,8 +191,7 @@ static pt__word *partner(const struct pt__change *s, unsigned level, bool *left)
 		*left = side;
 		if (side ? !at : at + 1 >= pt__count(up))
 			continue;
-		other = pt__words(s->index->store,
-				  pt__get(pt__branch(up, side ? at - 1 : at + 1) + 1));
+		other = pt__words(s->index->store, pt__link(up, side ? at - 1 : at + 1));
 		if (pt__count(node) + pt__count(other) <= pt__room(node) / 2)
 			return other;
 	}
@@ -242,7 +241,7 @@ static void lower(struct pt__change *s)
 	pt__word *root = s->path.node[0];
 
 	while (!pt__is_leaf(root) && pt__count(root) == 1) {
-		uint64_t child = pt__get(pt__branch(root, 0) + 1);
+		uint64_t child = pt__link(root, 0);
 
 		for (unsigned i = 0; i < s->path.depth; i++)
 			if (s->path.node[i] == root)

@@ -22,7 +22,7 @@ struct pt__change {
 
 static inline uint64_t pt__key(const pt__word *node, uint32_t i)
 {
-	return pt__is_leaf(node) ? pt__start(node, i) : pt__get(pt__branch(node, i));
+	return pt__is_leaf(node) ? pt__start(node, i) : pt__inner_key(node, i);
 }
 
 static inline pt__word *pt__path_leaf(const struct pt__change *s)

@@ -16,6 +16,7 @@
 #define EXTENTS UINT64_C(100000)
 #define APART	(UNITS / EXTENTS)
 #define TIMES	10000u
+#define ROUNDS	20u /* the best one is told */
 
 struct ledger {
 	struct bench b;
@@ -38,6 +39,11 @@ static inline __attribute__((always_inline)) void set(struct ledger *l, const st
 	check_eq("extents: reserve", pt_extents_reserve(&l->index, &l->b.agent), PT_OK);
 	pt_extents_set(&l->index, &l->b.agent, e);
 	pt_extents_release(&l->index, &l->b.agent);
+}
+
+static double lower(double a, double b)
+{
+	return a < b ? a : b;
 }
 
 static PHASE double time_extent_find(struct ledger *l)
@@ -139,6 +145,10 @@ void bench_owners(bool quiet)
 	}
 	find = time_extent_find(l);
 	change = time_extent_set(l);
+	for (unsigned i = 1; !quiet && i < ROUNDS; i++) {
+		find = lower(find, time_extent_find(l));
+		change = lower(change, time_extent_set(l));
+	}
 	while (pt_extents_close(&l->index, &l->b.agent, 1000) == PT_MORE)
 		continue;
 	pt_section_end(&l->b.agent);

@@ -77,11 +77,11 @@ static void close_index(struct ledger *l, struct pt_extents *x)
 
 /*
  * No pool has the nodes for a tree that is as high as it may be; so the index is told that its is.
- * What is promised then is what its root has room for: two entries each, of 255.
+ * What is promised then is what its root has room for: two entries each, of 240.
  */
 static void a_full_root_promises_no_more(void **state)
 {
-	const uint32_t most = (255 - 3) / 2;
+	const uint32_t most = (240 - 3) / 2;
 	struct pt_extents x;
 	struct ledger l;
 
