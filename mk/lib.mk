@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # libpt: the freestanding core, and its host port.
 LIB_SRC := $(sort $(wildcard lib/base/*.c lib/arch/*.c lib/pool/*.c lib/walk/*.c lib/txn/*.c lib/s2/*.c \
-	lib/owner/*.c lib/dirty/*.c lib/hyp/*.c lib/hv/*.c lib/check/*.c))
+	lib/owner/*.c lib/dirty/*.c lib/nested/*.c lib/hyp/*.c lib/hv/*.c lib/check/*.c))
 HOST_SRC := $(sort $(wildcard lib/port/host/*.c))
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
 HOST_OBJ := $(HOST_SRC:%.c=$(B)/%.o)

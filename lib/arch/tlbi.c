@@ -25,15 +25,20 @@ static unsigned base_shift(const struct pt_geometry *g)
 
 /* Levels that TTL can name: a level-0 or 16K level-1 leaf only exists, and can be named, with LPA2.
  */
-static bool ttl_says(const struct pt_geometry *g, int level)
+static bool can_say(unsigned granule_shift, bool ds, int level)
 {
 	if (level > PT_LEVEL_LAST)
 		return false;
-	if (g->granule_shift == 12)
-		return level >= (g->ds ? 0 : 1);
-	if (g->granule_shift == 14)
-		return level >= (g->ds ? 1 : 2);
+	if (granule_shift == 12)
+		return level >= (ds ? 0 : 1);
+	if (granule_shift == 14)
+		return level >= (ds ? 1 : 2);
 	return level >= 1;
+}
+
+static bool ttl_says(const struct pt_geometry *g, int level)
+{
+	return can_say(g->granule_shift, g->ds, level);
 }
 
 uint64_t pt_tlbi_ipa_operand(const struct pt_geometry *g, struct pt_ipa ipa, int level)
@@ -54,42 +59,53 @@ uint64_t pt_tlbi_range_operand(const struct pt_geometry *g, struct pt_ipa ipa, u
 	       pt__place(granule_code(g), 47, 46);
 }
 
-static uint64_t range_bytes(const struct pt_geometry *g, unsigned num, unsigned scale)
+static uint64_t range_bytes(unsigned granule_shift, unsigned num, unsigned scale)
 {
-	return (uint64_t)(num + 1) << (5 * scale + 1) << g->granule_shift;
+	return (uint64_t)(num + 1) << (5 * scale + 1) << granule_shift;
 }
 
-static bool decode_range(const struct pt_geometry *g, uint64_t value, struct pt_tlbi_op *op,
-			 int *level)
+/* log2 of the granule that TTL or TG says; 0: none. */
+static uint8_t granule_of(uint64_t code)
 {
-	if (pt__field(value, 47, 46) != granule_code(g))
+	return code ? (uint8_t)(10 + 2 * code) : 0;
+}
+
+static bool decode_range(bool ds, uint64_t value, struct pt_tlbi_op *op, int *level)
+{
+	uint64_t ttl = pt__field(value, 38, 37);
+
+	op->granule_shift = granule_of(pt__field(value, 47, 46));
+	if (!op->granule_shift)
 		return false;
-	op->ipa = pt_ipa(pt__field(value, 36, 0) << base_shift(g));
-	op->size = range_bytes(g, (unsigned)pt__field(value, 43, 39),
+	op->ipa = pt_ipa(pt__field(value, 36, 0) << (ds ? 16 : op->granule_shift));
+	op->size = range_bytes(op->granule_shift, (unsigned)pt__field(value, 43, 39),
 			       (unsigned)pt__field(value, 45, 44));
-	*level = pt__field(value, 38, 37) ? (int)pt__field(value, 38, 37) : PT_TTL_UNKNOWN;
+	*level = ttl && can_say(op->granule_shift, ds, (int)ttl) ? (int)ttl : PT_TTL_UNKNOWN;
 	return true;
 }
 
-static bool decode_ipa(const struct pt_geometry *g, uint64_t value, struct pt_tlbi_op *op,
-		       int *level)
+/* A TTL that cannot be is none, granule and all. */
+static void decode_ipa(bool ds, uint64_t value, struct pt_tlbi_op *op, int *level)
 {
-	uint64_t ttl = pt__field(value, 47, 44);
+	int said = (int)pt__field(value, 45, 44);
 
-	if (ttl >> 2 && ttl >> 2 != granule_code(g))
-		return false;
+	op->granule_shift = granule_of(pt__field(value, 47, 46));
+	if (!op->granule_shift || !can_say(op->granule_shift, ds, said)) {
+		op->granule_shift = 0;
+		said = PT_TTL_UNKNOWN;
+	}
 	op->ipa = pt_ipa(pt__field(value, 39, 0) << 12);
-	op->size = UINT64_C(1) << g->granule_shift;
-	*level = ttl >> 2 ? (int)(ttl & 3) : PT_TTL_UNKNOWN;
-	return true;
+	op->size = UINT64_C(1) << (op->granule_shift ? op->granule_shift : 12);
+	*level = said;
 }
 
-bool pt_tlbi_decode(const struct pt_geometry *g, uint64_t value, bool range, struct pt_tlbi_op *op,
-		    int *level)
+bool pt_tlbi_decode(bool ds, uint64_t value, bool range, struct pt_tlbi_op *op, int *level)
 {
 	struct pt_tlbi_op out = {.range = range, .value = value};
 
-	if (!(range ? decode_range : decode_ipa)(g, value, &out, level))
+	if (!range)
+		decode_ipa(ds, value, &out, level);
+	else if (!decode_range(ds, value, &out, level))
 		return false;
 	*op = out;
 	return true;
@@ -124,9 +140,10 @@ bool pt_tlbi_cover_next(const struct pt_geometry *g, struct pt_ipa *ipa, uint64_
 	if (!*size)
 		return false;
 	op->ipa = *ipa;
+	op->granule_shift = g->granule_shift;
 	op->range = fits_range(g, ipa->v, *size >> g->granule_shift, &num, &scale);
 	if (op->range) {
-		op->size = range_bytes(g, num, scale);
+		op->size = range_bytes(g->granule_shift, num, scale);
 		op->value = pt_tlbi_range_operand(g, *ipa, num, scale, level);
 	} else {
 		op->size = UINT64_C(1) << g->granule_shift;

@@ -194,7 +194,7 @@ static void judge_form(struct pt_check *c, const struct pt_event *e)
 	if (met)
 		pt__ck_judge(c, PT_RULE_T2, !local,
 			     "what is owed to all was invalidated for one vCPU");
-	if (is_whole(tlbi) || !c->op->ctx)
+	if (is_whole(tlbi) || tlbi->kind == PT_TLBI_STAGE1 || !c->op->ctx)
 		return;
 	grain <<= c->op->ctx->facts.geo.granule_shift;
 	pt__ck_judge(c, PT_RULE_T4, tlbi->size && !((tlbi->ipa.v | tlbi->size) & (grain - 1)),
@@ -208,6 +208,8 @@ static void whole_sequence(struct pt_check *c, const struct pt_event *e)
 {
 	if (e->tlbi->kind == PT_TLBI_ALL)
 		pt__ck_all_flushed(c, e->at);
+	if (e->tlbi->kind == PT_TLBI_STAGE1)
+		return; /* what is owed of stage 2 stays so */
 	stage2(c, e, CK_S1);
 	completed(c);
 }
@@ -231,6 +233,12 @@ static void begin(struct pt_check *c, const struct pt_event *e)
 						.local = e->tlbi->kind == PT_TLBI_LOCAL};
 }
 
+static void judge_first(struct pt_check *c, const struct ck_bracket *b)
+{
+	pt__ck_judge(c, PT_RULE_T1, b->stage == CK_ORDERED || b->stage == CK_DONE,
+		     "a TLBI without a DSB after the write");
+}
+
 /*
  * T1 of the instructions alone, whatever is owed: what local invalidations are for is owed to
  * nobody else, and EL2's own map may owe nothing. A repeated one begins where the first has ended.
@@ -252,14 +260,14 @@ static void judge_order(struct pt_check *c, const struct pt_event *e)
 			b->stage++;
 		break;
 	case PT_EVENT_TLBI_S1:
-		pt__ck_judge(c, PT_RULE_T1, b->stage == CK_S2_ORDERED,
-			     "a stage-1 TLBI without a DSB after that of stage 2");
+		if (e->tlbi->kind == PT_TLBI_STAGE1)
+			judge_first(c, b);
+		else
+			pt__ck_judge(c, PT_RULE_T1, b->stage == CK_S2_ORDERED,
+				     "a stage-1 TLBI without a DSB after that of stage 2");
 		b->stage = CK_S1;
 		break;
-	default:
-		pt__ck_judge(c, PT_RULE_T1, b->stage == CK_ORDERED || b->stage == CK_DONE,
-			     "a TLBI without a DSB after the write");
-		b->stage = e->kind == PT_EVENT_TLBI_S2 ? CK_S2 : CK_S1;
+	default: judge_first(c, b); b->stage = e->kind == PT_EVENT_TLBI_S2 ? CK_S2 : CK_S1;
 	}
 }
 

@@ -10,16 +10,18 @@ static const char *do_fence(const struct call *c)
 	return NULL;
 }
 
-/* KIND ipa|range|vmid|all|local|el2 [LO SIZE] [level=N] [last] [vmid=N] */
+/* KIND ipa|range|vmid|all|local|el2|stage1 [LO SIZE] [level=N] [last] [vmid=N] */
 static const char *tlbi(const struct call *c, enum pt_event_kind kind)
 {
-	static const char *const names[] = {"ipa", "range", "vmid", "all", "local", "el2"};
+	static const char *const names[] = {"ipa",   "range", "vmid",  "all",
+					    "local", "el2",   "stage1"};
 	struct pt_tlbi t = {.kind = PT_TLBI_VMID};
 
-	for (unsigned i = 0; c->words > 1 && i < 6; i++)
+	for (unsigned i = 0; c->words > 1 && i < 7; i++)
 		if (!strcmp(c->word[1], names[i]))
 			t.kind = (enum pt_tlbi_kind)i;
 	if (c->words > 3 && t.kind != PT_TLBI_VMID && t.kind != PT_TLBI_ALL &&
+	    t.kind != PT_TLBI_STAGE1 &&
 	    (!value_number(c->word[2], &t.ipa.v) || !value_number(c->word[3], &t.size)))
 		return words_bad;
 	t.vmid = (uint16_t)value_option(c->word, c->words, "vmid", 1);

@@ -175,7 +175,7 @@ static bool must_go(const struct entry *e, const struct pt_tlbi *tlbi)
 
 	if (tlbi->kind == PT_TLBI_ALL)
 		return true;
-	if (tlbi->vmid != e->vmid)
+	if (tlbi->vmid != e->vmid || tlbi->kind == PT_TLBI_STAGE1)
 		return false;
 	if (tlbi->kind == PT_TLBI_VMID)
 		return true;

@@ -222,6 +222,7 @@ static void invalidations_remove_what_they_name(void **state)
 		{"a VMID", PT_TLBI_VMID, 5, 0, 0, PT_TTL_UNKNOWN, "....x."},
 		{"all VMIDs", PT_TLBI_ALL, 0, 0, 0, PT_TTL_UNKNOWN, "......"},
 		{"one vCPU's own", PT_TLBI_LOCAL, 5, PAGE, PAGE, 3, ".xxxxx"},
+		{"stage 1 of a VMID", PT_TLBI_STAGE1, 5, 0, 0, PT_TTL_UNKNOWN, "xxxxxx"},
 	};
 
 	(void)state;
@@ -711,6 +712,7 @@ static void the_adversary_keeps_until_a_matching_invalidation(void **state)
 		{PT_TLBI_VMID, 5, 0, 0, PT_TTL_UNKNOWN, 40, 42},
 		{PT_TLBI_ALL, 0, 0, 0, PT_TTL_UNKNOWN, 40, 42},
 		{PT_TLBI_LOCAL, 5, 2 * PAGE, PAGE, 3, 40, 519},
+		{PT_TLBI_STAGE1, 5, 0, 0, PT_TTL_UNKNOWN, 2, 519},
 	};
 
 	(void)state;
@@ -758,6 +760,33 @@ static void combined_entries_need_the_stage_1_half(void **state)
 	elsewhere.ipa = pt_ipa(PAGE);
 	adversary_stage2(a, &elsewhere);
 	assert_false(adversary_lookup(a, PAGE, 5, &got));
+	tear_down(f);
+}
+
+/* What only a combined entry remembers is gone after an invalidation of stage 1, and nothing else.
+ */
+static void stage_1_alone_takes_combined_entries(void **state)
+{
+	struct fixture *f = set_up(PT_HOST_TLB_ADVERSARIAL, 1);
+	struct adversary *a = f->mmu.vcpu[0].adversary;
+	struct tlb_pair first = {.tag = tlb_tag(PAGE, 5, 1), .data = 0x1203};
+	struct tlb_pair second = {.tag = tlb_tag(2 * PAGE, 5, 1), .data = 0x2203}, got;
+	struct pt_tlbi stage2 = {
+		.kind = PT_TLBI_IPA, .vmid = 5, .ipa = {PAGE}, .size = PAGE, .level = 3};
+	struct pt_tlbi stage1 = {.kind = PT_TLBI_STAGE1, .vmid = 6, .level = PT_TTL_UNKNOWN};
+
+	(void)state;
+	assert_true(adversary_fill(&f->mmu, a, &first, 0));
+	assert_true(adversary_fill(&f->mmu, a, &second, 0));
+	adversary_stage2(a, &stage2);
+	pt_host_tlbi(&f->mmu, &stage1);
+	assert_true(adversary_lookup(a, PAGE, 5, &got)); /* another VMID's */
+	stage1.vmid = 5;
+	pt_host_tlbi(&f->mmu, &stage1);
+	assert_false(adversary_lookup(a, PAGE, 5, &got));
+	assert_true(adversary_lookup(a, 2 * PAGE, 5, &got));
+	assert_int_equal(got.data, 0x2203);
+	assert_false(adversary_fill(&f->mmu, a, &first, 0)); /* walked before it */
 	tear_down(f);
 }
 
@@ -874,6 +903,7 @@ int main(void)
 		cmocka_unit_test(ipa_beyond_limit),
 		cmocka_unit_test(the_adversary_keeps_until_a_matching_invalidation),
 		cmocka_unit_test(combined_entries_need_the_stage_1_half),
+		cmocka_unit_test(stage_1_alone_takes_combined_entries),
 		cmocka_unit_test(the_adversary_answers_with_the_oldest),
 		cmocka_unit_test(the_adversary_prefetches_under_its_seed),
 		cmocka_unit_test(no_reader_sees_an_older_version_than_it_heard_of),

@@ -87,7 +87,8 @@ static void range_operands_have_the_manuals_bits(void **state)
 		int level;
 
 		assert_int_equal(value, rows[i].value);
-		assert_true(pt_tlbi_decode(&g, value, true, &op, &level));
+		assert_true(pt_tlbi_decode(g.ds, value, true, &op, &level));
+		assert_int_equal(op.granule_shift, rows[i].granule_shift);
 		assert_int_equal(op.ipa.v, rows[i].ipa);
 		assert_int_equal(op.size, rows[i].size);
 		assert_int_equal(level, rows[i].level > 0 ? rows[i].level : PT_TTL_UNKNOWN);
@@ -104,8 +105,10 @@ static unsigned check_cover(const struct pt_geometry *g, uint64_t start, uint64_
 	int level;
 
 	while (pt_tlbi_cover_next(g, &ipa, &size, 3, &op)) {
-		assert_true(pt_tlbi_decode(g, op.value, op.range, &read, &level));
+		assert_true(pt_tlbi_decode(g->ds, op.value, op.range, &read, &level));
 		assert_int_equal(level, 3);
+		assert_int_equal(read.granule_shift, g->granule_shift);
+		assert_int_equal(op.granule_shift, g->granule_shift);
 		assert_int_equal(read.ipa.v, at);
 		assert_int_equal(read.size, op.size);
 		assert_true(!op.range || !g->ds || at % 0x10000 == 0);
@@ -194,19 +197,58 @@ static void a_range_beyond_the_largest_operation_goes_on(void **state)
 	assert_false(pt_tlbi_cover_next(&g, &ipa, &size, PT_TTL_UNKNOWN, &op));
 }
 
-static void foreign_granules_do_not_decode(void **state)
+static void operands_are_read_by_what_they_say_themselves(void **state)
 {
-	struct pt_geometry g = geometry(12, false);
-	struct pt_tlbi_op op = {.size = 99};
-	int level;
+	static const struct {
+		bool ds, range;
+		uint64_t value;
+		unsigned granule_shift; /* 0: names none */
+		int level;
+		uint64_t ipa, size;
+	} rows[] = {
+		{false, true, 0x0000800000000001, 14, PT_TTL_UNKNOWN, 0x4000, 0x8000},
+		{true, true, 0x0000800000000001, 14, PT_TTL_UNKNOWN, 0x10000, 0x8000},
+		{true, true, 0x0000c00000000001, 16, PT_TTL_UNKNOWN, 0x10000, 0x20000},
+		/* 16K level 1: a block with LPA2 alone */
+		{false, true, 0x0000802000000002, 14, PT_TTL_UNKNOWN, 0x8000, 0x8000},
+		{true, true, 0x0000802000000002, 14, 1, 0x20000, 0x8000},
+		{false, false, 0x0000b00000000004, 14, 3, 0x4000, 0x4000},
+		{false, false, 0x0000000000000004, 0, PT_TTL_UNKNOWN, 0x4000, 0x1000},
+		/* a level without a granule, and levels that have no leaf */
+		{false, false, 0x0000300000000004, 0, PT_TTL_UNKNOWN, 0x4000, 0x1000},
+		{false, false, 0x0000400000000004, 0, PT_TTL_UNKNOWN, 0x4000, 0x1000},
+		{true, false, 0x0000400000000004, 12, 0, 0x4000, 0x1000},
+		{false, false, 0x0000900000000004, 0, PT_TTL_UNKNOWN, 0x4000, 0x1000},
+		{true, false, 0x0000900000000004, 14, 1, 0x4000, 0x4000},
+		{true, false, 0x0000800000000004, 0, PT_TTL_UNKNOWN, 0x4000, 0x1000},
+		{true, false, 0x0000c00000000004, 0, PT_TTL_UNKNOWN, 0x4000, 0x1000},
+		/* NS, and what is RES0 */
+		{false, false, 0x8f00500000000004, 12, 1, 0x4000, 0x1000},
+	};
 
 	(void)state;
-	assert_false(pt_tlbi_decode(&g, 0x0000800000000001, true, &op, &level));
-	assert_false(pt_tlbi_decode(&g, 0x0000000000000001, true, &op, &level));
-	assert_false(pt_tlbi_decode(&g, 0x0000b00000000004, false, &op, &level));
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct pt_tlbi_op op;
+		int level;
+
+		assert_true(pt_tlbi_decode(rows[i].ds, rows[i].value, rows[i].range, &op, &level));
+		assert_int_equal(op.granule_shift, rows[i].granule_shift);
+		assert_int_equal(level, rows[i].level);
+		assert_int_equal(op.ipa.v, rows[i].ipa);
+		assert_int_equal(op.size, rows[i].size);
+	}
+}
+
+static void a_range_with_a_reserved_granule_does_not_decode(void **state)
+{
+	struct pt_tlbi_op op = {.size = 99};
+	int level = 7;
+
+	(void)state;
+	assert_false(pt_tlbi_decode(false, 0x0000000000000001, true, &op, &level));
+	assert_false(pt_tlbi_decode(true, 0x00003fffffffffff, true, &op, &level));
 	assert_int_equal(op.size, 99);
-	assert_true(pt_tlbi_decode(&g, 0x4, false, &op, &level));
-	assert_int_equal(level, PT_TTL_UNKNOWN);
+	assert_int_equal(level, 7);
 }
 
 int main(void)
@@ -218,7 +260,8 @@ int main(void)
 		cmocka_unit_test(random_large_ranges_are_covered_exactly),
 		cmocka_unit_test(well_aligned_ranges_take_one_operation),
 		cmocka_unit_test(a_range_beyond_the_largest_operation_goes_on),
-		cmocka_unit_test(foreign_granules_do_not_decode),
+		cmocka_unit_test(operands_are_read_by_what_they_say_themselves),
+		cmocka_unit_test(a_range_with_a_reserved_granule_does_not_decode),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

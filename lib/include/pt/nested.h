@@ -215,19 +215,22 @@ struct pt_guest_tlbi {
 	enum pt_guest_tlbi_scope scope;
 	bool leaf_only, inner, outer, nxs; /* forms: L, IS, OS, nXS */
 	bool ttl_given;
-	int8_t level;	   /* TTL where it is given */
-	uint8_t ttl_shift; /* log2 of the granule that TTL or TG names */
+	int8_t level;	   /* TTL where it is given, else PT_TTL_UNKNOWN */
+	uint8_t ttl_shift; /* log2 of the granule that TTL or TG names; 0: none */
 	struct pt_ipa ipa;
 	uint64_t size; /* RANGE: bytes */
 };
 
 /*
  * Decodes an instruction: sys as in ESR_EL2.ISS for EC 0x18 (op0, op2, op1, CRn, Rt, CRm), operand
- * the register. PT_OK; PT_UNSUPPORTED: no TLBI that a guest hypervisor has at stage 2 or for its
- * EL1: UNDEFINED to it; PT_INVALID: a reserved TG, which may remove nothing. Pure. The operands are
- * those of <pt/tlbi.h>.
+ * the register, vtcr the guest hypervisor's VTCR_EL2 as it stands, whose DS gives BaseADDR its
+ * unit. PT_OK; PT_UNSUPPORTED: none of ALLE1, VMALLS12E1, IPAS2E1, RIPAS2E1 and the forms of EL1's
+ * stage 1, each with IS, OS and nXS: *tlbi untouched, as with PT_INVALID: a reserved TG, which may
+ * remove nothing. Pure. Encodings: Arm ARM C5.5; operands are those of <pt/tlbi.h>. What a stage-1
+ * form names (VA, ASID) is not told: all combined entries of the VMID go.
  */
-enum pt_outcome pt_guest_tlbi_decode(uint32_t sys, uint64_t operand, struct pt_guest_tlbi *tlbi);
+enum pt_outcome pt_guest_tlbi_decode(uint32_t sys, uint64_t operand, uint64_t vtcr,
+				     struct pt_guest_tlbi *tlbi);
 
 /*
  * Carries it out on all shadows with the VMID (of VTTBR_EL2 as it stands at the TLBI). Removes each

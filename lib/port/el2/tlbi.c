@@ -179,7 +179,10 @@ static void flush_vmid(const struct pt_geometry *geo, const struct pt_tlbi *tlbi
 {
 	struct saved s = enter(tlbi->vmid, geo);
 
-	if (tlbi->kind == PT_TLBI_VMID || too_long(geo, tlbi)) {
+	if (tlbi->kind == PT_TLBI_STAGE1) {
+		show(PT_EVENT_TLBI_S1, 0, 0, tlbi);
+		vmalle1is();
+	} else if (tlbi->kind == PT_TLBI_VMID || too_long(geo, tlbi)) {
 		show(PT_EVENT_TLBI_S12, 0, 0, tlbi);
 		vmalls12e1is();
 	} else {

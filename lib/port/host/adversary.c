@@ -217,6 +217,8 @@ static bool must_go(const struct tlb_pair *pair, const struct pt_tlbi *tlbi)
 
 	if (tlbi->kind == PT_TLBI_ALL)
 		return true;
+	if (tlbi->kind == PT_TLBI_STAGE1)
+		return false;
 	if (tlbi->kind == PT_TLBI_VMID)
 		return tlb_tag_vmid(pair->tag) == tlbi->vmid;
 	if (tlbi->level != PT_TTL_UNKNOWN && tlbi->level != level_of(pair))

@@ -249,16 +249,20 @@ static void dsb(uint32_t domain)
 static void instructions(struct pt_event e)
 {
 	struct pt_port_mmu *mmu = (struct pt_port_mmu *)(uintptr_t)e.at;
-	bool whole = e.tlbi->kind != PT_TLBI_IPA && e.tlbi->kind != PT_TLBI_RANGE;
+	bool alone = e.tlbi->kind == PT_TLBI_STAGE1;
+	bool whole = !alone && e.tlbi->kind != PT_TLBI_IPA && e.tlbi->kind != PT_TLBI_RANGE;
 
 	dsb(DSB_ISHST);
-	e.kind = whole ? PT_EVENT_TLBI_S12 : PT_EVENT_TLBI_S2;
-	pt_checked_event(&e);
+	if (!alone) {
+		e.kind = whole ? PT_EVENT_TLBI_S12 : PT_EVENT_TLBI_S2;
+		pt_checked_event(&e);
+	}
 	hold(PT_FP_TLBI_DELAY);
 	if (mmu)
 		pt_host_tlbi_stage2(mmu, e.tlbi);
 	if (!whole) {
-		dsb(DSB_ISH);
+		if (!alone)
+			dsb(DSB_ISH);
 		e.kind = PT_EVENT_TLBI_S1;
 		pt_checked_event(&e);
 	}

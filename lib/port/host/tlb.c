@@ -144,7 +144,7 @@ static void empty(struct pt_port_mmu *mmu, struct scope who, const struct pt_tlb
 {
 	if (tlbi->kind == PT_TLBI_VMID || tlbi->kind == PT_TLBI_ALL)
 		sweep(mmu, who, tlbi);
-	else
+	else if (tlbi->kind != PT_TLBI_STAGE1)
 		empty_range(mmu, who, tlbi);
 }
 
