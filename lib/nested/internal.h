@@ -35,6 +35,37 @@ struct pt__spot {
 	int8_t level;	   /* in the shadow's tables */
 };
 
+/* The two software bits of a shadow's leaf in which the guest's level stands, 0 to 3. */
+#define PT__SW_GUEST_LEVEL (UINT32_C(3) << PT_PROT_SW_SHIFT)
+
+static inline int pt__guest_level(pt_pte e)
+{
+	return (int)(e >> PT_PTE_SW_SHIFT & 3);
+}
+
+/* There may be so many shadows at most, and one less: numbers have 20 bits. */
+#define PT__SHADOWS_MAX (UINT32_C(1) << 20)
+
+static inline bool pt__shadow_live(const struct pt_shadow *shadow)
+{
+	return atomic_load_explicit(&shadow->state, memory_order_acquire) == PT_SHADOW_LIVE;
+}
+
+/*
+ * combine.c: what leaves of both origins come to: the largest level at which the shadow may have a
+ * leaf of them, and all of it but output address, type and software bits. guest_fwb: its MemAttr is
+ * encoded so; of a host with FWB all are.
+ */
+struct pt__both {
+	pt_pte attrs;
+	int8_t level;
+};
+
+void pt__combine(const struct pt_shadow *shadow, const struct pt_guest_leaf *guest,
+		 const struct pt_ctx *canonical, pt_pte entry, unsigned shift,
+		 struct pt__both *both);
+unsigned pt__both_memattr(unsigned guest, bool guest_fwb, unsigned host, bool host_fwb);
+
 /*
  * links.c: the reverse map. A link stands in its shadow's directory, at the number of the leaf's
  * first page (of 4 KiB, 2 MiB or 1 GiB by class); a head at the number of the canonical page where
@@ -67,5 +98,10 @@ struct pt__kills {
 bool pt__kill(struct pt__kills *kills, struct pt__spot spot, uint64_t canonical);
 /* Flushes, unlinks and clears what is in the batch. Before the section ends. */
 void pt__kills_finish(struct pt__kills *kills);
+
+/* shadow_end.c: the same for each entry from *at to `last`, with *budget of them looked at at most.
+ * True: that was all; else *at is where to go on. Fills may go on beside it. */
+bool pt__shadow_clear(struct pt__kills *kills, struct pt_shadow *shadow, uint64_t *at,
+		      uint64_t last, uint32_t *budget);
 
 #endif

@@ -115,8 +115,9 @@ enum pt_outcome pt_shadow_find(struct pt_nested *nested, const struct pt_shadow_
 /*
  * Makes a shadow and lets it be found. Its granule is the smaller of the guest's and the host's,
  * its IPA size the guest's. PT_OK; PT_ALREADY_EXISTS: there is one, *shadow was not used;
- * PT_QUOTA: `shadows` are live: recycle one first; PT_UNSUPPORTED as pt_guest_s2_decode(), or a
- * size that no context has; PT_NO_MEMORY. Nothing changed but with PT_OK. In a section.
+ * PT_QUOTA: `shadows` are live or going: recycle one first; PT_UNSUPPORTED as pt_guest_s2_decode(),
+ * attributes that the canonical context has not, or a size that no context has; PT_NO_MEMORY.
+ * Nothing changed but with PT_OK. In a section.
  */
 enum pt_outcome pt_shadow_init(struct pt_shadow *shadow, struct pt_nested *nested,
 			       struct pt_agent *agent, const struct pt_shadow_key *key,
@@ -140,6 +141,7 @@ struct pt_shadow *pt_shadow_oldest(struct pt_nested *nested);
 struct pt_shadow_end {
 	struct pt_shadow *shadow;
 	uint8_t phase;
+	bool waits;
 	uint64_t at;
 	struct pt_grace grace;
 	struct pt_txn txn;
