@@ -99,9 +99,7 @@ static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
 {
 	struct link *link = stream->data;
 
-	if (length < 0 && tls_in_handshake(link) && !link->closing)
-		tls_handshake_end(link);
-	else if (length < 0)
+	if (length < 0)
 		link_abort(link);
 	else if (length > 0 && !link->closing)
 		take(link, (const uint8_t *)buffer->base, (size_t)length);

@@ -42,8 +42,6 @@ bool tls_begin(struct link *link);
 bool tls_in_handshake(const struct link *link);
 /* Bytes of a link in its handshake; stops reading until they have been looked at. */
 void tls_handshake_bytes(struct link *link, const uint8_t *data, size_t length);
-/* The peer has gone amid its handshake. */
-void tls_handshake_end(struct link *link);
 /* The link is being closed: it leaves all queues. */
 void tls_leave(struct link *link);
 /* The handle is closed. False: a worker still has the link, which is freed after that. */

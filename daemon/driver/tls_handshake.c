@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Handshakes. Their arithmetic, about half a millisecond each, is done by libuv's workers at low
- * priority, so that established links do not wait for it; the loop only moves bytes. What an
- * unfinished handshake may cost is bounded: its time, its memory by slots, all of them by number.
+ * Handshakes. Their arithmetic, about a millisecond each, is done by libuv's workers at low
+ * priority, and in short turns while links are being served, so that these do not wait for it; the
+ * loop only moves bytes. What an unfinished handshake may cost is bounded: its time, its memory by
+ * slots, all of them by number.
  */
 #include "tls_state.h"
+#include "tls_turns.h"
 
 #include <openssl/err.h>
 #include <stdlib.h>
@@ -56,11 +58,15 @@ static void work(uv_work_t *request)
 	struct handshake *handshake = request->data;
 
 	lower_priority();
+	if (handshake->polite)
+		turns_begin();
 	ERR_clear_error();
 	handshake->result = step(handshake, handshake->tls->link->loop->tls->context);
 	if (handshake->result == HANDSHAKE_FAILED)
 		handshake->reason = tls_reason(handshake);
 	ERR_clear_error();
+	if (handshake->polite)
+		turns_end();
 }
 
 /* --- queues ---------------------------------------------------------------------------------- */
@@ -183,6 +189,7 @@ void tls_pump(struct tls_loop *tls)
 
 	while (tls->jobs < TLS_JOBS && (next = next_job(tls))) {
 		next->work.data = next;
+		next->polite = fair_is_busy(tls->loop);
 		next->state = HANDSHAKE_WORKING;
 		tls->jobs++;
 		if (!uv_queue_work(&tls->loop->uv, &next->work, work, on_work_done))
@@ -213,12 +220,4 @@ void tls_handshake_bytes(struct link *link, const uint8_t *data, size_t length)
 	handshake->input_length = length;
 	link_pause(link);
 	enqueue(handshake);
-}
-
-void tls_handshake_end(struct link *link)
-{
-	if (link->tls->handshake->state == HANDSHAKE_READING)
-		tls_refuse(link, "the peer went away");
-	else
-		link_abort(link);
 }

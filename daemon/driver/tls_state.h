@@ -57,7 +57,8 @@ struct handshake {
 	enum handshake_state state;
 	enum handshake_result result;
 	bool slot;
-	bool gone; /* the link was closed in the worker's hands */
+	bool polite; /* links were being served when a worker got it: it works in turns */
+	bool gone;   /* the link was closed in the worker's hands */
 	uint64_t begun_ms, queued_ms, deadline_ms;
 	uint8_t *input; /* TLS_HELLO_BYTES, from the first byte on */
 	size_t input_length;
