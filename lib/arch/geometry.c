@@ -25,6 +25,11 @@
 
 static const uint8_t ps_bits[] = {32, 36, 40, 42, 44, 48, 52};
 
+unsigned pt_geometry_ps_bits(uint64_t ps)
+{
+	return ps < sizeof(ps_bits) ? ps_bits[ps] : 0;
+}
+
 /* The VTCR_EL2.PS encoding of a PA size, or -1. */
 static int ps_of(unsigned bits)
 {

@@ -46,4 +46,12 @@ static inline unsigned pt__count_bits(uint64_t v)
 	return (unsigned)(v * UINT64_C(0x0101010101010101) >> 56);
 }
 
+/* Bytes in the other order, each step over half as many of them. */
+static inline uint64_t pt__swap_bytes(uint64_t v)
+{
+	v = (v & UINT64_C(0x00000000ffffffff)) << 32 | v >> 32;
+	v = (v & UINT64_C(0x0000ffff0000ffff)) << 16 | (v >> 16 & UINT64_C(0x0000ffff0000ffff));
+	return (v & UINT64_C(0x00ff00ff00ff00ff)) << 8 | (v >> 8 & UINT64_C(0x00ff00ff00ff00ff));
+}
+
 #endif

@@ -52,6 +52,9 @@ enum pt_outcome pt_geometry_init(struct pt_geometry *g, const struct pt_geometry
  */
 enum pt_outcome pt_geometry_from_vtcr(struct pt_geometry *g, uint64_t vtcr);
 
+/* What VTCR_EL2.PS, and TCR_EL1.IPS, say: 32 to 52; 0 for what they reserve. */
+unsigned pt_geometry_ps_bits(uint64_t ps);
+
 #define PT_VTCR_HA 0x1u /* hardware access flag */
 #define PT_VTCR_HD 0x2u /* hardware dirty state */
 #define PT_VTCR_VS 0x4u /* 16-bit VMID */
