@@ -112,32 +112,15 @@ static bool meets_another(const struct pt_transfer *t, uint32_t i)
 	return false;
 }
 
-static bool is_range(const struct pt_transfer *t, uint32_t i)
+/* By itself. */
+static bool is_range(const struct pt_transfer *t, struct pt_transfer_range r)
 {
-	const struct pt_transfer_args *a = &t->args;
-	struct pt_transfer_range r = pt__range(t, i);
-
-	if (!r.size != (t->row->by == PT__BY_TABLES) || r.size > UINT64_MAX - t->size)
+	if (!r.size != (t->row->by == PT__BY_TABLES))
 		return false;
 	if ((!by_pa(t->row) && r.pa) || (!by_guest(t->row) && r.guest) ||
 	    (!by_ipa(t->row) && r.ipa.v))
 		return false;
-	if (r.prot && (a->kind != PT_SHARE_GUEST || r.prot & PT_PROT_SW))
-		return false;
-	return !meets_another(t, i);
-}
-
-static bool is_request(const struct pt_transfer *t)
-{
-	const struct pt_transfer_args *a = &t->args;
-
-	if (a->range ? !a->ranges || a->guest || a->pa || a->ipa.v || a->size || a->prot
-		     : a->ranges)
-		return false;
-	if (a->wipe && t->row->wipe != PT__WIPE_ASKED)
-		return false;
-	return !in_parts(a->kind) ||
-	       (!a->validate_only && !a->expected_generation && a->ranges <= 1);
+	return !r.prot || (t->args.kind == PT_SHARE_GUEST && !(r.prot & PT_PROT_SW));
 }
 
 /* How many guests the first ranges name. */
@@ -155,6 +138,35 @@ static uint32_t guests_in(const struct pt_transfer *t, uint32_t ranges)
 	return n;
 }
 
+/* Counts them. */
+static enum pt_outcome check_ranges(struct pt_transfer *t)
+{
+	for (uint32_t i = 0; i < t->args.ranges; i++) {
+		struct pt_transfer_range r = pt__range(t, i);
+
+		if (!is_range(t, r) || r.size > UINT64_MAX - t->size || meets_another(t, i))
+			return refuse(t, PT_INVALID, i);
+		t->size += r.size;
+	}
+	for (uint32_t i = 0; i < t->args.ranges; i++)
+		if (guests_in(t, i + 1) > PT_PARTIES - 1)
+			return refuse(t, PT_TOO_LARGE, i);
+	return PT_OK;
+}
+
+static bool is_request(const struct pt_transfer *t)
+{
+	const struct pt_transfer_args *a = &t->args;
+
+	if (a->range ? !a->ranges || a->guest || a->pa || a->ipa.v || a->size || a->prot
+		     : a->ranges)
+		return false;
+	if (a->wipe && t->row->wipe != PT__WIPE_ASKED)
+		return false;
+	return !in_parts(a->kind) ||
+	       (!a->validate_only && !a->expected_generation && a->ranges <= 1);
+}
+
 enum pt_outcome pt__check_request(struct pt_transfer *t)
 {
 	const struct pt_transfer_args *a = &t->args;
@@ -163,14 +175,16 @@ enum pt_outcome pt__check_request(struct pt_transfer *t)
 		return refuse(t, PT_INVALID, 0);
 	if (a->ranges > PT_TRANSFER_RUNS)
 		return refuse(t, PT_TOO_LARGE, PT_TRANSFER_RUNS);
-	for (uint32_t i = 0; i < pt__ranges(t); i++) {
-		if (!is_range(t, i))
-			return refuse(t, PT_INVALID, i);
-		t->size += pt__range(t, i).size;
+	if (a->range) {
+		enum pt_outcome outcome = check_ranges(t);
+
+		if (outcome != PT_OK)
+			return outcome;
+	} else {
+		if (!is_range(t, pt__range(t, 0)))
+			return refuse(t, PT_INVALID, 0);
+		t->size = a->size;
 	}
-	for (uint32_t i = 0; i < pt__ranges(t); i++)
-		if (guests_in(t, i + 1) > PT_PARTIES - 1)
-			return refuse(t, PT_TOO_LARGE, i);
 	if (!a->owners->wipe &&
 	    (a->wipe || t->row->wipe == PT__WIPE_ALWAYS || a->kind == PT_RECLAIM_DYING))
 		return refuse(t, PT_UNSUPPORTED, 0);

@@ -30,9 +30,9 @@ enum pt_outcome pt__transfer_init(struct pt_transfer *t, const struct pt_transfe
 	t->looked = false;
 	t->size = t->done = 0;
 	t->effects = (struct pt_effects){0};
-	pt__at_fault(t, PT_INVALID, 0);
+	t->error = (struct pt_error){.level = PT_TTL_UNKNOWN};
 	if (t->row == &pt__rows[0])
-		return PT_INVALID;
+		return pt__at_fault(t, PT_INVALID, 0);
 	t->error.code = pt__check_request(t);
 	if (t->error.code == PT_OK)
 		t->phase = PT_TRANSFER_PARTIES;

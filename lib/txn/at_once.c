@@ -34,17 +34,22 @@ static void note_op(enum pt_event_kind kind, const struct pt_parties *p, uint64_
 	pt_port_note(kind, PT_OP_TXN, p, pt__leg_ctx(&p->leg[0]), lo, 0);
 }
 
+static void set_up(struct pt_txn *leg)
+{
+	leg->claim.ctx = pt__leg_ctx(leg);
+	leg->claim.mode = PT_CLAIM_EXCLUSIVE;
+}
+
 bool pt__at_once_begin(struct pt_parties *p, struct pt_agent *agent)
 {
-	struct pt_claim *claims[2] = {&p->leg[0].claim, &p->leg[1].claim};
+	struct pt_claim *second = p->legs > 1 ? &p->leg[1].claim : NULL;
 
-	for (uint32_t i = 0; i < p->legs; i++) {
-		claims[i]->ctx = pt__leg_ctx(&p->leg[i]);
-		claims[i]->mode = PT_CLAIM_EXCLUSIVE;
-	}
+	set_up(&p->leg[0]);
+	if (second)
+		set_up(&p->leg[1]);
 	note_op(PT_EVENT_OP_BEGIN, p, (uintptr_t)agent);
-	if (pt__claims_try(claims, p->legs)) {
-		pt_grace_begin(&p->grace, claims[0]->ctx->machine, agent);
+	if (pt__claims_try(&p->leg[0].claim, second)) {
+		pt_grace_begin(&p->grace, p->leg[0].claim.ctx->machine, agent);
 		if (!p->grace.mask) {
 			note_drained(p);
 			return true;
@@ -55,11 +60,16 @@ bool pt__at_once_begin(struct pt_parties *p, struct pt_agent *agent)
 	return false;
 }
 
+static void count(struct pt_txn *leg)
+{
+	leg->generation = atomic_fetch_add(&leg->claim.ctx->generation, 1) + 1;
+}
+
 void pt__at_once_commit(struct pt_parties *p)
 {
-	for (uint32_t i = 0; i < p->legs; i++)
-		p->leg[i].generation =
-			atomic_fetch_add(&pt__leg_ctx(&p->leg[i])->generation, 1) + 1;
+	count(&p->leg[0]);
+	if (p->legs > 1)
+		count(&p->leg[1]);
 	note_op(PT_EVENT_OP_COMMIT, p, 0);
 }
 

@@ -357,22 +357,27 @@ static void publish_first(struct pt_claim *claim)
 	note(PT_EVENT_CLAIM, claim);
 }
 
-bool pt__claims_try(struct pt_claim *const claim[], uint32_t count)
+bool pt__claims_try(struct pt_claim *a, struct pt_claim *b)
 {
-	struct pt_machine *machine = claim[0]->ctx->machine;
-	bool idle = true;
+	struct pt_machine *machine = a->ctx->machine;
+	bool idle;
 
-	for (uint32_t i = 0; i < count; i++)
-		pt_port_note(PT_EVENT_CLAIM_ASK, (uint32_t)(i != 0) << 1, claim[i], claim[i]->ctx,
-			     claim[i]->lo, claim[i]->hi);
+	pt_port_note(PT_EVENT_CLAIM_ASK, 0, a, a->ctx, a->lo, a->hi);
+	if (b)
+		pt_port_note(PT_EVENT_CLAIM_ASK, 2, b, b->ctx, b->lo, b->hi);
 	pt_port_lock(&machine->lock);
-	for (uint32_t i = 0; i < count; i++)
-		idle = idle && is_idle(claim[i]->ctx);
-	for (uint32_t i = 0; idle && i < count; i++)
-		publish_first(claim[i]);
+	idle = is_idle(a->ctx) && (!b || is_idle(b->ctx));
+	if (idle) {
+		publish_first(a);
+		if (b)
+			publish_first(b);
+	}
 	pt_port_unlock(&machine->lock);
-	for (uint32_t i = 0; !idle && i < count; i++)
-		note(PT_EVENT_CLAIM_CANCEL, claim[i]);
+	if (!idle) {
+		note(PT_EVENT_CLAIM_CANCEL, a);
+		if (b)
+			note(PT_EVENT_CLAIM_CANCEL, b);
+	}
 	return idle;
 }
 
