@@ -337,10 +337,17 @@ bool pt__book_reserve(struct pt_transfer *t, struct pt_agent *agent, struct pt__
 
 	book->was = c.was;
 	c.now = book->now = pt__after(t->row, c.was, 1);
-	book->indexed = is_indexed(t, &c);
 	if (!pt__record_keep(&book->record, pt_frame_word(c.now)))
 		return false;
-	if (!book->indexed || pt_extents_reserve(&o->extents, agent) == PT_OK)
+	book->promised = false;
+	if (!is_indexed(t, &c))
+		return true;
+	book->extent = extent_of(t, book->pa, c.now);
+	book->extent.end = book->extent.start + (pt__frame_bytes(o) >> PT_OWNER_SHIFT);
+	if (pt__extents_try(&o->extents, &book->cursor, &book->extent))
+		return true;
+	book->promised = pt_extents_reserve(&o->extents, agent) == PT_OK;
+	if (book->promised)
 		return true;
 	pt__record_drop(&o->frames, agent, book->pa, &book->record);
 	return false;
@@ -354,12 +361,8 @@ void pt__book_keep(struct pt_transfer *t, struct pt_agent *agent, const struct p
 	tell_hyp(t, book->pa, &c, false);
 	if (wipes(t))
 		wipe_part(o, book->pa, c.size);
-	if (book->indexed) {
-		struct pt_extent e = extent_of(t, book->pa, c.now);
-
-		e.end = e.start + (c.size >> PT_OWNER_SHIFT);
-		pt__extents_enter(&o->extents, agent, &e);
-	}
+	if (book->promised)
+		pt__extents_enter(&o->extents, agent, &book->extent);
 	pt__record_set(&o->frames, agent, book->pa, &book->record);
 	tell_hyp(t, book->pa, &c, true);
 }

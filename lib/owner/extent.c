@@ -58,6 +58,20 @@ bool pt__extents_look(const struct pt_extents *index, uint64_t unit, struct pt__
 	return true;
 }
 
+void pt__extents_fetch(const struct pt__cursor *cursor, uint64_t unit)
+{
+	const pt__word *leaf = cursor->leaf;
+	uint32_t count, i;
+
+	if (!leaf)
+		return;
+	count = (uint32_t)pt__get(leaf + PT__HEAD) % PT__LEAF_ROOM;
+	i = pt__rank_leaf(leaf, unit);
+	pt__fetch_to_write(pt__slot(leaf, pt__leaf_place(leaf, i ? i - 1 : 0)));
+	pt__fetch_to_write(pt__slot(leaf, pt__leaf_place(leaf, count)));
+	pt__fetch_to_write(pt__slot(leaf, pt__leaf_place(leaf, count + 1)));
+}
+
 /* One try. */
 static bool find(const struct pt_extents *index, uint64_t unit, struct pt_extent *out)
 {

@@ -118,6 +118,8 @@ static bool find(struct one *p)
 	p->host.ipa = p->book.pa;
 	if (p->row->host_entry != PT__ENTRY_STAYS)
 		p->host.slot = slot_of(&p->host);
+	if (!p->row->pins_by) /* else the index says the same afterwards */
+		pt__extents_look(&o->extents, p->book.pa >> PT_OWNER_SHIFT, &p->book.cursor);
 	return (p->host.slot || p->row->host_entry == PT__ENTRY_STAYS) &&
 	       pt__record_find(&o->frames, p->book.pa, &p->book.record);
 }
@@ -239,6 +241,8 @@ static bool judge(struct one *p, const struct pt_agent *agent)
 {
 	struct pt__book *b = &p->book;
 
+	if (!p->row->pins_by)
+		pt__extents_fetch(&b->cursor, b->pa >> PT_OWNER_SHIFT);
 	if (p->host.slot)
 		p->host.old = pt_pte_load(p->host.slot);
 	if (p->guest.slot)
@@ -277,9 +281,11 @@ static void carry_out(struct one *p, struct pt_agent *agent)
 /* Under the claims. */
 static bool run(struct one *p, struct pt_agent *agent)
 {
-	if (!judge(p, agent) || !pt__book_reserve(p->t, agent, &p->book))
+	if (!judge(p, agent))
 		return false;
 	pt__tell(p->t, false);
+	if (!pt__book_reserve(p->t, agent, &p->book))
+		return false;
 	pt__at_once_commit(&p->t->parties);
 	carry_out(p, agent);
 	return true;

@@ -198,14 +198,18 @@ bool pt__books_keep(struct pt_transfer *t, struct pt_agent *agent, int64_t *left
 bool pt__books_settle(struct pt_transfer *t, struct pt_agent *agent, int64_t *left);
 
 /*
- * The same of the one frame of the first run: its record was found, and read under the claims.
- * reserve: false: nothing is kept, and it is to be run as any other. Then keep, once.
+ * The same of the one frame of the first run: its record was found, and read under the claims, and
+ * so was its place in the index. reserve: false: nothing is kept, and it is to be run as any other.
+ * What the index says is mostly one leaf's, and is entered by then: nothing can go wrong after it.
+ * Then keep, once.
  */
 struct pt__book {
 	uint64_t pa;
 	struct pt__record record;
+	struct pt__cursor cursor;
 	struct pt_frame_record was, now;
-	bool indexed; /* the index changes */
+	struct pt_extent extent; /* what the index is to say */
+	bool promised;		 /* and does not yet */
 };
 bool pt__book_reserve(struct pt_transfer *t, struct pt_agent *agent, struct pt__book *book);
 void pt__book_keep(struct pt_transfer *t, struct pt_agent *agent, const struct pt__book *book);

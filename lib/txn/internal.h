@@ -45,9 +45,9 @@ enum pt_outcome pt__claim_ask(struct pt_claim *first, bool teardown,
 enum pt_outcome pt__claims_acquire(struct pt_claim *const claim[], uint32_t count,
 				   enum pt_claim_mode mode, bool lazy,
 				   void (*wake)(struct pt_waiter *));
-/* Takes one or two (`b` may be NULL), exclusive, of contexts of one machine in their order, with ctx,
- * lo, hi and mode set, if nobody has a claim on one of the contexts or waits there; else false, and
- * nothing is held: this queues nowhere. Then pt_grace_begin(). */
+/* Takes one or two (`b` may be NULL), exclusive, of contexts of one machine in their order, with
+ * ctx, lo, hi and mode set, if nobody has a claim on one of the contexts or waits there; else
+ * false, and nothing is held: this queues nowhere. Then pt_grace_begin(). */
 bool pt__claims_try(struct pt_claim *a, struct pt_claim *b);
 /* Wakes who waits on a context that its teardown, the claim's, has just closed; then
  * pt__claims_go_on(). */
