@@ -5,7 +5,8 @@
  * What counts is the work that a call which arrives now has before it: calls that are begun or
  * queued, and calls done since the shard last waited for events, because their bytes came in the
  * same moment and were read before. Times would need a guess of what a call costs; with a number
- * alone the time of an admitted call is that many calls at most, whatever one costs.
+ * alone the time of an admitted call is so many calls at most, whatever one costs: that number, and
+ * up to as many again in the shares of those connections of a turn that are read last.
  *
  * Long calls, which take more than one step, run a part at a time after the short ones, so they
  * delay each other alone: of them there is a smaller number, and only a connection that has some is

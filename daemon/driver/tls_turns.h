@@ -3,10 +3,9 @@
 #ifndef PTD_TLS_TURNS_H
 #define PTD_TLS_TURNS_H
 
-#define TURN_NS 100000u /* of a processor */
-#define REST_NS                                                                                    \
-	300000u /* after it: a quarter of a processor for the worker, the rest for others          \
-		 */
+/* Of a processor, and what follows it: a quarter is the worker's, the rest is the others'. */
+#define TURN_NS 100000u
+#define REST_NS 300000u
 
 /* The calling thread rests now, and from here to turns_end() after each turn, wherever it is: the
  * locks that it has then are held for REST_NS longer. It takes SIGURG for that. Without memory for
