@@ -21,7 +21,7 @@ enum pt_outcome owners_create(struct machine *m, uint64_t quota_pages, bool forc
 
 	if (!o)
 		return PT_NO_MEMORY;
-	pt_owner_store_init(&o->store, &m->pt, quota_pages ? quota_pages : UINT64_MAX, 0);
+	pt_store_init(&o->store, &m->pt, quota_pages ? quota_pages : UINT64_MAX, 0);
 	pt_port_note(PT_EVENT_LOCK_CLASS, PT_LOCK_LEAF, &o->lock, NULL, 0, 0);
 	o->force_reclaim = force_reclaim;
 	o->memory = (struct pt_region){.size = m->ram.bytes};

@@ -27,7 +27,7 @@ struct owner_lending {
 
 struct owners {
 	struct pt_machine_owners pt; /* good once there is a host */
-	struct pt_owner_store store;
+	struct pt_store store;
 	struct pt_region memory;
 	bool force_reclaim; /* of what the host meets that is a guest's */
 	struct pt_guest guests[LIMIT_GUESTS];

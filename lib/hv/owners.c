@@ -37,7 +37,7 @@ static enum pt_outcome set_up(struct pt_hv *hv, struct pt_hv_owners *o)
 		return PT_INVALID;
 	if (hv->space->map.geo.granule_shift != PT_FRAME_SHIFT)
 		return PT_UNSUPPORTED;
-	pt_owner_store_init(&o->store, &hv->machine, UINT64_MAX, 0);
+	pt_store_init(&o->store, &hv->machine, UINT64_MAX, 0);
 	outcome = pt_machine_owners_init(m, &o->store, &hv->host.ctx, PT_FRAME_SHIFT);
 	if (outcome != PT_OK)
 		return outcome;

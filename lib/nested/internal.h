@@ -5,6 +5,8 @@
 
 #include <pt/nested.h>
 
+#include "../pool/sparse.h"
+
 /*
  * A shadow's last entry is one of
  *
@@ -20,6 +22,9 @@
  * the canonical page's list as long as the entry is not empty.
  *
  * Whoever finds BREAK has nothing to remove but must flush: the one that broke may not have yet.
+ *
+ * Rights are added to a leaf by a fill like any other: through BREAK and CLAIM. A canonical change
+ * that takes a right lets leaves stand that do not grant it, so none may come to grant it beside.
  */
 #define PT__CLAIM     (PT_PTE_LOCKED | UINT64_C(1) << 1)
 #define PT__DEAD      (PT_PTE_LOCKED | UINT64_C(2) << 1)
@@ -66,18 +71,89 @@ void pt__combine(const struct pt_shadow *shadow, const struct pt_guest_leaf *gue
 		 struct pt__both *both);
 unsigned pt__both_memattr(unsigned guest, bool guest_fwb, unsigned host, bool host_fwb);
 
+static inline unsigned pt__class_shift(unsigned class)
+{
+	return 12 + 9 * class;
+}
+
+/* The class of leaves of 2^shift bytes. */
+static inline unsigned pt__class_of(unsigned shift)
+{
+	return shift < 21 ? 0 : shift < 30 ? 1 : 2;
+}
+
+/* clang-format off */
 /*
  * links.c: the reverse map. A link stands in its shadow's directory, at the number of the leaf's
  * first page (of 4 KiB, 2 MiB or 1 GiB by class); a head at the number of the canonical page where
- * the leaf's memory begins. Ids of links are 32 bits: a place in the pool's memory.
+ * the leaf's memory begins. A link's id is its place in the pool's memory, in units of 16 bytes;
+ * from its page's tag (pt_pool_tag()) and its place there follow the shadow and the address.
+ *
+ *   link, first word   31:0 the next of the list, 63:32 the one before; 0: none
+ *   link, second word  39:0 the canonical page, 45:40 log2 of the leaf's size, 62: in no list, 63: set
+ *   head               31:0 the first of the list, 38:32 how many, 39 inexact, 63:40 how often a link
+ *                      was entered that is in no list
+ *
+ * Lists change under the lock of the canonical page's stripe, in which nothing else is done. What
+ * keeps a page of heads: each reservation and each link that is in a list, and inexact heads; a
+ * page of links: each reservation and each link.
  */
+/* clang-format on */
+
+/* Of a context that nobody uses yet: store, heads, stripes, and the rules of its changes. PT_OK or
+ * PT_UNSUPPORTED as pt_nested_init(). */
+enum pt_outcome pt__links_init(struct pt_nested *nested, uint64_t quota_pages, uint64_t scope);
+/* Pages of heads back, at most *budget. True: all are. */
+bool pt__links_close(struct pt_nested *nested, struct pt_agent *agent, uint32_t *budget);
+/* Of a shadow whose context is made; and its pages back when it has no leaves any more and nobody
+ * looks for them, at most *budget. */
+void pt__directory_init(struct pt_shadow *shadow);
+bool pt__directory_close(struct pt_shadow *shadow, struct pt_agent *agent, uint32_t *budget);
+
+/* The pages of head and link, kept: PT_OK; PT_NO_MEMORY, PT_QUOTA: nothing is kept. */
 enum pt_outcome pt__link_reserve(struct pt__spot spot, struct pt_ipa canonical,
 				 struct pt_agent *agent);
 void pt__link_unreserve(struct pt__spot spot, struct pt_ipa canonical, struct pt_agent *agent);
-/* Into the list; false: the page has too many and is inexact from now on. The entry is claimed. */
+/* Into the list; false: the page has too many and is inexact from now on. The entry is claimed, and
+ * reserved; from here on the reservation is the link's. */
 bool pt__link_enter(struct pt__spot spot, struct pt_ipa canonical);
 /* Out of its list, if it is in one, and its reservation given back. By who set CLAIM or BREAK. */
 void pt__link_leave(struct pt__spot spot, struct pt_agent *agent);
+
+/*
+ * The next link of a class in a shadow's directory, from *ipa on and up to `last`; at most *left
+ * words are looked at, which it counts. False: none; *ipa is how far it came, above `last` when it
+ * is through. A leaf or claim that was there before the call is found, if its link was entered.
+ */
+bool pt__link_next(struct pt_shadow *shadow, unsigned class, uint64_t *ipa, uint64_t last,
+		   int64_t *left, struct pt__spot *spot);
+
+/* What the link of a spot says. */
+struct pt__linked {
+	bool set, listed;
+	uint64_t canonical; /* of the leaf's first byte */
+	uint8_t shift;
+};
+struct pt__linked pt__link_get(struct pt__spot spot);
+
+/*
+ * The leaves in the list of the head for `canonical`, of a class. Returns how many; *head: what the
+ * head said. After the fence of who changed the canonical leaf.
+ */
+struct pt__found {
+	struct pt__spot spot;
+	uint64_t canonical;
+};
+uint32_t pt__links_collect(struct pt_nested *nested, unsigned class, uint64_t canonical,
+			   struct pt__found found[PT_SHADOW_LINKS], uint64_t *head);
+static inline bool pt__head_inexact(uint64_t head)
+{
+	return head >> 39 & 1;
+}
+/* Every leaf of every shadow was removed since the head said `head`: exact again, unless such links
+ * were entered meanwhile. */
+void pt__links_exact(struct pt_nested *nested, struct pt_agent *agent, unsigned class,
+		     uint64_t canonical, uint64_t head);
 
 /*
  * kill.c: what a canonical change and a guest TLBI do to the leaf at a spot. `old` is what was
@@ -85,6 +161,8 @@ void pt__link_leave(struct pt__spot spot, struct pt_agent *agent);
  */
 struct pt__kills {
 	struct pt_agent *agent;
+	uint32_t lost;	/* PT_PROT_*: leaves that grant none of it may stay; 0: none may */
+	uint32_t tlbis; /* that were issued */
 	uint32_t count;
 	struct pt__kill {
 		struct pt__spot spot;

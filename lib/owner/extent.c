@@ -112,7 +112,7 @@ enum pt_outcome pt_extents_find(const struct pt_extents *index, uint64_t unit,
 	return PT_OK;
 }
 
-void pt_extents_init(struct pt_extents *index, struct pt_owner_store *store, uint64_t units)
+void pt_extents_init(struct pt_extents *index, struct pt_store *store, uint64_t units)
 {
 	*index = (struct pt_extents){.store = store, .units = units};
 }

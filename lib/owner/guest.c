@@ -2,7 +2,7 @@
 /* A machine with owners, and the life of its guests. */
 #include "transition.h"
 
-enum pt_outcome pt_machine_owners_init(struct pt_machine_owners *o, struct pt_owner_store *store,
+enum pt_outcome pt_machine_owners_init(struct pt_machine_owners *o, struct pt_store *store,
 				       struct pt_ctx *host, unsigned frame_shift)
 {
 	unsigned pa_bits = host->machine->pa_bits;

@@ -20,7 +20,7 @@
 
 struct ledger {
 	struct bench b;
-	struct pt_owner_store store;
+	struct pt_store store;
 	struct pt_extents index;
 	uint64_t seed;
 };
@@ -98,7 +98,7 @@ static PHASE double time_host_fault(struct bench *b)
 static double host_fault(void)
 {
 	struct bench *b = calloc(1, sizeof(*b));
-	struct pt_owner_store store;
+	struct pt_store store;
 	struct pt_machine_owners owners;
 	double ns;
 
@@ -108,7 +108,7 @@ static double host_fault(void)
 					   .table_bytes = UINT64_C(32) << 20});
 	b->slots->slot[0].pa = BASE;
 	pt_ctx_set_policy(&b->ctx, PT_CTX_IDENTITY, NULL, NULL);
-	pt_owner_store_init(&store, &b->machine, UINT64_MAX, 0);
+	pt_store_init(&store, &b->machine, UINT64_MAX, 0);
 	check_eq("owners", pt_machine_owners_init(&owners, &store, &b->ctx, 12), PT_OK);
 	section_begin(b);
 	for (uint64_t at = 0; at < b->size; at += b->page * b->page / sizeof(pt_pte)) {
@@ -135,7 +135,7 @@ void bench_owners(bool quiet)
 					       .size = GIB / 512,
 					       .table_bytes = UINT64_C(32) << 20,
 					       .untouched = true});
-	pt_owner_store_init(&l->store, &l->b.machine, UINT64_MAX, 0);
+	pt_store_init(&l->store, &l->b.machine, UINT64_MAX, 0);
 	pt_extents_init(&l->index, &l->store, UNITS);
 	pt_section_begin(&l->b.agent);
 	for (uint64_t i = 0; i < EXTENTS; i++) {

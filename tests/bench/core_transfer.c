@@ -48,7 +48,7 @@ static const char *const names[ROWS_HERE] = {
 struct transfers {
 	struct bench b; /* its context is the host's */
 	struct pt_ctx guest_ctx[2], plain;
-	struct pt_owner_store store;
+	struct pt_store store;
 	struct pt_machine_owners owners;
 	struct pt_guest guest[2];
 	struct pt_region region;
@@ -98,7 +98,7 @@ static void open_all(struct transfers *s, uint64_t bytes)
 					   .size = PAGE,
 					   .table_bytes = ((bytes >> 26) + 5) << 21});
 	pt_ctx_set_policy(&b->ctx, PT_CTX_IDENTITY, NULL, NULL);
-	pt_owner_store_init(&s->store, &b->machine, UINT64_MAX, 0);
+	pt_store_init(&s->store, &b->machine, UINT64_MAX, 0);
 	memset(s->guest, 0, sizeof(s->guest));
 	check_eq("owners", pt_machine_owners_init(&s->owners, &s->store, &b->ctx, SHIFT), PT_OK);
 	s->region = (struct pt_region){BASE_PA, bytes};

@@ -12,7 +12,7 @@ static struct {
 	struct core c; /* its context is the host's */
 	struct pt_ctx ctx[2];
 	struct pt_guest guest[2]; /* plain, protected */
-	struct pt_owner_store store;
+	struct pt_store store;
 	struct pt_machine_owners owners;
 	struct pt_region region;
 	struct pt_transfer t;
@@ -45,7 +45,7 @@ static void open_rig(const struct shape *shape)
 	rig.page = core_size(&rig.c, 3);
 	rig.pa = core_size(&rig.c, 2);
 	ASSERT_OUTCOME(PT_OK, pt_ctx_set_policy(&rig.c.ctx, PT_CTX_IDENTITY, NULL, NULL));
-	pt_owner_store_init(&rig.store, &rig.c.machine, UINT64_MAX, 0);
+	pt_store_init(&rig.store, &rig.c.machine, UINT64_MAX, 0);
 	ASSERT_OUTCOME(PT_OK, pt_machine_owners_init(&rig.owners, &rig.store, &rig.c.ctx,
 						     shape->args.granule_shift));
 	rig.region = (struct pt_region){rig.pa, FRAMES * rig.page};

@@ -9,7 +9,7 @@
 
 struct sc_owners {
 	struct pt_machine_owners pt;
-	struct pt_owner_store store;
+	struct pt_store store;
 	struct pt_region memory;
 	struct pt_guest guest[GUESTS];
 	struct pt_lending lendings[PT_LENDINGS];
@@ -26,7 +26,7 @@ enum pt_outcome sc_own_machine(struct sc_machine *m)
 	m->owners = calloc(1, sizeof(*m->owners));
 	if (!m->owners)
 		return PT_NO_MEMORY;
-	pt_owner_store_init(&m->owners->store, &m->pt, UINT64_MAX, 0);
+	pt_store_init(&m->owners->store, &m->pt, UINT64_MAX, 0);
 	m->owners->memory = (struct pt_region){.size = m->memory_bytes};
 	return PT_OK;
 }

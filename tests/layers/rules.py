@@ -23,7 +23,7 @@ PUBLIC = {
     "types.h": "base", "outcome.h": "base",
     "geometry.h": "arch", "desc.h": "arch", "hyp_desc.h": "arch", "tlbi.h": "arch", "event.h": "arch", "decode.h": "arch",
     "platform.h": "seam", "port.h": "port", "port_common.h": "port",
-    "pool.h": "shape", "machine.h": "shape", "context.h": "shape", "walk.h": "shape",
+    "pool.h": "shape", "machine.h": "shape", "sparse.h": "shape", "context.h": "shape", "walk.h": "shape",
     "txn.h": "txn", "parties.h": "txn", "upkeep.h": "txn", "fault.h": "s2", "owner.h": "owner", "transfer.h": "owner", "lending.h": "owner", "owner_store.h": "owner", "owner_audit.h": "owner", "dirty.h": "dirty", "guest_walk.h": "nested",
     "nested.h": "nested",
     "hyp.h": "hyp", "hyp_memory.h": "hyp", "hyp_space.h": "hyp", "hyp_boot.h": "hyp", "hvc.h": "base", "hv.h": "hv", "check.h": "check",

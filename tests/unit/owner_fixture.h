@@ -12,14 +12,14 @@
 
 struct ledger {
 	struct core c;
-	struct pt_owner_store store;
+	struct pt_store store;
 	uint64_t used; /* of the pool, when it was empty */
 };
 
 static inline void ledger_open(struct ledger *l, uint64_t table_bytes)
 {
 	core_open_machine(&l->c, table_bytes, 44, false);
-	pt_owner_store_init(&l->store, &l->c.machine, UINT64_MAX, OWNER_SCOPE);
+	pt_store_init(&l->store, &l->c.machine, UINT64_MAX, OWNER_SCOPE);
 	l->used = atomic_load(&l->c.tables.world.pool.used_bytes);
 }
 

@@ -65,7 +65,7 @@ static void what_is_not_there_is_the_hosts(void **state)
 			uint64_t end = UINT64_C(1) << bits, one = UINT64_C(1) << shift;
 
 			ASSERT_OUTCOME(PT_OK, pt_frames_init(&f, &l.store, shift, bits));
-			assert_int_equal((bits - shift + 8) / 9, f.levels);
+			assert_int_equal((bits - shift + 8) / 9, f.tree.levels);
 			expect(&l, &f, end - 1, hosts);
 			ASSERT_OUTCOME(PT_INVALID, reserve(&l, &f, 0, 0));
 			ASSERT_OUTCOME(PT_MISALIGNED, reserve(&l, &f, one / 2, one));
@@ -81,7 +81,7 @@ static void what_is_not_there_is_the_hosts(void **state)
 			if (bits - shift > 1)
 				expect(&l, &f, one, hosts);
 			set(&l, &f, end - one, one, hosts);
-			assert_int_equal(f.levels, atomic_load(&l.store.pages));
+			assert_int_equal(f.tree.levels, atomic_load(&l.store.pages));
 			set(&l, &f, 0, one, hosts);
 			assert_int_equal(0, atomic_load(&l.store.pages));
 		}
@@ -193,7 +193,7 @@ static void compare(struct ledger *l, const struct pt_frames *f)
 				break;
 			}
 	/* Pages of links above: as many as levels, or none. */
-	assert_int_equal(pages ? pages + f->levels - 1u : 0, atomic_load(&l->store.pages));
+	assert_int_equal(pages ? pages + f->tree.levels - 1u : 0, atomic_load(&l->store.pages));
 	for (unsigned i = 0; i < FRAMES; i++) {
 		uint64_t end = (uint64_t)FRAMES << f->frame_shift;
 

@@ -211,7 +211,7 @@ static void readers_see_before_or_after(void **state)
 		extent_same(&want, &got);
 	}
 	extent_set(&l, &extents, host_extent(0, UNITS));
-	assert_int_equal(0, atomic_load(&frames.root));
+	assert_int_equal(0, atomic_load(&frames.tree.root));
 	ledger_close(&l);
 }
 

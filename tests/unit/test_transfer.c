@@ -197,7 +197,7 @@ static void what_is_the_hosts_again_takes_no_pages(void **state)
 			assert_true(atomic_load(&rig.store.pages));
 			must(pairs[i][1], guest, 0, 0, n);
 			rig_same(&rig);
-			assert_int_equal(0, atomic_load(&rig.owners.frames.root));
+			assert_int_equal(0, atomic_load(&rig.owners.frames.tree.root));
 			assert_int_equal(0, atomic_load(&rig.owners.extents.root));
 			assert_int_equal(0, atomic_load(&rig.store.pages));
 			rig_close(&rig);

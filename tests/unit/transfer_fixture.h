@@ -19,7 +19,7 @@
 struct transfer_rig {
 	struct core c; /* its context is the host's */
 	struct pt_ctx ctx[RIG_GUESTS];
-	struct pt_owner_store store;
+	struct pt_store store;
 	struct pt_machine_owners owners;
 	struct pt_guest guest[OWN_GUESTS];
 	struct pt_lending lending[PT_LENDINGS];
@@ -87,7 +87,7 @@ static inline void rig_open_shapes(struct transfer_rig *rig, const struct shape 
 	core_open_bytes(&rig->c, host, UINT64_C(64) << 20, mmu);
 	rig->c.ctx.scope = 1;
 	ASSERT_OUTCOME(PT_OK, pt_ctx_set_policy(&rig->c.ctx, PT_CTX_IDENTITY, NULL, NULL));
-	pt_owner_store_init(&rig->store, &rig->c.machine, UINT64_MAX, RIG_STORE);
+	pt_store_init(&rig->store, &rig->c.machine, UINT64_MAX, RIG_STORE);
 	ASSERT_OUTCOME(PT_OK,
 		       pt_machine_owners_init(&rig->owners, &rig->store, &rig->c.ctx, shift));
 	rig->shift = unit_shift;

@@ -103,7 +103,7 @@ struct pt_hv_owner_args {
 /* Caller's memory, zeroed, one of a machine with owners. Fields are private to lib. */
 struct pt_hv_owners {
 	struct pt_hv_owner_args args;
-	struct pt_owner_store store;
+	struct pt_store store;
 	struct pt_machine_owners machine;
 	struct pt_region region[PT_HV_HOST_SLOTS];
 	struct pt_guest guest[PT_HV_CONTEXTS]; /* beside hv->guest */

@@ -6,6 +6,7 @@
 
 #include <pt/fault.h>
 #include <pt/guest_walk.h>
+#include <pt/sparse.h>
 #include <pt/txn.h>
 
 struct pt_shadow;
@@ -18,20 +19,6 @@ struct pt_shadow;
 struct pt_shadow_key {
 	uint64_t vttbr, vtcr;
 	bool enabled;
-};
-
-/* Memory of reverse links and directories: pages of 4 KiB under one quota. */
-struct pt_nested_store {
-	struct pt_machine *machine;
-	uint64_t scope; /* for failpoints */
-	_Atomic uint64_t pages, quota_pages;
-	struct pt_port_lock lock;
-};
-
-/* Words by number, 512 to a page, in a radix tree; see lib/pool/sparse.h. */
-struct pt_sparse {
-	_Atomic uint64_t root;
-	uint8_t levels;
 };
 
 /* Leaves are linked by size: pages below 2 MiB, blocks below 1 GiB, larger ones. */
@@ -57,8 +44,9 @@ struct pt_nested_counts {
 struct pt_nested {
 	struct pt_ctx *canonical;
 	struct pt_guest_memory memory;
-	struct pt_nested_store store;
-	struct pt_sparse heads[PT_SHADOW_CLASSES];     /* lists of links by canonical IPA */
+	struct pt_store store;			   /* of heads, links and directories */
+	struct pt_sparse heads[PT_SHADOW_CLASSES]; /* lists of links by canonical IPA */
+	_Atomic uint64_t shifts;		   /* bit n: there have been leaves of 2^n bytes */
 	struct pt_port_lock stripe[PT_SHADOW_STRIPES]; /* of lists, by canonical page */
 	struct pt_port_lock lock;		       /* of the chains below, for changes */
 	_Atomic(struct pt_shadow *) *bucket;	       /* chains of live shadows by VMID */
@@ -95,7 +83,8 @@ struct pt_shadow {
 /*
  * Makes `canonical`, a context that nobody uses yet, one that can have shadows. bucket (buckets of
  * them, a power of two) and shadow (shadows of them) are zeroed arrays of the caller's, which
- * outlive *nested. quota_pages: for links and directories together. PT_OK; PT_INVALID: sizes.
+ * outlive *nested. quota_pages: for links and directories together. PT_OK; PT_INVALID: sizes;
+ * PT_UNSUPPORTED: the pool is larger than 64 GiB, beyond which a link's name does not reach.
  * Single-threaded.
  */
 enum pt_outcome pt_nested_init(struct pt_nested *nested, struct pt_ctx *canonical,

@@ -4,24 +4,8 @@
 #ifndef PT_OWNER_STORE_H
 #define PT_OWNER_STORE_H
 
-#include <pt/machine.h>
 #include <pt/owner.h>
-
-/*
- * Pages of 4 KiB out of the world's pool for one machine's ledger, under one quota. The lock is
- * held for a bounded number of instructions: to link or unlink a page of records, or to change one
- * extent. Caller's memory; outlives what uses it.
- */
-struct pt_owner_store {
-	struct pt_machine *machine;
-	uint64_t scope;		      /* for failpoints */
-	_Atomic uint64_t pages;	      /* anyone */
-	_Atomic uint64_t quota_pages; /* anyone may set */
-	struct pt_port_lock lock;     /* class PT_LOCK_OWNER */
-};
-
-void pt_owner_store_init(struct pt_owner_store *store, struct pt_machine *machine,
-			 uint64_t quota_pages, uint64_t scope);
+#include <pt/sparse.h>
 
 /*
  * Records of frames. A page of them covers 512 frames (2 MiB of 4K frames) and exists while one of
@@ -30,16 +14,15 @@ void pt_owner_store_init(struct pt_owner_store *store, struct pt_machine *machin
  * write one. Frames of `frame_shift` bits: the smallest granule of the machine's contexts.
  */
 struct pt_frames {
-	struct pt_owner_store *store;
+	struct pt_store *store;
 	uint64_t frames; /* how many there can be */
 	uint8_t frame_shift;
-	uint8_t levels;	       /* of the tree, pages of records included */
-	_Atomic uint64_t root; /* a link, as all that its pages hold */
+	struct pt_sparse tree; /* of records */
 };
 
 /* For PAs below 2^pa_bits; no page is taken yet. PT_OK; PT_INVALID: frame_shift is not 12, 14 or
  * 16, or pa_bits not above it or beyond 52. */
-enum pt_outcome pt_frames_init(struct pt_frames *frames, struct pt_owner_store *store,
+enum pt_outcome pt_frames_init(struct pt_frames *frames, struct pt_store *store,
 			       unsigned frame_shift, unsigned pa_bits);
 
 /* The record of the frame at `pa`, which is below the end. In a section; any agent. */
@@ -104,7 +87,7 @@ struct pt_extent {
  * one pt_extents_set() each. A node that leaves the tree goes back after a grace period.
  */
 struct pt_extents {
-	struct pt_owner_store *store;
+	struct pt_store *store;
 	uint64_t units;
 	_Atomic uint64_t root; /* page offset; 0: no node, all of it is the default */
 	/* Under the lock. */
@@ -118,7 +101,7 @@ struct pt_extents {
 #define PT_EXTENT_RESERVE (2 * PT_EXTENT_LEVELS)
 
 /* For units below `units`, at most 2^40. */
-void pt_extents_init(struct pt_extents *index, struct pt_owner_store *store, uint64_t units);
+void pt_extents_init(struct pt_extents *index, struct pt_store *store, uint64_t units);
 
 /*
  * Makes sure that one transition can be entered: a pt_extents_set(), or several that go up side by

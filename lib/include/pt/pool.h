@@ -43,7 +43,8 @@ struct pt_pool_unit {
 	uint8_t order;
 	uint8_t state;
 	uint16_t small_class;
-	uint64_t small_used; /* bitmap when the unit is cut into small pieces */
+	uint64_t
+		small_used; /* bitmap when the unit is cut into small pieces; else the page's tag */
 };
 
 struct pt_pool {
@@ -107,6 +108,21 @@ enum pt_outcome pt_pool_take(struct pt_agent *agent, unsigned granule_shift, uin
 /* One page off a list that has one. */
 struct pt_page pt_pages_pop(struct pt_pool *pool, struct pt_pages *list);
 void pt_pages_push(struct pt_pool *pool, struct pt_pages *list, struct pt_page page);
+
+/*
+ * A word beside a page of 4 KiB that its owner may keep there: whoever finds the page learns what
+ * it is. It says nothing before it is set for the first time since the page was taken. Who sets it
+ * orders that before the page is found.
+ */
+static inline void pt_pool_set_tag(struct pt_pool *pool, struct pt_page page, uint64_t tag)
+{
+	pool->unit[page.off >> PT_POOL_UNIT_SHIFT].small_used = tag;
+}
+
+static inline uint64_t pt_pool_tag(const struct pt_pool *pool, struct pt_page page)
+{
+	return pool->unit[page.off >> PT_POOL_UNIT_SHIFT].small_used;
+}
 
 /* Gives back a whole list (zeroed pages). */
 void pt_pool_give(struct pt_agent *agent, unsigned granule_shift, struct pt_pages *list);

@@ -110,9 +110,8 @@ struct pt_machine_owners {
  * granule of all contexts that there will be. PT_OK; PT_INVALID: as pt_frames_init(), or it is
  * larger than the host's granule. The rest of *owners is zeroed: no memory, no guests.
  */
-enum pt_outcome pt_machine_owners_init(struct pt_machine_owners *owners,
-				       struct pt_owner_store *store, struct pt_ctx *host,
-				       unsigned frame_shift);
+enum pt_outcome pt_machine_owners_init(struct pt_machine_owners *owners, struct pt_store *store,
+				       struct pt_ctx *host, unsigned frame_shift);
 
 /* What a request is about. */
 struct pt_transfer_range {

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Pages for the ledger of a machine: quota, pool, deferred free. */
-#include "internal.h"
+/* Pages of a store: quota, pool, deferred free. */
+#include "store.h"
 
-void pt_owner_store_init(struct pt_owner_store *store, struct pt_machine *machine,
-			 uint64_t quota_pages, uint64_t scope)
+void pt_store_init(struct pt_store *store, struct pt_machine *machine, uint64_t quota_pages,
+		   uint64_t scope)
 {
-	*store = (struct pt_owner_store){.machine = machine, .scope = scope};
+	*store = (struct pt_store){.machine = machine, .scope = scope};
 	atomic_store_explicit(&store->quota_pages, quota_pages, memory_order_relaxed);
 	pt_port_note(PT_EVENT_LOCK_CLASS, PT_LOCK_OWNER, &store->lock, NULL, 0, 0);
 }
 
 /* Never above the quota, not even for a moment. */
-static bool charge(struct pt_owner_store *store, uint64_t pages)
+static bool charge(struct pt_store *store, uint64_t pages)
 {
 	uint64_t quota = atomic_load_explicit(&store->quota_pages, memory_order_relaxed);
 	uint64_t now = atomic_load_explicit(&store->pages, memory_order_relaxed);
@@ -24,14 +24,13 @@ static bool charge(struct pt_owner_store *store, uint64_t pages)
 	return true;
 }
 
-static void refund(struct pt_owner_store *store, uint64_t pages)
+static void refund(struct pt_store *store, uint64_t pages)
 {
 	atomic_fetch_sub_explicit(&store->pages, pages, memory_order_relaxed);
 }
 
 /* The checker learns that the first `count` pages are no tables. */
-static void note_pages(const struct pt_owner_store *store, const struct pt_pages *list,
-		       uint32_t count)
+static void note_pages(const struct pt_store *store, const struct pt_pages *list, uint32_t count)
 {
 #ifdef PT_CHECKED
 	const struct pt_pool *pool = &store->machine->world->pool;
@@ -45,7 +44,7 @@ static void note_pages(const struct pt_owner_store *store, const struct pt_pages
 #endif
 }
 
-enum pt_outcome pt__store_take(struct pt_owner_store *store, struct pt_agent *agent, uint32_t count,
+enum pt_outcome pt__store_take(struct pt_store *store, struct pt_agent *agent, uint32_t count,
 			       struct pt_pages *list)
 {
 	for (uint32_t i = 0; i < count; i++)
@@ -53,7 +52,7 @@ enum pt_outcome pt__store_take(struct pt_owner_store *store, struct pt_agent *ag
 			return PT_NO_MEMORY;
 	if (!charge(store, count))
 		return PT_QUOTA;
-	if (pt_pool_take(agent, PT_OWNER_SHIFT, count, list) != PT_OK) {
+	if (pt_pool_take(agent, PT__STORE_SHIFT, count, list) != PT_OK) {
 		refund(store, count);
 		return PT_NO_MEMORY;
 	}
@@ -61,18 +60,18 @@ enum pt_outcome pt__store_take(struct pt_owner_store *store, struct pt_agent *ag
 	return PT_OK;
 }
 
-void pt__store_give(struct pt_owner_store *store, struct pt_agent *agent, struct pt_pages *list)
+void pt__store_give(struct pt_store *store, struct pt_agent *agent, struct pt_pages *list)
 {
 	if (!list->count)
 		return;
 	refund(store, list->count);
-	pt_pool_give(agent, PT_OWNER_SHIFT, list);
+	pt_pool_give(agent, PT__STORE_SHIFT, list);
 }
 
-void pt__store_retire(struct pt_owner_store *store, struct pt_agent *agent, struct pt_pages *list)
+void pt__store_retire(struct pt_store *store, struct pt_agent *agent, struct pt_pages *list)
 {
 	if (!list->count)
 		return;
 	refund(store, list->count);
-	pt_retire(agent, PT_OWNER_SHIFT, list);
+	pt_retire(agent, PT__STORE_SHIFT, list);
 }

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Leaves of shadows are broken, flushed, unlinked and cleared; claims are called off. */
+#include "internal.h"
+
+#include "../txn/internal.h"
+
+/* The entry of a spot, as far as it is one. A shadow's tables stay until it ends. */
+static pt_pte *entry_of(struct pt__spot spot, pt_pte *entry)
+{
+	const struct pt_ctx *ctx = &spot.shadow->ctx;
+	struct pt__at at;
+
+	PT__BY_GRANULE(&ctx->geo, pt__descend(ctx, spot.ipa.v, spot.level, 12, &at),
+		       pt__descend(ctx, spot.ipa.v, spot.level, 14, &at),
+		       pt__descend(ctx, spot.ipa.v, spot.level, 16, &at));
+	*entry = at.entry;
+	return at.level == spot.level && !pt_pte_is_table(at.entry, at.level) ? at.slot : NULL;
+}
+
+static bool names(struct pt__spot spot, uint64_t canonical)
+{
+	struct pt__linked l;
+
+	if (canonical == UINT64_MAX)
+		return true;
+	l = pt__link_get(spot);
+	return l.set && l.shift == spot.shift && l.canonical == canonical;
+}
+
+static void add(struct pt__kills *kills, struct pt__spot spot, pt_pte *slot, bool ours)
+{
+	kills->kill[kills->count++] = (struct pt__kill){spot, slot, ours};
+	if (kills->count == sizeof(kills->kill) / sizeof(kills->kill[0]))
+		pt__kills_finish(kills);
+}
+
+static bool grants(const struct pt__kills *kills, const struct pt_ctx *ctx, pt_pte leaf)
+{
+	return !kills->lost || pt_leaf_prot(&ctx->geo, leaf, ctx->attrs) & kills->lost;
+}
+
+/* A leaf that was taken out. */
+static void broken(struct pt_shadow *shadow, pt_pte leaf)
+{
+	atomic_fetch_sub_explicit(&shadow->leaves[pt__guest_level(leaf) + 1], 1,
+				  memory_order_relaxed);
+}
+
+bool pt__kill(struct pt__kills *kills, struct pt__spot spot, uint64_t canonical)
+{
+	struct pt_shadow *shadow = spot.shadow;
+	pt_pte e, *slot = entry_of(spot, &e);
+
+	if (!slot || !e || !names(spot, canonical))
+		return false;
+	for (;;) {
+		if ((e & PT__MARK_KIND) == PT__CLAIM) {
+			if (!pt_pte_cas(slot, &e, (e & ~PT__MARK_KIND) | PT__DEAD))
+				continue;
+			atomic_fetch_add_explicit(&shadow->nested->counts.claims_killed, 1,
+						  memory_order_relaxed);
+			return false;
+		}
+		if ((e & PT__MARK_KIND) == PT__BREAK)
+			add(kills, spot, slot, false);
+		if (!pt_pte_valid(e) || pt_pte_is_table(e, spot.level) ||
+		    !grants(kills, &shadow->ctx, e))
+			return false;
+		if (pt_pte_cas(slot, &e, PT__BREAK))
+			break;
+	}
+	broken(shadow, e);
+	add(kills, spot, slot, true);
+	return true;
+}
+
+/* What the batch owes to the TLBs of one shadow; all of it is marked as done. */
+static void flush(struct pt__kills *kills, uint32_t first, uint64_t *done)
+{
+	struct pt_shadow *shadow = kills->kill[first].spot.shadow;
+	struct pt_ledger ledger;
+
+	pt_ledger_init(&ledger, &shadow->ctx);
+	for (uint32_t i = first; i < kills->count; i++) {
+		const struct pt__spot *spot = &kills->kill[i].spot;
+
+		if (spot->shadow != shadow)
+			continue;
+		pt_ledger_add(&ledger, spot->ipa.v, spot->ipa.v + (UINT64_C(1) << spot->shift) - 1,
+			      spot->level, false);
+		*done |= UINT64_C(1) << i;
+	}
+	kills->tlbis += pt_ledger_discharge(&ledger);
+}
+
+/* The descriptor before the VMID (lib/txn/vmid.c). */
+void pt__kills_finish(struct pt__kills *kills)
+{
+	uint64_t done = 0;
+
+	if (!kills->count)
+		return;
+	pt_port_fence_full();
+	for (uint32_t i = 0; i < kills->count; i++)
+		if (!(done >> i & 1))
+			flush(kills, i, &done);
+	for (uint32_t i = 0; i < kills->count; i++) {
+		const struct pt__kill *k = &kills->kill[i];
+
+		if (!k->ours)
+			continue;
+		pt__link_leave(k->spot, kills->agent);
+		pt_pte_store_release(k->slot, 0);
+	}
+	kills->count = 0;
+}

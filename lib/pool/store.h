@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Pages of a store and their words; private to lib. */
+#ifndef POOL_STORE_H
+#define POOL_STORE_H
+
+#include <pt/sparse.h>
+
+#define PT__STORE_SHIFT 12
+
+/* A page is this many words. They are read and written with acquire and release, so that neither a
+ * sequence number nor a link needs a fence. */
+#define PT__PAGE_WORDS 512u
+
+typedef _Atomic uint64_t pt__word;
+
+static inline pt__word *pt__words(const struct pt_store *store, uint64_t off)
+{
+	const struct pt_port *port = store->machine->world->pool.port;
+
+	return (pt__word *)(void *)pt_port_table(port, pt_page_pa(port, (struct pt_page){off}));
+}
+
+static inline uint64_t pt__get(const pt__word *word)
+{
+	return atomic_load_explicit(word, memory_order_acquire);
+}
+
+static inline void pt__set(pt__word *word, uint64_t value)
+{
+	atomic_store_explicit(word, value, memory_order_release);
+}
+
+/* On its way from memory; nothing is learnt from it. */
+static inline void pt__fetch(const pt__word *word)
+{
+	__builtin_prefetch((const void *)(uintptr_t)word);
+}
+
+/* Takes `count` zeroed pages onto *list, under the quota: PT_OK, PT_NO_MEMORY or PT_QUOTA with
+ * *list as it was. Not under the store's lock. */
+enum pt_outcome pt__store_take(struct pt_store *store, struct pt_agent *agent, uint32_t count,
+			       struct pt_pages *list);
+/* Pages that nobody has seen, zeroed: back at once. */
+void pt__store_give(struct pt_store *store, struct pt_agent *agent, struct pt_pages *list);
+/* Pages that sections may still read. */
+void pt__store_retire(struct pt_store *store, struct pt_agent *agent, struct pt_pages *list);
+
+static inline uint64_t pt__store_pop(struct pt_store *store, struct pt_pages *list)
+{
+	return pt_pages_pop(&store->machine->world->pool, list).off;
+}
+
+static inline void pt__store_push(struct pt_store *store, struct pt_pages *list, uint64_t off)
+{
+	pt_pages_push(&store->machine->world->pool, list, (struct pt_page){off});
+}
+
+#endif

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The reverse map by itself: lists, pages that come and go, refusals, leaves that are killed. */
+#include "nested_fixture.h"
+
+#define PAGE  UINT64_C(4096)
+#define BLOCK (UINT64_C(2) << 20)
+#define GIB   (UINT64_C(1) << 30)
+
+static struct nest n;
+
+static uint32_t collect(unsigned class, uint64_t canonical, uint64_t *head)
+{
+	struct pt__found found[PT_SHADOW_LINKS];
+	uint32_t count;
+
+	pt_section_begin(&n.c.agent);
+	count = pt__links_collect(&n.nested, class, canonical, found, head);
+	pt_section_end(&n.c.agent);
+	for (uint32_t i = 0; i < count; i++)
+		assert_int_equal(canonical, found[i].canonical);
+	return count;
+}
+
+static uint64_t store_pages(void)
+{
+	return atomic_load(&n.nested.store.pages);
+}
+
+static bool kill_at(struct pt_shadow *s, uint64_t ipa, uint64_t canonical)
+{
+	struct pt__kills kills = {.agent = &n.c.agent};
+	bool killed;
+
+	pt_section_begin(&n.c.agent);
+	killed = pt__kill(&kills, nest_spot(s, ipa, PT_LEVEL_LAST), canonical);
+	pt__kills_finish(&kills);
+	pt_section_end(&n.c.agent);
+	return killed;
+}
+
+static void a_page_has_its_links(void **state)
+{
+	struct pt_shadow *s[3];
+	uint64_t head;
+
+	(void)state;
+	nest_open(&n, &shapes[0], false);
+	ASSERT_OUTCOME(PT_MAPPED, core_map(&n.c, 0, 2 * BLOCK, GIB, PT_PROT_RWX, 0));
+	for (unsigned i = 0; i < 3; i++) {
+		s[i] = nest_shadow(&n, &shapes[0]);
+		ASSERT_OUTCOME(PT_MAPPED, nest_fill(&n, s[i], (7 + i) * PAGE, 5 * PAGE,
+						    PT_LEVEL_LAST, PT_PROT_RWX));
+	}
+	assert_int_equal(3, collect(0, 5 * PAGE, &head));
+	assert_int_equal(0, collect(0, 6 * PAGE, &head));
+	assert_int_equal(0, collect(1, 0, &head));
+	assert_int_equal(3, nest_leaves(&n));
+	/* Of the list's middle, first and last. */
+	assert_false(kill_at(s[1], 8 * PAGE, 6 * PAGE)); /* its link names another page */
+	assert_true(kill_at(s[1], 8 * PAGE, 5 * PAGE));
+	assert_false(kill_at(s[1], 8 * PAGE, 5 * PAGE));
+	assert_int_equal(2, collect(0, 5 * PAGE, &head));
+	assert_true(kill_at(s[2], 9 * PAGE, UINT64_MAX));
+	assert_true(kill_at(s[0], 7 * PAGE, 5 * PAGE));
+	assert_int_equal(0, collect(0, 5 * PAGE, &head));
+	assert_int_equal(0, head);
+	assert_int_equal(0, store_pages());
+	nest_close(&n);
+}
+
+/* 16 bytes a leaf, and a page of heads for each canonical leaf table; the trees above come to less
+ * than 1 %. */
+static void memory_is_sixteen_bytes_a_leaf(void **state)
+{
+	struct pt_shadow *s;
+	uint64_t leaves = 4 * (BLOCK / PAGE), before;
+
+	(void)state;
+	nest_open(&n, &shapes[0], false);
+	ASSERT_OUTCOME(PT_MAPPED, core_map(&n.c, 0, GIB, GIB, PT_PROT_RWX, 0));
+	s = nest_shadow(&n, &shapes[0]);
+	for (uint64_t i = 0; i < leaves; i++)
+		ASSERT_OUTCOME(PT_MAPPED,
+			       nest_fill(&n, s, i * PAGE, i * PAGE, PT_LEVEL_LAST, PT_PROT_RWX));
+	/* Links: 2 pages for 2 MiB; heads: 1; above: 4 levels of 29 bits, 4 of 28. */
+	assert_int_equal(leaves * 16 / PAGE + 4 + 3 + 3, store_pages());
+	before = store_pages();
+	/* Sparse: one leaf in 2 MiB costs a page of links and a page of heads. */
+	ASSERT_OUTCOME(PT_MAPPED,
+		       nest_fill(&n, s, 100 * BLOCK, 100 * BLOCK, PT_LEVEL_LAST, PT_PROT_RWX));
+	assert_int_equal(before + 2, store_pages());
+	nest_close(&n);
+	assert_int_equal(0, store_pages());
+}
+
+static void beyond_64_a_page_is_inexact(void **state)
+{
+	struct pt_shadow *s;
+	struct pt_shadow_link link;
+	uint64_t head;
+
+	(void)state;
+	nest_open(&n, &shapes[0], false);
+	ASSERT_OUTCOME(PT_MAPPED, core_map(&n.c, 0, BLOCK, GIB, PT_PROT_RWX, 0));
+	s = nest_shadow(&n, &shapes[0]);
+	for (uint64_t i = 0; i < 70; i++)
+		ASSERT_OUTCOME(PT_MAPPED,
+			       nest_fill(&n, s, i * PAGE, PAGE, PT_LEVEL_LAST, PT_PROT_RWX));
+	assert_int_equal(64, collect(0, PAGE, &head));
+	assert_true(pt__head_inexact(head));
+	assert_int_equal(1, atomic_load(&n.nested.counts.inexact));
+	for (uint64_t i = 0; i < 70; i++) {
+		ASSERT_OUTCOME(PT_OK, pt_shadow_link(s, pt_ipa(i * PAGE + 8), &link));
+		assert_int_equal(PAGE, link.canonical.v);
+		assert_int_equal(3, link.guest_level);
+		assert_int_equal(i >= 64, link.inexact);
+	}
+	ASSERT_OUTCOME(PT_NOT_MAPPED, pt_shadow_link(s, pt_ipa(70 * PAGE), &link));
+	/* Exact only if none came since the head was read. */
+	for (uint64_t i = 0; i < 70; i++)
+		assert_true(kill_at(s, i * PAGE, PAGE));
+	assert_int_equal(0, collect(0, PAGE, &head));
+	assert_true(pt__head_inexact(head));
+	pt_section_begin(&n.c.agent);
+	pt__links_exact(&n.nested, &n.c.agent, 0, PAGE, head - (UINT64_C(1) << 40));
+	pt_section_end(&n.c.agent);
+	collect(0, PAGE, &head);
+	assert_true(pt__head_inexact(head));
+	pt_section_begin(&n.c.agent);
+	pt__links_exact(&n.nested, &n.c.agent, 0, PAGE, head);
+	pt_section_end(&n.c.agent);
+	assert_int_equal(0, collect(0, PAGE, &head));
+	assert_int_equal(0, head);
+	nest_close(&n);
+	assert_int_equal(0, store_pages());
+}
+
+/* Each page refused in turn, and the quota at each size: nothing is left, and the leaf comes when
+ * nothing is refused. */
+static void a_refused_link_leaves_nothing(void **state)
+{
+	uint64_t used;
+	struct pt_shadow *s;
+	uint32_t nth = 1;
+
+	(void)state;
+	nest_open(&n, &shapes[0], false);
+	ASSERT_OUTCOME(PT_MAPPED, core_map(&n.c, 0, BLOCK, GIB, PT_PROT_RWX, 0));
+	s = nest_shadow(&n, &shapes[0]);
+	used = atomic_load(&n.c.tables.world.pool.used_bytes);
+	for (;; nth++) {
+		struct pt_host_failpoint how = {.scope = NESTED_SCOPE, .nth = nth, .times = 1};
+		enum pt_outcome outcome;
+
+		pt_host_failpoint_arm(PT_FP_POOL_RESERVE, &how);
+		outcome = nest_fill(&n, s, 0, 0, PT_LEVEL_LAST, PT_PROT_RWX);
+		pt_host_failpoint_disarm(PT_FP_POOL_RESERVE);
+		if (outcome == PT_MAPPED)
+			break;
+		ASSERT_OUTCOME(PT_NO_MEMORY, outcome);
+		while (pt_reclaim(&n.c.agent))
+			continue;
+		assert_int_equal(0, store_pages());
+		assert_int_equal(used, atomic_load(&n.c.tables.world.pool.used_bytes));
+	}
+	assert_int_equal(1 + 4 + 4, nth); /* one for each page of both trees */
+	assert_true(kill_at(s, 0, 0));
+	for (uint64_t quota = 0; quota < 8; quota++) {
+		atomic_store(&n.nested.store.quota_pages, quota);
+		ASSERT_OUTCOME(PT_QUOTA, nest_fill(&n, s, 0, 0, PT_LEVEL_LAST, PT_PROT_RWX));
+		assert_int_equal(0, store_pages());
+	}
+	atomic_store(&n.nested.store.quota_pages, 8);
+	ASSERT_OUTCOME(PT_MAPPED, nest_fill(&n, s, 0, 0, PT_LEVEL_LAST, PT_PROT_RWX));
+	nest_close(&n);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_page_has_its_links),
+		cmocka_unit_test(memory_is_sixteen_bytes_a_leaf),
+		cmocka_unit_test(beyond_64_a_page_is_inexact),
+		cmocka_unit_test(a_refused_link_leaves_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
