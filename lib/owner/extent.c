@@ -16,6 +16,13 @@ static void fill(struct pt_extent *out, uint64_t start, uint64_t end, struct pt_
 	};
 }
 
+/* A cursor that does not hold: no link is odd. */
+static bool nowhere(const struct pt_extents *index, struct pt__cursor *cursor)
+{
+	*cursor = (struct pt__cursor){.guard = &index->root, .seen = UINT64_MAX};
+	return false;
+}
+
 /*
  * At each node: its number is even, and its parent still as it was after that number was read; so
  * at that moment the node was the one for this key, and as long as the number stays it says what it
@@ -30,46 +37,43 @@ bool pt__extents_look(const struct pt_extents *index, uint64_t unit, struct pt__
 	const pt__word *guard = &index->root;
 	uint64_t seen = pt__get(guard), off = seen, end = index->units;
 
-	*cursor = (struct pt__cursor){.guard = guard, .seen = UINT64_MAX};
-	for (node = first + off / sizeof(*node); levels > 1 && off; levels--) {
+	if (!off)
+		levels = 0;
+	for (node = first + off / sizeof(*node); levels > 1; levels--) {
 		uint64_t seq = pt__get(node + PT__SEQ), head = pt__get(node + PT__HEAD);
-		uint32_t i;
+		const pt__word *at;
 
 		if (seq & 1 || head & PT__LEAF || pt__get(guard) != seen)
-			return false;
-		i = pt__rank_inner(node, unit);
-		if (i < (uint32_t)head)
-			end = pt__inner_key(node, i);
-		off = pt__link(node, i - 1);
+			return nowhere(index, cursor);
+		at = pt__inner_find(node, unit);
+		if (pt__get(at + 1) != PT__NO_KEY)
+			end = pt__get(at + 1);
+		off = pt__get(at + (PT__LINKS - PT__KEYS));
 		/* Before it is followed: what was read is a link, and not the rest of one. */
 		if (pt__get(node + PT__SEQ) != seq)
-			return false;
+			return nowhere(index, cursor);
 		guard = node;
 		seen = seq;
 		node = first + off / sizeof(*node);
 	}
 	if (off) {
-		pt__leaf_fetch(node);
-		cursor->leaf = node;
+		/* Head, and starts that stand twice: where the row is. */
+		pt__fetch(node);
+		pt__fetch(node + 8);
 	}
-	cursor->guard = guard;
-	cursor->seen = seen;
-	cursor->end = end;
+	*cursor = (struct pt__cursor){off ? node : NULL, guard, seen, end};
 	return true;
 }
 
 void pt__extents_fetch(const struct pt__cursor *cursor, uint64_t unit)
 {
-	const pt__word *leaf = cursor->leaf;
-	uint32_t count, i;
+	const pt__word *row;
 
-	if (!leaf)
+	if (!cursor->leaf)
 		return;
-	count = (uint32_t)pt__get(leaf + PT__HEAD) % PT__LEAF_ROOM;
-	i = pt__rank_leaf(leaf, unit);
-	pt__fetch_to_write(pt__slot(leaf, pt__leaf_place(leaf, i ? i - 1 : 0)));
-	pt__fetch_to_write(pt__slot(leaf, pt__leaf_place(leaf, count)));
-	pt__fetch_to_write(pt__slot(leaf, pt__leaf_place(leaf, count + 1)));
+	row = pt__leaf_row(cursor->leaf, unit).row;
+	for (uint32_t i = 0; i < PT__ROW_WORDS; i += 8)
+		pt__fetch_to_write(row + i);
 }
 
 /* One try. */
@@ -78,7 +82,7 @@ static bool find(const struct pt_extents *index, uint64_t unit, struct pt_extent
 	struct pt__cursor cursor;
 	uint64_t seq, head, start, end;
 	struct pt__says says;
-	uint32_t i;
+	struct pt__entry e;
 
 	if (!pt__extents_look(index, unit, &cursor))
 		return false;
@@ -90,15 +94,17 @@ static bool find(const struct pt_extents *index, uint64_t unit, struct pt_extent
 	head = pt__get(cursor.leaf + PT__HEAD);
 	if (seq & 1 || !(head & PT__LEAF) || !pt__holds(&cursor))
 		return false;
-	i = pt__rank_leaf(cursor.leaf, unit);
-	if (!i)
-		return false;
-	end = i < (uint32_t)head ? pt__start(cursor.leaf, i) : cursor.end;
-	start = pt__start(cursor.leaf, i - 1);
-	says = pt__says_at(cursor.leaf, i - 1);
+	e = pt__leaf_row(cursor.leaf, unit);
+	pt__fetch(e.row + 8);
+	pt__fetch(e.row + 16);
+	pt__fetch(e.row + 24);
+	pt__row_find(&e, unit);
+	start = pt__get(e.row + e.k);
+	end = pt__leaf_next(cursor.leaf, e);
+	says = pt__row_says(e.row, e.k);
 	if (pt__get(cursor.leaf + PT__SEQ) != seq)
 		return false;
-	fill(out, start, end, says);
+	fill(out, start, end != PT__NO_KEY ? end : cursor.end, says);
 	return true;
 }
 

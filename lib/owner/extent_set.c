@@ -63,45 +63,77 @@ static void replace(struct pt__change *s, const struct pt_extent *e, struct pt__
 		pt__entry_remove(s, e->end);
 }
 
+/* Where two entries come in, their place is behind this one, at the end of a leaf in a new row, or
+ * where all are spread: how many may be in a leaf for that? */
+static inline bool at_end(const pt__word *leaf, struct pt__entry at)
+{
+	return pt__leaf_next(leaf, at) == PT__NO_KEY && at.r + 1 < PT__ROWS;
+}
+
+static inline bool has_room(const pt__word *leaf, uint32_t count, struct pt__entry at)
+{
+	if (pt__row_has_room(at.row) || at_end(leaf, at))
+		return count + 2 <= PT__LEAF_ROOM;
+	return count <= PT__ROWS * (PT__ROW_ROOM - 2);
+}
+
+/* Where the first of them comes to then. An open leaf. */
+static struct pt__entry make_room(pt__word *leaf, struct pt__entry at, uint64_t start)
+{
+	if (!at_end(leaf, at)) {
+		pt__leaf_spread(leaf, pt__leaf_next(leaf, at) == PT__NO_KEY);
+		at = pt__leaf_find(leaf, start);
+	}
+	at.k++;
+	if (!pt__row_has_room(at.row)) {
+		at = (struct pt__entry){at.row + PT__ROW_WORDS, at.r + 1, 0};
+		pt__set(leaf + PT__BODY + at.r - 1, start);
+	}
+	return at;
+}
+
 /*
- * Most transitions are of a page, inside of one extent, or of all of one that lies in one leaf
- * between two parts of another: then two entries come, or go, at once. In a leaf with `count`
- * entries, of which the i-th, from 0 on, holds for the start.
+ * Most transitions are of a page, inside of one extent, or of all of one that lies in one row of a
+ * leaf between two parts of another: then two entries come, or go, at once.
  */
-static inline bool part_in_three(pt__word *leaf, uint32_t count, uint32_t i,
+static inline bool part_in_three(pt__word *leaf, uint32_t count, struct pt__entry at,
 				 const struct pt_extent *e, struct pt__says says)
 {
-	struct pt__says rest = pt__further(pt__says_at(leaf, i), e->end - pt__start(leaf, i));
-	uint64_t a = pt__leaf_place(leaf, count), b = pt__leaf_place(leaf, count + 1);
+	struct pt__says rest =
+		pt__further(pt__row_says(at.row, at.k), e->end - pt__get(at.row + at.k));
 
-	if (count + 2 > PT__LEAF_ROOM || pt__same(rest, pt__further(says, e->end - e->start)))
+	if (pt__same(rest, pt__further(says, e->end - e->start)) || !has_room(leaf, count, at))
 		return false;
 	pt__open(leaf);
-	pt__move_up(leaf + PT__BODY + i + 1, leaf + PT__BODY + count, 2);
-	pt__place_set(leaf, i + 1, e->start, a);
-	pt__slot_set(leaf, a, says);
-	pt__place_set(leaf, i + 2, e->end, b);
-	pt__slot_set(leaf, b, rest);
+	if (pt__row_has_room(at.row))
+		at.k++;
+	else
+		at = make_room(leaf, at, e->start);
+	for (uint32_t k = PT__ROW_ROOM - 2; k-- > at.k;)
+		pt__row_set(at.row, k + 2, pt__get(at.row + k), pt__row_says(at.row, k));
+	pt__row_set(at.row, at.k, e->start, says);
+	pt__row_set(at.row, at.k + 1, e->end, rest);
 	pt__set(leaf + PT__HEAD, PT__LEAF | (count + 2));
 	pt__shut(leaf);
 	return true;
 }
 
 /* What stands before it and behind it goes on. */
-static inline bool join_three(pt__word *leaf, uint32_t count, uint32_t i, const struct pt_extent *e,
-			      struct pt__says says)
+static inline bool join_three(pt__word *leaf, uint32_t count, struct pt__entry at,
+			      const struct pt_extent *e, struct pt__says says)
 {
-	uint64_t a = pt__leaf_place(leaf, i), b = pt__leaf_place(leaf, i + 1);
-
-	if (!i || count < PT__LEAF_ROOM / 4 + 2 ||
-	    !pt__same(pt__says_at(leaf, i + 1), pt__further(says, e->end - e->start)) ||
-	    !pt__same(pt__further(pt__says_at(leaf, i - 1), e->start - pt__start(leaf, i - 1)),
+	if (!at.k || at.k + 1 == PT__ROW_ROOM || pt__get(at.row + at.k + 1) != e->end ||
+	    count < PT__LEAF_ROOM / 4 + 2 ||
+	    !pt__same(pt__row_says(at.row, at.k + 1), pt__further(says, e->end - e->start)) ||
+	    !pt__same(pt__further(pt__row_says(at.row, at.k - 1),
+				  e->start - pt__get(at.row + at.k - 1)),
 		      says))
 		return false;
 	pt__open(leaf);
-	pt__move_down(leaf + PT__BODY + i, leaf + PT__BODY + count - 2, 2);
-	pt__place_set(leaf, count - 2, PT__NO_START, a);
-	pt__place_set(leaf, count - 1, PT__NO_START, b);
+	for (uint32_t k = at.k; k < PT__ROW_ROOM - 2; k++)
+		pt__row_set(at.row, k, pt__get(at.row + k + 2), pt__row_says(at.row, k + 2));
+	pt__set(at.row + PT__ROW_ROOM - 2, PT__NO_KEY);
+	pt__set(at.row + PT__ROW_ROOM - 1, PT__NO_KEY);
 	pt__set(leaf + PT__HEAD, PT__LEAF | (count - 2));
 	pt__shut(leaf);
 	return true;
@@ -119,21 +151,20 @@ static bool try(const struct pt__cursor *c, const struct pt_extent *e)
 {
 	const struct pt__says says = says_of(e);
 	pt__word *leaf = c->leaf;
-	uint64_t head, start, next;
-	uint32_t i, count;
+	struct pt__entry at;
+	uint64_t head, next;
 
 	if (!pt__holds(c) || !leaf)
 		return false;
 	head = pt__get(leaf + PT__HEAD);
 	if (!(head & PT__LEAF))
 		return false;
-	count = (uint32_t)head;
-	i = pt__rank_leaf(leaf, e->start) - 1;
-	next = i + 1 < count ? pt__start(leaf, i + 1) : c->end;
-	start = pt__start(leaf, i);
-	if (start != e->start)
-		return e->end < next && part_in_three(leaf, count, i, e, says);
-	return e->end == next && i + 1 < count && join_three(leaf, count, i, e, says);
+	at = pt__leaf_find(leaf, e->start);
+	if (pt__get(at.row + at.k) == e->start)
+		return join_three(leaf, (uint32_t)head, at, e, says);
+	next = pt__leaf_next(leaf, at);
+	return e->end < (next != PT__NO_KEY ? next : c->end) &&
+	       part_in_three(leaf, (uint32_t)head, at, e, says);
 }
 
 bool pt__extents_try(struct pt_extents *index, const struct pt__cursor *cursor,
@@ -153,7 +184,7 @@ static void begin(struct pt__change *s)
 	const uint64_t words[PT__LEAF_WORDS] = {0};
 	pt__word *leaf = pt__node_add(s, true);
 
-	pt__node_insert(leaf, 0, words);
+	pt__node_insert(leaf, words);
 	s->index->levels = 1;
 	pt__set(&s->index->root, pt__node_offset(s, leaf));
 }

@@ -17,23 +17,22 @@ void pt__path_descend(struct pt__change *s, uint64_t key)
 	p->end = s->index->units;
 	for (;;) {
 		bool leaf = pt__is_leaf(node);
-		uint32_t count = pt__count(node);
-		uint32_t i = leaf ? pt__rank_leaf(node, key) : pt__rank_inner(node, key);
+		uint32_t i = leaf ? pt__leaf_at(node, key) : pt__inner_at(node, key);
 
 		p->node[p->depth] = node;
-		p->at[p->depth++] = i - 1;
+		p->at[p->depth++] = i;
 		if (leaf)
 			return;
-		if (i < count)
-			p->end = pt__key(node, i);
-		node = pt__words(s->index->store, pt__link(node, i - 1));
+		if (pt__inner_key(node, i + 1) != PT__NO_KEY)
+			p->end = pt__inner_key(node, i + 1);
+		node = pt__words(s->index->store, pt__link(node, i));
 	}
 }
 
 bool pt__seek(struct pt__change *s, uint64_t key)
 {
 	if (s->path.depth && key < s->path.end && key >= pt__key(pt__path_leaf(s), 0))
-		*pt__path_at(s) = pt__rank_leaf(pt__path_leaf(s), key) - 1;
+		*pt__path_at(s) = pt__leaf_at(pt__path_leaf(s), key);
 	else
 		pt__path_descend(s, key);
 	return pt__key(pt__path_leaf(s), *pt__path_at(s)) == key;
@@ -48,9 +47,10 @@ struct pt__says pt__path_says(struct pt__change *s, uint64_t key)
 
 uint64_t pt__path_end(struct pt__change *s)
 {
-	uint32_t next = *pt__path_at(s) + 1;
+	const pt__word *leaf = pt__path_leaf(s);
+	uint64_t next = pt__leaf_next(leaf, pt__leaf_entry(leaf, *pt__path_at(s)));
 
-	return next < pt__count(pt__path_leaf(s)) ? pt__key(pt__path_leaf(s), next) : s->path.end;
+	return next != PT__NO_KEY ? next : s->path.end;
 }
 
 static void open_path(struct pt__change *s)
@@ -94,28 +94,24 @@ static void add_root(struct pt__change *s, const uint64_t low[2], const uint64_t
 {
 	pt__word *root = pt__node_add(s, false);
 
-	pt__node_insert(root, 0, low);
-	pt__node_insert(root, 1, high);
+	pt__node_insert(root, low);
+	pt__node_insert(root, high);
 	s->index->levels++;
 	pt__set(&s->index->root, pt__node_offset(s, root));
 }
 
-/* The upper half of a full node becomes a node of its own; `words` go into one of them at `i`. */
-static pt__word *halve(struct pt__change *s, pt__word *node, uint32_t i, const uint64_t *words)
+/* The upper half of a full node becomes a node of its own; `words` go into one of them. */
+static pt__word *halve(struct pt__change *s, pt__word *node, const uint64_t *words)
 {
 	pt__word *right = pt__node_add(s, pt__is_leaf(node));
-	uint32_t half = pt__count(node) / 2;
 
-	pt__node_move(right, node, half);
-	if (i > half)
-		pt__node_insert(right, i - half, words);
-	else
-		pt__node_insert(node, i, words);
+	pt__node_move(right, node, pt__count(node) / 2);
+	pt__node_insert(words[0] < pt__key(right, 0) ? node : right, words);
 	return right;
 }
 
 /* An entry of the path's node at `level`; never the first one, so no key above changes. */
-static void insert_at(struct pt__change *s, unsigned level, uint32_t i, const uint64_t *words)
+static void insert_at(struct pt__change *s, unsigned level, const uint64_t *words)
 {
 	uint64_t up[2];
 
@@ -123,17 +119,16 @@ static void insert_at(struct pt__change *s, unsigned level, uint32_t i, const ui
 		pt__word *node = s->path.node[level], *right;
 
 		if (pt__count(node) < pt__room(node)) {
-			pt__node_insert(node, i, words);
+			pt__node_insert(node, words);
 			return;
 		}
-		right = halve(s, node, i, words);
+		right = halve(s, node, words);
 		up[0] = pt__key(right, 0);
 		up[1] = pt__node_offset(s, right);
 		if (!level) {
 			add_root(s, (uint64_t[2]){pt__key(node, 0), pt__node_offset(s, node)}, up);
 			return;
 		}
-		i = s->path.at[level - 1] + 1;
 		words = up;
 	}
 }
@@ -147,12 +142,12 @@ void pt__entry_insert(struct pt__change *s, uint64_t key, struct pt__says says)
 	leaf = pt__path_leaf(s);
 	if (pt__count(leaf) < PT__LEAF_ROOM) {
 		pt__open(leaf);
-		pt__node_insert(leaf, *pt__path_at(s) + 1, words);
+		pt__node_insert(leaf, words);
 		pt__shut(leaf);
 		return;
 	}
 	open_path(s);
-	insert_at(s, s->path.depth - 1, *pt__path_at(s) + 1, words);
+	insert_at(s, s->path.depth - 1, words);
 	shut_path(s);
 }
 
