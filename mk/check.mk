@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # The runtime checker: the tests of the core and of the domain once more, over a lib whose seam feeds lib/check.
 # make check runs them so with sanitizers, and without only those whose threads race.
-CHECKED_UNIT := $(sort $(wildcard $(patsubst %,tests/unit/test_%*.c,claim conflict contiguous dirty domain fault hv hyp item lending owner seam steps annotate rights model point \
+CHECKED_UNIT := $(sort $(wildcard $(patsubst %,tests/unit/test_%*.c,claim conflict contiguous dirty domain fault hv hyp item lending owner nested seam steps annotate rights model point \
 	policy pool section slot transfer txn upkeep vcpu vmid walk digest)))
 CHECKED_UNIT_BIN := $(CHECKED_UNIT:%.c=$(B)/checked/%)
 RACING_BIN := $(addprefix $(B)/checked/tests/unit/,test_txn_threads test_dirty_threads test_teardown_threads)

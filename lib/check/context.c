@@ -120,6 +120,7 @@ void pt__ck_ctx_event(struct pt_check *c, const struct pt_event *e)
 	case PT_EVENT_REFUND: account(c, e, ctx); break;
 	case PT_EVENT_CTX_ACTIVATE: activate(c, e, ctx); break;
 	case PT_EVENT_CTX_DEACTIVATE: ctx->active -= ctx->active != 0; break;
+	case PT_EVENT_SHADOW: ctx->shadow = true; break;
 	default: break;
 	}
 }

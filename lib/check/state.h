@@ -78,6 +78,7 @@ struct ck_ctx {
 	struct ck_log *logs;
 	struct ck_machine *owners; /* a machine with owners: this is its host's or a guest's */
 	bool guest;
+	bool shadow;
 	uint16_t handle;
 };
 

@@ -4,6 +4,20 @@
 
 #define RIGHTS (PT_PTE_S2AP_R | PT_PTE_S2AP_W)
 
+/* An entry of LOCKED's type as it is kept here: the operation that set it, and its kind, of which
+ * there are several in a shadow (docs/nested.md). */
+#define KIND	   (UINT64_C(3) << 1)
+#define KIND_CLAIM (UINT64_C(1) << 1)
+#define KIND_DEAD  (UINT64_C(2) << 1)
+#define KIND_BITS  3
+
+static pt_pte kept(pt_pte entry, uint64_t locker)
+{
+	if (!pt_pte_locked(entry))
+		return entry;
+	return PT_PTE_LOCKED | (entry & KIND) | locker << KIND_BITS;
+}
+
 static bool is_cas(uint8_t how)
 {
 	return how == PT_EVENT_CAS || how == PT_EVENT_HW_CAS;
@@ -12,6 +26,22 @@ static bool is_cas(uint8_t how)
 static bool is_leaf(const struct ck_write *w, pt_pte e)
 {
 	return pt_pte_valid(e) && !pt__ck_is_table(w->t, e);
+}
+
+/* A fill of a shadow is called off, which anyone may do: its claim stays a locked entry. */
+static bool calls_off(const struct ck_write *w)
+{
+	return w->ctx->shadow && is_cas(w->how) && (w->old & KIND) == KIND_CLAIM &&
+	       pt_pte_locked(w->entry) && (w->entry & KIND) == KIND_DEAD;
+}
+
+/* May this operation change a locked entry? In a shadow by an exchange, too, since it may have been
+ * called off. */
+static bool unlocks(const struct pt_check *c, const struct ck_write *w)
+{
+	if (calls_off(w))
+		return true;
+	return w->locker == c->op->serial && (w->ctx->shadow || !is_cas(w->how));
 }
 
 /* W9, L2, V3: whose turn it is. */
@@ -29,7 +59,7 @@ static void judge_writer(struct pt_check *c, struct ck_write *w)
 		return;
 	pt__ck_write_claims(c, w);
 	if (pt_pte_locked(w->old)) {
-		pt__ck_judge(c, PT_RULE_W9, plain && w->locker == c->op->serial,
+		pt__ck_judge(c, PT_RULE_W9, unlocks(c, w),
 			     "a LOCKED entry was changed by another than its operation");
 		return;
 	}
@@ -180,7 +210,7 @@ static void take_effect(struct pt_check *c, const struct ck_write *w)
 	}
 	c->op->locks += pt_pte_locked(w->entry);
 	c->op->locks -= pt_pte_locked(w->old);
-	*value = pt_pte_locked(w->entry) ? PT_PTE_LOCKED | c->op->serial << 1 : w->entry;
+	*value = kept(w->entry, calls_off(w) ? w->locker : c->op->serial);
 	if (pt__ck_is_table(w->t, w->old) && w->old != w->entry)
 		pt__ck_unlink_table(c, w->t, w->old);
 	if (pt__ck_is_table(w->t, w->entry) && w->old != w->entry)
@@ -234,7 +264,9 @@ static void private_write(struct pt_check *c, struct ck_table *t, uint32_t index
 	/* Live, too, if it was linked below a table that there was no memory to know. */
 	pt__ck_judge(c, PT_RULE_W1, !owner || owner == c->op || c->untracked,
 		     "a private table was written by another operation than its own");
-	t->value[index] = e->hi;
+	c->op->locks += pt_pte_locked(e->hi); /* a fill's claim, at the end of new tables */
+	c->op->locks -= pt_pte_locked(t->value[index]);
+	t->value[index] = kept(e->hi, c->op->serial);
 	t->filled = c->serial;
 }
 
@@ -257,8 +289,8 @@ static void written(struct pt_check *c, const struct pt_event *e, struct ck_tabl
 		return;
 	}
 	if (pt_pte_locked(old)) {
-		w.locker = (old & ~PT_PTE_INVALID_TYPE) >> 1;
-		old = PT_PTE_LOCKED;
+		w.locker = (old & ~PT_PTE_INVALID_TYPE) >> KIND_BITS;
+		old = PT_PTE_LOCKED | (old & KIND);
 	}
 	w.old = old;
 	w.entry = e->hi;

@@ -264,6 +264,5 @@ int main(void)
 		cmocka_unit_test(shareability_is_the_wider),
 	};
 
-	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -94,6 +94,7 @@ enum pt_event_kind {
 	PT_EVENT_CTX_GONE,      /* its start tables go back next */
 	PT_EVENT_CTX_ACTIVATE,  /* a vCPU uses it. at: the MMU; arg: vCPU; lo: root; hi: VMID, 0 when it has just rolled over */
 	PT_EVENT_CTX_DEACTIVATE,
+	PT_EVENT_SHADOW,        /* ctx is a shadow, with nothing mapped. at: its canonical context */
 	PT_EVENT_VMID,          /* given to ctx. at: the machine; lo: the number */
 	PT_EVENT_VMID_ROLLOVER, /* all numbers are void. at: the machine; one ALLE1IS follows before any is given again */
 	PT_EVENT_VMID_KEPT,     /* by ctx, which a CPU runs, over the rollover just before. at: the machine; lo: the number */

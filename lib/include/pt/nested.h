@@ -105,7 +105,8 @@ enum pt_outcome pt_shadow_find(struct pt_nested *nested, const struct pt_shadow_
  * Makes a shadow and lets it be found. Its granule is the smaller of the guest's and the host's,
  * its IPA size the guest's. PT_OK; PT_ALREADY_EXISTS: there is one, *shadow was not used;
  * PT_QUOTA: `shadows` are live or going: recycle one first; PT_UNSUPPORTED as pt_guest_s2_decode(),
- * attributes that the canonical context has not, or a size that no context has; PT_NO_MEMORY.
+ * attributes that the canonical context has not, or a size that no context has; PT_INVALID:
+ * regs->pa_bits; PT_NO_MEMORY. What else the registers say (FWB, EE) is as it was here.
  * Nothing changed but with PT_OK. In a section.
  */
 enum pt_outcome pt_shadow_init(struct pt_shadow *shadow, struct pt_nested *nested,
@@ -176,16 +177,18 @@ struct pt_nested_result {
 /*
  * Handles one fault of a shadow, in a section, without a lock and without waiting.
  *   PT_MAPPED, PT_RELAXED, PT_MADE_YOUNG, PT_ALREADY_MAPPED
- *                       NOBODY: a leaf grants the access now; what was stale in the vCPU's TLB is gone
+ *                       NOBODY: a leaf grants the access now; what was stale in the vCPU's TLB is gone.
+ *                       RELAXED: a leaf that granted less made room, flushed, for one with more
  *   PT_DENIED           GUEST: an abort for the guest hypervisor, level and class as its tables say. A
  *                       permission fault is told from the guest's tables alone
- *   PT_NO_SLOT, PT_READ_ONLY, PT_DENIED, PT_WRONG_OWNER, PT_OUT_OF_RANGE
+ *   PT_NO_SLOT, PT_READ_ONLY, PT_DENIED, PT_WRONG_OWNER, PT_OUT_OF_RANGE, PT_WRONG_STATE
  *                       HOST: as pt_fault_handle() of the canonical context
  *   PT_RACED            again in a later section
  *   PT_PARKED           the canonical page is claimed: pt_waiter_park() on `parked`, then again
  *   PT_NO_MEMORY, PT_QUOTA
  *                       no page for a table or a link; nothing changed
  *   PT_NOT_FOUND        the shadow is going: look it up again
+ * An AT is as a read: hardware may set access flags for it, too.
  * Order of a fill: docs/nested.md, each step of which is a mutant.
  */
 /* clang-format on */

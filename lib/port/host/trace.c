@@ -7,21 +7,21 @@
 #include <string.h>
 
 static const char *const kind_name[PT_EVENT_KINDS] = {
-	"none",		 "init",	  "store",	   "release",	     "cas",
-	"hardware",	 "load",	  "private",	   "fence-store",    "fence-full",
-	"relax",	 "lock-class",	  "lock",	   "locked",	     "unlock",
-	"tlbi",		 "tlbi-operand",  "tlbi-done",	   "tlbi-dropped",   "dcache",
-	"icache",	 "tlbi-none",	  "dsb",	   "tlbi-s2",	     "tlbi-s1",
-	"tlbi-s12",	 "memory",	  "memory-gone",   "page-get",	     "page-put",
-	"page-book",	 "zero",	  "charge",	   "refund",	     "pool-used",
-	"agent-join",	 "agent-leave",	  "section-begin", "section-begun",  "section-end",
-	"machine-init",	 "machine-use",	  "claim-ask",	   "claim",	     "claim-drained",
-	"claim-shrink",	 "claim-release", "claim-cancel",  "op-begin",	     "op-commit",
-	"op-end",	 "wake",	  "wait",	   "transport",	     "ctx-init",
-	"ctx-dying",	 "ctx-gone",	  "ctx-activate",  "ctx-deactivate", "vmid",
-	"vmid-rollover", "vmid-kept",	  "dirty-start",   "dirty-mark",     "dirty-clear",
-	"dirty-stop",	 "owners",	  "guest",	   "wiped",	     "owner",
-	"poke",		 "ctx-options",
+	"none",		"init",		 "store",	  "release",	    "cas",
+	"hardware",	"load",		 "private",	  "fence-store",    "fence-full",
+	"relax",	"lock-class",	 "lock",	  "locked",	    "unlock",
+	"tlbi",		"tlbi-operand",	 "tlbi-done",	  "tlbi-dropped",   "dcache",
+	"icache",	"tlbi-none",	 "dsb",		  "tlbi-s2",	    "tlbi-s1",
+	"tlbi-s12",	"memory",	 "memory-gone",	  "page-get",	    "page-put",
+	"page-book",	"zero",		 "charge",	  "refund",	    "pool-used",
+	"agent-join",	"agent-leave",	 "section-begin", "section-begun",  "section-end",
+	"machine-init", "machine-use",	 "claim-ask",	  "claim",	    "claim-drained",
+	"claim-shrink", "claim-release", "claim-cancel",  "op-begin",	    "op-commit",
+	"op-end",	"wake",		 "wait",	  "transport",	    "ctx-init",
+	"ctx-dying",	"ctx-gone",	 "ctx-activate",  "ctx-deactivate", "shadow",
+	"vmid",		"vmid-rollover", "vmid-kept",	  "dirty-start",    "dirty-mark",
+	"dirty-clear",	"dirty-stop",	 "owners",	  "guest",	    "wiped",
+	"owner",	"poke",		 "ctx-options",
 };
 
 static const char *const op_name[PT_OP_KINDS] = {

@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Faults of a shadow: two walks, and one leaf that holds as long as both say the same. */
+#include "internal.h"
+
+#include "../txn/compare.h"
+#include "../txn/internal.h"
+
+/*
+ * The order of a fill stands in docs/nested.md, its steps at the lines below. A canonical change or
+ * a guest's TLBI that comes after a step has to find what the step left, or be found by step 6.
+ */
+struct fill {
+	struct pt_agent *agent;
+	struct pt_shadow *shadow;
+	const struct pt_nested_fault *in;
+	struct pt_nested_result *out;
+	uint64_t count;	    /* of invalidations, before the guest's tables were read */
+	uint8_t access;	    /* READ, WRITE or EXEC */
+	bool relaxes;	    /* a leaf that granted less has made room */
+	struct pt__at host; /* the canonical leaf */
+	struct pt__both both;
+};
+
+static struct pt_ctx *canonical_of(const struct fill *f)
+{
+	return f->shadow->nested->canonical;
+}
+
+static void descend(const struct pt_ctx *ctx, uint64_t ipa, struct pt__at *at)
+{
+	PT__BY_GRANULE(&ctx->geo, pt__descend(ctx, ipa, PT_LEVEL_LAST, 12, at),
+		       pt__descend(ctx, ipa, PT_LEVEL_LAST, 14, at),
+		       pt__descend(ctx, ipa, PT_LEVEL_LAST, 16, at));
+}
+
+static enum pt_outcome of_host(struct fill *f, enum pt_outcome outcome)
+{
+	f->out->who = PT_NESTED_HOST;
+	return outcome;
+}
+
+/* ---- the guest's walk ---- */
+
+/* With stage 2 off there are no tables: everything is allowed, and stage 1 alone says the type. */
+static void identity(struct fill *f)
+{
+	f->out->leaf = (struct pt_guest_leaf){
+		.out = f->in->ipa,
+		.entry = PT_PTE_S2AP_W,
+		.prot = PT_PROT_RWX,
+		.memattr = f->shadow->s2.attrs & PT_ATTR_FWB ? 7 : 0xf,
+		.shift = f->shadow->ctx.geo.ipa_bits,
+		.group_shift = f->shadow->ctx.geo.ipa_bits,
+	};
+}
+
+static enum pt_outcome walk_guest(struct fill *f)
+{
+	struct pt_nested_result *out = f->out;
+	enum pt_outcome outcome = PT_OK;
+
+	if (f->shadow->key.enabled)
+		outcome = pt_guest_walk(&f->shadow->nested->memory, &f->shadow->s2, f->in->ipa,
+					(enum pt_access)f->access, f->in->el0, &out->leaf,
+					&out->fault);
+	else
+		identity(f);
+	if (outcome == PT_DENIED)
+		out->who = PT_NESTED_GUEST;
+	if (outcome == PT_OK)
+		out->canonical = out->leaf.out;
+	return outcome;
+}
+
+/* ---- the canonical walk ---- */
+
+static bool host_lacks(const struct fill *f, pt_pte e)
+{
+	const struct pt_ctx *ctx = canonical_of(f);
+	uint32_t prot;
+
+	if (!pt_pte_valid(e) || !(e & PT_PTE_AF))
+		return true;
+	if (f->access == PT_ACCESS_WRITE)
+		return !(e & PT_PTE_S2AP_W);
+	prot = pt_leaf_prot(&ctx->geo, e, ctx->attrs);
+	if (f->access == PT_ACCESS_READ)
+		return !(prot & PT_PROT_R);
+	return !(prot & (f->in->el0 ? PT_PROT_UX : PT_PROT_PX));
+}
+
+/* A write is about to go through a leaf whose dirty state hardware keeps: it does, for a shadow has
+ * none. */
+static enum pt_outcome make_dirty(struct fill *f)
+{
+	struct pt_ctx *ctx = canonical_of(f);
+	uint64_t mask = (UINT64_C(1) << f->host.shift) - 1, lo = f->out->canonical.v & ~mask;
+	pt_pte old = f->host.entry;
+	bool done;
+
+	if (pt__admit(ctx, lo, lo + mask) != PT_OK)
+		return PT_RACED;
+	pt_port_note(PT_EVENT_OP_BEGIN, PT_OP_POINT, f->out, ctx, (uintptr_t)f->agent, 0);
+	done = pt_pte_cas(f->host.slot, &old, old | PT_PTE_S2AP_W);
+	pt_port_note(PT_EVENT_OP_END, PT_OP_POINT, f->out, ctx, done ? PT_RELAXED : PT_RACED, 0);
+	return done ? PT_OK : PT_RACED;
+}
+
+/* The canonical leaf is missing or lacks what the access needs. PT_OK: look again. */
+static enum pt_outcome host_fault(struct fill *f)
+{
+	struct pt_ctx *ctx = canonical_of(f);
+	const struct pt_fault fault = {.ipa = f->out->canonical,
+				       .vcpu = f->in->vcpu,
+				       .access = f->access,
+				       .type = f->in->type,
+				       .level = (int8_t)f->host.level,
+				       .s1ptw = f->in->s1ptw};
+	enum pt_outcome outcome;
+
+	if (f->access == PT_ACCESS_WRITE && pt__hw_dirties(ctx, f->host.entry) &&
+	    f->host.entry & PT_PTE_AF)
+		return make_dirty(f);
+	outcome = pt_fault_handle(f->agent, ctx, &fault, &f->out->host);
+	switch (outcome) {
+	case PT_MAPPED:
+	case PT_ALREADY_MAPPED:
+	case PT_RELAXED:
+	case PT_MADE_YOUNG: return PT_OK;
+	case PT_RACED:
+	case PT_NO_MEMORY:
+	case PT_QUOTA: return outcome;
+	case PT_PARKED: f->out->parked = ctx; return outcome;
+	default: return of_host(f, outcome);
+	}
+}
+
+/* At most: install, set the access flag, give the right, make dirty. */
+#define HOST_STEPS 4
+
+static enum pt_outcome walk_host(struct fill *f)
+{
+	struct pt_ctx *ctx = canonical_of(f);
+	uint64_t at = f->out->canonical.v;
+	uint64_t page = at & ~(pt_level_size(&ctx->geo, PT_LEVEL_LAST) - 1);
+	enum pt_outcome outcome;
+
+	if (at >> ctx->geo.ipa_bits)
+		return of_host(f, PT_OUT_OF_RANGE);
+	outcome = pt__admit(ctx, page, page + pt_level_size(&ctx->geo, PT_LEVEL_LAST) - 1);
+	if (outcome == PT_PARKED)
+		f->out->parked = ctx;
+	if (outcome != PT_OK)
+		return outcome == PT_PARKED ? outcome : of_host(f, outcome);
+	for (unsigned i = 0; outcome == PT_OK && i <= HOST_STEPS; i++) {
+		descend(ctx, at, &f->host);
+		if (!host_lacks(f, f->host.entry))
+			return PT_OK;
+		outcome = host_fault(f);
+	}
+	return outcome == PT_OK ? PT_RACED : outcome;
+}
+
+/* ---- the shadow's leaf ---- */
+
+/* The leaf that both come to at a level that either could have. */
+static pt_pte wanted(const struct fill *f, int level)
+{
+	const struct pt_shadow *s = f->shadow;
+	uint64_t host_mask = (UINT64_C(1) << f->host.shift) - 1;
+	uint64_t mask = pt_level_size(&s->ctx.geo, level) - 1;
+	uint64_t pa = pt_pte_to_oa(&canonical_of(f)->geo, f->host.entry).v & ~host_mask;
+	int guest_level = s->key.enabled ? f->out->leaf.level : level;
+
+	pa = (pa | (f->out->canonical.v & host_mask)) & ~mask;
+	return pt_leaf(&s->ctx.geo, pt_pa(pa),
+		       f->both.attrs | (pt_pte)guest_level << PT_PTE_SW_SHIFT, level);
+}
+
+/* Step 6: is all that the leaf is made of as it was? The leaf spans [lo, lo + size). */
+static bool unchanged(struct fill *f, uint64_t size)
+{
+	struct pt_ctx *ctx = canonical_of(f);
+	uint64_t lo = f->out->canonical.v & ~(size - 1);
+	struct pt__at now;
+
+	descend(ctx, f->out->canonical.v, &now);
+	return now.entry == f->host.entry && now.level == f->host.level &&
+	       pt__admit(ctx, lo, lo + size - 1) == PT_OK &&
+	       atomic_load_explicit(&f->shadow->invalidations, memory_order_acquire) == f->count;
+}
+
+static enum pt_outcome report(struct fill *f, pt_pte leaf, int level, enum pt_outcome outcome)
+{
+	const struct pt_ctx *ctx = &f->shadow->ctx;
+	uint64_t mask = pt_level_size(&ctx->geo, level) - 1;
+
+	f->out->level = (int8_t)level;
+	f->out->prot = pt_leaf_prot(&ctx->geo, leaf, ctx->attrs);
+	f->out->pa = pt_pa((pt_pte_to_oa(&ctx->geo, leaf).v & ~mask) | (f->in->ipa.v & mask));
+	return outcome;
+}
+
+/* No two claims of an agent are alike within a section, nor those of two agents. */
+static pt_pte new_claim(const struct pt_agent *agent)
+{
+	uint64_t section = atomic_load_explicit(&agent->section, memory_order_relaxed);
+	uint64_t payload = (section * PT_MAX_AGENTS + agent->id) << PT__CLAIM_SEQ;
+
+	return PT__CLAIM | (payload & ~PT_PTE_INVALID_TYPE);
+}
+
+/* Step 3: the claim stands in the entry, or at the end of new tables. */
+static enum pt_outcome claim_entry(struct fill *f, const struct pt__at *at, int level, pt_pte claim,
+				   pt_pte **slot)
+{
+	struct pt_ctx *ctx = &f->shadow->ctx;
+	struct pt__chain chain = {.head = claim};
+	enum pt_outcome outcome = PT_OK;
+	pt_pte old = 0;
+
+	*slot = at->slot;
+	if (level != at->level) {
+		outcome = pt__chain_build(f->agent, ctx, f->in->ipa.v, at->level, level, claim,
+					  &chain);
+		*slot = chain.used[0];
+	}
+	if (outcome != PT_OK || pt_pte_cas(at->slot, &old, chain.head))
+		return outcome;
+	pt__chain_drop(f->agent, ctx, &chain);
+	return PT_RACED;
+}
+
+/* Its claim was called off, by itself or by another: the entry is empty again. */
+static enum pt_outcome called_off(struct fill *f, struct pt__spot spot, pt_pte *slot, pt_pte claim)
+{
+	pt__link_leave(spot, f->agent);
+	while (!pt_pte_cas(slot, &claim, 0)) /* CLAIM becomes DEAD once */
+		pt_port_relax();
+	atomic_fetch_add_explicit(&f->shadow->nested->counts.refills, 1, memory_order_relaxed);
+	return PT_RACED;
+}
+
+/* Steps 4 to 7, with the claim in its place. */
+static enum pt_outcome finish(struct fill *f, struct pt__spot spot, pt_pte *slot, pt_pte claim)
+{
+	struct pt_shadow *s = f->shadow;
+	uint64_t size = UINT64_C(1) << spot.shift;
+	pt_pte leaf = wanted(f, spot.level), old = claim;
+	_Atomic uint64_t *leaves = &s->leaves[pt__guest_level(leaf) + 1];
+	uint32_t prot = pt_leaf_prot(&s->ctx.geo, leaf, s->ctx.attrs);
+
+	pt__link_enter(spot, pt_ipa(f->out->canonical.v & ~(size - 1)));
+	pt_port_fence_full();
+	if (!unchanged(f, size))
+		return called_off(f, spot, slot, claim);
+	pt__clean_for(&s->ctx, prot, pt_pte_to_oa(&s->ctx.geo, leaf).v & ~(size - 1), size);
+	atomic_fetch_add_explicit(leaves, 1, memory_order_relaxed);
+	if (!pt_pte_cas(slot, &old, leaf)) {
+		atomic_fetch_sub_explicit(leaves, 1, memory_order_relaxed);
+		return called_off(f, spot, slot, old);
+	}
+	atomic_fetch_add_explicit(&s->nested->counts.fills, 1, memory_order_relaxed);
+	return report(f, leaf, spot.level, f->relaxes ? PT_RELAXED : PT_MAPPED);
+}
+
+static enum pt_outcome install(struct fill *f, const struct pt__at *at)
+{
+	const struct pt_geometry *g = &f->shadow->ctx.geo;
+	int level = f->both.level > at->level ? f->both.level : at->level;
+	unsigned shift = pt_level_shift(g, level);
+	struct pt__spot spot = {f->shadow, pt_ipa(f->in->ipa.v >> shift << shift), (uint8_t)shift,
+				(int8_t)level};
+	struct pt_ipa canonical = pt_ipa(f->out->canonical.v >> shift << shift);
+	pt_pte claim = new_claim(f->agent), *slot;
+	enum pt_outcome outcome = pt__link_reserve(spot, canonical, f->agent);
+
+	if (outcome != PT_OK)
+		return outcome;
+	outcome = claim_entry(f, at, level, claim, &slot);
+	if (outcome == PT_OK)
+		return finish(f, spot, slot, claim);
+	pt__link_unreserve(spot, canonical, f->agent);
+	return outcome;
+}
+
+/* The leaf goes, and what TLBs hold of it. */
+static __attribute__((noinline)) void remove_leaf(struct fill *f, const struct pt__at *at)
+{
+	uint64_t ipa = f->in->ipa.v >> at->shift << at->shift;
+	struct pt__kills kills = {.agent = f->agent};
+
+	pt__kill(&kills,
+		 (struct pt__spot){f->shadow, pt_ipa(ipa), (uint8_t)at->shift, (int8_t)at->level},
+		 UINT64_MAX);
+	pt__kills_finish(&kills);
+}
+
+/*
+ * A leaf is there. PT_OK: it was of something else, or granted less, and is gone: rights are added
+ * by a fill like any other, since a canonical change that takes a right passes leaves by that do
+ * not grant it. One that grants more than is wanted stays: what was wanted may be older than the
+ * leaf, and what was taken away is for whoever took it to flush.
+ */
+static enum pt_outcome meet(struct fill *f, const struct pt__at *at)
+{
+	pt_pte old = at->entry, want = at->level < f->both.level ? 0 : wanted(f, at->level);
+	bool other = (old ^ want) & ~(PT_PTE_PERM | PT_PTE_AF);
+
+	if (other || pt__tightens(want, old)) {
+		remove_leaf(f, at);
+		f->relaxes = !other;
+		return PT_OK;
+	}
+	if (!(old & PT_PTE_AF) && !pt_pte_cas(at->slot, &old, old | PT_PTE_AF))
+		return PT_RACED;
+	pt__tlbi_local(&f->shadow->ctx, f->in->vcpu, f->in->ipa.v, at->level);
+	return report(f, old, at->level, at->entry & PT_PTE_AF ? PT_ALREADY_MAPPED : PT_MADE_YOUNG);
+}
+
+static enum pt_outcome enter(struct fill *f)
+{
+	struct pt__at at;
+	enum pt_outcome outcome = PT_OK;
+
+	pt__combine(f->shadow, &f->out->leaf, canonical_of(f), f->host.entry, f->host.shift,
+		    &f->both);
+	for (unsigned i = 0; outcome == PT_OK && i < 2; i++) {
+		descend(&f->shadow->ctx, f->in->ipa.v, &at);
+		if (!at.entry)
+			return install(f, &at);
+		outcome = pt_pte_valid(at.entry) ? meet(f, &at) : PT_RACED;
+	}
+	return outcome == PT_OK ? PT_RACED : outcome;
+}
+
+enum pt_outcome pt_nested_fault(struct pt_agent *agent, struct pt_shadow *shadow,
+				const struct pt_nested_fault *fault,
+				struct pt_nested_result *result)
+{
+	struct fill f = {.agent = agent,
+			 .shadow = shadow,
+			 .in = fault,
+			 .out = result,
+			 .access = fault->access == PT_ACCESS_AT ? PT_ACCESS_READ : fault->access};
+	enum pt_outcome outcome;
+
+	*result = (struct pt_nested_result){.level = PT_TTL_UNKNOWN};
+	pt_machine_use(shadow->ctx.machine, agent);
+	if (!pt__shadow_live(shadow))
+		return PT_NOT_FOUND;
+	f.count = atomic_load_explicit(&shadow->invalidations, memory_order_acquire); /* 1 */
+	outcome = walk_guest(&f);						      /* 2 */
+	if (outcome == PT_OK)
+		outcome = walk_host(&f);
+	if (outcome != PT_OK)
+		return outcome;
+	pt_port_note(PT_EVENT_OP_BEGIN, PT_OP_FAULT, result, &shadow->ctx, (uintptr_t)agent, 0);
+	outcome = enter(&f);
+	pt_port_note(PT_EVENT_OP_END, PT_OP_FAULT, result, &shadow->ctx, outcome, 0);
+	return outcome;
+}
