@@ -88,40 +88,47 @@ static uint64_t frame_of(const struct pt__single *guest)
 	return pt_pte_to_oa(&guest->ctx->geo, guest->old).v;
 }
 
-/* The guest's entry; where it is its address that names the frame, that. */
-static bool find_guest(struct one *p)
+/* Where a guest's address names the frame, that; else it is memory, and the guest can reach it. */
+static bool find_frame(struct one *p)
 {
-	const struct pt_geometry *g = &p->guest.ctx->geo;
+	const struct pt_transfer_args *a = &p->t->args;
 
-	p->guest.slot = slot_of(&p->guest);
-	if (!p->guest.slot)
-		return false;
-	if (p->row->by == PT__BY_BOTH)
-		return !(p->book.pa >> g->pa_bits);
-	p->guest.old = pt_pte_load(p->guest.slot);
-	p->book.pa = frame_of(&p->guest);
-	return pt_pte_valid(p->guest.old);
+	p->book.pa = a->pa;
+	if (p->row->by == PT__BY_GUEST) {
+		p->guest.slot = slot_of(&p->guest);
+		if (!p->guest.slot)
+			return false;
+		p->guest.old = pt_pte_load(p->guest.slot);
+		p->book.pa = frame_of(&p->guest);
+		return pt_pte_valid(p->guest.old);
+	}
+	return pt__in_region(a->owners, a->pa, a->size) &&
+	       !(a->pa >> a->owners->host->geo.ipa_bits) &&
+	       (!p->guest.ctx || !(a->pa >> p->guest.ctx->geo.pa_bits));
 }
 
+/* First what is waited for longest: of the index' leaf first one thing is read and then another. */
 static bool find(struct one *p)
 {
 	struct pt_machine_owners *o = p->t->args.owners;
-	const struct pt_ctx *host = o->host;
 
-	p->book.pa = p->t->args.pa;
-	if (p->row->by != PT__BY_FRAME && (!meet_guest(p) || !find_guest(p)))
+	if ((p->row->by != PT__BY_FRAME && !meet_guest(p)) || !find_frame(p))
 		return false;
-	if (p->row->by != PT__BY_GUEST &&
-	    (!pt__in_region(o, p->book.pa, p->t->args.size) || p->book.pa >> host->geo.ipa_bits))
-		return false;
-	p->host.ctx = o->host;
-	p->host.ipa = p->book.pa;
-	if (p->row->host_entry != PT__ENTRY_STAYS)
-		p->host.slot = slot_of(&p->host);
 	if (!p->row->pins_by) /* else the index says the same afterwards */
 		pt__extents_look(&o->extents, p->book.pa >> PT_OWNER_SHIFT, &p->book.cursor);
-	return (p->host.slot || p->row->host_entry == PT__ENTRY_STAYS) &&
-	       pt__record_find(&o->frames, p->book.pa, &p->book.record);
+	if (p->row->by == PT__BY_BOTH) {
+		p->guest.slot = slot_of(&p->guest);
+		if (!p->guest.slot)
+			return false;
+	}
+	p->host.ctx = o->host;
+	p->host.ipa = p->book.pa;
+	if (p->row->host_entry != PT__ENTRY_STAYS) {
+		p->host.slot = slot_of(&p->host);
+		if (!p->host.slot)
+			return false;
+	}
+	return pt__record_find(&o->frames, p->book.pa, &p->book.record);
 }
 
 /* For who is told, and who reads what it came to: the one run, and its parties. */

@@ -30,8 +30,9 @@ static inline void pt__set(pt__word *word, uint64_t value)
 	atomic_store_explicit(word, value, memory_order_release);
 }
 
-/* On its way from memory; nothing is learnt from it. */
-static inline void pt__fetch(const pt__word *word)
+/* On its way from memory; nothing is learnt from it. Inline in any case, as what calls it is: see
+ * pt_port_prefetch(). */
+static inline __attribute__((always_inline)) void pt__fetch(const pt__word *word)
 {
 	__builtin_prefetch((const void *)(uintptr_t)word);
 }

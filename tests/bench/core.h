@@ -121,6 +121,17 @@ void bench_round_dirty(struct bench *b);
 /* Of a range that is mapped with pages; changes nothing: core_bare.c. */
 void bench_bare(struct bench *b);
 
+/* core_floor.c: what any transition of a page has to do, over an index of so many extents of a
+ * page, `apart` pages from each other. part: page `page` of memory, between two of them, goes from
+ * one to the other tree; join: out of the index again. */
+struct bench_floor;
+struct bench_floor *bench_floor_open(uint64_t extents, uint64_t apart);
+void bench_floor_close(struct bench_floor *floor);
+void bench_floor_part(struct bench_floor *floor, const struct pt_ctx *host, uint64_t pa,
+		      const struct pt_ctx *guest, uint64_t ipa, const struct pt_port *port,
+		      uint64_t page);
+void bench_floor_join(struct bench_floor *floor, uint64_t page);
+
 /* Groups of rows that print their results themselves: core_threads.c, core_contexts.c,
  * core_large.c. */
 void bench_threads(void);

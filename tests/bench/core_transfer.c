@@ -29,6 +29,7 @@
 enum {
 	PLAIN_PAGE,
 	DONATE_PAGE,
+	DONATE_PAGE_BARE,
 	DONATE_PAGE_MORE,
 	BALLOON_PAGE,
 	SHARE_PAGE,
@@ -40,9 +41,9 @@ enum {
 	ROWS_HERE
 };
 static const char *const names[ROWS_HERE] = {
-	"own_plain_page",     "own_donate_page", "own_donate_page_more", "own_balloon_page",
-	"own_share_page",     "own_pin_page",	 "own_plain_1g",	 "own_donate_1g",
-	"own_donate_1g_more", "own_balloon_1g"};
+	"own_plain_page",   "own_donate_page",	  "own_donate_page_bare", "own_donate_page_more",
+	"own_balloon_page", "own_share_page",	  "own_pin_page",	  "own_plain_1g",
+	"own_donate_1g",    "own_donate_1g_more", "own_balloon_1g"};
 
 /* A machine with owners, and a context of another shape of life beside it. */
 struct transfers {
@@ -56,6 +57,7 @@ struct transfers {
 	uint32_t first, times; /* of these a round takes so many from there on */
 	uint64_t extents;
 	struct pt_transfer t;
+	struct bench_floor *floor;
 	double best[ROWS_HERE];
 };
 
@@ -264,11 +266,29 @@ static void make_extents(struct transfers *s)
 	}
 }
 
+/* The pages of another round: no cache knows them. */
+static PHASE double time_floor_page(struct transfers *s)
+{
+	double t = now_ns();
+
+	for (uint64_t i = 0; i < s->times; i++) {
+		uint64_t off = spot(s, s->extents / 2 + i);
+
+		bench_floor_part(s->floor, &s->b.ctx, BASE_PA + off, &s->guest_ctx[GUEST],
+				 BASE + off, &s->b.port, off / PAGE);
+	}
+	t = (now_ns() - t) / s->times;
+	for (uint64_t i = 0; i < s->times; i++)
+		bench_floor_join(s->floor, spot(s, s->extents / 2 + i) / PAGE);
+	return t;
+}
+
 static void round_page(struct transfers *s)
 {
 	double map = time_plain_page(s, PT_ITEM_MAP);
 
 	keep(s, PLAIN_PAGE, map + time_plain_page(s, PT_ITEM_UNMAP));
+	keep(s, DONATE_PAGE_BARE, time_floor_page(s));
 	keep(s, DONATE_PAGE, time_donate_page(s));
 	keep(s, BALLOON_PAGE, time_balloon_page(s));
 	keep(s, SHARE_PAGE, time_share_page(s));
@@ -282,6 +302,7 @@ static void pages(struct transfers *s, uint64_t extents, uint32_t times, unsigne
 	s->extents = extents;
 	s->times = times;
 	s->order = shuffled(extents);
+	s->floor = bench_floor_open(extents, APART);
 	open_all(s, (extents * APART * PAGE + TABLE_SPAN - 1) & -TABLE_SPAN);
 	make_extents(s);
 	make_tables(s, &s->b.ctx, BASE_PA + PAGE, BASE_PA + PAGE);
@@ -289,6 +310,7 @@ static void pages(struct transfers *s, uint64_t extents, uint32_t times, unsigne
 	for (unsigned i = 0; i < rounds; i++, s->first += times)
 		round_page(s);
 	close_all(s);
+	bench_floor_close(s->floor);
 	free(s->order);
 }
 
