@@ -251,11 +251,13 @@ static enum pt_outcome finish(struct fill *f, struct pt__spot spot, pt_pte *slot
 	uint32_t prot = pt_leaf_prot(&s->ctx.geo, leaf, s->ctx.attrs);
 
 	pt__link_enter(spot, pt_ipa(f->out->canonical.v & ~(size - 1)));
+	atomic_fetch_add_explicit(leaves, 1, memory_order_relaxed); /* a TLBI looks if there are */
 	pt_port_fence_full();
-	if (!unchanged(f, size))
+	if (!unchanged(f, size)) {
+		atomic_fetch_sub_explicit(leaves, 1, memory_order_relaxed);
 		return called_off(f, spot, slot, claim);
+	}
 	pt__clean_for(&s->ctx, prot, pt_pte_to_oa(&s->ctx.geo, leaf).v & ~(size - 1), size);
-	atomic_fetch_add_explicit(leaves, 1, memory_order_relaxed);
 	if (!pt_pte_cas(slot, &old, leaf)) {
 		atomic_fetch_sub_explicit(leaves, 1, memory_order_relaxed);
 		return called_off(f, spot, slot, old);

@@ -51,6 +51,13 @@ static inline int pt__guest_level(pt_pte e)
 /* There may be so many shadows at most, and one less: numbers have 20 bits. */
 #define PT__SHADOWS_MAX (UINT32_C(1) << 20)
 
+/* The chain of live shadows with this VMID. */
+static inline _Atomic(struct pt_shadow *) *pt__shadow_bucket(struct pt_nested *nested,
+							     uint16_t vmid)
+{
+	return &nested->bucket[vmid & (nested->buckets - 1)];
+}
+
 static inline bool pt__shadow_live(const struct pt_shadow *shadow)
 {
 	return atomic_load_explicit(&shadow->state, memory_order_acquire) == PT_SHADOW_LIVE;
@@ -161,8 +168,10 @@ void pt__links_exact(struct pt_nested *nested, struct pt_agent *agent, unsigned 
  */
 struct pt__kills {
 	struct pt_agent *agent;
-	uint32_t lost;	/* PT_PROT_*: leaves that grant none of it may stay; 0: none may */
-	uint32_t tlbis; /* that were issued */
+	uint32_t lost;	      /* PT_PROT_*: leaves that grant none of it may stay; 0: none may */
+	uint8_t guest_levels; /* bit n: leaves of the guest's level n - 1 go; 0: all do */
+	uint32_t tlbis;	      /* that were issued */
+	uint64_t removed;     /* leaves */
 	uint32_t count;
 	struct pt__kill {
 		struct pt__spot spot;

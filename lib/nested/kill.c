@@ -34,9 +34,11 @@ static void add(struct pt__kills *kills, struct pt__spot spot, pt_pte *slot, boo
 		pt__kills_finish(kills);
 }
 
-static bool grants(const struct pt__kills *kills, const struct pt_ctx *ctx, pt_pte leaf)
+static bool may_stay(const struct pt__kills *kills, const struct pt_ctx *ctx, pt_pte leaf)
 {
-	return !kills->lost || pt_leaf_prot(&ctx->geo, leaf, ctx->attrs) & kills->lost;
+	if (kills->guest_levels && !(kills->guest_levels >> (pt__guest_level(leaf) + 1) & 1))
+		return true;
+	return kills->lost && !(pt_leaf_prot(&ctx->geo, leaf, ctx->attrs) & kills->lost);
 }
 
 /* A leaf that was taken out. */
@@ -64,12 +66,13 @@ bool pt__kill(struct pt__kills *kills, struct pt__spot spot, uint64_t canonical)
 		if ((e & PT__MARK_KIND) == PT__BREAK)
 			add(kills, spot, slot, false);
 		if (!pt_pte_valid(e) || pt_pte_is_table(e, spot.level) ||
-		    !grants(kills, &shadow->ctx, e))
+		    may_stay(kills, &shadow->ctx, e))
 			return false;
 		if (pt_pte_cas(slot, &e, PT__BREAK))
 			break;
 	}
 	broken(shadow, e);
+	kills->removed++;
 	add(kills, spot, slot, true);
 	return true;
 }

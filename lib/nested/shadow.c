@@ -35,15 +35,11 @@ static bool same_key(const struct pt_shadow_key *a, const struct pt_shadow_key *
 	return a->vttbr == b->vttbr && a->vtcr == b->vtcr && a->enabled == b->enabled;
 }
 
-static _Atomic(struct pt_shadow *) *bucket_of(struct pt_nested *nested, uint16_t vmid)
-{
-	return &nested->bucket[vmid & (nested->buckets - 1)];
-}
-
 static struct pt_shadow *find(struct pt_nested *nested, const struct pt_shadow_key *key,
 			      uint16_t vmid)
 {
-	struct pt_shadow *s = atomic_load_explicit(bucket_of(nested, vmid), memory_order_acquire);
+	struct pt_shadow *s =
+		atomic_load_explicit(pt__shadow_bucket(nested, vmid), memory_order_acquire);
 
 	while (s && !(same_key(&s->key, key) && pt__shadow_live(s)))
 		s = atomic_load_explicit(&s->next, memory_order_acquire);
@@ -126,7 +122,7 @@ static enum pt_outcome make_context(struct pt_shadow *shadow, struct pt_agent *a
 static enum pt_outcome enter(struct pt_shadow *shadow)
 {
 	struct pt_nested *nested = shadow->nested;
-	_Atomic(struct pt_shadow *) *bucket = bucket_of(nested, shadow->s2.vmid);
+	_Atomic(struct pt_shadow *) *bucket = pt__shadow_bucket(nested, shadow->s2.vmid);
 	uint32_t n = 0;
 
 	if (find(nested, &shadow->key, shadow->s2.vmid))

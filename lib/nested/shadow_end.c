@@ -43,7 +43,7 @@ bool pt__shadow_clear(struct pt__kills *kills, struct pt_shadow *shadow, uint64_
 static void unchain(struct pt_shadow *shadow)
 {
 	struct pt_nested *nested = shadow->nested;
-	_Atomic(struct pt_shadow *) *at = &nested->bucket[shadow->s2.vmid & (nested->buckets - 1)];
+	_Atomic(struct pt_shadow *) *at = pt__shadow_bucket(nested, shadow->s2.vmid);
 	struct pt_shadow *s;
 
 	while ((s = atomic_load_explicit(at, memory_order_relaxed)) != shadow)

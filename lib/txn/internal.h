@@ -70,6 +70,7 @@ bool pt__vmid_flush(const struct pt_ctx *ctx, uint16_t *vmid);
 
 /* ledger.c: what the functions below do when TLBs may hold entries of the context. */
 uint32_t pt__tlbi_leaf_now(const struct pt_ctx *ctx, uint64_t ipa, int level);
+void pt__tlbi_stage1_now(const struct pt_ctx *ctx);
 void pt__tlbi_local_now(const struct pt_ctx *ctx, uint32_t vcpu, uint64_t ipa, int level);
 
 /* Has the context ever run? Read after the descriptor was written. */
@@ -89,6 +90,13 @@ PT__INLINE uint32_t pt__tlbi_leaf(const struct pt_ctx *ctx, uint64_t ipa, int le
 	if (!pt__has_run(ctx))
 		return 0;
 	return pt_port_has_tlb(ctx->machine->mmu) ? pt__tlbi_leaf_now(ctx, ipa, level) : 1;
+}
+
+/* What stage 1 gave under the context's VMID. */
+PT__INLINE void pt__tlbi_stage1(const struct pt_ctx *ctx)
+{
+	if (pt__has_run(ctx) && pt_port_has_tlb(ctx->machine->mmu))
+		pt__tlbi_stage1_now(ctx);
 }
 
 /* The faulting vCPU's own entries for the leaf at `ipa`; it has run, or has none. */

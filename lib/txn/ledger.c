@@ -44,6 +44,11 @@ void pt__tlbi_local_now(const struct pt_ctx *ctx, uint32_t vcpu, uint64_t ipa, i
 				     .size = size});
 }
 
+void pt__tlbi_stage1_now(const struct pt_ctx *ctx)
+{
+	issue(ctx, &(struct pt_tlbi){.kind = PT_TLBI_STAGE1, .level = PT_TTL_UNKNOWN});
+}
+
 void pt_ledger_init(struct pt_ledger *ledger, struct pt_ctx *ctx)
 {
 	ledger->ctx = ctx;

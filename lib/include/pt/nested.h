@@ -73,10 +73,11 @@ struct pt_shadow {
 	struct pt_guest_s2 s2;
 	uint32_t number; /* in nested->shadow */
 	_Atomic uint32_t state;
-	_Atomic uint32_t users;		    /* vCPUs that run it */
-	_Atomic uint64_t last_used;	    /* of nested->clock */
-	_Atomic uint64_t invalidations;	    /* raised by each guest TLBI before it removes */
-	_Atomic uint64_t leaves[PT_LEVELS]; /* by guest level + 1; anyone */
+	_Atomic uint32_t users;		/* vCPUs that run it */
+	_Atomic uint64_t last_used;	/* of nested->clock */
+	_Atomic uint64_t invalidations; /* raised by each guest TLBI before it removes */
+	_Atomic uint64_t
+		leaves[PT_LEVELS]; /* by guest level + 1, with fills on their way; anyone */
 	struct pt_sparse directory[PT_SHADOW_CLASSES]; /* a link of 16 bytes for each leaf */
 };
 
@@ -227,10 +228,20 @@ enum pt_outcome pt_guest_tlbi_decode(uint32_t sys, uint64_t operand, uint64_t vt
 				     struct pt_guest_tlbi *tlbi);
 
 /*
- * Carries it out on all shadows with the VMID (of VTTBR_EL2 as it stands at the TLBI). Removes each
- * leaf made from a guest leaf that it names, however the host splintered that, and no other: a
- * guest leaf is known by its address and level, which a shadow leaf keeps. Steps: PT_MORE; PT_OK:
- * no vCPU can use what was removed.
+ * Carries it out on all live shadows with the VMID (of VTTBR_EL2 as it stands at the TLBI; 8 bits
+ * where VTCR_EL2.VS is 0), whatever else their keys say; ALL: on every one. Removes each leaf made
+ * from a guest leaf that it names, however the host splintered that, and no other: a guest leaf is
+ * known by its address and level, which a shadow leaf keeps. By address it names
+ *   without TTL   the leaf of each level that contains the address, or that meets the range
+ *   with TTL      that of the level alone; none where TTL's granule is not that of the tables (Arm
+ *                 ARM C5.5, TLBI IPAS2E1IS: a wrong hint need not remove anything)
+ *   a range       none where TG is not the granule of the tables
+ * and nothing of a shadow with stage 2 off, which has no guest leaves. ALL and VMID remove every
+ * leaf; these and STAGE1 what TLBs hold of stage 1, too. (KVM: kvm_s2_mmu_iterate_by_vmid().)
+ *
+ * Steps, each in a section of any agent, one at a time, with about `budget` entries looked at:
+ * PT_MORE; PT_OK: no vCPU can use what was removed, nor does an access in flight. Needs no memory,
+ * waits for no claim, cannot be given up and need not be finished if the guest hypervisor is gone.
  */
 struct pt_guest_tlbi_op {
 	struct pt_nested *nested;
@@ -238,6 +249,7 @@ struct pt_guest_tlbi_op {
 	uint16_t vmid;
 	uint32_t shadow; /* the next by number */
 	uint64_t at;
+	int8_t level; /* of the guest leaves that are looked for */
 	uint8_t phase;
 	struct pt_grace grace;
 	/* What was done. */
@@ -245,6 +257,7 @@ struct pt_guest_tlbi_op {
 	uint32_t shadows; /* that it named */
 };
 
+/* Takes *tlbi in, as pt_guest_tlbi_decode() has filled it; nothing is done yet. */
 void pt_guest_tlbi_begin(struct pt_guest_tlbi_op *op, struct pt_nested *nested, uint16_t vmid,
 			 const struct pt_guest_tlbi *tlbi);
 enum pt_outcome pt_guest_tlbi_step(struct pt_guest_tlbi_op *op, struct pt_agent *agent,
