@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Fuzz target: the walk of a guest's stage 2. Registers, the descriptors that the walk meets (each
+ * taken from the input when it is first loaded), and what another agent does to them meanwhile come
+ * from the input.
+ */
+#include <pt/guest_walk.h>
+
+#include "fuzz.h"
+
+#define WALKS 4
+
+struct word {
+	uint64_t ipa, value;
+	bool hole;
+};
+
+struct world {
+	struct source *in;
+	const struct pt_guest_s2 *s2;
+	struct word word[WALKS * PT_LEVELS];
+	unsigned words, loads, swaps;
+	bool changing; /* another agent changes what was loaded */
+	bool raced;
+	uint64_t lowest, bytes; /* where the next load has to be */
+};
+
+static uint64_t host_order(const struct world *w, uint64_t value)
+{
+	return w->s2->big_endian ? __builtin_bswap64(value) : value;
+}
+
+static struct word *find(struct world *w, uint64_t ipa)
+{
+	struct word *word = w->word;
+
+	while (word < w->word + w->words && word->ipa != ipa)
+		word++;
+	if (word == w->word + w->words) {
+		uint8_t kind = take(w->in);
+
+		CHECK(w->words < sizeof(w->word) / sizeof(w->word[0]));
+		*word = (struct word){ipa, take_number(w->in, 8), (kind & 15) == 15};
+		/* Mostly tables and leaves, so that walks go far. */
+		if (kind & 16)
+			word->value = host_order(w, host_order(w, word->value) | 3 | 1 << 10);
+		w->words++;
+	}
+	return word;
+}
+
+/* The address bits of a table descriptor, which the next load may not leave. */
+static uint64_t next_table(const struct world *w, uint64_t e)
+{
+	const struct pt_geometry *g = &w->s2->geo;
+	uint64_t low =
+		e & ((UINT64_C(1) << (g->ds ? 50 : 48)) - 1) & -(UINT64_C(1) << g->granule_shift);
+
+	if (g->ds)
+		return low | (e >> 8 & 3) << 50;
+	return g->lpa ? low | (e >> 12 & 15) << 48 : low;
+}
+
+static enum pt_outcome load(void *arg, struct pt_ipa ipa, uint64_t *value)
+{
+	struct world *w = arg;
+	struct word *word = find(w, ipa.v);
+
+	CHECK(ipa.v % 8 == 0 && ipa.v >> w->s2->pa_bits == 0);
+	CHECK(ipa.v >= w->lowest && ipa.v - w->lowest < w->bytes);
+	CHECK(++w->loads <= PT_LEVELS);
+	if (word->hole)
+		return PT_NO_SLOT;
+	*value = word->value;
+	w->lowest = next_table(w, host_order(w, *value));
+	w->bytes = UINT64_C(1) << w->s2->geo.granule_shift;
+	if (w->changing && take(w->in) & 1)
+		word->value ^= UINT64_C(1) << (take(w->in) & 63);
+	return PT_OK;
+}
+
+static enum pt_outcome swap(void *arg, struct pt_ipa ipa, uint64_t *value, uint64_t to)
+{
+	static const enum pt_outcome refusals[4] = {PT_OK, PT_OK, PT_READ_ONLY, PT_NO_SLOT};
+	struct world *w = arg;
+	struct word *word = find(w, ipa.v);
+	enum pt_outcome refusal = w->changing ? refusals[take(w->in) & 3] : PT_OK;
+
+	CHECK(++w->swaps == 1);
+	CHECK(!word->hole);
+	/* Access flag and dirty state, and nothing else. */
+	CHECK(((*value ^ to) & ~host_order(w, 1 << 10 | 1 << 7)) == 0);
+	if (refusal != PT_OK)
+		return refusal;
+	w->raced = word->value != *value;
+	*value = word->value;
+	if (w->raced)
+		return PT_RACED;
+	word->value = to;
+	return PT_OK;
+}
+
+static void begin(struct world *w)
+{
+	w->loads = 0;
+	w->swaps = 0;
+	w->raced = false;
+	w->lowest = w->s2->base.v;
+	w->bytes = w->s2->geo.start_bytes;
+}
+
+static bool known_status(const struct pt_guest_fault *f)
+{
+	switch (f->fsc) {
+	case 0x13: /* external abort, address size, translation at level -1 */
+	case 0x29:
+	case 0x2b: return f->level == -1;
+	case 0x31: return f->level >= 0 && f->level <= 3;
+	default:
+		return f->level == (f->fsc & 3) && ((f->fsc & ~3) == 0x14 || (f->fsc & ~3) <= 0x0c);
+	}
+}
+
+static void check_leaf(const struct world *w, const struct pt_guest_leaf *leaf)
+{
+	unsigned bits = leaf->shift > w->s2->pa_bits ? leaf->shift : w->s2->pa_bits;
+
+	CHECK(leaf->out.v >> bits == 0);
+	CHECK(leaf->level >= w->s2->geo.start_level && leaf->level <= 3);
+	CHECK(leaf->shift >= w->s2->geo.granule_shift && leaf->group_shift >= leaf->shift);
+	CHECK((leaf->prot & ~(PT_PROT_RWX | PT_PROT_MEM_MASK | PT_PROT_SW)) == 0);
+	CHECK(leaf->memattr < 16 && leaf->sh < 4);
+}
+
+/* One access: explained, made with nobody else there, and made again while others change things. */
+static void access_once(struct world *w, const struct pt_guest_memory *memory)
+{
+	struct pt_ipa ipa = pt_ipa(take_number(w->in, 7));
+	uint8_t how = take(w->in);
+	enum pt_access access = (enum pt_access)(1 + (how & 3));
+	bool el0 = how & 4;
+	struct pt_guest_leaf leaf[2] = {0};
+	struct pt_guest_fault fault[2] = {0};
+	struct pt_guest_step step[PT_LEVELS];
+	enum pt_outcome outcome[2];
+
+	w->changing = false;
+	begin(w);
+	CHECK(pt_guest_explain(memory, w->s2, ipa, access, el0, step, &outcome[0], &leaf[0],
+			       &fault[0]) <= PT_LEVELS);
+	CHECK(w->swaps == 0);
+	begin(w);
+	outcome[1] = pt_guest_walk(memory, w->s2, ipa, access, el0, &leaf[1], &fault[1]);
+	CHECK(outcome[0] == outcome[1] && outcome[0] != PT_RACED);
+	CHECK(!memcmp(&leaf[0], &leaf[1], sizeof(leaf[0])));
+	CHECK(!memcmp(&fault[0], &fault[1], sizeof(fault[0])));
+	CHECK(leaf[1].dirtied == (w->swaps == 1));
+	w->changing = true;
+	begin(w);
+	outcome[0] = pt_guest_walk(memory, w->s2, ipa, access, el0, &leaf[0], &fault[0]);
+	CHECK((outcome[0] == PT_RACED) == w->raced);
+	for (int i = 0; i < 2; i++)
+		if (outcome[i] == PT_OK)
+			check_leaf(w, &leaf[i]);
+		else
+			CHECK(outcome[i] == PT_RACED || known_status(&fault[i]));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
+{
+	static const uint8_t sizes[8] = {32, 36, 40, 42, 44, 48, 52, 52};
+	struct source in = source_of(data, length);
+	struct pt_guest_regs regs = {.vtcr = take_number(&in, 6), .vttbr = take_number(&in, 8)};
+	uint8_t has = take(&in);
+	struct pt_guest_s2 s2;
+	struct world w = {.in = &in, .s2 = &s2};
+	struct pt_guest_memory memory = {.load = load, .swap = swap, .arg = &w};
+	enum pt_outcome outcome;
+
+	regs.pa_bits = sizes[has & 7];
+	regs.attrs = has >> 3 & (PT_ATTR_FWB | PT_ATTR_XNX);
+	regs.sctlr = (uint64_t)(has >> 5 & 1) << 25;
+	regs.hcr = (uint64_t)(has >> 6 & 1) << 46;
+	outcome = pt_guest_s2_decode(&s2, &regs);
+	CHECK(outcome == PT_OK || outcome == PT_UNSUPPORTED);
+	if (outcome != PT_OK)
+		return 0;
+	for (int i = 0; i < WALKS && more(&in); i++)
+		access_once(&w, &memory);
+	return 0;
+}
