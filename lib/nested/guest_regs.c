@@ -2,7 +2,7 @@
 /* The registers of a guest hypervisor's stage 2, decoded. */
 #include <pt/guest_walk.h>
 
-#include "base/bits.h"
+#include "registers.h"
 
 /* VTCR_EL2 */
 #define VTCR_DS	   (UINT64_C(1) << 32)
@@ -15,24 +15,8 @@
 #define TG0_64K	     1u
 #define TG0_RESERVED 3u
 
-#define PS_52 6u
-
 #define HCR_FWB	 (UINT64_C(1) << 46)
 #define SCTLR_EE (UINT64_C(1) << 25)
-
-static unsigned min_bits(unsigned a, unsigned b)
-{
-	return a < b ? a : b;
-}
-
-static unsigned encode_ps(unsigned bits)
-{
-	unsigned ps = 0;
-
-	while (ps < PS_52 && pt_geometry_ps_bits(ps) != bits)
-		ps++;
-	return ps;
-}
 
 /*
  * VTCR_EL2 with what hardware ignores cleared, and the CPU's PA size for PS: that is what sizes and
@@ -49,33 +33,19 @@ static uint64_t effective_vtcr(uint64_t vtcr, unsigned pa_bits)
 	if (tg0 != TG0_4K || !(vtcr & VTCR_DS))
 		vtcr &= ~VTCR_SL2;
 	if (tg0 != TG0_64K && !(vtcr & VTCR_DS))
-		pa_bits = min_bits(pa_bits, 48);
+		pa_bits = pt__least(pa_bits, 48);
 	vtcr &= ~(pt__place(3, 15, 14) | pt__place(7, 18, 16));
-	return vtcr | pt__place(tg0, 15, 14) | pt__place(encode_ps(pa_bits), 18, 16);
-}
-
-/* AArch64.S2TTBaseAddress: bits 5:2 are base bits 51:48 with DS, and with 64K where PS says 52. */
-static uint64_t start_base(const struct pt_guest_s2 *s2, uint64_t vttbr)
-{
-	uint64_t base = pt__field(vttbr, 47, 1) << 1;
-	uint64_t align = s2->geo.start_bytes;
-
-	if (s2->geo.ds || (s2->geo.lpa && s2->pa_bits == 52)) {
-		base = (base & ~pt__low_mask(6)) | pt__field(vttbr, 5, 2) << 48;
-		align = align < 64 ? 64 : align;
-	}
-	return base & ~(align - 1);
+	return vtcr | pt__place(tg0, 15, 14) | pt__place(pt__ps_of(pa_bits), 18, 16);
 }
 
 static void decode_tables(struct pt_guest_s2 *s2, const struct pt_guest_regs *regs)
 {
-	uint64_t ps = pt__field(regs->vtcr, 18, 16);
-
 	s2->broken = pt_geometry_from_vtcr(&s2->geo, effective_vtcr(regs->vtcr, regs->pa_bits));
 	if (s2->broken)
 		return;
-	s2->pa_bits = min_bits(pt_geometry_ps_bits(ps < PS_52 ? ps : PS_52), s2->geo.pa_bits);
-	s2->base = pt_ipa(start_base(s2, regs->vttbr));
+	s2->pa_bits = pt__output_bits(pt__field(regs->vtcr, 18, 16), regs->pa_bits,
+				      s2->geo.ds || s2->geo.granule_shift == 16);
+	s2->base = pt_ipa(pt__start_base(&s2->geo, s2->pa_bits, regs->vttbr));
 	s2->base_out = s2->base.v >> s2->pa_bits;
 }
 
@@ -84,7 +54,7 @@ enum pt_outcome pt_guest_s2_decode(struct pt_guest_s2 *s2, const struct pt_guest
 	uint64_t t0sz = pt__field(regs->vtcr, 5, 0);
 	unsigned flags = pt_geometry_vtcr_flags(regs->vtcr);
 
-	if (pt_geometry_ps_bits(encode_ps(regs->pa_bits)) != regs->pa_bits)
+	if (!pt__is_pa_size(regs->pa_bits))
 		return PT_INVALID;
 	if (regs->vtcr & (VTCR_S2PIE | VTCR_S2POE | VTCR_D128) || (t0sz > 32 && t0sz <= 48))
 		return PT_UNSUPPORTED;

@@ -25,7 +25,7 @@ PUBLIC = {
     "platform.h": "seam", "port.h": "port", "port_common.h": "port",
     "pool.h": "shape", "machine.h": "shape", "sparse.h": "shape", "context.h": "shape", "walk.h": "shape",
     "txn.h": "txn", "parties.h": "txn", "upkeep.h": "txn", "fault.h": "s2", "owner.h": "owner", "transfer.h": "owner", "lending.h": "owner", "owner_store.h": "owner", "owner_audit.h": "owner", "dirty.h": "dirty", "guest_walk.h": "nested",
-    "nested.h": "nested",
+    "guest_at.h": "nested", "nested.h": "nested",
     "hyp.h": "hyp", "hyp_memory.h": "hyp", "hyp_space.h": "hyp", "hyp_boot.h": "hyp", "hvc.h": "base", "hv.h": "hv", "check.h": "check",
 }
 FREESTANDING = {"stdint.h", "stddef.h", "stdbool.h", "stdatomic.h"}

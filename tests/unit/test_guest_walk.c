@@ -421,55 +421,6 @@ static void choices_are_those_of_the_header(void **state)
 
 /* --- beside the architectural walker --- */
 
-struct random_tables {
-	uint64_t seed;
-	unsigned oasize;
-	bool ds, lpa;
-};
-
-static uint64_t mix(uint64_t x)
-{
-	x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
-	return x ^ x >> 31;
-}
-
-static uint64_t draw(uint64_t *state)
-{
-	*state += UINT64_C(0x9e3779b97f4a7c15);
-	return mix(*state);
-}
-
-/* An output address in the format of the tables, below the output size but once in sixteen. */
-static uint64_t random_oa(const struct random_tables *t, uint64_t *state)
-{
-	uint64_t r = draw(state), oa = draw(state);
-
-	if (r & 15)
-		oa &= BIT(t->oasize) - 1;
-	if (t->ds)
-		return (oa & (BIT(50) - 1) & ~UINT64_C(0xfff)) | (oa >> 50 & 3) << 8;
-	oa &= BIT(52) - 1;
-	if (t->lpa)
-		return (oa & (BIT(48) - 1) & ~UINT64_C(0xffff)) | oa >> 48 << 12;
-	return (oa & (BIT(48) - 1) & ~UINT64_C(0xfff)) | (r >> 8 & 3) << 8;
-}
-
-static bool random_word(const struct guest_memory *m, uint64_t ipa, uint64_t *value)
-{
-	const struct random_tables *t = m->arg;
-	uint64_t state = mix(t->seed ^ ipa), r = draw(&state);
-	uint64_t attrs = draw(&state) & (UINT64_C(0xfff) << 51 | 0xfc);
-
-	*value = attrs | random_oa(t, &state) | (r & 3 ? DESC_AF : 0);
-	r >>= 2;
-	if (r & 3)
-		*value |= DESC_R | DESC_W;
-	r >>= 2;
-	*value |= r & 15 ? (r & 15) < 12 ? 3 : 1 : r >> 4 & 3;
-	return r >> 8 & 31;
-}
-
 static bool bus_read(void *arg, uint64_t pa, uint64_t *descriptor)
 {
 	return guest_get(arg, pa, descriptor);
