@@ -63,121 +63,6 @@ static void replace(struct pt__change *s, const struct pt_extent *e, struct pt__
 		pt__entry_remove(s, e->end);
 }
 
-/* Where two entries come in, their place is behind this one, at the end of a leaf in a new row, or
- * where all are spread: how many may be in a leaf for that? */
-static inline bool at_end(const pt__word *leaf, struct pt__entry at)
-{
-	return pt__leaf_next(leaf, at) == PT__NO_KEY && at.r + 1 < PT__ROWS;
-}
-
-static inline bool has_room(const pt__word *leaf, uint32_t count, struct pt__entry at)
-{
-	if (pt__row_has_room(at.row) || at_end(leaf, at))
-		return count + 2 <= PT__LEAF_ROOM;
-	return count <= PT__ROWS * (PT__ROW_ROOM - 2);
-}
-
-/* Where the first of them comes to then. An open leaf. */
-static struct pt__entry make_room(pt__word *leaf, struct pt__entry at, uint64_t start)
-{
-	if (!at_end(leaf, at)) {
-		pt__leaf_spread(leaf, pt__leaf_next(leaf, at) == PT__NO_KEY);
-		at = pt__leaf_find(leaf, start);
-	}
-	at.k++;
-	if (!pt__row_has_room(at.row)) {
-		at = (struct pt__entry){at.row + PT__ROW_WORDS, at.r + 1, 0};
-		pt__set(leaf + PT__BODY + at.r - 1, start);
-	}
-	return at;
-}
-
-/*
- * Most transitions are of a page, inside of one extent, or of all of one that lies in one row of a
- * leaf between two parts of another: then two entries come, or go, at once.
- */
-static inline bool part_in_three(pt__word *leaf, uint32_t count, struct pt__entry at,
-				 const struct pt_extent *e, struct pt__says says)
-{
-	struct pt__says rest =
-		pt__further(pt__row_says(at.row, at.k), e->end - pt__get(at.row + at.k));
-
-	if (pt__same(rest, pt__further(says, e->end - e->start)) || !has_room(leaf, count, at))
-		return false;
-	pt__open(leaf);
-	if (pt__row_has_room(at.row))
-		at.k++;
-	else
-		at = make_room(leaf, at, e->start);
-	for (uint32_t k = PT__ROW_ROOM - 2; k-- > at.k;)
-		pt__row_set(at.row, k + 2, pt__get(at.row + k), pt__row_says(at.row, k));
-	pt__row_set(at.row, at.k, e->start, says);
-	pt__row_set(at.row, at.k + 1, e->end, rest);
-	pt__set(leaf + PT__HEAD, PT__LEAF | (count + 2));
-	pt__shut(leaf);
-	return true;
-}
-
-/* What stands before it and behind it goes on. */
-static inline bool join_three(pt__word *leaf, uint32_t count, struct pt__entry at,
-			      const struct pt_extent *e, struct pt__says says)
-{
-	if (!at.k || at.k + 1 == PT__ROW_ROOM || pt__get(at.row + at.k + 1) != e->end ||
-	    count < PT__LEAF_ROOM / 4 + 2 ||
-	    !pt__same(pt__row_says(at.row, at.k + 1), pt__further(says, e->end - e->start)) ||
-	    !pt__same(pt__further(pt__row_says(at.row, at.k - 1),
-				  e->start - pt__get(at.row + at.k - 1)),
-		      says))
-		return false;
-	pt__open(leaf);
-	for (uint32_t k = at.k; k < PT__ROW_ROOM - 2; k++)
-		pt__row_set(at.row, k, pt__get(at.row + k + 2), pt__row_says(at.row, k + 2));
-	pt__set(at.row + PT__ROW_ROOM - 2, PT__NO_KEY);
-	pt__set(at.row + PT__ROW_ROOM - 1, PT__NO_KEY);
-	pt__set(leaf + PT__HEAD, PT__LEAF | (count - 2));
-	pt__shut(leaf);
-	return true;
-}
-
-static inline struct pt__says says_of(const struct pt_extent *e)
-{
-	return (struct pt__says){e->owner.kind | (uint64_t)e->state << 4 |
-					 (uint64_t)e->owner.handle << 8 | e->owner.gfn << 24,
-				 e->meta, e->id};
-}
-
-/* Under the lock. */
-static bool try(const struct pt__cursor *c, const struct pt_extent *e)
-{
-	const struct pt__says says = says_of(e);
-	pt__word *leaf = c->leaf;
-	struct pt__entry at;
-	uint64_t head, next;
-
-	if (!pt__holds(c) || !leaf)
-		return false;
-	head = pt__get(leaf + PT__HEAD);
-	if (!(head & PT__LEAF))
-		return false;
-	at = pt__leaf_find(leaf, e->start);
-	if (pt__get(at.row + at.k) == e->start)
-		return join_three(leaf, (uint32_t)head, at, e, says);
-	next = pt__leaf_next(leaf, at);
-	return e->end < (next != PT__NO_KEY ? next : c->end) &&
-	       part_in_three(leaf, (uint32_t)head, at, e, says);
-}
-
-bool pt__extents_try(struct pt_extents *index, const struct pt__cursor *cursor,
-		     const struct pt_extent *e)
-{
-	bool done;
-
-	pt_port_lock(&index->store->lock);
-	done = try(cursor, e);
-	pt_port_unlock(&index->store->lock);
-	return done;
-}
-
 /* The first node: all of it is the default. */
 static void begin(struct pt__change *s)
 {
@@ -213,10 +98,10 @@ static void set(struct pt_extents *index, struct pt_agent *agent, const struct p
 
 	pt_port_lock(&index->store->lock);
 	pt__extents_look(index, e->start, &cursor);
-	if (!try(&cursor, e)) {
+	if (!pt__change_row(&cursor, e)) {
 		if (!pt__get(&index->root))
 			begin(&s);
-		replace(&s, e, says_of(e));
+		replace(&s, e, pt__says_of(e));
 		end(&s);
 	}
 	if (kept)

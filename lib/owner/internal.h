@@ -46,7 +46,7 @@ bool pt__extents_look(const struct pt_extents *index, uint64_t unit, struct pt__
 /* extent.c: a hint: what pt__extents_try() will need beside what is searched is on its way. */
 void pt__extents_fetch(const struct pt__cursor *cursor, uint64_t unit);
 
-/* extent_set.c: as pt_extents_set(), of a range that the cursor was looked for at the start of, if
+/* extent_row.c: as pt_extents_set(), of a range that the cursor was looked for at the start of, if
  * that takes no page and is of one leaf. False: it is not, or the cursor does not hold; nothing has
  * changed. It takes the store's lock. */
 bool pt__extents_try(struct pt_extents *index, const struct pt__cursor *cursor,

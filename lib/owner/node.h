@@ -58,6 +58,13 @@ static inline struct pt__says pt__further(struct pt__says s, uint64_t by)
 	return s;
 }
 
+static inline struct pt__says pt__says_of(const struct pt_extent *e)
+{
+	return (struct pt__says){e->owner.kind | (uint64_t)e->state << 4 |
+					 (uint64_t)e->owner.handle << 8 | e->owner.gfn << 24,
+				 e->meta, e->id};
+}
+
 static inline bool pt__same(struct pt__says a, struct pt__says b)
 {
 	return a.who == b.who && a.meta == b.meta && a.id == b.id;
@@ -246,6 +253,10 @@ void pt__node_init(pt__word *node, bool leaf);
 void pt__inner_key_set(pt__word *node, uint32_t i, uint64_t key);
 void pt__says_set(pt__word *leaf, uint32_t at, struct pt__says says);
 void pt__start_set(pt__word *leaf, uint32_t at, uint64_t start);
+
+/* extent_row.c, under the lock: as pt_extents_set(), if one row of the cursor's leaf changes for
+ * that, and no node gets too light. False: nothing has changed. */
+bool pt__change_row(const struct pt__cursor *cursor, const struct pt_extent *e);
 
 /* extent.c, under the lock: a promise of `kept` pages is no more. Onto *spare comes what is above
  * the promises, but for one more while there is an index at all: whoever comes next then asks no

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The extent index against an array with a cell for each unit. */
+#include "../../lib/owner/internal.h"
 #include "owner_fixture.h"
 
 #define UNITS (UINT64_C(1) << 14)
@@ -248,6 +249,94 @@ static void a_large_index_grows_and_shrinks(void **state)
 	ledger_close(&l);
 }
 
+/* By a cursor if that does, else with a reservation. True: it did. */
+static bool set_at_cursor(struct ledger *l, struct pt_extents *x, const struct pt_extent *e)
+{
+	struct pt__cursor cursor;
+	bool done;
+
+	pt_section_begin(&l->c.agent);
+	pt__extents_look(x, e->start, &cursor);
+	pt__extents_fetch(&cursor, e->start);
+	done = pt__extents_try(x, &cursor, e);
+	pt_section_end(&l->c.agent);
+	if (!done)
+		extent_set(l, x, *e);
+	cells_set(e);
+	return done;
+}
+
+/* Pages that go and come back: first in order, each behind the one before, then anywhere. */
+static void pages_change_at_a_cursor(void **state)
+{
+	uint64_t seed = core_seed(), most = 0;
+	uint32_t done = 0, turns = 0;
+	struct pt_extents x;
+	struct ledger l;
+
+	(void)state;
+	ledger_open(&l, UINT64_C(8) << 20);
+	pt_extents_init(&x, &l.store, UNITS);
+	memset(cell, 0, sizeof(cell));
+	for (uint64_t at = 1; at < UNITS / 2; at += 2, turns++) {
+		struct pt_extent e = guest_extent(at, at + 1, 1, at, 1);
+
+		done += set_at_cursor(&l, &x, &e);
+	}
+	for (unsigned i = 0; i < 20000; i++, turns++) {
+		uint64_t at = core_random(&seed) % UNITS;
+		struct pt_extent e = guest_extent(at, at + 1, 2, at, i);
+
+		if (cell[at].kind)
+			e = host_extent(at, at + 1);
+		done += set_at_cursor(&l, &x, &e);
+		if (i % 2000 == 1999) {
+			uint64_t count = compare(&l, &x, UNITS);
+
+			most = count > most ? count : most;
+		}
+	}
+	assert_true(most > UNITS / 4);
+	assert_true(done > turns / 2);
+	extent_set(&l, &x, host_extent(0, UNITS));
+	ledger_close(&l);
+}
+
+/* The leaf that was looked for is another unit's when it has been halved: the node above says so.
+ */
+static void a_cursor_holds_as_long_as_its_leaf(void **state)
+{
+	const struct pt_extent e = guest_extent(4001, 4002, 2, 0, 2);
+	struct pt__cursor cursor;
+	struct pt_extent got;
+	struct pt_extents x;
+	struct ledger l;
+
+	(void)state;
+	ledger_open(&l, UINT64_C(8) << 20);
+	pt_extents_init(&x, &l.store, UNITS);
+	for (uint64_t at = 0; at < 8000; at += 40)
+		extent_set(&l, &x, guest_extent(at, at + 1, 1, at, 1));
+	pt_section_begin(&l.c.agent);
+	assert_true(pt__extents_look(&x, e.start, &cursor));
+	for (uint64_t at = 3600; at < 4400; at += 4)
+		if (at % 40) {
+			struct pt_extent other = guest_extent(at, at + 1, 1, at, 1);
+
+			ASSERT_OUTCOME(PT_OK, pt_extents_reserve(&x, &l.c.agent));
+			pt_extents_set(&x, &l.c.agent, &other);
+			pt_extents_release(&x, &l.c.agent);
+		}
+	assert_false(pt__extents_try(&x, &cursor, &e));
+	assert_true(pt__extents_look(&x, e.start, &cursor));
+	assert_true(pt__extents_try(&x, &cursor, &e));
+	pt_section_end(&l.c.agent);
+	got = extent_at(&l, &x, e.start);
+	extent_same(&e, &got);
+	extent_set(&l, &x, host_extent(0, UNITS));
+	ledger_close(&l);
+}
+
 /* A transition in steps adds what its first step adds: no other one takes a page. */
 static void steps_of_one_transition_need_one_reservation(void **state)
 {
@@ -367,6 +456,8 @@ int main(void)
 		cmocka_unit_test(neighbours_are_one_when_they_go_on),
 		cmocka_unit_test(random_changes_are_those_of_an_array),
 		cmocka_unit_test(a_large_index_grows_and_shrinks),
+		cmocka_unit_test(pages_change_at_a_cursor),
+		cmocka_unit_test(a_cursor_holds_as_long_as_its_leaf),
 		cmocka_unit_test(steps_of_one_transition_need_one_reservation),
 		cmocka_unit_test(reservations_hold),
 		cmocka_unit_test(nodes_go_after_a_grace_period),
