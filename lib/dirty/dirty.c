@@ -104,6 +104,7 @@ static void begin_pass(struct pt_dirty *op)
 	else if (op->args.kind == PT_DIRTY_STOP)
 		pt__log_detach(op->args.log);
 	op->attached = op->args.kind == PT_DIRTY_START;
+	op->from = op->next;
 	op->phase = PASS;
 }
 
@@ -170,7 +171,7 @@ static void shrink(struct pt_dirty *op)
 {
 	if (op->claim.ctx)
 		pt_claim_shrink(&op->claim,
-				op->next & ~pt__edge_mask(op->claim.ctx, op->next, false));
+				op->from & ~pt__edge_mask(op->claim.ctx, op->from, false));
 }
 
 static enum pt_outcome pass(struct pt_dirty *op, int64_t *left)
@@ -181,7 +182,7 @@ static enum pt_outcome pass(struct pt_dirty *op, int64_t *left)
 		pt__dirty_pass(op, left);
 	else
 		op->next = op->last + 1;
-	if (op->next <= op->last) {
+	if (op->next <= op->last || op->taken.pending) {
 		shrink(op);
 		return PT_MORE;
 	}
@@ -253,7 +254,11 @@ static enum pt_outcome phase(struct pt_dirty *op, int64_t *left)
 static void undo(struct pt_dirty *op)
 {
 	struct pt_dirty_log *log = op->args.log;
+	int64_t left = INT64_MAX;
 
+	while (op->taken
+		       .pending) /* of a table's pages: they are clean, and writes are to be seen */
+		pt__dirty_take(op, &left);
 	if (op->attached)
 		pt__log_detach(log);
 	if (op->claim.ctx && !pt_claim_cancel(&op->claim))

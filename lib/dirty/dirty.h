@@ -26,6 +26,8 @@ uint64_t pt__log_count(const struct pt_dirty_log *log, uint64_t lo, uint64_t hi)
 /* pass.c: makes what it finds clean, or feeds the log, from op->next on. */
 void pt__dirty_pass(struct pt_dirty *op, int64_t *left);
 void pt__dirty_flush(struct pt_dirty *op);
+/* What was made clean goes on from shadows that may write there. */
+void pt__dirty_take(struct pt_dirty *op, int64_t *left);
 /* Does the operation look at tables, and change them? */
 bool pt__dirty_reads_tables(const struct pt_dirty *op);
 bool pt__dirty_cleans(const struct pt_dirty *op);

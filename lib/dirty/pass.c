@@ -77,15 +77,25 @@ static pt_pte ungroup(struct pt_dirty *op, struct pt__at *at, uint64_t *lo, uint
 	return pt__regroup(&rs, at->slot, *lo, at->level, &(struct pt__regroup){0});
 }
 
-/* A dirty leaf: fed, and made clean if the operation cleans. Leaves may reach out of the log. */
-static void visit(struct pt_dirty *op, struct pt__at *at, uint64_t lo, uint64_t hi, int64_t *left)
+/* What shadows have of a leaf that is made clean cannot stay writable. False: others first. */
+static bool takes(struct pt_dirty *op, pt_pte e, uint64_t lo, uint64_t hi)
+{
+	return !(e & PT_PTE_S2AP_W) || !pt__dirty_cleans(op) ||
+	       pt__takes(op->args.log->ctx, &op->taken, lo, hi, PT_PROT_W);
+}
+
+/* A dirty leaf: fed, and made clean if the operation cleans. Leaves may reach out of the log.
+ * False: not yet, and it is as it was. */
+static bool visit(struct pt_dirty *op, struct pt__at *at, uint64_t lo, uint64_t hi, int64_t *left)
 {
 	pt_pte old = at->entry;
 
 	if (PT__UNLIKELY(old & PT_PTE_CONTIGUOUS))
 		old = at->entry = ungroup(op, at, &lo, &hi);
+	if (!takes(op, old, lo, hi))
+		return false;
 	if (!(old & PT_PTE_S2AP_W))
-		return;
+		return true;
 	/* The hardware may set AF meanwhile. */
 	while (pt__dirty_cleans(op)) {
 		at->entry = (old & ~PT_PTE_S2AP_W) | PT_PTE_DBM;
@@ -96,6 +106,7 @@ static void visit(struct pt_dirty *op, struct pt__at *at, uint64_t lo, uint64_t 
 		break;
 	}
 	feed(op, old, lo, hi, left);
+	return true;
 }
 
 /* A clean block becomes a table of clean leaves. False: no page for it; from now on faults split.
@@ -155,8 +166,8 @@ static void visit_run(struct pt_dirty *op, int64_t *left)
 		uint64_t lo = op->next & ~mask;
 
 		--*left;
-		if (pt_pte_valid(at.entry))
-			visit(op, &at, lo, hi, left);
+		if (pt_pte_valid(at.entry) && !visit(op, &at, lo, hi, left))
+			return;
 		if (pt_pte_valid(at.entry) && at.level < PT_LEVEL_LAST && splits(op) &&
 		    split(op, &at, lo, left))
 			return; /* to its leaves, which may have to be split, too */
@@ -182,9 +193,21 @@ static void pass_words(struct pt_dirty *op, int64_t *left)
 	*left -= (int64_t)(most >> (6 + op->args.log->shift)) + 1;
 }
 
+void pt__dirty_take(struct pt_dirty *op, int64_t *left)
+{
+	uint32_t tlbis = pt__take(op->args.log->ctx, op->agent, &op->taken, left);
+
+	op->effects.tlbis += tlbis;
+	op->flushed |= tlbis != 0;
+}
+
 static void pass_tables(struct pt_dirty *op, int64_t *left)
 {
-	while (op->next <= op->last && *left > 0) {
+	while ((op->next <= op->last || op->taken.pending) && *left > 0) {
+		if (op->taken.pending) {
+			pt__dirty_take(op, left);
+			continue;
+		}
 		if (is_sparse(op))
 			op->next = pt__log_find(op->args.log, op->next, op->last, left);
 		if (op->next <= op->last && *left > 0)
@@ -203,15 +226,16 @@ void pt__dirty_flush(struct pt_dirty *op)
 void pt__dirty_pass(struct pt_dirty *op, int64_t *left)
 {
 	struct pt_dirty_log *log = op->args.log;
-	uint64_t from = op->next;
+	uint64_t from = op->from;
 
 	if (pt__dirty_reads_tables(op))
 		pass_tables(op, left);
 	else
 		pass_words(op, left);
 	pt__dirty_flush(op);
-	if (op->next == from)
+	if (op->next == from || op->taken.pending)
 		return;
+	op->from = op->next;
 	if (op->args.kind == PT_DIRTY_GET)
 		pt__log_collect(op, from, op->next - 1);
 	else if (op->args.kind == PT_DIRTY_START && log->initially_set)

@@ -162,6 +162,9 @@ static inline bool pt__head_inexact(uint64_t head)
 void pt__links_exact(struct pt_nested *nested, struct pt_agent *agent, unsigned class,
 		     uint64_t canonical, uint64_t head);
 
+/* notify.c: what the canonical context has to be told of. */
+extern const struct pt_shadow_rules pt__shadow_rules;
+
 /*
  * kill.c: what a canonical change and a guest TLBI do to the leaf at a spot. `old` is what was
  * found there.

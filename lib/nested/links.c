@@ -131,6 +131,7 @@ enum pt_outcome pt__links_init(struct pt_nested *nested, uint64_t quota_pages, u
 		nested->heads[class] = (struct pt_sparse){
 			.levels = pt__sparse_levels(bits > shift ? bits - shift : 0)};
 	}
+	pt_ctx_set_shadow_rules(nested->canonical, &pt__shadow_rules, nested);
 	return PT_OK;
 }
 

@@ -59,8 +59,10 @@ static void shrink(struct pt_txn *txn)
 {
 	struct pt_ctx *ctx = txn->claim.ctx;
 
-	if (!txn->holds && txn->cursor <= txn->claim.hi)
-		pt_claim_shrink(&txn->claim, txn->cursor & ~pt__edge_mask(ctx, txn->cursor, false));
+	uint64_t lo = txn->taken.pending ? txn->taken.lo : txn->cursor;
+
+	if (!txn->holds && lo <= txn->claim.hi)
+		pt_claim_shrink(&txn->claim, lo & ~pt__edge_mask(ctx, lo, false));
 }
 
 bool pt__settle(struct pt_txn *txn, int64_t *left)
@@ -93,18 +95,33 @@ static void commit_one(struct pt_txn *txn, const struct pt__range *r, int64_t *l
 	}
 }
 
+/* What was taken goes from the shadows before anything else is done: they may have far more of it
+ * than a step's worth. */
+static void take(struct pt_txn *txn, int64_t *left)
+{
+	uint32_t tlbis = pt__take(txn->claim.ctx, txn->agent, &txn->taken, left);
+
+	txn->effects.tlbis += tlbis;
+	txn->flushed |= tlbis != 0;
+}
+
 enum pt_outcome pt__commit(struct pt_txn *txn, int64_t *left)
 {
 	while (txn->at < txn->count) {
 		struct pt__range r;
 
 		pt__range_of(&r, &txn->item[txn->at]);
-		while (txn->cursor <= r.last && *left > 0) {
+		while ((txn->cursor <= r.last || txn->taken.pending) && *left > 0) {
+			if (PT__UNLIKELY(txn->taken.pending)) {
+				take(txn, left);
+				continue;
+			}
 			if (txn->unlinked_count >= PT__UNLINKED_MAX && !pt__settle(txn, left))
 				break;
 			commit_one(txn, &r, left);
 		}
-		if (txn->cursor <= r.last || (txn->unlinked_count && !pt__settle(txn, left))) {
+		if (txn->cursor <= r.last || txn->taken.pending ||
+		    (txn->unlinked_count && !pt__settle(txn, left))) {
 			pt__settle(txn, left);
 			shrink(txn);
 			return PT_MORE;

@@ -72,9 +72,13 @@ PT__INLINE uint64_t clear_run(struct pt_txn *txn, const struct pt__range *r,
 		if (gone.count == GONE_MAX)
 			most = end;
 	}
-	if (end)
-		pt_ledger_add(&txn->ledger, txn->cursor + (first << at->shift),
-			      txn->cursor + (end << at->shift) - 1, at->level, false);
+	if (end) {
+		uint64_t lo = txn->cursor + (first << at->shift);
+		uint64_t hi = txn->cursor + (end << at->shift) - 1;
+
+		pt_ledger_add(&txn->ledger, lo, hi, at->level, false);
+		pt__takes(r->ctx, &txn->taken, lo, hi, 0);
+	}
 	clean_gone(txn, r, &gone, at->shift);
 	txn->effects.leaves_removed += *removed;
 	return n;
@@ -113,9 +117,12 @@ static uint64_t annotate_lines(struct pt_txn *txn, const struct pt__range *r,
 	     n += PT__LINE, value += PT__LINE * r->rise)
 		set_line(at->slot + n, value, r->rise);
 	*removed = leaves ? n : 0;
-	if (*removed)
-		pt_ledger_add(&txn->ledger, txn->cursor, txn->cursor + (n << at->shift) - 1,
-			      at->level, false);
+	if (*removed) {
+		uint64_t hi = txn->cursor + (n << at->shift) - 1;
+
+		pt_ledger_add(&txn->ledger, txn->cursor, hi, at->level, false);
+		pt__takes(r->ctx, &txn->taken, txn->cursor, hi, 0);
+	}
 	txn->effects.leaves_removed += *removed;
 	return n;
 }
@@ -169,6 +176,7 @@ void pt__commit_clear(struct pt_txn *txn, const struct pt__range *r, int64_t *le
 
 		pt_pte_store(at.slot, 0);
 		pt_ledger_add(&txn->ledger, txn->cursor, last, at.level, true);
+		pt__takes(r->ctx, &txn->taken, txn->cursor, last, 0);
 		pt__unlink(txn, r, at.entry, at.level + 1, true);
 		pt__advance(txn, r, at.level, 1, left);
 	} else if (pt__cuts_group(r, txn->cursor, &at)) {

@@ -123,6 +123,7 @@ static void replace_run(struct pt_txn *txn, const struct pt__range *r, const str
 		pt__take_out(r->ctx, at->slot + n, e, PT_PTE_LOCKED);
 	}
 	pt_ledger_add(&txn->ledger, txn->cursor, txn->cursor + n * size - 1, at->level, false);
+	pt__takes(r->ctx, &txn->taken, txn->cursor, txn->cursor + n * size - 1, 0);
 	pt__flush(txn);
 	pt__clean_for(r->ctx, r->item->prot, txn->cursor + r->delta, n * size);
 	fill(r, at->slot, txn->cursor, n, at->level, MAKE);
@@ -132,14 +133,18 @@ static void replace_run(struct pt_txn *txn, const struct pt__range *r, const str
 	pt__advance(txn, r, at->level, n, left);
 }
 
-/* One leaf that differs in rights alone, or its group: how many entries. */
+/* One leaf that differs in rights alone, or its group: how many entries; none: shadows first. */
 static uint64_t set_rights_at(struct pt_txn *txn, const struct pt__range *r, pt_pte *slot,
 			      uint64_t base, const struct pt__at *at)
 {
 	uint64_t size = UINT64_C(1) << at->shift;
 	pt_pte old = pt_pte_load(slot), rights = r->attrs & (PT_PTE_PERM | r->sw);
 	pt_pte new = pt__next(PT_ITEM_PROTECT, old, rights, r->sw);
+	uint64_t span = UINT64_C(1) << pt__span_shift(r->gs, old, at->level, at->shift);
 
+	if (pt__tightens(old, new) && !pt__takes(r->ctx, &txn->taken, base & ~(span - 1),
+						 base | (span - 1), pt__lost(old, new)))
+		return 0;
 	if (PT__UNLIKELY(old & PT_PTE_CONTIGUOUS)) {
 		struct pt__resize rs = {r->ctx, &txn->ledger, &txn->effects};
 
@@ -164,13 +169,16 @@ static void set_rights(struct pt_txn *txn, const struct pt__range *r, const stru
 	uint64_t most = pt__whole_entries_in(r, txn->cursor, at), n = 0;
 
 	while (n < most) {
-		uint64_t base = txn->cursor + (n << at->shift);
+		uint64_t base = txn->cursor + (n << at->shift), set;
 		pt_pte e = pt_pte_load(at->slot + n);
 
 		if (!pt_pte_is_leaf(e, at->level) ||
 		    pt__match(e, pt__want(r, base, at->level), r->sw) != PT__RIGHTS)
 			break;
-		n += set_rights_at(txn, r, at->slot + n, base, at);
+		set = set_rights_at(txn, r, at->slot + n, base, at);
+		if (!set)
+			break;
+		n += set;
 	}
 	txn->effects.leaves_written += n;
 	pt__advance(txn, r, at->level, n, left);
@@ -212,6 +220,7 @@ static void replace_table(struct pt_txn *txn, const struct pt__range *r, const s
 
 	pt_pte_store(at->slot, PT_PTE_LOCKED);
 	pt_ledger_add(&txn->ledger, txn->cursor, last, at->level, true);
+	pt__takes(r->ctx, &txn->taken, txn->cursor, last, 0);
 	pt__flush(txn);
 	pt__clean_for(r->ctx, r->item->prot, txn->cursor + r->delta, last - txn->cursor + 1);
 	pt_pte_store_release(at->slot, pt__want(r, txn->cursor, at->level));

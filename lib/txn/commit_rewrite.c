@@ -66,7 +66,18 @@ static void run_group(struct tally *t, struct pt_txn *txn, const struct pt__rang
 	t->n += n;
 }
 
-/* Any level, any context; ends at a table. Writes only what changes. */
+/* What becomes of a leaf, or of the group around it, is taken from the shadows; false: not yet. */
+static bool takes(struct pt_txn *txn, const struct pt__range *r, const struct pt__at *at,
+		  uint64_t base, pt_pte e, pt_pte new)
+{
+	uint64_t mask = (UINT64_C(1) << pt__span_shift(r->gs, e, at->level, at->shift)) - 1;
+
+	return !pt__tightens(e, new) ||
+	       pt__takes(r->ctx, &txn->taken, base & ~mask, base | mask, pt__lost(e, new));
+}
+
+/* Any level, any context; ends at a table, and where shadows lose something else. Writes only what
+ * changes. */
 static void run_any(struct tally *t, struct pt_txn *txn, const struct pt__range *r,
 		    const struct pt__at *at, uint64_t from, uint64_t most)
 {
@@ -85,6 +96,8 @@ static void run_any(struct tally *t, struct pt_txn *txn, const struct pt__range 
 		new = pt__next(kind, e, r->attrs, r->sw);
 		if (new == e)
 			continue;
+		if (PT__UNLIKELY(r->ctx->shadowed) && !takes(txn, r, at, base, e, new))
+			return;
 		if (PT__UNLIKELY(e & PT_PTE_CONTIGUOUS) && kind != PT_ITEM_MAKE_YOUNG) {
 			run_group(t, txn, r, at);
 			t->n--;
@@ -140,7 +153,8 @@ static void cut(struct pt_txn *txn, const struct pt__range *r, const struct pt__
 void pt__commit_rewrite(struct pt_txn *txn, const struct pt__range *r, int64_t *left)
 {
 	bool plain = !(r->ctx->vtcr_flags & (PT_VTCR_HA | PT_VTCR_HD)) &&
-		     !(r->item->prot & PT_PROT_X) && !pt__has_groups(r->ctx) && !pt__logs(r->ctx);
+		     !(r->item->prot & PT_PROT_X) && !pt__has_groups(r->ctx) && !pt__logs(r->ctx) &&
+		     !r->ctx->shadowed;
 	struct tally t = {0};
 	struct pt__at at;
 	uint64_t most;

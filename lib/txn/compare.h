@@ -62,6 +62,19 @@ PT__INLINE bool pt__tightens(pt_pte old, pt_pte new)
 	return r | w || (pt__exec(old) & ~pt__exec(new));
 }
 
+/* Which it takes, of PT_PROT_RWX. */
+PT__INLINE uint32_t pt__lost(pt_pte old, pt_pte new)
+{
+	uint32_t lost = (pt__exec(old) & ~pt__exec(new)) << 2;
+
+	if (old & ~new &PT_PTE_S2AP_R)
+		lost |= PT_PROT_R;
+	if (pt__writable(old) & ~pt__writable(new))
+		lost |= PT_PROT_W;
+	return lost;
+}
+_Static_assert(PT_PROT_PX == 1 << 2 && PT_PROT_UX == 2 << 2, "pt__exec() shifted");
+
 PT__INLINE bool pt__adds_exec(pt_pte old, pt_pte new)
 {
 	return pt__exec(new) & ~pt__exec(old);

@@ -255,6 +255,24 @@ PT__INLINE bool pt__owners_allow(const struct pt_ctx *ctx, uint64_t lo, uint64_t
 }
 
 /*
+ * shadowed.c: of a context from which shadows are made. takes: leaves of [lo, hi] are about to go,
+ * or to lose the rights `lost`; false: something else that went before has to be removed from
+ * shadows first, and nothing may change here yet. take: removes it, about *left leaves; how many
+ * TLBIs that took. Pending until nothing is left.
+ */
+bool pt__takes_too(struct pt_shadow_search *search, uint64_t lo, uint64_t hi, uint32_t lost);
+PT__INLINE bool pt__takes(const struct pt_ctx *ctx, struct pt_shadow_search *search, uint64_t lo,
+			  uint64_t hi, uint32_t lost)
+{
+	return PT__LIKELY(!ctx->shadowed) || pt__takes_too(search, lo, hi, lost);
+}
+uint32_t pt__take(const struct pt_ctx *ctx, struct pt_agent *agent, struct pt_shadow_search *search,
+		  int64_t *left);
+/* The same at once, of a page that a point has taken out: false: it has to be put back. */
+bool pt__take_page(const struct pt_ctx *ctx, struct pt_agent *agent, uint64_t ipa,
+		   struct pt_effects *effects);
+
+/*
  * resize.c: splits the block at `at` (valid, around `ipa`, of a level above `to`) as a point
  * operation, in a section, down to a leaf of level `to` around `ipa`: private tables, CAS to
  * LOCKED, TLBI, release store; with FEAT_BBM level 2 one CAS and the TLBI. PT_OK: split and

@@ -22,7 +22,7 @@ struct pt__single {
  * of it is one entry, and nothing else has to know. */
 static inline bool pt__has_plain_pages(const struct pt_ctx *ctx)
 {
-	return (ctx->ruled || ctx->plain) && !pt__logs(ctx) &&
+	return (ctx->ruled || ctx->plain) && !ctx->shadowed && !pt__logs(ctx) &&
 	       !atomic_load_explicit(&ctx->grouped, memory_order_relaxed);
 }
 

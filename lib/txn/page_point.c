@@ -24,7 +24,7 @@ PT__INLINE bool is_page(const struct pt_item *item, unsigned gs)
 PT__INLINE pt_pte plan_unmap(const struct pt_item *item, pt_pte old)
 {
 	if (!pt_pte_valid(old) || old & (PT_PTE_DBM | PT_PTE_CONTIGUOUS) ||
-	    pt__gone_cleans(item->ctx, old))
+	    PT__UNLIKELY(item->ctx->shadowed) || pt__gone_cleans(item->ctx, old))
 		return 0;
 	return PT_PTE_LOCKED;
 }

@@ -117,6 +117,8 @@ map_over(const struct point *p, const struct pt__at *at, int level, pt_pte attrs
 		return match == PT__RIGHTS ? PT_PERMISSION_ONLY : fail(p, PT_OVERLAP, at->level);
 	if (at->level != level || at->entry & PT_PTE_CONTIGUOUS)
 		return PT_MORE; /* part of a block or group: split or unfold first */
+	if (p->ctx->shadowed)
+		return PT_MORE; /* what shadows have of it may be more than a step's worth */
 	if (match == PT__OTHER)
 		return replace_leaf(p, at, want | (level == PT_LEVEL_LAST ? PT_PTE_TYPE : 0));
 	if (pt__point_change(p->item, PT_ITEM_PROTECT, want & (PT_PTE_PERM | sw), sw, at,
@@ -183,10 +185,16 @@ PT__INLINE enum pt_outcome unmap(const struct point *p, unsigned gs)
 			return PT_RACED;
 		return hole(p, gs);
 	}
-	if (at.level != level || at.entry & PT_PTE_CONTIGUOUS)
+	if (at.level != level || at.entry & PT_PTE_CONTIGUOUS ||
+	    (PT__UNLIKELY(p->ctx->shadowed) && level != PT_LEVEL_LAST))
 		return PT_MORE;
 	if (!pt__cas_out(at.slot, &at.entry, PT_PTE_LOCKED))
 		return PT_RACED;
+	if (PT__UNLIKELY(p->ctx->shadowed) &&
+	    !pt__take_page(p->ctx, p->agent, p->item->ipa.v, p->effects)) {
+		pt_pte_store_release(at.slot, at.entry);
+		return PT_MORE;
+	}
 	p->effects->tlbis += pt__tlbi_leaf(p->ctx, p->item->ipa.v, level);
 	if (pt__gone_cleans(p->ctx, at.entry))
 		pt__clean_gone(p->ctx, at.entry, 1, at.shift);

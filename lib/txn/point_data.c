@@ -12,8 +12,8 @@ enum pt_outcome pt__point_annotate(struct pt_item *item, struct pt_effects *effe
 	if (item->size >> gs != 1 || at.level != PT_LEVEL_LAST)
 		return PT_MORE;
 	if (pt_pte_valid(at.entry)) {
-		if (at.entry & PT_PTE_CONTIGUOUS)
-			return PT_MORE;
+		if (at.entry & PT_PTE_CONTIGUOUS || ctx->shadowed)
+			return PT_MORE; /* as point.c */
 		if (!pt__cas_out(at.slot, &at.entry, PT_PTE_LOCKED))
 			return PT_RACED;
 		effects->tlbis += pt__tlbi_leaf(ctx, item->ipa.v, at.level);

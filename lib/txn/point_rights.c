@@ -61,6 +61,8 @@ enum pt_outcome pt__point_change(const struct pt_item *item, uint32_t kind, pt_p
 		}
 		if (old & PT_PTE_CONTIGUOUS && kind != PT_ITEM_MAKE_YOUNG)
 			return PT_MORE; /* a group changes as a whole, or is unfolded */
+		if (PT__UNLIKELY(ctx->shadowed) && pt__tightens(old, new))
+			return PT_MORE; /* as point.c */
 		outcome = covers(item, at) ? PT_OK : whole_leaf(item, kind, at);
 		if (outcome != PT_OK)
 			return outcome;

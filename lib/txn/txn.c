@@ -38,6 +38,7 @@ enum pt_outcome pt_txn_init(struct pt_txn *txn, struct pt_item *items, uint32_t 
 	txn->expected_generation = expected_generation;
 	txn->wake = wake;
 	pt_ledger_init(&txn->ledger, count ? items[0].ctx : NULL);
+	txn->taken.pending = false;
 	if (!count)
 		return refuse(txn, PT_INVALID, 0);
 	for (uint32_t i = 1; i < count; i++) { /* B20 */

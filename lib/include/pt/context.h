@@ -97,6 +97,41 @@ struct pt_owner_rules {
 	bool (*may_force)(void *arg, uint64_t ipa);
 };
 
+/*
+ * A range whose leaves have been taken, and how far what shadows have of them is removed. Who took
+ * them sets `lo`, `hi` and `lost`, and the rest to 0.
+ */
+struct pt_shadow_search {
+	uint64_t lo, hi; /* IPAs, inclusive */
+	uint32_t lost;	/* the rights that they lost, of PT_PROT_RWX; 0: they are gone, or are other
+			   memory */
+	bool pending;	/* there is something to remove */
+	bool point;	/* at once or not at all */
+	uint32_t tlbis; /* issued for it; added to */
+	/* Private to lib/nested. */
+	bool begun, sweeps;
+	uint8_t class, shift, sweep_class;
+	uint32_t shadow;
+	uint64_t at, sweep_at, head;
+};
+
+/*
+ * What has to be told of changes to a context from which shadows are made; set by lib/nested
+ * (docs/nested.md). Called in the section of the operation, under no lock.
+ */
+struct pt_shadow_rules {
+	/*
+	 * Leaves of [search->lo, search->hi] have just been taken, or lost search->lost: removes
+	 * what shadows have of them, about *left leaves, flushes, and counts. After the descriptor
+	 * is written, and before the reply, before the claim lets go of the range, and before a
+	 * point puts anything into its entry. True: all is gone. False: again, with the same
+	 * search; or, of a point, that it would take more than a step: then nothing is promised,
+	 * and the point puts back what was there.
+	 */
+	bool (*taken)(void *arg, struct pt_agent *agent, struct pt_shadow_search *search,
+		      int64_t *left);
+};
+
 enum pt_ctx_state {
 	PT_CTX_LIVE,
 	PT_CTX_DYING,
@@ -122,8 +157,9 @@ struct pt_ctx {
 	/* Private to lib, as what follows. */
 	uint8_t root_shift; /* log2 of what an entry of the start level spans */
 	bool wide;	    /* descriptors of another format than the 48-bit one */
-	bool plain; /* neither that, nor written by hardware, nor of a machine with owners */
-	bool ruled; /* plain, but of a machine with owners */
+	bool plain;    /* neither that, nor written by hardware, nor of a machine with owners */
+	bool ruled;    /* plain, but of a machine with owners */
+	bool shadowed; /* it has shadow_rules */
 	struct pt_port port; /* a copy of the machine's */
 	_Atomic uint32_t state;
 	uint8_t policy;		   /* PT_CTX_* */
@@ -146,6 +182,8 @@ struct pt_ctx {
 	void *force_pages_arg;
 	const struct pt_owner_rules *owner_rules; /* NULL: the machine has no owners */
 	void *owner_arg;
+	const struct pt_shadow_rules *shadow_rules; /* NULL: no shadows are made from it */
+	void *shadow_arg;
 	uint64_t scope; /* anyone: the owner's handle for failpoints and traces */
 	_Atomic uint64_t
 		generation; /* anyone: explicit changes, from 1 on; fault fills do not count */
@@ -222,6 +260,10 @@ enum pt_outcome pt_ctx_set_policy(struct pt_ctx *ctx, uint32_t policy,
 /* Sets the rules of the owners of frames, for good, on a context that nobody uses yet; they get
  * `arg`. For lib/owner alone. */
 void pt_ctx_set_owner_rules(struct pt_ctx *ctx, const struct pt_owner_rules *rules, void *arg);
+
+/* Sets who is told of changes for the sake of shadows, for good, on a context that nobody uses yet;
+ * it gets `arg`. For lib/nested alone. */
+void pt_ctx_set_shadow_rules(struct pt_ctx *ctx, const struct pt_shadow_rules *rules, void *arg);
 
 /*
  * Declares `owner` (not PT_SW_FREE) the owner of the software bits in `mask` (PT_PROT_SW). PT_OK,

@@ -78,9 +78,11 @@ struct pt_dirty {
 	struct pt_claim claim;
 	struct pt_grace grace;
 	struct pt_ledger ledger;
+	struct pt_shadow_search taken;
 	struct pt_agent *agent;
 	void (*wake)(struct pt_waiter *);
 	uint64_t last; /* inclusive */
+	uint64_t from; /* bits below are taken; not above op->next */
 	uint8_t phase;
 	bool wide, flushed, attached, owns;
 

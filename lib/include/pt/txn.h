@@ -242,6 +242,7 @@ struct pt_txn {
 	void (*wake)(struct pt_waiter *);
 	/* Large, and written before they are read. */
 	struct pt_ledger ledger;
+	struct pt_shadow_search taken; /* what shadows still have of what the commit took */
 	struct pt_grace grace;
 };
 

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Changes of the canonical context: what shadows have of a range is found and removed. */
+#include "internal.h"
+
+/*
+ * A leaf is listed at the page where its memory begins. So those that hold a range begin in it, or,
+ * for each size that there is, at the address below it that is aligned to that size: heads "before"
+ * it. Each class is searched in turn, first these and then the heads of the range itself.
+ */
+struct search {
+	struct pt_nested *nested;
+	struct pt_shadow_search *s;
+	struct pt__kills kills;
+	int64_t *left;
+};
+
+static bool concerns(const struct pt_shadow_search *s, uint64_t canonical, unsigned shift)
+{
+	return canonical <= s->hi && canonical + ((UINT64_C(1) << shift) - 1) >= s->lo;
+}
+
+static void count(_Atomic uint64_t *counter)
+{
+	atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
+/* ---- an inexact page: every leaf of every shadow ---- */
+
+static void sweep_leaf(struct search *q, struct pt__spot spot)
+{
+	struct pt__linked l = pt__link_get(spot);
+
+	--*q->left;
+	if (!pt__kill(&q->kills, spot, UINT64_MAX))
+		return;
+	if (concerns(q->s, l.canonical, l.shift))
+		count(&q->nested->counts.killed);
+	else
+		count(&q->nested->counts.over);
+}
+
+/* False: not to the end. */
+static bool sweep_shadow(struct search *q, struct pt_shadow *shadow)
+{
+	struct pt_shadow_search *s = q->s;
+	uint64_t last = (UINT64_C(1) << shadow->ctx.geo.ipa_bits) - 1;
+	struct pt__spot spot;
+
+	for (; s->sweep_class < PT_SHADOW_CLASSES; s->sweep_class++, s->sweep_at = 0) {
+		while (s->sweep_at <= last &&
+		       pt__link_next(shadow, s->sweep_class, &s->sweep_at, last, q->left, &spot))
+			sweep_leaf(q, spot);
+		if (s->sweep_at <= last)
+			return false;
+	}
+	return true;
+}
+
+/* What the head said before is in s->head. Whatever is entered since then is of a fill that looks
+ * at the canonical leaf again, after it was written. */
+static bool sweep(struct search *q, unsigned class, uint64_t canonical)
+{
+	struct pt_shadow_search *s = q->s;
+
+	q->kills.lost = 0; /* all go, or the page would not be exact again */
+	for (; s->shadow < q->nested->shadows; s->shadow++, s->sweep_class = 0, s->sweep_at = 0) {
+		struct pt_shadow *shadow =
+			atomic_load_explicit(&q->nested->shadow[s->shadow], memory_order_acquire);
+
+		if (*q->left <= 0)
+			return false;
+		if (!shadow)
+			--*q->left;
+		else if (!sweep_shadow(q, shadow))
+			return false;
+	}
+	pt__kills_finish(&q->kills);
+	pt__links_exact(q->nested, q->kills.agent, class, canonical, s->head);
+	q->kills.lost = s->lost;
+	s->sweeps = false;
+	return true;
+}
+
+/* ---- lists ---- */
+
+/* The leaves that begin at the head for `canonical`. False: not all are gone. */
+static bool look(struct search *q, unsigned class, uint64_t canonical)
+{
+	struct pt__found found[PT_SHADOW_LINKS];
+	struct pt_shadow_search *s = q->s;
+	uint32_t n;
+
+	if (s->sweeps)
+		return sweep(q, class, canonical);
+	n = pt__links_collect(q->nested, class, canonical, found, &s->head);
+	if (pt__head_inexact(s->head) && s->point)
+		return false;
+	for (uint32_t i = 0; i < n; i++)
+		if (concerns(s, found[i].canonical, found[i].spot.shift) &&
+		    pt__kill(&q->kills, found[i].spot, found[i].canonical))
+			count(&q->nested->counts.killed);
+	*q->left -= n + 1;
+	if (!pt__head_inexact(s->head))
+		return true;
+	s->sweeps = true;
+	s->shadow = 0;
+	s->sweep_class = 0;
+	s->sweep_at = 0;
+	return sweep(q, class, canonical);
+}
+
+/* Sizes of a class, by their log2: those that have more pages than one of the class. */
+static bool look_before(struct search *q, unsigned class, uint64_t sizes)
+{
+	struct pt_shadow_search *s = q->s;
+	unsigned cs = pt__class_shift(class);
+
+	for (; s->shift < 64 && sizes >> s->shift; s->shift++) {
+		uint64_t from = s->lo >> s->shift << s->shift;
+
+		if (!(sizes >> s->shift & 1) || from >> cs == s->lo >> cs)
+			continue;
+		if (!look(q, class, from))
+			return false;
+		if (*q->left <= 0) {
+			s->shift++;
+			return false;
+		}
+	}
+	s->shift = 64;
+	return true;
+}
+
+static bool look_within(struct search *q, unsigned class)
+{
+	struct pt_shadow_search *s = q->s;
+	unsigned cs = pt__class_shift(class);
+	uint64_t end = (s->hi >> cs) + 1;
+
+	for (; s->at < end; s->at++) {
+		if (!s->sweeps && !pt__sparse_next(&q->nested->heads[class], &q->nested->store,
+						   &s->at, end, q->left))
+			break;
+		if (!look(q, class, s->at << cs))
+			return false;
+	}
+	return s->at >= end;
+}
+
+static void begin_class(struct pt_shadow_search *s, unsigned class)
+{
+	s->begun = true;
+	s->class = (uint8_t) class;
+	s->shift = 0;
+	s->at = s->lo >> pt__class_shift(class);
+}
+
+static bool search(struct search *q)
+{
+	uint64_t all = atomic_load_explicit(&q->nested->shifts, memory_order_relaxed);
+	struct pt_shadow_search *s = q->s;
+
+	if (!s->begun)
+		begin_class(s, 0);
+	while (s->class < PT_SHADOW_CLASSES) {
+		unsigned cs = pt__class_shift(s->class);
+		uint64_t sizes = all >> cs << cs;
+
+		if (s->class < PT_SHADOW_CLASSES - 1)
+			sizes &= (UINT64_C(1) << pt__class_shift(s->class + 1)) - 1;
+		if (sizes && (!look_before(q, s->class, sizes) || !look_within(q, s->class)))
+			return false;
+		begin_class(s, s->class + 1);
+	}
+	return true;
+}
+
+static bool taken(void *arg, struct pt_agent *agent, struct pt_shadow_search *s, int64_t *left)
+{
+	struct search q = {
+		.nested = arg, .s = s, .kills = {.agent = agent, .lost = s->lost}, .left = left};
+	bool all;
+
+	pt_port_fence_full(); /* the descriptor before the lists: docs/nested.md */
+	all = search(&q);
+	pt__kills_finish(&q.kills);
+	s->tlbis += q.kills.tlbis;
+	return all;
+}
+
+const struct pt_shadow_rules pt__shadow_rules = {.taken = taken};
