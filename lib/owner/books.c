@@ -334,18 +334,19 @@ bool pt__book_reserve(struct pt_transfer *t, struct pt_agent *agent, struct pt__
 {
 	struct pt_machine_owners *o = t->args.owners;
 	struct change c = {.was = pt_frame_record(book->record.was)};
+	struct pt_extent e;
 
-	book->was = c.was;
-	c.now = book->now = pt__after(t->row, c.was, 1);
+	c.now = pt__after(t->row, c.was, 1);
 	if (!pt__record_keep(&book->record, pt_frame_word(c.now)))
 		return false;
 	book->promised = false;
 	if (!is_indexed(t, &c))
 		return true;
-	book->extent = extent_of(t, book->pa, c.now);
-	book->extent.end = book->extent.start + (pt__frame_bytes(o) >> PT_OWNER_SHIFT);
-	if (pt__extents_try(&o->extents, &book->cursor, &book->extent))
+	e = extent_of(t, book->pa, c.now);
+	e.end = e.start + (pt__frame_bytes(o) >> PT_OWNER_SHIFT);
+	if (pt__extents_try(&o->extents, &book->cursor, &e))
 		return true;
+	book->extent = e;
 	book->promised = pt_extents_reserve(&o->extents, agent) == PT_OK;
 	if (book->promised)
 		return true;
@@ -353,16 +354,26 @@ bool pt__book_reserve(struct pt_transfer *t, struct pt_agent *agent, struct pt__
 	return false;
 }
 
+static void tell_hyp_of(const struct pt_transfer *t, const struct pt__book *book, bool gains)
+{
+	const struct pt_machine_owners *o = t->args.owners;
+
+	if (o->hyp_reach)
+		tell_hyp(t, book->pa,
+			 &(struct change){pt_frame_record(book->record.was),
+					  pt_frame_record(book->record.now), pt__frame_bytes(o)},
+			 gains);
+}
+
 void pt__book_keep(struct pt_transfer *t, struct pt_agent *agent, const struct pt__book *book)
 {
 	struct pt_machine_owners *o = t->args.owners;
-	struct change c = {book->was, book->now, pt__frame_bytes(o)};
 
-	tell_hyp(t, book->pa, &c, false);
+	tell_hyp_of(t, book, false);
 	if (wipes(t))
-		wipe_part(o, book->pa, c.size);
+		wipe_part(o, book->pa, pt__frame_bytes(o));
 	if (book->promised)
 		pt__extents_enter(&o->extents, agent, &book->extent);
 	pt__record_set(&o->frames, agent, book->pa, &book->record);
-	tell_hyp(t, book->pa, &c, true);
+	tell_hyp_of(t, book, true);
 }

@@ -185,9 +185,11 @@ static pt_pte donated(const struct one *p)
 	struct pt_note note = {.type = PT_NOTE_DONATION, .owner.kind = PT_OWNER_HYP};
 	pt_pte entry = 0;
 
-	if (p->row->hyp_to != PT_PAGE_OWNED)
-		note.owner = (struct pt_owner){PT_OWNER_GUEST, (uint16_t)p->t->args.guest,
-					       p->guest.ipa >> PT_OWNER_SHIFT};
+	if (p->row->hyp_to != PT_PAGE_OWNED) {
+		note.owner.kind = PT_OWNER_GUEST;
+		note.owner.handle = (uint16_t)p->t->args.guest;
+		note.owner.gfn = p->guest.ipa >> PT_OWNER_SHIFT;
+	}
 	pt_note_encode(&note, &entry);
 	return entry;
 }
@@ -300,9 +302,15 @@ static bool run(struct one *p, struct pt_agent *agent)
 
 bool pt__transfer_page(struct pt_transfer *t, struct pt_agent *agent)
 {
-	struct one p = {.t = t, .row = t->row};
+	struct one p;
 	bool done;
 
+	p.t = t; /* not as a whole: to clear it takes as long as fifty instructions */
+	p.row = t->row;
+	p.host.slot = p.guest.slot = NULL;
+	p.guest.ctx = NULL;
+	p.guest.ipa = 0;
+	p.host.old = p.host.new = p.guest.old = p.guest.new = 0;
 	if (!fits(t) || !find(&p))
 		return false;
 	set_up(&p);

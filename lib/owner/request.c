@@ -113,14 +113,14 @@ static bool meets_another(const struct pt_transfer *t, uint32_t i)
 }
 
 /* By itself. */
-static bool is_range(const struct pt_transfer *t, struct pt_transfer_range r)
+static bool is_range(const struct pt_transfer *t, const struct pt_transfer_range *r)
 {
-	if (!r.size != (t->row->by == PT__BY_TABLES))
+	if (!r->size != (t->row->by == PT__BY_TABLES))
 		return false;
-	if ((!by_pa(t->row) && r.pa) || (!by_guest(t->row) && r.guest) ||
-	    (!by_ipa(t->row) && r.ipa.v))
+	if ((!by_pa(t->row) && r->pa) || (!by_guest(t->row) && r->guest) ||
+	    (!by_ipa(t->row) && r->ipa.v))
 		return false;
-	return !r.prot || (t->args.kind == PT_SHARE_GUEST && !(r.prot & PT_PROT_SW));
+	return !r->prot || (t->args.kind == PT_SHARE_GUEST && !(r->prot & PT_PROT_SW));
 }
 
 /* How many guests the first ranges name. */
@@ -144,7 +144,7 @@ static enum pt_outcome check_ranges(struct pt_transfer *t)
 	for (uint32_t i = 0; i < t->args.ranges; i++) {
 		struct pt_transfer_range r = pt__range(t, i);
 
-		if (!is_range(t, r) || r.size > UINT64_MAX - t->size || meets_another(t, i))
+		if (!is_range(t, &r) || r.size > UINT64_MAX - t->size || meets_another(t, i))
 			return refuse(t, PT_INVALID, i);
 		t->size += r.size;
 	}
@@ -181,9 +181,11 @@ enum pt_outcome pt__check_request(struct pt_transfer *t)
 		if (outcome != PT_OK)
 			return outcome;
 	} else {
-		if (!is_range(t, pt__range(t, 0)))
+		struct pt_transfer_range r = pt__range(t, 0);
+
+		if (!is_range(t, &r))
 			return refuse(t, PT_INVALID, 0);
-		t->size = a->size;
+		t->size = r.size;
 	}
 	if (!a->owners->wipe &&
 	    (a->wipe || t->row->wipe == PT__WIPE_ALWAYS || a->kind == PT_RECLAIM_DYING))

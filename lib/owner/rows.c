@@ -136,20 +136,3 @@ const struct pt__row *pt__dying_row(enum pt_page_state state)
 	default: return NULL;
 	}
 }
-
-struct pt_frame_record pt__after(const struct pt__row *row, struct pt_frame_record was,
-				 uint32_t times)
-{
-	struct pt_frame_record now = was;
-
-	if (row->host_to != UNCHANGED)
-		now.host = row->host_to;
-	if (row->hyp_to != UNCHANGED)
-		now.hyp = row->hyp_to;
-	now.table = row->table_to;
-	now.pins = (uint16_t)(was.pins + row->pins_by);
-	now.shares = was.shares + (uint32_t)row->shares_by * times;
-	if (row->shares_by < 0 && !now.shares)
-		now.host = PT_PAGE_OWNED;
-	return now;
-}

@@ -128,8 +128,22 @@ enum pt_outcome pt__check_parties(struct pt_transfer *t);
 enum pt_outcome pt__hold(struct pt_transfer *t, uint32_t guest);
 
 /* The record of a frame after the transition, `times` of whose runs name it. */
-struct pt_frame_record pt__after(const struct pt__row *row, struct pt_frame_record was,
-				 uint32_t times);
+static inline struct pt_frame_record pt__after(const struct pt__row *row,
+					       struct pt_frame_record was, uint32_t times)
+{
+	struct pt_frame_record now = was;
+
+	if (row->host_to != PT_PAGE_STATES)
+		now.host = row->host_to;
+	if (row->hyp_to != PT_PAGE_STATES)
+		now.hyp = row->hyp_to;
+	now.table = row->table_to;
+	now.pins = (uint16_t)(was.pins + row->pins_by);
+	now.shares = was.shares + (uint32_t)row->shares_by * times;
+	if (row->shares_by < 0 && !now.shares)
+		now.host = PT_PAGE_OWNED;
+	return now;
+}
 
 /* What a guest has at an address, and how far that goes on, in one piece of memory: [ipa, *last];
  * no further than *last was and the table, or the block, go. LOCKED or no state of a guest's:
@@ -207,7 +221,6 @@ struct pt__book {
 	uint64_t pa;
 	struct pt__record record;
 	struct pt__cursor cursor;
-	struct pt_frame_record was, now;
 	struct pt_extent extent; /* what the index is to say */
 	bool promised;		 /* and does not yet */
 };

@@ -18,15 +18,9 @@ static void note_drained(const struct pt_parties *p)
 #endif
 }
 
-static void let_go(struct pt_parties *p)
+static struct pt_claim *second(struct pt_parties *p)
 {
-	struct pt_claim *claims[2] = {&p->leg[0].claim, &p->leg[1].claim};
-	uint32_t waited = pt__claims_let_go(claims, p->legs);
-
-	/* Nobody waited when the claims were taken: these have come since, in this section. */
-	for (uint32_t i = 0; waited >> i; i++)
-		while (waited >> i & 1 && pt__claims_go_on(claims[i]->ctx, claims[i]))
-			continue;
+	return p->legs > 1 ? &p->leg[1].claim : NULL;
 }
 
 static void note_op(enum pt_event_kind kind, const struct pt_parties *p, uint64_t lo)
@@ -42,19 +36,17 @@ static void set_up(struct pt_txn *leg)
 
 bool pt__at_once_begin(struct pt_parties *p, struct pt_agent *agent)
 {
-	struct pt_claim *second = p->legs > 1 ? &p->leg[1].claim : NULL;
-
 	set_up(&p->leg[0]);
-	if (second)
+	if (p->legs > 1)
 		set_up(&p->leg[1]);
 	note_op(PT_EVENT_OP_BEGIN, p, (uintptr_t)agent);
-	if (pt__claims_try(&p->leg[0].claim, second)) {
+	if (pt__claims_try(&p->leg[0].claim, second(p))) {
 		pt_grace_begin(&p->grace, p->leg[0].claim.ctx->machine, agent);
 		if (!p->grace.mask) {
 			note_drained(p);
 			return true;
 		}
-		let_go(p);
+		pt__claims_untry(&p->leg[0].claim, second(p));
 	}
 	note_op(PT_EVENT_OP_END, p, PT_MORE); /* to be gone on with, step by step */
 	return false;
@@ -75,6 +67,6 @@ void pt__at_once_commit(struct pt_parties *p)
 
 void pt__at_once_end(struct pt_parties *p, bool done)
 {
-	let_go(p);
+	pt__claims_untry(&p->leg[0].claim, second(p));
 	note_op(PT_EVENT_OP_END, p, done ? PT_OK : PT_MORE);
 }

@@ -472,6 +472,30 @@ uint32_t pt__claims_let_go(struct pt_claim *const claim[], uint32_t count)
 	return waited;
 }
 
+static void wake_waiting(const struct pt_claim *claim)
+{
+	advance(claim->ctx);
+	while (pt__claims_go_on(claim->ctx, claim))
+		continue;
+}
+
+void pt__claims_untry(struct pt_claim *a, struct pt_claim *b)
+{
+	struct pt_machine *machine = a->ctx->machine;
+	bool waited, waited_b = false;
+
+	pt_port_lock(&machine->lock);
+	waited = leave_slot(a);
+	if (b)
+		waited_b = leave_slot(b);
+	pt_port_unlock(&machine->lock);
+	/* Nobody waited when the claims were taken: these have come since, in this section. */
+	if (waited)
+		wake_waiting(a);
+	if (waited_b)
+		wake_waiting(b);
+}
+
 void pt__claim_let_go(struct pt_claim *claim)
 {
 	pt__claims_let_go(&claim, 1);

@@ -49,6 +49,8 @@ enum pt_outcome pt__claims_acquire(struct pt_claim *const claim[], uint32_t coun
  * ctx, lo, hi and mode set, if nobody has a claim on one of the contexts or waits there; else
  * false, and nothing is held: this queues nowhere. Then pt_grace_begin(). */
 bool pt__claims_try(struct pt_claim *a, struct pt_claim *b);
+/* Releases them, and looks at all that waited when they went. */
+void pt__claims_untry(struct pt_claim *a, struct pt_claim *b);
 /* Wakes who waits on a context that its teardown, the claim's, has just closed; then
  * pt__claims_go_on(). */
 void pt__claims_wake(struct pt_claim *claim);
