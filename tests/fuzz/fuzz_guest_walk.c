@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Fuzz target: the walk of a guest's stage 2. Registers, the descriptors that the walk meets (each
- * taken from the input when it is first loaded), and what another agent does to them meanwhile come
- * from the input.
+ * Fuzz target: the walk of a guest's stage 2, and AT instructions through both stages. Registers,
+ * the descriptors that a walk meets (each taken from the input when it is first loaded), and what
+ * another agent does to them meanwhile come from the input.
  */
-#include <pt/guest_walk.h>
+#include <pt/guest_at.h>
 
 #include "fuzz.h"
 
-#define WALKS 4
+#define WALKS	 4
+/* Of an AT instruction: each fetch of stage 1 is walked for, and so is the output. */
+#define AT_LOADS (PT_LEVELS * (PT_LEVELS + 1) + PT_LEVELS)
 
 struct word {
 	uint64_t ipa, value;
@@ -18,10 +20,11 @@ struct word {
 struct world {
 	struct source *in;
 	const struct pt_guest_s2 *s2;
-	struct word word[WALKS * PT_LEVELS];
+	struct word word[WALKS * AT_LOADS];
 	unsigned words, loads, swaps;
 	bool changing; /* another agent changes what was loaded */
 	bool raced;
+	bool at;		/* an AT instruction: tables of two stages */
 	uint64_t lowest, bytes; /* where the next load has to be */
 };
 
@@ -66,9 +69,12 @@ static enum pt_outcome load(void *arg, struct pt_ipa ipa, uint64_t *value)
 	struct world *w = arg;
 	struct word *word = find(w, ipa.v);
 
-	CHECK(ipa.v % 8 == 0 && ipa.v >> w->s2->pa_bits == 0);
-	CHECK(ipa.v >= w->lowest && ipa.v - w->lowest < w->bytes);
-	CHECK(++w->loads <= PT_LEVELS);
+	CHECK(ipa.v % 8 == 0 && ipa.v >> 52 == 0);
+	CHECK(++w->loads <= (w->at ? AT_LOADS : PT_LEVELS));
+	if (!w->at) {
+		CHECK(ipa.v >> w->s2->pa_bits == 0);
+		CHECK(ipa.v >= w->lowest && ipa.v - w->lowest < w->bytes);
+	}
 	if (word->hole)
 		return PT_NO_SLOT;
 	*value = word->value;
@@ -166,6 +172,58 @@ static void access_once(struct world *w, const struct pt_guest_memory *memory)
 			CHECK(outcome[i] == PT_RACED || known_status(&fault[i]));
 }
 
+static void check_par(const struct pt_guest_at_regs *regs, uint64_t par)
+{
+	const uint64_t stage2 = 1 << 9, walk = 1 << 8;
+	struct pt_guest_fault f = {.fsc = (uint8_t)(par >> 1 & 0x3f)};
+
+	CHECK(par >> 11 & 1);
+	if (!(par & 1)) {
+		CHECK(!(par & 0x67e) && !(par >> 52 & 15) && (par >> 7 & 3) != 1);
+		return;
+	}
+	f.level = f.fsc == 0x29 || f.fsc == 0x2b ? -1 : f.fsc & 3;
+	/* An external abort is no result. */
+	CHECK(known_status(&f) && (f.fsc & ~3) != 0x14 && f.fsc != 0x31);
+	CHECK(par >> 12 == 0 && !(par & 0x480));
+	CHECK(!(par & walk) || par & stage2);
+	CHECK(!(par & stage2) || regs->hcr & (1 | 1 << 12));
+}
+
+/* An AT instruction, made twice with nobody else there, and once more. */
+static void at_once(struct world *w, const struct pt_guest_memory *memory)
+{
+	uint8_t sctlr = take(w->in), hcr = take(w->in);
+	struct pt_guest_at_regs regs = {
+		.sctlr = (sctlr & 5) | (uint64_t)(sctlr >> 3 & 1) << 25 |
+			 (uint64_t)(sctlr >> 4 & 1) << 57,
+		.tcr = take_number(w->in, 8),
+		.ttbr = {take_number(w->in, 7), take_number(w->in, 7)},
+		.mair = take_number(w->in, 8),
+		.hcr = (hcr & 5) | (uint64_t)(hcr >> 3 & 1) << 12 | (uint64_t)(hcr >> 4 & 1) << 32,
+		.pan = hcr & 0x40,
+		.pa_bits = w->s2->broken ? 48 : w->s2->geo.pa_bits,
+	};
+	enum pt_guest_at_op op = (enum pt_guest_at_op)(take(w->in) % PT_AT_OPS);
+	uint64_t va = take_number(w->in, 8);
+	struct pt_guest_at_result result[3] = {0};
+	enum pt_outcome outcome[3];
+
+	w->at = true;
+	for (int i = 0; i < 3; i++) {
+		w->changing = i == 2;
+		w->loads = 0;
+		outcome[i] = pt_guest_at(memory, w->s2, &regs, op, va, &result[i]);
+		CHECK(outcome[i] == PT_OK || outcome[i] == PT_DENIED);
+		if (outcome[i] == PT_OK)
+			check_par(&regs, result[i].par);
+		else
+			CHECK(result[i].esr >> 27 == 0x24 >> 1 && result[i].far == va);
+	}
+	CHECK(outcome[0] == outcome[1] && !memcmp(&result[0], &result[1], sizeof(result[0])));
+	CHECK(w->swaps == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
 {
 	static const uint8_t sizes[8] = {32, 36, 40, 42, 44, 48, 52, 52};
@@ -186,6 +244,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
 	if (outcome != PT_OK)
 		return 0;
 	for (int i = 0; i < WALKS && more(&in); i++)
-		access_once(&w, &memory);
+		if (has & 0x80)
+			at_once(&w, &memory);
+		else
+			access_once(&w, &memory);
 	return 0;
 }
