@@ -4,9 +4,11 @@
 
 #include "registers.h"
 
-#define HCR_VM (UINT64_C(1) << 0)
-#define HCR_DC (UINT64_C(1) << 12)
-#define HCR_CD (UINT64_C(1) << 32)
+#define HCR_VM	(UINT64_C(1) << 0)
+#define HCR_DC	(UINT64_C(1) << 12)
+#define HCR_TGE (UINT64_C(1) << 27)
+#define HCR_CD	(UINT64_C(1) << 32)
+#define HCR_E2H (UINT64_C(1) << 34)
 
 /* PAR_EL1 */
 #define PAR_F	 (UINT64_C(1) << 0)
@@ -69,11 +71,11 @@ static uint64_t par_of(const struct pt__at *at, bool good)
 	       (at->walk ? PAR_PTW : 0);
 }
 
-/* HPFAR_EL2 is UNKNOWN for external aborts. */
-static enum pt_outcome abort_of(const struct pt__at *at, bool both, struct pt_guest_at_result *r)
+/* el2: from EL2 itself. HPFAR_EL2 is UNKNOWN for external aborts. */
+static enum pt_outcome abort_of(const struct pt__at *at, bool el2, struct pt_guest_at_result *r)
 {
 	*r = (struct pt_guest_at_result){
-		.esr = (both ? ESR_DABT_SAME : ESR_DABT_LOWER) | ESR_IL | ESR_CM | ESR_WNR |
+		.esr = (el2 ? ESR_DABT_SAME : ESR_DABT_LOWER) | ESR_IL | ESR_CM | ESR_WNR |
 		       (at->walk ? ESR_S1PTW : 0) | at->fsc,
 		.far = at->va,
 		.hpfar = pt__fsc_external(at->fsc) ? 0 : at->fetch >> 12 << 4,
@@ -81,16 +83,35 @@ static enum pt_outcome abort_of(const struct pt__at *at, bool both, struct pt_gu
 	return PT_DENIED;
 }
 
+static bool in_host_mode(const struct pt_guest_at_regs *regs)
+{
+	return regs->hcr & HCR_E2H && regs->hcr & HCR_TGE;
+}
+
+/* In host mode all but S12E1 are of EL2&0, for which HCR_EL2 says nothing. */
+static struct pt_guest_at_regs effective(const struct pt_guest_at_regs *regs,
+					 enum pt_guest_at_op op)
+{
+	struct pt_guest_at_regs r = *regs;
+
+	if (in_host_mode(regs) && (!ops[op].both || ops[op].el0))
+		r.hcr = 0;
+	return r;
+}
+
 enum pt_outcome pt_guest_at(const struct pt_guest_memory *memory, const struct pt_guest_s2 *s2,
 			    const struct pt_guest_at_regs *regs, enum pt_guest_at_op op,
 			    uint64_t va, struct pt_guest_at_result *result)
 {
-	struct pt__at at = {.memory = memory, .regs = regs, .va = va};
+	struct pt__at at = {.memory = memory, .va = va};
+	struct pt_guest_at_regs r;
 	bool good;
 
 	if ((unsigned)op >= PT_AT_OPS || !pt__is_pa_size(regs->pa_bits))
 		return PT_INVALID;
-	at.s2 = regs->hcr & (HCR_VM | HCR_DC) ? s2 : NULL;
+	r = effective(regs, op);
+	at.regs = &r;
+	at.s2 = r.hcr & (HCR_VM | HCR_DC) ? s2 : NULL;
 	at.write = ops[op].write;
 	at.el0 = ops[op].el0;
 	at.pan = ops[op].pan && regs->pan;
@@ -98,7 +119,7 @@ enum pt_outcome pt_guest_at(const struct pt_guest_memory *memory, const struct p
 	if (good && ops[op].both && at.s2)
 		good = stage2(&at);
 	if (!good && (pt__fsc_external(at.fsc) || (at.walk && !ops[op].both)))
-		return abort_of(&at, ops[op].both, result);
+		return abort_of(&at, ops[op].both || in_host_mode(regs), result);
 	*result = (struct pt_guest_at_result){.par = par_of(&at, good)};
 	return PT_OK;
 }

@@ -19,7 +19,6 @@
 #define HCR_PTW BIT(2)
 #define HCR_DC	BIT(12)
 #define HCR_TGE BIT(27)
-#define HCR_E2H BIT(34)
 
 #define TCR_HA BIT(39)
 #define TCR_HD BIT(40)
@@ -221,10 +220,10 @@ static bool flat(struct pt__at *at, bool tbi)
 	return true;
 }
 
+/* AArch64.S1Enabled */
 static bool is_off(const struct pt_guest_at_regs *r)
 {
-	return !(r->sctlr & SCTLR_M) || r->hcr & HCR_DC ||
-	       (r->hcr & (HCR_TGE | HCR_E2H)) == HCR_TGE;
+	return !(r->sctlr & SCTLR_M) || r->hcr & (HCR_DC | HCR_TGE);
 }
 
 bool pt__at_stage1(struct pt__at *at)

@@ -40,6 +40,7 @@
 #define HCR_DC	   BIT(12)
 #define HCR_TGE	   BIT(27)
 #define HCR_CD	   BIT(32)
+#define HCR_E2H	   BIT(34)
 #define HCR_FWB	   BIT(46)
 
 /* A block of 1 GiB by stage 1, at VA 1 GiB of either half: IPA 2 GiB. */
@@ -207,6 +208,8 @@ static const struct at_case stage1_cases[] = {
 	 0x0000000080001900},
 	{"DC", PT_AT_S1E1R, BLOCK, 0, 0, HCR_DC, 2 * G | 0x1234, 0xff00000080001800},
 	{"TGE", PT_AT_S1E1R, BLOCK, 0, 0, HCR_TGE, 2 * G | 0x1234, 0x0000000080001900},
+	{"TGE, not E2H", PT_AT_S12E1R, BLOCK, 0, 0, HCR_TGE, 2 * G | 0x1234, 0x0000000080001900},
+	{"host mode", PT_AT_S1E1R, BLOCK, 0, 0, HCR_TGE | HCR_E2H | HCR_DC, VA, 0xff00000080001980},
 	{"S12 without stage 2", PT_AT_S12E1R, BLOCK, 0, 0, 0, VA, 0xff00000080001980},
 };
 
@@ -316,6 +319,15 @@ static const struct both_case both_cases[] = {
 	 S2_PLAIN,
 	 S2_PLAIN},
 
+	{{"host mode: no stage 2", PT_AT_S12E0R, BLOCK | EL0, 0, 0, ON | HCR_TGE | HCR_E2H, VA,
+	  0xff00000080001980},
+	 0,
+	 0},
+	{{"but for S12E1", PT_AT_S12E1R, BLOCK, 0, 0, ON | HCR_TGE | HCR_E2H, 2 * G | 0x1234,
+	  0x00000000c0001900},
+	 S2_PLAIN,
+	 S2_PLAIN},
+
 	{{"FWB: write-back over Device", PT_AT_S12E1R, BLOCK | INDEX(3), 0, 0, F, VA,
 	  0xff000000c0001900},
 	 S2_BLOCK | MEM(6),
@@ -414,6 +426,9 @@ static const struct {
 	 0x110000},
 	{{{"a hole in stage 1", PT_AT_S1E1R, HOLE, 0, 0, 0, VA, 0}, S2_PLAIN, S2_PLAIN},
 	 0x92000155,
+	 0},
+	{{{"the same in host mode", PT_AT_S1E1R, HOLE, 0, 0, HCR_TGE | HCR_E2H, VA, 0}, 0, 0},
+	 0x96000155,
 	 0},
 	{{{"the same for S12", PT_AT_S12E1R, HOLE, 0, 0, ON, VA, 0}, S2_PLAIN, S2_PLAIN},
 	 0x96000155,

@@ -25,8 +25,8 @@ enum pt_guest_at_op {
  * Of the EL1&0 regime whose address is translated, as they stand in the guest hypervisor's
  * registers. Used of sctlr: M, C, EE, EPAN; of tcr: all of both halves but cacheability of walks,
  * ASIDs and what is for instruction fetches; of hcr: VM, PTW, DC, TGE, CD, E2H. TCR2_EL1 (PIE, POE,
- * PnCH, D128) is taken to be zero. For a guest hypervisor in host mode (E2H and TGE), whose S1E1
- * and S1E0 are of EL2&0: the registers of EL2, and no stage 2.
+ * PnCH, D128) is taken to be zero. In host mode (E2H and TGE) all but S12E1 are of EL2&0: the
+ * registers of EL2, and no stage 2, whatever HCR_EL2 says.
  */
 struct pt_guest_at_regs {
 	uint64_t sctlr, tcr, ttbr[2], mair, hcr;
@@ -50,8 +50,8 @@ struct pt_guest_at_result {
  *                2. Sizes that the architecture refuses are a translation fault at level 0
  *   PT_DENIED    *result: an exception that the guest hypervisor takes instead, PAR_EL1 being UNKNOWN:
  *                for S1 a stage-2 fault on the stage-1 walk, from EL1 (EC 0x24, S1PTW, CM, WnR); for all an
- *                external abort on a walk, from EL1 for S1, and for S12 from EL2 itself (EC 0x25). That
- *                of S1 which stage 1 alone has comes here as if HCR_EL2.TEA were set
+ *                external abort on a walk, from EL1 for S1, from EL2 itself (EC 0x25) for S12 and in host
+ *                mode. One of S1 that stage 1 alone has comes here as if HCR_EL2.TEA were set
  *   PT_INVALID   op, or pa_bits
  *
  * Bounded: at most five fetches, each with a walk of stage 2, and one more walk. In a section.
