@@ -76,11 +76,26 @@ int cmd_fault(struct ptctl *ctl)
 	"result.outcome result.pa result.level result.prot result.span result.par vtcr vttbr "     \
 	"exit.fault exit.level exit.esr exit.far exit.hpfar exit.outcome slot_found slot_id"
 
+#define NESTED_COLUMNS                                                                             \
+	" nested.taker nested.fault nested.level nested.esr nested.far nested.hpfar "              \
+	"nested.canonical_ipa"
+
+/* One more walk of an explanation. */
+static void part(struct ptctl *ctl, const ProtobufCMessage *message, const struct view *view,
+		 const char *title)
+{
+	fprintf(ctl->out.file, "\n%s\n", title);
+	output_message(&ctl->out, message, view);
+}
+
 static int explain(struct ptctl *ctl)
 {
 	/* The steps are the rows; JSON has everything, a table the result below. */
 	static const struct view steps = {.rows = "steps"};
+	static const struct view guest = {.rows = "guest_steps"};
+	static const struct view canonical = {.rows = "canonical_steps"};
 	static const struct view rest = {.columns = EXPLAIN_COLUMNS};
+	static const struct view nested = {.columns = EXPLAIN_COLUMNS NESTED_COLUMNS};
 	Ptd__V1__ExplainRequest request = PTD__V1__EXPLAIN_REQUEST__INIT;
 	Ptd__V1__ExplainResponse *response;
 	ProtobufCMessage *message;
@@ -99,8 +114,12 @@ static int explain(struct ptctl *ctl)
 	outcome = response->result ? response->result->outcome : (uint32_t)PT_OK;
 	output_message(&ctl->out, message, &steps);
 	if (ctl->out.format == FORMAT_TABLE && !ctl->out.quiet) {
+		if (response->n_guest_steps)
+			part(ctl, message, &guest, "the guest hypervisor's tables:");
+		if (response->n_canonical_steps)
+			part(ctl, message, &canonical, "the canonical context's:");
 		fputc('\n', ctl->out.file);
-		output_message(&ctl->out, message, &rest);
+		output_message(&ctl->out, message, response->nested ? &nested : &rest);
 	}
 	protobuf_c_message_free_unpacked(message, NULL);
 	return exit_code(outcome);

@@ -148,6 +148,8 @@ command_handler cmd_age, cmd_split, cmd_collapse;
 command_handler cmd_dirty_start, cmd_dirty_get, cmd_dirty_stop, cmd_dirty_list;
 command_handler cmd_access, cmd_fault, cmd_translate;
 command_handler cmd_own_show, cmd_own_map, cmd_own_transfer, cmd_own_lendings, cmd_own_watch;
+command_handler cmd_nested_build, cmd_nested_enter, cmd_nested_exit, cmd_nested_list,
+	cmd_nested_tlbi, cmd_nested_at;
 command_handler cmd_failpoint_arm, cmd_failpoint_disarm, cmd_failpoint_list;
 command_handler cmd_completion, cmd_explain, cmd_tls_init;
 /* Scenarios, dumps and decoding. */

@@ -154,6 +154,16 @@ PARAMS context_create_options[] = {
 	{.name = "topped-up",
 	 .type = VALUE_FLAG,
 	 .help = "its tables come out of what the host gives: own top-up"},
+	{.name = "nested",
+	 .type = VALUE_FLAG,
+	 .help = "a guest hypervisor runs in it: it can have shadows"},
+	{.name = "max-shadows",
+	 .type = VALUE_NUMBER,
+	 .limit = UINT32_MAX,
+	 .help = "with --nested: how many at a time; 64 if not given"},
+	{.name = "link-pages",
+	 .type = VALUE_NUMBER,
+	 .help = "with --nested: pages for reverse links; no limit if not given"},
 	{.name = "software-bits",
 	 .type = VALUE_NUMBER,
 	 .limit = 15,
@@ -431,6 +441,85 @@ PARAMS own_watch_options[] = {{.name = "after",
 PARAMS own_show_options[] = {
 	{.name = "matrix", .type = VALUE_FLAG, .help = "sizes by owner and state"}, END};
 
+#define SHADOW_COLUMNS "shadow name enabled leaves vcpus last_used"
+
+/* --- nested ------------------------------------------------------------------------------- */
+
+#define OPTION_VTTBR                                                                               \
+	{                                                                                          \
+		.name = "vttbr", .type = VALUE_NUMBER, .help = "VTTBR_EL2 of the guest hypervisor" \
+	}
+#define OPTION_VTCR                                                                                \
+	{                                                                                          \
+		.name = "vtcr", .type = VALUE_NUMBER, .help = "its VTCR_EL2"                       \
+	}
+PARAMS nested_build_args[] = {
+	ARG_CONTEXT,
+	{.name = "base", .type = VALUE_ADDRESS, .help = "IPA of the context where they will stand"},
+	{.name = "maps",
+	 .type = VALUE_TEXT,
+	 .help = "NESTED:SIZE:CANONICAL:RIGHTS, further ones with commas"},
+	END};
+PARAMS nested_build_options[] = {
+	{.name = "granule",
+	 .type = VALUE_CHOICE,
+	 .choices = "4K|16K|64K",
+	 .help = "4K if not given"},
+	{.name = "ipa-bits",
+	 .type = VALUE_NUMBER,
+	 .limit = 64,
+	 .help = "32 to 48; 40 if not given"},
+	{.name = "vmid", .type = VALUE_NUMBER, .limit = 65535, .help = "0 if not given"},
+	OPTION_VCPU,
+	END};
+PARAMS nested_enter_options[] = {
+	OPTION_VTTBR,
+	OPTION_VTCR,
+	{.name = "hcr", .type = VALUE_NUMBER, .help = "HCR_EL2; 1 if not given: its stage 2 is on"},
+	{.name = "sctlr-el2", .type = VALUE_NUMBER, .help = "SCTLR_EL2: bit 25 is EE"},
+	OPTION_VCPU,
+	END};
+PARAMS nested_exit_options[] = {OPTION_VCPU, END};
+PARAMS nested_tlbi_args[] = {
+	ARG_CONTEXT,
+	{.name = "instruction",
+	 .type = VALUE_CHOICE,
+	 .choices = "alle1|alle1is|alle1os|vmalls12e1|vmalls12e1is|vmalls12e1os|ipas2e1|ipas2e1is|"
+		    "ipas2e1os|ipas2le1|ipas2le1is|ipas2le1os|ripas2e1|ripas2e1is|ripas2e1os|"
+		    "ripas2le1|ripas2le1is|ripas2le1os|vmalle1|vmalle1is|vmalle1os",
+	 .help = "as the guest hypervisor executes it"},
+	END};
+PARAMS nested_tlbi_options[] = {
+	{.name = "ipa", .type = VALUE_ADDRESS, .help = "nested, of ipas2e1 and its like"},
+	{.name = "operand", .type = VALUE_NUMBER, .help = "the register, with TTL or a range"},
+	{.name = "nxs", .type = VALUE_FLAG, .help = "the nXS form"},
+	OPTION_VTTBR,
+	OPTION_VTCR,
+	OPTION_VCPU,
+	END};
+
+PARAMS nested_at_args[] = {
+	ARG_CONTEXT,
+	{.name = "instruction",
+	 .type = VALUE_CHOICE,
+	 .choices = "s1e1r|s1e1w|s1e0r|s1e0w|s1e1rp|s1e1wp|s12e1r|s12e1w|s12e0r|s12e0w",
+	 .help = "as the guest hypervisor executes it"},
+	{.name = "address", .type = VALUE_ADDRESS, .help = "of its guest"},
+	END};
+PARAMS nested_at_options[] = {
+	{.name = "sctlr", .type = VALUE_NUMBER, .help = "SCTLR_EL1; 0 if not given: no stage 1"},
+	{.name = "tcr", .type = VALUE_NUMBER, .help = "TCR_EL1"},
+	{.name = "ttbr0", .type = VALUE_NUMBER, .help = "TTBR0_EL1"},
+	{.name = "ttbr1", .type = VALUE_NUMBER, .help = "TTBR1_EL1"},
+	{.name = "mair", .type = VALUE_NUMBER, .help = "MAIR_EL1"},
+	{.name = "hcr", .type = VALUE_NUMBER, .help = "HCR_EL2; 1 if not given: its stage 2 is on"},
+	{.name = "pan", .type = VALUE_FLAG, .help = "PSTATE.PAN, of s1e1rp and s1e1wp"},
+	OPTION_VTTBR,
+	OPTION_VTCR,
+	{.name = "sctlr-el2", .type = VALUE_NUMBER, .help = "SCTLR_EL2: bit 25 is EE"},
+	OPTION_VCPU,
+	END};
+
 /* --- failpoints ---------------------------------------------------------------------------- */
 
 PARAMS arm_args[] = {
@@ -696,6 +785,22 @@ const struct command command_table[] = {
 	{"own", "map", "a picture of it, in letters or as SVG",
 	 "ptctl own map m0 -o svg", machine_arg, NULL, cmd_own_map, {.rows = "ranges"},
 	 "svg", 0},
+	{"nested", "build", "write the stage-2 tables of a guest hypervisor, and say its registers",
+	 "ptctl nested build m0/g0 0x4020_0000 0:2M:0x4000_0000:rwx", nested_build_args,
+	 nested_build_options, cmd_nested_build, {0}, NULL, 0},
+	{"nested", "enter", "a guest hypervisor runs its guest: find or make the shadow",
+	 "ptctl nested enter m0/g0 --vttbr 0x4020_0000 --vtcr 0x800d3558", context_arg,
+	 nested_enter_options, cmd_nested_enter, {0}, NULL, 0},
+	{"nested", "exit", "back to virtual EL2", "ptctl nested exit m0/g0", context_arg,
+	 nested_exit_options, cmd_nested_exit, {0}, NULL, 0},
+	{"nested", "tlbi", "a TLBI of a guest hypervisor",
+	 "ptctl nested tlbi m0/g0 ipas2e1is --ipa 0x1000 --vttbr 0x4020_0000", nested_tlbi_args,
+	 nested_tlbi_options, cmd_nested_tlbi, {0}, NULL, 0},
+	{"nested", "at", "an address translation instruction; exit code 7 on a fault",
+	 "ptctl nested at m0/g0 s12e1r 0x1000 --vttbr 0x4020_0000 --vtcr 0x800d3558",
+	 nested_at_args, nested_at_options, cmd_nested_at, {0}, NULL, 0},
+	{"nested", "list", "the shadows of a context", "ptctl nested list m0/g0", context_arg,
+	 NULL, cmd_nested_list, {.rows = "shadows", .columns = SHADOW_COLUMNS}, NULL, 0},
 	{"failpoint", "arm", "inject a failure",
 	 "ptctl failpoint arm pool.reserve --action error --nth 3 --times 1", arm_args, arm_options,
 	 cmd_failpoint_arm, {0}, NULL, 0},

@@ -4,6 +4,7 @@
 
 #include "dirty_logs.h"
 #include "machine.h"
+#include "nested.h"
 #include "owners.h"
 #include "registry.h"
 #include "slots.h"
@@ -31,7 +32,18 @@ static void full_name(struct context *c, const char *name)
 static void unmake(struct call *call, struct context *c)
 {
 	pt_ctx_undo(&c->pt, call_agent(call));
+	free(c->nested);
 	free(c);
+}
+
+static enum pt_outcome make_nested(struct context *c, const struct context_args *args)
+{
+	const struct nested_args nested = {
+		.shadows = args->max_shadows,
+		.link_pages = args->link_pages ? args->link_pages : UINT64_MAX,
+	};
+
+	return nested.shadows ? nested_create(c, &nested) : PT_OK;
 }
 
 enum pt_outcome context_create(struct call *call, struct machine *m,
@@ -56,7 +68,9 @@ enum pt_outcome context_create(struct call *call, struct machine *m,
 	}
 	pt_ctx_set_policy(&c->pt, args->policy, NULL, NULL);
 	pt_ctx_sw_own(&c->pt, args->software_bits, PT_SW_CALLER);
-	o = owners_join(call, c);
+	o = make_nested(c, args);
+	if (o == PT_OK)
+		o = owners_join(call, c);
 	if (o != PT_OK) {
 		unmake(call, c);
 		return o;
@@ -76,13 +90,15 @@ static void free_context(struct pt_rcu_head *head)
 	struct context *c = container_of(head, struct context, rcu);
 
 	slots_free(pt_ctx_slots(&c->pt));
+	free(c->nested);
 	free(c);
 }
 
 void context_retire(struct context *c)
 {
 	dirty_logs_end(c);
-	registry_remove_context(c->machine->domain, c);
+	if (c->handle)
+		registry_remove_context(c->machine->domain, c);
 	pt_rcu_call(&c->rcu, free_context);
 }
 
@@ -131,6 +147,13 @@ static void fill_options(Ptd__V1__ContextOptions *to, const struct pt_ctx *ctx)
 	to->bbm = ctx->bbm;
 	to->identity = (ctx->policy & PT_CTX_IDENTITY) != 0;
 	to->software_bits = pt_ctx_sw_of(ctx, PT_SW_CALLER) >> PT_PROT_SW_SHIFT;
+}
+
+static void fill_nested(Ptd__V1__ContextOptions *to, const struct nested *n)
+{
+	to->nested = n != NULL;
+	to->max_shadows = n ? n->pt.shadows : 0;
+	to->link_pages = n && n->link_pages != UINT64_MAX ? n->link_pages : 0;
 }
 
 static void fill_slot(Ptd__V1__Slot *to, const struct pt_slot *slot)
@@ -184,6 +207,7 @@ static void fill(struct message *m, struct context *c, const struct pt_slots *sl
 	fill_options(&m->options, &c->pt);
 	m->options.protected_ = c->is_protected;
 	m->options.topped_up = c->is_topped_up;
+	fill_nested(&m->options, c->nested);
 	fill_life(to, c);
 	to->vmid = pt_ctx_vmid(&c->pt);
 	to->vtcr = pt_ctx_vtcr(&c->pt);

@@ -16,6 +16,8 @@ struct context_args {
 	uint64_t reserved;		/* a place for a guest; 0: any */
 	uint32_t policy, software_bits; /* PT_CTX_*, PT_PROT_SW */
 	uint64_t quota_pages;		/* 0: no limit */
+	uint32_t max_shadows;		/* 0: it can have none */
+	uint64_t link_pages;		/* for them; 0: no limit */
 };
 
 /* Makes and registers an empty context. PT_OK, or why not: also what owners_join() and
@@ -23,8 +25,8 @@ struct context_args {
 enum pt_outcome context_create(struct call *call, struct machine *machine,
 			       const struct context_args *args, struct context **made);
 
-/* Its teardown transaction has ended, or the domain ends: out of the registry, its VMID free again,
- * its memory gone after a grace period. */
+/* Its teardown transaction has ended, or the domain ends: out of the registry if it was there, its
+ * VMID free again, its memory gone after a grace period. */
 void context_retire(struct context *context);
 
 /* May vCPUs run it? Not a guest that is dying: false, and the call has been failed. */

@@ -9,6 +9,8 @@
 #define LIMIT_MACHINES			 4096u
 #define LIMIT_CONTEXTS			 262144u
 #define LIMIT_GUESTS			 256u
+#define LIMIT_SHADOWS			 4096u
+#define DEFAULT_SHADOWS			 64u
 #define LIMIT_TRANSFER_ITEMS		 32u
 #define LIMIT_LENDINGS			 16u
 #define LIMIT_LEND_BORROWERS		 4u

@@ -15,6 +15,7 @@
 #include "ptd/v1/fault.pb-c.h"
 #include "ptd/v1/machine.pb-c.h"
 #include "ptd/v1/mapping.pb-c.h"
+#include "ptd/v1/nested.pb-c.h"
 #include "ptd/v1/ownership.pb-c.h"
 #include "ptd/v1/server.pb-c.h"
 
@@ -99,6 +100,13 @@ const struct method domain_methods[] = {
 	       guest_teardown_abandon),
 	METHOD("OwnershipService", "FinalizeGuest", finalize_guest, guest_finalize,
 	       guest_finalize_abandon),
+	METHOD("NestedService", "EnterNested", enter_nested, nested_enter_call,
+	       nested_enter_call_abandon),
+	METHOD("NestedService", "ExitNested", exit_nested, nested_exit_call, NULL),
+	METHOD("NestedService", "Invalidate", invalidate, nested_invalidate, NULL),
+	METHOD("NestedService", "AddressTranslate", address_translate, nested_address_translate,
+	       NULL),
+	METHOD("NestedService", "ListShadows", list_shadows, nested_list, NULL),
 	METHOD("FailpointService", "ArmFailpoint", arm_failpoint, failpoint_arm, NULL),
 	METHOD("FailpointService", "DisarmFailpoints", disarm_failpoints, failpoint_disarm, NULL),
 	METHOD("FailpointService", "ListFailpoints", list_failpoints, failpoint_list, NULL),

@@ -224,18 +224,20 @@ enum call_result session_open_for(struct call *call, struct session_hold *hold, 
 	const char *name = call->principal->name;
 	struct key key = {.who = XXH3_64bits(name, strlen(name))};
 	enum call_result result = CALL_STREAM;
-	bool there = peek_context(call, context);
+	const struct context *c = peek_context(call, context);
 	enum pt_outcome o;
 
 	if (id->len && id->len != SESSION_ID_BYTES)
 		return call_fail(call, PT_INVALID,
 				 "session_id: %zu bytes; it must have %u, or none", id->len,
 				 SESSION_ID_BYTES);
+	if (c && context_is_shadow(c))
+		return call_fail(call, PT_WRONG_STATE, "context: a shadow has no sessions");
 	if (id->len)
 		memcpy(key.id, id->data, SESSION_ID_BYTES);
 	hold->call = call;
 	pt_port_lock(&sessions->lock);
-	o = open_locked(sessions, call, &key, !id->len, hold, context, there);
+	o = open_locked(sessions, call, &key, !id->len, hold, context, c);
 	if (o == PT_OK && hold->session->holder)
 		result = take_over(hold->session, hold);
 	else if (o == PT_OK)

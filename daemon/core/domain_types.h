@@ -23,7 +23,10 @@
 
 #include <pt/host/rcu.h>
 #include <pt/host/vcpu.h>
+#include <pt/nested.h>
 #include <pt/txn.h>
+
+#include "ptd/v1/context.pb-c.h"
 
 #define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 #define likely(x)			__builtin_expect(!!(x), 1)
@@ -54,6 +57,8 @@ struct machine {
 	struct name_node by_name; /* lock */
 	uint64_t handle;
 	uint32_t vcpus, vmid_bits;
+	/* By vCPU: the shadow that it runs, which counts that; NULL: none. nested.c */
+	_Atomic(struct context *) *runs;
 	struct owners *owners;	 /* NULL: it has none */
 	bool dying;		 /* lock: takes no new contexts */
 	struct ordered contexts; /* lock */
@@ -66,8 +71,13 @@ struct slot_turn {
 	bool queued, mine; /* lock */
 };
 
+struct nested;
+
 struct context {
-	struct pt_ctx pt;
+	union {
+		struct pt_ctx pt;
+		struct pt_shadow shadow; /* kind SHADOW; its first member is `pt` */
+	};
 	struct machine *machine;
 	struct pt_rcu_node node;
 	struct pt_rcu_head rcu;
@@ -75,6 +85,8 @@ struct context {
 	uint64_t handle;
 	uint32_t kind;		 /* Ptd__V1__ContextKind */
 	uint32_t guest;		 /* of a machine with owners: its number */
+	struct nested *nested;	 /* of a context that can have shadows; NULL: it cannot */
+	_Atomic bool listed;	 /* a shadow: it is registered, and can be entered and recycled */
 	uint64_t reserved;	 /* the place that it was made in; 0: any */
 	bool is_protected;	 /* such a guest's kind */
 	bool is_topped_up;	 /* and that it has no quota of its own */
@@ -106,6 +118,11 @@ struct domain {
 	_Atomic bool draining;
 	_Atomic(struct domain_loop *) loop[PT_MAX_AGENTS];
 };
+
+static inline bool context_is_shadow(const struct context *context)
+{
+	return context->kind == PTD__V1__CONTEXT_KIND__CONTEXT_KIND_SHADOW;
+}
 
 static inline struct pt_agent *call_agent(const struct call *call)
 {

@@ -54,6 +54,16 @@ enum call_result fault_reclaim_abandon(struct call *call, struct fault_reclaim *
 uint32_t fault_foreign(const struct context *c, const struct fault_reclaim *reclaim,
 		       enum pt_outcome outcome);
 
+/* Arguments of a request: a kind of access up to `last`; a vCPU of the machine, in a context that
+ * runs. CALL_MORE: fine; else the call has been failed. */
+enum call_result fault_check_kind(struct call *call, uint32_t kind, uint32_t last);
+enum call_result fault_check_vcpu(struct call *call, const struct context *c, uint32_t vcpu);
+/* A fault is data of the reply; an error is what kept it from being handled, and fails the call. */
+bool fault_is_answer(enum pt_outcome outcome);
+enum call_result fault_fail(struct call *call, enum pt_outcome outcome, uint64_t ipa, int level);
+/* False: none that tables can settle. */
+bool fault_type_of(enum hw_fault fault, uint8_t *type);
+
 /* What need not be done before the answer is done in idle time. */
 static inline void fault_note_todo(struct call *call, const struct context *c,
 				   const struct pt_fault_todo *todo)

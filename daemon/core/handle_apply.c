@@ -301,7 +301,7 @@ static enum call_result go_on(struct call *call, struct apply *a)
 	case PHASE_ATOMIC:
 		c = a->work && a->work->holds != WORK_NOTHING
 			    ? container_of(a->item[0].ctx, struct context, pt)
-			    : find_context(call, a->context, "context");
+			    : find_own_tables(call, a->context, "context");
 		return c ? atomic_step(call, a, c) : CALL_DONE;
 	case PHASE_ITEM_TXN:
 		c = container_of(a->one.ctx, struct context, pt);
@@ -312,7 +312,7 @@ static enum call_result go_on(struct call *call, struct apply *a)
 	default: break;
 	}
 	work_resume(a->work);
-	c = find_context(call, a->context, "context");
+	c = find_own_tables(call, a->context, "context");
 	return c ? run_items(call, a, c) : lost_context(call, a);
 }
 
@@ -371,7 +371,7 @@ enum call_result apply_begin(struct call *call, const Ptd__V1__ApplyRequest *q, 
 	if (q->mode < PTD__V1__BATCH_MODE__BATCH_MODE_ATOMIC ||
 	    q->mode > PTD__V1__BATCH_MODE__BATCH_MODE_BEST_EFFORT)
 		return call_fail(call, PT_INVALID, "mode: %u is not a mode", (unsigned)q->mode);
-	c = find_context(call, context, "context");
+	c = find_own_tables(call, context, "context");
 	a = c ? prepare(call, q, context) : NULL;
 	if (!a)
 		return CALL_DONE;

@@ -19,6 +19,12 @@ static enum call_result check_options(struct call *call, const Ptd__V1__ContextO
 		return call_fail(call, PT_INVALID, "options.bbm: %u is not 0, 1 or 2", o->bbm);
 	if (o->durable)
 		return call_fail(call, PT_UNSUPPORTED, "options.durable: not offered");
+	if ((o->max_shadows || o->link_pages) && !o->nested)
+		return call_fail(call, PT_INVALID,
+				 "options.max_shadows, link_pages: they go with options.nested");
+	if (o->max_shadows > LIMIT_SHADOWS)
+		return call_fail(call, PT_TOO_LARGE, "options.max_shadows: %u is above %u",
+				 o->max_shadows, LIMIT_SHADOWS);
 	if (o->software_bits > PT_PROT_SW >> PT_PROT_SW_SHIFT)
 		return call_fail(call, PT_INVALID, "options.software_bits: 0x%x; there are four",
 				 o->software_bits);
@@ -28,7 +34,7 @@ static enum call_result check_options(struct call *call, const Ptd__V1__ContextO
 static enum call_result check_kind(struct call *call, uint32_t kind)
 {
 	if (kind == PTD__V1__CONTEXT_KIND__CONTEXT_KIND_SHADOW)
-		return call_fail(call, PT_UNSUPPORTED, "kind: SHADOW contexts are not offered");
+		return call_fail(call, PT_INVALID, "kind: EnterNested alone makes SHADOW contexts");
 	if (kind != PTD__V1__CONTEXT_KIND__CONTEXT_KIND_GUEST &&
 	    kind != PTD__V1__CONTEXT_KIND__CONTEXT_KIND_HOST)
 		return call_fail(call, PT_INVALID, "kind: %u is not GUEST or HOST", kind);
@@ -108,6 +114,9 @@ static enum call_result options(struct call *call, const Ptd__V1__ContextOptions
 		args->is_protected = o->protected_;
 		args->is_topped_up = o->topped_up;
 		args->software_bits = o->software_bits << PT_PROT_SW_SHIFT;
+		if (o->nested)
+			args->max_shadows = o->max_shadows ? o->max_shadows : DEFAULT_SHADOWS;
+		args->link_pages = o->link_pages;
 		args->vtcr_flags |= (o->ha ? PT_VTCR_HA : 0) | (o->hd ? PT_VTCR_HD : 0);
 	}
 	if (args->vtcr_flags & PT_VTCR_HD && !(args->vtcr_flags & PT_VTCR_HA))
@@ -122,6 +131,8 @@ static enum call_result check_party(struct call *call, const struct machine *m,
 	bool host = args->kind == PTD__V1__CONTEXT_KIND__CONTEXT_KIND_HOST;
 	bool there = m->owners && atomic_load(&m->owners->host);
 
+	if (args->max_shadows && host)
+		return call_fail(call, PT_INVALID, "options.nested: for contexts of kind GUEST");
 	if (args->is_protected && (!m->owners || host))
 		return call_fail(call, PT_INVALID,
 				 "options.protected: for guests of a machine with owners");

@@ -139,7 +139,7 @@ static enum call_result check_range(struct call *call, struct context *c, uint64
 static enum call_result start(struct call *call)
 {
 	const Ptd__V1__StartDirtyLogRequest *q = (const void *)call->request;
-	struct context *c = find_context(call, q->context, "context");
+	struct context *c = find_own_tables(call, q->context, "context");
 	struct dirty *s = c ? call_alloc(call, sizeof(*s)) : NULL;
 	struct pt_dirty_args args = {.kind = PT_DIRTY_START,
 				     .ipa = pt_ipa(q->ipa),

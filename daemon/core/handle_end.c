@@ -6,6 +6,7 @@
 #include "context.h"
 #include "domain_fail.h"
 #include "domain_work.h"
+#include "nested.h"
 #include "registry.h"
 #include "transfer_work.h"
 
@@ -17,7 +18,9 @@ struct deletion {
 	Ptd__V1__Effects **effects_at, effects; /* in it */
 	struct work *work;
 	struct context *context; /* NULL: a guest that is only reserved */
-	struct guest_end *end;	 /* of a machine with owners: what the guest has goes first */
+	bool ends_shadows;	 /* they go before anything else */
+	struct nested_end shadow;
+	struct guest_end *end; /* of a machine with owners: what the guest has goes first */
 	bool ends_guest;
 };
 
@@ -88,6 +91,14 @@ static enum call_result delete_on(struct call *call, struct deletion *s)
 	enum call_result result;
 	enum pt_outcome o;
 
+	if (s->ends_shadows) {
+		result = nested_end_all(call, &s->shadow, s->context);
+		if (result != CALL_DONE)
+			return result;
+		s->ends_shadows = false;
+		if (!s->ends_guest)
+			work_begin_teardown(s->work, s->context);
+	}
 	if (s->ends_guest) {
 		result = end_guest(call, s);
 		if (result != CALL_STREAM)
@@ -100,7 +111,7 @@ static enum call_result delete_on(struct call *call, struct deletion *s)
 		if (result != CALL_DONE)
 			return result;
 	}
-	if (!work_unpinned(s->context))
+	if (!work_unpinned(s->context) || !nested_close(call, s->context))
 		return CALL_MORE;
 	count_effects(call, &s->work->txn.effects);
 	context_retire(s->context);
@@ -138,10 +149,9 @@ static enum call_result begin_deletion(struct call *call, struct deletion *s, st
 	if (finalizes && !s->ends_guest)
 		return give_up(call, s, PT_WRONG_STATE);
 	call->state = s;
-	if (!s->ends_guest) {
-		work_begin_teardown(s->work, c);
+	s->ends_shadows = true;
+	if (!s->ends_guest)
 		return delete_on(call, s);
-	}
 	if (!finalizes && guest_tear_down(c))
 		watch_note(call->domain, c, PTD__V1__WATCH_KIND__WATCH_KIND_CHANGED);
 	guest_end_begin(call, s->end, c->machine, c->guest, c->handle, span);
@@ -151,7 +161,7 @@ static enum call_result begin_deletion(struct call *call, struct deletion *s, st
 static enum call_result delete_begin(struct call *call)
 {
 	const Ptd__V1__DeleteContextRequest *q = (const void *)call->request;
-	struct context *c = find_context(call, q->handle, "handle");
+	struct context *c = find_own_tables(call, q->handle, "handle");
 	struct deletion *s = c ? call_alloc(call, sizeof(*s)) : NULL;
 	Ptd__V1__DeleteContextResponse *r;
 
@@ -223,7 +233,7 @@ enum call_result guest_reserve(struct call *call)
 /* NULL: the call has been failed. */
 static struct context *find_guest(struct call *call, uint64_t handle, const char *field)
 {
-	struct context *c = find_context(call, handle, field);
+	struct context *c = find_own_tables(call, handle, field);
 
 	if (!c || (c->machine->owners && !owners_keep(c)))
 		return c;

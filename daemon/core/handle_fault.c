@@ -5,6 +5,7 @@
 #include "context.h"
 #include "domain_fail.h"
 #include "faults.h"
+#include "nested_fault.h"
 #include "registry.h"
 
 #include "ptd/v1/fault.pb-c.h"
@@ -19,17 +20,19 @@ struct access {
 	struct work *work;
 	struct fault_group group;
 	struct fault_reclaim reclaim;
+	struct nested_fault nested; /* of a shadow: the last one */
+	Ptd__V1__NestedFault taker;
 	Ptd__V1__AccessResponse *r;
 };
 
-static enum call_result check_kind(struct call *call, uint32_t kind, uint32_t last)
+enum call_result fault_check_kind(struct call *call, uint32_t kind, uint32_t last)
 {
 	if (kind >= PT_ACCESS_READ && kind <= last)
 		return CALL_MORE;
 	return call_fail(call, PT_INVALID, "access: %u is not a kind of access that fits", kind);
 }
 
-static enum call_result check_vcpu(struct call *call, const struct context *c, uint32_t vcpu)
+enum call_result fault_check_vcpu(struct call *call, const struct context *c, uint32_t vcpu)
 {
 	if (vcpu >= c->machine->vcpus)
 		return call_fail(call, PT_INVALID, "vcpu: %u; the machine has %u", vcpu,
@@ -66,8 +69,8 @@ static enum call_result begin_access(struct call *call, struct context *c)
 	struct access *s;
 	uint32_t length = 0;
 
-	if (check_kind(call, q->access, PT_ACCESS_AT) != CALL_MORE ||
-	    check_vcpu(call, c, q->vcpu) != CALL_MORE ||
+	if (fault_check_kind(call, q->access, PT_ACCESS_AT) != CALL_MORE ||
+	    fault_check_vcpu(call, c, q->vcpu) != CALL_MORE ||
 	    check_length(call, c, q, &length) != CALL_MORE)
 		return CALL_DONE;
 	s = call_alloc(call, sizeof(*s));
@@ -81,7 +84,7 @@ static enum call_result begin_access(struct call *call, struct context *c)
 				       .access = (uint8_t)q->access,
 				       .s1ptw = q->s1ptw,
 				       .el0 = q->el0,
-				       .handle_faults = true,
+				       .handle_faults = !context_is_shadow(c),
 				       .length = length};
 	s->exits = call_alloc(call, sizeof(*s->exits)); /* before there is an effect */
 	if (!s->exits)
@@ -149,12 +152,12 @@ static enum call_result answer_access(struct call *call, struct access *s, enum 
 }
 
 /* A fault is data of the reply; an error is what kept it from being handled. */
-static bool is_answer(enum pt_outcome o)
+bool fault_is_answer(enum pt_outcome o)
 {
 	return !pt_is_error(o) || o == PT_NOT_MAPPED || o == PT_WRONG_OWNER;
 }
 
-static enum call_result fail_access(struct call *call, enum pt_outcome o, uint64_t ipa, int level)
+enum call_result fault_fail(struct call *call, enum pt_outcome o, uint64_t ipa, int level)
 {
 	if (o == PT_INVALID)
 		call_fail(call, o, "access: not possible with this vcpu and length");
@@ -230,6 +233,68 @@ enum call_result fault_group_access(struct call *call, struct work *work, struct
 	return result;
 }
 
+bool fault_type_of(enum hw_fault fault, uint8_t *type)
+{
+	switch (fault) {
+	case HW_TRANSLATION: *type = PT_FAULT_TRANSLATION; return true;
+	case HW_ACCESS_FLAG: *type = PT_FAULT_ACCESS_FLAG; return true;
+	case HW_PERMISSION: *type = PT_FAULT_PERMISSION; return true;
+	default: return false;
+	}
+}
+
+/* The fault that an access through a shadow has just raised, for both walks. False: it is none that
+ * tables can settle. */
+static bool nested_of_exit(struct access *s, struct nested_fault *f)
+{
+	const struct pt_host_exit *e = &s->a.exit[s->a.exits - 1];
+
+	*f = (struct nested_fault){
+		.fault = {.ipa = s->a.ipa,
+			  .vcpu = s->a.vcpu,
+			  .access = s->a.access == PT_ACCESS_AT ||
+						    (s->a.s1ptw && s->a.access == PT_ACCESS_EXEC)
+					    ? PT_ACCESS_READ
+					    : s->a.access,
+			  .level = e->level,
+			  .el0 = s->a.el0,
+			  .s1ptw = s->a.s1ptw},
+		.esr = e->esr};
+	return fault_type_of((enum hw_fault)e->fault, &f->fault.type);
+}
+
+static enum call_result answer_nested(struct call *call, struct access *s, enum pt_outcome o)
+{
+	if (!fault_is_answer(o))
+		return fault_fail(call, o, s->a.ipa.v, s->a.exits ? s->a.level : PT_TTL_UNKNOWN);
+	nested_fault_fill(&s->taker, &s->nested);
+	s->r->nested = s->a.exits ? &s->taker : NULL;
+	return answer_access(call, s, o);
+}
+
+/* Each fault is handled by both walks, and the vCPU enters again where nobody takes it. */
+static enum call_result access_shadow(struct call *call, struct access *s, struct context *c)
+{
+	enum call_result step;
+	enum pt_outcome o;
+
+	if (!s->nested.running) {
+		o = pt_host_access(call_agent(call), &c->pt, &c->machine->ram, &s->a);
+		if (o == PT_MORE)
+			return CALL_MORE;
+		if (o == PT_OK || !s->a.exits || !nested_of_exit(s, &s->nested))
+			return answer_nested(call, s, o);
+	}
+	step = nested_fault_step(call, &s->work, c, &s->nested);
+	if (step != CALL_DONE || call->status.code != PT_OK)
+		return step;
+	s->a.exit[s->a.exits - 1].outcome = s->nested.outcome;
+	if (s->nested.result.who != PT_NESTED_NOBODY || pt_is_error(s->nested.outcome))
+		return answer_nested(call, s, s->nested.outcome);
+	s->a.outcome = s->a.exits < PT_HOST_MAX_EXITS ? PT_PARKED : PT_MORE; /* go on */
+	return CALL_MORE;
+}
+
 enum call_result fault_access(struct call *call)
 {
 	const Ptd__V1__AccessRequest *q = (const void *)call->request;
@@ -250,6 +315,8 @@ enum call_result fault_access(struct call *call)
 	if (!c || (!s && begin_access(call, c) != CALL_MORE))
 		return CALL_DONE;
 	s = call->state;
+	if (unlikely(context_is_shadow(c)))
+		return access_shadow(call, s, c);
 	o = pt_host_access(call_agent(call), &c->pt, &c->machine->ram, &s->a);
 	if (o == PT_PARKED)
 		return fault_park(call, &s->work, c, q->ipa);
@@ -264,9 +331,9 @@ enum call_result fault_access(struct call *call)
 		return CALL_MORE;
 	}
 	fault_note_todo(call, c, &s->a.todo);
-	if (!is_answer(o)) {
+	if (!fault_is_answer(o)) {
 		fault_count_exits(call, &s->a);
-		return fail_access(call, o, q->ipa, s->a.exits ? s->a.level : PT_TTL_UNKNOWN);
+		return fault_fail(call, o, q->ipa, s->a.exits ? s->a.level : PT_TTL_UNKNOWN);
 	}
 	s->r->foreign = (Ptd__V1__ForeignAccess)fault_foreign(c, &s->reclaim, o);
 	return answer_access(call, s, o);
@@ -275,161 +342,6 @@ enum call_result fault_access(struct call *call)
 enum call_result fault_access_abandon(struct call *call)
 {
 	struct access *s = call->state;
-	bool committed;
-
-	if (s && fault_reclaim_abandon(call, &s->reclaim) != CALL_DONE)
-		return CALL_MORE;
-	return s ? work_abandon(s->work, &committed) : CALL_DONE;
-}
-
-struct handling {
-	struct pt_fault fault;
-	struct work *work;
-	struct fault_group group;
-	struct fault_reclaim reclaim;
-	Ptd__V1__HandleFaultResponse *r;
-};
-
-/* HPFAR_EL2.FIPA, bits 47:4, is IPA[55:12]. */
-static uint64_t hpfar_ipa(uint64_t hpfar)
-{
-	return (hpfar & UINT64_C(0x0000fffffffffff0)) << 8;
-}
-
-static bool fault_type(enum hw_fault fault, uint8_t *type)
-{
-	switch (fault) {
-	case HW_TRANSLATION: *type = PT_FAULT_TRANSLATION; return true;
-	case HW_ACCESS_FLAG: *type = PT_FAULT_ACCESS_FLAG; return true;
-	case HW_PERMISSION: *type = PT_FAULT_PERMISSION; return true;
-	default: return false;
-	}
-}
-
-/*
- * HPFAR_EL2 is UNKNOWN for a permission fault unless it was on a stage-1 walk (Arm ARM, HPFAR_EL2);
- * then KVM walks stage 1 by hand. Here stage 1 is off: FAR is the IPA.
- */
-static enum call_result raw_fault(struct call *call, const Ptd__V1__HandleFaultRequest *q,
-				  struct pt_fault *f)
-{
-	struct hw_abort abort;
-
-	if (q->ipa || q->access)
-		return call_fail(call, PT_INVALID,
-				 "ipa: give esr, far and hpfar, or ipa and access");
-	if (!hw_decode_abort(q->esr, &abort) || !fault_type(abort.fault, &f->type))
-		return call_fail(call, PT_INVALID,
-				 "esr: 0x%llx is no stage-2 translation, access flag or permission "
-				 "fault",
-				 (unsigned long long)q->esr);
-	f->level = abort.level;
-	f->access = (uint8_t)abort.access;
-	f->s1ptw = abort.s1ptw;
-	if (abort.fault == HW_PERMISSION && !abort.s1ptw)
-		f->ipa = pt_ipa(q->far);
-	else
-		f->ipa = pt_ipa(hpfar_ipa(q->hpfar) | (abort.s1ptw ? 0 : q->far & 0xfff));
-	return CALL_MORE;
-}
-
-void fault_of_walk(struct context *c, uint64_t ipa, uint32_t access, struct pt_fault *f,
-		   struct hw_result *walk)
-{
-	f->ipa = pt_ipa(ipa);
-	f->access = (uint8_t)access;
-	pt_host_translate(&c->pt, f->ipa, (enum pt_access)access, walk);
-	f->level = walk->level;
-	if (walk->fault == HW_NO_FAULT || !fault_type(walk->fault, &f->type))
-		f->type = PT_FAULT_TRANSLATION;
-}
-
-/* From an address and an access: what an architectural walk would raise now. */
-static enum call_result plain_fault(struct call *call, const Ptd__V1__HandleFaultRequest *q,
-				    struct context *c, struct pt_fault *f)
-{
-	struct hw_result walk;
-
-	if (q->far || q->hpfar)
-		return call_fail(call, PT_INVALID, "esr: 0, but far or hpfar is given");
-	if (check_kind(call, q->access, PT_ACCESS_EXEC) != CALL_MORE)
-		return CALL_DONE;
-	if (q->ipa >> c->pt.geo.ipa_bits)
-		return fail_access(call, PT_OUT_OF_RANGE, q->ipa, PT_TTL_UNKNOWN);
-	fault_of_walk(c, q->ipa, q->access, f, &walk);
-	return CALL_MORE;
-}
-
-static enum call_result begin_handling(struct call *call, struct context *c)
-{
-	const Ptd__V1__HandleFaultRequest *q = (const void *)call->request;
-	struct handling *s = call_alloc(call, sizeof(*s));
-
-	if (!s)
-		return fail_arena(call);
-	if (check_vcpu(call, c, q->vcpu) != CALL_MORE)
-		return CALL_DONE;
-	s->fault.vcpu = q->vcpu;
-	if ((q->esr ? raw_fault(call, q, &s->fault) : plain_fault(call, q, c, &s->fault)) !=
-	    CALL_MORE)
-		return CALL_DONE;
-	s->r = new_response(call, &ptd__v1__handle_fault_response__descriptor);
-	if (!s->r)
-		return CALL_DONE;
-	call->state = s;
-	return CALL_MORE;
-}
-
-enum call_result fault_handle(struct call *call)
-{
-	const Ptd__V1__HandleFaultRequest *q = (const void *)call->request;
-	struct handling *s = call->state;
-	struct pt_fault_result result = {.level = PT_TTL_UNKNOWN};
-	enum call_result step = CALL_DONE;
-	struct context *c;
-	enum pt_outcome o;
-
-	if (s)
-		step = fault_reclaim_step(call, &s->reclaim);
-	if (s && step == CALL_DONE)
-		step = fault_group_step(call, s->work, &s->group);
-	if (step != CALL_DONE)
-		return step;
-	c = find_context(call, q->context, "context");
-	if (s)
-		work_resume(s->work);
-	if (!c || (!s && begin_handling(call, c) != CALL_MORE))
-		return CALL_DONE;
-	s = call->state;
-	o = pt_fault_handle(call_agent(call), &c->pt, &s->fault, &result);
-	if (o == PT_PARKED)
-		return fault_park(call, &s->work, c, s->fault.ipa.v);
-	if (o == PT_MORE ||
-	    (o == PT_DENIED && fault_group_begin(call, &s->work, c, &result.todo, &s->group)) ||
-	    (unlikely(o == PT_WRONG_OWNER) &&
-	     fault_reclaim_begin(call, c, &result.todo, &s->reclaim)))
-		return CALL_MORE;
-	if (o == PT_ALREADY_MAPPED && s->group.outcome == PT_RELAXED)
-		o = PT_RELAXED;
-	count_add(&call->loop->counters.faults, 1);
-	if (!is_answer(o))
-		return fail_access(call, o, s->fault.ipa.v, result.level);
-	count_add(&call->loop->counters.leaves_written, o == PT_MAPPED || o == PT_RELAXED);
-	fault_note_todo(call, c, &result.todo);
-	s->r->outcome = o;
-	s->r->foreign = (Ptd__V1__ForeignAccess)fault_foreign(c, &s->reclaim, o);
-	s->r->level = result.level;
-	s->r->pa = result.pa.v;
-	s->r->prot = result.prot;
-	s->r->ipa = s->fault.ipa.v;
-	s->r->tables_added = result.tables_added;
-	call->response = &s->r->base;
-	return CALL_DONE;
-}
-
-enum call_result fault_handle_abandon(struct call *call)
-{
-	struct handling *s = call->state;
 	bool committed;
 
 	if (s && fault_reclaim_abandon(call, &s->reclaim) != CALL_DONE)

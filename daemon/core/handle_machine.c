@@ -6,6 +6,7 @@
 #include "domain_fail.h"
 #include "domain_work.h"
 #include "machine.h"
+#include "nested.h"
 #include "owners.h"
 #include "registry.h"
 
@@ -220,6 +221,8 @@ struct deletion {
 	Ptd__V1__DeleteMachineResponse *response;
 	struct work *work;
 	struct context *victim; /* under teardown by this call, so it stays */
+	bool ends_shadows;	/* the victim's, first */
+	struct nested_end shadow;
 };
 
 /* Takes one context that nobody else deletes. `left`: some are still there. */
@@ -231,7 +234,7 @@ static struct context *next_victim(struct domain *d, struct machine *m, bool *le
 	pt_port_lock(&d->lock);
 	do
 		c = ordered_next(&m->contexts, key, &key);
-	while (c && c->doomed);
+	while (c && (c->doomed || context_is_shadow(c)));
 	if (c)
 		c->doomed = true;
 	*left = m->contexts.live != 0;
@@ -244,12 +247,19 @@ static enum call_result destroy_victim(struct call *call, struct deletion *s)
 	enum call_result result;
 	enum pt_outcome o;
 
+	if (s->ends_shadows) {
+		result = nested_end_all(call, &s->shadow, s->victim);
+		if (result != CALL_DONE)
+			return result;
+		s->ends_shadows = false;
+		work_begin_teardown(s->work, s->victim);
+	}
 	if (s->work->holds != WORK_NOTHING) {
 		result = work_step(s->work, STEP_VISITS, &o);
 		if (result != CALL_DONE)
 			return result;
 	}
-	if (!work_unpinned(s->victim))
+	if (!work_unpinned(s->victim) || !nested_close(call, s->victim))
 		return CALL_MORE;
 	count_effects(call, &s->work->txn.effects);
 	context_retire(s->victim);
@@ -273,7 +283,7 @@ static enum call_result delete_on(struct call *call, struct deletion *s)
 		return CALL_MORE; /* transfers that began before */
 	s->victim = next_victim(call->domain, m, &left);
 	if (s->victim) {
-		work_begin_teardown(s->work, s->victim);
+		s->ends_shadows = true;
 		return destroy_victim(call, s);
 	}
 	if (left)

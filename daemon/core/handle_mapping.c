@@ -154,7 +154,7 @@ static enum call_result run_point(struct call *call, struct single *s, struct co
 static enum call_result begin(struct call *call, const struct pt_item *item, uint64_t context,
 			      uint64_t expected, bool validate_only)
 {
-	struct context *c = find_context(call, context, "context");
+	struct context *c = find_own_tables(call, context, "context");
 	struct single *s;
 	enum pt_outcome o;
 
@@ -189,7 +189,7 @@ static enum call_result go_on(struct call *call, uint64_t context)
 	if (s->phase == PHASE_GRACE)
 		return work_grace_step(s->work) == CALL_MORE ? CALL_MORE : answer(call, s);
 	work_resume(s->work);
-	c = find_context(call, context, "context");
+	c = find_own_tables(call, context, "context");
 	if (!c)
 		return CALL_DONE;
 	s->item.ctx = &c->pt;

@@ -36,6 +36,7 @@ static void wire_limits(Ptd__V1__Limits *l, const struct wire_config *wire)
 	l->max_dirty_log_bytes = LIMIT_DIRTY_LOG_BYTES;
 	l->max_principal_dirty_log_bytes = LIMIT_PRINCIPAL_DIRTY_LOG_BYTES;
 	l->max_guests = LIMIT_GUESTS;
+	l->max_shadows = LIMIT_SHADOWS;
 	l->max_transfer_items = LIMIT_TRANSFER_ITEMS;
 	l->max_lendings = LIMIT_LENDINGS;
 	l->max_lend_borrowers = LIMIT_LEND_BORROWERS;

@@ -130,7 +130,7 @@ static enum call_result begin(struct call *call, uint64_t handle, uint64_t expec
 {
 	struct change *s = call->state;
 
-	*c = find_context(call, handle, "context");
+	*c = find_own_tables(call, handle, "context");
 	if (!*c) {
 		if (s) /* whoever took it away was ahead of us in the queue, or woke us */
 			slot_turn_end(call->domain, NULL, &s->turn);

@@ -3,6 +3,7 @@
 #include "handlers.h"
 
 #include "domain_fail.h"
+#include "explain.h"
 #include "faults.h"
 #include "registry.h"
 
@@ -134,14 +135,8 @@ enum call_result fault_translate(struct call *call)
 	return CALL_DONE;
 }
 
-struct finding {
-	const char *found, *rule;
-};
-
-static struct finding describe(const struct context *c, pt_pte e, int level)
+struct finding explain_entry(const struct pt_geometry *g, bool hardware_flag, pt_pte e, int level)
 {
-	const struct pt_geometry *g = &c->pt.geo;
-
 	if (!pt_pte_valid(e))
 		return (struct finding){"invalid", "bit 0 is 0: translation fault at this level"};
 	if (pt_pte_is_table(e, level))
@@ -152,7 +147,7 @@ static struct finding describe(const struct context *c, pt_pte e, int level)
 	if (!pt_level_has_leaf(g, level))
 		return (struct finding){
 			"reserved", "no block at this level with this granule: translation fault"};
-	if (!(e & PT_PTE_AF) && !(c->pt.vtcr_flags & PT_VTCR_HA))
+	if (!(e & PT_PTE_AF) && !hardware_flag)
 		return (struct finding){level == PT_LEVEL_LAST ? "page" : "block",
 					"AF is 0 and VTCR_EL2.HA is 0: access flag fault"};
 	if (level == PT_LEVEL_LAST)
@@ -160,16 +155,24 @@ static struct finding describe(const struct context *c, pt_pte e, int level)
 	return (struct finding){"block", "bits 1:0 are 01 above level 3: block"};
 }
 
-static bool add_steps(struct call *call, struct context *c, const struct hw_result *w,
-		      Ptd__V1__ExplainResponse *r)
+Ptd__V1__WalkStep *explain_step(struct call *call, Ptd__V1__WalkStep ***steps, size_t *count)
 {
-	r->steps = call_alloc(call, HW_MAX_STEPS * sizeof(*r->steps));
-	if (!r->steps)
-		return false;
+	if (!*steps)
+		*steps = call_alloc(call, HW_MAX_STEPS * sizeof(**steps));
+	if (!*steps || *count == HW_MAX_STEPS)
+		return NULL;
+	(*steps)[*count] = new_response(call, &ptd__v1__walk_step__descriptor);
+	return (*steps)[*count] ? (*steps)[(*count)++] : NULL;
+}
+
+bool explain_walk(struct call *call, const struct context *c, const struct hw_result *w,
+		  Ptd__V1__WalkStep ***steps, size_t *count)
+{
 	for (unsigned i = 0; i < w->steps && i < HW_MAX_STEPS; i++) {
 		const struct hw_step *step = &w->step[i];
-		struct finding f = describe(c, step->descriptor, step->level);
-		Ptd__V1__WalkStep *to = new_response(call, &ptd__v1__walk_step__descriptor);
+		struct finding f = explain_entry(&c->pt.geo, c->pt.vtcr_flags & PT_VTCR_HA,
+						 step->descriptor, step->level);
+		Ptd__V1__WalkStep *to = explain_step(call, steps, count);
 
 		if (!to)
 			return false;
@@ -182,7 +185,6 @@ static bool add_steps(struct call *call, struct context *c, const struct hw_resu
 		if (i + 1 == w->steps && w->fault == HW_PERMISSION)
 			to->rule =
 				(char *)(uintptr_t) "S2AP or XN denies this access: permission fault";
-		r->steps[r->n_steps++] = to;
 	}
 	return true;
 }
@@ -223,7 +225,9 @@ enum call_result fault_explain(struct call *call)
 	if (!r)
 		return CALL_DONE;
 	r->result = translation(call, c, &ask_for, &walk, &syndrome);
-	if (!r->result || !add_steps(call, c, &walk, r) || !add_exit(call, &walk, &syndrome, r))
+	if (!r->result || !explain_walk(call, c, &walk, &r->steps, &r->n_steps) ||
+	    !add_exit(call, &walk, &syndrome, r) ||
+	    (context_is_shadow(c) && !explain_nested(call, c, &walk, r)))
 		return fail_arena(call);
 	r->vtcr = pt_ctx_vtcr(&c->pt);
 	r->vttbr = pt_ctx_vttbr(&c->pt);

@@ -145,7 +145,7 @@ static enum call_result age_step(struct call *call)
 
 	if (call->state)
 		return go_on(call, call->state);
-	c = find_context(call, q->context, "context");
+	c = find_own_tables(call, q->context, "context");
 	if (!c || check_range(call, c, q->ipa, q->size) != CALL_MORE ||
 	    (q->want_bitmap && take_bitmap(call, c, &args) != CALL_MORE))
 		return CALL_DONE;
@@ -164,7 +164,7 @@ enum call_result mapping_split(struct call *call)
 
 	if (call->state)
 		return go_on(call, call->state);
-	c = find_context(call, q->context, "context");
+	c = find_own_tables(call, q->context, "context");
 	if (!c || check_range(call, c, q->ipa, q->size) != CALL_MORE)
 		return CALL_DONE;
 	if (q->level_plus_2 > PT_LEVEL_LAST + 2)
@@ -183,7 +183,7 @@ enum call_result mapping_collapse(struct call *call)
 
 	if (call->state)
 		return go_on(call, call->state);
-	c = find_context(call, q->context, "context");
+	c = find_own_tables(call, q->context, "context");
 	if (!c || check_range(call, c, q->ipa, q->size) != CALL_MORE)
 		return CALL_DONE;
 	return begin(call, c, &args);

@@ -18,8 +18,11 @@ static struct machine *build(struct domain *domain, const struct machine_args *a
 	m->vcpus = args->vcpus;
 	m->vmid_bits = args->vmid_bits;
 	strncpy(m->by_name.name, args->name, NAME_BYTES);
-	if (pt_host_mmu_init(&m->mmu, m->vcpus, PT_HOST_TLB_CACHE, 0) != PT_OK)
+	m->runs = calloc(m->vcpus, sizeof(*m->runs));
+	if (!m->runs)
 		goto err_after_machine;
+	if (pt_host_mmu_init(&m->mmu, m->vcpus, PT_HOST_TLB_CACHE, 0) != PT_OK)
+		goto err_after_runs;
 	if (pt_host_ram_create(&m->ram, args->memory_bytes) != PT_OK)
 		goto err_after_mmu;
 	pt_host_port_init(&m->port, &domain->tables, args->pa_bits);
@@ -32,6 +35,8 @@ err_after_ram:
 	pt_host_ram_destroy(&m->ram);
 err_after_mmu:
 	pt_host_mmu_destroy(&m->mmu);
+err_after_runs:
+	free(m->runs);
 err_after_machine:
 	free(m);
 	return NULL;
@@ -43,6 +48,7 @@ void machine_destroy(struct machine *m)
 	pt_host_ram_destroy(&m->ram);
 	pt_host_mmu_destroy(&m->mmu);
 	ordered_free(&m->contexts);
+	free(m->runs);
 	free(m);
 }
 

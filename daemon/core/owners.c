@@ -239,7 +239,7 @@ void owners_enter(struct context *c)
 {
 	struct owners *o = c->machine->owners;
 
-	if (o)
+	if (o && !context_is_shadow(c))
 		atomic_store_explicit(is_host(c) ? &o->host : &o->guest[c->guest], c->handle,
 				      memory_order_release);
 }
@@ -250,7 +250,7 @@ void owners_leave(struct context *c)
 	uint64_t handle = c->handle;
 
 	/* A guest's number may be another's already. */
-	if (o)
+	if (o && !context_is_shadow(c))
 		atomic_compare_exchange_strong(is_host(c) ? &o->host : &o->guest[c->guest], &handle,
 					       0);
 }

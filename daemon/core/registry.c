@@ -10,6 +10,7 @@
 #include "registry.h"
 
 #include "domain_fail.h"
+#include "nested.h"
 #include "owners.h"
 #include "slots.h"
 
@@ -85,6 +86,17 @@ struct context *find_context(struct call *call, uint64_t handle, const char *fie
 	if (unlikely(!c))
 		fail_handle(call, handle, field, "context");
 	return c;
+}
+
+struct context *find_own_tables(struct call *call, uint64_t handle, const char *field)
+{
+	struct context *c = find_context(call, handle, field);
+
+	if (likely(!c || !context_is_shadow(c)))
+		return c;
+	call_fail(call, PT_WRONG_STATE, "%s: a shadow changes by faults and by NestedService alone",
+		  field);
+	return NULL;
 }
 
 static struct name_node *find_name(struct domain *d, const struct name_table *table,
@@ -171,6 +183,8 @@ static enum pt_outcome add_context(struct domain *d, struct context *c)
 	c->handle = registry_next_handle(d);
 	c->node.key = c->handle;
 	c->pt.scope = c->handle;
+	if (c->nested)
+		c->nested->pt.store.scope = c->handle;
 	owners_enter(c);
 	name_table_add(&d->context_names, &c->by_name);
 	ordered_append(&d->context_list, c->handle, c);

@@ -12,6 +12,8 @@
  */
 struct machine *find_machine(struct call *call, uint64_t handle, const char *field);
 struct context *find_context(struct call *call, uint64_t handle, const char *field);
+/* The same for what changes tables or slots: WRONG_STATE for a shadow. */
+struct context *find_own_tables(struct call *call, uint64_t handle, const char *field);
 struct machine *find_machine_named(struct call *call, const char *name);
 struct context *find_context_named(struct call *call, const char *name);
 

@@ -9,12 +9,15 @@
 #include "ptd/v1/fault.pb-c.h"
 #include "ptd/v1/machine.pb-c.h"
 #include "ptd/v1/mapping.pb-c.h"
+#include "ptd/v1/nested.pb-c.h"
 #include "ptd/v1/server.pb-c.h"
 
 #define MACHINE HANDLE(1)
 #define CONTEXT HANDLE(2)
 #define SECOND_ HANDLE(3)
-#define LOG	HANDLE(4)
+#define NESTED	HANDLE(4)
+#define SHADOW	HANDLE(5)
+#define LOG	HANDLE(6)
 
 #define ITEMS 48
 
@@ -57,6 +60,8 @@ static Ptd__V1__Failpoint failpoint = {
 	.nth = 1,
 	.times = 1,
 	.context = SECOND_};
+static Ptd__V1__ContextOptions nested_options = {
+	.base = PROTOBUF_C_MESSAGE_INIT(&ptd__v1__context_options__descriptor), .nested = true};
 static Ptd__V1__SessionOpen session_open = {
 	PROTOBUF_C_MESSAGE_INIT(&ptd__v1__session_open__descriptor), CONTEXT, ID("open.")};
 static Ptd__V1__SessionOpen repair_open = {
@@ -182,6 +187,14 @@ static const struct scripted calls[] = {
 	{CALL("Failpoint", "DisarmFailpoints", M(DisarmFailpoints, disarm_failpoints))},
 	{CALL("Context", "SetQuota",
 	      M(SetQuota, set_quota, .context = CONTEXT, .quota_pages = 500))},
+	{CALL("Context", "CreateContext",
+	      M(CreateContext, create_context, .machine = MACHINE, .name = TEXT("c2"),
+		.kind = PTD__V1__CONTEXT_KIND__CONTEXT_KIND_GUEST, .options = &nested_options,
+		.request_id = ID("nest ")))},
+	{CALL("Nested", "EnterNested", M(EnterNested, enter_nested, .context = NESTED))},
+	{CALL("Fault", "Access",
+	      M(Access, access, .context = SHADOW, .access = PTD__V1__ACCESS_KIND__ACCESS_KIND_READ,
+		.length = 8))},
 	/* Last of those that fault: where the answer is lost, a second log goes on. */
 	{CALL("Mapping", "StartDirtyLog",
 	      M(StartDirtyLog, start_dirty_log, .context = CONTEXT, .size = MIB(2),

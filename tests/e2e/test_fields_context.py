@@ -42,7 +42,7 @@ def _():
         equal((seen.name, seen.machine, seen.kind, seen.quota_pages), (f"{m.name}/{mine}", m.handle, 2, 77))
     refused("ALREADY_EXISTS", create, m, name=mine)
     refused("INVALID", create, m, kind=0)
-    refused("UNSUPPORTED", create, m, kind=3)
+    refused("INVALID", create, m, kind=3)
 
 
 @test("Geometry: granule, sizes, descriptor format and start level show in VTCR_EL2")

@@ -7,6 +7,7 @@
 #include "ptd/v1/failpoint.pb-c.h"
 #include "ptd/v1/machine.pb-c.h"
 #include "ptd/v1/mapping.pb-c.h"
+#include "ptd/v1/nested.pb-c.h"
 #include "ptd/v1/ownership.pb-c.h"
 #include "ptd/v1/server.pb-c.h"
 
@@ -172,6 +173,7 @@ static void columns_exist_in_their_messages(void **state)
 		{"own", "pin", &ptd__v1__transfer_response__descriptor},
 		{"own", "unpin", &ptd__v1__transfer_response__descriptor},
 		{"own", "watch", &ptd__v1__watch_owners_response__descriptor},
+		{"nested", "list", &ptd__v1__shadow__descriptor},
 	};
 	size_t with_columns = 0;
 

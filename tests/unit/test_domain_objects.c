@@ -202,7 +202,7 @@ static void bad_contexts_are_refused_by_name(void **state)
 	q.kind = 9;
 	REFUSED(fx, "CreateContext", &q, PT_INVALID, "kind: 9");
 	q.kind = PTD__V1__CONTEXT_KIND__CONTEXT_KIND_SHADOW;
-	REFUSED(fx, "CreateContext", &q, PT_UNSUPPORTED, "kind: SHADOW");
+	REFUSED(fx, "CreateContext", &q, PT_INVALID, "kind: EnterNested");
 	q = context_request(fx, "g1");
 	q.geometry = &g;
 	g.granule_shift = 13;

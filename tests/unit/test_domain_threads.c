@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Several loops on real threads over one machine: contexts come and go while others map, fault,
- * change slots, read stable digests and abandon calls. Meant for TSan and ASan; at the end the
- * counts agree and nothing is left. PTD_SEED repeats a run as far as threads allow.
+ * change slots, enter and fill shadows, read stable digests and abandon calls. Meant for TSan and
+ * ASan; at the end the counts agree and nothing is left. PTD_SEED repeats a run as far as threads
+ * allow.
  */
 #include "domain_fixture.h"
+
+#include "ptd/v1/nested.pb-c.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -18,12 +21,14 @@ struct worker {
 	pthread_t thread;
 	uint64_t random;
 	_Atomic uint64_t *shared; /* handles of contexts that anybody may use or delete */
-	_Atomic uint64_t *logs;	  /* and of dirty logs */
+	_Atomic uint64_t *logs;	  /* and of dirty logs, */
+	_Atomic uint64_t *shadows;
 	unsigned index, oks, refused;
 };
 
-#define SHARED 6
-#define LOGS   4
+#define SHARED	6
+#define LOGS	4
+#define SHADOWS 4
 
 static uint64_t draw(struct worker *w, uint64_t below)
 {
@@ -190,10 +195,40 @@ static void use_log(struct worker *w)
 		run_call(w, "StopDirtyLog", &s);
 }
 
+/* Shadows whose stage 2 is off, so that there are no tables to write. */
+static void enter_shadow(struct worker *w, uint64_t context)
+{
+	Ptd__V1__EnterNestedRequest q = PTD__V1__ENTER_NESTED_REQUEST__INIT;
+	const Ptd__V1__EnterNestedResponse *r;
+	struct fake *f;
+
+	q.context = context;
+	q.vcpu = (uint32_t)draw(w, 2);
+	q.vtcr = 1u << 19;
+	q.vttbr = draw(w, 4) << 48;
+	f = finished_call(w, "EnterNested", &q);
+	r = (const void *)f->call.response;
+	if (r)
+		atomic_store(&w->shadows[draw(w, SHADOWS)], r->shadow);
+	fake_end(f);
+}
+
+static void leave_shadow(struct worker *w, uint64_t context)
+{
+	Ptd__V1__ExitNestedRequest q = PTD__V1__EXIT_NESTED_REQUEST__INIT;
+	Ptd__V1__ListShadowsRequest l = PTD__V1__LIST_SHADOWS_REQUEST__INIT;
+
+	q.context = l.context = context;
+	q.vcpu = (uint32_t)draw(w, 2);
+	run_call(w, "ExitNested", &q);
+	run_call(w, "ListShadows", &l);
+}
+
 static void replace_context(struct worker *w, unsigned slot)
 {
 	Ptd__V1__DeleteContextRequest d = PTD__V1__DELETE_CONTEXT_REQUEST__INIT;
 	Ptd__V1__CreateContextRequest q = PTD__V1__CREATE_CONTEXT_REQUEST__INIT;
+	Ptd__V1__ContextOptions options = PTD__V1__CONTEXT_OPTIONS__INIT;
 	char name[32];
 	struct fake *f;
 
@@ -203,6 +238,9 @@ static void replace_context(struct worker *w, unsigned slot)
 	q.machine = w->fx.machine;
 	q.name = name;
 	q.kind = PTD__V1__CONTEXT_KIND__CONTEXT_KIND_GUEST;
+	options.nested = true;
+	options.max_shadows = 3;
+	q.options = &options;
 	f = fake_call(&w->fx, 0, "CreateContext", &q);
 	while (fake_step(f, f->method->run) != CALL_DONE)
 		;
@@ -222,7 +260,11 @@ static void *work(void *arg)
 		unsigned slot = (unsigned)draw(w, SHARED);
 		uint64_t context = atomic_load(&w->shared[slot]);
 
-		switch (draw(w, 32)) {
+		switch (draw(w, 36)) {
+		case 32: enter_shadow(w, context); break;
+		case 33: leave_shadow(w, context); break;
+		case 34:
+		case 35: access(w, atomic_load(&w->shadows[draw(w, SHADOWS)])); break;
 		case 24:
 		case 25: keep_in_shape(w, context); break;
 		case 26: start_log(w, context); break;
@@ -254,7 +296,7 @@ static void loops_on_threads_agree(void **state)
 	Ptd__V1__GetStatsRequest q = PTD__V1__GET_STATS_REQUEST__INIT;
 	Ptd__V1__GetStatsResponse *stats;
 	static struct worker worker[THREADS];
-	static _Atomic uint64_t shared[SHARED], logs[LOGS];
+	static _Atomic uint64_t shared[SHARED], logs[LOGS], shadows[SHADOWS];
 	char name[16];
 
 	print_message("PTD_SEED=%llu\n", (unsigned long long)random);
@@ -268,6 +310,7 @@ static void loops_on_threads_agree(void **state)
 		worker[i] = (struct worker){.random = random * (2 * i + 1) | 1,
 					    .shared = shared,
 					    .logs = logs,
+					    .shadows = shadows,
 					    .index = i};
 		worker[i].fx.domain = fx->domain;
 		worker[i].fx.machine = fx->machine;

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* ptctl nested: what a guest hypervisor does, done by hand. */
+#include "commands.h"
+#include "fields.h"
+#include "number.h"
+#include "pages.h"
+#include "text.h"
+
+#include "ptd/v1/fault.pb-c.h"
+#include "ptd/v1/nested.pb-c.h"
+
+#include <pt/outcome.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAPS_MAX   64
+#define TABLES_MAX (4u << 20)
+
+/* ---- build ---- */
+
+/* One part of NESTED:SIZE:CANONICAL:RIGHTS, up to the next ':' of *text. */
+static bool next_number(char **text, uint64_t *value)
+{
+	const char *one = strsep(text, ":");
+
+	return one && !number_parse(one, strlen(one), value);
+}
+
+static bool read_map(char *text, struct ptd_guest_map *map)
+{
+	return next_number(&text, &map->ipa.v) && next_number(&text, &map->size) &&
+	       next_number(&text, &map->out.v) && text && prot_parse(text, &map->prot);
+}
+
+/* `text` is cut up. */
+static int read_maps(const struct ptctl *ctl, char *text, struct ptd_guest_map *map, size_t *count)
+{
+	for (char *one; (one = strsep(&text, ",")) != NULL; ++*count) {
+		if (*count == MAPS_MAX)
+			return ptctl_usage(ctl, "MAPS: more than %d", MAPS_MAX);
+		map[*count].reserved = 0;
+		if (!read_map(one, &map[*count]))
+			return ptctl_usage(ctl,
+					   "MAPS: a map is NESTED:SIZE:CANONICAL:RIGHTS\n  hint: "
+					   "accepted: 0:2M:0x4000_0000:rwx");
+	}
+	return EXIT_DONE;
+}
+
+static int refused(const struct ptctl *ctl, const struct ptd_guest_tables *t,
+		   enum ptd_guest_result result)
+{
+	if (result == PTD_GUEST_NO_ROOM)
+		return ptctl_usage(ctl, "MAPS: the tables would be larger than %uM",
+				   TABLES_MAX >> 20);
+	if (result == PTD_GUEST_OVERLAP)
+		return ptctl_usage(ctl, "MAPS: number %zu overlaps an earlier one",
+				   t->at_fault + 1);
+	return ptctl_usage(ctl,
+			   "BASE, --ipa-bits or map %zu: misaligned, outside, or not 32 to 48 bits",
+			   t->at_fault + 1);
+}
+
+/* As the guest hypervisor writes them: accesses of its vCPU, each inside a page of 4 KiB. */
+static int write_page(struct ptctl *ctl, Ptd__V1__AccessRequest *request, const uint8_t *data)
+{
+	const Ptd__V1__AccessResponse *response;
+	const struct pt_outcome_info *info;
+	ProtobufCMessage *message;
+	int result;
+
+	request->data = (ProtobufCBinaryData){4096, (uint8_t *)(uintptr_t)data};
+	result = ptctl_call(ctl, "/ptd.v1.FaultService/Access", &request->base,
+			    &ptd__v1__access_response__descriptor, &message);
+	if (result)
+		return result;
+	response = (const Ptd__V1__AccessResponse *)message;
+	info = response->outcome ? pt_outcome_info(response->outcome) : NULL;
+	if (response->outcome) {
+		fprintf(stderr, "error: the tables cannot be written at 0x%llx: %s\n",
+			(unsigned long long)request->ipa, info ? info->name : "unknown outcome");
+		result = EXIT_FAULT;
+	}
+	protobuf_c_message_free_unpacked(message, NULL);
+	return result;
+}
+
+static int write_tables(struct ptctl *ctl, const struct ptd_guest_tables *t, const uint8_t *data)
+{
+	Ptd__V1__AccessRequest request = PTD__V1__ACCESS_REQUEST__INIT;
+	int result = ptctl_handle(ctl, "context", &request.context);
+
+	request.vcpu = (uint32_t)ptctl_number(ctl, "vcpu");
+	request.access = PTD__V1__ACCESS_KIND__ACCESS_KIND_WRITE;
+	for (size_t at = 0; !result && at < t->bytes; at += 4096) {
+		request.ipa = t->base.v + at;
+		result = write_page(ctl, &request, data + at);
+	}
+	return result;
+}
+
+static void show_tables(struct ptctl *ctl, const struct ptd_guest_tables *t)
+{
+	static const struct column columns[] = {
+		{"vttbr", CELL_ADDRESS}, {"vtcr", CELL_ADDRESS}, {"bytes", CELL_NUMBER}};
+	struct rows *rows = rows_new(columns, sizeof(columns) / sizeof(columns[0]));
+
+	rows_add(rows);
+	rows_number(rows, 0, t->vttbr);
+	rows_number(rows, 1, t->vtcr);
+	rows_number(rows, 2, t->bytes);
+	output_rows(&ctl->out, "tables", rows, true);
+	rows_free(rows);
+}
+
+static int build(struct ptctl *ctl, struct ptd_guest_tables *t)
+{
+	uint8_t *data = ptctl_alloc(TABLES_MAX);
+	enum ptd_guest_result built = ptd_guest_tables_build(t, data, TABLES_MAX);
+	int result = built == PTD_GUEST_OK ? write_tables(ctl, t, data) : refused(ctl, t, built);
+
+	if (!result)
+		show_tables(ctl, t);
+	free(data);
+	return result;
+}
+
+int cmd_nested_build(struct ptctl *ctl)
+{
+	static const uint32_t shifts[] = {12, 12, 14, 16};
+	struct ptd_guest_map map[MAPS_MAX];
+	struct ptd_guest_tables t = {
+		.granule_shift = shifts[ptctl_number(ctl, "granule")],
+		.ipa_bits =
+			ptctl_given(ctl, "ipa-bits") ? (uint32_t)ptctl_number(ctl, "ipa-bits") : 40,
+		.base = {ptctl_number(ctl, "base")},
+		.vmid = (uint16_t)ptctl_number(ctl, "vmid"),
+		.maps = map,
+	};
+	char *text = text_new("%s", ptctl_text(ctl, "maps"));
+	int result = read_maps(ctl, text, map, &t.count);
+
+	free(text);
+	return result ? result : build(ctl, &t);
+}
+
+/* ---- enter, exit, list ---- */
+
+int cmd_nested_enter(struct ptctl *ctl)
+{
+	Ptd__V1__EnterNestedRequest request = PTD__V1__ENTER_NESTED_REQUEST__INIT;
+
+	request.hcr = 1; /* VM: stage 2 on */
+	return ptctl_ask(ctl, "/ptd.v1.NestedService/EnterNested", &request.base,
+			 &ptd__v1__enter_nested_response__descriptor);
+}
+
+int cmd_nested_exit(struct ptctl *ctl)
+{
+	Ptd__V1__ExitNestedRequest request = PTD__V1__EXIT_NESTED_REQUEST__INIT;
+
+	return ptctl_ask(ctl, "/ptd.v1.NestedService/ExitNested", &request.base,
+			 &ptd__v1__exit_nested_response__descriptor);
+}
+
+static const char *next_page(ProtobufCMessage *request, const ProtobufCMessage *response)
+{
+	Ptd__V1__ListShadowsRequest *list = (Ptd__V1__ListShadowsRequest *)request;
+
+	list->page_token = ((const Ptd__V1__ListShadowsResponse *)response)->next_page_token;
+	return list->page_token;
+}
+
+int cmd_nested_list(struct ptctl *ctl)
+{
+	Ptd__V1__ListShadowsRequest request = PTD__V1__LIST_SHADOWS_REQUEST__INIT;
+	int result = ptctl_fill(ctl, &request.base);
+
+	return result ? result
+		      : pages_show(ctl, "/ptd.v1.NestedService/ListShadows", &request.base,
+				   &ptd__v1__list_shadows_response__descriptor, next_page);
+}
+
+/* ---- tlbi ---- */
+
+#define SYS(op1, crn, crm, op2)                                                                    \
+	(1u << 20 | (op2) << 17 | (op1) << 14 | (uint32_t)(crn) << 10 | (crm) << 1)
+
+/* Arm ARM C5.5: all have CRn 8, and 9 with nXS. In the order of the choices of client/table.c. */
+static const uint32_t tlbi[] = {
+	SYS(4u, 8, 7u, 4u), SYS(4u, 8, 3u, 4u), SYS(4u, 8, 1u, 4u), /* alle1, is, os */
+	SYS(4u, 8, 7u, 6u), SYS(4u, 8, 3u, 6u), SYS(4u, 8, 1u, 6u), /* vmalls12e1 */
+	SYS(4u, 8, 4u, 1u), SYS(4u, 8, 0u, 1u), SYS(4u, 8, 4u, 0u), /* ipas2e1 */
+	SYS(4u, 8, 4u, 5u), SYS(4u, 8, 0u, 5u), SYS(4u, 8, 4u, 4u), /* ipas2le1 */
+	SYS(4u, 8, 4u, 2u), SYS(4u, 8, 0u, 2u), SYS(4u, 8, 4u, 3u), /* ripas2e1 */
+	SYS(4u, 8, 4u, 6u), SYS(4u, 8, 0u, 6u), SYS(4u, 8, 4u, 7u), /* ripas2le1 */
+	SYS(0u, 8, 7u, 0u), SYS(0u, 8, 3u, 0u), SYS(0u, 8, 1u, 0u), /* vmalle1 */
+};
+#define NXS (1u << 10)
+
+int cmd_nested_tlbi(struct ptctl *ctl)
+{
+	Ptd__V1__InvalidateRequest request = PTD__V1__INVALIDATE_REQUEST__INIT;
+
+	if (ptctl_given(ctl, "ipa") && ptctl_given(ctl, "operand"))
+		return ptctl_usage(ctl, "--ipa makes the operand; --operand is too much");
+	request.sys =
+		tlbi[ptctl_number(ctl, "instruction") - 1] | (ptctl_given(ctl, "nxs") ? NXS : 0);
+	request.operand = ptctl_number(ctl, "ipa") >> 12;
+	return ptctl_ask(ctl, "/ptd.v1.NestedService/Invalidate", &request.base,
+			 &ptd__v1__invalidate_response__descriptor);
+}
+
+/* ---- at ---- */
+
+/* Arm ARM C5.4, in the order of the choices of client/table.c. */
+static const uint32_t at[] = {
+	SYS(0u, 7, 8u, 0u), SYS(0u, 7, 8u, 1u), SYS(0u, 7, 8u, 2u), SYS(0u, 7, 8u, 3u),
+	SYS(0u, 7, 9u, 0u), SYS(0u, 7, 9u, 1u), SYS(4u, 7, 8u, 4u), SYS(4u, 7, 8u, 5u),
+	SYS(4u, 7, 8u, 6u), SYS(4u, 7, 8u, 7u),
+};
+
+int cmd_nested_at(struct ptctl *ctl)
+{
+	Ptd__V1__AddressTranslateRequest request = PTD__V1__ADDRESS_TRANSLATE_REQUEST__INIT;
+	const Ptd__V1__AddressTranslateResponse *response;
+	ProtobufCMessage *message;
+	int result;
+
+	request.hcr = 1; /* VM: stage 2 on */
+	result = ptctl_fill(ctl, &request.base);
+	if (result)
+		return result;
+	request.sys = at[ptctl_number(ctl, "instruction") - 1];
+	result = ptctl_call(ctl, "/ptd.v1.NestedService/AddressTranslate", &request.base,
+			    &ptd__v1__address_translate_response__descriptor, &message);
+	if (result)
+		return result;
+	response = (const Ptd__V1__AddressTranslateResponse *)message;
+	result = response->outcome || response->par & 1 ? EXIT_FAULT : EXIT_DONE;
+	output_message(&ctl->out, message, &ctl->command->view);
+	protobuf_c_message_free_unpacked(message, NULL);
+	return result;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Faults of shadows: by both walks, and who takes them. */
+#ifndef PTD_NESTED_FAULT_H
+#define PTD_NESTED_FAULT_H
+
+#include "faults.h"
+
+#include "ptd/v1/fault.pb-c.h"
+
+/* One fault of a shadow, over the steps of a call. Zeroed but for `fault`. */
+struct nested_fault {
+	struct pt_nested_fault fault;
+	uint64_t esr; /* that the shadow's walk raised, for a fault that is handed on */
+	bool running; /* it has begun, and has no outcome yet */
+	struct pt_nested_result result;
+	enum pt_outcome outcome;
+	struct fault_group group; /* of the canonical context */
+};
+
+/* As a handler's step. CALL_DONE: `outcome` and `result`, or the call has been failed because the
+ * shadow is gone. */
+enum call_result nested_fault_step(struct call *call, struct work **slot, struct context *shadow,
+				   struct nested_fault *fault);
+
+/* Who takes it. */
+void nested_fault_fill(Ptd__V1__NestedFault *message, const struct nested_fault *fault);
+
+/* What a guest hypervisor finds in its ESR_EL2: `esr` as the shadow's fault had it, with the class
+ * and level that its own tables say. */
+static inline uint64_t nested_esr(uint64_t esr, const struct pt_guest_fault *fault)
+{
+	return (esr & ~UINT64_C(0x3f)) | fault->fsc;
+}
+
+/* FAR_EL2 and HPFAR_EL2 of a stage-2 abort at `ipa`, stage 1 being off: HPFAR_EL2.FIPA, bits 47:4,
+ * is IPA[55:12]. */
+static inline uint64_t nested_hpfar(uint64_t ipa)
+{
+	return ipa >> 8 & UINT64_C(0x0000fffffffffff0);
+}
+
+#endif

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Fields of NestedService's requests, and of contexts that can have shadows."""
+import os
+import struct
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from fieldtest import covers, guest, main, name, pb, stub  # noqa: E402
+from ptdtest import OUTCOME, PAGE, equal, refused, test, true  # noqa: E402
+
+READ, WRITE, MIB = 1, 2, 1 << 20
+L1, L2, L3 = 32 * MIB, 32 * MIB + PAGE, 32 * MIB + 2 * PAGE
+VTCR = 25 | 1 << 6 | 2 << 16 | 1 << 19 | 1 << 31  # 4 KiB, 39 bits, start level 1, 16-bit VMIDs
+LEAF = 0x7ff
+IPAS2E1IS, RIPAS2E1IS = 1 << 20 | 1 << 17 | 4 << 14 | 8 << 10, 1 << 20 | 2 << 17 | 4 << 14 | 8 << 10
+
+
+class Hypervisor:
+    """A guest hypervisor whose tables map nested page n to canonical page 2048 + n, for n below 8."""
+
+    def __init__(self, order="<", **options):
+        self.g = guest(nested=True, **options)
+        self.g.slot(0, 64 * MIB, 0)
+        for ipa, entry in ((L1, L2 | 3), (L2, L3 | 3), *((L3 + 8 * n, (2048 + n) * PAGE | LEAF) for n in range(8))):
+            self.g.access(ipa, WRITE, data=struct.pack(order + "Q", entry))
+        self.pb, self.stub = pb("nested"), stub("nested")
+
+    def enter(self, vcpu=0, vmid=1, **fields):
+        return self.stub.EnterNested(self.pb.EnterNestedRequest(**{
+            "context": self.g.handle, "vcpu": vcpu, "vttbr": vmid << 48 | L1, "vtcr": VTCR, "hcr": 1, **fields}))
+
+    def list(self, **fields):
+        return self.stub.ListShadows(self.pb.ListShadowsRequest(context=self.g.handle, **fields))
+
+    def tlbi(self, sys, operand, vmid=1, **fields):
+        return self.stub.Invalidate(self.pb.InvalidateRequest(**{
+            "context": self.g.handle, "sys": sys, "operand": operand, "vttbr": vmid << 48 | L1, "vtcr": VTCR, **fields}))
+
+    def access(self, shadow, ipa):
+        return stub("fault").Access(pb("fault").AccessRequest(context=shadow, ipa=ipa, access=READ, length=8))
+
+
+@test("EnterNested: the registers find the shadow, the vCPU runs it")
+@covers("EnterNestedRequest.context", "EnterNestedRequest.vcpu", "EnterNestedRequest.vttbr", "EnterNestedRequest.vtcr",
+        "ExitNestedRequest.context", "ExitNestedRequest.vcpu", "ListShadowsRequest.context", "ContextOptions.nested")
+def _():
+    h, other = Hypervisor(), Hypervisor()
+    first = h.enter()
+    true(first.created and not h.enter().created)
+    true(h.enter(vcpu=1, vmid=2).created)
+    true(h.enter(vtcr=VTCR | 1 << 21).created)
+    equal([s.vcpus for s in h.list().shadows], [0, 1, 1])
+    equal(len(other.list().shadows), 0)
+    leave = lambda vcpu: h.stub.ExitNested(h.pb.ExitNestedRequest(context=h.g.handle, vcpu=vcpu)).shadow  # noqa: E731
+    true(leave(1) != leave(0))
+    equal([s.vcpus for s in h.list().shadows], [0, 0, 0])
+    refused("INVALID", h.enter, vcpu=2)
+    refused("WRONG_STATE", h.enter, context=guest().handle)
+
+
+@test("EnterNested: HCR_EL2.VM turns the guest hypervisor's stage 2 on, SCTLR_EL2.EE is the order of its bytes")
+@covers("EnterNestedRequest.hcr", "EnterNestedRequest.sctlr_el2")
+def _():
+    h = Hypervisor()
+    off = h.enter(hcr=0)
+    true(off.name.endswith("-s2-disabled"))
+    equal(h.access(off.shadow, 5 * PAGE).pa, 5 * PAGE)
+    equal(h.access(h.enter().shadow, 5 * PAGE).pa, (2048 + 5) * PAGE)
+    h = Hypervisor(order=">")
+    equal(h.access(h.enter(sctlr_el2=1 << 25).shadow, PAGE).pa, 2049 * PAGE)
+    h = Hypervisor(order=">")
+    equal(h.access(h.enter().shadow, PAGE).outcome, OUTCOME["DENIED"])
+
+
+@test("Invalidate: the instruction, its operand and the VMID say what goes")
+@covers("InvalidateRequest.context", "InvalidateRequest.vcpu", "InvalidateRequest.sys", "InvalidateRequest.operand",
+        "InvalidateRequest.vttbr", "InvalidateRequest.vtcr")
+def _():
+    h = Hypervisor()
+    shadow = h.enter().shadow
+    for n in range(8):
+        h.access(shadow, n * PAGE)
+    equal(h.tlbi(IPAS2E1IS, 3, vmid=2).leaves_removed, 0)
+    equal(h.tlbi(IPAS2E1IS, 3).leaves_removed, 1)
+    equal(h.tlbi(IPAS2E1IS, 3).leaves_removed, 0)
+    equal(h.tlbi(IPAS2E1IS, 4, vmid=0x101, vtcr=VTCR & ~(1 << 19)).leaves_removed, 1)  # VMIDs of 8 bits
+    equal(h.tlbi(RIPAS2E1IS, 5 | 1 << 46).leaves_removed, 2)  # TG 4 KiB, two pages from the fifth
+    refused("UNSUPPORTED", h.tlbi, 0, 0)
+    refused("INVALID", h.tlbi, IPAS2E1IS, 0, vcpu=2)
+    refused("WRONG_STATE", h.tlbi, IPAS2E1IS, 0, context=guest().handle)
+
+
+@test("AddressTranslate: the instruction and the registers of both stages say where an address leads")
+@covers("AddressTranslateRequest.context", "AddressTranslateRequest.vcpu", "AddressTranslateRequest.sys",
+        "AddressTranslateRequest.address", "AddressTranslateRequest.sctlr", "AddressTranslateRequest.tcr",
+        "AddressTranslateRequest.ttbr0", "AddressTranslateRequest.ttbr1", "AddressTranslateRequest.mair",
+        "AddressTranslateRequest.hcr", "AddressTranslateRequest.pan", "AddressTranslateRequest.vttbr",
+        "AddressTranslateRequest.vtcr", "AddressTranslateRequest.sctlr_el2")
+def _():
+    h, big = Hypervisor(), Hypervisor(order=">")
+    low, high = 40 * MIB, 44 * MIB  # stage 1: one block of 1 GiB each; the high one is the user's, and of attributes 1
+    h.g.access(low, WRITE, data=struct.pack("<Q", 1 << 10 | 3 << 8 | 1))
+    h.g.access(high, WRITE, data=struct.pack("<Q", 1 << 10 | 3 << 8 | 1 << 6 | 1 << 2 | 1))
+    tcr = 25 | 25 << 16 | 2 << 30 | 2 << 32
+    top = 0xffff_ff80_0000_0000
+
+    def at(sys, address, of=h, **fields):
+        return h.stub.AddressTranslate(h.pb.AddressTranslateRequest(**{
+            "context": of.g.handle, "sys": sys, "address": address, "hcr": 1, "vttbr": 1 << 48 | L1, "vtcr": VTCR, **fields}))
+
+    def page(reply):
+        equal(reply.outcome, 0)
+        return None if reply.par & 1 else reply.par & 0xffff_ffff_f000
+    s12e1r, s1e1r, s1e1rp = (1 << 20 | op2 << 17 | op1 << 14 | 7 << 10 | crm << 1
+                             for op1, crm, op2 in ((4, 8, 4), (0, 8, 0), (0, 9, 0)))
+    stage1 = {"sctlr": 1 | 1 << 2, "tcr": tcr, "ttbr0": low, "ttbr1": high, "mair": 0xff | 0x44 << 8, "hcr": 0}
+    equal(page(at(s12e1r, 3 * PAGE)), (2048 + 3) * PAGE)
+    equal(page(at(s12e1r, 8 * PAGE)), None)
+    equal(page(at(s12e1r, 3 * PAGE, hcr=0)), 3 * PAGE)
+    equal(page(at(s12e1r, 3 * PAGE, vttbr=60 * MIB)), None)
+    equal(page(at(s12e1r, 3 * PAGE, vtcr=VTCR ^ 3 << 14)), None)
+    equal(page(at(s1e1r, 3 * PAGE)), 3 * PAGE)
+    equal(page(at(s12e1r, PAGE, of=big)), None)
+    equal(page(at(s12e1r, PAGE, of=big, sctlr_el2=1 << 25)), 2049 * PAGE)
+    equal(page(at(s1e1r, 5 * PAGE, **stage1)), 5 * PAGE)
+    equal(at(s1e1r, 5 * PAGE, **stage1).par >> 56, 0xff)
+    equal(at(s1e1r, top + PAGE, **stage1).par >> 56, 0x44)
+    equal(page(at(s1e1r, top + PAGE, **{**stage1, "ttbr1": 60 * MIB})), None)
+    equal(page(at(s1e1r, PAGE, **{**stage1, "ttbr0": 60 * MIB})), None)
+    equal(page(at(s1e1r, top + PAGE, **{**stage1, "tcr": tcr | 1 << 23})), None)  # EPD1
+    equal([page(at(s1e1rp, top + PAGE, pan=p, **stage1)) for p in (False, True)], [PAGE, None])
+    refused("UNSUPPORTED", at, 1 << 20, 0)
+    refused("INVALID", at, s1e1r, 0, vcpu=2)
+    refused("WRONG_STATE", at, s1e1r, 0, context=guest().handle)
+
+
+@test("ListShadows: in pages")
+@covers("ListShadowsRequest.page_size", "ListShadowsRequest.page_token")
+def _():
+    h = Hypervisor()
+    wanted = [h.enter(vmid=v).shadow for v in range(1, 4)]
+    first = h.list(page_size=2)
+    equal([s.shadow for s in first.shadows], wanted[:2])
+    rest = h.list(page_size=2, page_token=first.next_page_token)
+    equal([s.shadow for s in rest.shadows], wanted[2:])
+    equal(rest.next_page_token, "")
+    refused("INVALID", h.list, page_token="x")
+
+
+@test("max_shadows and link_pages bound what a guest hypervisor can take")
+@covers("ContextOptions.max_shadows", "ContextOptions.link_pages")
+def _():
+    h = Hypervisor(max_shadows=1)
+    equal(h.g.context.options.max_shadows, 1)
+    h.enter()
+    refused("QUOTA", h.enter, vcpu=1, vmid=2)
+    h = Hypervisor(link_pages=1)
+    equal(h.g.context.options.link_pages, 1)
+    refused("QUOTA", h.access, h.enter().shadow, 0)
+    equal(h.list().counts.fills, 0)
+    refused("INVALID", guest, max_shadows=1)
+    refused("INVALID", guest, link_pages=1)
+
+
+@test("a shadow has what the owners of frames let its context have, and no longer than that")
+def _():
+    machines, contexts, owners = stub("machine"), stub("context"), stub("ownership")
+    own, context = pb("ownership"), pb("context")
+    machine = machines.CreateMachine(pb("machine").CreateMachineRequest(
+        name=name(), memory_bytes=64 * MIB, vcpus=1, owners=True)).machine.handle
+
+    def make(kind, **options):
+        return contexts.CreateContext(context.CreateContextRequest(
+            machine=machine, name=f"c{kind}", kind=kind, options=context.ContextOptions(**options))).context.handle
+
+    def change(kind, giver, receiver, **fields):
+        owners.Transfer(own.TransferRequest(machine=machine, items=[own.TransferItem(
+            kind=kind, to=own.Party(kind=receiver, context=c if receiver == 3 else 0),
+            **{"from": own.Party(kind=giver, context=c if giver == 3 else 0)}, **fields)]))
+
+    make(2, identity=True)
+    c = make(1, nested=True)
+    change(1, 1, 3, pa=4 * MIB, ipa=MIB, size=2 * PAGE, prot=3)
+    shadow = stub("nested").EnterNested(pb("nested").EnterNestedRequest(context=c)).shadow  # stage 2 off
+
+    def access(ipa):
+        return stub("fault").Access(pb("fault").AccessRequest(context=shadow, ipa=ipa, access=READ, length=8))
+    equal([access(MIB + at).outcome for at in (0, PAGE)], [0, 0])
+    lost = access(MIB + 2 * PAGE)
+    equal((lost.outcome, lost.nested.taker), (OUTCOME["NO_SLOT"], pb("fault").FAULT_TAKER_HOST))
+    change(2, 1, 3, ipa=MIB, size=PAGE)
+    equal([access(MIB + at).outcome for at in (0, PAGE)], [OUTCOME["NO_SLOT"], 0])
+    contexts.DeleteContext(context.DeleteContextRequest(handle=c))
+    refused("NOT_FOUND", access, MIB)
+
+
+main()
