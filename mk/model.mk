@@ -15,6 +15,9 @@ TRANSFER_UNIT := $(foreach t,$(patsubst tests/unit/%.c,%,$(wildcard $(patsubst %
 OWN_SRC := tests/model/ptd-own.c $(sort $(wildcard tests/model/own/*.c)) $(OWNER_MODEL)
 OWN_HUNT := $(addprefix $(B)/tests/model/own/,hunt.o list.o tap.o)
 OWN_BIN := $(B)/tests/model/ptd-own $(B)/checked/tests/model/ptd-own
+# Shadows beside the composition of both maps.
+NESTED_BIN := $(B)/tests/model/ptd-nested $(B)/checked/tests/model/ptd-nested
+NESTED_UNIT := $(B)/tests/unit/test_nested_model $(B)/checked/tests/unit/test_nested_model
 MODEL_CC = mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(HOST_DEFS) $(LIB_INC)
 
 $(B)/tests/model/%.o: tests/model/%.c
@@ -35,12 +38,17 @@ $(OWN_HUNT): $(B)/tests/model/own/%.o: tests/model/%.c
 
 $(OWN_BIN): $(B)/%tests/model/ptd-own: $(OWN_SRC:%.c=$(B)/%.o) $(OWN_HUNT) $(B)/%libpt.a
 
-$(MODEL_BIN) $(MODEL_UNIT) $(OWNER_UNIT) $(TRANSFER_UNIT) $(OWN_BIN):
+$(filter $(B)/tests/%,$(NESTED_BIN)): tests/model/ptd-nested.c tests/model/nested/play.c $(B)/libpt.a
+$(filter $(B)/checked/%,$(NESTED_BIN)): tests/model/ptd-nested.c tests/model/nested/play.c $(B)/checked/libpt.a
+$(filter $(B)/tests/%,$(NESTED_UNIT)): tests/unit/test_nested_model.c tests/model/nested/play.c $(B)/libpt.a
+$(filter $(B)/checked/%,$(NESTED_UNIT)): tests/unit/test_nested_model.c tests/model/nested/play.c $(B)/checked/libpt.a
+
+$(MODEL_BIN) $(MODEL_UNIT) $(OWNER_UNIT) $(TRANSFER_UNIT) $(OWN_BIN) $(NESTED_BIN) $(NESTED_UNIT):
 	$(call say,LD,$@)
 	$(Q)$(MODEL_CC) $(if $(findstring /checked/,$@),-DPT_CHECKED) -o $@ $(filter %.c %.o %.a,$^) \
 		$(LDFLAGS_ALL) -lcmocka $(LIBPT_LIBS)
 
-model: $(MODEL_BIN) $(OWN_BIN) #: builds the oracles
+model: $(MODEL_BIN) $(OWN_BIN) $(NESTED_BIN) #: builds the oracles
 tests: model
 .PHONY: model
 -include $(wildcard $(B)/tests/model/*.d $(B)/tests/model/own/*.d)

@@ -25,9 +25,16 @@ static bool keeps_w3(const struct pt_write *write)
 	return ((write->old ^ write->entry) & ~may_differ) == 0;
 }
 
+/* A mark of a shadow's (docs/nested.md) has a kind, and may be exchanged: whose turn it is, only
+ * those know who have seen it come. */
+static bool is_mark(pt_pte entry)
+{
+	return entry & UINT64_C(3) << 1;
+}
+
 static bool keeps_w9(const struct pt_write *write)
 {
-	return !(pt_pte_locked(write->old) && write->how == PT_WRITE_CAS);
+	return !(pt_pte_locked(write->old) && !is_mark(write->old) && write->how == PT_WRITE_CAS);
 }
 
 bool pt_check_write(const struct pt_write *write, struct pt_finding *finding)

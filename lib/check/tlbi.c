@@ -194,7 +194,10 @@ static void judge_form(struct pt_check *c, const struct pt_event *e)
 	if (met)
 		pt__ck_judge(c, PT_RULE_T2, !local,
 			     "what is owed to all was invalidated for one vCPU");
-	if (is_whole(tlbi) || tlbi->kind == PT_TLBI_STAGE1 || !c->op->ctx)
+	/* A shadow's granule may be another one than that of the context whose operation this is.
+	 */
+	if (is_whole(tlbi) || tlbi->kind == PT_TLBI_STAGE1 || !c->op->ctx ||
+	    (tlbi->vmid && !of_ctx(e, c->op->ctx)))
 		return;
 	grain <<= c->op->ctx->facts.geo.granule_shift;
 	pt__ck_judge(c, PT_RULE_T4, tlbi->size && !((tlbi->ipa.v | tlbi->size) & (grain - 1)),

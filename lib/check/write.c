@@ -229,6 +229,13 @@ static void judge_party(struct pt_check *c, const struct ck_write *w)
 
 	if (op->kind != PT_OP_TXN || op->ctx == w->ctx || w->how == PT_EVENT_HW_CAS)
 		return;
+	/* Shadows are no parties: their leaves follow the canonical context's, and owe for
+	 * themselves. */
+	if (w->ctx->shadow || (op->ctx && op->ctx->shadow)) {
+		if (!w->ctx->shadow && !op->owed)
+			op->ctx = w->ctx;
+		return;
+	}
 	if (!pt__ck_judge(c, PT_RULE_T6, !op->owed,
 			  "another context was written with invalidations owed in the one before"))
 		return;

@@ -253,17 +253,16 @@ static enum pt_outcome finish(struct fill *f, struct pt__spot spot, pt_pte *slot
 	pt__link_enter(spot, pt_ipa(f->out->canonical.v & ~(size - 1)));
 	atomic_fetch_add_explicit(leaves, 1, memory_order_relaxed); /* a TLBI looks if there are */
 	pt_port_fence_full();
-	if (!unchanged(f, size)) {
-		atomic_fetch_sub_explicit(leaves, 1, memory_order_relaxed);
-		return called_off(f, spot, slot, claim);
+	if (unchanged(f, size)) {
+		pt__clean_for(&s->ctx, prot, pt_pte_to_oa(&s->ctx.geo, leaf).v & ~(size - 1), size);
+		if (pt_pte_cas(slot, &old, leaf)) {
+			atomic_fetch_add_explicit(&s->nested->counts.fills, 1,
+						  memory_order_relaxed);
+			return report(f, leaf, spot.level, f->relaxes ? PT_RELAXED : PT_MAPPED);
+		}
 	}
-	pt__clean_for(&s->ctx, prot, pt_pte_to_oa(&s->ctx.geo, leaf).v & ~(size - 1), size);
-	if (!pt_pte_cas(slot, &old, leaf)) {
-		atomic_fetch_sub_explicit(leaves, 1, memory_order_relaxed);
-		return called_off(f, spot, slot, old);
-	}
-	atomic_fetch_add_explicit(&s->nested->counts.fills, 1, memory_order_relaxed);
-	return report(f, leaf, spot.level, f->relaxes ? PT_RELAXED : PT_MAPPED);
+	atomic_fetch_sub_explicit(leaves, 1, memory_order_relaxed);
+	return called_off(f, spot, slot, old);
 }
 
 static enum pt_outcome install(struct fill *f, const struct pt__at *at)

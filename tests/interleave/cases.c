@@ -2,6 +2,7 @@
 /* The cases: a first state and what two or three agents do to it. */
 #include <stdlib.h>
 
+#include "shadow.h"
 #include "world.h"
 
 #define MEMORY	 UINT64_C(0x40000000)
@@ -165,6 +166,29 @@ static void group_read_only(void)
 	map_as(0, 0x10000, MEMORY, PT_PROT_R, PT_MAP_CONTIGUOUS);
 }
 
+/* A shadow with its tables, and a leaf of the second page; one of the first, too; without the right
+ * to execute. */
+static void shadow(void)
+{
+	two_pages();
+	iv_shadow_open();
+	if (iv_shadow_read_next())
+		abort();
+}
+
+static void shadow_filled(void)
+{
+	shadow();
+	if (iv_shadow_read())
+		abort();
+}
+
+static void shadow_empty(void)
+{
+	two_pages();
+	iv_shadow_open();
+}
+
 /* One more table page may be charged, or none. */
 static void last_quota(void)
 {
@@ -287,6 +311,11 @@ static void page_of_agent_1(void)
 	{                                                                                          \
 		.kind = IV_OP_RUN                                                                  \
 	}
+#define CALL(what)                                                                                 \
+	{                                                                                          \
+		.kind = IV_OP_CALL, .call = (what)                                                 \
+	}
+#define FILL	 CALL(iv_shadow_read)
 #define HARDWARE .vtcr_flags = PT_VTCR_HA | PT_VTCR_HD
 
 #define AGE(bytes) UPKEEP(AGE, 0, bytes)
@@ -436,7 +465,18 @@ const struct iv_case iv_cases[] = {
 	{.name = "range_map_without_memory_and_fault", .prepare = page_of_agent_1,
 	 TWO(RANGE_MAP(PT_SZ_2M, 0x2000, 0, 0), READ(PT_SZ_2M)), .tracked = {0, PT_SZ_2M}},
 	{.name = "fault_with_the_last_page_and_page_unmap", .prepare = last_page, TWO(WRITE(PT_SZ_2M), PAGE_UNMAP(0)), .tracked = {0, PT_SZ_2M}},
+	/* shadows: fills beside each other, TLBIs of the guest's, and the end */
+	{.name = "fill_and_fill", .prepare = shadow, .blocks_differ = true, TWO(FILL, CALL(iv_shadow_write))},
+	{.name = "fill_and_fill_without_tables", .prepare = shadow_empty, .blocks_differ = true, TWO(FILL, CALL(iv_shadow_read_next))},
+	{.name = "fill_and_remap_by_the_guest", .prepare = shadow, .blocks_differ = true, TWO(FILL, CALL(iv_shadow_remap))},
+	{.name = "fill_and_protect_by_the_guest", .prepare = shadow, .blocks_differ = true, TWO(FILL, CALL(iv_shadow_protect))},
+	{.name = "fill_of_a_leaf_and_remap_by_the_guest", .prepare = shadow_filled, .blocks_differ = true, TWO(FILL, CALL(iv_shadow_remap))},
+	{.name = "remap_by_the_guest_twice", .prepare = shadow_filled, .blocks_differ = true, TWO(CALL(iv_shadow_remap), CALL(iv_shadow_remap))},
+	{.name = "fill_and_end_of_the_shadow", .prepare = shadow, .blocks_differ = true, TWO(FILL, CALL(iv_shadow_end))},
+	{.name = "remap_by_the_guest_and_end_of_the_shadow", .prepare = shadow_filled, .blocks_differ = true, .fewer = 1, TWO(CALL(iv_shadow_remap), CALL(iv_shadow_end))},
 	/* three at once */
+	{.name = "two_fills_and_remap_by_the_guest", .prepare = shadow, .blocks_differ = true, .fewer = 1,
+	 .script = {{FILL}, {CALL(iv_shadow_write)}, {CALL(iv_shadow_remap)}}},
 	{.name = "two_faults_and_range_unmap", .prepare = two_pages,
 	 .script = {{READ(0)}, {WRITE(0x1000)}, {RANGE_UNMAP(0, 0x2000)}}, PAGES, .fewer = 1},
 	{.name = "two_faults_and_table_unmap", .prepare = two_pages,

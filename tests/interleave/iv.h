@@ -54,6 +54,9 @@ void iv_zero(void *at, size_t bytes);
 /* A descriptor as the agent that runs sees it. */
 uint64_t iv_memory_view(const volatile void *at);
 
+/* A page of table memory holds words of lib's own from now on, or no more. */
+void iv_memory_book(const volatile void *page, bool is_book);
+
 void iv_memory_reset(void);
 /* Everything that is held back becomes visible: of one agent, or of all (IV_NOBODY). True: there
  * was something. */

@@ -35,7 +35,7 @@
 #include <pt/platform.h>
 
 #define HELD_MAX    32
-#define LOCKS	    2
+#define LOCKS	    12
 /* A bit of a hash for each location: agents that wait and wake each other by mere collision would
  * do so for ever. */
 #define WATCH_WORDS 64
@@ -148,6 +148,12 @@ static unsigned page_of(const volatile void *at)
 	return (unsigned)(((uintptr_t)at - (uintptr_t)iv_tables) >> PT_POOL_UNIT_SHIFT);
 }
 
+/* Of the words in table memory only those in no page of books are descriptors. */
+static bool is_descriptor(const volatile void *at)
+{
+	return iv_in_tables(at) && !(iv_w.book[page_of(at) / 64] >> page_of(at) % 64 & 1);
+}
+
 static void forbid_freed(const volatile void *at, const char *verb)
 {
 	unsigned page = page_of(at);
@@ -161,6 +167,16 @@ static void set_freed(unsigned page, bool freed)
 	uint64_t bit = UINT64_C(1) << page % 64;
 
 	iv_w.freed[page / 64] = freed ? iv_w.freed[page / 64] | bit : iv_w.freed[page / 64] & ~bit;
+}
+
+void iv_memory_book(const volatile void *page, bool is_book)
+{
+	unsigned n = page_of(page);
+	uint64_t bit = UINT64_C(1) << n % 64;
+
+	iv_w.book[n / 64] = is_book ? iv_w.book[n / 64] | bit : iv_w.book[n / 64] & ~bit;
+	if (is_book)
+		set_freed(n, false);
 }
 
 /* A table is linked: whoever took its page from the pool uses it. */
@@ -192,7 +208,7 @@ static void apply(unsigned agent, volatile void *at, unsigned size, uint64_t val
 		  int how)
 {
 	uint64_t old = read_raw(at, size);
-	bool table = iv_in_tables(at);
+	bool table = is_descriptor(at);
 
 	if (table && init)
 		set_freed(page_of(at), false);
@@ -202,7 +218,7 @@ static void apply(unsigned agent, volatile void *at, unsigned size, uint64_t val
 		note_link(value);
 	if (old == value)
 		return;
-	if (table)
+	if (iv_in_tables(at))
 		iv_world_touch(at, size);
 	write_raw(at, size, value);
 	m.hash += iv_mix(place(at), value) - iv_mix(place(at), old);
@@ -334,7 +350,7 @@ uint64_t iv_load(const volatile void *at, unsigned size, int order)
 		forbid_freed(at, "read");
 	own = find(self, at);
 	value = own >= 0 ? m.held[self][own].value : read_raw(at, size);
-	if (iv_in_tables(at))
+	if (is_descriptor(at))
 		iv_watch(order == memory_order_relaxed ? PT_EVENT_PRIVATE : PT_EVENT_LOAD, at,
 			 value, value, false);
 	iv_observe(self, place(at), value);
@@ -352,7 +368,7 @@ uint64_t iv_memory_view(const volatile void *at)
 
 static uint8_t store_kind(const volatile void *at, bool release, bool init)
 {
-	if (!iv_in_tables(at))
+	if (!is_descriptor(at))
 		return PT_EVENT_NONE;
 	if (init)
 		return PT_EVENT_INIT;
@@ -362,7 +378,7 @@ static uint8_t store_kind(const volatile void *at, bool release, bool init)
 /* Hardware is the one that orders nothing. */
 static void watch_cas(volatile void *at, uint64_t old, uint64_t value, int order, bool lost)
 {
-	if (iv_in_tables(at))
+	if (is_descriptor(at))
 		iv_watch(order == memory_order_relaxed ? PT_EVENT_HW_CAS : PT_EVENT_CAS, at, old,
 			 value, lost);
 }

@@ -203,6 +203,9 @@ void pt_checked_event(const struct pt_event *event)
 	}
 	if (e.kind == PT_EVENT_PAGE_GET || e.kind == PT_EVENT_PAGE_PUT)
 		e.arg = is_zero(&e);
+	if (e.kind == PT_EVENT_PAGE_BOOK || e.kind == PT_EVENT_PAGE_GET)
+		iv_memory_book((const volatile void *)(uintptr_t)e.at,
+			       e.kind == PT_EVENT_PAGE_BOOK);
 	sign(&e);
 	iv_trace_event(&e);
 	if (self != IV_NOBODY && e.kind == PT_EVENT_VMID) /* with the store of the number */

@@ -2,6 +2,7 @@
 /* The world that is explored: its first state, what it is put back to before each run, and what has
  * to be true of it at rest. */
 #include "world.h"
+#include "shadow.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -14,6 +15,7 @@ _Alignas(4096) unsigned char iv_tables[IV_PAGES << PT_POOL_UNIT_SHIFT];
 static struct iv_world saved_world;
 static unsigned char saved_tables[sizeof(iv_tables)];
 static bool touched[IV_PAGES];
+static uint64_t saved_shadow; /* pages of the shadow and of links at first */
 
 void iv_world_touch(const volatile void *at, size_t bytes)
 {
@@ -91,6 +93,8 @@ void iv_world_build(const struct iv_case *c)
 	for (unsigned i = 0; i < IV_FIBRES && !c->strangers; i++)
 		pt_machine_use(&iv_w.machine, &iv_w.agent[i]);
 	iv_w.machine.agents &= c->strangers ? 0 : (UINT64_C(1) << IV_FIBRES) - 1;
+	if (iv_w.nested.canonical)
+		iv_shadow_rest((bool[IV_PAGES]){false}, &saved_shadow);
 	memcpy(&saved_world, &iv_w, sizeof(iv_w));
 	memcpy(saved_tables, iv_tables, sizeof(iv_tables));
 	memset(touched, 0, sizeof(touched));
@@ -150,6 +154,7 @@ uint64_t iv_world_table(uint64_t ipa, int at)
 struct survey {
 	uint64_t exact, equivalent;
 	uint64_t tables;
+	uint64_t shadow; /* pages of a shadow and of links */
 	bool reached[IV_PAGES];
 	uint64_t next_ipa, next_pa, attrs; /* the run of translations that goes on */
 };
@@ -241,7 +246,8 @@ static void check_rest(const struct survey *s)
 	      "two contexts have one VMID (V1)");
 	check(ctx->table_pages == s->tables, "the quota is charged for other than the tables");
 	check(iv_w.world.pool.used_bytes - saved_world.world.pool.used_bytes ==
-		      (s->tables - saved_world.ctx.table_pages) * GRANULE,
+		      (s->tables - saved_world.ctx.table_pages + s->shadow - saved_shadow) *
+			      GRANULE,
 	      "pages of the pool are lost or given back twice");
 	for (unsigned i = 0; i <= IV_FIBRES; i++)
 		check(!(iv_w.agent[i].section & 1), "a section is left open");
@@ -308,6 +314,8 @@ struct iv_verdict iv_world_end(const struct iv_case *c)
 		check_gone();
 		return (struct iv_verdict){s.exact, s.equivalent};
 	}
+	if (iv_w.nested.canonical)
+		s.equivalent = s.exact = iv_mix(s.exact, iv_shadow_rest(s.reached, &s.shadow));
 	survey_table(&s, iv_w.ctx.root.v, iv_w.ctx.geo.start_level, 0, iv_w.ctx.geo.start_entries);
 	check_pages(&s);
 	check_rest(&s);
@@ -387,6 +395,13 @@ void iv_world_name(const volatile void *at, char *text, size_t room)
 		NAMED(ctx.dirty),
 		NAMED(ctx.vmid),
 		NAMED(woken),
+		NAMED(guest),
+		NAMED(shadow.invalidations),
+		NAMED(shadow.state),
+		NAMED(nested.stripe),
+		NAMED(nested.store),
+		NAMED(nested),
+		NAMED(shadow),
 		NAMED(slots_gone),
 		NAMED(agent),
 		NAMED(ctx),

@@ -4,6 +4,7 @@
 #define TESTS_INTERLEAVE_WORLD_H
 
 #include <pt/dirty.h>
+#include <pt/nested.h>
 #include <pt/upkeep.h>
 
 #include "iv.h"
@@ -81,12 +82,17 @@ struct iv_world {
 	uint64_t told[IV_FIBRES][IV_OPS]; /* by GET: a bit a page */
 	uint64_t word[2];		  /* for functions of the test */
 	uint8_t word_lock;
+	struct pt_nested nested; /* of cases with a shadow: shadow.c */
+	_Atomic(struct pt_shadow *) shadow_bucket[1], shadow_number[2];
+	struct pt_shadow shadow;
+	uint64_t guest[2]; /* descriptors of the guest hypervisor's */
 	struct {
 		bool active;
 		uint32_t stale_by;
 		uint64_t page, oa, rights;
 	} in_flight[IV_FIBRES];
 	uint64_t freed[(IV_PAGES + 63) / 64]; /* pages given back and not taken since */
+	uint64_t book[(IV_PAGES + 63) / 64];  /* pages that hold no descriptors */
 };
 
 /* cases.c */

@@ -29,10 +29,8 @@
 
 struct guest {
 	struct core c; /* c.ctx is the canonical context */
-	union {
-		struct pt_slots head;
-		unsigned char room[sizeof(struct pt_slots) + 4 * sizeof(struct pt_slot)];
-	} slots;
+	_Alignas(struct pt_slots) unsigned char slots[sizeof(struct pt_slots) +
+						      4 * sizeof(struct pt_slot)];
 	struct pt_nested nested;
 	_Atomic(struct pt_shadow *) bucket[8], number[GUEST_SHADOWS];
 	struct pt_shadow shadow;
@@ -107,16 +105,22 @@ static inline void guest_map(struct guest *g, uint64_t ipa, uint64_t out, int le
 	*guest_entry(g, ipa, level) = out | attrs | (level == 3 ? 2 : 0);
 }
 
+static inline struct pt_slots *guest_slots(struct guest *g)
+{
+	return (struct pt_slots *)(void *)g->slots;
+}
+
 static inline void guest_slot(struct guest *g, uint64_t ipa, uint64_t size, uint32_t flags,
 			      unsigned backing_shift)
 {
-	g->slots.head.slot[g->slots.head.count++] =
-		(struct pt_slot){.ipa = ipa,
-				 .size = size,
-				 .pa = GUEST_SLOT_PA + ipa,
-				 .flags = flags,
-				 .backing_shift = (uint8_t)backing_shift};
-	pt_ctx_set_slots(&g->c.ctx, &g->slots.head);
+	struct pt_slots *slots = guest_slots(g);
+
+	slots->slot[slots->count++] = (struct pt_slot){.ipa = ipa,
+						       .size = size,
+						       .pa = GUEST_SLOT_PA + ipa,
+						       .flags = flags,
+						       .backing_shift = (uint8_t)backing_shift};
+	pt_ctx_set_slots(&g->c.ctx, slots);
 }
 
 static inline void guest_registers(struct guest *g, unsigned granule_shift, uint16_t vmid,

@@ -47,6 +47,7 @@ static inline struct pt_shadow *nest_shadow(struct nest *n, const struct shape *
 					  UINT64_MAX));
 	ASSERT_OUTCOME(PT_OK, pt_vmid_get(&s->ctx, &n->c.agent));
 	pt_section_end(&n->c.agent);
+	pt_port_note(PT_EVENT_SHADOW, 0, &n->c.ctx, &s->ctx, 0, 0);
 	ASSERT_OUTCOME(PT_OK, pt_ctx_sw_own(&s->ctx, PT__SW_GUEST_LEVEL, PT_SW_GUEST_LEVEL));
 	s->nested = &n->nested;
 	s->number = n->shadows;

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A shadow of the context that is explored: a guest hypervisor with two descriptors, faults of its
+ * guest, its TLBIs, and the shadow's end; and what has to be true of it at rest. */
+#include "shadow.h"
+
+#include <stdatomic.h>
+
+#include "world.h"
+
+#define START  UINT64_C(0x80000000) /* canonical IPA of its start tables */
+#define TABLE  (START + 0x10000)    /* and of its one table of level 3 */
+#define LEAF   (UINT64_C(0x3) | UINT64_C(0xf) << 2 | UINT64_C(3) << 8 | UINT64_C(1) << 10)
+#define RIGHTS (UINT64_C(3) << 6)
+#define PLENTY 100000
+#define OA     UINT64_C(0x0000fffffffff000)
+
+static enum pt_outcome load(void *arg, struct pt_ipa ipa, uint64_t *word)
+{
+	(void)arg;
+	*word = 0;
+	if (ipa.v == START)
+		*word = TABLE | 3;
+	else if (ipa.v - TABLE < sizeof(iv_w.guest))
+		*word = iv_load(&iv_w.guest[(ipa.v - TABLE) / 8], 8, memory_order_acquire);
+	return PT_OK;
+}
+
+static enum pt_outcome swap(void *arg, struct pt_ipa ipa, uint64_t *word, uint64_t to)
+{
+	(void)arg;
+	if (ipa.v - TABLE >= sizeof(iv_w.guest))
+		return PT_NO_SLOT;
+	return iv_cas(&iv_w.guest[(ipa.v - TABLE) / 8], 8, word, to, memory_order_seq_cst)
+		       ? PT_OK
+		       : PT_RACED;
+}
+
+static const struct pt_guest_memory memory = {load, swap, NULL};
+
+static struct pt_agent *self(void)
+{
+	return &iv_w.agent[iv_self()];
+}
+
+static struct pt_shadow_key key(void)
+{
+	return (struct pt_shadow_key){.vttbr = START | UINT64_C(7) << 48,
+				      .vtcr = pt_geometry_vtcr(&iv_w.ctx.geo, 0),
+				      .enabled = true};
+}
+
+void iv_shadow_open(void)
+{
+	const struct pt_shadow_key k = key();
+	const struct pt_guest_regs regs = {.vttbr = k.vttbr, .vtcr = k.vtcr, .pa_bits = IV_PA_BITS};
+
+	for (uint64_t i = 0; i < 2; i++)
+		iv_w.guest[i] = LEAF | RIGHTS | i << 12;
+	if (pt_nested_init(&iv_w.nested, &iv_w.ctx, &memory, iv_w.shadow_bucket, 1,
+			   iv_w.shadow_number, 2, UINT64_MAX, 0) != PT_OK)
+		__builtin_abort();
+	pt_section_begin(self());
+	if (pt_shadow_init(&iv_w.shadow, &iv_w.nested, self(), &k, &regs, UINT64_MAX) != PT_OK ||
+	    pt_vmid_get(&iv_w.shadow.ctx, self()) != PT_OK)
+		__builtin_abort();
+	pt_section_end(self());
+}
+
+/* ---- operations: what they return is told ---- */
+
+/* Which of them it was depends on what else has just been done, and so does the address: a guest
+ * that changes its tables does so before its TLBI. */
+static bool resolved(enum pt_outcome o)
+{
+	return o == PT_MAPPED || o == PT_ALREADY_MAPPED || o == PT_RELAXED || o == PT_MADE_YOUNG;
+}
+
+static uint64_t fault(uint64_t ipa, enum pt_access access)
+{
+	const struct pt_nested_fault in = {
+		.ipa = {ipa}, .vcpu = iv_self(), .access = (uint8_t)access};
+	const struct pt_shadow_key k = key();
+
+	for (;;) {
+		struct pt_nested_result r = {.who = PT_NESTED_NOBODY};
+		struct pt_shadow *shadow;
+		enum pt_outcome o;
+
+		iv_attempt();
+		pt_section_begin(self());
+		o = pt_shadow_find(&iv_w.nested, &k, &shadow);
+		if (o == PT_OK)
+			o = pt_nested_fault(self(), shadow, &in, &r);
+		pt_section_end(self());
+		if (o != PT_RACED && o != PT_PARKED)
+			return resolved(o) ? 0 : (uint64_t)o | (uint64_t)r.who << 8;
+		iv_wait_write();
+	}
+}
+
+uint64_t iv_shadow_read(void)
+{
+	return fault(0, PT_ACCESS_READ);
+}
+
+uint64_t iv_shadow_write(void)
+{
+	return fault(0, PT_ACCESS_WRITE);
+}
+
+uint64_t iv_shadow_read_next(void)
+{
+	return fault(0x1000, PT_ACCESS_READ);
+}
+
+static void await(struct pt_grace *grace)
+{
+	if (!pt_grace_done(grace, &iv_w.machine))
+		iv_wait_write();
+}
+
+static void tlbi(enum pt_guest_tlbi_scope scope)
+{
+	const struct pt_guest_tlbi t = {.scope = scope, .size = 0x1000};
+	struct pt_guest_tlbi_op op;
+	enum pt_outcome o = PT_MORE;
+
+	pt_guest_tlbi_begin(&op, &iv_w.nested, 7, &t);
+	while (o == PT_MORE) {
+		iv_attempt();
+		pt_section_begin(self());
+		o = pt_guest_tlbi_step(&op, self(), PLENTY);
+		pt_section_end(self());
+		if (o == PT_MORE)
+			await(&op.grace);
+	}
+}
+
+/* The guest maps its first page elsewhere, and says so. */
+uint64_t iv_shadow_remap(void)
+{
+	iv_store(&iv_w.guest[0], 8, LEAF | RIGHTS | 0x1000, memory_order_seq_cst);
+	tlbi(PT_GUEST_TLBI_IPA);
+	return 0;
+}
+
+/* It takes the right to write away. */
+uint64_t iv_shadow_protect(void)
+{
+	iv_store(&iv_w.guest[0], 8, LEAF | UINT64_C(1) << 6, memory_order_seq_cst);
+	tlbi(PT_GUEST_TLBI_RANGE);
+	return 0;
+}
+
+uint64_t iv_shadow_end(void)
+{
+	struct pt_shadow_end end = {.at = 0};
+	enum pt_outcome o;
+
+	pt_section_begin(self());
+	o = pt_shadow_end_begin(&end, &iv_w.shadow, NULL);
+	pt_section_end(self());
+	if (o != PT_OK)
+		return o;
+	do {
+		iv_attempt();
+		pt_section_begin(self());
+		o = pt_shadow_end_step(&end, self(), PLENTY);
+		pt_section_end(self());
+		if (o == PT_MORE && end.waits)
+			await(&end.grace);
+		else if (o == PT_MORE &&
+			 (end.txn.phase == PT_TXN_DRAIN || end.txn.phase == PT_TXN_RETIRE))
+			await(&end.txn.grace);
+	} while (o == PT_MORE);
+	return o;
+}
+
+/* ---- at rest ---- */
+
+static void check(bool good, const char *what)
+{
+	if (!good)
+		iv_fail("at rest: %s", what);
+}
+
+static const uint64_t *page_at(uint64_t offset)
+{
+	return (const uint64_t *)(const void *)(iv_tables + offset);
+}
+
+static void reach_sparse(uint64_t link, unsigned level, bool *reached, uint64_t *pages)
+{
+	const uint64_t *page = page_at(link & ((UINT64_C(1) << 48) - 1));
+
+	reached[(link & ((UINT64_C(1) << 48) - 1)) >> 12] = true;
+	++*pages;
+	for (unsigned i = 0; level && i < 512; i++)
+		if (page[i])
+			reach_sparse(page[i], level - 1, reached, pages);
+}
+
+static void reach_tree(const struct pt_sparse *tree, bool *reached, uint64_t *pages)
+{
+	if (tree->root)
+		reach_sparse(tree->root, tree->levels - 1u, reached, pages);
+}
+
+/* A leaf of the shadow's is what the guest's descriptor and the canonical leaf say together. */
+static void check_leaf(uint64_t ipa, uint64_t e)
+{
+	uint64_t guest = ipa < 0x2000 ? iv_w.guest[ipa >> 12] : 0;
+	struct iv_leaf host = iv_world_leaf(guest & OA);
+
+	check(guest & 1 && host.level, "a shadow's leaf of what is not mapped");
+	check((e & OA) == host.pa + ((guest & OA) - host.base), "a shadow's leaf of other memory");
+	check(!(e & RIGHTS & ~(guest & host.attrs)), "a shadow's leaf with a right too many");
+	check((e >> 55 & 3) == 3, "a shadow's leaf of another level of the guest's");
+}
+
+static void survey(uint64_t pa, int level, uint64_t ipa, unsigned entries, bool *reached,
+		   uint64_t *tables)
+{
+	const uint64_t *table = page_at(pa - IV_TABLE_PA);
+	unsigned shift = 12 + 9 * (unsigned)(3 - level);
+
+	for (unsigned i = 0; i < entries; i++) {
+		uint64_t e = table[i], at = ipa + ((uint64_t)i << shift);
+
+		if (!e)
+			continue;
+		check(e & 1, "an entry of a shadow is claimed or broken");
+		if (level < 3 && (e & 3) == 3) {
+			reached[((e & OA) - IV_TABLE_PA) >> 12] = true;
+			++*tables;
+			survey(e & OA, level + 1, at, 512, reached, tables);
+			continue;
+		}
+		check_leaf(at, e);
+	}
+}
+
+uint64_t iv_shadow_rest(bool *reached, uint64_t *pages)
+{
+	struct pt_shadow *s = &iv_w.shadow;
+	bool live = s->state == PT_SHADOW_LIVE;
+	uint64_t tables = 0, kept = 0, root_pages = (s->ctx.geo.start_bytes + 4095) >> 12;
+
+	for (unsigned i = 0; i < PT_SHADOW_CLASSES; i++) {
+		reach_tree(&iv_w.nested.heads[i], reached, &kept);
+		reach_tree(&s->directory[i], reached, &kept);
+	}
+	check(kept == iv_w.nested.store.pages, "pages of links are charged that are not there");
+	check(live || !kept, "links of a shadow that has ended");
+	check(live == (iv_w.shadow_number[0] != NULL) && live == (iv_w.shadow_bucket[0] != NULL),
+	      "a shadow is found by one way and not by the other");
+	if (live) {
+		for (uint64_t i = 0; i < root_pages; i++)
+			reached[((s->ctx.root.v - IV_TABLE_PA) >> 12) + i] = true;
+		survey(s->ctx.root.v, s->ctx.geo.start_level, 0, s->ctx.geo.start_entries, reached,
+		       &tables);
+	}
+	check(s->ctx.table_pages == tables, "a shadow is charged for other than its tables");
+	*pages = tables + kept + (live ? root_pages : 0);
+	return live;
+}

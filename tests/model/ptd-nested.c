@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* ptd-nested: random guests and hosts beside the oracle of composition, as TAP. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "nested/play.h"
+
+#define PLAY_STEPS 2000
+
+static uint64_t setting(const char *name, uint64_t otherwise)
+{
+	const char *text = getenv(name);
+
+	return text ? strtoull(text, NULL, 0) : otherwise;
+}
+
+int main(void)
+{
+	uint64_t seed = setting("PTD_SEED", 1), wanted = setting("PTD_OPERATIONS", 200000);
+	struct nested_counts c = {0};
+	char failure[256] = "";
+	bool good = true;
+
+	setenv("CMOCKA_TEST_ABORT", "1", 1); /* an assertion that fails says so, and is a crash */
+	printf("PTD_SEED=%" PRIu64 " PTD_OPERATIONS=%" PRIu64 "\n1..1\n", seed, wanted);
+	while (good && c.operations < wanted) {
+		good = nested_play(seed, PLAY_STEPS, NESTED_AS_IS, &c, failure);
+		seed += good;
+	}
+	if (!good)
+		printf("# PTD_SEED=%" PRIu64 ": %s\n", seed, failure);
+	printf("# %" PRIu64 " operations: %" PRIu64 " accesses, %" PRIu64 " by the guest, %" PRIu64
+	       " TLBIs, %" PRIu64 " by the host, %" PRIu64 " ends\n",
+	       c.operations, c.accesses, c.guest, c.tlbis, c.host, c.ends);
+	printf("# %" PRIu64 " leaves compared, %" PRIu64 " of older tables; %" PRIu64
+	       " fills, %" PRIu64 " removed for the host, %" PRIu64
+	       " for the guest; aborts %" PRIu64 " for the guest, %" PRIu64 " for the host\n",
+	       c.leaves, c.stale, c.fills, c.killed, c.invalidated, c.to_guest, c.to_host);
+	printf("%sok 1 - shadows are what guest and host say together\n", good ? "" : "not ");
+	return !good;
+}
