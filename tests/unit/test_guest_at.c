@@ -33,6 +33,7 @@
 #define TCR_HA	   BIT(39)
 #define TCR_HD	   BIT(40)
 #define TCR_HPD0   BIT(41)
+#define TCR_HPD1   BIT(42)
 #define TCR_E0PD0  BIT(55)
 #define MAIR	   UINT64_C(0xf477bb08040044ff)
 #define HCR_VM	   BIT(0)
@@ -299,6 +300,9 @@ static const struct both_case both_cases[] = {
 	{{"inner NC by stage 2", PT_AT_S12E1R, BLOCK, 0, 0, ON, VA, 0xf4000000c0001980},
 	 S2_PLAIN,
 	 S2_BLOCK | INNER | MEM(0xd)},
+	{{"NC by stage 1", PT_AT_S12E1R, BLOCK | INDEX(1), 0, 0, ON, VA, 0x44000000c0001900},
+	 S2_PLAIN,
+	 S2_PLAIN},
 	{{"outer shareable by stage 2", PT_AT_S12E1R, BLOCK, 0, 0, ON, VA, 0xff000000c0001900},
 	 S2_PLAIN,
 	 S2_BLOCK | OUTER | MEM(0xf)},
@@ -471,6 +475,20 @@ static void without_pan_rp_is_as_r(void **state)
 	assert_int_equal(rig.result.par, 0xff00000080001980);
 }
 
+static void a_base_beyond_the_output_size_is_no_table(void **state)
+{
+	const struct at_case c = {.block = BLOCK};
+	struct rig rig;
+
+	(void)state;
+	set_up(&rig, &c, 0, 0);
+	rig.regs.ttbr[0] |= BIT(40);
+	assert_int_equal(instruct(&rig, PT_AT_S1E1R, VA), PT_OK);
+	assert_int_equal(rig.result.par, 0x801);
+	assert_int_equal(instruct(&rig, PT_AT_S1E1R, UPPER), PT_OK);
+	assert_int_equal(rig.result.par, 0xff00000080001980);
+}
+
 static void arguments_are_refused(void **state)
 {
 	const struct at_case c = {.block = BLOCK};
@@ -513,7 +531,7 @@ struct trial {
 	struct pt_guest_regs s2;
 	struct pt_guest_at_regs s1;
 	uint64_t va;
-	bool both;
+	bool both, upper;		/* stage 2, too; by TTBR1 */
 	struct random_tables tables[2]; /* of stage 1, of stage 2 */
 };
 
@@ -565,7 +583,7 @@ static bool external(uint64_t fst)
 /* PAR_EL1 without ATTR and SH; UINT64_MAX: an abort. */
 static uint64_t expected_par(const struct trial *t, struct guest_memory *m, unsigned seen[3])
 {
-	struct hw_regs regs = {.vtcr = t->f1->vtcr, .vttbr = t->s1.ttbr[0]};
+	struct hw_regs regs = {.vtcr = t->f1->vtcr, .vttbr = t->s1.ttbr[t->upper]};
 	struct bus b = {.m = m, .t = t};
 	struct hw_bus bus = {read_through, NULL, &b};
 	struct hw_result r;
@@ -597,11 +615,19 @@ static bool either(const struct guest_memory *m, uint64_t ipa, uint64_t *value)
 	return random_word(&inner, ipa, value);
 }
 
+/* T0SZ and TG0 as T1SZ and TG1, which numbers granules otherwise. */
+static uint64_t as_upper(uint64_t tcr)
+{
+	static const uint64_t tg1[3] = {2, 3, 1};
+
+	return (tcr & ~UINT64_C(0xc03f)) | (tcr & 63) << 16 | tg1[tcr >> 14 & 3] << 30;
+}
+
 static struct trial draw_trial(uint64_t *state)
 {
 	const struct format *f1 = &formats[draw(state) % COUNT(formats)];
 	const struct format *f2 = &formats[draw(state) % COUNT(formats)];
-	struct trial t = {.f1 = f1, .both = draw(state) & 3};
+	struct trial t = {.f1 = f1, .both = draw(state) & 3, .upper = draw(state) & 1};
 
 	/* One CPU has one PA size: the stages agree on that. */
 	while (f2->pa_bits != f1->pa_bits)
@@ -609,10 +635,11 @@ static struct trial draw_trial(uint64_t *state)
 	t.f2 = f2;
 	t.s2 = (struct pt_guest_regs){.vtcr = f2->vtcr, .pa_bits = f1->pa_bits};
 	t.s1 = (struct pt_guest_at_regs){.sctlr = SCTLR,
-					 .tcr = f1->tcr | TCR_HPD0,
+					 .tcr = t.upper ? as_upper(f1->tcr) | TCR_HPD1
+							: f1->tcr | TCR_HPD0,
 					 .hcr = t.both ? HCR_VM : 0,
 					 .pa_bits = f1->pa_bits};
-	t.s1.ttbr[0] = draw(state) & (BIT(f1->pa_bits < 48 ? f1->pa_bits : 48) - 1);
+	t.s1.ttbr[t.upper] = draw(state) & (BIT(f1->pa_bits < 48 ? f1->pa_bits : 48) - 1);
 	t.s2.vttbr = draw(state) & (BIT(f1->pa_bits < 48 ? f1->pa_bits : 48) - 1);
 	t.va = draw(state) & (BIT(f1->va_bits + !(draw(state) & 15)) - 1) & ~BIT(55);
 	t.tables[0] = (struct random_tables){draw(state), f2->va_bits, f1->ds, f1->lpa};
@@ -627,12 +654,14 @@ static void compare(struct trial *t, unsigned seen[3])
 	const uint64_t unseen = UINT64_C(0xff) << 56 | 0x180;
 	struct pt_guest_at_result result;
 	struct pt_guest_s2 s2;
-	uint64_t par;
+	uint64_t par, va = t->va;
 
 	assert_int_equal(pt_guest_s2_decode(&s2, &t->s2), PT_OK);
 	assert_false(s2.broken);
 	par = expected_par(t, &m, seen);
-	if (pt_guest_at(&memory, &s2, &t->s1, PT_AT_S12E0R, t->va, &result) == PT_DENIED) {
+	if (t->upper)
+		va ^= ~(BIT(t->f1->va_bits) - 1);
+	if (pt_guest_at(&memory, &s2, &t->s1, PT_AT_S12E0R, va, &result) == PT_DENIED) {
 		assert_int_equal(par, UINT64_MAX);
 		return;
 	}
@@ -671,6 +700,7 @@ int main(void)
 		cmocka_unit_test(both_stages),
 		cmocka_unit_test(what_is_no_result_is_an_abort),
 		cmocka_unit_test(without_pan_rp_is_as_r),
+		cmocka_unit_test(a_base_beyond_the_output_size_is_no_table),
 		cmocka_unit_test(arguments_are_refused),
 		cmocka_unit_test(random_tables_of_both_stages),
 	};
