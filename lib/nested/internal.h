@@ -186,6 +186,8 @@ struct pt__kills {
 /* Breaks the leaf or calls off the claim at `spot`, as long as its link names `canonical` (or
  * whatever it names: UINT64_MAX). True: a leaf was removed. Full batches are finished. */
 bool pt__kill(struct pt__kills *kills, struct pt__spot spot, uint64_t canonical);
+/* Is the leaf's access flag set, and its link names `canonical`? With `clear`, not any more. */
+bool pt__shadow_young(struct pt__spot spot, uint64_t canonical, bool clear);
 /* Flushes, unlinks and clears what is in the batch. Before the section ends. */
 void pt__kills_finish(struct pt__kills *kills);
 

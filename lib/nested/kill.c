@@ -77,6 +77,19 @@ bool pt__kill(struct pt__kills *kills, struct pt__spot spot, uint64_t canonical)
 	return true;
 }
 
+bool pt__shadow_young(struct pt__spot spot, uint64_t canonical, bool clear)
+{
+	const pt_pte young = PT_PTE_VALID | PT_PTE_AF;
+	pt_pte e, *slot = entry_of(spot, &e);
+
+	if (!slot || !names(spot, canonical))
+		return false;
+	while ((e & young) == young)
+		if (!clear || pt_pte_cas(slot, &e, e & ~PT_PTE_AF))
+			return true;
+	return false;
+}
+
 /* What the batch owes to the TLBs of one shadow; all of it is marked as done. */
 static void flush(struct pt__kills *kills, uint32_t first, uint64_t *done)
 {

@@ -12,6 +12,8 @@ struct search {
 	struct pt_shadow_search *s;
 	struct pt__kills kills;
 	int64_t *left;
+	/* Of a question about access flags: nothing is removed. */
+	bool asks, clear, young;
 };
 
 static bool concerns(const struct pt_shadow_search *s, uint64_t canonical, unsigned shift)
@@ -83,6 +85,14 @@ static bool sweep(struct search *q, unsigned class, uint64_t canonical)
 
 /* ---- lists ---- */
 
+static void ask(struct search *q, const struct pt__found *found, uint32_t n)
+{
+	q->young |= pt__head_inexact(q->s->head);
+	for (uint32_t i = 0; i < n; i++)
+		if (concerns(q->s, found[i].canonical, found[i].spot.shift))
+			q->young |= pt__shadow_young(found[i].spot, found[i].canonical, q->clear);
+}
+
 /* The leaves that begin at the head for `canonical`. False: not all are gone. */
 static bool look(struct search *q, unsigned class, uint64_t canonical)
 {
@@ -93,6 +103,10 @@ static bool look(struct search *q, unsigned class, uint64_t canonical)
 	if (s->sweeps)
 		return sweep(q, class, canonical);
 	n = pt__links_collect(q->nested, class, canonical, found, &s->head);
+	if (q->asks) {
+		ask(q, found, n);
+		return true;
+	}
 	if (pt__head_inexact(s->head) && s->point)
 		return false;
 	for (uint32_t i = 0; i < n; i++)
@@ -188,4 +202,14 @@ static bool taken(void *arg, struct pt_agent *agent, struct pt_shadow_search *s,
 	return all;
 }
 
-const struct pt_shadow_rules pt__shadow_rules = {.taken = taken};
+static bool young(void *arg, uint64_t lo, uint64_t hi, bool clear)
+{
+	struct pt_shadow_search s = {.lo = lo, .hi = hi};
+	int64_t left = INT64_MAX;
+	struct search q = {.nested = arg, .s = &s, .left = &left, .asks = true, .clear = clear};
+
+	search(&q);
+	return q.young;
+}
+
+const struct pt_shadow_rules pt__shadow_rules = {.taken = taken, .young = young};

@@ -56,21 +56,39 @@ PT__INLINE void make_old(const struct pt_ctx *ctx, pt_pte *slot, pt_pte e)
 			pt_port_relax();
 }
 
-/* n entries, one at a time; their young bits. */
-static unsigned age_each(const struct pt_ctx *ctx, struct aged *aged, pt_pte *slot, uint64_t at,
+/* Was what shadows have of the leaf at `ipa` used? Theirs are copies of its flag. */
+static bool used_in_shadows(const struct pt_ctx *ctx, pt_pte e, uint64_t ipa, unsigned shift,
+			    bool clear)
+{
+	return PT__UNLIKELY(ctx->shadowed) && pt_pte_valid(e) &&
+	       ctx->shadow_rules->young(ctx->shadow_arg, ipa, ipa + (UINT64_C(1) << shift) - 1,
+					clear);
+}
+
+/* Entries side by side: the first, the address that it is for, and what each spans. */
+struct leaves {
+	pt_pte *slot;
+	uint64_t ipa;
+	unsigned shift;
+};
+
+/* n entries, one at a time, from number `at` of their run on; their young bits. */
+static unsigned age_each(const struct pt_ctx *ctx, struct aged *aged, struct leaves of, uint64_t at,
 			 unsigned n, bool clear)
 {
 	unsigned bits = 0;
 
 	for (unsigned i = 0; i < n; i++) {
-		pt_pte e = pt_pte_load(slot + i);
-		unsigned young = (unsigned)(e >> AF_SHIFT & e & 1);
+		pt_pte e = pt_pte_load(of.slot + i);
+		unsigned flag = (unsigned)(e >> AF_SHIFT & e & 1), young = flag;
 
+		young |= used_in_shadows(ctx, e, of.ipa + ((uint64_t)i << of.shift), of.shift,
+					 clear);
 		bits |= i < 32 ? young << i
 			       : 0; /* of a line: who asks for a group does not ask for them */
 		note(aged, at + i, 1, e & 1, young);
-		if (clear && young)
-			make_old(ctx, slot + i, e);
+		if (clear && flag)
+			make_old(ctx, of.slot + i, e);
 	}
 	return bits;
 }
@@ -110,7 +128,7 @@ static uint64_t age_pages(struct pt_upkeep *upkeep, const struct pt__at *at, str
 {
 	const struct pt_upkeep_args *args = &upkeep->args;
 	const struct pt_ctx *ctx = args->ctx;
-	bool hardware = ctx->vtcr_flags & (PT_VTCR_HA | PT_VTCR_HD);
+	bool alone = ctx->vtcr_flags & (PT_VTCR_HA | PT_VTCR_HD) || ctx->shadowed;
 	uint64_t most = (upkeep->last - upkeep->next + 1) >> at->shift, n;
 	uint64_t first = (upkeep->next - args->ipa.v) >> at->shift;
 	uint32_t room = pt_table_entries(&ctx->geo) - at->index;
@@ -120,16 +138,19 @@ static uint64_t age_pages(struct pt_upkeep *upkeep, const struct pt__at *at, str
 	for (uint64_t i = 0; i < most; i += n) {
 		unsigned bits;
 
-		n = hardware ? 0 : age_young(aged, at->slot + i, i, most - i, args->clear);
+		n = alone ? 0 : age_young(aged, at->slot + i, i, most - i, args->clear);
 		if (n && args->bitmap)
 			set_bits(args->bitmap, first + i, n);
 		if (n)
 			continue;
 		n = most - i < GROUP ? most - i : GROUP;
-		if (PT__LIKELY(n == GROUP && !args->bitmap && !hardware) &&
+		if (PT__LIKELY(n == GROUP && !args->bitmap && !alone) &&
 		    age_group(aged, at->slot + i, i, args->clear))
 			continue;
-		bits = age_each(ctx, aged, at->slot + i, i, (unsigned)n, args->clear);
+		bits = age_each(
+			ctx, aged,
+			(struct leaves){at->slot + i, upkeep->next + (i << at->shift), at->shift},
+			i, (unsigned)n, args->clear);
 		if (args->bitmap && bits)
 			set_group(args->bitmap, first + i, bits);
 	}
@@ -147,17 +168,18 @@ static bool age_one(struct pt_upkeep *upkeep, const struct pt__at *at, unsigned 
 	uint64_t mask = (UINT64_C(1) << shift) - 1, end = upkeep->next | mask;
 	uint64_t first = (upkeep->next - args->ipa.v) >> gs, n;
 	bool valid = pt_pte_valid(at->entry), young;
-	pt_pte *slot = at->slot - (at->index & (entries - 1));
+	const struct leaves of = {at->slot - (at->index & (entries - 1)), upkeep->next & ~mask,
+				  at->shift};
 	struct aged all = {0};
 
-	age_each(args->ctx, &all, slot, 0, entries, false);
+	age_each(args->ctx, &all, of, 0, entries, false);
 	young = valid && all.young;
 	if (young && args->clear &&
 	    ((upkeep->next & ~mask) < upkeep->claim.lo || end > upkeep->claim.hi))
 		return false;
 	end = end < upkeep->last ? end : upkeep->last;
 	n = (end - upkeep->next + 1) >> gs;
-	age_each(args->ctx, aged, slot, 0, entries, args->clear);
+	age_each(args->ctx, aged, of, 0, entries, args->clear);
 	if (young && args->bitmap)
 		set_bits(args->bitmap, first, n);
 	upkeep->young += young ? n : 0;

@@ -128,6 +128,7 @@ static inline enum pt_outcome nest_fill_in(struct pt_agent *agent, struct pt__sp
 		pt__link_unreserve(spot, pt_ipa(canonical), agent);
 		return outcome;
 	}
+	prot &= pt_leaf_prot(&ctx->geo, leaf, ctx->attrs) | ~(uint32_t)PT_PROT_RWX;
 	pt__link_enter(spot, pt_ipa(canonical));
 	pt_port_fence_full();
 	if (nest_says(ctx, canonical, spot.shift, &again, &now) && again == pa && now == leaf &&

@@ -361,6 +361,46 @@ static void a_log_makes_shadows_clean(void **state)
 	}
 }
 
+static void age(bool clear, uint64_t young)
+{
+	struct pt_upkeep up;
+	struct pt_upkeep_args args = {
+		.ctx = &n.c.ctx, .kind = PT_UPKEEP_AGE, .size = 4 * BLOCK, .clear = clear};
+	enum pt_outcome outcome;
+
+	ASSERT_OUTCOME(PT_OK, pt_upkeep_init(&up, &args, NULL));
+	do {
+		pt_section_begin(&n.c.agent);
+		outcome = pt_upkeep_step(&up, &n.c.agent, 700);
+		pt_section_end(&n.c.agent);
+	} while (outcome == PT_MORE);
+	ASSERT_OUTCOME(PT_OK, outcome);
+	assert_int_equal(young, up.young);
+	assert_int_equal(2048 - young, up.old);
+}
+
+/* What shadows use is young, though the canonical leaf is not; clearing one clears all. */
+static void shadows_keep_pages_young(void **state)
+{
+	(void)state;
+	open_pages();
+	fill_two_pages();
+	age(true, 2048);
+	age(false, 0);
+	assert_int_equal(5, nest_leaves(&n));
+	fill(2, 0, 7 * PAGE, PT_PROT_R); /* with the flag, as a fill makes it */
+	fill(1, 0, 5 * PAGE, PT_PROT_R);
+	age(false, 2);
+	age(true, 2);
+	age(false, 0);
+	for (uint64_t i = 0; i < 70; i++)
+		fill(0, (100 + i) * PAGE, 9 * PAGE, PT_PROT_R);
+	age(true, 1);
+	age(true, 1); /* inexact */
+	assert_int_equal(0, killed());
+	nest_close(&n);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -373,6 +413,7 @@ int main(void)
 		cmocka_unit_test(a_range_goes_in_steps),
 		cmocka_unit_test(an_inexact_page_takes_all),
 		cmocka_unit_test(a_log_makes_shadows_clean),
+		cmocka_unit_test(shadows_keep_pages_young),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

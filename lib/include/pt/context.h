@@ -130,6 +130,12 @@ struct pt_shadow_rules {
 	 */
 	bool (*taken)(void *arg, struct pt_agent *agent, struct pt_shadow_search *search,
 		      int64_t *left);
+	/*
+	 * Have shadows used what they have of [lo, hi], a canonical leaf: is the access flag of one
+	 * of their leaves set? With `clear` it is not afterwards, without an invalidation. An
+	 * inexact page counts as used.
+	 */
+	bool (*young)(void *arg, uint64_t lo, uint64_t hi, bool clear);
 };
 
 enum pt_ctx_state {
