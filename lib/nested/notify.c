@@ -191,11 +191,17 @@ static bool search(struct search *q)
 
 static bool taken(void *arg, struct pt_agent *agent, struct pt_shadow_search *s, int64_t *left)
 {
-	struct search q = {
-		.nested = arg, .s = s, .kills = {.agent = agent, .lost = s->lost}, .left = left};
+	struct search q; /* the batch is large, and written before it is read */
 	bool all;
 
 	pt_port_fence_full(); /* the descriptor before the lists: docs/nested.md */
+	q.nested = arg;
+	q.s = s;
+	q.left = left;
+	q.asks = false;
+	__builtin_memset(&q.kills, 0, offsetof(struct pt__kills, kill));
+	q.kills.agent = agent;
+	q.kills.lost = s->lost;
 	all = search(&q);
 	pt__kills_finish(&q.kills);
 	s->tlbis += q.kills.tlbis;

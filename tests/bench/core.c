@@ -105,6 +105,7 @@ static const struct {
 	{"large", bench_large},
 	{"owners", rows_owners},
 	{"transfers", rows_transfers},
+	{"nested", bench_nested},
 };
 #define GROUPS (sizeof(groups) / sizeof(groups[0]))
 

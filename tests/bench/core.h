@@ -137,6 +137,8 @@ void bench_floor_join(struct bench_floor *floor, uint64_t page);
 void bench_threads(void);
 void bench_contexts(void);
 void bench_large(void);
+/* Shadows beside what a host does: core_nested.c. */
+void bench_nested(void);
 /* Extents of a machine with owners; quiet: prints nothing. */
 void bench_owners(bool quiet);
 /* Transitions in a machine with owners, and wiping; quiet: prints nothing. */
