@@ -192,7 +192,8 @@ PT__INLINE enum pt_outcome unmap(const struct point *p, unsigned gs)
 		return PT_RACED;
 	if (PT__UNLIKELY(p->ctx->shadowed) &&
 	    !pt__take_page(p->ctx, p->agent, p->item->ipa.v, p->effects)) {
-		pt_pte_store_release(at.slot, at.entry);
+		p->effects->tlbis += pt__tlbi_leaf(p->ctx, p->item->ipa.v, level);
+		pt_pte_store_release(at.slot, at.entry); /* put back, after its break (W5) */
 		return PT_MORE;
 	}
 	p->effects->tlbis += pt__tlbi_leaf(p->ctx, p->item->ipa.v, level);
