@@ -83,9 +83,9 @@ static bool host_lacks(const struct fill *f, pt_pte e)
 		return true;
 	if (f->access == PT_ACCESS_WRITE)
 		return !(e & PT_PTE_S2AP_W);
-	prot = pt_leaf_prot(&ctx->geo, e, ctx->attrs);
 	if (f->access == PT_ACCESS_READ)
-		return !(prot & PT_PROT_R);
+		return !(e & PT_PTE_S2AP_R);
+	prot = pt_leaf_prot(&ctx->geo, e, ctx->attrs);
 	return !(prot & (f->in->el0 ? PT_PROT_UX : PT_PROT_PX));
 }
 
@@ -177,26 +177,28 @@ static pt_pte wanted(const struct fill *f, int level)
 		       f->both.attrs | (pt_pte)guest_level << PT_PTE_SW_SHIFT, level);
 }
 
-/* Step 6: is all that the leaf is made of as it was? The leaf spans [lo, lo + size). */
+/*
+ * Step 6: is all that the leaf is made of as it was? The leaf spans [lo, lo + size). The canonical
+ * table is the same one: it goes only under a claim, which waits for this section.
+ */
 static bool unchanged(struct fill *f, uint64_t size)
 {
 	struct pt_ctx *ctx = canonical_of(f);
 	uint64_t lo = f->out->canonical.v & ~(size - 1);
-	struct pt__at now;
 
-	descend(ctx, f->out->canonical.v, &now);
-	return now.entry == f->host.entry && now.level == f->host.level &&
+	return pt_pte_load(f->host.slot) == f->host.entry &&
 	       pt__admit(ctx, lo, lo + size - 1) == PT_OK &&
 	       atomic_load_explicit(&f->shadow->invalidations, memory_order_acquire) == f->count;
 }
 
-static enum pt_outcome report(struct fill *f, pt_pte leaf, int level, enum pt_outcome outcome)
+static enum pt_outcome report(struct fill *f, pt_pte leaf, int level, uint32_t prot,
+			      enum pt_outcome outcome)
 {
 	const struct pt_ctx *ctx = &f->shadow->ctx;
 	uint64_t mask = pt_level_size(&ctx->geo, level) - 1;
 
 	f->out->level = (int8_t)level;
-	f->out->prot = pt_leaf_prot(&ctx->geo, leaf, ctx->attrs);
+	f->out->prot = prot;
 	f->out->pa = pt_pa((pt_pte_to_oa(&ctx->geo, leaf).v & ~mask) | (f->in->ipa.v & mask));
 	return outcome;
 }
@@ -210,25 +212,34 @@ static pt_pte new_claim(const struct pt_agent *agent)
 	return PT__CLAIM | (payload & ~PT_PTE_INVALID_TYPE);
 }
 
-/* Step 3: the claim stands in the entry, or at the end of new tables. */
+/* Step 3, where tables are missing: the claim stands at the end of new ones. */
+static __attribute__((noinline)) enum pt_outcome
+claim_with_tables(struct fill *f, const struct pt__at *at, int level, pt_pte claim, pt_pte **slot)
+{
+	struct pt_ctx *ctx = &f->shadow->ctx;
+	struct pt__chain chain;
+	enum pt_outcome outcome =
+		pt__chain_build(f->agent, ctx, f->in->ipa.v, at->level, level, claim, &chain);
+	pt_pte old = 0;
+
+	if (outcome != PT_OK)
+		return outcome;
+	*slot = chain.used[0];
+	if (pt_pte_cas(at->slot, &old, chain.head))
+		return PT_OK;
+	pt__chain_drop(f->agent, ctx, &chain);
+	return PT_RACED;
+}
+
 static enum pt_outcome claim_entry(struct fill *f, const struct pt__at *at, int level, pt_pte claim,
 				   pt_pte **slot)
 {
-	struct pt_ctx *ctx = &f->shadow->ctx;
-	struct pt__chain chain = {.head = claim};
-	enum pt_outcome outcome = PT_OK;
 	pt_pte old = 0;
 
+	if (PT__UNLIKELY(level != at->level))
+		return claim_with_tables(f, at, level, claim, slot);
 	*slot = at->slot;
-	if (level != at->level) {
-		outcome = pt__chain_build(f->agent, ctx, f->in->ipa.v, at->level, level, claim,
-					  &chain);
-		*slot = chain.used[0];
-	}
-	if (outcome != PT_OK || pt_pte_cas(at->slot, &old, chain.head))
-		return outcome;
-	pt__chain_drop(f->agent, ctx, &chain);
-	return PT_RACED;
+	return pt_pte_cas(at->slot, &old, claim) ? PT_OK : PT_RACED;
 }
 
 /* Its claim was called off, by itself or by another: the entry is empty again. */
@@ -258,7 +269,8 @@ static enum pt_outcome finish(struct fill *f, struct pt__spot spot, pt_pte *slot
 		if (pt_pte_cas(slot, &old, leaf)) {
 			atomic_fetch_add_explicit(&s->nested->counts.fills, 1,
 						  memory_order_relaxed);
-			return report(f, leaf, spot.level, f->relaxes ? PT_RELAXED : PT_MAPPED);
+			return report(f, leaf, spot.level, prot,
+				      f->relaxes ? PT_RELAXED : PT_MAPPED);
 		}
 	}
 	atomic_fetch_sub_explicit(leaves, 1, memory_order_relaxed);
@@ -305,6 +317,7 @@ static __attribute__((noinline)) void remove_leaf(struct fill *f, const struct p
  */
 static enum pt_outcome meet(struct fill *f, const struct pt__at *at)
 {
+	const struct pt_ctx *ctx = &f->shadow->ctx;
 	pt_pte old = at->entry, want = at->level < f->both.level ? 0 : wanted(f, at->level);
 	bool other = (old ^ want) & ~(PT_PTE_PERM | PT_PTE_AF);
 
@@ -315,8 +328,9 @@ static enum pt_outcome meet(struct fill *f, const struct pt__at *at)
 	}
 	if (!(old & PT_PTE_AF) && !pt_pte_cas(at->slot, &old, old | PT_PTE_AF))
 		return PT_RACED;
-	pt__tlbi_local(&f->shadow->ctx, f->in->vcpu, f->in->ipa.v, at->level);
-	return report(f, old, at->level, at->entry & PT_PTE_AF ? PT_ALREADY_MAPPED : PT_MADE_YOUNG);
+	pt__tlbi_local(ctx, f->in->vcpu, f->in->ipa.v, at->level);
+	return report(f, old, at->level, pt_leaf_prot(&ctx->geo, old, ctx->attrs),
+		      at->entry & PT_PTE_AF ? PT_ALREADY_MAPPED : PT_MADE_YOUNG);
 }
 
 static enum pt_outcome enter(struct fill *f)

@@ -95,17 +95,10 @@ static const struct {
 	const char *name;
 	void (*run)(void);
 } groups[] = {
-	{"4k", rows_4k},
-	{"8vcpu", rows_8vcpu},
-	{"16k", rows_16k},
-	{"64k", rows_64k},
-	{"dirty", rows_dirty},
-	{"threads", bench_threads},
-	{"contexts", bench_contexts},
-	{"large", bench_large},
-	{"owners", rows_owners},
-	{"transfers", rows_transfers},
-	{"nested", bench_nested},
+	{"4k", rows_4k},	 {"8vcpu", rows_8vcpu},		{"16k", rows_16k},
+	{"64k", rows_64k},	 {"dirty", rows_dirty},		{"threads", bench_threads},
+	{"fills", bench_fills},	 {"contexts", bench_contexts},	{"large", bench_large},
+	{"owners", rows_owners}, {"transfers", rows_transfers}, {"nested", bench_nested},
 };
 #define GROUPS (sizeof(groups) / sizeof(groups[0]))
 

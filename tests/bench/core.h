@@ -135,6 +135,8 @@ void bench_floor_join(struct bench_floor *floor, uint64_t page);
 /* Groups of rows that print their results themselves: core_threads.c, core_contexts.c,
  * core_large.c. */
 void bench_threads(void);
+/* A shadow's fill beside a fault and a guest's walk: core_fill.c. */
+void bench_fills(void);
 void bench_contexts(void);
 void bench_large(void);
 /* Shadows beside what a host does: core_nested.c. */
