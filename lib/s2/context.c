@@ -43,6 +43,7 @@ enum pt_outcome pt_ctx_init(struct pt_ctx *ctx, struct pt_agent *agent, struct p
 	ctx->port = *machine->port;
 	ctx->wide = geo->ds || geo->lpa;
 	ctx->plain = !ctx->wide && !(vtcr_flags & (PT_VTCR_HA | PT_VTCR_HD));
+	ctx->direct = ctx->plain;
 	ctx->fault_attrs = pt_leaf_attrs(geo, PT_PROT_R, attrs);
 	atomic_store_explicit(&ctx->generation, 1, memory_order_relaxed);
 	atomic_store_explicit(&ctx->quota_pages, quota_pages, memory_order_relaxed);

@@ -30,10 +30,16 @@ PT__INLINE bool pt__is_open(const struct pt_agent *agent, struct pt_ctx *ctx)
 	       !atomic_load_explicit(&ctx->claims, memory_order_acquire) && !pt__logs(ctx);
 }
 
-/* Can operations on a context be plain? */
+/* Can faults be plain? */
 PT__INLINE bool pt__is_plain(const struct pt_agent *agent, struct pt_ctx *ctx)
 {
 	return ctx->plain && pt__is_open(agent, ctx);
+}
+
+/* Can points be plain: is what becomes of a page nobody else's business? */
+PT__INLINE bool pt__is_direct(const struct pt_agent *agent, struct pt_ctx *ctx)
+{
+	return ctx->direct && pt__is_open(agent, ctx);
 }
 
 /* Can faults be plain, but for the owners of frames, who are asked before an entry is filled? */

@@ -24,7 +24,7 @@ PT__INLINE bool is_page(const struct pt_item *item, unsigned gs)
 PT__INLINE pt_pte plan_unmap(const struct pt_item *item, pt_pte old)
 {
 	if (!pt_pte_valid(old) || old & (PT_PTE_DBM | PT_PTE_CONTIGUOUS) ||
-	    PT__UNLIKELY(item->ctx->shadowed) || pt__gone_cleans(item->ctx, old))
+	    pt__gone_cleans(item->ctx, old))
 		return 0;
 	return PT_PTE_LOCKED;
 }
@@ -127,7 +127,7 @@ enum pt_outcome pt_point(struct pt_agent *agent, struct pt_item *item, struct pt
 	enum pt_outcome outcome = PT_MORE;
 
 	pt_port_note(PT_EVENT_OP_BEGIN, PT_OP_POINT, item, item->ctx, (uintptr_t)agent, 0);
-	if (PT__LIKELY(pt__is_plain(agent, item->ctx)))
+	if (PT__LIKELY(pt__is_direct(agent, item->ctx)))
 		outcome = PT__BY_GRANULE(&item->ctx->geo, page(item, effects, 12),
 					 page(item, effects, 14), page(item, effects, 16));
 	if (PT__UNLIKELY(outcome == PT_MORE))
@@ -150,7 +150,7 @@ PT__INLINE bool find_page(void *batch, size_t at, struct pt__change *change)
 	struct pt_item *item = &p->item[at];
 
 	if (PT__UNLIKELY(item->ctx != p->last.ctx)) {
-		if (item->ctx->geo.granule_shift != p->gs || !pt__is_plain(p->agent, item->ctx))
+		if (item->ctx->geo.granule_shift != p->gs || !pt__is_direct(p->agent, item->ctx))
 			return false;
 		p->last = pt__near_none(item->ctx, item->ipa.v);
 	}

@@ -19,6 +19,7 @@ void pt_ctx_set_owner_rules(struct pt_ctx *ctx, const struct pt_owner_rules *rul
 	ctx->owner_rules = rules;
 	ctx->ruled |= ctx->plain;
 	ctx->plain = false;
+	ctx->direct = false;
 }
 
 /* Each bit of `mask` in the lowest place of a byte of its own. */

@@ -7,6 +7,7 @@ void pt_ctx_set_shadow_rules(struct pt_ctx *ctx, const struct pt_shadow_rules *r
 	ctx->shadow_rules = rules;
 	ctx->shadow_arg = arg;
 	ctx->shadowed = true;
+	ctx->direct = false;
 }
 
 bool pt__takes_too(struct pt_shadow_search *search, uint64_t lo, uint64_t hi, uint32_t lost)

@@ -166,6 +166,7 @@ struct pt_ctx {
 	bool plain;    /* neither that, nor written by hardware, nor of a machine with owners */
 	bool ruled;    /* plain, but of a machine with owners */
 	bool shadowed; /* it has shadow_rules */
+	bool direct;   /* plain, and not shadowed: no change of a page concerns another context */
 	struct pt_port port; /* a copy of the machine's */
 	_Atomic uint32_t state;
 	uint8_t policy;		   /* PT_CTX_* */
