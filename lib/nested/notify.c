@@ -151,6 +151,11 @@ static bool look_within(struct search *q, unsigned class)
 	unsigned cs = pt__class_shift(class);
 	uint64_t end = (s->hi >> cs) + 1;
 
+	if (end - s->at == 1) { /* most often: it is not looked for first */
+		if (!look(q, class, s->at << cs))
+			return false;
+		s->at = end;
+	}
 	for (; s->at < end; s->at++) {
 		if (!s->sweeps && !pt__sparse_next(&q->nested->heads[class], &q->nested->store,
 						   &s->at, end, q->left))
@@ -165,7 +170,7 @@ static void begin_class(struct pt_shadow_search *s, unsigned class)
 {
 	s->begun = true;
 	s->class = (uint8_t) class;
-	s->shift = 0;
+	s->shift = (uint8_t)(pt__class_shift(class) + 1); /* smaller ones begin in the range */
 	s->at = s->lo >> pt__class_shift(class);
 }
 
@@ -194,7 +199,11 @@ static bool taken(void *arg, struct pt_agent *agent, struct pt_shadow_search *s,
 	struct search q; /* the batch is large, and written before it is read */
 	bool all;
 
-	pt_port_fence_full(); /* the descriptor before the lists: docs/nested.md */
+	/* The descriptor before the lists: docs/nested.md. */
+	if (s->point)
+		pt_port_fence_cas();
+	else
+		pt_port_fence_full();
 	q.nested = arg;
 	q.s = s;
 	q.left = left;

@@ -28,11 +28,17 @@ static inline uint8_t pt__sparse_levels(unsigned bits)
 }
 
 /* The entry for word `n` in the page that `link` names: `level` 0 for a page of words. */
+static inline pt__word *pt__sparse_at(const struct pt_port *port, uint64_t link, uint64_t n,
+				      unsigned level)
+{
+	return pt__words_of(port, link & PT__SPARSE_OFF) +
+	       (n >> PT__SPARSE_BITS * level) % PT__PAGE_WORDS;
+}
+
 static inline pt__word *pt__sparse_entry(const struct pt_store *store, uint64_t link, uint64_t n,
 					 unsigned level)
 {
-	return pt__words(store, link & PT__SPARSE_OFF) +
-	       (n >> PT__SPARSE_BITS * level) % PT__PAGE_WORDS;
+	return pt__sparse_at(pt__store_port(store), link, n, level);
 }
 
 /* The link to the page of words for `n`, or the first on the way that is 0. */
@@ -54,24 +60,32 @@ static inline struct pt__branch pt__sparse_descend(struct pt_sparse *tree,
 	return at;
 }
 
-/* What links the page of words for `n`; 0: there is none. */
-static inline uint64_t pt__sparse_link(const struct pt_sparse *tree, const struct pt_store *store,
-				       uint64_t n)
+/* The port is found once: after each link the compiler would look for it again. */
+static inline uint64_t pt__sparse_link_in(const struct pt_sparse *tree, const struct pt_port *port,
+					  uint64_t n)
 {
 	uint64_t e = pt__get(&tree->root);
 
 	for (unsigned level = tree->levels - 1u; e && level; level--)
-		e = pt__get(pt__sparse_entry(store, e, n, level));
+		e = pt__get(pt__sparse_at(port, e, n, level));
 	return e;
+}
+
+/* What links the page of words for `n`; 0: there is none. */
+static inline uint64_t pt__sparse_link(const struct pt_sparse *tree, const struct pt_store *store,
+				       uint64_t n)
+{
+	return pt__sparse_link_in(tree, pt__store_port(store), n);
 }
 
 /* Word `n`; NULL: it is 0, and in no page. In a section. */
 static inline pt__word *pt__sparse_word(const struct pt_sparse *tree, const struct pt_store *store,
 					uint64_t n)
 {
-	uint64_t e = pt__sparse_link(tree, store, n);
+	const struct pt_port *port = pt__store_port(store);
+	uint64_t e = pt__sparse_link_in(tree, port, n);
 
-	return e ? pt__sparse_entry(store, e, n, 0) : NULL;
+	return e ? pt__sparse_at(port, e, n, 0) : NULL;
 }
 
 /* Counts in, or out, who keeps a page of words; false: there is none. */

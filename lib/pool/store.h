@@ -13,11 +13,19 @@
 
 typedef _Atomic uint64_t pt__word;
 
+static inline const struct pt_port *pt__store_port(const struct pt_store *store)
+{
+	return store->machine->world->pool.port;
+}
+
+static inline pt__word *pt__words_of(const struct pt_port *port, uint64_t off)
+{
+	return (pt__word *)(void *)pt_port_table(port, pt_page_pa(port, (struct pt_page){off}));
+}
+
 static inline pt__word *pt__words(const struct pt_store *store, uint64_t off)
 {
-	const struct pt_port *port = store->machine->world->pool.port;
-
-	return (pt__word *)(void *)pt_port_table(port, pt_page_pa(port, (struct pt_page){off}));
+	return pt__words_of(pt__store_port(store), off);
 }
 
 static inline uint64_t pt__get(const pt__word *word)
