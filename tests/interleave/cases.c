@@ -474,6 +474,12 @@ const struct iv_case iv_cases[] = {
 	{.name = "remap_by_the_guest_twice", .prepare = shadow_filled, .blocks_differ = true, TWO(CALL(iv_shadow_remap), CALL(iv_shadow_remap))},
 	{.name = "fill_and_end_of_the_shadow", .prepare = shadow, .blocks_differ = true, TWO(FILL, CALL(iv_shadow_end))},
 	{.name = "remap_by_the_guest_and_end_of_the_shadow", .prepare = shadow_filled, .blocks_differ = true, .fewer = 1, TWO(CALL(iv_shadow_remap), CALL(iv_shadow_end))},
+	/* and changes of the canonical context */
+	{.name = "fill_and_page_unmap_by_the_host", .prepare = shadow, .blocks_differ = true, TWO(FILL, PAGE_UNMAP(0))},
+	{.name = "fill_and_range_unmap_by_the_host", .prepare = shadow, .blocks_differ = true, .fewer = 1, TWO(FILL, RANGE_UNMAP(0, 0x2000))},
+	{.name = "fill_and_write_protect_by_the_host", .prepare = shadow, .blocks_differ = true, .fewer = 1,
+	 TWO(CALL(iv_shadow_write), RANGE(WRITE_PROTECT, 0, 0x1000, 0))},
+	{.name = "page_unmap_by_the_host_and_remap_by_the_guest", .prepare = shadow_filled, .blocks_differ = true, TWO(PAGE_UNMAP(0), CALL(iv_shadow_remap))},
 	/* three at once */
 	{.name = "two_fills_and_remap_by_the_guest", .prepare = shadow, .blocks_differ = true, .fewer = 1,
 	 .script = {{FILL}, {CALL(iv_shadow_write)}, {CALL(iv_shadow_remap)}}},
