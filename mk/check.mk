@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # The runtime checker: the tests of the core and of the domain once more, over a lib whose seam feeds lib/check.
 # make check runs them so with sanitizers, and without only those whose threads race.
-CHECKED_UNIT := $(sort $(wildcard $(patsubst %,tests/unit/test_%*.c,claim conflict contiguous dirty domain fault hv hyp item lending owner nested seam steps annotate rights model point \
+CHECKED_UNIT := $(sort $(wildcard $(patsubst %,tests/unit/test_%*.c,claim conflict contiguous dirty domain fault guest_tlbi_steps hv hyp item lending owner nested seam steps annotate rights model point \
 	policy pool section slot transfer txn upkeep vcpu vmid walk digest)))
 CHECKED_UNIT_BIN := $(CHECKED_UNIT:%.c=$(B)/checked/%)
 RACING_BIN := $(addprefix $(B)/checked/tests/unit/,test_txn_threads test_dirty_threads test_teardown_threads)
@@ -32,12 +32,12 @@ $(B)/checked/tests/unit/test_domain_%: tests/unit/test_domain_%.c $(B)/checked/l
 		$(LDFLAGS_ALL) -lcmocka $(CORE_LIBS)
 
 # tests/checker: programs of events against lib/check alone; the core with each finding a failure.
-$(B)/tests/checker/test_programs: $(addprefix tests/checker/,test_programs.c world.c words_agent.c words_table.c words_tlb.c words_owner.c value.c) $(B)/libpt.a
+$(B)/tests/checker/test_programs: $(addprefix tests/checker/,test_programs.c world.c words_agent.c words_table.c words_tlb.c words_owner.c words_nested.c value.c) $(B)/libpt.a
 	$(call say,CCLD,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(HOST_DEFS) $(LIB_INC) -Itests/checker -o $@ $(filter %.c,$^) $(B)/libpt.a \
 		$(LDFLAGS_ALL) -lcmocka
 
-$(B)/tests/checker/test_core: $(addprefix tests/checker/,test_core.c beside.c owners.c) $(B)/checked/libpt.a
+$(B)/tests/checker/test_core: $(addprefix tests/checker/,test_core.c beside.c owners.c shadows.c) $(B)/checked/libpt.a
 	$(call say,CCLD,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(UNFUZZED) $(HOST_DEFS) -DPT_CHECKED $(LIB_INC) -Itests -o $@ $(filter %.c,$^) \
 		$(B)/checked/libpt.a $(LDFLAGS_ALL) -lcmocka $(LIBPT_LIBS)

@@ -42,6 +42,7 @@ void pt__ck_drop_ctx(struct pt_check *c, struct ck_ctx *ctx)
 		pt__ck_drop_owners(c, ctx->owners);
 	drop_claims(c, ctx);
 	pt__ck_drop_logs(c, ctx);
+	pt__ck_drop_shadow(c, ctx);
 	while (ctx->owing)
 		pt__ck_forgive(c, ctx->owing);
 	pt__ck_del(c, &ctx->node, sizeof(*ctx));
@@ -107,6 +108,7 @@ void pt__ck_ctx_event(struct pt_check *c, const struct pt_event *e)
 		return;
 	switch (e->kind) {
 	case PT_EVENT_CTX_DYING:
+		pt__ck_shadow_dying(c, ctx);
 		if (ctx->state == CK_CTX_LIVE)
 			ctx->state = CK_CTX_DYING;
 		break;
@@ -120,7 +122,6 @@ void pt__ck_ctx_event(struct pt_check *c, const struct pt_event *e)
 	case PT_EVENT_REFUND: account(c, e, ctx); break;
 	case PT_EVENT_CTX_ACTIVATE: activate(c, e, ctx); break;
 	case PT_EVENT_CTX_DEACTIVATE: ctx->active -= ctx->active != 0; break;
-	case PT_EVENT_SHADOW: ctx->shadow = true; break;
 	default: break;
 	}
 }

@@ -76,6 +76,7 @@ static void judge_end(struct pt_check *c, struct ck_op *op, bool replies)
 	pt__ck_judge(c, PT_RULE_W9, !op->locks, "an operation leaves entries LOCKED");
 	pt__ck_dirty_end(c, op);
 	pt__ck_owner_end(c, op);
+	pt__ck_shadow_end(c, op);
 }
 
 static void end(struct pt_check *c, const struct pt_event *e)

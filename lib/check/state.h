@@ -24,6 +24,8 @@ enum ck_type {
 	CK_OP_SERIAL,
 	CK_LOCK,
 	CK_FRAMES,
+	CK_SHADOW_LEAF,
+	CK_GUEST_TLBI,
 	CK_TYPES
 };
 
@@ -78,7 +80,11 @@ struct ck_ctx {
 	struct ck_log *logs;
 	struct ck_machine *owners; /* a machine with owners: this is its host's or a guest's */
 	bool guest;
-	bool shadow;
+	bool shadow, keyed;	  /* keyed: found by its key */
+	struct ck_ctx *canonical; /* a shadow's; NULL: unknown, or gone */
+	uint64_t key[2];
+	uint32_t shadows; /* made from it */
+	uint64_t changed; /* serial of the last write to its tables */
 	uint16_t handle;
 };
 
@@ -155,7 +161,17 @@ struct ck_op {
 	uint64_t agents;  /* that used the machine then */
 	bool owners;	  /* of a machine with owners */
 	struct ck_touched *touched;
-	uint64_t changed; /* a sum over entries and records: 0 when all are as they were */
+	uint64_t changed;     /* a sum over entries and records: 0 when all are as they were */
+	struct ck_ctx *shook; /* a canonical context whose leaves it has changed */
+	uint64_t shook_lo, shook_hi;
+};
+
+/* What a fill of a shadow says. */
+struct ck_fill {
+	uint64_t begun; /* serial */
+	struct ck_ctx *ctx;
+	uint64_t lo, canonical;
+	uint32_t guest;
 };
 
 struct ck_agent {
@@ -164,6 +180,7 @@ struct ck_agent {
 	bool inside;
 	uint64_t begun; /* serial of its section */
 	uint64_t fence; /* serial of its last fence */
+	struct ck_fill fill;
 };
 
 struct ck_machine {
@@ -395,6 +412,13 @@ void pt__ck_owner_touch(struct pt_check *c, struct ck_machine *m, uint64_t lo, u
 void pt__ck_owner_settled(struct pt_check *c, struct ck_op *op);
 void pt__ck_owner_end(struct pt_check *c, struct ck_op *op);
 void pt__ck_drop_touched(struct pt_check *c, struct ck_op *op);
+
+/* nested.c: shadows. */
+void pt__ck_shadow_event(struct pt_check *c, const struct pt_event *e);
+void pt__ck_shadow_write(struct pt_check *c, const struct ck_write *w);
+void pt__ck_shadow_end(struct pt_check *c, struct ck_op *op);
+void pt__ck_shadow_dying(struct pt_check *c, const struct ck_ctx *ctx);
+void pt__ck_drop_shadow(struct pt_check *c, struct ck_ctx *ctx);
 
 /* An entry of a table that is in a tree comes or goes. */
 static inline void pt__ck_owner(struct pt_check *c, const struct ck_table *t, uint32_t index,

@@ -71,6 +71,12 @@ static void dispatch(struct pt_check *c, const struct pt_event *e)
 	case PT_EVENT_DIRTY_MARK:
 	case PT_EVENT_DIRTY_CLEAR:
 	case PT_EVENT_DIRTY_STOP: pt__ck_dirty_event(c, e); break;
+	case PT_EVENT_SHADOW:
+	case PT_EVENT_SHADOW_KEY:
+	case PT_EVENT_FILL:
+	case PT_EVENT_FILL_LEAF:
+	case PT_EVENT_GUEST_TLBI:
+	case PT_EVENT_GUEST_TLBI_DONE: pt__ck_shadow_event(c, e); break;
 	case PT_EVENT_OWNERS:
 	case PT_EVENT_GUEST:
 	case PT_EVENT_WIPED:

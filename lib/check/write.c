@@ -217,6 +217,7 @@ static void take_effect(struct pt_check *c, const struct ck_write *w)
 		pt__ck_link(c, w->t, w->index, w->entry, w->how);
 	if (w->how != PT_EVENT_HW_CAS)
 		pt__ck_owner(c, w->t, w->index, w->entry, true);
+	pt__ck_shadow_write(c, w);
 }
 
 /*

@@ -59,6 +59,7 @@ static enum pt_outcome walk_guest(struct fill *f)
 	struct pt_nested_result *out = f->out;
 	enum pt_outcome outcome = PT_OK;
 
+	pt_port_note(PT_EVENT_FILL, 0, out, &f->shadow->ctx, 0, 0);
 	if (f->shadow->key.enabled)
 		outcome = pt_guest_walk(&f->shadow->nested->memory, &f->shadow->s2, f->in->ipa,
 					(enum pt_access)f->access, f->in->el0, &out->leaf,
@@ -252,6 +253,20 @@ static enum pt_outcome called_off(struct fill *f, struct pt__spot spot, pt_pte *
 	return PT_RACED;
 }
 
+/* To the checker: what the leaf is made from. */
+static void announce(const struct fill *f, struct pt__spot spot, pt_pte leaf)
+{
+	const struct pt_guest_leaf *guest = &f->out->leaf;
+	uint32_t dirty = guest->entry & PT_PTE_S2AP_W ? PT_PROT_W : 0;
+
+	pt_port_note(PT_EVENT_FILL_LEAF,
+		     (guest->prot & (PT_PROT_RWX & ~PT_PROT_W)) | dirty |
+			     (uint32_t)pt__guest_level(leaf) << 8 | (uint32_t)guest->shift << 16,
+		     NULL, &f->shadow->ctx, spot.ipa.v,
+		     f->out->canonical.v >> spot.shift << spot.shift);
+	(void)f, (void)spot, (void)leaf, (void)guest, (void)dirty;
+}
+
 /* Steps 4 to 7, with the claim in its place. */
 static enum pt_outcome finish(struct fill *f, struct pt__spot spot, pt_pte *slot, pt_pte claim)
 {
@@ -261,6 +276,7 @@ static enum pt_outcome finish(struct fill *f, struct pt__spot spot, pt_pte *slot
 	_Atomic uint64_t *leaves = &s->leaves[pt__guest_level(leaf) + 1];
 	uint32_t prot = pt_leaf_prot(&s->ctx.geo, leaf, s->ctx.attrs);
 
+	announce(f, spot, leaf);
 	pt__link_enter(spot, pt_ipa(f->out->canonical.v & ~(size - 1)));
 	atomic_fetch_add_explicit(leaves, 1, memory_order_relaxed); /* a TLBI looks if there are */
 	pt_port_fence_full();

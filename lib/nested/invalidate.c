@@ -72,14 +72,17 @@ static struct pt_shadow *next_of_vmid(struct pt_guest_tlbi_op *op, uint32_t *bud
 
 /* ---- which leaves ---- */
 
-/* May there be leaves of this level that the instruction names? With stage 2 off there is no guest
- * leaf at all. */
+/* Is it of the granule of the guest's tables? With stage 2 off there is no guest leaf at all. */
+static bool may_have(const struct pt_guest_tlbi *tlbi, const struct pt_shadow *shadow)
+{
+	return shadow->key.enabled && !shadow->s2.broken &&
+	       (!tlbi->ttl_shift || tlbi->ttl_shift == shadow->s2.geo.granule_shift);
+}
+
+/* May there be leaves of this level that the instruction names? */
 static bool may_name(const struct pt_guest_tlbi *tlbi, const struct pt_shadow *shadow, int level)
 {
-	const struct pt_guest_s2 *s2 = &shadow->s2;
-
-	return shadow->key.enabled && !s2->broken && pt_level_has_leaf(&s2->geo, level) &&
-	       (!tlbi->ttl_shift || tlbi->ttl_shift == s2->geo.granule_shift) &&
+	return may_have(tlbi, shadow) && pt_level_has_leaf(&shadow->s2.geo, level) &&
 	       (!tlbi->ttl_given || tlbi->level == level) &&
 	       atomic_load_explicit(&shadow->leaves[level + 1], memory_order_relaxed);
 }
@@ -141,6 +144,19 @@ static bool entries(struct pt_guest_tlbi_op *op, struct pt_shadow *shadow, struc
 
 /* ---- steps ---- */
 
+/* To the checker: what the instruction names here. */
+static void announce(const struct pt_guest_tlbi_op *op, const struct pt_shadow *shadow)
+{
+	const struct pt_guest_tlbi *tlbi = &op->tlbi;
+	bool any = by_address(tlbi) && may_have(tlbi, shadow);
+	uint64_t lo = any ? tlbi->ipa.v : 1, last = tlbi->size ? lo + tlbi->size - 1 : lo;
+
+	pt_port_note(PT_EVENT_GUEST_TLBI,
+		     (tlbi->ttl_given ? (uint32_t)tlbi->level : 7) | (by_address(tlbi) ? 0u : 8u),
+		     op, &shadow->ctx, lo, any ? last : 0);
+	(void)lo, (void)last;
+}
+
 /* What stage 1 gave, and nobody fills in again. */
 static void flush(const struct pt_guest_tlbi_op *op, struct pt_shadow *shadow)
 {
@@ -164,6 +180,7 @@ static bool take_shadow(struct pt_guest_tlbi_op *op, uint32_t *budget)
 		op->level = PT_LEVEL_LAST + 1;
 		return true;
 	}
+	announce(op, shadow);
 	atomic_fetch_add_explicit(&shadow->invalidations, 1, memory_order_release);
 	pt_port_fence_full();
 	return true;
@@ -178,6 +195,8 @@ static bool do_shadow(struct pt_guest_tlbi_op *op, struct pt_agent *agent, uint3
 		if (!entries(op, shadow, agent, budget))
 			return false;
 		flush(op, shadow);
+		if (op->tlbi.scope != PT_GUEST_TLBI_STAGE1)
+			pt_port_note(PT_EVENT_GUEST_TLBI_DONE, 0, op, &shadow->ctx, 0, 0);
 	}
 	op->phase = SHADOW;
 	op->shadow++;

@@ -132,6 +132,8 @@ static enum pt_outcome enter(struct pt_shadow *shadow)
 		n++;
 	if (n == nested->shadows)
 		return PT_QUOTA;
+	pt_port_note(PT_EVENT_SHADOW_KEY, 1, NULL, &shadow->ctx, shadow->key.vttbr,
+		     shadow->key.enabled ? shadow->key.vtcr : UINT64_MAX);
 	shadow->number = n;
 	shadow->last_used = atomic_fetch_add_explicit(&nested->clock, 1, memory_order_relaxed);
 	atomic_store_explicit(&shadow->state, PT_SHADOW_LIVE, memory_order_relaxed);

@@ -71,6 +71,8 @@ enum pt_outcome pt_shadow_end_begin(struct pt_shadow_end *end, struct pt_shadow 
 
 	pt_port_lock(&shadow->nested->lock);
 	outcome = go(shadow);
+	if (outcome == PT_OK)
+		pt_port_note(PT_EVENT_SHADOW_KEY, 0, NULL, &shadow->ctx, 0, 0);
 	pt_port_unlock(&shadow->nested->lock);
 	if (outcome != PT_OK)
 		return outcome;

@@ -9,5 +9,7 @@ void a_waiter_is_woken(void **state);
 void a_barrier_waits_outside_sections(void **state);
 /* owners.c */
 void frames_change_hands(void **state);
+/* shadows.c */
+void a_guest_fills_and_invalidates(void **state);
 
 #endif

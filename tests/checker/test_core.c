@@ -290,6 +290,7 @@ int main(void)
 		cmocka_unit_test(a_waiter_is_woken),
 		cmocka_unit_test(a_barrier_waits_outside_sections),
 		cmocka_unit_test(frames_change_hands),
+		cmocka_unit_test(a_guest_fills_and_invalidates),
 		cmocka_unit_test(each_rule_was_judged),
 	};
 

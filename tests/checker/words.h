@@ -24,9 +24,10 @@ struct word {
 /* Each ends with a name of NULL. */
 extern const struct word
 	words_of_agents[]; /* words_agent.c: agents, operations, claims, locks, contexts */
-extern const struct word words_of_tables[]; /* words_table.c: pages and descriptors */
-extern const struct word words_of_tlbs[];   /* words_tlb.c: order and invalidations */
-extern const struct word words_of_owners[]; /* words_owner.c: owners of frames */
+extern const struct word words_of_tables[];  /* words_table.c: pages and descriptors */
+extern const struct word words_of_tlbs[];    /* words_tlb.c: order and invalidations */
+extern const struct word words_of_owners[];  /* words_owner.c: owners of frames */
+extern const struct word words_of_shadows[]; /* words_nested.c: shadows */
 
 /* An event of the context at hand; one of the agent at hand. */
 void world_make(struct world *w, enum pt_event_kind kind, uint32_t arg, uint64_t at, uint64_t lo,

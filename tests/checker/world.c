@@ -78,7 +78,7 @@ static const char *const prelude_16k[] = {
 static const char *run_words(struct world *w, char **word, unsigned words)
 {
 	static const struct word *const all[] = {words_of_agents, words_of_tables, words_of_tlbs,
-						 words_of_owners};
+						 words_of_owners, words_of_shadows};
 	struct call call = {w, word, words};
 
 	for (unsigned i = 0; i < sizeof(all) / sizeof(all[0]); i++)

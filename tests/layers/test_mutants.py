@@ -18,7 +18,7 @@ LOADER.exec_module(MUTANTS)
 def _():
     bank = MUTANTS.bank()
     true(len(bank) >= 40, f"{len(bank)} mutants")
-    equal(len(MUTANTS.rules_of(bank)), 40 + 28)
+    equal(len(MUTANTS.rules_of(bank)), 44 + 28)
     equal(MUTANTS.without_mutant(bank), [])
     MUTANTS.print_rules(bank)
 

@@ -107,8 +107,16 @@ static inline bool nest_says(struct pt_ctx *ctx, uint64_t canonical, unsigned sh
 	return true;
 }
 
-/* One fill. PT_MAPPED, or why not; nothing is left then. In a section. */
-static inline enum pt_outcome nest_fill_in(struct pt_agent *agent, struct pt__spot spot,
+/* To the checker: the guest's leaf is as large as the shadow's, and grants the same. */
+static inline void nest_note_leaf(struct pt__spot spot, uint64_t canonical, uint32_t prot)
+{
+	pt_port_note(PT_EVENT_FILL_LEAF,
+		     (prot & PT_PROT_RWX) | 3u << 8 | (uint32_t)spot.shift << 16, NULL,
+		     &spot.shadow->ctx, spot.ipa.v, canonical);
+	(void)spot, (void)canonical, (void)prot;
+}
+
+static inline enum pt_outcome nest_fill_as(struct pt_agent *agent, struct pt__spot spot,
 					   uint64_t canonical, uint32_t prot)
 {
 	struct pt_shadow *s = spot.shadow;
@@ -131,6 +139,7 @@ static inline enum pt_outcome nest_fill_in(struct pt_agent *agent, struct pt__sp
 	prot &= pt_leaf_prot(&ctx->geo, leaf, ctx->attrs) | ~(uint32_t)PT_PROT_RWX;
 	pt__link_enter(spot, pt_ipa(canonical));
 	pt_port_fence_full();
+	nest_note_leaf(spot, canonical, prot);
 	if (nest_says(ctx, canonical, spot.shift, &again, &now) && again == pa && now == leaf &&
 	    pt__admit(ctx, canonical, last) == PT_OK &&
 	    pt_pte_cas(slot, &old,
@@ -144,6 +153,19 @@ static inline enum pt_outcome nest_fill_in(struct pt_agent *agent, struct pt__sp
 	pt__link_leave(spot, agent);
 	pt_pte_store_release(slot, 0);
 	return PT_RACED;
+}
+
+/* One fill. PT_MAPPED, or why not; nothing is left then. In a section. */
+static inline enum pt_outcome nest_fill_in(struct pt_agent *agent, struct pt__spot spot,
+					   uint64_t canonical, uint32_t prot)
+{
+	enum pt_outcome outcome;
+
+	pt_port_note(PT_EVENT_FILL, 0, NULL, &spot.shadow->ctx, 0, 0);
+	pt_port_note(PT_EVENT_OP_BEGIN, PT_OP_FAULT, agent, &spot.shadow->ctx, (uintptr_t)agent, 0);
+	outcome = nest_fill_as(agent, spot, canonical, prot);
+	pt_port_note(PT_EVENT_OP_END, PT_OP_FAULT, agent, &spot.shadow->ctx, outcome, 0);
+	return outcome;
 }
 
 static inline enum pt_outcome nest_fill(struct nest *n, struct pt_shadow *s, uint64_t ipa,
@@ -180,24 +202,33 @@ static inline uint64_t nest_leaves(const struct nest *n)
 	return sum;
 }
 
+/* Every leaf of a shadow goes. In a section. */
+static inline void nest_empty(struct nest *n, struct pt_shadow *s)
+{
+	struct pt__kills kills = {.agent = &n->c.agent};
+	uint64_t last = (UINT64_C(1) << s->ctx.geo.ipa_bits) - 1;
+
+	pt_port_note(PT_EVENT_OP_BEGIN, PT_OP_POINT, &kills, &s->ctx, (uintptr_t)&n->c.agent, 0);
+	for (unsigned class = 0; class < PT_SHADOW_CLASSES; class ++) {
+		int64_t left = INT64_MAX;
+		uint64_t ipa = 0;
+		struct pt__spot spot;
+
+		while (pt__link_next(s, class, &ipa, last, &left, &spot))
+			pt__kill(&kills, spot, UINT64_MAX);
+	}
+	pt__kills_finish(&kills);
+	pt_port_note(PT_EVENT_OP_END, PT_OP_POINT, &kills, &s->ctx, PT_UNMAPPED, 0);
+}
+
 /* Every leaf of every shadow goes, and then the shadows; and every byte is back. */
 static inline void nest_close(struct nest *n)
 {
-	struct pt__kills kills = {.agent = &n->c.agent};
 	struct pt_txn txn;
 
 	pt_section_begin(&n->c.agent);
 	for (uint32_t i = 0; i < n->shadows; i++)
-		for (unsigned class = 0; class < PT_SHADOW_CLASSES; class ++) {
-			int64_t left = INT64_MAX;
-			uint64_t ipa = 0, last;
-			struct pt__spot spot;
-
-			last = (UINT64_C(1) << n->shadow[i].ctx.geo.ipa_bits) - 1;
-			while (pt__link_next(&n->shadow[i], class, &ipa, last, &left, &spot))
-				pt__kill(&kills, spot, UINT64_MAX);
-		}
-	pt__kills_finish(&kills);
+		nest_empty(n, &n->shadow[i]);
 	pt_section_end(&n->c.agent);
 	assert_int_equal(0, nest_leaves(n));
 	for (uint32_t i = 0; i < n->shadows; i++) {

@@ -32,8 +32,10 @@ static bool kill_at(struct pt_shadow *s, uint64_t ipa, uint64_t canonical)
 	bool killed;
 
 	pt_section_begin(&n.c.agent);
+	pt_port_note(PT_EVENT_OP_BEGIN, PT_OP_POINT, &kills, &s->ctx, (uintptr_t)&n.c.agent, 0);
 	killed = pt__kill(&kills, nest_spot(s, ipa, PT_LEVEL_LAST), canonical);
 	pt__kills_finish(&kills);
+	pt_port_note(PT_EVENT_OP_END, PT_OP_POINT, &kills, &s->ctx, PT_UNMAPPED, 0);
 	pt_section_end(&n.c.agent);
 	return killed;
 }

@@ -95,6 +95,16 @@ enum pt_event_kind {
 	PT_EVENT_CTX_ACTIVATE,  /* a vCPU uses it. at: the MMU; arg: vCPU; lo: root; hi: VMID, 0 when it has just rolled over */
 	PT_EVENT_CTX_DEACTIVATE,
 	PT_EVENT_SHADOW,        /* ctx is a shadow, with nothing mapped. at: its canonical context */
+	PT_EVENT_SHADOW_KEY,    /* arg 1: ctx is found by this key from now on; lo: VTTBR_EL2, hi: VTCR_EL2, with
+				   stage 2 off ~0. arg 0: no more */
+	PT_EVENT_FILL,          /* a fault of the shadow ctx begins, and has read the count of invalidations */
+	PT_EVENT_FILL_LEAF,     /* a leaf comes into ctx, or gains rights, in this section. lo: its first nested
+				   IPA, hi: the canonical one; arg: rights of the guest's leaf (7:0, W where it is
+				   dirty), its level (15:8) and log2 of its size (23:16) */
+	PT_EVENT_GUEST_TLBI,    /* of a guest hypervisor begins in ctx; its count is still to be raised. at: the
+				   object that is stepped; lo, hi: the addresses named, inclusive, lo > hi: none;
+				   arg: level (2:0, 7: any), 8: everything */
+	PT_EVENT_GUEST_TLBI_DONE, /* nothing older is left of what it named in ctx. at: as above */
 	PT_EVENT_VMID,          /* given to ctx. at: the machine; lo: the number */
 	PT_EVENT_VMID_ROLLOVER, /* all numbers are void. at: the machine; one ALLE1IS follows before any is given again */
 	PT_EVENT_VMID_KEPT,     /* by ctx, which a CPU runs, over the rollover just before. at: the machine; lo: the number */

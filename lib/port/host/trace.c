@@ -19,6 +19,7 @@ static const char *const kind_name[PT_EVENT_KINDS] = {
 	"claim-shrink", "claim-release", "claim-cancel",  "op-begin",	    "op-commit",
 	"op-end",	"wake",		 "wait",	  "transport",	    "ctx-init",
 	"ctx-dying",	"ctx-gone",	 "ctx-activate",  "ctx-deactivate", "shadow",
+	"shadow-key",	"fill",		 "fill-leaf",	  "guest-tlbi",	    "guest-tlbi-done",
 	"vmid",		"vmid-rollover", "vmid-kept",	  "dirty-start",    "dirty-mark",
 	"dirty-clear",	"dirty-stop",	 "owners",	  "guest",	    "wiped",
 	"owner",	"poke",		 "ctx-options",
