@@ -98,6 +98,19 @@ static uint64_t esr_of(const struct both *b, const struct hw_result *walk)
 	return syndrome.esr;
 }
 
+/* There is no fault. A leaf that is stale may grant what the guest's tables refuse by now: then
+ * they say of no page that it is there. */
+static void nobody_takes(Ptd__V1__NestedFault *m)
+{
+	const bool known = m->canonical_known;
+	const uint64_t at = m->canonical_ipa;
+
+	ptd__v1__nested_fault__init(m);
+	m->taker = PTD__V1__FAULT_TAKER__FAULT_TAKER_NOBODY;
+	m->canonical_known = known;
+	m->canonical_ipa = at;
+}
+
 bool explain_nested(struct call *call, struct context *shadow, const struct hw_result *walk,
 		    Ptd__V1__ExplainResponse *r)
 {
@@ -115,10 +128,11 @@ bool explain_nested(struct call *call, struct context *shadow, const struct hw_r
 	if (!guest_walk(call, &b, r) ||
 	    (b.fault.result.who == PT_NESTED_HOST && !canonical_walk(call, &b, r)))
 		return false;
-	if (walk->fault == HW_NO_FAULT)
-		b.fault.result.who = PT_NESTED_NOBODY;
 	r->nested = call_alloc(call, sizeof(*r->nested));
-	if (r->nested)
-		nested_fault_fill(r->nested, &b.fault);
-	return r->nested;
+	if (!r->nested)
+		return false;
+	nested_fault_fill(r->nested, &b.fault);
+	if (walk->fault == HW_NO_FAULT)
+		nobody_takes(r->nested);
+	return true;
 }

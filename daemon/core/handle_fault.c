@@ -5,6 +5,7 @@
 #include "context.h"
 #include "domain_fail.h"
 #include "faults.h"
+#include "nested.h"
 #include "nested_fault.h"
 #include "registry.h"
 
@@ -37,6 +38,8 @@ enum call_result fault_check_vcpu(struct call *call, const struct context *c, ui
 	if (vcpu >= c->machine->vcpus)
 		return call_fail(call, PT_INVALID, "vcpu: %u; the machine has %u", vcpu,
 				 c->machine->vcpus);
+	if (unlikely(context_is_shadow(c)))
+		c = nested_canonical(c);
 	return context_runs(call, c) ? CALL_MORE : CALL_DONE;
 }
 
@@ -307,6 +310,8 @@ enum call_result fault_access(struct call *call)
 		step = fault_reclaim_step(call, &s->reclaim);
 	if (s && step == CALL_DONE)
 		step = fault_group_access(call, s->work, &s->group, &s->a);
+	if (s && step == CALL_DONE)
+		step = fault_group_step(call, s->work, &s->nested.group);
 	if (step != CALL_DONE)
 		return step;
 	c = find_context(call, q->context, "context");

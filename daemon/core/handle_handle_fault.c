@@ -172,6 +172,8 @@ enum call_result fault_handle(struct call *call)
 		step = fault_reclaim_step(call, &s->reclaim);
 	if (s && step == CALL_DONE)
 		step = fault_group_step(call, s->work, &s->group);
+	if (s && step == CALL_DONE)
+		step = fault_group_step(call, s->work, &s->nested.group);
 	if (step != CALL_DONE)
 		return step;
 	c = find_context(call, q->context, "context");

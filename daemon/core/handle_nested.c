@@ -13,6 +13,7 @@
 #include "ptd/v1/nested.pb-c.h"
 
 #define HCR_VM	      UINT64_C(1)
+#define VTTBR_CNP     UINT64_C(1)
 #define VTTBR_VMID_AT 48
 #define VTCR_VS	      (UINT64_C(1) << 19)
 
@@ -22,7 +23,10 @@ struct context *find_canonical(struct call *call, uint64_t handle, uint32_t vcpu
 
 	if (!c)
 		return NULL;
-	if (!c->nested)
+	if (context_is_shadow(c))
+		call_fail(call, PT_WRONG_STATE,
+			  "context: it is a shadow; name the context that it is of");
+	else if (!c->nested)
 		call_fail(call, PT_WRONG_STATE,
 			  "context: it was made without options.nested, and has no shadows");
 	else if (vcpu >= c->machine->vcpus)
@@ -83,7 +87,7 @@ unsigned nested_attrs(const struct context *canonical)
 enum call_result nested_enter_call(struct call *call)
 {
 	const Ptd__V1__EnterNestedRequest *q = (const void *)call->request;
-	const struct pt_shadow_key key = {q->vttbr, q->vtcr, (q->hcr & HCR_VM) != 0};
+	const struct pt_shadow_key key = {q->vttbr & ~VTTBR_CNP, q->vtcr, (q->hcr & HCR_VM) != 0};
 	struct entering *s = call->state;
 	struct pt_guest_regs regs = {
 		.vttbr = q->vttbr, .vtcr = q->vtcr, .hcr = q->hcr, .sctlr = q->sctlr_el2};

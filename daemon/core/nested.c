@@ -217,7 +217,8 @@ static void give_place(struct context *canonical)
 
 /*
  * From pt_shadow_init() on others find it, but wait until it is registered: they neither run nor
- * recycle it before. One that cannot be registered ends.
+ * recycle it before. One that cannot be registered ends. PT_ALREADY_EXISTS: another call makes it,
+ * or its predecessor of the same registers has its name until it has ended.
  */
 static enum pt_outcome make(struct call *call, struct nested_enter *e, struct context *canonical,
 			    const struct pt_shadow_key *key, const struct pt_guest_regs *regs)
@@ -227,6 +228,10 @@ static enum pt_outcome make(struct call *call, struct nested_enter *e, struct co
 
 	if (!c)
 		return PT_NO_MEMORY;
+	if (registry_knows(call->domain, c->by_name.name)) {
+		free(c);
+		return PT_ALREADY_EXISTS;
+	}
 	o = pt_shadow_init(&c->shadow, &canonical->nested->pt, call_agent(call), key, regs,
 			   atomic_load_explicit(&canonical->pt.quota_pages, memory_order_relaxed));
 	if (o != PT_OK) {
@@ -298,6 +303,8 @@ enum call_result nested_enter(struct call *call, struct nested_enter *e, struct 
 	*shadow = NULL;
 	if (result != CALL_DONE)
 		return result;
+	if (e->refused == PT_ALREADY_EXISTS)
+		e->refused = PT_OK; /* the name was taken meanwhile */
 	if (e->refused != PT_OK)
 		return fail_enter(call, e->refused);
 	if (pt_shadow_find(&canonical->nested->pt, key, &s) != PT_OK) {

@@ -14,12 +14,9 @@ enum call_result nested_fault_step(struct call *call, struct work **slot, struct
 				   struct nested_fault *f)
 {
 	struct context *canonical = nested_canonical(shadow);
-	enum call_result step = fault_group_step(call, *slot, &f->group);
 	const struct pt_fault_todo *todo = &f->result.host.todo;
 	enum pt_outcome o;
 
-	if (step != CALL_DONE)
-		return step;
 	f->running = true;
 	f->result = (struct pt_nested_result){0};
 	o = pt_nested_fault(call_agent(call), &shadow->shadow, &f->fault, &f->result);

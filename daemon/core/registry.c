@@ -204,6 +204,16 @@ enum pt_outcome registry_add_context(struct domain *d, struct context *c)
 	return o;
 }
 
+bool registry_knows(struct domain *d, const char *name)
+{
+	bool known;
+
+	pt_port_lock(&d->lock);
+	known = name_table_find(&d->context_names, name);
+	pt_port_unlock(&d->lock);
+	return known;
+}
+
 void registry_remove_machine(struct domain *d, struct machine *m)
 {
 	pt_port_lock(&d->lock);

@@ -30,6 +30,8 @@ struct context *peek_context(struct call *call, uint64_t handle);
  * PT_TOO_LARGE, PT_NO_MEMORY, PT_WRONG_STATE (the machine is being deleted). */
 enum pt_outcome registry_add_machine(struct domain *domain, struct machine *machine);
 enum pt_outcome registry_add_context(struct domain *domain, struct context *context);
+/* Is there a context of this full name? Takes the domain's lock. */
+bool registry_knows(struct domain *domain, const char *name);
 /* Takes it out of all tables; no later step finds it. */
 void registry_remove_machine(struct domain *domain, struct machine *machine);
 void registry_remove_context(struct domain *domain, struct context *context);

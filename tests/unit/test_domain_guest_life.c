@@ -3,6 +3,7 @@
 #include "domain_owner.h"
 
 #include "ptd/v1/fault.pb-c.h"
+#include "ptd/v1/nested.pb-c.h"
 
 #define DYING PTD__V1__CONTEXT_STATE__CONTEXT_STATE_DYING
 #define LIVE  PTD__V1__CONTEXT_STATE__CONTEXT_STATE_LIVE
@@ -107,6 +108,38 @@ static void tables_are_what_the_host_gives(void **state)
 	assert_int_equal(OF(HOST), owner_at(&w, 0));
 	assert_int_equal(OF(HOST), owner_at(&w, 4 * MIB));
 	assert_int_equal(OF(HOST), owner_at(&w, 8 * MIB));
+}
+
+/* A vCPU of a dying guest does not run, neither there nor in a shadow that it had entered. */
+static void shadows_die_with_their_guest(void **state)
+{
+	struct world w = world(state);
+	Ptd__V1__ContextOptions o = PTD__V1__CONTEXT_OPTIONS__INIT;
+	Ptd__V1__CreateContextRequest c = context_request(w.machine, "nested", GUEST, &o);
+	Ptd__V1__DeleteContextRequest d = PTD__V1__DELETE_CONTEXT_REQUEST__INIT;
+	Ptd__V1__TeardownGuestRequest t = PTD__V1__TEARDOWN_GUEST_REQUEST__INIT;
+	Ptd__V1__EnterNestedRequest enter = PTD__V1__ENTER_NESTED_REQUEST__INIT;
+	Ptd__V1__HandleFaultRequest h = PTD__V1__HANDLE_FAULT_REQUEST__INIT;
+	Ptd__V1__AccessRequest access = PTD__V1__ACCESS_REQUEST__INIT;
+	struct ask a;
+
+	o.protected_ = true;
+	o.nested = true;
+	w.guarded =
+		((Ptd__V1__CreateContextResponse *)OK(w.fx, "CreateContext", &c))->context->handle;
+	enter.context = t.context = d.handle = w.guarded;
+	OK(w.fx, "Transfer", donation(&a, &w, 0, IPA));
+	access.context = h.context =
+		((Ptd__V1__EnterNestedResponse *)OK(w.fx, "EnterNested", &enter))->shadow;
+	access.ipa = h.ipa = IPA;
+	access.access = h.access = PTD__V1__ACCESS_KIND__ACCESS_KIND_READ;
+	access.length = 4;
+	assert_int_equal(PT_OK, ((Ptd__V1__AccessResponse *)OK(w.fx, "Access", &access))->outcome);
+	OK(w.fx, "TeardownGuest", &t);
+	REFUSED(w.fx, "Access", &access, PT_WRONG_STATE, "context: the guest is dying");
+	REFUSED(w.fx, "HandleFault", &h, PT_WRONG_STATE, "context: the guest is dying");
+	REFUSED(w.fx, "EnterNested", &enter, PT_WRONG_STATE, "context: the guest is dying");
+	OK(w.fx, "DeleteContext", &d);
 }
 
 static void step_by_step(void **state)
@@ -263,9 +296,13 @@ static void as_many_places_as_guests(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(tables_are_what_the_host_gives), TEST(step_by_step),
-		TEST(a_place_comes_before_its_guest), TEST(a_place_ends_once),
-		TEST(what_is_no_guest_is_refused),    TEST(as_many_places_as_guests),
+		TEST(tables_are_what_the_host_gives),
+		TEST(shadows_die_with_their_guest),
+		TEST(step_by_step),
+		TEST(a_place_comes_before_its_guest),
+		TEST(a_place_ends_once),
+		TEST(what_is_no_guest_is_refused),
+		TEST(as_many_places_as_guests),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

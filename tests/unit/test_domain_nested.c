@@ -139,6 +139,14 @@ static void a_vcpu_enters_a_shadow_and_leaves_it(void **state)
 	again = *(Ptd__V1__EnterNestedResponse *)OK(fx, "EnterNested", &q);
 	assert_int_equal(again.shadow, a.shadow);
 	assert_false(again.created);
+	q.vcpu = 1;
+	q.vttbr = UINT64_C(3) << 48 | L1 | 1;
+	again = *(Ptd__V1__EnterNestedResponse *)OK(fx, "EnterNested", &q);
+	assert_string_equal(again.name, "m0/h0/0x0003000002000000-0x00000000800a0059-s2-enabled");
+	leave(fx, c, 1);
+	delete (fx, c);
+	c = new_canonical(fx, "h0", 0);
+	a = enter(fx, c, 0, 1);
 	b = enter(fx, c, 1, 2);
 	assert_int_not_equal(b.shadow, a.shadow);
 	assert_int_equal(get_context(fx, b.shadow)->kind,
@@ -177,6 +185,8 @@ static void shadows_are_refused_where_they_cannot_be(void **state)
 	REFUSED(fx, "EnterNested", &q, PT_UNSUPPORTED, "vtcr:");
 	l.context = fx->context;
 	REFUSED(fx, "ListShadows", &l, PT_WRONG_STATE, "context:");
+	l.context = enter(fx, c, 0, 1).shadow;
+	REFUSED(fx, "ListShadows", &l, PT_WRONG_STATE, "context: it is a shadow");
 	create.machine = fx->machine;
 	create.name = (char *)(uintptr_t) "h1";
 	create.kind = PTD__V1__CONTEXT_KIND__CONTEXT_KIND_GUEST;
@@ -411,6 +421,79 @@ static void what_ends_goes_on_to_its_end(void **state)
 	assert_true(enter(fx, c, 0, 2).created);
 }
 
+static enum call_result step_on(struct fake *f)
+{
+	enum call_result result = fake_step(f, f->method->run);
+
+	return result == CALL_PARKED && f->wakes ? f->wakes--, CALL_MORE : result;
+}
+
+/* One vCPU wants the shadow back that is being recycled for another one, at each of its steps. */
+static void a_shadow_on_its_way_out_is_entered_again(void **state)
+{
+	struct fixture *fx = *state;
+
+	for (unsigned lead = 1; lead < 12; lead++) {
+		uint64_t c = new_canonical(fx, "h0", 2);
+		Ptd__V1__EnterNestedRequest q[] = {enter_request(c, 0, 2), enter_request(c, 1, 1)};
+		enum call_result result[] = {CALL_MORE, CALL_MORE};
+		struct fake *f[2];
+
+		guest_map(fx, c, 0, 8 * MIB | LEAF);
+		touch(fx, enter(fx, c, 0, 1).shadow, 0, READ);
+		enter(fx, c, 1, 9);
+		leave(fx, c, 0);
+		for (unsigned i = 0; i < 2; i++)
+			f[i] = fake_call(fx, i, "EnterNested", &q[i]);
+		for (unsigned i = 0; i < lead; i++)
+			result[0] = result[0] == CALL_MORE ? step_on(f[0]) : result[0];
+		leave(fx, c, 1);
+		for (unsigned n = 0; n < 1000; n++)
+			for (unsigned i = 0; i < 2; i++)
+				result[i] = result[i] == CALL_MORE ? step_on(f[i]) : result[i];
+		for (unsigned i = 0; i < 2; i++) {
+			assert_int_equal(result[i], CALL_DONE);
+			assert_int_equal(f[i]->call.status.code, PT_OK);
+			fake_end(f[i]);
+		}
+		delete (fx, c);
+	}
+}
+
+/* A write of a nested guest gives a group of the canonical context its right; the shadow goes
+ * meanwhile. Nothing of the group's change may stay behind: the context could not be deleted. */
+static void a_change_for_a_fault_ends_though_its_shadow_goes(void **state)
+{
+	static uint8_t bytes[8];
+	struct fixture *fx = *state;
+
+	for (unsigned lead = 1; lead < 6; lead++) {
+		uint64_t c = new_canonical(fx, "h0", 1), s = enter(fx, c, 0, 1).shadow;
+		Ptd__V1__MapRequest map = map_request(c, 8 * MIB, 16 * PAGE, 8 * MIB, PT_PROT_R);
+		Ptd__V1__HandleFaultRequest handle = PTD__V1__HANDLE_FAULT_REQUEST__INIT;
+		Ptd__V1__AccessRequest q = PTD__V1__ACCESS_REQUEST__INIT;
+		enum call_result result = CALL_MORE;
+		struct fake *f;
+
+		map.flags = PT_MAP_FORCE_PAGES | PT_MAP_CONTIGUOUS;
+		OK(fx, "Map", &map);
+		guest_map(fx, c, 0, 8 * MIB | LEAF);
+		q.context = handle.context = s;
+		q.access = handle.access = WRITE;
+		q.data = (ProtobufCBinaryData){sizeof(bytes), bytes};
+		f = lead % 2 ? fake_call(fx, 0, "Access", &q)
+			     : fake_call(fx, 0, "HandleFault", &handle);
+		for (unsigned i = 0; i < (lead + 1) / 2; i++)
+			result = result == CALL_MORE ? step_on(f) : result;
+		leave(fx, c, 0);
+		enter(fx, c, 1, 2);
+		if (result == CALL_MORE)
+			assert_int_equal(fake_run(f), CALL_DONE);
+		fake_end(f);
+		delete (fx, c);
+	}
+}
+
 static void an_explanation_shows_both_walks(void **state)
 {
 	struct fixture *fx = *state;
@@ -441,6 +524,29 @@ static void an_explanation_shows_both_walks(void **state)
 	assert_int_equal(r->nested->esr & 0x3f, 7);
 	guest_map(fx, c, 1, 128 * MIB | LEAF);
 	assert_int_equal(((Ptd__V1__ExplainResponse *)OK(fx, "Explain", &q))->nested->taker, HOST);
+}
+
+/* What the guest hypervisor took away without a TLBI is still granted: nobody takes a fault, and no
+ * table says where it leads. */
+static void an_explanation_of_a_stale_leaf_names_no_page(void **state)
+{
+	struct fixture *fx = *state;
+	uint64_t c = new_canonical(fx, "h0", 1), s = enter(fx, c, 0, 1).shadow;
+	Ptd__V1__ExplainRequest q = PTD__V1__EXPLAIN_REQUEST__INIT;
+	Ptd__V1__ExplainResponse *r;
+
+	guest_map(fx, c, 1, 8 * MIB | LEAF);
+	touch(fx, s, PAGE, READ);
+	guest_map(fx, c, 1, 0);
+	q.context = s;
+	q.access = READ;
+	q.ipa = PAGE;
+	r = OK(fx, "Explain", &q);
+	assert_int_equal(r->result->outcome, PT_OK);
+	assert_int_equal(r->nested->taker, NOBODY);
+	assert_false(r->nested->canonical_known);
+	assert_int_equal(r->nested->canonical_ipa, 0);
+	assert_int_equal(r->nested->esr, 0);
 }
 
 /* The guest's walker sets the access flag: a write to the page of its table. */
@@ -482,7 +588,10 @@ int main(void)
 		TEST(the_one_that_nobody_runs_is_recycled),
 		TEST(shadows_end_before_their_context),
 		TEST(what_ends_goes_on_to_its_end),
+		TEST(a_shadow_on_its_way_out_is_entered_again),
+		TEST(a_change_for_a_fault_ends_though_its_shadow_goes),
 		TEST(an_explanation_shows_both_walks),
+		TEST(an_explanation_of_a_stale_leaf_names_no_page),
 		TEST(updates_of_tables_are_in_the_dirty_log),
 	};
 
