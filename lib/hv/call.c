@@ -10,7 +10,9 @@
 #define OWNING_HOST	     (HOST << OWNING)
 #define OWNING_GUEST	     (GUEST << OWNING)
 #define OWNING_HOST_OR_GUEST (OWNING_HOST | OWNING_GUEST)
-#define HOST_OR_OWNING_GUEST (HOST | OWNING_GUEST)
+/* Of guests that may have shadows. */
+#define NESTING_GUEST	     (1u << 4)
+#define HOST_OR_ABLE_GUEST   (HOST | OWNING_GUEST | NESTING_GUEST)
 
 static const uint8_t may_call[PT_HVC_COUNT] = {
 #define PT_X(name, number, who, what) [PT_HVC_##name] = who,
@@ -72,15 +74,16 @@ static struct pt__hv_answer answer_to(struct pt_hv *hv, struct pt_agent *agent, 
 	}
 }
 
-/* Of a machine with owners alone. */
-static struct pt__hv_answer owners_answer(struct pt_hv *hv, struct pt_agent *agent,
-					  enum pt_hv_caller caller, enum pt_hvc kind,
-					  const uint64_t *arg)
+/* Of a machine with owners, or of guests with shadows, alone. */
+static struct pt__hv_answer able_answer(struct pt_hv *hv, struct pt_agent *agent,
+					enum pt_hv_caller caller, enum pt_hvc kind,
+					const uint64_t *arg)
 {
 	switch (kind) {
 	case PT_HVC_CONTINUE: /* a guest's */
 		return pt__hv_continue(hv, agent,
 				       (uint32_t)(hv->running[agent->id] - hv->guest) + 1, arg);
+	case PT_HVC_NEST_TLBI: return pt__hv_nest_tlbi(hv, agent, arg);
 	case PT_HVC_RESERVE: return pt__hv_reserve(hv, agent);
 	case PT_HVC_CREATE_GUEST: return pt__hv_create_guest(hv, agent, arg);
 	case PT_HVC_TEARDOWN: return pt__hv_teardown(hv, agent, arg);
@@ -107,15 +110,32 @@ static void reply(struct pt_hv *hv, struct pt_agent *agent, struct pt__hv_answer
 		x[i + 1] = answer.x[i];
 }
 
-static __attribute__((noinline)) void call_of_owners(struct pt_hv *hv, struct pt_agent *agent,
-						     enum pt_hv_caller caller, uint64_t kind,
-						     uint64_t x[6])
+/* What not everybody has: by the machine, and by what the guest is that the CPU runs. */
+static bool is_able(const struct pt_hv *hv, const struct pt_agent *agent, enum pt_hv_caller caller,
+		    uint64_t kind)
 {
-	if (!hv->owners || kind >= PT_HVC_COUNT || !(may_call[kind] >> (caller + OWNING) & 1) ||
-	    (caller == PT_HV_GUEST && !hv->running[agent->id]))
+	const struct pt_hv_ctx *guest = caller == PT_HV_GUEST ? hv->running[agent->id] : NULL;
+
+	if (kind >= PT_HVC_COUNT || (caller == PT_HV_GUEST && !guest))
+		return false;
+	if (hv->owners && may_call[kind] >> (caller + OWNING) & 1)
+		return true;
+	return guest && guest->nest && may_call[kind] & NESTING_GUEST;
+}
+
+static __attribute__((noinline)) enum pt_hv_next call_of_able(struct pt_hv *hv,
+							      struct pt_agent *agent,
+							      enum pt_hv_caller caller,
+							      uint64_t kind, uint64_t x[6])
+{
+	if (!is_able(hv, agent, caller, kind)) {
 		x[0] = (uint64_t)(int64_t)PT_HVC_NO_FUNCTION;
-	else
-		reply(hv, agent, owners_answer(hv, agent, caller, (enum pt_hvc)kind, x + 1), x);
+		return PT_HV_ANSWERED;
+	}
+	if (kind == PT_HVC_NEST_RUN)
+		return PT_HV_NEST;
+	reply(hv, agent, able_answer(hv, agent, caller, (enum pt_hvc)kind, x + 1), x);
+	return PT_HV_ANSWERED;
 }
 
 enum pt_hv_next pt_hv_call(struct pt_hv *hv, struct pt_agent *agent, enum pt_hv_caller caller,
@@ -123,10 +143,8 @@ enum pt_hv_next pt_hv_call(struct pt_hv *hv, struct pt_agent *agent, enum pt_hv_
 {
 	uint64_t kind = x[0] - PT_HVC(0);
 
-	if (kind >= PT_HVC_COUNT || !(may_call[kind] >> caller & 1)) {
-		call_of_owners(hv, agent, caller, kind, x);
-		return PT_HV_ANSWERED;
-	}
+	if (kind >= PT_HVC_COUNT || !(may_call[kind] >> caller & 1))
+		return call_of_able(hv, agent, caller, kind, x);
 	if (kind == PT_HVC_RUN)
 		return PT_HV_RUN;
 	if (kind == PT_HVC_EXIT)

@@ -75,7 +75,8 @@ void pt__hv_unpin(struct pt_hv_ctx *c)
 }
 
 enum pt_outcome pt__hv_context_make(struct pt_hv *hv, struct pt_agent *agent, struct pt_hv_ctx *c,
-				    const struct pt_geometry *geo, unsigned flags, uint64_t quota)
+				    const struct pt_geometry *geo, unsigned flags, uint64_t quota,
+				    uint64_t shadows)
 {
 	enum pt_outcome outcome =
 		pt_ctx_init(&c->ctx, agent, &hv->machine, geo, hv->features.attrs, flags, quota);
@@ -85,7 +86,18 @@ enum pt_outcome pt__hv_context_make(struct pt_hv *hv, struct pt_agent *agent, st
 	pt_hv_table(&c->slots[0])->count = pt_hv_table(&c->slots[1])->count = 0;
 	c->in_use = 0;
 	(void)pt_ctx_set_slots(&c->ctx, pt_hv_table(&c->slots[0]));
-	return PT_OK;
+	if (shadows)
+		outcome = pt__hv_nest_make(hv, c, shadows);
+	if (outcome != PT_OK)
+		pt_ctx_undo(&c->ctx, agent);
+	return outcome;
+}
+
+void pt__hv_context_undo(struct pt_hv_ctx *c, struct pt_agent *agent)
+{
+	pt_ctx_undo(&c->ctx, agent);
+	if (c->nest)
+		pt__hv_nest_drop(c);
 }
 
 struct pt__hv_answer pt__hv_create(struct pt_hv *hv, struct pt_agent *agent, const uint64_t *arg)
@@ -102,8 +114,8 @@ struct pt__hv_answer pt__hv_create(struct pt_hv *hv, struct pt_agent *agent, con
 	if (!c)
 		return pt__hv_answer(PT_TOO_LARGE);
 	pt__hv_begin(hv, agent);
-	answer.outcome =
-		pt__hv_context_make(hv, agent, c, &geo, pt_geometry_vtcr_flags(arg[0]), arg[1]);
+	answer.outcome = pt__hv_context_make(hv, agent, c, &geo, pt_geometry_vtcr_flags(arg[0]),
+					     arg[1], arg[2]);
 	pt_section_end(agent);
 	if (answer.outcome != PT_OK) {
 		atomic_store(&c->state, PT_HV_FREE);

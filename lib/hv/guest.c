@@ -65,12 +65,13 @@ static enum pt_outcome create(struct pt_hv *hv, struct pt_agent *agent, struct p
 
 	if (!turn(c, PT_HV_RESERVED, PT_HV_MAKING))
 		return atomic_load(&c->state) == PT_HV_FREE ? PT_NOT_FOUND : PT_WRONG_STATE;
-	outcome = pt__hv_context_make(hv, agent, c, geo, pt_geometry_vtcr_flags(arg[1]), arg[2]);
+	outcome = pt__hv_context_make(hv, agent, c, geo, pt_geometry_vtcr_flags(arg[1]), arg[2],
+				      arg[4]);
 	if (outcome == PT_OK) {
 		outcome = pt_guest_create(&hv->owners->machine, place_of(hv, c), &c->ctx,
 					  arg[3] & PT_HVC_PROTECTED);
 		if (outcome != PT_OK) /* its table memory is changing */
-			pt_ctx_undo(&c->ctx, agent);
+			pt__hv_context_undo(c, agent);
 	}
 	atomic_store(&c->state, outcome == PT_OK ? PT_HV_LIVE : PT_HV_RESERVED);
 	return outcome;
@@ -161,7 +162,7 @@ struct pt__hv_answer pt__hv_finalize(struct pt_hv *hv, struct pt_agent *agent, c
 		return pt__hv_answer(outcome);
 	}
 	pt_guest_finalize_init(&op->final, &hv->owners->machine, place_of(hv, c));
-	op->looks = true;
+	op->does = PT_HV_LOOKS;
 	return pt__hv_op_go(hv, agent, op);
 }
 
@@ -182,7 +183,6 @@ enum pt_outcome pt__hv_look(struct pt_agent *agent, struct pt_hv_op *op)
 		outcome = pt_guest_finalize_step(&op->final, agent, PT_HVC_STEP);
 	if (outcome != PT_OK)
 		return outcome;
-	op->looks = false;
 	pt__hv_op_end(op);
 	return PT_MORE;
 }

@@ -46,7 +46,10 @@ struct pt__hv_answer pt__hv_create(struct pt_hv *hv, struct pt_agent *agent, con
 enum pt_outcome pt__hv_geometry(const struct pt_hv *hv, uint64_t vtcr, struct pt_geometry *geo);
 /* In a section: makes the context of a place that is being made. Then it is LIVE, or nothing. */
 enum pt_outcome pt__hv_context_make(struct pt_hv *hv, struct pt_agent *agent, struct pt_hv_ctx *c,
-				    const struct pt_geometry *geo, unsigned flags, uint64_t quota);
+				    const struct pt_geometry *geo, unsigned flags, uint64_t quota,
+				    uint64_t shadows);
+/* Takes it back: nobody has seen it. */
+void pt__hv_context_undo(struct pt_hv_ctx *c, struct pt_agent *agent);
 /* LIVE to DYING: not while a CPU runs it, PT_BUSY; PT_NOT_FOUND: it is not LIVE. */
 enum pt_outcome pt__hv_begin_end(struct pt_hv_ctx *c);
 struct pt__hv_answer pt__hv_destroy(struct pt_hv *hv, struct pt_agent *agent, const uint64_t *arg);
@@ -107,6 +110,20 @@ enum pt_outcome pt__hv_recycle(struct pt_hv *hv, struct pt_agent *agent, bool an
 /* fault.c: FAULT, LEAF. */
 struct pt__hv_answer pt__hv_fault(struct pt_hv *hv, struct pt_agent *agent, const uint64_t *arg);
 struct pt__hv_answer pt__hv_leaf(struct pt_hv *hv, struct pt_agent *agent, const uint64_t *arg);
+
+/* nest.c, each in a section. Of a context that is being made: it may have shadows, of so many
+ * pages. PT_UNSUPPORTED: not in this machine, or hardware keeps its dirty state; PT_TOO_LARGE:
+ * there are PT_HV_NESTS. */
+enum pt_outcome pt__hv_nest_make(struct pt_hv *hv, struct pt_hv_ctx *c, uint64_t quota);
+/* It has none any more; its pages are back, or it has never had one. */
+void pt__hv_nest_drop(struct pt_hv_ctx *c);
+/* One step of ending its shadows, as long as there are more than `keep`. PT_OK: no more are. */
+enum pt_outcome pt__hv_nest_shrink(struct pt_agent *agent, struct pt_hv_nest *nest, uint32_t keep);
+/* nest_memory.c: the guest's memory, for walks of its tables. */
+struct pt_guest_memory pt__hv_nest_memory(struct pt_hv_nest *nest);
+/* op.c: NEST_TLBI of the guest that the CPU runs. Outside a section. */
+struct pt__hv_answer pt__hv_nest_tlbi(struct pt_hv *hv, struct pt_agent *agent,
+				      const uint64_t *arg);
 
 /* Of a machine with owners; outside a section, but where it says so. guest.c. Whose handle it is,
  * in any state of its life, or NULL. */

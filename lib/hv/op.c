@@ -23,7 +23,8 @@ static struct pt_hv_op *begin(struct pt_hv_op *op, uint32_t place, struct pt_hv_
 	op->ctx = c;
 	op->kind = kind;
 	op->caller = 0;
-	op->parked = op->looks = false;
+	op->parked = false;
+	op->does = PT_HV_CHANGES;
 	op->transfer = NULL;
 	op->outcome = PT_MORE;
 	return op;
@@ -70,6 +71,7 @@ void pt__hv_op_change(struct pt_hv_op *op, const struct pt_item *item,
 void pt__hv_op_end(struct pt_hv_op *op)
 {
 	(void)pt_ctx_destroy_begin(&op->txn, &op->ctx->ctx, woken);
+	op->does = op->ctx->nest ? PT_HV_SHRINKS : PT_HV_CHANGES;
 }
 
 void pt__hv_op_drop(struct pt_hv_op *op)
@@ -101,6 +103,21 @@ static bool others_over(struct pt_hv *hv, struct pt_agent *agent, const struct p
 	return over;
 }
 
+/* Nobody uses the context any more: the books of its shadows go. False: not yet. */
+static bool nest_over(struct pt_hv *hv, struct pt_agent *agent, struct pt_hv_ctx *c)
+{
+	bool over;
+
+	if (!c->nest)
+		return true;
+	pt__hv_begin(hv, agent);
+	over = pt_nested_close(&c->nest->nested, agent, PT_HVC_STEP) == PT_OK;
+	pt_section_end(agent);
+	if (over)
+		pt__hv_nest_drop(c);
+	return over;
+}
+
 /* Over, with `outcome`: what it was for is put in order. False: not yet. */
 static bool finish(struct pt_hv *hv, struct pt_agent *agent, struct pt_hv_op *op,
 		   enum pt_outcome outcome)
@@ -108,7 +125,7 @@ static bool finish(struct pt_hv *hv, struct pt_agent *agent, struct pt_hv_op *op
 	if (op->kind == PT_HVC_FINALIZE && outcome != PT_OK)
 		atomic_store(&op->ctx->state, PT_HV_DYING);
 	else if (op->kind == PT_HVC_DESTROY || op->kind == PT_HVC_FINALIZE) {
-		if (!others_over(hv, agent, op))
+		if (!others_over(hv, agent, op) || !nest_over(hv, agent, op->ctx))
 			return false;
 		pt__hv_context_gone(op->ctx);
 	}
@@ -121,10 +138,22 @@ static bool finish(struct pt_hv *hv, struct pt_agent *agent, struct pt_hv_op *op
 	return true;
 }
 
+static __attribute__((noinline)) enum pt_outcome other_work(struct pt_agent *agent,
+							    struct pt_hv_op *op)
+{
+	if (op->does == PT_HV_LOOKS)
+		return pt__hv_look(agent, op);
+	if (op->does == PT_HV_INVALIDATES)
+		return pt_guest_tlbi_step(&op->tlbi, agent, PT_HVC_STEP);
+	if (pt__hv_nest_shrink(agent, op->ctx->nest, 0) == PT_OK)
+		op->does = PT_HV_CHANGES;
+	return PT_MORE;
+}
+
 static enum pt_outcome work(struct pt_agent *agent, struct pt_hv_op *op)
 {
-	if (op->looks)
-		return pt__hv_look(agent, op);
+	if (op->does != PT_HV_CHANGES)
+		return other_work(agent, op);
 	return op->transfer ? pt__hv_transfer_step(agent, op)
 			    : pt_txn_step(&op->txn, agent, PT_HVC_STEP);
 }
@@ -136,7 +165,7 @@ static enum pt_outcome txn_step(struct pt_hv *hv, struct pt_agent *agent, struct
 	if (op->parked && !atomic_load_explicit(&op->woken, memory_order_acquire))
 		return PT_PARKED;
 	/* What finish() waits for. */
-	if (!op->transfer && !op->looks && op->txn.phase == PT_TXN_DONE)
+	if (!op->transfer && op->does == PT_HV_CHANGES && op->txn.phase == PT_TXN_DONE)
 		return PT_OK;
 	atomic_store_explicit(&op->woken, false, memory_order_relaxed);
 	pt__hv_begin(hv, agent);
@@ -162,8 +191,13 @@ static struct pt__hv_answer answer_of(struct pt_hv_op *op)
 	struct pt__hv_answer answer = {op->outcome, {0}};
 
 	op->ctx = NULL;
-	if (op->looks) {
+	if (op->does == PT_HV_LOOKS) {
 		answer.x[0] = op->outcome == PT_WRONG_STATE ? op->final.at : 0;
+		return answer;
+	}
+	if (op->does == PT_HV_INVALIDATES) {
+		answer.x[0] = op->tlbi.removed;
+		answer.x[1] = op->tlbi.shadows;
 		return answer;
 	}
 	if (op->outcome != PT_OK) {
@@ -231,6 +265,27 @@ struct pt__hv_answer pt__hv_continue(struct pt_hv *hv, struct pt_agent *agent, u
 		return pt__hv_op_go(hv, agent, op);
 	pt__hv_done(&op->busy);
 	return pt__hv_answer(outcome); /* its answer was fetched, or it is not the caller's */
+}
+
+/* It waits for no claim, and nobody for it. */
+struct pt__hv_answer pt__hv_nest_tlbi(struct pt_hv *hv, struct pt_agent *agent, const uint64_t *arg)
+{
+	struct pt_hv_ctx *c = hv->running[agent->id];
+	struct pt_guest_tlbi tlbi;
+	enum pt_outcome outcome = PT_INVALID;
+	struct pt_hv_op *op;
+
+	if (!(arg[0] >> 32))
+		outcome = pt_guest_tlbi_decode((uint32_t)arg[0], arg[1], arg[3], &tlbi);
+	if (outcome != PT_OK)
+		return pt__hv_answer(outcome);
+	op = pt__hv_op_take(hv, c, PT_HVC_NEST_TLBI);
+	if (!op)
+		return pt__hv_answer(PT_BUSY);
+	op->caller = (uint32_t)(c - hv->guest) + 1;
+	op->does = PT_HV_INVALIDATES;
+	pt_guest_tlbi_begin(&op->tlbi, &c->nest->nested, (uint16_t)(arg[2] >> 48), &tlbi);
+	return pt__hv_op_go(hv, agent, op);
 }
 
 static bool can_go_on(const struct pt_hv_op *op, const struct pt_ctx *ctx)

@@ -8,6 +8,7 @@
 #include <pt/hvc.h>
 #include <pt/hyp_space.h>
 #include <pt/lending.h>
+#include <pt/nested.h>
 #include <pt/upkeep.h>
 
 #define PT_HV_CONTEXTS	 64u
@@ -15,6 +16,8 @@
 #define PT_HV_HOST_SLOTS 32u
 #define PT_HV_OPS	 32u /* range operations under way, and those whose answer waits */
 #define PT_HV_TRANSFERS	 8u  /* of them, transitions under way */
+#define PT_HV_NESTS	 4u  /* contexts that may have shadows */
+#define PT_HV_SHADOWS	 4u  /* of each */
 
 /* What the CPUs have, all of them: a context asks for no more. */
 struct pt_hv_features {
@@ -63,6 +66,15 @@ struct pt_hv_ctx {
 	uint32_t in_use;	  /* which of them; under `changing` */
 	_Atomic bool changing;	  /* a slot is being set or deleted */
 	struct pt_grace replaced; /* sections that may still read the other one */
+	struct pt_hv_nest *nest;  /* NULL: it has no shadows */
+};
+
+/* What the next step of an operation is. */
+enum pt_hv_does {
+	PT_HV_CHANGES,	   /* a transaction, or a transition */
+	PT_HV_LOOKS,	   /* FINALIZE: has the guest anything? Then its context goes */
+	PT_HV_SHRINKS,	   /* the end of a context: its shadows go first */
+	PT_HV_INVALIDATES, /* NEST_TLBI */
 };
 
 /* A transaction that hypercalls step. Whoever has set `busy` may touch what is below it. */
@@ -74,13 +86,14 @@ struct pt_hv_op {
 	uint32_t kind;		 /* enum pt_hvc, or PT_HVC_COUNT: EL2's own */
 	uint32_t caller; /* whose it is to continue: 0, the host; else a guest's place + 1 */
 	bool parked;
-	bool looks;		 /* FINALIZE: has the guest anything? Then its context goes */
+	uint8_t does;		 /* enum pt_hv_does */
 	enum pt_outcome outcome; /* PT_MORE: under way */
 	uint64_t serial;	 /* when it ended: the oldest answer is lost first */
 	struct pt_item item;
 	struct pt_txn txn;
 	struct pt_hv_transfer *transfer; /* a transition under way, else NULL */
 	struct pt_guest_final final;
+	struct pt_guest_tlbi_op tlbi; /* NEST_TLBI */
 };
 
 struct pt_hv_transfer {
@@ -111,6 +124,37 @@ struct pt_hv_owners {
 	struct pt_hv_transfer transfer[PT_HV_TRANSFERS];
 };
 
+/* What pt_hv_nest() needs to know: words of memory that is not EL2's at an aligned PA. Single-copy
+ * atomic, in a section, may not call lib but for the CPU's window. Cannot fail. */
+struct pt_hv_nest_args {
+	uint64_t (*load)(void *arg, uint64_t pa);
+	/* Compare-and-swap; false: *word is what stands there. */
+	bool (*swap)(void *arg, uint64_t pa, uint64_t *word, uint64_t to);
+	void *arg;
+};
+
+/* A guest hypervisor's shadows. One at a time ends. */
+struct pt_hv_nest {
+	_Atomic bool taken;
+	struct pt_hv *hv;
+	uint64_t quota;
+	struct pt_nested nested;
+	_Atomic(struct pt_shadow *) bucket[PT_HV_SHADOWS], number[PT_HV_SHADOWS];
+	struct pt_shadow shadow[PT_HV_SHADOWS];
+	_Atomic bool used[PT_HV_SHADOWS]; /* the shadow's memory */
+	_Atomic bool busy;		  /* whoever has set it may touch what is below `woken` */
+	_Atomic bool woken;		  /* since the last step */
+	bool under_way, parked, ended;
+	struct pt_shadow_end end;
+	struct pt_grace grace; /* for lookups */
+};
+
+/* Caller's memory, zeroed, one of a machine with nested guests. Fields are private to lib. */
+struct pt_hv_nests {
+	struct pt_hv_nest_args args;
+	struct pt_hv_nest nest[PT_HV_NESTS];
+};
+
 /* The host's MMIO gives its tables back: unmapped, then empty tables are swept. */
 struct pt_hv_recycle {
 	_Atomic bool busy;  /* whoever has set it may touch what is below `woken` */
@@ -137,6 +181,7 @@ struct pt_hv {
 	_Atomic uint64_t serial;
 	_Atomic uint32_t helped;		  /* where who helps begins to look */
 	struct pt_hv_owners *owners;		  /* NULL: a machine without */
+	struct pt_hv_nests *nests;		  /* the same */
 	struct pt_hv_ctx *running[PT_MAX_AGENTS]; /* of each CPU: the guest that it runs */
 };
 
@@ -162,6 +207,13 @@ enum pt_outcome pt_hv_init(struct pt_hv *hv, struct pt_agent *agent, struct pt_h
 enum pt_outcome pt_hv_own(struct pt_hv *hv, struct pt_agent *agent, struct pt_hv_owners *owners,
 			  const struct pt_hv_owner_args *args);
 
+/*
+ * After pt_hv_init(), before the host goes on: from then on contexts may be made that can have
+ * shadows, PT_HV_NESTS of them at a time, and their guests have the hypercalls of
+ * PT_HVC_NEST_TABLE.
+ */
+void pt_hv_nest(struct pt_hv *hv, struct pt_hv_nests *nests, const struct pt_hv_nest_args *args);
+
 /* Who called, as the port knows it: of guests, the one that this CPU has entered. */
 enum pt_hv_caller { PT_HV_HOST, PT_HV_GUEST };
 
@@ -169,6 +221,7 @@ enum pt_hv_next {
 	PT_HV_ANSWERED, /* x[0..3] are the answer: return to the caller */
 	PT_HV_RUN,  /* the host's: x[1], x[2] as the call had them: pt_hv_enter(), then run it */
 	PT_HV_EXIT, /* the guest's: leave it, the host reads x[1..3] */
+	PT_HV_NEST, /* the guest's: x[1..4] as the call had them: pt_hv_nest_enter(), then run it */
 };
 
 /*
@@ -200,6 +253,38 @@ enum pt_outcome pt_hv_enter(struct pt_hv *hv, struct pt_agent *agent, uint64_t h
 			    struct pt_ctx **ctx);
 /* The CPU is out of the guest. `ctx` is what pt_hv_enter() gave. */
 void pt_hv_leave(struct pt_hv *hv, struct pt_agent *agent, struct pt_ctx *ctx);
+
+/*
+ * The guest that this CPU runs, and whose stage 2 is not loaded now, is about to run its own one
+ * with these registers: *shadow is found, or made, and used, and VTTBR_EL2 is that of shadow->ctx
+ * until pt_hv_nest_leave(). PT_OK; PT_BUSY: all PT_HV_SHADOWS are made: a step was done to end the
+ * one that was used longest ago, again; PT_INVALID: other bits of HCR_EL2; PT_UNSUPPORTED as
+ * pt_shadow_init(), or tables that the CPU has not; PT_NO_MEMORY, PT_QUOTA. But with PT_OK the CPU
+ * still runs the guest's context. Outside a section.
+ */
+enum pt_outcome pt_hv_nest_enter(struct pt_hv *hv, struct pt_agent *agent, uint64_t vttbr,
+				 uint64_t vtcr, uint64_t hcr, struct pt_shadow **shadow);
+/* The CPU is out of it, and its stage 2 is not loaded: it runs the guest's context again. Waits for
+ * sections of other CPUs if VMIDs roll over. Outside a section. */
+void pt_hv_nest_leave(struct pt_hv *hv, struct pt_agent *agent, struct pt_shadow *shadow);
+
+/*
+ * One stage-2 abort of a guest's guest: as pt_nested_fault(), and as pt_hv_fault() where that would
+ * wait. A table of the guest's that its context does not map yet is faulted in first. PT_RACED: the
+ * CPU goes back and faults again. Outside a section.
+ */
+enum pt_outcome pt_hv_nest_fault(struct pt_hv *hv, struct pt_agent *agent, struct pt_shadow *shadow,
+				 const struct pt_nested_fault *fault,
+				 struct pt_nested_result *result);
+
+/*
+ * The frame of a guest's page, for EL2 to read and write to the end of this section, as if the
+ * guest wrote to it now. PT_OK and *pa; PT_RACED: it is on its way: pt_hv_fault() of it, outside
+ * the section, then again; PT_MISALIGNED to 4K; PT_OUT_OF_RANGE: it is no memory; what a fault says
+ * besides. `ctx`: what pt_hv_enter() gave.
+ */
+enum pt_outcome pt_hv_nest_page(struct pt_hv *hv, struct pt_agent *agent, struct pt_ctx *ctx,
+				uint64_t ipa, uint64_t *pa);
 
 /*
  * Before a CPU leaves EL2: pages that it has retired go back to the pool. It waits for sections of

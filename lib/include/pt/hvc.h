@@ -27,7 +27,7 @@
 /* X(name, number, who may call, arguments) */
 #define PT_HVC_TABLE(X)                                                                            \
 	X(VERSION,     0, ANYBODY, "x1: PT_HVC_ABI; x2: PT_HVC_FEATURES of this machine")          \
-	X(CREATE,      1, HOST, "VTCR_EL2 (PS, TG0, SL0, SL2, T0SZ, DS, HA, HD, VS), quota of table pages; x1: handle") \
+	X(CREATE,      1, HOST, "VTCR_EL2 (PS, TG0, SL0, SL2, T0SZ, DS, HA, HD, VS), quota of table pages, of pages for shadows; x1: handle") \
 	X(DESTROY,     2, HOST, "context")                                                         \
 	X(SET_SLOT,    3, HOST, "context, IPA, size, PA, PT_SLOT_* in 7:0 and backing shift in 15:8") \
 	X(DELETE_SLOT, 4, HOST, "context, IPA and size as they were set")                          \
@@ -36,13 +36,14 @@
 	X(PROTECT,     7, HOST, "context, IPA, size, prot")                                        \
 	X(FAULT,       8, HOST, "context, IPA, enum pt_access; x1: PA, x2: level, x3: prot")       \
 	X(LEAF,        9, HOST, "context, IPA; x1: the entry that ends the walk, x2: level")       \
-	X(CONTINUE,   10, HOST_OR_OWNING_GUEST, "handle of an operation")                          \
+	X(CONTINUE,   10, HOST_OR_ABLE_GUEST, "handle of an operation")                            \
 	X(HYP_MAP,    11, HOST, "PA, size, prot; EL2's own map")                                   \
 	X(HYP_UNMAP,  12, HOST, "PA, size")                                                        \
 	X(HYP_DEVICE, 13, HOST, "PA, size, prot; x1: EL2's address")                               \
 	X(RUN,        14, HOST, "context, PA of a vCPU's registers; x1: why it ended")             \
 	X(EXIT,       15, GUEST, "x1 to x3 are the host's to read")                                \
-	PT_HVC_OWNER_TABLE(X)
+	PT_HVC_OWNER_TABLE(X)                                                                      \
+	PT_HVC_NEST_TABLE(X)
 
 /*
  * In a machine with owners alone (bit 7 of the features), and there in the place of CREATE,
@@ -68,7 +69,7 @@
 	X(FORCE_RECLAIM, 30, OWNING_HOST, "PA, size (__pkvm_host_force_reclaim_page_guest)")       \
 	X(RECLAIM_DYING, 31, OWNING_HOST, "guest, IPA, size (__pkvm_reclaim_dying_guest_page)")    \
 	X(RESERVE,       32, OWNING_HOST, "; x1: guest (__pkvm_reserve_vm)")                       \
-	X(CREATE_GUEST,  33, OWNING_HOST, "guest, VTCR_EL2 and quota as CREATE, PT_HVC_PROTECTED or 0 (__pkvm_init_vm)") \
+	X(CREATE_GUEST,  33, OWNING_HOST, "guest, VTCR_EL2 and quota as CREATE, PT_HVC_PROTECTED or 0, quota for shadows as CREATE (__pkvm_init_vm)") \
 	X(TEARDOWN,      34, OWNING_HOST, "guest (__pkvm_start_teardown_vm)")                      \
 	X(FINALIZE,      35, OWNING_HOST, "guest (__pkvm_finalize_teardown_vm)")                   \
 	X(OWNER,         36, OWNING_HOST, "PA; x1: owner and states, x2: guest, x3: its IPA")      \
@@ -80,6 +81,18 @@
 	X(RETRIEVE,      42, OWNING_GUEST, "lending, IPA")                                         \
 	X(RELINQUISH,    43, OWNING_GUEST, "lending")                                              \
 	X(TAKE_BACK,     44, OWNING_HOST_OR_GUEST, "lending; by its lender")
+
+/*
+ * Of a guest that may have shadows alone (docs/nested.md): its context was made with a quota of
+ * pages for them, which is not 0. A guest hypervisor's own guest, by its EL2 registers: HCR_EL2 has
+ * VM and FWB. NEST_RUN enters it with the registers of a struct pt_el2_vcpu at a page of its IPA
+ * space, as RUN does for the host, and answers when it has to come back; BUSY: a shadow of another
+ * one has to end first: again. NEST_TLBI takes an instruction as ESR_EL2.ISS of EC 0x18 and its
+ * register, and answers as a range operation: MORE, or x1: leaves removed, x2: shadows it named.
+ */
+#define PT_HVC_NEST_TABLE(X)                                                                       \
+	X(NEST_RUN,      45, NESTING_GUEST, "IPA of a vCPU's registers, VTTBR_EL2, VTCR_EL2, HCR_EL2; x1: why it ended") \
+	X(NEST_TLBI,     46, NESTING_GUEST, "ISS, operand, VTTBR_EL2, VTCR_EL2")
 /* clang-format on */
 
 #define PT_HVC_WIPE	 1u /* the receiver finds zeroes */

@@ -2,43 +2,7 @@
 /* Exceptions of a host at EL1 and of its guests. */
 #include "host_internal.h"
 
-#define ESR_WNR (UINT64_C(1) << 6)
 #define ESR_IMM UINT64_C(0xffff)
-
-/* FSC: Arm ARM D19.2.40. */
-#define FSC_LEVEL_MINUS_1 0x2b /* translation fault */
-
-static void count(_Atomic uint64_t *counter)
-{
-	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
-			      memory_order_relaxed);
-}
-
-/* False: nothing that a change of the tables resolves. */
-static bool decode(const struct pt_el2_abort *abort, uint32_t cpu, struct pt_fault *fault)
-{
-	static const uint8_t type[] = {0, PT_FAULT_TRANSLATION, PT_FAULT_ACCESS_FLAG,
-				       PT_FAULT_PERMISSION};
-	unsigned fsc = FSC(abort->esr);
-	bool write = EC(abort->esr) == EC_DATA && abort->esr & ESR_WNR;
-
-	*fault = (struct pt_fault){.ipa = pt_ipa(abort->ipa),
-				   .vcpu = cpu,
-				   .access = write ? PT_ACCESS_WRITE : PT_ACCESS_READ,
-				   .level = (int8_t)(fsc & 3),
-				   .s1ptw = IS_S1PTW(abort->esr)};
-	if (EC(abort->esr) == EC_FETCH && !fault->s1ptw)
-		fault->access = PT_ACCESS_EXEC;
-	if (fsc == FSC_LEVEL_MINUS_1) {
-		fault->level = -1;
-		fault->type = PT_FAULT_TRANSLATION;
-		return true;
-	}
-	if (fsc >> 2 < 1 || fsc >> 2 > 3)
-		return false;
-	fault->type = type[fsc >> 2];
-	return true;
-}
 
 /* PT_RACED where stage 1 has changed since, so that the IPA is not known: again. An abort that is
  * no fault of the tables is the VMM's, or the host's, to see. */
@@ -51,7 +15,7 @@ static enum pt_outcome resolve(struct pt__el2_world *w, struct pt_el2_abort *abo
 	pt__el2_find_ipa(abort);
 	if (!abort->ipa_known)
 		return PT_RACED;
-	if (!decode(abort, w->id, &fault))
+	if (!pt__el2_decode(abort, w->id, &fault))
 		return PT_DENIED;
 	outcome = pt_hv_fault(w->host->hv, w->agent, w->guest ? w->guest : &w->host->hv->host.ctx,
 			      &fault, &result);
@@ -72,7 +36,7 @@ static void take_abort(struct pt__el2_world *w, struct pt__el2_frame *frame,
 	case PT_RELAXED:
 	case PT_MADE_YOUNG: break;
 	case PT_ALREADY_MAPPED:
-	case PT_RACED: count(&w->lost_aborts); break;
+	case PT_RACED: pt__el2_count(&w->lost_aborts); break;
 	default:
 		if (w->guest)
 			pt__el2_leave(w, frame, PT_EL2_VCPU_ABORT, abort, outcome);
@@ -85,6 +49,7 @@ static void take_call(struct pt__el2_world *w, struct pt__el2_frame *frame, uint
 {
 	enum pt_hv_caller caller = w->guest ? PT_HV_GUEST : PT_HV_HOST;
 	unsigned n = esr & ESR_IMM;
+	enum pt_hv_next next;
 
 	if (n && caller == PT_HV_HOST && w->host->call) {
 		w->host->call(n, w->id, frame->x);
@@ -92,11 +57,13 @@ static void take_call(struct pt__el2_world *w, struct pt__el2_frame *frame, uint
 	}
 	if (n)
 		frame->x[0] = 0; /* no function */
-	switch (pt_hv_call(w->host->hv, w->agent, caller, frame->x)) {
-	case PT_HV_ANSWERED: break;
-	case PT_HV_RUN: pt__el2_run(w, frame); break;
-	case PT_HV_EXIT: pt__el2_leave(w, frame, PT_EL2_VCPU_EXIT, NULL, PT_OK); break;
-	}
+	next = pt_hv_call(w->host->hv, w->agent, caller, frame->x);
+	if (next == PT_HV_RUN)
+		pt__el2_run(w, frame);
+	else if (next == PT_HV_EXIT)
+		pt__el2_leave(w, frame, PT_EL2_VCPU_EXIT, NULL, PT_OK);
+	else if (next == PT_HV_NEST)
+		pt__el2_nest_run(w, frame);
 }
 
 static void take_trap(struct pt__el2_world *w, struct pt__el2_frame *frame,
@@ -127,10 +94,10 @@ bool pt__el2_host_first(void)
 	if ((EC(esr) & ~(EC_FETCH ^ EC_DATA)) != EC_FETCH)
 		return false;
 	if (!guest) {
-		count(&w->host_aborts);
+		pt__el2_count(&w->host_aborts);
 		return false;
 	}
-	count(&w->guest_aborts);
+	pt__el2_count(&w->guest_aborts);
 	if ((esr & ESR_PAGE_MASK) != ESR_PAGE)
 		return false;
 	return pt_fault_fill(w->agent, guest, pt_ipa(HPFAR_IPA(pt_el2_read_hpfar_el2())));

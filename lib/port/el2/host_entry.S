@@ -44,6 +44,23 @@ pt__el2_host_vectors:
 	handled pt__el2_host_serror
 	.endr
 	.balign 0x80
+	.global pt__el2_nest_vectors
+pt__el2_nest_vectors: /* while a guest's guest runs */
+	unexpected 0
+	unexpected 1
+	unexpected 2
+	unexpected 3
+	unexpected 4 /* from EL2 itself */
+	unexpected 5
+	unexpected 6
+	unexpected 7
+	.rept 2
+	handled pt__el2_nest_sync
+	handled pt__el2_nest_irq
+	handled pt__el2_nest_irq
+	handled pt__el2_nest_serror
+	.endr
+	.balign 0x80
 
 resume:
 	ldr	x19, [sp, #152]

@@ -20,12 +20,16 @@ struct pt__el2_world {
 	struct pt_agent *agent;
 	struct pt_hyp_cpu *cpu;
 	uint32_t id;
-	_Atomic bool taken;	 /* the host has it */
-	struct pt_ctx *guest;	 /* NULL: the host runs */
-	struct pt_pa page;	 /* of its vCPU */
-	struct pt_el2_vcpu vcpu; /* EL2's copy */
-	struct pt_el2_regs regs; /* the host's, while a guest runs */
-	uint64_t entry, context; /* CPU_ON's */
+	_Atomic bool taken;	   /* the host has it */
+	struct pt_ctx *guest;	   /* NULL: the host runs */
+	struct pt_pa page;	   /* of its vCPU */
+	struct pt_el2_vcpu vcpu;   /* EL2's copy */
+	struct pt_el2_regs regs;   /* the host's, while a guest runs */
+	struct pt_shadow *shadow;  /* NULL: no guest of the guest's runs */
+	uint64_t nest_page;	   /* of its vCPU: an IPA of the guest's */
+	struct pt_el2_vcpu nest;   /* EL2's copy */
+	struct pt_el2_regs guests; /* the guest's, while its own guest runs */
+	uint64_t entry, context;   /* CPU_ON's */
 	_Atomic uint64_t host_aborts, guest_aborts, lost_aborts;
 };
 
@@ -37,6 +41,43 @@ static inline struct pt__el2_world *pt__el2_self_world(void)
 /* host_entry.S */
 extern unsigned char pt__el2_host_vectors[];
 _Noreturn void pt__el2_host_begin(uint64_t x0, uint64_t stack);
+
+#define PT__EL2_WNR	      (UINT64_C(1) << 6)
+/* FSC: Arm ARM D19.2.40. A translation fault at level -1. */
+#define PT__EL2_LEVEL_MINUS_1 0x2b
+
+static inline void pt__el2_count(_Atomic uint64_t *counter)
+{
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
+			      memory_order_relaxed);
+}
+
+/* False: nothing that a change of the tables resolves. */
+static inline bool pt__el2_decode(const struct pt_el2_abort *abort, uint32_t cpu,
+				  struct pt_fault *fault)
+{
+	static const uint8_t type[] = {0, PT_FAULT_TRANSLATION, PT_FAULT_ACCESS_FLAG,
+				       PT_FAULT_PERMISSION};
+	unsigned fsc = FSC(abort->esr);
+	bool write = EC(abort->esr) == EC_DATA && abort->esr & PT__EL2_WNR;
+
+	*fault = (struct pt_fault){.ipa = pt_ipa(abort->ipa),
+				   .vcpu = cpu,
+				   .access = write ? PT_ACCESS_WRITE : PT_ACCESS_READ,
+				   .level = (int8_t)(fsc & 3),
+				   .s1ptw = IS_S1PTW(abort->esr)};
+	if (EC(abort->esr) == EC_FETCH && !fault->s1ptw)
+		fault->access = PT_ACCESS_EXEC;
+	if (fsc == PT__EL2_LEVEL_MINUS_1) {
+		fault->level = -1;
+		fault->type = PT_FAULT_TRANSLATION;
+		return true;
+	}
+	if (fsc >> 2 < 1 || fsc >> 2 > 3)
+		return false;
+	fault->type = type[fsc >> 2];
+	return true;
+}
 
 /* host.c: from the vectors. The first look at what is synchronous, of which C's own registers are
  * saved alone; aborts are counted there. True: done with. */
@@ -53,10 +94,36 @@ void pt__el2_inject_undefined(void);
 /* host_psci.c: an SMC of the host. */
 void pt__el2_psci(struct pt__el2_world *world, uint64_t x[4]);
 
+/* host_nest.c. PT_HVC_NEST_RUN of the guest: *frame and the registers are its guest's then, or the
+ * answer. */
+void pt__el2_nest_run(struct pt__el2_world *w, struct pt__el2_frame *frame);
+/* From vectors of its own, which a CPU has while it runs one. Where the host has to do something
+ * the guest is left, too. */
+extern unsigned char pt__el2_nest_vectors[];
+void pt__el2_nest_sync(struct pt__el2_frame *frame);
+void pt__el2_nest_irq(struct pt__el2_frame *frame);
+void pt__el2_nest_serror(struct pt__el2_frame *frame);
+
 /* host_world.c. The CPU's world. */
 struct pt__el2_world *pt__el2_world(uint32_t cpu);
 /* The host's stage 2 is this CPU's. */
 void pt__el2_load_host(struct pt__el2_world *w);
+/* What a CPU has of whoever runs, and what it may have of a stranger's PSTATE. */
+void pt__el2_save(const struct pt__el2_frame *frame, struct pt_el2_regs *regs);
+void pt__el2_load(struct pt__el2_frame *frame, const struct pt_el2_regs *regs);
+uint64_t pt__el2_pstate(uint64_t asked);
+/* A guest's stage 2, or its guest's, beside its traps, which both have; and none. */
+void pt__el2_load_guest(struct pt__el2_world *w, struct pt_ctx *ctx);
+void pt__el2_unload(const struct pt__el2_world *w, struct pt_ctx *ctx);
+/* *v from a frame, or into it, by the CPU's window; in a section, in which it is the frame's
+ * owner's to use. */
+enum pt_outcome pt__el2_copy(struct pt__el2_world *w, struct pt_pa page, struct pt_el2_vcpu *v,
+			     bool in);
+/* How a run ended, as `why` of *v and what comes with it. */
+void pt__el2_say(struct pt_el2_vcpu *v, enum pt_el2_vcpu_why why, const struct pt_el2_abort *abort,
+		 enum pt_outcome outcome);
+/* The answer of a hypercall. */
+void pt__el2_answer(struct pt__el2_frame *frame, enum pt_outcome outcome, uint64_t x1);
 /* PT_HVC_RUN of the host: *frame and the registers are the guest's then, or the answer. */
 void pt__el2_run(struct pt__el2_world *w, struct pt__el2_frame *frame);
 /* The guest is left: they are the host's again. `abort` may be NULL. */

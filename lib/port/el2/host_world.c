@@ -75,7 +75,7 @@ uint64_t pt_el2_lost_aborts(uint32_t cpu)
 	return atomic_load_explicit(&worlds[cpu].lost_aborts, memory_order_relaxed);
 }
 
-static void save(const struct pt__el2_frame *frame, struct pt_el2_regs *regs)
+inline void pt__el2_save(const struct pt__el2_frame *frame, struct pt_el2_regs *regs)
 {
 	__builtin_memcpy(regs->x, frame->x, sizeof(regs->x));
 	regs->sp_el0 = pt_el2_read_sp_el0();
@@ -87,7 +87,7 @@ static void save(const struct pt__el2_frame *frame, struct pt_el2_regs *regs)
 #undef PT_X
 }
 
-static void load(struct pt__el2_frame *frame, const struct pt_el2_regs *regs)
+inline void pt__el2_load(struct pt__el2_frame *frame, const struct pt_el2_regs *regs)
 {
 	__builtin_memcpy(frame->x, regs->x, sizeof(regs->x));
 	pt_el2_write_sp_el0(regs->sp_el0);
@@ -110,7 +110,7 @@ static void load_stage2(const struct pt__el2_world *w, struct pt_ctx *ctx, uint6
 }
 
 /* No walk of EL1's may go through a stage 2 that nobody keeps. */
-static void unload(const struct pt__el2_world *w, struct pt_ctx *ctx)
+inline void pt__el2_unload(const struct pt__el2_world *w, struct pt_ctx *ctx)
 {
 	pt_el2_write_hcr_el2(PT_HCR_RW);
 	pt_el2_write_vttbr_el2(0);
@@ -138,31 +138,38 @@ void pt__el2_load_host(struct pt__el2_world *w)
 	load_stage2(w, &w->host->hv->host.ctx, HCR_HOST);
 }
 
-static void load_guest(struct pt__el2_world *w)
+inline void pt__el2_load_guest(struct pt__el2_world *w, struct pt_ctx *ctx)
 {
 	trap_gic(ICH_GUEST);
 	pt_el2_write_cptr_el2(CPTR_GUEST);
 	pt_el2_write_cnthctl_el2(0);
 	pt_el2_write_mdcr_el2(pt_el2_read_mdcr_el2() | MDCR_GUEST);
-	load_stage2(w, w->guest, HCR_GUEST | (has(PFR0_RAS) ? HCR_TERR : 0));
+	load_stage2(w, ctx, HCR_GUEST | (has(PFR0_RAS) ? HCR_TERR : 0));
+}
+
+inline enum pt_outcome pt__el2_copy(struct pt__el2_world *w, struct pt_pa page,
+				    struct pt_el2_vcpu *v, bool in)
+{
+	struct pt_hyp_space *space = w->host->hv->space;
+	void *at;
+	enum pt_outcome outcome = pt_hyp_window_open(space, w->cpu, page, &at);
+
+	if (outcome != PT_OK)
+		return outcome;
+	__builtin_memcpy(in ? (void *)v : at, in ? at : (void *)v, sizeof(*v));
+	pt_hyp_window_close(space, w->cpu);
+	return PT_OK;
 }
 
 /* While the section lasts the page stays the host's. */
 static enum pt_outcome copy(struct pt__el2_world *w, bool in)
 {
-	struct pt_hyp_space *space = w->host->hv->space;
 	enum pt_outcome outcome;
-	void *at;
 
 	pt_section_begin(w->agent);
 	outcome = pt_hv_use(w->host->hv, w->agent, w->page.v);
 	if (outcome == PT_OK)
-		outcome = pt_hyp_window_open(space, w->cpu, w->page, &at);
-	if (outcome == PT_OK) {
-		__builtin_memcpy(in ? (void *)&w->vcpu : at, in ? at : (void *)&w->vcpu,
-				 sizeof(w->vcpu));
-		pt_hyp_window_close(space, w->cpu);
-	}
+		outcome = pt__el2_copy(w, w->page, &w->vcpu, in);
 	pt_section_end(w->agent);
 	return outcome;
 }
@@ -196,13 +203,43 @@ void pt_el2_host_wipe(void *arg, uint64_t pa, uint64_t size)
 	}
 }
 
+/* A word of a guest's memory. */
+static _Atomic uint64_t *open_word(struct pt__el2_world *w, uint64_t pa)
+{
+	void *at;
+
+	/* Closed before, and the frame is memory. */
+	(void)pt_hyp_window_open(w->host->hv->space, w->cpu, pt_pa(pa & ~(PT_SZ_4K - 1)), &at);
+	return (_Atomic uint64_t *)(void *)((unsigned char *)at + (pa & (PT_SZ_4K - 1)));
+}
+
+uint64_t pt_el2_host_load(void *arg, uint64_t pa)
+{
+	struct pt__el2_world *w = pt__el2_self_world();
+	uint64_t word = atomic_load_explicit(open_word(w, pa), memory_order_acquire);
+
+	(void)arg;
+	pt_hyp_window_close(w->host->hv->space, w->cpu);
+	return word;
+}
+
+bool pt_el2_host_swap(void *arg, uint64_t pa, uint64_t *word, uint64_t to)
+{
+	struct pt__el2_world *w = pt__el2_self_world();
+	bool done = atomic_compare_exchange_strong(open_word(w, pa), word, to);
+
+	(void)arg;
+	pt_hyp_window_close(w->host->hv->space, w->cpu);
+	return done;
+}
+
 /* ID_AA64PFR0_EL1.EL0. A return to a state that there is not would be one to EL2. */
 static bool has_aarch32(void)
 {
 	return (pt_el2_read_id_aa64pfr0_el1() & 0xf) == 2;
 }
 
-static uint64_t pstate_of(uint64_t asked)
+inline uint64_t pt__el2_pstate(uint64_t asked)
 {
 	uint64_t mode = asked & PSTATE_MODE;
 
@@ -233,7 +270,7 @@ static enum pt_outcome begin(struct pt__el2_world *w, uint64_t handle, uint64_t 
 	return outcome;
 }
 
-static void answer(struct pt__el2_frame *frame, enum pt_outcome outcome, uint64_t x1)
+inline void pt__el2_answer(struct pt__el2_frame *frame, enum pt_outcome outcome, uint64_t x1)
 {
 	frame->x[0] = pt_is_error(outcome) ? -(uint64_t)outcome : (uint64_t)outcome;
 	frame->x[1] = x1;
@@ -245,26 +282,32 @@ void pt__el2_run(struct pt__el2_world *w, struct pt__el2_frame *frame)
 	enum pt_outcome outcome = begin(w, frame->x[1], frame->x[2]);
 
 	if (outcome != PT_OK) {
-		answer(frame, outcome, 0);
+		pt__el2_answer(frame, outcome, 0);
 		return;
 	}
-	unload(w, &w->host->hv->host.ctx);
-	save(frame, &w->regs);
-	w->vcpu.regs.pstate = pstate_of(w->vcpu.regs.pstate);
-	load_guest(w);
-	load(frame, &w->vcpu.regs);
+	pt__el2_unload(w, &w->host->hv->host.ctx);
+	pt__el2_save(frame, &w->regs);
+	w->vcpu.regs.pstate = pt__el2_pstate(w->vcpu.regs.pstate);
+	pt__el2_load_guest(w, w->guest);
+	pt__el2_load(frame, &w->vcpu.regs);
+}
+
+inline void pt__el2_say(struct pt_el2_vcpu *v, enum pt_el2_vcpu_why why,
+			const struct pt_el2_abort *abort, enum pt_outcome outcome)
+{
+	v->why = why;
+	v->esr = abort ? abort->esr : 0;
+	v->far = abort ? abort->far : 0;
+	v->ipa = abort && why == PT_EL2_VCPU_ABORT ? abort->ipa : UINT64_MAX;
+	v->outcome = outcome;
 }
 
 void pt__el2_leave(struct pt__el2_world *w, struct pt__el2_frame *frame, enum pt_el2_vcpu_why why,
 		   const struct pt_el2_abort *abort, enum pt_outcome outcome)
 {
-	save(frame, &w->vcpu.regs);
-	w->vcpu.why = why;
-	w->vcpu.esr = abort ? abort->esr : 0;
-	w->vcpu.far = abort ? abort->far : 0;
-	w->vcpu.ipa = abort && why == PT_EL2_VCPU_ABORT ? abort->ipa : UINT64_MAX;
-	w->vcpu.outcome = outcome;
-	unload(w, w->guest);
+	pt__el2_save(frame, &w->vcpu.regs);
+	pt__el2_say(&w->vcpu, why, abort, outcome);
+	pt__el2_unload(w, w->guest);
 	pt_hv_leave(w->host->hv, w->agent, w->guest);
 	w->guest = NULL;
 	pt__el2_load_host(w);
@@ -272,8 +315,8 @@ void pt__el2_leave(struct pt__el2_world *w, struct pt__el2_frame *frame, enum pt
 	 * the guest's state is lost with it. */
 	while ((outcome = copy(w, false)) == PT_RACED)
 		carry_on(w);
-	load(frame, &w->regs);
-	answer(frame, outcome, outcome == PT_OK ? why : 0);
+	pt__el2_load(frame, &w->regs);
+	pt__el2_answer(frame, outcome, outcome == PT_OK ? why : 0);
 }
 
 void pt_el2_host_enter(const struct pt_el2_host *host, uint64_t pc, uint64_t x0)

@@ -14,6 +14,7 @@
 
 static struct pt_hv hv;
 static struct pt_hv_owners owners;
+static struct pt_hv_nests nests;
 static struct pt_hyp_region regions[3];
 
 static uint64_t free_contexts(void)
@@ -85,8 +86,11 @@ static void look(uint64_t x[4])
 {
 	uint64_t party = x[0], vtcr = pt_el2_read_vtcr_el2(), vttbr = pt_el2_read_vttbr_el2(),
 		 sctlr = pt_el2_read_sctlr_el1();
-	struct pt_ctx *ctx = &hv.guest[party % PT_HV_CONTEXTS].ctx;
+	struct pt_hv_ctx *guest = &hv.guest[party % PT_HV_CONTEXTS];
+	struct pt_ctx *ctx = &guest->ctx;
 
+	if (party & LOOK_SHADOW)
+		ctx = &guest->nest->shadow[party >> 16].ctx;
 	if (party == LOOK_HOST || party == LOOK_HYP) {
 		translate_pages(party == LOOK_HYP ? EL2_S1 : EL1_S12, x[1], x[2], x);
 		return;
@@ -183,7 +187,7 @@ static bool has_owners(void)
 int pt_el2_main(void)
 {
 	const struct pt_hv_owner_args args = {.wipe = pt_el2_host_wipe};
-
+	const struct pt_hv_nest_args memory = {.load = pt_el2_host_load, .swap = pt_el2_host_swap};
 	struct pt_hv_features f = features();
 	enum pt_outcome outcome = boot();
 
@@ -198,6 +202,7 @@ int pt_el2_main(void)
 			pt_hv_init(&hv, &own.agent[0], &own.space, &own.port, NULL, &f, regions, 3);
 	if (outcome == PT_OK && has_owners())
 		outcome = pt_hv_own(&hv, &own.agent[0], &owners, &args);
+	pt_hv_nest(&hv, &nests, &memory);
 	if (outcome == PT_OK)
 		pt_el2_host_enter(&host, HOST_BASE, 0);
 	pt_el2_print("Bail out! EL2 did not boot: ");

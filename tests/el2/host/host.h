@@ -153,6 +153,7 @@ HOST_TESTS(cpu);
 HOST_TESTS(recycle);
 HOST_TESTS(storm);
 HOST_TESTS(owner);
+HOST_TESTS(nested);
 HOST_TESTS(count);
 
 #endif

@@ -49,6 +49,8 @@ int main(void)
 	}
 	if (wanted("owner") && (getenv("GROUP") || getenv("PTD_ONLY")))
 		add(host_owner_tests, host_owner_count);
+	if (wanted("nested") && (getenv("GROUP") || getenv("PTD_ONLY")))
+		add(host_nested_tests, host_nested_count);
 	if (wanted("count") && (getenv("GROUP") || getenv("PTD_ONLY")))
 		add(host_count_tests, host_count_count);
 	return el2_run_group(tests, count, NULL, NULL);

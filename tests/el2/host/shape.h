@@ -24,8 +24,10 @@
 #define CALL_FORCE 9 /* (may the host take what it touches by force?) */
 
 /* Parties of CALL_LOOK; a guest by its place. */
-#define LOOK_HOST 0x100
-#define LOOK_HYP  0x101
+#define LOOK_HOST   0x100
+#define LOOK_HYP    0x101
+/* A shadow of a guest by its place: its own in 31:16. */
+#define LOOK_SHADOW 0x8000
 
 /* clang-format off */
 /* Those of PT_EL2_SYS_TABLE that a guest may write: from which of its registers, and the bits that

@@ -3,11 +3,13 @@
 #ifndef PT_EL2_HOST_H
 #define PT_EL2_HOST_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /*
  * A vCPU: PT_HVC_RUN takes the address of one at the begin of a page of the host's memory. EL2
  * copies it when the guest is entered and writes it back when it is left; between, it is not read.
+ * PT_HVC_NEST_RUN takes one at an IPA of the guest's, for its own guest, in the same way.
  */
 /* clang-format off */
 #define PT_EL2_SYS_TABLE(X)                                                                        \
@@ -37,6 +39,15 @@ enum pt_el2_vcpu_why {
 	PT_EL2_VCPU_INTERRUPT, /* the host's, which takes it as soon as it unmasks it */
 	PT_EL2_VCPU_SERROR     /* esr */
 };
+
+/*
+ * What a guest's guest is left with, for the guest: EXIT: an HVC, any, esr; TRAP; ABORT: one that
+ * the guest's tables do not allow, esr and far as its CPU would have them at EL2, ipa the nested
+ * one, outcome PT_DENIED; INTERRUPT: the host wanted the CPU, or has to do something about an
+ * abort: again. In that case the host has left the guest with ABORT and an IPA of the guest's,
+ * although pc and the registers are those behind the guest's hypercall: it can map, or not run it
+ * any more.
+ */
 
 struct pt_el2_vcpu {
 	struct pt_el2_regs regs;
@@ -84,6 +95,10 @@ _Noreturn void pt_el2_host_enter(const struct pt_el2_host *host, uint64_t pc, ui
  * zeroes, too (Arm ARM D7.5.8; KVM: kvm_flush_dcache_to_poc). On a CPU that the host has; `arg` is
  * not used. */
 void pt_el2_host_wipe(void *arg, uint64_t pa, uint64_t size);
+
+/* For pt_hv_nest_args: through the CPU's window. On a CPU that the host has; `arg` is not used. */
+uint64_t pt_el2_host_load(void *arg, uint64_t pa);
+bool pt_el2_host_swap(void *arg, uint64_t pa, uint64_t *word, uint64_t to);
 
 /* Aborts that this CPU has taken from the host; guests' ones. Any CPU. */
 uint64_t pt_el2_host_aborts(uint32_t cpu);
