@@ -9,7 +9,8 @@
  * claim or the leaf.
  *
  * Between steps a shadow is known by its number. One that takes the place of another has nothing
- * older than the instruction in it; what is done to it is only too much.
+ * older than the instruction in it; what is done to it is only too much, and how far the other was
+ * searched may be beyond its end.
  */
 #include "internal.h"
 
@@ -117,6 +118,8 @@ static bool remove(struct pt_guest_tlbi_op *op, struct pt_shadow *shadow, struct
 		kills.guest_levels = (uint8_t)(1u << (op->level + 1));
 	if (op->at < span->lo)
 		op->at = span->lo;
+	if (op->at > span->last)
+		return true;
 	pt_port_note(PT_EVENT_OP_BEGIN, PT_OP_POINT, op, &shadow->ctx, (uintptr_t)agent, 0);
 	all = pt__shadow_clear(&kills, shadow, &op->at, span->last, budget);
 	pt__kills_finish(&kills);

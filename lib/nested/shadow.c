@@ -83,11 +83,12 @@ static enum pt_outcome shape(const struct pt_ctx *canonical, const struct pt_sha
 
 /* What the guest's registers say, and the tables that follow from it. */
 static enum pt_outcome decode(struct pt_shadow *shadow, const struct pt_ctx *canonical,
-			      const struct pt_guest_regs *regs, struct pt_geometry *geo)
+			      const struct pt_guest_regs *regs, uint16_t vmid,
+			      struct pt_geometry *geo)
 {
 	enum pt_outcome outcome = PT_OK;
 
-	shadow->s2 = (struct pt_guest_s2){.vmid = vmid_of(&shadow->key), .pa_bits = regs->pa_bits};
+	shadow->s2 = (struct pt_guest_s2){.vmid = vmid, .pa_bits = regs->pa_bits};
 	if (shadow->key.enabled) {
 		if (regs->attrs & ~(unsigned)canonical->attrs)
 			return PT_UNSUPPORTED;
@@ -158,7 +159,7 @@ enum pt_outcome pt_shadow_init(struct pt_shadow *shadow, struct pt_nested *neste
 		return PT_ALREADY_EXISTS;
 	shadow->nested = nested;
 	shadow->key = canonical_key(key);
-	outcome = decode(shadow, nested->canonical, regs, &geo);
+	outcome = decode(shadow, nested->canonical, regs, vmid_of(key), &geo);
 	if (outcome == PT_OK)
 		outcome = make_context(shadow, agent, &geo, quota_pages);
 	if (outcome != PT_OK)
@@ -168,6 +169,7 @@ enum pt_outcome pt_shadow_init(struct pt_shadow *shadow, struct pt_nested *neste
 	pt_port_unlock(&nested->lock);
 	if (outcome != PT_OK)
 		pt_ctx_undo(&shadow->ctx, agent);
+	pt_port_fence_full(); /* a TLBI misses it, or its fills read what the TLBI is about */
 	return outcome;
 }
 

@@ -8,11 +8,12 @@
  * FILLS     it is not found any more; fills that began before are waited for, so that none comes
  *           after the next
  * LEAVES    its entries, one after the other: leaves are broken, flushed and unlinked
+ * BREAKERS  what others had broken is unlinked when their sections end: no list names it any more
  * READERS   its number is free; canonical changes and TLBIs that had found it are waited for
  * LINKS     its directory's pages go back
  * TABLES    the context's own teardown
  */
-enum { FILLS, LEAVES, READERS, LINKS, TABLES, DONE };
+enum { FILLS, LEAVES, BREAKERS, READERS, LINKS, TABLES, DONE };
 
 bool pt__shadow_clear(struct pt__kills *kills, struct pt_shadow *shadow, uint64_t *at,
 		      uint64_t last, uint32_t *budget)
@@ -122,13 +123,14 @@ static void free_number(const struct pt_shadow *shadow)
 static bool go_on(struct pt_shadow_end *end, struct pt_agent *agent, uint32_t budget)
 {
 	switch (end->phase) {
-	case FILLS: return waited(end, agent);
-	case LEAVES:
-		if (!clear(end, agent, budget))
+	case FILLS:
+	case READERS: return waited(end, agent);
+	case LEAVES: return clear(end, agent, budget);
+	case BREAKERS:
+		if (!waited(end, agent))
 			return false;
 		free_number(end->shadow);
 		return true;
-	case READERS: return waited(end, agent);
 	default:
 		if (!pt__directory_close(end->shadow, agent, &budget))
 			return false;

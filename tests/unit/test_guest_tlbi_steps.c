@@ -291,6 +291,62 @@ static void a_shadow_that_goes_is_left_alone(void **state)
 	guest_close(&g);
 }
 
+/* With stage 2 off a VMID of 16 bits is one, too. */
+static void identity_goes_by_the_whole_vmid(void **state)
+{
+	struct pt_guest_tlbi tlbi = of_scope(PT_GUEST_TLBI_VMID);
+	struct pt_guest_tlbi_op op;
+
+	(void)state;
+	guest_open_bare(&g, &shapes[0], 12, false);
+	guest_slot(&g, 0, GUEST_SLOT_BYTES, 0, 12);
+	guest_registers(&g, 12, 0x100 + VMID, PT_VTCR_VS);
+	g.key.enabled = false;
+	ASSERT_OUTCOME(PT_OK, guest_shadow(&g, &g.shadow));
+	fill(PAGE);
+	assert_int_equal(0, invalidate(&tlbi)); /* of another VMID */
+	assert_true(there(PAGE));
+	pt_guest_tlbi_begin(&op, &g.nested, 0x100 + VMID, &tlbi);
+	while (step(&op, 1000) == PT_MORE)
+		continue;
+	assert_int_equal(1, op.removed);
+	assert_false(there(PAGE));
+	close_all();
+}
+
+/* Between two steps a smaller shadow takes the number: what is behind its tables is nobody's. */
+static void a_smaller_shadow_takes_the_number(void **state)
+{
+	const struct pt_geometry_args small = {.granule_shift = 12, .ipa_bits = 32, .pa_bits = 40};
+	struct pt_guest_tlbi tlbi = of_scope(PT_GUEST_TLBI_VMID);
+	struct pt_guest_tlbi_op op;
+	struct pt_geometry geo;
+	struct pt__at at;
+	uint64_t beyond;
+
+	(void)state;
+	open_pages(false);
+	pt_guest_tlbi_begin(&op, &g.nested, VMID, &tlbi);
+	ASSERT_OUTCOME(PT_MORE, step(&op, 40)); /* of entries of 1 GiB */
+	assert_in_range(op.at, 8 * GIB, 50 * GIB);
+	guest_end(&g, &g.shadow, 1000);
+	memset(&g.shadow, 0, sizeof(g.shadow));
+	ASSERT_OUTCOME(PT_OK, pt_geometry_init(&geo, &small));
+	g.regs.vtcr = g.key.vtcr = pt_geometry_vtcr(&geo, 0);
+	ASSERT_OUTCOME(PT_OK, guest_shadow(&g, &g.shadow));
+	assert_int_equal(0, g.shadow.number);
+	pt__descend(&g.shadow.ctx, 0, g.shadow.ctx.geo.start_level, 12, &at);
+	beyond = op.at >> g.shadow.ctx.root_shift;
+	assert_true(beyond > g.shadow.ctx.geo.start_entries);
+	assert_int_equal(0, pt_pte_load(at.slot + beyond));
+	core_poke(at.slot + beyond, PT__CLAIM); /* as if it were one */
+	while (step(&op, 1000) == PT_MORE)
+		continue;
+	assert_int_equal(PT__CLAIM, pt_pte_load(at.slot + beyond));
+	core_poke(at.slot + beyond, 0);
+	close_all();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -301,6 +357,8 @@ int main(void)
 		cmocka_unit_test(accesses_in_flight_end_first),
 		cmocka_unit_test(stage_1_goes_from_the_tlbs),
 		cmocka_unit_test(a_shadow_that_goes_is_left_alone),
+		cmocka_unit_test(identity_goes_by_the_whole_vmid),
+		cmocka_unit_test(a_smaller_shadow_takes_the_number),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -217,7 +217,8 @@ static void one_that_is_going_is_nobodys(void **state)
 	guest_close(&g);
 }
 
-/* An end waits for the sections that may still fill, and then for those that may still look. */
+/* An end waits for the sections that may still fill, then for those that may still unlink what they
+ * broke, and then for those that may still look. */
 static void the_end_waits_for_sections(void **state)
 {
 	struct pt_shadow_end end;
@@ -233,7 +234,7 @@ static void the_end_waits_for_sections(void **state)
 	guest_map(&g, 0, 0, 3, GUEST_RWX);
 	ASSERT_OUTCOME(PT_MAPPED, guest_fault(&g, 0, PT_ACCESS_READ));
 	ASSERT_OUTCOME(PT_OK, pt_shadow_end_begin(&end, &g.shadow, NULL));
-	for (unsigned phase = 0; phase < 2; phase++) {
+	for (unsigned phase = 0; phase < 3; phase++) {
 		for (unsigned i = 0; i < 20; i++) {
 			pt_section_begin(&g.c.agent);
 			ASSERT_OUTCOME(PT_MORE, pt_shadow_end_step(&end, &g.c.agent, 1000));
@@ -241,12 +242,12 @@ static void the_end_waits_for_sections(void **state)
 		}
 		had_leaf = guest_walk(&g, 0, HW_READ).fault == HW_NO_FAULT;
 		assert_int_equal(phase == 0, had_leaf);
-		assert_int_equal(phase == 0, atomic_load(&g.number[0]) != NULL);
+		assert_int_equal(phase < 2, atomic_load(&g.number[0]) != NULL);
 		pt_section_end(&other);
 		pt_section_begin(&g.c.agent);
 		ASSERT_OUTCOME(PT_MORE, pt_shadow_end_step(&end, &g.c.agent, 1000));
 		pt_section_end(&g.c.agent);
-		pt_section_begin(&other); /* before the second wait begins */
+		pt_section_begin(&other); /* before the next wait begins */
 		pt_machine_use(&g.c.machine, &other);
 	}
 	pt_section_end(&other);
@@ -255,6 +256,57 @@ static void the_end_waits_for_sections(void **state)
 		o = pt_shadow_end_step(&end, &g.c.agent, 1000);
 		pt_section_end(&g.c.agent);
 	}
+	pt_agent_leave(&other);
+	guest_close(&g);
+}
+
+static void step_end(struct pt_shadow_end *end, unsigned steps)
+{
+	while (steps--) {
+		pt_section_begin(&g.c.agent);
+		ASSERT_OUTCOME(PT_MORE, pt_shadow_end_step(end, &g.c.agent, 1000));
+		pt_section_end(&g.c.agent);
+	}
+}
+
+/* A leaf that another has broken stays in its page's list until that one ends. As long as it does,
+ * whoever reads the list finds the shadow by its number. */
+static void a_number_is_kept_as_long_as_a_list_names_it(void **state)
+{
+	struct pt__found found[PT_SHADOW_LINKS];
+	struct pt__kills kills = {0};
+	struct pt_shadow_end end;
+	struct pt_agent other;
+	enum pt_outcome o;
+	uint64_t head;
+
+	(void)state;
+	guest_open_bare(&g, &shapes[0], 12, false);
+	guest_slot(&g, 0, GUEST_SLOT_BYTES, 0, 12);
+	ASSERT_OUTCOME(PT_OK, guest_shadow(&g, &g.shadow));
+	memset(&other, 0, sizeof(other));
+	ASSERT_OUTCOME(PT_OK, pt_agent_join(&g.c.tables.world, &other));
+	guest_map(&g, 0, 0x5000, 3, GUEST_RWX);
+	ASSERT_OUTCOME(PT_MAPPED, guest_fault(&g, 0, PT_ACCESS_READ));
+	ASSERT_OUTCOME(PT_OK, pt_shadow_end_begin(&end, &g.shadow, NULL));
+	step_end(&end, 1); /* nobody fills any more */
+	pt_section_begin(&other);
+	pt_machine_use(&g.c.machine, &other);
+	kills.agent = &other;
+	assert_true(pt__kill(&kills, (struct pt__spot){&g.shadow, pt_ipa(0), 12, 3}, 0x5000));
+	step_end(&end, 20);
+	pt_section_begin(&g.c.agent);
+	assert_int_equal(1, pt__links_collect(&g.nested, 0, 0x5000, found, &head));
+	pt_section_end(&g.c.agent);
+	assert_ptr_equal(&g.shadow, found[0].spot.shadow);
+	pt__kills_finish(&kills);
+	pt_section_end(&other);
+	do {
+		pt_section_begin(&g.c.agent);
+		o = pt_shadow_end_step(&end, &g.c.agent, 1000);
+		pt_section_end(&g.c.agent);
+	} while (o == PT_MORE);
+	ASSERT_OUTCOME(PT_OK, o);
 	pt_agent_leave(&other);
 	guest_close(&g);
 }
@@ -301,6 +353,7 @@ int main(void)
 		cmocka_unit_test(the_oldest_that_nobody_runs_is_recycled),
 		cmocka_unit_test(one_that_is_going_is_nobodys),
 		cmocka_unit_test(the_end_waits_for_sections),
+		cmocka_unit_test(a_number_is_kept_as_long_as_a_list_names_it),
 		cmocka_unit_test(the_end_takes_every_leaf),
 	};
 
