@@ -364,6 +364,54 @@ static void pages_of_vcpus_are_the_guests(void **state)
 	close_rig();
 }
 
+static void wipe(void *arg, uint64_t pa, uint64_t size)
+{
+	assert_ptr_equal(arg, &rig);
+	assert_in_range(pa, FREE_MEMORY, FREE_MEMORY + 0x400000 - size);
+}
+
+/* A protected guest: its tables and its guest's memory are its own, to its end. */
+static void a_guest_that_owns_its_memory(void **state)
+{
+	const struct pt_hv_owner_args args = {.wipe = wipe, .arg = &rig};
+	struct pt_hv_owners *owners = calloc(1, sizeof(*owners));
+	struct pt_nested_result r;
+	struct answer a;
+
+	(void)state;
+	open_rig();
+	assert_non_null(owners);
+	ASSERT_OUTCOME(PT_OK, pt_hv_own(&rig.e->hv, &rig.e->board.agent, owners, &args));
+	a = CALL(rig.e, RESERVE, 0);
+	expect(PT_OK, a);
+	rig.context = a.x[0];
+	expect(PT_OK, CALL(rig.e, CREATE_GUEST, rig.context, VTCR_SMALL, UINT64_MAX,
+			   PT_HVC_PROTECTED, UINT64_MAX));
+	expect(PT_OK, finish(rig.e, CALL(rig.e, DONATE_GUEST, rig.context, HYP,
+					 TABLE_MAX * PT_SZ_4K, TABLES)));
+	expect(PT_OK, finish(rig.e, CALL(rig.e, DONATE_GUEST, rig.context, OUTSIDE, 4 * PT_SZ_4K,
+					 FRAMES)));
+	enter();
+	ASSERT_OUTCOME(PT_OK, nest_enter(VTTBR, VTCR_39, HCR_VM));
+	ASSERT_OUTCOME(PT_MAPPED, fault(NESTED + PT_SZ_4K, PT_ACCESS_WRITE, &r));
+	assert_int_equal(FRAMES + PT_SZ_4K, r.pa.v);
+	/* What it gives up its guest has no more. */
+	expect(PT_OK, GUEST_CALL(BALLOON, OUTSIDE + PT_SZ_4K, PT_SZ_4K));
+	assert_false(has_leaf(NESTED + PT_SZ_4K));
+	ASSERT_OUTCOME(PT_MAPPED, fault(NESTED, PT_ACCESS_WRITE, &r));
+	expect(-PT_BUSY, CALL(rig.e, TEARDOWN, rig.context));
+	nest_leave();
+	leave();
+	expect(PT_OK, finish(rig.e, CALL(rig.e, TEARDOWN, rig.context)));
+	expect(PT_OK, finish(rig.e, CALL(rig.e, RECLAIM_DYING, rig.context, 0, UINT64_C(1) << 40)));
+	assert_false(has_leaf(NESTED));
+	expect(PT_OK, finish(rig.e, CALL(rig.e, FINALIZE, rig.context)));
+	assert_false(atomic_load(&rig.nests->nest[0].taken));
+	assert_null(rig.e->hv.guest[rig.context & 0xff].nest);
+	close_rig();
+	free(owners);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -373,6 +421,7 @@ int main(void)
 		cmocka_unit_test(the_oldest_shadow_makes_room),
 		cmocka_unit_test(what_is_refused_costs_nothing),
 		cmocka_unit_test(pages_of_vcpus_are_the_guests),
+		cmocka_unit_test(a_guest_that_owns_its_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
