@@ -51,14 +51,23 @@ static int refused(const struct ptctl *ctl, const struct ptd_guest_tables *t,
 		   enum ptd_guest_result result)
 {
 	if (result == PTD_GUEST_NO_ROOM)
-		return ptctl_usage(ctl, "MAPS: the tables would be larger than %uM",
-				   TABLES_MAX >> 20);
+		return ptctl_usage(
+			ctl, "MAPS: the tables would be larger than %uM, or reach beyond 2^48",
+			TABLES_MAX >> 20);
 	if (result == PTD_GUEST_OVERLAP)
 		return ptctl_usage(ctl, "MAPS: number %zu overlaps an earlier one",
 				   t->at_fault + 1);
+	if (t->at_fault < t->count)
+		return ptctl_usage(ctl,
+				   "MAPS: number %zu: misaligned, empty or outside, or rights that "
+				   "no leaf has",
+				   t->at_fault + 1);
+	if (t->ipa_bits < 32 || t->ipa_bits > 48)
+		return ptctl_usage(ctl, "--ipa-bits: %u is not 32 to 48", t->ipa_bits);
 	return ptctl_usage(ctl,
-			   "BASE, --ipa-bits or map %zu: misaligned, outside, or not 32 to 48 bits",
-			   t->at_fault + 1);
+			   "BASE: 0x%llx: not below 2^48, or not a multiple of the "
+			   "granule and of the start tables' size",
+			   (unsigned long long)t->base.v);
 }
 
 /* As the guest hypervisor writes them: accesses of its vCPU, each inside a page of 4 KiB. */
@@ -198,15 +207,27 @@ static const uint32_t tlbi[] = {
 };
 #define NXS (1u << 10)
 
+/* ipas2e1 .. ipas2le1os: their operand is an address alone. */
+static bool has_address(uint64_t instruction)
+{
+	return instruction >= 7 && instruction <= 12;
+}
+
 int cmd_nested_tlbi(struct ptctl *ctl)
 {
 	Ptd__V1__InvalidateRequest request = PTD__V1__INVALIDATE_REQUEST__INIT;
+	uint64_t instruction = ptctl_number(ctl, "instruction"), ipa = ptctl_number(ctl, "ipa");
 
 	if (ptctl_given(ctl, "ipa") && ptctl_given(ctl, "operand"))
 		return ptctl_usage(ctl, "--ipa makes the operand; --operand is too much");
-	request.sys =
-		tlbi[ptctl_number(ctl, "instruction") - 1] | (ptctl_given(ctl, "nxs") ? NXS : 0);
-	request.operand = ptctl_number(ctl, "ipa") >> 12;
+	if (ptctl_given(ctl, "ipa") && !has_address(instruction))
+		return ptctl_usage(ctl,
+				   "--ipa goes with ipas2e1 and ipas2le1; a range is --operand");
+	if (ipa >> 52)
+		return ptctl_usage(ctl, "--ipa: 0x%llx has more than 52 bits",
+				   (unsigned long long)ipa);
+	request.sys = tlbi[instruction - 1] | (ptctl_given(ctl, "nxs") ? NXS : 0);
+	request.operand = ipa >> 12;
 	return ptctl_ask(ctl, "/ptd.v1.NestedService/Invalidate", &request.base,
 			 &ptd__v1__invalidate_response__descriptor);
 }

@@ -159,9 +159,10 @@ static bool is_legal(const struct ptd_guest_tables *t)
 
 enum ptd_guest_result ptd_guest_tables_build(struct ptd_guest_tables *t, void *memory, size_t bytes)
 {
-	struct builder b = {.t = t, .word = memory, .words = bytes / sizeof(uint64_t)};
-	uint64_t granule, start;
+	struct builder b = {.t = t, .word = memory};
+	uint64_t granule, start, room;
 
+	t->at_fault = t->count;
 	if (!is_legal(t))
 		return PTD_GUEST_INVALID;
 	granule = UINT64_C(1) << t->granule_shift;
@@ -172,6 +173,8 @@ enum ptd_guest_result ptd_guest_tables_build(struct ptd_guest_tables *t, void *m
 	b.used = (start + granule - 1) / granule * granule / sizeof(uint64_t);
 	if (t->base.v >> 48 || t->base.v % granule || t->base.v % start)
 		return PTD_GUEST_INVALID;
+	room = (UINT64_C(1) << 48) - t->base.v; /* descriptors say no more */
+	b.words = (bytes < room ? bytes : room) / sizeof(uint64_t);
 	if (b.used > b.words)
 		return PTD_GUEST_NO_ROOM;
 	memset(memory, 0, b.used * sizeof(uint64_t));
@@ -179,9 +182,10 @@ enum ptd_guest_result ptd_guest_tables_build(struct ptd_guest_tables *t, void *m
 		enum ptd_guest_result result =
 			map_is_legal(t, &t->maps[i]) ? put_map(&b, &t->maps[i]) : PTD_GUEST_INVALID;
 
-		t->at_fault = i;
-		if (result != PTD_GUEST_OK)
+		if (result != PTD_GUEST_OK) {
+			t->at_fault = i;
 			return result;
+		}
 	}
 	t->bytes = b.used * sizeof(uint64_t);
 	t->vtcr = vtcr_of(&b);

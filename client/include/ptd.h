@@ -515,7 +515,7 @@ struct ptd_guest_map {
 enum ptd_guest_result {
 	PTD_GUEST_OK = 0,
 	PTD_GUEST_INVALID = 1, /* a size, an alignment, `prot` */
-	PTD_GUEST_NO_ROOM = 2, /* for the tables */
+	PTD_GUEST_NO_ROOM = 2, /* for the tables, in `memory` or below 2^48 */
 	PTD_GUEST_OVERLAP = 3, /* two maps name one address */
 };
 
@@ -531,7 +531,7 @@ struct ptd_guest_tables {
 	size_t count;
 	size_t bytes; /* of `memory` that the tables take, from `base` on */
 	uint64_t vttbr, vtcr;
-	size_t at_fault; /* which map, where one is refused */
+	size_t at_fault; /* which map is refused; `count`: it is granule_shift, ipa_bits or base */
 };
 
 /* Writes the stage-2 tables that a guest hypervisor would, little-endian and of 48-bit descriptors,

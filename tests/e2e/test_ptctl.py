@@ -682,6 +682,42 @@ def _():
     run("machine", "delete", "quick", "--force", "-q")
 
 
+@test("the tutorial of nested faults is what a shell shows")
+def _():
+    wanted, script = "", "exec 2>&1\n"
+    with open(os.path.join(ptdtest.TREE, "docs", "tutorial-nested.md"), encoding="utf-8") as file:
+        blocks = re.findall(r"```console\n(.*?)```", file.read(), re.S)
+    for line in "".join(blocks).splitlines():
+        wanted += line.rstrip() + "\n"
+        if line.startswith("$ "):
+            script += f"cat <<'END'\n{line}\nEND\n{line[2:]}\n"
+    done = subprocess.run(["bash", "-c", script], cwd=DAEMON.folder, capture_output=True, text=True, timeout=120, env={
+        **ptdtest.sanitizer_env(), "PTD_ENDPOINT": DAEMON.endpoint, "PATH": f"{BUILD}:{os.environ['PATH']}"})
+    equal("".join(line.rstrip() + "\n" for line in done.stdout.splitlines()).splitlines(), wanted.splitlines())
+
+
+@test("nested: what cannot be is refused, and said")
+def _():
+    build, tlbi, base, one = ("nested", "build"), ("nested", "tlbi"), "0x20_0000", "0:4K:0x10_0000:r"
+    with Context("--nested") as c:
+        for words, says in (((c, "0x20_0001", one), "BASE: 0x200001"), ((c, "0x20_1000", one), "BASE"),
+                            ((c, "0xffff_ffff_c000", one, "--ipa-bits", "32"), "reach beyond"),
+                            ((c, base, one, "--ipa-bits", "31"), "--ipa-bits: 31"),
+                            ((c, base, one + ",1:4K:0:r"), "MAPS: number 2"), ((c, base, "0:0:0:r"), "MAPS: number 1"),
+                            ((c, base, one + "," + one), "number 2 overlaps"), ((c, base, "0:4K"), "a map is"),
+                            ((c, base, "4K:512G:0:r"), "larger than 4M")):
+            error(*build, *words, code=USAGE, says=says)
+        equal(run(*build, c, base, one, code=FAULT).stderr, "error: the tables cannot be written at 0x200000: NO_SLOT\n")
+        error(*tlbi, c, "ripas2e1", "--ipa", "0x1000", code=USAGE, says="--ipa goes with ipas2e1")
+        error(*tlbi, c, "alle1", "--ipa", "0x1000", code=USAGE, says="--ipa goes with ipas2e1")
+        error(*tlbi, c, "ipas2e1", "--ipa", "0x10_0000_0000_0000", code=USAGE, says="52 bits")
+        error(*tlbi, c, "ipas2e1", "--ipa", "0", "--operand", "1", code=USAGE, says="--operand is too much")
+        error(*tlbi, c, "ripas2e1", "--operand", "1", code=REFUSED, says="--operand: 0x1 has a reserved TG")
+        error("nested", "enter", c, "--vcpu", "2", code=REFUSED, says="--vcpu: 2")
+        error("nested", "enter", c, "--vtcr", "0x10_0000_0000", code=REFUSED, says="S2PIE")
+        equal(data("nested", "exit", c)["shadow"], "0x0")
+
+
 @test("drain stops the daemon")
 def _():
     run("server", "drain", "-q")

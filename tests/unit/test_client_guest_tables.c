@@ -167,10 +167,16 @@ static void test_refusals(void **state)
 	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		map[1] = bad[i];
 		assert_int_equal(build(&t, ROOM), PTD_GUEST_INVALID);
+		assert_int_equal(t.at_fault, 1);
 	}
 	map[1] = (struct ptd_guest_map){{8 * KIB}, 4 * KIB, {0}, RW, 0};
 	t.base.v = 4 * KIB; /* the two start tables stand at 8 KiB */
 	assert_int_equal(build(&t, ROOM), PTD_GUEST_INVALID);
+	assert_int_equal(t.at_fault, t.count);
+	t.base.v = (UINT64_C(1) << 48) - 8 * KIB; /* where only these have room */
+	assert_int_equal(build(&t, ROOM), PTD_GUEST_NO_ROOM);
+	t.base.v -= 8 * KIB;
+	assert_int_equal(build(&t, ROOM), PTD_GUEST_OK);
 	t.base.v = 0;
 	t.ipa_bits = 49;
 	assert_int_equal(build(&t, ROOM), PTD_GUEST_INVALID);
