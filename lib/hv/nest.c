@@ -143,7 +143,7 @@ static enum pt_outcome make(struct pt_hv *hv, struct pt_agent *agent, struct pt_
 		i++;
 	if (i == PT_HV_SHADOWS)
 		return PT_BUSY;
-	__builtin_memset(&nest->shadow[i], 0, sizeof(nest->shadow[i]));
+	nest->shadow[i] = (struct pt_shadow){0};
 	outcome = pt_shadow_init(&nest->shadow[i], &nest->nested, agent, key, regs, nest->quota);
 	if (outcome != PT_OK)
 		pt__hv_done(&nest->used[i]);
