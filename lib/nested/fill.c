@@ -268,7 +268,8 @@ static void announce(const struct fill *f, struct pt__spot spot, pt_pte leaf)
 }
 
 /* Steps 4 to 7, with the claim in its place. */
-static enum pt_outcome finish(struct fill *f, struct pt__spot spot, pt_pte *slot, pt_pte claim)
+static enum pt_outcome finish(struct fill *f, struct pt__spot spot, struct pt__link_words words,
+			      pt_pte *slot, pt_pte claim)
 {
 	struct pt_shadow *s = f->shadow;
 	uint64_t size = UINT64_C(1) << spot.shift;
@@ -277,7 +278,7 @@ static enum pt_outcome finish(struct fill *f, struct pt__spot spot, pt_pte *slot
 	uint32_t prot = pt_leaf_prot(&s->ctx.geo, leaf, s->ctx.attrs);
 
 	announce(f, spot, leaf);
-	pt__link_enter(spot, pt_ipa(f->out->canonical.v & ~(size - 1)));
+	pt__link_enter(spot, pt_ipa(f->out->canonical.v & ~(size - 1)), words);
 	atomic_fetch_add_explicit(leaves, 1, memory_order_relaxed); /* a TLBI looks if there are */
 	pt_port_fence_full();
 	if (unchanged(f, size)) {
@@ -302,13 +303,14 @@ static enum pt_outcome install(struct fill *f, const struct pt__at *at)
 				(int8_t)level};
 	struct pt_ipa canonical = pt_ipa(f->out->canonical.v >> shift << shift);
 	pt_pte claim = new_claim(f->agent), *slot;
-	enum pt_outcome outcome = pt__link_reserve(spot, canonical, f->agent);
+	struct pt__link_words words;
+	enum pt_outcome outcome = pt__link_reserve(spot, canonical, f->agent, &words);
 
 	if (outcome != PT_OK)
 		return outcome;
 	outcome = claim_entry(f, at, level, claim, &slot);
 	if (outcome == PT_OK)
-		return finish(f, spot, slot, claim);
+		return finish(f, spot, words, slot, claim);
 	pt__link_unreserve(spot, canonical, f->agent);
 	return outcome;
 }

@@ -117,13 +117,19 @@ bool pt__links_close(struct pt_nested *nested, struct pt_agent *agent, uint32_t 
 void pt__directory_init(struct pt_shadow *shadow);
 bool pt__directory_close(struct pt_shadow *shadow, struct pt_agent *agent, uint32_t *budget);
 
+/* A link, and the head for its canonical page; they stay where they are as long as they are kept.
+ */
+struct pt__link_words {
+	_Atomic uint64_t *link, *head;
+};
+
 /* The pages of head and link, kept: PT_OK; PT_NO_MEMORY, PT_QUOTA: nothing is kept. */
 enum pt_outcome pt__link_reserve(struct pt__spot spot, struct pt_ipa canonical,
-				 struct pt_agent *agent);
+				 struct pt_agent *agent, struct pt__link_words *words);
 void pt__link_unreserve(struct pt__spot spot, struct pt_ipa canonical, struct pt_agent *agent);
 /* Into the list; false: the page has too many and is inexact from now on. The entry is claimed, and
- * reserved; from here on the reservation is the link's. */
-bool pt__link_enter(struct pt__spot spot, struct pt_ipa canonical);
+ * reserved, which gave `words`; from here on the reservation is the link's. */
+bool pt__link_enter(struct pt__spot spot, struct pt_ipa canonical, struct pt__link_words words);
 /* Out of its list, if it is in one, and its reservation given back. By who set CLAIM or BREAK. */
 void pt__link_leave(struct pt__spot spot, struct pt_agent *agent);
 

@@ -162,19 +162,34 @@ bool pt__directory_close(struct pt_shadow *shadow, struct pt_agent *agent, uint3
 	return true;
 }
 
+/* As pt__sparse_keep(); *word is the one at the place. */
+static enum pt_outcome keep(struct pt_store *store, struct pt_agent *agent, struct place at,
+			    uint64_t tag, pt__word **word)
+{
+	enum pt_outcome outcome;
+
+	*word = pt__sparse_join(at.tree, store, at.n);
+	if (PT__LIKELY(*word))
+		return PT_OK;
+	outcome = pt__sparse_keep(at.tree, store, agent, at.n, tag);
+	if (outcome == PT_OK)
+		*word = pt__sparse_word(at.tree, store, at.n);
+	return outcome;
+}
+
 enum pt_outcome pt__link_reserve(struct pt__spot spot, struct pt_ipa canonical,
-				 struct pt_agent *agent)
+				 struct pt_agent *agent, struct pt__link_words *words)
 {
 	struct pt_nested *nested = spot.shadow->nested;
 	unsigned class = pt__class_of(spot.shift);
 	struct place link = link_place(spot.shadow, class, spot.ipa.v);
 	struct place head = head_place(nested, class, canonical.v);
-	enum pt_outcome outcome = pt__sparse_keep(link.tree, &nested->store, agent, link.n,
-						  tag_of(spot.shadow, class, link));
+	enum pt_outcome outcome =
+		keep(&nested->store, agent, link, tag_of(spot.shadow, class, link), &words->link);
 
 	if (outcome != PT_OK)
 		return outcome;
-	outcome = pt__sparse_keep(head.tree, &nested->store, agent, head.n, 0);
+	outcome = keep(&nested->store, agent, head, 0, &words->head);
 	if (outcome != PT_OK)
 		pt__sparse_let_go(link.tree, &nested->store, agent, link.n);
 	return outcome;
@@ -272,12 +287,11 @@ static void put_nowhere(struct pt_nested *nested, struct place at, uint64_t *hea
 	*head += HEAD_FRESH;
 }
 
-bool pt__link_enter(struct pt__spot spot, struct pt_ipa canonical)
+bool pt__link_enter(struct pt__spot spot, struct pt_ipa canonical, struct pt__link_words words)
 {
 	struct pt_nested *nested = spot.shadow->nested;
-	struct place at = head_place(nested, pt__class_of(spot.shift), canonical.v);
 	struct pt_port_lock *lock = stripe_of(nested, canonical.v);
-	pt__word *link = link_at(spot), *head = word_at(nested, at);
+	pt__word *link = words.link, *head = words.head;
 	uint64_t word = LINK_SET | (uint64_t)spot.shift << SHIFT_SHIFT | canonical.v >> 12, now;
 	bool listed;
 
@@ -288,7 +302,8 @@ bool pt__link_enter(struct pt__spot spot, struct pt_ipa canonical)
 	if (listed)
 		put_first(nested, link, &now);
 	else
-		put_nowhere(nested, at, &now);
+		put_nowhere(nested, head_place(nested, pt__class_of(spot.shift), canonical.v),
+			    &now);
 	pt__set(link + 1, listed ? word : word | LINK_NO_LIST);
 	pt__set(head, now);
 	pt_port_unlock(lock);

@@ -54,14 +54,9 @@ enum pt_outcome pt__sparse_keep(struct pt_sparse *tree, struct pt_store *store,
 	enum pt_outcome outcome = PT_OK;
 	bool grown = false;
 
-	while (outcome == PT_OK && !grown) {
-		struct pt__branch at = pt__sparse_descend(tree, store, n);
-		uint64_t now;
-		uint32_t need;
+	while (outcome == PT_OK && !grown && !pt__sparse_join(tree, store, n)) {
+		uint32_t need = try_grow(tree, store, n, &pages, tag, &grown);
 
-		if (!at.level && pt__sparse_count(at.link, ONE, &now))
-			break;
-		need = try_grow(tree, store, n, &pages, tag, &grown);
 		if (!grown && need)
 			outcome = pt__store_take(store, agent, need, &pages);
 	}

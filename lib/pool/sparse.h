@@ -50,12 +50,13 @@ struct pt__branch {
 static inline struct pt__branch pt__sparse_descend(struct pt_sparse *tree,
 						   const struct pt_store *store, uint64_t n)
 {
+	const struct pt_port *port = pt__store_port(store);
 	struct pt__branch at = {&tree->root, NULL, tree->levels - 1u};
 	uint64_t e;
 
 	for (; at.level && (e = pt__get(at.link)); at.level--) {
 		at.up = at.link;
-		at.link = pt__sparse_entry(store, e, n, at.level);
+		at.link = pt__sparse_at(port, e, n, at.level);
 	}
 	return at;
 }
@@ -100,6 +101,18 @@ static inline bool pt__sparse_count(pt__word *link, uint64_t by, uint64_t *now)
 	} while (!atomic_compare_exchange_weak_explicit(link, &e, *now, memory_order_acq_rel,
 							memory_order_acquire));
 	return true;
+}
+
+/* Word `n` in its page, which is kept from now on as by pt__sparse_keep(); NULL: there is none. */
+static inline pt__word *pt__sparse_join(struct pt_sparse *tree, const struct pt_store *store,
+					uint64_t n)
+{
+	struct pt__branch at = pt__sparse_descend(tree, store, n);
+	uint64_t now;
+
+	if (at.level || !pt__sparse_count(at.link, PT__SPARSE_ONE, &now))
+		return NULL;
+	return pt__sparse_entry(store, now, n, 0);
 }
 
 static inline uint64_t pt__sparse_page_end(uint64_t n)

@@ -123,12 +123,13 @@ static inline enum pt_outcome nest_fill_as(struct pt_agent *agent, struct pt__sp
 	struct pt_ctx *ctx = s->nested->canonical;
 	uint64_t last = canonical + (UINT64_C(1) << spot.shift) - 1, pa, again;
 	pt_pte leaf, now, old = PT__CLAIM, *slot;
+	struct pt__link_words words;
 	enum pt_outcome outcome;
 
 	pt_machine_use(ctx->machine, agent);
 	if (!nest_says(ctx, canonical, spot.shift, &pa, &leaf))
 		return PT_NOT_MAPPED;
-	outcome = pt__link_reserve(spot, pt_ipa(canonical), agent);
+	outcome = pt__link_reserve(spot, pt_ipa(canonical), agent, &words);
 	if (outcome != PT_OK)
 		return outcome;
 	outcome = nest_claim(agent, spot, &slot);
@@ -137,7 +138,7 @@ static inline enum pt_outcome nest_fill_as(struct pt_agent *agent, struct pt__sp
 		return outcome;
 	}
 	prot &= pt_leaf_prot(&ctx->geo, leaf, ctx->attrs) | ~(uint32_t)PT_PROT_RWX;
-	pt__link_enter(spot, pt_ipa(canonical));
+	pt__link_enter(spot, pt_ipa(canonical), words);
 	pt_port_fence_full();
 	nest_note_leaf(spot, canonical, prot);
 	if (nest_says(ctx, canonical, spot.shift, &again, &now) && again == pa && now == leaf &&
