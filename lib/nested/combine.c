@@ -99,10 +99,10 @@ static pt_pte both_rights(const struct pt_shadow *shadow, const struct pt_guest_
 /* The largest leaf that the shadow can have inside both. */
 static int level_of(const struct pt_geometry *g, unsigned shift)
 {
-	int level = g->min_block_level;
+	int level = PT_LEVEL_LAST;
 
-	while (level < PT_LEVEL_LAST && pt_level_shift(g, level) > shift)
-		level++;
+	while (level > g->min_block_level && pt_level_shift(g, level - 1) <= shift)
+		level--;
 	return level;
 }
 

@@ -18,6 +18,7 @@ struct fill {
 	uint8_t access;	    /* READ, WRITE or EXEC */
 	bool relaxes;	    /* a leaf that granted less has made room */
 	struct pt__at host; /* the canonical leaf */
+	uint64_t pa;	    /* of the byte, by both */
 	struct pt__both both;
 };
 
@@ -168,13 +169,10 @@ static enum pt_outcome walk_host(struct fill *f)
 static pt_pte wanted(const struct fill *f, int level)
 {
 	const struct pt_shadow *s = f->shadow;
-	uint64_t host_mask = (UINT64_C(1) << f->host.shift) - 1;
 	uint64_t mask = pt_level_size(&s->ctx.geo, level) - 1;
-	uint64_t pa = pt_pte_to_oa(&canonical_of(f)->geo, f->host.entry).v & ~host_mask;
 	int guest_level = s->key.enabled ? f->out->leaf.level : level;
 
-	pa = (pa | (f->out->canonical.v & host_mask)) & ~mask;
-	return pt_leaf(&s->ctx.geo, pt_pa(pa),
+	return pt_leaf(&s->ctx.geo, pt_pa(f->pa & ~mask),
 		       f->both.attrs | (pt_pte)guest_level << PT_PTE_SW_SHIFT, level);
 }
 
@@ -192,15 +190,11 @@ static bool unchanged(struct fill *f, uint64_t size)
 	       atomic_load_explicit(&f->shadow->invalidations, memory_order_acquire) == f->count;
 }
 
-static enum pt_outcome report(struct fill *f, pt_pte leaf, int level, uint32_t prot,
-			      enum pt_outcome outcome)
+static enum pt_outcome report(struct fill *f, int level, uint32_t prot, enum pt_outcome outcome)
 {
-	const struct pt_ctx *ctx = &f->shadow->ctx;
-	uint64_t mask = pt_level_size(&ctx->geo, level) - 1;
-
 	f->out->level = (int8_t)level;
 	f->out->prot = prot;
-	f->out->pa = pt_pa((pt_pte_to_oa(&ctx->geo, leaf).v & ~mask) | (f->in->ipa.v & mask));
+	f->out->pa = pt_pa(f->pa);
 	return outcome;
 }
 
@@ -282,12 +276,11 @@ static enum pt_outcome finish(struct fill *f, struct pt__spot spot, struct pt__l
 	atomic_fetch_add_explicit(leaves, 1, memory_order_relaxed); /* a TLBI looks if there are */
 	pt_port_fence_full();
 	if (unchanged(f, size)) {
-		pt__clean_for(&s->ctx, prot, pt_pte_to_oa(&s->ctx.geo, leaf).v & ~(size - 1), size);
+		pt__clean_for(&s->ctx, prot, f->pa & ~(size - 1), size);
 		if (pt_pte_cas(slot, &old, leaf)) {
 			atomic_fetch_add_explicit(&s->nested->counts.fills, 1,
 						  memory_order_relaxed);
-			return report(f, leaf, spot.level, prot,
-				      f->relaxes ? PT_RELAXED : PT_MAPPED);
+			return report(f, spot.level, prot, f->relaxes ? PT_RELAXED : PT_MAPPED);
 		}
 	}
 	atomic_fetch_sub_explicit(leaves, 1, memory_order_relaxed);
@@ -347,15 +340,18 @@ static enum pt_outcome meet(struct fill *f, const struct pt__at *at)
 	if (!(old & PT_PTE_AF) && !pt_pte_cas(at->slot, &old, old | PT_PTE_AF))
 		return PT_RACED;
 	pt__tlbi_local(ctx, f->in->vcpu, f->in->ipa.v, at->level);
-	return report(f, old, at->level, pt_leaf_prot(&ctx->geo, old, ctx->attrs),
+	return report(f, at->level, pt_leaf_prot(&ctx->geo, old, ctx->attrs),
 		      at->entry & PT_PTE_AF ? PT_ALREADY_MAPPED : PT_MADE_YOUNG);
 }
 
 static enum pt_outcome enter(struct fill *f)
 {
+	uint64_t host_mask = (UINT64_C(1) << f->host.shift) - 1;
 	struct pt__at at;
 	enum pt_outcome outcome = PT_OK;
 
+	f->pa = (pt_pte_to_oa(&canonical_of(f)->geo, f->host.entry).v & ~host_mask) |
+		(f->out->canonical.v & host_mask);
 	pt__combine(f->shadow, &f->out->leaf, canonical_of(f), f->host.entry, f->host.shift,
 		    &f->both);
 	for (unsigned i = 0; outcome == PT_OK && i < 2; i++) {

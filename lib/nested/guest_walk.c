@@ -46,9 +46,17 @@ static bool out_of_range(const struct pt_guest_s2 *s2, uint64_t address)
 	return address >> s2->pa_bits;
 }
 
-static bool load(struct walk *w, uint64_t table, int level, pt_pte *e)
+/* As pt_pte_to_oa(), without a call where the format is the plain one. */
+static uint64_t output(const struct pt_geometry *g, pt_pte e)
 {
-	w->at = table + pt_level_index(&w->s2->geo, pt_ipa(w->ipa), level) * sizeof(*e);
+	if (pt__wide(g))
+		return pt_pte_to_oa(g, e).v;
+	return e & (pt__low_mask(48) & ~pt__low_mask(g->granule_shift));
+}
+
+static bool load(struct walk *w, uint64_t at, int level, pt_pte *e)
+{
+	w->at = at;
 	if (w->memory->load(w->memory->arg, pt_ipa(w->at), &w->raw) != PT_OK)
 		return false;
 	*e = ordered(w->s2, w->raw);
@@ -80,7 +88,7 @@ static void fill_leaf(const struct walk *w, pt_pte e, int level)
 	uint64_t offset = pt__low_mask(shift);
 
 	*w->leaf = (struct pt_guest_leaf){
-		.out = pt_ipa((pt_pte_to_oa(g, e).v & ~offset) | (w->ipa & offset)),
+		.out = pt_ipa((output(g, e) & ~offset) | (w->ipa & offset)),
 		.entry = e,
 		.prot = pt_leaf_prot(g, e & ~PT_PTE_DBM, w->s2->attrs),
 		.memattr = (uint8_t)pt__field(e, 5, 2),
@@ -142,24 +150,31 @@ static enum pt_outcome finish(const struct walk *w, pt_pte e, int level)
 static enum pt_outcome walk(struct walk *w)
 {
 	const struct pt_guest_s2 *s2 = w->s2;
-	uint64_t table = s2->base.v;
+	const struct pt_geometry *g = &s2->geo;
+	const uint64_t entries = pt_table_entries(g);
+	uint64_t table = s2->base.v, index;
+	unsigned shift;
 
 	if (s2->broken || w->ipa >> s2->geo.ipa_bits)
 		return deny(w, PT__FSC_TRANSLATION, 0);
 	if (s2->base_out)
 		return deny(w, PT__FSC_ADDRESS_SIZE, 0);
-	for (int level = s2->geo.start_level;; level++) {
+	shift = pt_level_shift(g, g->start_level);
+	index = w->ipa >> shift; /* over all start tables */
+	for (int level = g->start_level;; level++) {
 		pt_pte e;
 
-		if (!load(w, table, level, &e))
+		if (!load(w, table + index * sizeof(e), level, &e))
 			return deny(w, PT__FSC_EXTERNAL_WALK, level);
-		if (pt_pte_is_leaf(e, level) && pt_level_has_leaf(&s2->geo, level))
-			return finish(w, e, level);
 		if (!pt_pte_is_table(e, level))
-			return deny(w, PT__FSC_TRANSLATION, level);
-		table = pt_pte_to_oa(&s2->geo, e).v;
+			return pt_pte_is_leaf(e, level) && pt_level_has_leaf(g, level)
+				       ? finish(w, e, level)
+				       : deny(w, PT__FSC_TRANSLATION, level);
+		table = output(g, e);
 		if (out_of_range(s2, table))
 			return deny(w, PT__FSC_ADDRESS_SIZE, level);
+		shift -= g->stride;
+		index = w->ipa >> shift & (entries - 1);
 	}
 }
 
