@@ -85,12 +85,15 @@ static bool sweep(struct search *q, unsigned class, uint64_t canonical)
 
 /* ---- lists ---- */
 
-static void ask(struct search *q, const struct pt__found *found, uint32_t n)
+/* False: the answer is known. */
+static bool ask(struct search *q, const struct pt__found *found, uint32_t n)
 {
 	q->young |= pt__head_inexact(q->s->head);
+	*q->left -= n + 1;
 	for (uint32_t i = 0; i < n; i++)
 		if (concerns(q->s, found[i].canonical, found[i].spot.shift))
 			q->young |= pt__shadow_young(found[i].spot, found[i].canonical, q->clear);
+	return q->clear || !q->young;
 }
 
 /* The leaves that begin at the head for `canonical`. False: not all are gone. */
@@ -103,10 +106,8 @@ static bool look(struct search *q, unsigned class, uint64_t canonical)
 	if (s->sweeps)
 		return sweep(q, class, canonical);
 	n = pt__links_collect(q->nested, class, canonical, found, &s->head);
-	if (q->asks) {
-		ask(q, found, n);
-		return true;
-	}
+	if (q->asks)
+		return ask(q, found, n);
 	if (pt__head_inexact(s->head) && s->point)
 		return false;
 	for (uint32_t i = 0; i < n; i++)
@@ -217,14 +218,17 @@ static bool taken(void *arg, struct pt_agent *agent, struct pt_shadow_search *s,
 	return all;
 }
 
+/* An entry that is aged is one of a step's many, and what shadows have of a large block is without
+ * bound: so much is looked at. */
+#define ASK_MOST 8192
+
 static bool young(void *arg, uint64_t lo, uint64_t hi, bool clear)
 {
 	struct pt_shadow_search s = {.lo = lo, .hi = hi};
-	int64_t left = INT64_MAX;
+	int64_t left = ASK_MOST;
 	struct search q = {.nested = arg, .s = &s, .left = &left, .asks = true, .clear = clear};
 
-	search(&q);
-	return q.young;
+	return !search(&q) || q.young;
 }
 
 const struct pt_shadow_rules pt__shadow_rules = {.taken = taken, .young = young};

@@ -401,6 +401,44 @@ static void shadows_keep_pages_young(void **state)
 	nest_close(&n);
 }
 
+static uint64_t block_is_young(void)
+{
+	struct pt_upkeep up;
+	struct pt_upkeep_args args = {
+		.ctx = &n.c.ctx, .kind = PT_UPKEEP_AGE, .ipa = {GIB}, .size = GIB, .clear = true};
+	enum pt_outcome outcome;
+
+	ASSERT_OUTCOME(PT_OK, pt_upkeep_init(&up, &args, NULL));
+	do {
+		pt_section_begin(&n.c.agent);
+		outcome = pt_upkeep_step(&up, &n.c.agent, 700);
+		pt_section_end(&n.c.agent);
+	} while (outcome == PT_MORE);
+	ASSERT_OUTCOME(PT_OK, outcome);
+	assert_int_equal(GIB / PAGE, up.young + up.old);
+	return up.young != 0;
+}
+
+/* A block in whose shadows there is too much to look at in a step is young; else it is as they
+ * are. */
+static void ageing_looks_at_so_much_of_a_block(void **state)
+{
+	(void)state;
+	nest_open(&n, &shapes[0], false);
+	s[0] = nest_shadow(&n, &shapes[0]);
+	ASSERT_OUTCOME(PT_MAPPED, core_map(&n.c, GIB, GIB, GIB, PT_PROT_RWX, 0));
+	for (uint64_t i = 0; i < 10; i++)
+		fill(0, i * PAGE, GIB + i * BLOCK, PT_PROT_R);
+	assert_true(block_is_young());
+	assert_false(block_is_young());
+	for (uint64_t i = 10; i < 40; i++)
+		fill(0, i * PAGE, GIB + i * BLOCK, PT_PROT_R);
+	assert_true(block_is_young());
+	assert_true(block_is_young());
+	assert_int_equal(0, killed());
+	nest_close(&n);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -414,6 +452,7 @@ int main(void)
 		cmocka_unit_test(an_inexact_page_takes_all),
 		cmocka_unit_test(a_log_makes_shadows_clean),
 		cmocka_unit_test(shadows_keep_pages_young),
+		cmocka_unit_test(ageing_looks_at_so_much_of_a_block),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -133,7 +133,8 @@ struct pt_shadow_rules {
 	/*
 	 * Have shadows used what they have of [lo, hi], a canonical leaf: is the access flag of one
 	 * of their leaves set? With `clear` it is not afterwards, without an invalidation. An
-	 * inexact page counts as used.
+	 * inexact page counts as used, and so does a leaf of which shadows have more than is looked
+	 * at in one go (8192 leaves and entries).
 	 */
 	bool (*young)(void *arg, uint64_t lo, uint64_t hi, bool clear);
 };
