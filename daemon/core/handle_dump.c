@@ -85,6 +85,16 @@ static enum call_result abandon_hold(struct call *call, struct hold *h)
 	return CALL_DONE;
 }
 
+/* A claim keeps nobody from a shadow's entries: faults, TLBIs and canonical changes wait for none.
+ */
+static bool is_held_still(struct call *call, const struct context *c, bool stable)
+{
+	if (!stable || !context_is_shadow(c))
+		return true;
+	call_fail(call, PT_WRONG_STATE, "stable: a shadow changes with its context at any time");
+	return false;
+}
+
 struct dump {
 	struct hold hold;
 	struct pt_walker walker;
@@ -240,7 +250,7 @@ static enum call_result begin_dump(struct call *call, struct context *c)
 	struct dump *d;
 	uint64_t last;
 
-	if (check_dump(call, c, q, &last) != CALL_MORE)
+	if (check_dump(call, c, q, &last) != CALL_MORE || !is_held_still(call, c, q->stable))
 		return CALL_DONE;
 	d = call_alloc(call, sizeof(*d));
 	if (!d)
@@ -322,10 +332,13 @@ struct digest {
 
 static enum call_result begin_digest(struct call *call, struct context *c)
 {
+	const Ptd__V1__GetDigestRequest *q = (const void *)call->request;
 	struct digest *d = call_alloc(call, sizeof(*d));
 
 	if (!d)
 		return fail_arena(call);
+	if (!is_held_still(call, c, q->stable))
+		return CALL_DONE;
 	d->r = new_response(call, &ptd__v1__get_digest_response__descriptor);
 	if (!d->r)
 		return CALL_DONE;

@@ -268,16 +268,20 @@ static bool nested_of_exit(struct access *s, struct nested_fault *f)
 
 static enum call_result answer_nested(struct call *call, struct access *s, enum pt_outcome o)
 {
-	if (!fault_is_answer(o))
+	if (!fault_is_answer(o)) {
+		fault_count_exits(call, &s->a);
 		return fault_fail(call, o, s->a.ipa.v, s->a.exits ? s->a.level : PT_TTL_UNKNOWN);
+	}
 	nested_fault_fill(&s->taker, &s->nested);
 	s->r->nested = s->a.exits ? &s->taker : NULL;
 	return answer_access(call, s, o);
 }
 
-/* Each fault is handled by both walks, and the vCPU enters again where nobody takes it. */
+/* Each fault is handled by both walks, and the vCPU enters again where nobody takes it. What ends
+ * without a further exit is no fault: done, or no memory there. */
 static enum call_result access_shadow(struct call *call, struct access *s, struct context *c)
 {
+	uint32_t before = s->a.outcome == PT_PARKED ? s->a.exits : 0;
 	enum call_result step;
 	enum pt_outcome o;
 
@@ -285,7 +289,7 @@ static enum call_result access_shadow(struct call *call, struct access *s, struc
 		o = pt_host_access(call_agent(call), &c->pt, &c->machine->ram, &s->a);
 		if (o == PT_MORE)
 			return CALL_MORE;
-		if (o == PT_OK || !s->a.exits || !nested_of_exit(s, &s->nested))
+		if (s->a.exits == before || !nested_of_exit(s, &s->nested))
 			return answer_nested(call, s, o);
 	}
 	step = nested_fault_step(call, &s->work, c, &s->nested);

@@ -129,6 +129,12 @@ static uint64_t esr_of(const Ptd__V1__HandleFaultRequest *q, const struct pt_fau
 	return syndrome.esr;
 }
 
+static void count_fault(struct call *call, enum pt_outcome o)
+{
+	count_add(&call->loop->counters.faults, 1);
+	count_add(&call->loop->counters.leaves_written, o == PT_MAPPED || o == PT_RELAXED);
+}
+
 static enum call_result handle_shadow(struct call *call, struct handling *s, struct context *c)
 {
 	const struct pt_nested_result *to = &s->nested.result;
@@ -145,6 +151,7 @@ static enum call_result handle_shadow(struct call *call, struct handling *s, str
 	step = nested_fault_step(call, &s->work, c, &s->nested);
 	if (step != CALL_DONE || call->status.code != PT_OK)
 		return step;
+	count_fault(call, s->nested.outcome);
 	if (!fault_is_answer(s->nested.outcome))
 		return fault_fail(call, s->nested.outcome, s->fault.ipa.v, PT_TTL_UNKNOWN);
 	nested_fault_fill(&s->taker, &s->nested);
@@ -194,10 +201,9 @@ enum call_result fault_handle(struct call *call)
 		return CALL_MORE;
 	if (o == PT_ALREADY_MAPPED && s->group.outcome == PT_RELAXED)
 		o = PT_RELAXED;
-	count_add(&call->loop->counters.faults, 1);
+	count_fault(call, o);
 	if (!fault_is_answer(o))
 		return fault_fail(call, o, s->fault.ipa.v, result.level);
-	count_add(&call->loop->counters.leaves_written, o == PT_MAPPED || o == PT_RELAXED);
 	fault_note_todo(call, c, &result.todo);
 	s->r->foreign = (Ptd__V1__ForeignAccess)fault_foreign(c, &s->reclaim, o);
 	return answer_handling(call, s, o, &result);

@@ -30,8 +30,6 @@ enum call_result nested_fault_step(struct call *call, struct work **slot, struct
 	f->outcome = o;
 	if (o == PT_NOT_FOUND)
 		return call_fail(call, o, "context: the shadow was recycled");
-	count_add(&call->loop->counters.faults, 1);
-	count_add(&call->loop->counters.leaves_written, o == PT_MAPPED || o == PT_RELAXED);
 	fault_note_todo(call, canonical, todo);
 	return CALL_DONE;
 }

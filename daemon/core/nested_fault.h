@@ -19,7 +19,7 @@ struct nested_fault {
 
 /* As a handler's step, before which it has called fault_group_step() for `group`, and only then
  * looked for the shadow: what was begun ends also where that is gone. CALL_DONE: `outcome` and
- * `result`, or the call has been failed because the shadow is gone. */
+ * `result`, or the call has been failed because the shadow is gone. Who calls counts it. */
 enum call_result nested_fault_step(struct call *call, struct work **slot, struct context *shadow,
 				   struct nested_fault *fault);
 

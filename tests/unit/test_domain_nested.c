@@ -229,6 +229,46 @@ static void nobody_changes_a_shadow_by_hand(void **state)
 	REFUSED(fx, "StartDirtyLog", &log, PT_WRONG_STATE, "context: a shadow");
 }
 
+/* Faults, TLBIs and canonical changes go on, whoever reads: there is no state of one moment. */
+static void nobody_holds_a_shadow_still(void **state)
+{
+	struct fixture *fx = *state;
+	uint64_t s = enter(fx, new_canonical(fx, "h0", 1), 0, 1).shadow;
+	Ptd__V1__DumpContextRequest dump = PTD__V1__DUMP_CONTEXT_REQUEST__INIT;
+	Ptd__V1__GetDigestRequest digest = PTD__V1__GET_DIGEST_REQUEST__INIT;
+
+	dump.context = digest.context = s;
+	OK(fx, "DumpContext", &dump);
+	OK(fx, "GetDigest", &digest);
+	dump.stable = digest.stable = true;
+	REFUSED(fx, "DumpContext", &dump, PT_WRONG_STATE, "stable:");
+	REFUSED(fx, "GetDigest", &digest, PT_WRONG_STATE, "stable:");
+}
+
+static void faults_count_once(void **state)
+{
+	struct fixture *fx = *state;
+	const struct loop_counters *n = domain_loop_counters(fx->loop[0]);
+	uint64_t c = new_canonical(fx, "h0", 1), s = enter(fx, c, 0, 1).shadow, faults, leaves;
+	Ptd__V1__HandleFaultRequest h = PTD__V1__HANDLE_FAULT_REQUEST__INIT;
+
+	guest_map(fx, c, 0, 8 * MIB | LEAF);
+	guest_map(fx, c, 1, 9 * MIB | LEAF);
+	faults = atomic_load(&n->faults);
+	leaves = atomic_load(&n->leaves_written);
+	touch(fx, s, 0, READ);	      /* made */
+	touch(fx, s, 0, READ);	      /* none */
+	touch(fx, s, 2 * PAGE, READ); /* the guest hypervisor's */
+	assert_int_equal(atomic_load(&n->faults) - faults, 2);
+	assert_int_equal(atomic_load(&n->leaves_written) - leaves, 1);
+	h.context = s;
+	h.ipa = PAGE;
+	h.access = READ;
+	OK(fx, "HandleFault", &h);
+	assert_int_equal(atomic_load(&n->faults) - faults, 3);
+	assert_int_equal(atomic_load(&n->leaves_written) - leaves, 2);
+}
+
 static void a_fault_is_taken_by_whom_the_tables_say(void **state)
 {
 	struct fixture *fx = *state;
@@ -283,6 +323,25 @@ static void a_fault_is_taken_by_whom_the_tables_say(void **state)
 	assert_int_equal(hr->nested->esr & 0x3f, 7);
 	assert_int_equal(list(fx, c)->shadows[0]->leaves, 2);
 	assert_int_equal(list(fx, c)->counts->fills, 2);
+}
+
+/* The host has mapped a page at which there is no memory: the shadow's leaf is made, and the bytes
+ * are not moved. */
+static void a_leaf_may_lead_to_no_memory(void **state)
+{
+	struct fixture *fx = *state;
+	uint64_t c = new_canonical(fx, "h0", 1), s = enter(fx, c, 0, 1).shadow;
+	Ptd__V1__MapRequest map = map_request(c, 8 * MIB, PAGE, 1024 * MIB, RWX);
+	Ptd__V1__AccessRequest q = PTD__V1__ACCESS_REQUEST__INIT;
+
+	OK(fx, "Map", &map);
+	guest_map(fx, c, 0, 8 * MIB | LEAF);
+	q.context = s;
+	q.access = READ;
+	q.length = 8;
+	for (unsigned i = 0; i < 2; i++) /* with a fault, and without */
+		REFUSED(fx, "Access", &q, PT_OUT_OF_RANGE, "ipa:");
+	assert_int_equal(list(fx, c)->counts->fills, 1);
 }
 
 static void a_canonical_change_reaches_the_leaf(void **state)
@@ -582,7 +641,10 @@ int main(void)
 		TEST(a_vcpu_enters_a_shadow_and_leaves_it),
 		TEST(shadows_are_refused_where_they_cannot_be),
 		TEST(nobody_changes_a_shadow_by_hand),
+		TEST(nobody_holds_a_shadow_still),
+		TEST(faults_count_once),
 		TEST(a_fault_is_taken_by_whom_the_tables_say),
+		TEST(a_leaf_may_lead_to_no_memory),
 		TEST(a_canonical_change_reaches_the_leaf),
 		TEST(a_tlbi_removes_what_it_names),
 		TEST(the_one_that_nobody_runs_is_recycled),
