@@ -367,13 +367,15 @@ enum pt_outcome pt_nested_fault(struct pt_agent *agent, struct pt_shadow *shadow
 				const struct pt_nested_fault *fault,
 				struct pt_nested_result *result)
 {
-	struct fill f = {.agent = agent,
-			 .shadow = shadow,
-			 .in = fault,
-			 .out = result,
-			 .access = fault->access == PT_ACCESS_AT ? PT_ACCESS_READ : fault->access};
+	struct fill f; /* what the steps find is not cleared before */
 	enum pt_outcome outcome;
 
+	f.agent = agent;
+	f.shadow = shadow;
+	f.in = fault;
+	f.out = result;
+	f.access = fault->access == PT_ACCESS_AT ? PT_ACCESS_READ : fault->access;
+	f.relaxes = false;
 	*result = (struct pt_nested_result){.level = PT_TTL_UNKNOWN};
 	pt_machine_use(shadow->ctx.machine, agent);
 	if (!pt__shadow_live(shadow))
