@@ -295,6 +295,7 @@ static void a_number_is_kept_as_long_as_a_list_names_it(void **state)
 	kills.agent = &other;
 	assert_true(pt__kill(&kills, (struct pt__spot){&g.shadow, pt_ipa(0), 12, 3}, 0x5000));
 	step_end(&end, 20);
+	assert_ptr_equal(&g.shadow, atomic_load(&g.number[0]));
 	pt_section_begin(&g.c.agent);
 	assert_int_equal(1, pt__links_collect(&g.nested, 0, 0x5000, found, &head));
 	pt_section_end(&g.c.agent);
