@@ -183,6 +183,15 @@ static void shadow_filled(void)
 		abort();
 }
 
+/* A log has been told of the first page, which may be written. */
+static void shadow_dirty(void)
+{
+	dirty_page();
+	iv_shadow_open();
+	if (iv_shadow_read_next())
+		abort();
+}
+
 static void shadow_empty(void)
 {
 	two_pages();
@@ -467,21 +476,23 @@ const struct iv_case iv_cases[] = {
 	{.name = "fault_with_the_last_page_and_page_unmap", .prepare = last_page, TWO(WRITE(PT_SZ_2M), PAGE_UNMAP(0)), .tracked = {0, PT_SZ_2M}},
 	/* shadows: fills beside each other, TLBIs of the guest's, and the end */
 	{.name = "fill_and_fill", .prepare = shadow, .blocks_differ = true, TWO(FILL, CALL(iv_shadow_write))},
-	{.name = "fill_and_fill_without_tables", .prepare = shadow_empty, .blocks_differ = true, TWO(FILL, CALL(iv_shadow_read_next))},
+	{.name = "fill_and_fill_without_tables", .prepare = shadow_empty, .blocks_differ = true, .fewer = 1, TWO(FILL, CALL(iv_shadow_read_next))},
 	{.name = "fill_and_remap_by_the_guest", .prepare = shadow, .blocks_differ = true, TWO(FILL, CALL(iv_shadow_remap))},
 	{.name = "fill_and_protect_by_the_guest", .prepare = shadow, .blocks_differ = true, TWO(FILL, CALL(iv_shadow_protect))},
 	{.name = "fill_of_a_leaf_and_remap_by_the_guest", .prepare = shadow_filled, .blocks_differ = true, TWO(FILL, CALL(iv_shadow_remap))},
-	{.name = "remap_by_the_guest_twice", .prepare = shadow_filled, .blocks_differ = true, TWO(CALL(iv_shadow_remap), CALL(iv_shadow_remap))},
-	{.name = "fill_and_end_of_the_shadow", .prepare = shadow, .blocks_differ = true, TWO(FILL, CALL(iv_shadow_end))},
-	{.name = "remap_by_the_guest_and_end_of_the_shadow", .prepare = shadow_filled, .blocks_differ = true, .fewer = 1, TWO(CALL(iv_shadow_remap), CALL(iv_shadow_end))},
+	{.name = "remap_by_the_guest_twice", .prepare = shadow_filled, .blocks_differ = true, .fewer = 1, TWO(CALL(iv_shadow_remap), CALL(iv_shadow_remap))},
+	{.name = "fill_and_end_of_the_shadow", .prepare = shadow, .blocks_differ = true, .fewer = 1, TWO(FILL, CALL(iv_shadow_end))},
+	{.name = "remap_by_the_guest_and_end_of_the_shadow", .prepare = shadow_filled, .blocks_differ = true, .fewer = 2, TWO(CALL(iv_shadow_remap), CALL(iv_shadow_end))},
 	/* and changes of the canonical context */
 	{.name = "fill_and_page_unmap_by_the_host", .prepare = shadow, .blocks_differ = true, TWO(FILL, PAGE_UNMAP(0))},
 	{.name = "fill_and_range_unmap_by_the_host", .prepare = shadow, .blocks_differ = true, .fewer = 1, TWO(FILL, RANGE_UNMAP(0, 0x2000))},
 	{.name = "fill_and_write_protect_by_the_host", .prepare = shadow, .blocks_differ = true, .fewer = 1,
 	 TWO(CALL(iv_shadow_write), RANGE(WRITE_PROTECT, 0, 0x1000, 0))},
 	{.name = "page_unmap_by_the_host_and_remap_by_the_guest", .prepare = shadow_filled, .blocks_differ = true, TWO(PAGE_UNMAP(0), CALL(iv_shadow_remap))},
+	{.name = "fill_and_table_unmap_by_the_host", .prepare = shadow, .blocks_differ = true, .most = 2, TWO(FILL, RANGE_UNMAP(0, PT_SZ_2M))},
+	{.name = "fill_and_harvest_by_the_host", .prepare = shadow_dirty, .blocks_differ = true, TWO(CALL(iv_shadow_write), HARVEST)},
 	/* three at once */
-	{.name = "two_fills_and_remap_by_the_guest", .prepare = shadow, .blocks_differ = true, .fewer = 1,
+	{.name = "two_fills_and_remap_by_the_guest", .prepare = shadow, .blocks_differ = true, .fewer = 2,
 	 .script = {{FILL}, {CALL(iv_shadow_write)}, {CALL(iv_shadow_remap)}}},
 	{.name = "two_faults_and_range_unmap", .prepare = two_pages,
 	 .script = {{READ(0)}, {WRITE(0x1000)}, {RANGE_UNMAP(0, 0x2000)}}, PAGES, .fewer = 1},

@@ -73,6 +73,8 @@ static void explore(void **state)
 		return;
 	}
 	limits.preemptions -= c->fewer < limits.preemptions ? c->fewer : limits.preemptions;
+	if (c->most && limits.preemptions > c->most)
+		limits.preemptions = c->most;
 	iv_explore(c, &limits, &r);
 	tell(c, &limits, &r);
 	if (r.failed) {

@@ -62,6 +62,7 @@ struct iv_case {
 	bool strangers;	    /* no agent has used the machine before */
 	bool rollover;	    /* VMIDs have run out */
 	unsigned fewer;	    /* preemptions than the limit says */
+	unsigned most;	    /* preemptions, whatever the limit; 0: no such bound */
 };
 
 /* Everything that a run changes stands here, but for the stacks; see iv_world_reset(). */
