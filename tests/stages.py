@@ -71,7 +71,7 @@ E2E = ("tests/conform/test_*.py", "tests/conform/*.bats", "tests/e2e/test_*.py",
        "tests/scenarios/*.bats", "tests/scenarios/test_*.py")
 # What these count (rules judged, translations kept and stale, operations by result, cases by bound) is printed with the
 # stage; each fails where a count is too low.
-COUNTING = ("tests/checker/test_core", "tests/model/ptd-model", "tests/model/ptd-own", "tests/interleave/test_interleave")
+COUNTING = ("tests/checker/test_core", "tests/model/ptd-model", "tests/model/ptd-own", "tests/model/ptd-nested", "tests/interleave/test_interleave")
 # Begun before others of their stage, which fill the processors while these run.
 LONGEST = ("alloc/sweep", "test_interleave3", "ptd-model", "ptd-sim", "test_model", "test_wire_sim", "test_table_memory", "test_libptd_uv", "test_clone")
 # Needs a build of its own flavour, or times something.
@@ -163,6 +163,7 @@ OWN_ENV = {"PTD_OWN_RULES": "1", "PTD_OWN_CORPUS": "tests/model/own/corpus", "PT
 MODEL = Stage("model", 30, [
     Make("model", ("model",)),
     Tests(("tests/model/ptd-own.c",), "/checked", env=OWN_ENV),
+    Tests(("tests/model/ptd-nested.c",), "/checked", env={"PTD_LEAST": "50", "PTD_OPERATIONS": "10000"}),
     Tests(("tests/model/ptd-model.c",), "/checked", env={**MODEL_ENV, "PTD_SEEDS": "400"}, timeout=180),
 ])
 # Other seeds each time, and more of them.

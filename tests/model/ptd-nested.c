@@ -15,6 +15,15 @@ static uint64_t setting(const char *name, uint64_t otherwise)
 	return text ? strtoull(text, NULL, 0) : otherwise;
 }
 
+/* Each kind of step and of result came up so often at least. */
+static bool is_enough(const struct nested_counts *c, uint64_t least)
+{
+	return c->accesses >= least && c->guest >= least && c->tlbis >= least && c->host >= least &&
+	       c->ends >= least && c->leaves >= least && c->stale >= least && c->fills >= least &&
+	       c->killed >= least && c->invalidated >= least && c->to_guest >= least &&
+	       c->to_host >= least;
+}
+
 int main(void)
 {
 	uint64_t seed = setting("PTD_SEED", 1), wanted = setting("PTD_OPERATIONS", 200000);
@@ -30,6 +39,8 @@ int main(void)
 	}
 	if (!good)
 		printf("# PTD_SEED=%" PRIu64 ": %s\n", seed, failure);
+	else
+		good = is_enough(&c, setting("PTD_LEAST", 0));
 	printf("# %" PRIu64 " operations: %" PRIu64 " accesses, %" PRIu64 " by the guest, %" PRIu64
 	       " TLBIs, %" PRIu64 " by the host, %" PRIu64 " ends\n",
 	       c.operations, c.accesses, c.guest, c.tlbis, c.host, c.ends);
