@@ -173,6 +173,8 @@ static enum call_result fail_create(struct call *call, enum pt_outcome o)
 	case PT_WRONG_STATE: return call_fail(call, o, "machine: it is being deleted");
 	case PT_NOT_FOUND: return call_fail(call, o, "guest: no place was reserved under it");
 	case PT_BUSY: return call_fail(call, o, "guest: it is being topped up");
+	case PT_UNSUPPORTED:
+		return call_fail(call, o, "options.nested: table memory is larger than 64 GiB");
 	default: return call_fail(call, o, "no memory for the start tables");
 	}
 }

@@ -31,14 +31,18 @@ enum pt_outcome nested_create(struct context *c, const struct nested_args *args)
 	uint32_t buckets = buckets_for(args->shadows);
 	struct nested *n =
 		calloc(1, sizeof(*n) + ((size_t)buckets + args->shadows) * sizeof(n->arrays[0]));
+	enum pt_outcome o;
 
 	if (!n)
 		return PT_NO_MEMORY;
 	n->link_pages = args->link_pages;
-	pt_nested_init(&n->pt, &c->pt, &memory, n->arrays, buckets, n->arrays + buckets,
-		       args->shadows, args->link_pages, 0);
-	c->nested = n;
-	return PT_OK;
+	o = pt_nested_init(&n->pt, &c->pt, &memory, n->arrays, buckets, n->arrays + buckets,
+			   args->shadows, args->link_pages, 0);
+	if (o == PT_OK)
+		c->nested = n;
+	else
+		free(n);
+	return o;
 }
 
 void nested_name(const struct pt_shadow_key *key, char name[SHADOW_NAME + 1])
