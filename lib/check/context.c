@@ -48,15 +48,19 @@ void pt__ck_drop_ctx(struct pt_check *c, struct ck_ctx *ctx)
 	pt__ck_del(c, &ctx->node, sizeof(*ctx));
 }
 
-/* The record stays until its start tables are back in the pool. */
-static void gone(struct pt_check *c, struct ck_ctx *ctx)
+/* The record stays until its start tables are back in the pool. unseen: only who made it knew it.
+ */
+static void gone(struct pt_check *c, struct ck_ctx *ctx, bool unseen)
 {
 	pt__ck_judge(c, PT_RULE_V2, !ctx->active, "a context goes while a vCPU uses it");
 	pt__ck_judge(c, PT_RULE_A3, !ctx->linked && !ctx->charged,
 		     "a context goes with table pages charged to it");
+	if (unseen)
+		pt__ck_judge(c, PT_RULE_A1, !ctx->vmid && !ctx->claims,
+			     "a context that others knew goes as if nobody had");
 	ctx->state = CK_CTX_GONE;
 	if (ctx->root) {
-		ctx->root->state = CK_UNLINKED;
+		ctx->root->state = unseen ? CK_PRIVATE : CK_UNLINKED;
 		ctx->root->unlinked = c->op->flushed;
 	}
 }
@@ -112,7 +116,7 @@ void pt__ck_ctx_event(struct pt_check *c, const struct pt_event *e)
 		if (ctx->state == CK_CTX_LIVE)
 			ctx->state = CK_CTX_DYING;
 		break;
-	case PT_EVENT_CTX_GONE: gone(c, ctx); break;
+	case PT_EVENT_CTX_GONE: gone(c, ctx, e->arg); break;
 	case PT_EVENT_CTX_OPTIONS:
 		ctx->facts.attrs = (uint8_t)e->arg;
 		ctx->facts.vtcr_flags = (uint8_t)(e->arg >> 8);

@@ -53,7 +53,7 @@ enum pt_outcome pt_ctx_init(struct pt_ctx *ctx, struct pt_agent *agent, struct p
 
 void pt_ctx_undo(struct pt_ctx *ctx, struct pt_agent *agent)
 {
-	pt_port_note(PT_EVENT_CTX_GONE, 0, ctx, ctx, 0, 0);
+	pt_port_note(PT_EVENT_CTX_GONE, 1, ctx, ctx, 0, 0);
 	pt_pool_put_root(agent, ctx->geo.start_bytes, pt_pa_page(ctx->machine->port, ctx->root));
 }
 

@@ -199,7 +199,7 @@ static const char *do_unlock(const struct call *c)
 	return NULL;
 }
 
-/* A line that is an event and no more. */
+/* A line that is an event and no more; a context goes unseen, too. */
 static const char *do_note(const struct call *c)
 {
 	static const struct {
@@ -215,10 +215,14 @@ static const char *do_note(const struct call *c)
 		{"rollover", PT_EVENT_VMID_ROLLOVER, AT_MACHINE},
 		{"deactivate", PT_EVENT_CTX_DEACTIVATE, AT_MMU},
 	};
+	bool unseen = c->words > 1 && !strcmp(c->word[1], "unseen");
+
+	if (c->words > 1 && !unseen)
+		return words_bad;
 
 	for (unsigned i = 0; i < sizeof(row) / sizeof(row[0]); i++)
 		if (!strcmp(c->word[0], row[i].name))
-			world_make(c->w, row[i].kind, 0, row[i].at, 0, 0);
+			world_make(c->w, row[i].kind, unseen, row[i].at, 0, 0);
 	return NULL;
 }
 

@@ -91,7 +91,8 @@ enum pt_event_kind {
 	/* Contexts. ctx. */
 	PT_EVENT_CTX_INIT,      /* facts */
 	PT_EVENT_CTX_DYING,
-	PT_EVENT_CTX_GONE,      /* its start tables go back next */
+	PT_EVENT_CTX_GONE,      /* its start tables go back next; arg 1: at once, since nobody but their maker
+				   has ever seen them */
 	PT_EVENT_CTX_ACTIVATE,  /* a vCPU uses it. at: the MMU; arg: vCPU; lo: root; hi: VMID, 0 when it has just rolled over */
 	PT_EVENT_CTX_DEACTIVATE,
 	PT_EVENT_SHADOW,        /* ctx is a shadow, with nothing mapped. at: its canonical context */
