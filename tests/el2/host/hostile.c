@@ -157,6 +157,8 @@ static uint64_t argument(unsigned function, unsigned n, uint64_t *random)
 	if (draw >> 60 == 0)
 		return word[draw % (sizeof(word) / sizeof(word[0]))] +
 		       (draw >> 57 & 7 ? 0 : next(random));
+	if (n == 2 && function == PT_HVC_CREATE) /* few contexts at a time have shadows */
+		return draw % 4 ? 0 : LONG;
 	if (n)
 		return usual[n][draw % 4];
 	switch (function) {
