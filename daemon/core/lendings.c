@@ -135,10 +135,11 @@ static Ptd__V1__Lending *message(struct call *call, const struct owners *o,
 {
 	bool lent = l->state == PT_LENDING_LENT;
 	struct lending *to = call_alloc(call, sizeof(*to));
-	Ptd__V1__Lending *m = &to->message;
+	Ptd__V1__Lending *m;
 
 	if (!to)
 		return NULL;
+	m = &to->message;
 	ptd__v1__lending__init(m);
 	m->handle = l->handle;
 	party(o, l->lender, &to->lender);

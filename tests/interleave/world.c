@@ -93,6 +93,7 @@ void iv_world_build(const struct iv_case *c)
 	for (unsigned i = 0; i < IV_FIBRES && !c->strangers; i++)
 		pt_machine_use(&iv_w.machine, &iv_w.agent[i]);
 	iv_w.machine.agents &= c->strangers ? 0 : (UINT64_C(1) << IV_FIBRES) - 1;
+	saved_shadow = 0;
 	if (iv_w.nested.canonical)
 		iv_shadow_rest((bool[IV_PAGES]){false}, &saved_shadow);
 	memcpy(&saved_world, &iv_w, sizeof(iv_w));

@@ -194,8 +194,10 @@ static void readers_see_before_or_after(void **state)
 		assert_int_equal(0, pthread_create(&w[i].thread, NULL,
 						   i < WRITERS ? write_all : read_all, &w[i]));
 	}
-	for (unsigned i = 0; i < WRITERS + READERS; i++) {
+	for (unsigned i = 0; i < WRITERS + READERS; i++)
 		assert_int_equal(0, pthread_join(w[i].thread, NULL));
+	for (unsigned i = 0; i < WRITERS + READERS;
+	     i++) { /* nobody else does anything while one leaves */
 		while (pt_reclaim(&w[i].agent))
 			continue;
 		pt_agent_leave(&w[i].agent);

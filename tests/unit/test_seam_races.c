@@ -607,6 +607,7 @@ static enum pt_outcome run(struct core *c, struct pt_ctx *ctx)
 static void numbers_are_given_once(void **state)
 {
 	struct pt_ctx ctx[2];
+	struct pt_txn txn;
 	struct core c;
 
 	(void)state;
@@ -630,8 +631,10 @@ static void numbers_are_given_once(void **state)
 	ASSERT_OUTCOME(PT_MORE, race.outcome);
 	assert_int_equal(0, pt_ctx_vmid(&ctx[0]));
 	assert_int_equal(1, pt_ctx_vmid(&ctx[1]));
-	for (unsigned i = 0; i < 2; i++)
-		pt_ctx_undo(&ctx[i], &c.agent);
+	for (unsigned i = 0; i < 2; i++) {
+		ASSERT_OUTCOME(PT_OK, pt_ctx_destroy_begin(&txn, &ctx[i], NULL));
+		ASSERT_OUTCOME(PT_OK, core_run(&txn, &c.agent, 1000));
+	}
 	close_race(&c);
 }
 

@@ -181,10 +181,11 @@ static void whoever_reaches_a_frame_owns_it(void **state)
 	}
 	for (unsigned i = 0; i < THREADS; i++)
 		assert_int_equal(0, pthread_create(&workers[i].thread, NULL, work, &workers[i]));
-	for (unsigned i = 0; i < THREADS; i++) {
+	for (unsigned i = 0; i < THREADS; i++)
+		pthread_join(workers[i].thread, NULL);
+	for (unsigned i = 0; i < THREADS; i++) { /* nobody else does anything while one leaves */
 		struct worker *w = &workers[i];
 
-		pthread_join(w->thread, NULL);
 		while (pt_reclaim(&w->agent))
 			continue;
 		pt_agent_leave(&w->agent);
