@@ -178,17 +178,25 @@ static enum pt_outcome walk(struct walk *w)
 	}
 }
 
+static inline struct walk walk_of(const struct pt_guest_memory *memory,
+				  const struct pt_guest_s2 *s2, struct pt_ipa ipa,
+				  enum pt_access access, bool el0, struct pt_guest_leaf *leaf,
+				  struct pt_guest_fault *fault)
+{
+	return (struct walk){.memory = memory,
+			     .s2 = s2,
+			     .ipa = ipa.v,
+			     .access = access,
+			     .el0 = el0,
+			     .leaf = leaf,
+			     .fault = fault};
+}
+
 enum pt_outcome pt_guest_walk(const struct pt_guest_memory *memory, const struct pt_guest_s2 *s2,
 			      struct pt_ipa ipa, enum pt_access access, bool el0,
 			      struct pt_guest_leaf *leaf, struct pt_guest_fault *fault)
 {
-	struct walk w = {.memory = memory,
-			 .s2 = s2,
-			 .ipa = ipa.v,
-			 .access = access,
-			 .el0 = el0,
-			 .leaf = leaf,
-			 .fault = fault};
+	struct walk w = walk_of(memory, s2, ipa, access, el0, leaf, fault);
 
 	return walk(&w);
 }
@@ -198,16 +206,10 @@ unsigned pt_guest_explain(const struct pt_guest_memory *memory, const struct pt_
 			  struct pt_guest_step step[PT_LEVELS], enum pt_outcome *outcome,
 			  struct pt_guest_leaf *leaf, struct pt_guest_fault *fault)
 {
-	struct walk w = {.memory = memory,
-			 .s2 = s2,
-			 .ipa = ipa.v,
-			 .access = access,
-			 .el0 = el0,
-			 .explain = true,
-			 .step = step,
-			 .leaf = leaf,
-			 .fault = fault};
+	struct walk w = walk_of(memory, s2, ipa, access, el0, leaf, fault);
 
+	w.explain = true;
+	w.step = step;
 	*outcome = walk(&w);
 	return w.steps;
 }

@@ -24,24 +24,15 @@ static const char *do_key(const struct call *c)
 static const char *do_nested(const struct call *c)
 {
 	static const char *const canonical[] = {"tree"};
-	static const char *const made[] = {"get P3", "context root=3 ctx=1", "vmid 2"};
-	static const char *const shadow[] = {
-		"key on",
-		"op point prelude",
-		"charge",
-		"get P4",
-		"charge",
-		"get P5",
-		"init P4[0] table(P5)",
-		"cas P3[0] table(P4)",
-		"end",
-	};
+	static const char *const key[] = {"key on"};
 	const char *wrong = world_lines(c->w, canonical, COUNT(canonical));
 
 	if (!wrong)
-		wrong = world_lines(c->w, made, COUNT(made));
+		wrong = world_second(c->w);
 	note_shadow(c->w);
-	return wrong ? wrong : world_lines(c->w, shadow, COUNT(shadow));
+	if (!wrong)
+		wrong = world_lines(c->w, key, COUNT(key));
+	return wrong ? wrong : world_second_tables(c->w);
 }
 
 /* The context at hand is another shadow of context 0. */

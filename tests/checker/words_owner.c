@@ -11,24 +11,13 @@
 static const char *do_owners(const struct call *c)
 {
 	static const char *const host[] = {"tree"};
-	static const char *const guest[] = {
-		"get P3",
-		"context root=3 ctx=1",
-		"vmid 2",
-		"op point prelude",
-		"charge",
-		"get P4",
-		"charge",
-		"get P5",
-		"init P4[0] table(P5)",
-		"cas P3[0] table(P4)",
-		"end",
-	};
 	const char *wrong = world_lines(c->w, host, COUNT(host));
 
 	world_make(c->w, PT_EVENT_OWNERS, 0, AT_MACHINE, 0, 0);
 	if (!wrong)
-		wrong = world_lines(c->w, guest, COUNT(guest));
+		wrong = world_second(c->w);
+	if (!wrong)
+		wrong = world_second_tables(c->w);
 	world_make(c->w, PT_EVENT_GUEST, GUEST, AT_MACHINE, 0, 0);
 	c->w->ctx = AT_CTX;
 	return wrong;

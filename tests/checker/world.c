@@ -102,6 +102,29 @@ const char *world_lines(struct world *w, const char *const *lines, size_t count)
 	return NULL;
 }
 
+const char *world_second(struct world *w)
+{
+	static const char *const made[] = {"get P3", "context root=3 ctx=1", "vmid 2"};
+
+	return world_lines(w, made, sizeof(made) / sizeof(made[0]));
+}
+
+const char *world_second_tables(struct world *w)
+{
+	static const char *const tables[] = {
+		"op point prelude",
+		"charge",
+		"get P4",
+		"charge",
+		"get P5",
+		"init P4[0] table(P5)",
+		"cas P3[0] table(P4)",
+		"end",
+	};
+
+	return world_lines(w, tables, sizeof(tables) / sizeof(tables[0]));
+}
+
 /* World, machine, agent a in a section, start tables P0; and unless `bare`, P1 below P0[0] and P2
  * below P1[0], at level 3, for IPAs below 2M (16K: P1 alone, for 32M). Options go to the context.
  */

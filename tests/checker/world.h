@@ -40,6 +40,10 @@ void world_event(struct world *w, struct pt_event event);
 const char *world_line(struct world *w, char *line);
 const char *world_lines(struct world *w, const char *const *lines, size_t count);
 
+/* Context 1 is made, with start tables P3 and VMID 2; it gets P4 and P5 for its first 2M. */
+const char *world_second(struct world *w);
+const char *world_second_tables(struct world *w);
+
 /* Numbers, names, slots such as P3[5], and descriptors such as page(0x1000,rw). */
 bool value_number(const char *word, uint64_t *value);
 uint64_t value_name(const char *word);
