@@ -91,7 +91,7 @@ static inline unsigned pt__class_of(unsigned shift)
 
 /* clang-format off */
 /*
- * links.c: the reverse map. A link stands in its shadow's directory, at the number of the leaf's
+ * links*.c: the reverse map. A link stands in its shadow's directory, at the number of the leaf's
  * first page (of 4 KiB, 2 MiB or 1 GiB by class); a head at the number of the canonical page where
  * the leaf's memory begins. A link's id is its place in the pool's memory, in units of 16 bytes;
  * from its page's tag (pt_pool_tag()) and its place there follow the shadow and the address.

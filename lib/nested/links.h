@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Words of the reverse map and where they stand; private to lib/nested/links*.c. See internal.h. */
+#ifndef NESTED_LINKS_H
+#define NESTED_LINKS_H
+
+#include "internal.h"
+
+#define PT__LINK_WORDS	  2
+#define PT__LINK_ID_SHIFT 4 /* log2 of a link's bytes */
+
+#define PT__LINK_PAGE_BITS 40
+#define PT__LINK_SHIFT	   40
+#define PT__LINK_NO_LIST   (UINT64_C(1) << 62)
+#define PT__LINK_SET	   (UINT64_C(1) << 63)
+
+#define PT__HEAD_FIRST	 (UINT64_C(0xffffffff))
+#define PT__HEAD_ONE	 (UINT64_C(1) << 32)
+#define PT__HEAD_INEXACT (UINT64_C(1) << 39)
+#define PT__HEAD_FRESH	 (UINT64_C(1) << 40)
+
+/* Tags: what a page of links is. */
+#define PT__TAG_SET	     (UINT64_C(1) << 63)
+#define PT__TAG_CLASS_SHIFT  40
+#define PT__TAG_NUMBER_SHIFT 42
+#define PT__TAG_PAGE	     ((UINT64_C(1) << PT__TAG_CLASS_SHIFT) - 1)
+
+static inline uint64_t pt__list_first(uint64_t head)
+{
+	return head & PT__HEAD_FIRST;
+}
+
+static inline uint32_t pt__head_count(uint64_t head)
+{
+	return head >> 32 & 127;
+}
+
+static inline uint64_t pt__link_canonical(uint64_t word)
+{
+	return (word & ((UINT64_C(1) << PT__LINK_PAGE_BITS) - 1)) << 12;
+}
+
+static inline uint8_t pt__link_shift(uint64_t word)
+{
+	return word >> PT__LINK_SHIFT & 63;
+}
+
+static inline int pt__link_level(const struct pt_shadow *shadow, unsigned shift)
+{
+	unsigned gs = shadow->ctx.geo.granule_shift;
+
+	return PT_LEVEL_LAST - (int)((shift - gs) / (gs - 3));
+}
+
+/* Where a link and a head stand. */
+struct pt__place {
+	struct pt_sparse *tree;
+	uint64_t n; /* of the word */
+};
+
+static inline struct pt__place pt__link_place(struct pt_shadow *shadow, unsigned class,
+					      uint64_t ipa)
+{
+	return (struct pt__place){&shadow->directory[class],
+				  PT__LINK_WORDS * (ipa >> pt__class_shift(class))};
+}
+
+static inline struct pt__place pt__head_place(struct pt_nested *nested, unsigned class,
+					      uint64_t canonical)
+{
+	return (struct pt__place){&nested->heads[class], canonical >> pt__class_shift(class)};
+}
+
+static inline pt__word *pt__place_word(const struct pt_nested *nested, struct pt__place at)
+{
+	return pt__sparse_word(at.tree, &nested->store, at.n);
+}
+
+static inline pt__word *pt__link_of_id(const struct pt_nested *nested, uint64_t id)
+{
+	return pt__words(&nested->store, id << PT__LINK_ID_SHIFT & ~UINT64_C(0xfff)) +
+	       (id << PT__LINK_ID_SHIFT & 0xfff) / sizeof(pt__word);
+}
+
+static inline struct pt_port_lock *pt__stripe_of(struct pt_nested *nested, uint64_t canonical)
+{
+	uint64_t page = canonical >> 12;
+
+	return &nested->stripe[(page ^ page >> 9 ^ page >> 18) % PT_SHADOW_STRIPES];
+}
+
+static inline uint64_t pt__peek(const pt__word *word)
+{
+	return atomic_load_explicit(word, memory_order_relaxed);
+}
+
+static inline void pt__poke(pt__word *word, uint64_t value)
+{
+	atomic_store_explicit(word, value, memory_order_relaxed);
+}
+
+#endif

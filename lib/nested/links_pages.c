@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The reverse map: what it begins and ends with. */
+#include "links.h"
+
+enum pt_outcome pt__links_init(struct pt_nested *nested, uint64_t quota_pages, uint64_t scope)
+{
+	const struct pt_ctx *ctx = nested->canonical;
+
+	if ((uint64_t)ctx->machine->world->pool.units << PT_POOL_UNIT_SHIFT >> PT__LINK_ID_SHIFT >>
+	    32)
+		return PT_UNSUPPORTED;
+	pt_store_init(&nested->store, ctx->machine, quota_pages, scope);
+	for (unsigned i = 0; i < PT_SHADOW_STRIPES; i++)
+		pt_port_note(PT_EVENT_LOCK_CLASS, PT_LOCK_LEAF, &nested->stripe[i], NULL, 0, 0);
+	for (unsigned class = 0; class < PT_SHADOW_CLASSES; class ++) {
+		unsigned shift = pt__class_shift(class), bits = ctx->geo.ipa_bits;
+
+		nested->heads[class] = (struct pt_sparse){
+			.levels = pt__sparse_levels(bits > shift ? bits - shift : 0)};
+	}
+	pt_ctx_set_shadow_rules(nested->canonical, &pt__shadow_rules, nested);
+	return PT_OK;
+}
+
+bool pt__links_close(struct pt_nested *nested, struct pt_agent *agent, uint32_t *budget)
+{
+	for (unsigned class = 0; class < PT_SHADOW_CLASSES; class ++)
+		if (!pt__sparse_close(&nested->heads[class], &nested->store, agent, budget))
+			return false;
+	return true;
+}
+
+void pt__directory_init(struct pt_shadow *shadow)
+{
+	for (unsigned class = 0; class < PT_SHADOW_CLASSES; class ++) {
+		unsigned shift = pt__class_shift(class), bits = shadow->ctx.geo.ipa_bits;
+
+		shadow->directory[class] = (struct pt_sparse){
+			.levels = pt__sparse_levels(1 + (bits > shift ? bits - shift : 0))};
+	}
+}
+
+bool pt__directory_close(struct pt_shadow *shadow, struct pt_agent *agent, uint32_t *budget)
+{
+	for (unsigned class = 0; class < PT_SHADOW_CLASSES; class ++)
+		if (!pt__sparse_close(&shadow->directory[class], &shadow->nested->store, agent,
+				      budget))
+			return false;
+	return true;
+}
