@@ -371,20 +371,32 @@ PARAMS own_reclaim_args[] = {ARG_MACHINE, ARG_PA, ARG_SIZE, END};
 		.name = "more", .type = VALUE_TEXT,                                                \
 		.help = "further ranges in the same step: PA:SIZE or PA:IPA:SIZE, with commas"     \
 	}
+#define OPTION_FRAMES(help_text)                                                                   \
+	{                                                                                          \
+		.name = "pa", .type = VALUE_ADDRESS, .help = help_text                             \
+	}
+#define OPTION_PLACE(help_text)                                                                    \
+	{                                                                                          \
+		.name = "ipa", .type = VALUE_ADDRESS, .help = help_text                            \
+	}
+#define OPTION_GUEST(which, help_text)                                                             \
+	{                                                                                          \
+		.name = which, .type = VALUE_TEXT, .help = help_text                               \
+	}
+#define OPTIONS_OF_STEP OPTION_MORE, OPTION_HOST_GENERATION, OPTION_DRY_RUN, OPTION_REQUEST_ID
 #define OPTIONS_OF_TRANSFER                                                                        \
 	OPTION_PARTY("from", "; host if not given"), OPTION_PARTY("to", "; host if not given"),    \
-		{.name = "pa",                                                                     \
-		 .type = VALUE_ADDRESS,                                                            \
-		 .help = "which frames, where the host gives"},                                    \
-		{.name = "ipa",                                                                    \
-		 .type = VALUE_ADDRESS,                                                            \
-		 .help = "where the guest has them, or gets them"},                                \
-		OPTION_MORE, OPTION_HOST_GENERATION, OPTION_DRY_RUN, OPTION_REQUEST_ID
+		OPTION_FRAMES("which frames, where the host gives"),                               \
+		OPTION_PLACE("where the guest has them, or gets them"), OPTIONS_OF_STEP
 PARAMS own_share_options[] = {
 	OPTIONS_OF_TRANSFER,
 	{.name = "prot", .type = VALUE_PROT, .help = "rights of the guest, as in rw or rwx"},
 	END};
 PARAMS own_unshare_options[] = {OPTIONS_OF_TRANSFER, END};
+PARAMS own_top_up_options[] = {OPTION_GUEST("to", "the guest's context"),
+			       OPTION_FRAMES("which frames"), OPTIONS_OF_STEP, END};
+PARAMS own_dying_options[] = {OPTION_GUEST("from", "the guest's context"),
+			      OPTION_PLACE("where the guest has them"), OPTION_REQUEST_ID, END};
 PARAMS own_donate_options[] = {
 	OPTIONS_OF_TRANSFER,
 	{.name = "zero", .type = VALUE_FLAG, .help = "the memory reads as zero afterwards"},
@@ -764,10 +776,10 @@ const struct command command_table[] = {
 	 "ptctl own reclaim m0 2M 4K", own_back_args, own_back_options, cmd_own_transfer,
 	 {.columns = TRANSFER_COLUMNS}, NULL, 0},
 	{"own", "reclaim-dying", "have back what a dying guest has, holes included",
-	 "ptctl own reclaim-dying m0 2M --from g0 --ipa 1G", own_transfer_args, own_unshare_options,
+	 "ptctl own reclaim-dying m0 2M --from g0 --ipa 1G", own_transfer_args, own_dying_options,
 	 cmd_own_transfer, {.columns = TRANSFER_COLUMNS}, NULL, 0},
 	{"own", "top-up", "give frames for a guest's tables",
-	 "ptctl own top-up m0 64K --to g0 --pa 8M", own_transfer_args, own_unshare_options,
+	 "ptctl own top-up m0 64K --to g0 --pa 8M", own_transfer_args, own_top_up_options,
 	 cmd_own_transfer, {.columns = TRANSFER_COLUMNS}, NULL, 0},
 	{"own", "pin", "hyp uses what the host shares with it: no unshare meanwhile",
 	 "ptctl own pin m0 2M 4K", own_reclaim_args, own_reclaim_options, cmd_own_transfer,

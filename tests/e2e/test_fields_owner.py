@@ -51,6 +51,10 @@ class Owned:
         found = self.get(pa, PAGE)[0]
         return found.owner.kind, found.state
 
+    def generation(self):
+        """The host's, which a step may ask for."""
+        return stub("context").GetContext(pb("context").GetContextRequest(handle=self.host)).context.generation
+
     def list(self, **fields):
         return stub("ownership").ListOwners(pb("ownership").ListOwnersRequest(machine=self.machine.handle, **fields))
 
@@ -374,6 +378,29 @@ def _():
     ptctl("own", "reclaim-dying", m.name, "2M", "--from", "fed", "--ipa", "1G")
     ptctl("context", "finalize", m.name, fed)
     equal((m.owner(0), m.owner(8 << 20)), ((HOST, OWNED), (HOST, OWNED)))
+
+
+@test("ptctl own: a guest's table pages and a dying guest have no options but those that they take")
+def _():
+    m = Owned()
+    ptctl, fed = ptd().ptctl, f"{m.name}/fed"
+
+    def run(verb, *flags, **options):
+        words = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()] + list(flags)
+        listed = ptctl("own", verb, "--help").stdout.split("options of all commands")[0].split("options:")[1]
+        equal({line.split()[0] for line in listed.splitlines() if line.strip()}, {w.split("=")[0] for w in words}, verb)
+        ptctl("own", verb, m.name, "8K", *words)
+
+    ptctl("context", "create", fed, "--protected", "--topped-up")
+    top_up = {"to": "fed", "pa": "8M", "more": "10M:8K", "if_generation": m.generation(), "request_id": "00" * 15 + "2b"}
+    run("top-up", "--dry-run", **top_up)
+    equal(m.owner(8 << 20), (HOST, OWNED))
+    ptctl("own", "top-up", m.name, "8K", "--to", "fed", "--pa", "8M")
+    ptctl("own", "donate", m.name, "8K", "--to", "fed", "--pa", "0", "--ipa", "1G")
+    ptctl("context", "teardown", fed)
+    run("reclaim-dying", **{"from": "fed", "ipa": "1G", "request_id": "00" * 15 + "2c"})
+    equal(m.owner(PAGE), (HOST, OWNED))
+    ptctl("context", "finalize", m.name, fed)
 
 
 @test("ptctl own: transfers, lists, sums and pictures")
