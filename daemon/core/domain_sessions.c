@@ -231,8 +231,6 @@ enum call_result session_open_for(struct call *call, struct session_hold *hold, 
 		return call_fail(call, PT_INVALID,
 				 "session_id: %zu bytes; it must have %u, or none", id->len,
 				 SESSION_ID_BYTES);
-	if (c && context_is_shadow(c))
-		return call_fail(call, PT_WRONG_STATE, "context: a shadow has no sessions");
 	if (id->len)
 		memcpy(key.id, id->data, SESSION_ID_BYTES);
 	hold->call = call;

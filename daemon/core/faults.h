@@ -5,6 +5,10 @@
 
 #include "domain_work.h"
 
+/* Counts one fault that was handled, with its outcome. */
+void fault_count(struct call *call, enum pt_outcome outcome);
+/* The syndrome of such a fault. */
+uint64_t fault_esr(const struct pt_fault *fault);
 /* Counts the exits of an access that has ended, and the leaves that they installed. */
 void fault_count_exits(struct call *call, const struct pt_host_access *access);
 

@@ -246,29 +246,9 @@ bool fault_type_of(enum hw_fault fault, uint8_t *type)
 	}
 }
 
-/* The fault that an access through a shadow has just raised, for both walks. False: it is none that
- * tables can settle. */
-static bool nested_of_exit(struct access *s, struct nested_fault *f)
-{
-	const struct pt_host_exit *e = &s->a.exit[s->a.exits - 1];
-
-	*f = (struct nested_fault){
-		.fault = {.ipa = s->a.ipa,
-			  .vcpu = s->a.vcpu,
-			  .access = s->a.access == PT_ACCESS_AT ||
-						    (s->a.s1ptw && s->a.access == PT_ACCESS_EXEC)
-					    ? PT_ACCESS_READ
-					    : s->a.access,
-			  .level = e->level,
-			  .el0 = s->a.el0,
-			  .s1ptw = s->a.s1ptw},
-		.esr = e->esr};
-	return fault_type_of((enum hw_fault)e->fault, &f->fault.type);
-}
-
 static enum call_result answer_nested(struct call *call, struct access *s, enum pt_outcome o)
 {
-	if (!fault_is_answer(o)) {
+	if (!nested_is_answer(&s->nested, o)) {
 		fault_count_exits(call, &s->a);
 		return fault_fail(call, o, s->a.ipa.v, s->a.exits ? s->a.level : PT_TTL_UNKNOWN);
 	}
@@ -277,29 +257,14 @@ static enum call_result answer_nested(struct call *call, struct access *s, enum 
 	return answer_access(call, s, o);
 }
 
-/* Each fault is handled by both walks, and the vCPU enters again where nobody takes it. What ends
- * without a further exit is no fault: done, or no memory there. */
 static enum call_result access_shadow(struct call *call, struct access *s, struct context *c)
 {
-	uint32_t before = s->a.outcome == PT_PARKED ? s->a.exits : 0;
-	enum call_result step;
-	enum pt_outcome o;
+	enum pt_outcome o = PT_OK;
+	enum call_result step = nested_access_step(call, &s->work, c, &s->a, &s->nested, &o);
 
-	if (!s->nested.running) {
-		o = pt_host_access(call_agent(call), &c->pt, &c->machine->ram, &s->a);
-		if (o == PT_MORE)
-			return CALL_MORE;
-		if (s->a.exits == before || !nested_of_exit(s, &s->nested))
-			return answer_nested(call, s, o);
-	}
-	step = nested_fault_step(call, &s->work, c, &s->nested);
 	if (step != CALL_DONE || call->status.code != PT_OK)
 		return step;
-	s->a.exit[s->a.exits - 1].outcome = s->nested.outcome;
-	if (s->nested.result.who != PT_NESTED_NOBODY || pt_is_error(s->nested.outcome))
-		return answer_nested(call, s, s->nested.outcome);
-	s->a.outcome = s->a.exits < PT_HOST_MAX_EXITS ? PT_PARKED : PT_MORE; /* go on */
-	return CALL_MORE;
+	return answer_nested(call, s, o);
 }
 
 enum call_result fault_access(struct call *call)

@@ -113,8 +113,7 @@ static enum call_result answer_handling(struct call *call, struct handling *s, e
 	return CALL_DONE;
 }
 
-/* The syndrome that was reported, or that this fault has. */
-static uint64_t esr_of(const Ptd__V1__HandleFaultRequest *q, const struct pt_fault *f)
+uint64_t fault_esr(const struct pt_fault *f)
 {
 	static const enum hw_fault kind[] = {
 		[PT_FAULT_TRANSLATION] = HW_TRANSLATION,
@@ -122,17 +121,22 @@ static uint64_t esr_of(const Ptd__V1__HandleFaultRequest *q, const struct pt_fau
 		[PT_FAULT_PERMISSION] = HW_PERMISSION,
 	};
 	const struct hw_result walk = {.fault = kind[f->type], .level = f->level};
-	struct hw_syndrome syndrome = {.esr = q->esr};
+	struct hw_syndrome syndrome;
 
-	if (!q->esr)
-		hw_syndrome(&walk, f->ipa.v, (enum hw_access)f->access, false, 0, &syndrome);
+	hw_syndrome(&walk, f->ipa.v, (enum hw_access)f->access, false, 0, &syndrome);
 	return syndrome.esr;
 }
 
-static void count_fault(struct call *call, enum pt_outcome o)
+void fault_count(struct call *call, enum pt_outcome o)
 {
 	count_add(&call->loop->counters.faults, 1);
 	count_add(&call->loop->counters.leaves_written, o == PT_MAPPED || o == PT_RELAXED);
+}
+
+/* The syndrome that was reported, or that this fault has. */
+static uint64_t esr_of(const Ptd__V1__HandleFaultRequest *q, const struct pt_fault *f)
+{
+	return q->esr ? q->esr : fault_esr(f);
 }
 
 static enum call_result handle_shadow(struct call *call, struct handling *s, struct context *c)
@@ -151,8 +155,8 @@ static enum call_result handle_shadow(struct call *call, struct handling *s, str
 	step = nested_fault_step(call, &s->work, c, &s->nested);
 	if (step != CALL_DONE || call->status.code != PT_OK)
 		return step;
-	count_fault(call, s->nested.outcome);
-	if (!fault_is_answer(s->nested.outcome))
+	fault_count(call, s->nested.outcome);
+	if (!nested_is_answer(&s->nested, s->nested.outcome))
 		return fault_fail(call, s->nested.outcome, s->fault.ipa.v, PT_TTL_UNKNOWN);
 	nested_fault_fill(&s->taker, &s->nested);
 	s->r->nested = &s->taker;
@@ -163,6 +167,7 @@ static enum call_result handle_shadow(struct call *call, struct handling *s, str
 			 : (struct pt_fault_result){.level = to->who == PT_NESTED_HOST
 								     ? to->host.level
 								     : to->fault.level};
+	result.tables_added = s->nested.tables_added;
 	return answer_handling(call, s, s->nested.outcome, &result);
 }
 
@@ -201,7 +206,7 @@ enum call_result fault_handle(struct call *call)
 		return CALL_MORE;
 	if (o == PT_ALREADY_MAPPED && s->group.outcome == PT_RELAXED)
 		o = PT_RELAXED;
-	count_fault(call, o);
+	fault_count(call, o);
 	if (!fault_is_answer(o))
 		return fault_fail(call, o, s->fault.ipa.v, result.level);
 	fault_note_todo(call, c, &result.todo);

@@ -11,6 +11,8 @@
 #include "domain_fail.h"
 #include "faults.h"
 #include "handlers.h"
+#include "nested.h"
+#include "nested_fault.h"
 #include "registry.h"
 
 #define AHEAD	    8  /* items; the entry of one that far ahead is asked for */
@@ -27,13 +29,14 @@ struct accesses {
 	struct pt_host_access access;
 	struct fault_group group;
 	struct fault_reclaim reclaim;
-	struct hw_result walk; /* with `group`: what the walk before it met */
+	struct nested_fault nested; /* of a shadow */
+	struct hw_result walk;	    /* with `group` and `nested`: what the walk before it met */
 };
 
 /* What one item came to. */
 struct item_result {
-	uint32_t outcome;
-	uint64_t pa, esr, hpfar;
+	uint32_t outcome, taker;
+	uint64_t pa, esr, hpfar, canonical;
 };
 
 static bool column(struct call *call, const char *name, size_t have, uint32_t n, uint32_t *step)
@@ -78,6 +81,19 @@ static bool make_results(struct call *call, struct accesses *a)
 	return true;
 }
 
+/* What only a shadow has. */
+static bool make_takers(struct call *call, struct accesses *a)
+{
+	Ptd__V1__AccessResults *r = a->results;
+
+	r->taker = call_alloc(call, a->n * sizeof(*r->taker));
+	r->canonical_ipa = call_alloc(call, a->n * sizeof(*r->canonical_ipa));
+	if (!r->taker || !r->canonical_ipa)
+		return fail_arena(call) != CALL_DONE;
+	r->n_taker = r->n_canonical_ipa = a->n;
+	return true;
+}
+
 static uint32_t vcpu_at(const struct accesses *a, uint32_t at)
 {
 	return a->q->n_vcpu ? a->q->vcpu[at * a->vcpu_step] : 0;
@@ -98,22 +114,73 @@ static uint32_t access_of(const struct accesses *a)
 	return access_at(a, a->at);
 }
 
+static void begin_access(struct accesses *a, bool handle_faults)
+{
+	a->access = (struct pt_host_access){.vcpu = vcpu_of(a),
+					    .ipa = pt_ipa(a->q->ipa[a->at]),
+					    .access = (uint8_t)access_of(a),
+					    .handle_faults = handle_faults};
+}
+
+static void tell_access(struct call *call, struct accesses *a, enum pt_outcome o,
+			struct item_result *r)
+{
+	struct pt_host_access *access = &a->access;
+	const struct pt_host_exit *exit;
+
+	access->outcome = PT_OK;
+	fault_count_exits(call, access);
+	r->outcome = o;
+	r->pa = o == PT_OK ? access->pa.v : 0;
+	if (access->exits) {
+		exit = &access->exit[(access->exits - 1) % PT_HOST_MAX_EXITS];
+		r->esr = exit->esr;
+		r->hpfar = exit->hpfar_known ? exit->hpfar : 0;
+	}
+}
+
+static void tell_taker(const struct accesses *a, struct item_result *r)
+{
+	Ptd__V1__NestedFault m;
+
+	nested_fault_fill(&m, &a->nested);
+	r->taker = m.taker;
+	r->canonical = m.canonical_ipa;
+	if (m.taker == PTD__V1__FAULT_TAKER__FAULT_TAKER_GUEST_HYPERVISOR) {
+		r->esr = m.esr;
+		r->hpfar = m.hpfar;
+	}
+}
+
+static enum call_result access_shadow(struct call *call, struct accesses *a, struct context *c,
+				      struct item_result *r)
+{
+	enum pt_outcome o = PT_OK;
+	enum call_result step;
+
+	if (!a->nested.running && a->access.outcome != PT_PARKED)
+		begin_access(a, false);
+	step = nested_access_step(call, &a->work, c, &a->access, &a->nested, &o);
+	if (step != CALL_DONE || call->status.code != PT_OK)
+		return step;
+	tell_access(call, a, o, r);
+	if (a->access.exits)
+		tell_taker(a, r);
+	return CALL_DONE;
+}
+
 /* CALL_DONE: the item has its result. */
 static enum call_result do_access(struct call *call, struct accesses *a, struct context *c,
 				  struct item_result *r)
 {
 	struct pt_host_access *access = &a->access;
 	enum call_result step = fault_group_access(call, a->work, &a->group, access);
-	const struct pt_host_exit *exit;
 	enum pt_outcome o;
 
 	if (step != CALL_DONE)
 		return step;
 	if (access->outcome != PT_PARKED)
-		*access = (struct pt_host_access){.vcpu = vcpu_of(a),
-						  .ipa = pt_ipa(a->q->ipa[a->at]),
-						  .access = (uint8_t)access_of(a),
-						  .handle_faults = true};
+		begin_access(a, true);
 	o = pt_host_access(call_agent(call), &c->pt, &c->machine->ram, access);
 	if (o == PT_PARKED)
 		return fault_park(call, &a->work, c, access->ipa.v);
@@ -126,16 +193,8 @@ static enum call_result do_access(struct call *call, struct accesses *a, struct 
 		access->todo.kind = PT_TODO_NONE;
 		return CALL_MORE;
 	}
-	access->outcome = PT_OK;
-	fault_count_exits(call, access);
 	fault_note_todo(call, c, &access->todo);
-	r->outcome = o;
-	r->pa = o == PT_OK ? access->pa.v : 0;
-	if (access->exits) {
-		exit = &access->exit[(access->exits - 1) % PT_HOST_MAX_EXITS];
-		r->esr = exit->esr;
-		r->hpfar = exit->hpfar_known ? exit->hpfar : 0;
-	}
+	tell_access(call, a, o, r);
 	return CALL_DONE;
 }
 
@@ -178,12 +237,43 @@ static enum call_result do_handle(struct call *call, struct accesses *a, struct 
 		o = PT_RELAXED;
 		walk = a->walk;
 	}
-	count_add(&call->loop->counters.faults, 1);
-	count_add(&call->loop->counters.leaves_written, o == PT_MAPPED || o == PT_RELAXED);
+	fault_count(call, o);
 	fault_note_todo(call, c, &result.todo);
 	r->outcome = o;
 	r->pa = pt_is_error(o) ? 0 : result.pa.v;
 	tell_fault(&walk, ipa, access_of(a), r);
+	return CALL_DONE;
+}
+
+static void begin_fault(struct accesses *a, struct context *c)
+{
+	struct pt_fault fault = {.vcpu = vcpu_of(a)};
+
+	fault_of_walk(c, a->q->ipa[a->at], access_of(a), &fault, &a->walk);
+	a->nested.fault = (struct pt_nested_fault){.ipa = fault.ipa,
+						   .vcpu = fault.vcpu,
+						   .access = fault.access,
+						   .type = fault.type,
+						   .level = fault.level};
+	a->nested.esr = fault_esr(&fault);
+}
+
+static enum call_result handle_shadow(struct call *call, struct accesses *a, struct context *c,
+				      struct item_result *r)
+{
+	const struct nested_fault *f = &a->nested;
+	enum call_result step;
+
+	if (!f->running)
+		begin_fault(a, c);
+	step = nested_fault_step(call, &a->work, c, &a->nested);
+	if (step != CALL_DONE || call->status.code != PT_OK)
+		return step;
+	fault_count(call, f->outcome);
+	r->outcome = f->outcome;
+	r->pa = f->result.pa.v;
+	tell_fault(&a->walk, a->q->ipa[a->at], access_of(a), r);
+	tell_taker(a, r);
 	return CALL_DONE;
 }
 
@@ -284,21 +374,31 @@ static enum call_result do_item(struct call *call, struct accesses *a, struct co
 {
 	struct item_result r = {.outcome = legal_at(a, c, a->at)};
 	enum call_result result = CALL_DONE;
+	bool shadow = context_is_shadow(c);
 
 	if (a->at + AHEAD < a->n)
 		pt_prefetch(&c->pt, pt_ipa(a->q->ipa[a->at + AHEAD]));
 	if (r.outcome == PT_OK)
 		switch (a->kind) {
-		case SESSION_ACCESS: result = do_access(call, a, c, &r); break;
-		case SESSION_HANDLE_FAULT: result = do_handle(call, a, c, &r); break;
+		case SESSION_ACCESS:
+			result = (shadow ? access_shadow : do_access)(call, a, c, &r);
+			break;
+		case SESSION_HANDLE_FAULT:
+			result = (shadow ? handle_shadow : do_handle)(call, a, c, &r);
+			break;
 		case SESSION_TRANSLATE: result = do_translate(a, c, &r); break;
 		}
-	if (result != CALL_DONE)
+	if (result != CALL_DONE || call->status.code != PT_OK)
 		return result;
 	a->results->outcome[a->at] = r.outcome;
 	a->results->pa[a->at] = r.pa;
 	a->results->esr[a->at] = r.esr;
 	a->results->hpfar[a->at] = r.hpfar;
+	if (a->results->n_taker) {
+		a->results->taker[a->at] = r.taker;
+		a->results->canonical_ipa[a->at] = r.canonical;
+	}
+	a->nested = (struct nested_fault){0};
 	a->group = (struct fault_group){0};
 	a->reclaim = (struct fault_reclaim){.work = a->reclaim.work};
 	a->at++;
@@ -311,7 +411,7 @@ static enum call_result do_items(struct call *call, struct accesses *a, struct c
 	uint32_t budget = STEP_ITEMS, alone = a->group.tried;
 	enum call_result result = CALL_DONE;
 
-	if (a->kind != SESSION_HANDLE_FAULT)
+	if (a->kind != SESSION_HANDLE_FAULT || context_is_shadow(c))
 		alone = STEP_ITEMS;
 	while (result == CALL_DONE && a->at < a->n && call->status.code == PT_OK) {
 		if (!budget)
@@ -349,17 +449,21 @@ static enum call_result run(struct call *call, struct accesses *a, Ptd__V1__Acce
 	enum call_result result = fault_reclaim_step(call, &a->reclaim);
 	struct context *c;
 
+	if (result == CALL_DONE)
+		result = fault_group_step(call, a->work, &a->nested.group);
 	if (result != CALL_DONE)
 		return result;
 	c = a->group.running ? container_of(a->group.item.ctx, struct context, pt)
 			     : find_context(call, a->context, "context");
 
 	work_resume(a->work);
-	if (c && !a->group.running && a->kind != SESSION_TRANSLATE && !context_runs(call, c))
+	if (c && !a->group.running && a->kind != SESSION_TRANSLATE &&
+	    !context_runs(call, context_is_shadow(c) ? nested_canonical(c) : c))
 		c = NULL;
-	if (!c)
+	if (c)
+		result = do_items(call, a, c);
+	if (result == CALL_DONE && call->status.code != PT_OK)
 		lost_context(call, a);
-	result = do_items(call, a, c);
 	if (result == CALL_DONE && call->status.code == PT_OK)
 		*results = a->results;
 	return result;
@@ -369,10 +473,12 @@ enum call_result accesses_begin(struct call *call, const Ptd__V1__Accesses *q, u
 				enum session_accesses kind, Ptd__V1__AccessResults **results)
 {
 	struct accesses *a = call_alloc(call, sizeof(*a));
+	const struct context *c = peek_context(call, context);
 
 	if (!a)
 		return fail_arena(call);
-	if (!check_columns(call, q, a) || !make_results(call, a))
+	if (!check_columns(call, q, a) || !make_results(call, a) ||
+	    (c && context_is_shadow(c) && !make_takers(call, a)))
 		return CALL_DONE;
 	a->q = q;
 	a->context = context;

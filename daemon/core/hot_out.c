@@ -118,7 +118,8 @@ size_t hot_pack_apply(const ProtobufCMessage *response, uint8_t *out)
 
 static size_t results_most(const Ptd__V1__AccessResults *r)
 {
-	return 4 * HEAD_MOST + 5 * r->n_outcome + 8 * (r->n_pa + r->n_esr + r->n_hpfar);
+	return 6 * HEAD_MOST + 5 * (r->n_outcome + r->n_taker) +
+	       8 * (r->n_pa + r->n_esr + r->n_hpfar + r->n_canonical_ipa);
 }
 
 static uint8_t *put_results(uint8_t *out, const Ptd__V1__AccessResults *r)
@@ -126,7 +127,9 @@ static uint8_t *put_results(uint8_t *out, const Ptd__V1__AccessResults *r)
 	out = put_column32(out, 1, r->outcome, r->n_outcome);
 	out = put_column64(out, 2, r->pa, r->n_pa);
 	out = put_column64(out, 3, r->esr, r->n_esr);
-	return put_column64(out, 4, r->hpfar, r->n_hpfar);
+	out = put_column64(out, 4, r->hpfar, r->n_hpfar);
+	out = put_column32(out, 5, r->taker, r->n_taker);
+	return put_column64(out, 6, r->canonical_ipa, r->n_canonical_ipa);
 }
 
 static size_t session_most(const Ptd__V1__SessionResponse *r)

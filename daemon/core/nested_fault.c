@@ -20,6 +20,7 @@ enum call_result nested_fault_step(struct call *call, struct work **slot, struct
 	f->running = true;
 	f->result = (struct pt_nested_result){0};
 	o = pt_nested_fault(call_agent(call), &shadow->shadow, &f->fault, &f->result);
+	f->tables_added += f->result.tables_added;
 	if (o == PT_PARKED)
 		return fault_park(call, slot, context_of(f->result.parked), f->result.canonical.v);
 	if (o == PT_RACED || o == PT_MORE ||
@@ -32,6 +33,55 @@ enum call_result nested_fault_step(struct call *call, struct work **slot, struct
 		return call_fail(call, o, "context: the shadow was recycled");
 	fault_note_todo(call, canonical, todo);
 	return CALL_DONE;
+}
+
+/* The fault that an access through a shadow has just raised, for both walks. False: it is none that
+ * tables can settle. */
+static bool of_exit(const struct pt_host_access *a, struct nested_fault *f)
+{
+	const struct pt_host_exit *e = &a->exit[a->exits - 1];
+	bool reads = a->access == PT_ACCESS_AT || (a->s1ptw && a->access == PT_ACCESS_EXEC);
+
+	*f = (struct nested_fault){.fault = {.ipa = a->ipa,
+					     .vcpu = a->vcpu,
+					     .access = reads ? PT_ACCESS_READ : a->access,
+					     .level = e->level,
+					     .el0 = a->el0,
+					     .s1ptw = a->s1ptw},
+				   .esr = e->esr};
+	return fault_type_of((enum hw_fault)e->fault, &f->fault.type);
+}
+
+/* What ends without a further exit is no fault: done, or no memory there. */
+enum call_result nested_access_step(struct call *call, struct work **slot, struct context *shadow,
+				    struct pt_host_access *a, struct nested_fault *f,
+				    enum pt_outcome *outcome)
+{
+	uint32_t before = a->outcome == PT_PARKED ? a->exits : 0;
+	enum call_result step;
+
+	if (!f->running) {
+		*outcome = pt_host_access(call_agent(call), &shadow->pt, &shadow->machine->ram, a);
+		if (*outcome == PT_MORE)
+			return CALL_MORE;
+		if (a->exits == before || !of_exit(a, f))
+			return CALL_DONE;
+	}
+	step = nested_fault_step(call, slot, shadow, f);
+	if (step != CALL_DONE || call->status.code != PT_OK)
+		return step;
+	*outcome = f->outcome;
+	a->exit[a->exits - 1].outcome = f->outcome;
+	a->tables_added += f->tables_added;
+	if (f->result.who != PT_NESTED_NOBODY || pt_is_error(f->outcome))
+		return CALL_DONE;
+	a->outcome = a->exits < PT_HOST_MAX_EXITS ? PT_PARKED : PT_MORE; /* go on */
+	return CALL_MORE;
+}
+
+bool nested_is_answer(const struct nested_fault *f, enum pt_outcome o)
+{
+	return fault_is_answer(o) || (o == PT_OUT_OF_RANGE && f->result.who == PT_NESTED_HOST);
 }
 
 static void fill_abort(Ptd__V1__NestedFault *m, const struct nested_fault *f)

@@ -14,6 +14,7 @@ struct nested_fault {
 	bool running; /* it has begun, and has no outcome yet */
 	struct pt_nested_result result;
 	enum pt_outcome outcome;
+	uint32_t tables_added;	  /* in both contexts, by all steps */
 	struct fault_group group; /* of the canonical context */
 };
 
@@ -22,6 +23,20 @@ struct nested_fault {
  * `result`, or the call has been failed because the shadow is gone. Who calls counts it. */
 enum call_result nested_fault_step(struct call *call, struct work **slot, struct context *shadow,
 				   struct nested_fault *fault);
+
+/*
+ * An access through a shadow, as nested_fault_step(): each of its faults is handled by both walks,
+ * and the vCPU enters again where nobody takes it. `access` was made without handle_faults.
+ * CALL_DONE: *outcome, and *fault is the last one where access->exits is not 0; or the call has
+ * been failed.
+ */
+enum call_result nested_access_step(struct call *call, struct work **slot, struct context *shadow,
+				    struct pt_host_access *access, struct nested_fault *fault,
+				    enum pt_outcome *outcome);
+
+/* As fault_is_answer(); the host's exit at a canonical IPA beyond its context's space is one, too.
+ */
+bool nested_is_answer(const struct nested_fault *fault, enum pt_outcome outcome);
 
 /* Who takes it. */
 void nested_fault_fill(Ptd__V1__NestedFault *message, const struct nested_fault *fault);

@@ -124,6 +124,7 @@ static enum pt_outcome host_fault(struct fill *f)
 	    f->host.entry & PT_PTE_AF)
 		return make_dirty(f);
 	outcome = pt_fault_handle(f->agent, ctx, &fault, &f->out->host);
+	f->out->tables_added += f->out->host.tables_added;
 	switch (outcome) {
 	case PT_MAPPED:
 	case PT_ALREADY_MAPPED:
@@ -220,8 +221,10 @@ claim_with_tables(struct fill *f, const struct pt__at *at, int level, pt_pte cla
 	if (outcome != PT_OK)
 		return outcome;
 	*slot = chain.used[0];
-	if (pt_pte_cas(at->slot, &old, chain.head))
+	if (pt_pte_cas(at->slot, &old, chain.head)) {
+		f->out->tables_added += chain.count;
 		return PT_OK;
+	}
 	pt__chain_drop(f->agent, ctx, &chain);
 	return PT_RACED;
 }

@@ -9,6 +9,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import ptdtest  # noqa: E402
 from fieldtest import covers, guest, main, pb, ptd, stub  # noqa: E402
+from nestedtest import MIB, Hypervisor  # noqa: E402
 from ptdtest import OUTCOME, PAGE, R, SEED, W, equal, test, true  # noqa: E402
 from sessiontest import AT, ATOMIC, BEST, EXEC, READ, UNMAP, WRITE, Stream  # noqa: E402
 
@@ -189,6 +190,43 @@ def _():
         for g in twins:
             g.unmap(ipa, size) if takes_all else g.protect(ipa, size, prot=R)
     equal((together.half_close(), alone.half_close()), ([], []))
+
+
+@test("a session of a shadow: each item as FaultService has it, who takes its fault, and no Apply")
+def _():
+    h, faults = Hypervisor(), pb("fault")
+    h.g.map(9 * MIB, PAGE, PA, prot=R)
+    for n, entry in ((5, 9 * MIB | 0x7ff), (6, 128 * MIB | 0x7ff), (7, 0)):
+        h.map(n, entry)
+    shadow, s = h.enter().shadow, Stream(ptd())
+    s.open(shadow)
+    nobody, guests, hosts = faults.FAULT_TAKER_NOBODY, faults.FAULT_TAKER_GUEST_HYPERVISOR, faults.FAULT_TAKER_HOST
+    pages, kinds = [0, 0, 1, 5, 6, 7, 1 << 30], [READ, WRITE, WRITE, WRITE, READ, READ, READ]
+    r = s.ask(seq=1, translate=s.accesses([0], [READ])).results
+    equal((list(r.outcome), list(r.taker)), (outcomes("NOT_MAPPED"), [0]))
+    r = s.ask(seq=2, access=s.accesses([n * PAGE + 4 for n in pages], kinds)).results
+    equal(list(r.outcome), outcomes("OK", "OK", "OK", "DENIED", "NO_SLOT", "DENIED", "OUT_OF_RANGE"))
+    equal(list(r.taker), [nobody, 0, nobody, hosts, hosts, guests, 0])
+    equal(list(r.pa), [8 * MIB + 4, 8 * MIB + 4, 8 * MIB + PAGE + 4, 0, 0, 0, 0])
+    equal(list(r.canonical_ipa), [8 * MIB + 4, 0, 8 * MIB + PAGE + 4, 9 * MIB + 4, 128 * MIB + 4, 0, 0])
+    equal((r.esr[5] & 0x3f, r.hpfar[5]), (7, 7 * PAGE >> 8))
+    for n, (page, kind) in enumerate(zip(pages, kinds)):  # the same as one by one
+        if page < 1 << 30:
+            one = h.access(shadow, page * PAGE + 4, kind)
+            equal((one.outcome, one.pa), (r.outcome[n], r.pa[n]))
+    equal(h.list().counts.fills, 2)
+    r = s.ask(seq=3, handle_fault=s.accesses([2 * PAGE, 2 * PAGE, 6 * PAGE, 7 * PAGE], [READ])).results
+    equal(list(r.outcome), outcomes("MAPPED", "ALREADY_MAPPED", "NO_SLOT", "DENIED"))
+    equal(list(r.taker), [nobody, nobody, hosts, guests])
+    equal(list(r.pa), [8 * MIB + 2 * PAGE] * 2 + [0, 0])
+    equal((r.esr[3] & 0x3f, r.hpfar[3]), (7, 7 * PAGE >> 8))
+    true(r.esr[0] and not r.esr[1])
+    r = s.ask(seq=4, translate=s.accesses([2 * PAGE, 7 * PAGE], [READ])).results
+    equal(list(r.outcome), outcomes("OK", "NOT_MAPPED"))
+    error_of(s.ask(seq=5, apply=s.ops(PAGE, kind=UNMAP)), "WRONG_STATE")
+    stub("context").DeleteContext(pb("context").DeleteContextRequest(handle=h.g.handle))
+    error_of(s.ask(seq=6, access=s.accesses([0], [READ])), "NOT_FOUND")
+    equal(s.half_close(), [])
 
 
 def cpu_ns():

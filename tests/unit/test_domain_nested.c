@@ -44,14 +44,19 @@ static void guest_map(struct fixture *fx, uint64_t context, unsigned n, uint64_t
 	put(fx, context, L3 + 8 * n, entry);
 }
 
-static uint64_t new_canonical(struct fixture *fx, const char *name, uint32_t max_shadows)
+static uint64_t new_of_size(struct fixture *fx, const char *name, uint32_t max_shadows,
+			    uint32_t ipa_bits)
 {
+	Ptd__V1__Geometry geometry = PTD__V1__GEOMETRY__INIT;
 	Ptd__V1__CreateContextRequest q = PTD__V1__CREATE_CONTEXT_REQUEST__INIT;
 	Ptd__V1__ContextOptions o = PTD__V1__CONTEXT_OPTIONS__INIT;
 	Ptd__V1__CreateContextResponse *r;
 
 	o.nested = true;
 	o.max_shadows = max_shadows;
+	geometry.granule_shift = 12;
+	geometry.ipa_bits = ipa_bits;
+	q.geometry = ipa_bits ? &geometry : NULL;
 	q.machine = fx->machine;
 	q.name = (char *)(uintptr_t)name;
 	q.kind = PTD__V1__CONTEXT_KIND__CONTEXT_KIND_GUEST;
@@ -63,6 +68,11 @@ static uint64_t new_canonical(struct fixture *fx, const char *name, uint32_t max
 	put(fx, r->context->handle, L1, L2 | 3);
 	put(fx, r->context->handle, L2, L3 | 3);
 	return r->context->handle;
+}
+
+static uint64_t new_canonical(struct fixture *fx, const char *name, uint32_t max_shadows)
+{
+	return new_of_size(fx, name, max_shadows, 0);
 }
 
 static Ptd__V1__EnterNestedRequest enter_request(uint64_t context, uint32_t vcpu, uint16_t vmid)
@@ -323,6 +333,55 @@ static void a_fault_is_taken_by_whom_the_tables_say(void **state)
 	assert_int_equal(hr->nested->esr & 0x3f, 7);
 	assert_int_equal(list(fx, c)->shadows[0]->leaves, 2);
 	assert_int_equal(list(fx, c)->counts->fills, 2);
+}
+
+/* The guest hypervisor's CPU says 40 bits, since it cannot say 39. */
+static void an_address_beyond_the_context_is_the_hosts_exit(void **state)
+{
+	struct fixture *fx = *state;
+	uint64_t c = new_of_size(fx, "h0", 0, 39), s = enter(fx, c, 0, 1).shadow;
+	Ptd__V1__HandleFaultRequest h = PTD__V1__HANDLE_FAULT_REQUEST__INIT;
+	Ptd__V1__HandleFaultResponse *hr;
+	Ptd__V1__AccessResponse *r;
+
+	guest_map(fx, c, 0, UINT64_C(1) << 39 | LEAF);
+	r = touch(fx, s, 8, READ);
+	assert_int_equal(r->outcome, PT_OUT_OF_RANGE);
+	assert_int_equal(r->nested->taker, HOST);
+	assert_int_equal(r->nested->canonical_ipa, (UINT64_C(1) << 39) + 8);
+	h.context = s;
+	h.access = READ;
+	hr = OK(fx, "HandleFault", &h);
+	assert_int_equal(hr->outcome, PT_OUT_OF_RANGE);
+	assert_int_equal(hr->nested->taker, HOST);
+}
+
+static uint64_t pages_of(struct fixture *fx, uint64_t a, uint64_t b)
+{
+	return get_context(fx, a)->table_pages + get_context(fx, b)->table_pages;
+}
+
+static void tables_that_a_fault_adds_are_told(void **state)
+{
+	struct fixture *fx = *state;
+	uint64_t c = new_canonical(fx, "h0", 0), s = enter(fx, c, 0, 1).shadow, had;
+	Ptd__V1__HandleFaultRequest h = PTD__V1__HANDLE_FAULT_REQUEST__INIT;
+	Ptd__V1__HandleFaultResponse *hr;
+
+	guest_map(fx, c, 0, 8 * MIB | LEAF);
+	guest_map(fx, c, 1, 9 * MIB | LEAF);
+	guest_map(fx, c, 2, 12 * MIB | LEAF);
+	had = pages_of(fx, c, s);
+	assert_int_equal(touch(fx, s, 0, READ)->tables_added, 3); /* the canonical one, and two */
+	assert_int_equal(pages_of(fx, c, s), had + 3);
+	assert_int_equal(touch(fx, s, PAGE, READ)->tables_added, 0);
+	h.context = s;
+	h.ipa = 2 * PAGE;
+	h.access = READ;
+	hr = OK(fx, "HandleFault", &h);
+	assert_int_equal(hr->outcome, PT_MAPPED);
+	assert_int_equal(hr->tables_added, 1);
+	assert_int_equal(pages_of(fx, c, s), had + 4);
 }
 
 /* The host has mapped a page at which there is no memory: the shadow's leaf is made, and the bytes
@@ -644,6 +703,8 @@ int main(void)
 		TEST(nobody_holds_a_shadow_still),
 		TEST(faults_count_once),
 		TEST(a_fault_is_taken_by_whom_the_tables_say),
+		TEST(an_address_beyond_the_context_is_the_hosts_exit),
+		TEST(tables_that_a_fault_adds_are_told),
 		TEST(a_leaf_may_lead_to_no_memory),
 		TEST(a_canonical_change_reaches_the_leaf),
 		TEST(a_tlbi_removes_what_it_names),

@@ -264,9 +264,9 @@ static void answers_are_packed_as_protobuf_does(void **unused)
 		s.what_case = PTD__V1__SESSION_RESPONSE__WHAT_APPLY;
 		s.apply = &r;
 		same_bytes(&s.base, hot_pack_session);
-		a = (Ptd__V1__AccessResults){a.base,	  draw(ITEMS), c.d,
-					     draw(ITEMS), c.a,	       draw(ITEMS),
-					     c.b,	  draw(ITEMS), c.c};
+		a = (Ptd__V1__AccessResults){
+			a.base, draw(ITEMS), c.d, draw(ITEMS), c.a, draw(ITEMS), c.b, draw(ITEMS),
+			c.c,	draw(ITEMS), c.d, draw(ITEMS), c.a};
 		s.what_case = PTD__V1__SESSION_RESPONSE__WHAT_RESULTS;
 		s.results = &a;
 		same_bytes(&s.base, hot_pack_session);

@@ -169,6 +169,7 @@ struct pt_nested_result {
 	struct pt_ipa canonical;     /* of the byte, once the guest's walk has said */
 	struct pt_fault_result host; /* of the canonical fault, where one was handled */
 	struct pt_ctx *parked;	     /* PT_PARKED: whose claim; the page is that of `canonical` */
+	uint32_t tables_added;	     /* in the shadow and, for `host`, in the canonical context */
 	int8_t level;		     /* of the shadow's leaf */
 	uint32_t prot;
 	struct pt_pa pa; /* of the byte */
