@@ -229,7 +229,7 @@ static Ptd__V1__ShadowCounts *counts_message(struct call *call, const struct pt_
 
 	if (!m)
 		return NULL;
-	m->fills = atomic_load_explicit(&n->counts.fills, memory_order_relaxed);
+	m->fills = pt_nested_fills(n);
 	m->refills = atomic_load_explicit(&n->counts.refills, memory_order_relaxed);
 	m->killed = atomic_load_explicit(&n->counts.killed, memory_order_relaxed);
 	m->claims_killed = atomic_load_explicit(&n->counts.claims_killed, memory_order_relaxed);

@@ -20,6 +20,9 @@ struct fill {
 	struct pt__at host; /* the canonical leaf */
 	uint64_t pa;	    /* of the byte, by both */
 	struct pt__both both;
+	struct pt__at at; /* the shadow's entry, before the walks */
+	struct pt__entering link;
+	pt_pte *slot, claim; /* where the claim stands */
 };
 
 static struct pt_ctx *canonical_of(const struct fill *f)
@@ -32,6 +35,19 @@ static void descend(const struct pt_ctx *ctx, uint64_t ipa, struct pt__at *at)
 	PT__BY_GRANULE(&ctx->geo, pt__descend(ctx, ipa, PT_LEVEL_LAST, 12, at),
 		       pt__descend(ctx, ipa, PT_LEVEL_LAST, 14, at),
 		       pt__descend(ctx, ipa, PT_LEVEL_LAST, 16, at));
+}
+
+/*
+ * What the steps after the walks will write is asked for before: it comes from memory beside what
+ * they read. Tables of a shadow stay until it ends. (An address that is none the walks refuse.)
+ */
+static void expect(struct fill *f)
+{
+	if (PT__UNLIKELY(f->in->ipa.v >> f->shadow->ctx.geo.ipa_bits))
+		return;
+	descend(&f->shadow->ctx, f->in->ipa.v, &f->at);
+	pt_port_prefetch(f->at.slot);
+	pt__link_expect(&f->link, f->shadow, f->in->ipa);
 }
 
 static enum pt_outcome of_host(struct fill *f, enum pt_outcome outcome)
@@ -150,6 +166,7 @@ static enum pt_outcome walk_host(struct fill *f)
 
 	if (at >> ctx->geo.ipa_bits)
 		return of_host(f, PT_OUT_OF_RANGE);
+	pt__head_expect(&f->link, f->shadow->nested, f->out->canonical);
 	outcome = pt__admit(ctx, page, page + pt_level_size(&ctx->geo, PT_LEVEL_LAST) - 1);
 	if (outcome == PT_PARKED)
 		f->out->parked = ctx;
@@ -173,8 +190,8 @@ static pt_pte wanted(const struct fill *f, int level)
 	uint64_t mask = pt_level_size(&s->ctx.geo, level) - 1;
 	int guest_level = s->key.enabled ? f->out->leaf.level : level;
 
-	return pt_leaf(&s->ctx.geo, pt_pa(f->pa & ~mask),
-		       f->both.attrs | (pt_pte)guest_level << PT_PTE_SW_SHIFT, level);
+	return f->both.attrs | (pt_pte)guest_level << PT_PTE_SW_SHIFT |
+	       pt__oa_pte(&s->ctx.geo, f->pa & ~mask) | (level == PT_LEVEL_LAST ? PT_PTE_TYPE : 0);
 }
 
 /*
@@ -209,19 +226,18 @@ static pt_pte new_claim(const struct pt_agent *agent)
 }
 
 /* Step 3, where tables are missing: the claim stands at the end of new ones. */
-static __attribute__((noinline)) enum pt_outcome
-claim_with_tables(struct fill *f, const struct pt__at *at, int level, pt_pte claim, pt_pte **slot)
+static __attribute__((noinline)) enum pt_outcome claim_with_tables(struct fill *f)
 {
 	struct pt_ctx *ctx = &f->shadow->ctx;
 	struct pt__chain chain;
-	enum pt_outcome outcome =
-		pt__chain_build(f->agent, ctx, f->in->ipa.v, at->level, level, claim, &chain);
+	enum pt_outcome outcome = pt__chain_build(f->agent, ctx, f->in->ipa.v, f->at.level,
+						  f->link.spot.level, f->claim, &chain);
 	pt_pte old = 0;
 
 	if (outcome != PT_OK)
 		return outcome;
-	*slot = chain.used[0];
-	if (pt_pte_cas(at->slot, &old, chain.head)) {
+	f->slot = chain.used[0];
+	if (pt_pte_cas(f->at.slot, &old, chain.head)) {
 		f->out->tables_added += chain.count;
 		return PT_OK;
 	}
@@ -229,29 +245,29 @@ claim_with_tables(struct fill *f, const struct pt__at *at, int level, pt_pte cla
 	return PT_RACED;
 }
 
-static enum pt_outcome claim_entry(struct fill *f, const struct pt__at *at, int level, pt_pte claim,
-				   pt_pte **slot)
+static enum pt_outcome claim_entry(struct fill *f)
 {
 	pt_pte old = 0;
 
-	if (PT__UNLIKELY(level != at->level))
-		return claim_with_tables(f, at, level, claim, slot);
-	*slot = at->slot;
-	return pt_pte_cas(at->slot, &old, claim) ? PT_OK : PT_RACED;
+	f->claim = new_claim(f->agent);
+	if (PT__UNLIKELY(f->link.spot.level != f->at.level))
+		return claim_with_tables(f);
+	f->slot = f->at.slot;
+	return pt_pte_cas(f->at.slot, &old, f->claim) ? PT_OK : PT_RACED;
 }
 
 /* Its claim was called off, by itself or by another: the entry is empty again. */
-static enum pt_outcome called_off(struct fill *f, struct pt__spot spot, pt_pte *slot, pt_pte claim)
+static __attribute__((noinline)) enum pt_outcome called_off(struct fill *f, pt_pte claim)
 {
-	pt__link_leave(spot, f->agent);
-	while (!pt_pte_cas(slot, &claim, 0)) /* CLAIM becomes DEAD once */
+	pt__link_leave(f->link.spot, f->agent);
+	while (!pt_pte_cas(f->slot, &claim, 0)) /* CLAIM becomes DEAD once */
 		pt_port_relax();
 	atomic_fetch_add_explicit(&f->shadow->nested->counts.refills, 1, memory_order_relaxed);
 	return PT_RACED;
 }
 
 /* To the checker: what the leaf is made from. */
-static void announce(const struct fill *f, struct pt__spot spot, pt_pte leaf)
+static void announce(const struct fill *f, pt_pte leaf)
 {
 	const struct pt_guest_leaf *guest = &f->out->leaf;
 	uint32_t dirty = guest->entry & PT_PTE_S2AP_W ? PT_PROT_W : 0;
@@ -259,55 +275,52 @@ static void announce(const struct fill *f, struct pt__spot spot, pt_pte leaf)
 	pt_port_note(PT_EVENT_FILL_LEAF,
 		     (guest->prot & (PT_PROT_RWX & ~PT_PROT_W)) | dirty |
 			     (uint32_t)pt__guest_level(leaf) << 8 | (uint32_t)guest->shift << 16,
-		     NULL, &f->shadow->ctx, spot.ipa.v,
-		     f->out->canonical.v >> spot.shift << spot.shift);
-	(void)f, (void)spot, (void)leaf, (void)guest, (void)dirty;
+		     NULL, &f->shadow->ctx, f->link.spot.ipa.v, f->link.canonical.v);
+	(void)f, (void)leaf, (void)guest, (void)dirty;
 }
 
 /* Steps 4 to 7, with the claim in its place. */
-static enum pt_outcome finish(struct fill *f, struct pt__spot spot, struct pt__link_words words,
-			      pt_pte *slot, pt_pte claim)
+static enum pt_outcome finish(struct fill *f)
 {
 	struct pt_shadow *s = f->shadow;
-	uint64_t size = UINT64_C(1) << spot.shift;
-	pt_pte leaf = wanted(f, spot.level), old = claim;
+	uint64_t size = UINT64_C(1) << f->link.spot.shift;
+	int level = f->link.spot.level;
+	pt_pte leaf = wanted(f, level), old = f->claim;
 	_Atomic uint64_t *leaves = &s->leaves[pt__guest_level(leaf) + 1];
 	uint32_t prot = pt_leaf_prot(&s->ctx.geo, leaf, s->ctx.attrs);
 
-	announce(f, spot, leaf);
-	pt__link_enter(spot, pt_ipa(f->out->canonical.v & ~(size - 1)), words);
+	announce(f, leaf);
+	pt__link_enter(&f->link);
 	atomic_fetch_add_explicit(leaves, 1, memory_order_relaxed); /* a TLBI looks if there are */
-	pt_port_fence_full();
+	pt_port_fence_cas();
 	if (unchanged(f, size)) {
 		pt__clean_for(&s->ctx, prot, f->pa & ~(size - 1), size);
-		if (pt_pte_cas(slot, &old, leaf)) {
-			atomic_fetch_add_explicit(&s->nested->counts.fills, 1,
-						  memory_order_relaxed);
-			return report(f, spot.level, prot, f->relaxes ? PT_RELAXED : PT_MAPPED);
-		}
+		if (pt_pte_cas(f->slot, &old, leaf))
+			return report(f, level, prot, f->relaxes ? PT_RELAXED : PT_MAPPED);
 	}
 	atomic_fetch_sub_explicit(leaves, 1, memory_order_relaxed);
-	return called_off(f, spot, slot, old);
+	return called_off(f, old);
 }
 
-static enum pt_outcome install(struct fill *f, const struct pt__at *at)
+static enum pt_outcome install(struct fill *f)
 {
 	const struct pt_geometry *g = &f->shadow->ctx.geo;
-	int level = f->both.level > at->level ? f->both.level : at->level;
+	int level = f->both.level > f->at.level ? f->both.level : f->at.level;
 	unsigned shift = pt_level_shift(g, level);
-	struct pt__spot spot = {f->shadow, pt_ipa(f->in->ipa.v >> shift << shift), (uint8_t)shift,
-				(int8_t)level};
-	struct pt_ipa canonical = pt_ipa(f->out->canonical.v >> shift << shift);
-	pt_pte claim = new_claim(f->agent), *slot;
-	struct pt__link_words words;
-	enum pt_outcome outcome = pt__link_reserve(spot, canonical, f->agent, &words);
+	enum pt_outcome outcome;
 
+	f->link.spot.shadow = f->shadow;
+	f->link.spot.ipa = pt_ipa(f->in->ipa.v >> shift << shift);
+	f->link.spot.shift = (uint8_t)shift;
+	f->link.spot.level = (int8_t)level;
+	f->link.canonical = pt_ipa(f->out->canonical.v >> shift << shift);
+	outcome = pt__link_reserve(&f->link, f->agent);
 	if (outcome != PT_OK)
 		return outcome;
-	outcome = claim_entry(f, at, level, claim, &slot);
+	outcome = claim_entry(f);
 	if (outcome == PT_OK)
-		return finish(f, spot, words, slot, claim);
-	pt__link_unreserve(spot, canonical, f->agent);
+		return finish(f);
+	pt__link_unreserve(&f->link, f->agent);
 	return outcome;
 }
 
@@ -349,19 +362,20 @@ static enum pt_outcome meet(struct fill *f, const struct pt__at *at)
 
 static enum pt_outcome enter(struct fill *f)
 {
+	const struct pt_geometry *host = &canonical_of(f)->geo;
 	uint64_t host_mask = (UINT64_C(1) << f->host.shift) - 1;
-	struct pt__at at;
 	enum pt_outcome outcome = PT_OK;
 
-	f->pa = (pt_pte_to_oa(&canonical_of(f)->geo, f->host.entry).v & ~host_mask) |
+	f->pa = (pt__oa(host, f->host.entry, host->granule_shift) & ~host_mask) |
 		(f->out->canonical.v & host_mask);
 	pt__combine(f->shadow, &f->out->leaf, canonical_of(f), f->host.entry, f->host.shift,
 		    &f->both);
 	for (unsigned i = 0; outcome == PT_OK && i < 2; i++) {
-		descend(&f->shadow->ctx, f->in->ipa.v, &at);
-		if (!at.entry)
-			return install(f, &at);
-		outcome = pt_pte_valid(at.entry) ? meet(f, &at) : PT_RACED;
+		if (i || pt_pte_load(f->at.slot))
+			descend(&f->shadow->ctx, f->in->ipa.v, &f->at);
+		if (!f->at.entry)
+			return install(f);
+		outcome = pt_pte_valid(f->at.entry) ? meet(f, &f->at) : PT_RACED;
 	}
 	return outcome == PT_OK ? PT_RACED : outcome;
 }
@@ -384,7 +398,8 @@ enum pt_outcome pt_nested_fault(struct pt_agent *agent, struct pt_shadow *shadow
 	if (!pt__shadow_live(shadow))
 		return PT_NOT_FOUND;
 	f.count = atomic_load_explicit(&shadow->invalidations, memory_order_acquire); /* 1 */
-	outcome = walk_guest(&f);						      /* 2 */
+	expect(&f);
+	outcome = walk_guest(&f); /* 2 */
 	if (outcome == PT_OK)
 		outcome = walk_host(&f);
 	if (outcome != PT_OK)

@@ -117,19 +117,28 @@ bool pt__links_close(struct pt_nested *nested, struct pt_agent *agent, uint32_t 
 void pt__directory_init(struct pt_shadow *shadow);
 bool pt__directory_close(struct pt_shadow *shadow, struct pt_agent *agent, uint32_t *budget);
 
-/* A link, and the head for its canonical page; they stay where they are as long as they are kept.
+/*
+ * A link on its way into a list. Its page, and that of the head, are looked for before they are
+ * needed, as for a leaf of a page, so that the words come from memory beside something else. What
+ * was found is good to the end of the section: a page that goes meanwhile is linked by 0.
  */
-struct pt__link_words {
-	_Atomic uint64_t *link, *head;
+struct pt__entering {
+	struct pt__spot spot;
+	struct pt_ipa canonical;	 /* where the leaf's memory begins */
+	pt__word *link_page, *head_page; /* what links the page of words; NULL: there was none */
+	pt__word *link, *head;		 /* reserved: they stay where they are */
 };
 
-/* The pages of head and link, kept: PT_OK; PT_NO_MEMORY, PT_QUOTA: nothing is kept. */
-enum pt_outcome pt__link_reserve(struct pt__spot spot, struct pt_ipa canonical,
-				 struct pt_agent *agent, struct pt__link_words *words);
-void pt__link_unreserve(struct pt__spot spot, struct pt_ipa canonical, struct pt_agent *agent);
+void pt__link_expect(struct pt__entering *e, struct pt_shadow *shadow, struct pt_ipa ipa);
+void pt__head_expect(struct pt__entering *e, struct pt_nested *nested, struct pt_ipa canonical);
+
+/* With spot and canonical. The pages of head and link, kept: PT_OK; PT_NO_MEMORY, PT_QUOTA: nothing
+ * is kept. */
+enum pt_outcome pt__link_reserve(struct pt__entering *e, struct pt_agent *agent);
+void pt__link_unreserve(const struct pt__entering *e, struct pt_agent *agent);
 /* Into the list; false: the page has too many and is inexact from now on. The entry is claimed, and
- * reserved, which gave `words`; from here on the reservation is the link's. */
-bool pt__link_enter(struct pt__spot spot, struct pt_ipa canonical, struct pt__link_words words);
+ * reserved; from here on the reservation is the link's. */
+bool pt__link_enter(const struct pt__entering *e);
 /* Out of its list, if it is in one, and its reservation given back. By who set CLAIM or BREAK. */
 void pt__link_leave(struct pt__spot spot, struct pt_agent *agent);
 

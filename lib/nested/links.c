@@ -18,45 +18,79 @@ static uint64_t id_of(const struct pt_nested *nested, const pt__word *link)
 
 /* ---- pages ---- */
 
-/* As pt__sparse_keep(); *word is the one at the place. */
-static enum pt_outcome keep(struct pt_store *store, struct pt_agent *agent, struct pt__place at,
-			    uint64_t tag, pt__word **word)
+/* What links the page of a word, which is on its way from memory; NULL: there is none. */
+PT__INLINE pt__word *expect(const struct pt_nested *nested, struct pt__place at)
 {
-	enum pt_outcome outcome;
+	struct pt__branch branch = pt__sparse_descend(at.tree, &nested->store, at.n);
 
-	*word = pt__sparse_join(at.tree, store, at.n);
-	if (PT__LIKELY(*word))
-		return PT_OK;
-	outcome = pt__sparse_keep(at.tree, store, agent, at.n, tag);
+	if (PT__UNLIKELY(branch.level))
+		return NULL;
+	pt__fetch(pt__sparse_entry(&nested->store, pt__peek(branch.link), at.n, 0));
+	return branch.link;
+}
+
+void pt__link_expect(struct pt__entering *e, struct pt_shadow *shadow, struct pt_ipa ipa)
+{
+	e->link_page = expect(shadow->nested, pt__link_place(shadow, 0, ipa.v));
+}
+
+void pt__head_expect(struct pt__entering *e, struct pt_nested *nested, struct pt_ipa canonical)
+{
+	e->head_page = expect(nested, pt__head_place(nested, 0, canonical.v));
+}
+
+static __attribute__((noinline)) enum pt_outcome make(struct pt_store *store,
+						      struct pt_agent *agent, struct pt__place at,
+						      uint64_t tag, pt__word **word)
+{
+	enum pt_outcome outcome = pt__sparse_keep(at.tree, store, agent, at.n, tag);
+
 	if (outcome == PT_OK)
 		*word = pt__sparse_word(at.tree, store, at.n);
 	return outcome;
 }
 
-enum pt_outcome pt__link_reserve(struct pt__spot spot, struct pt_ipa canonical,
-				 struct pt_agent *agent, struct pt__link_words *words)
+/* As pt__sparse_keep(); *word is the one at the place, `page` what was found to link its page. */
+PT__INLINE enum pt_outcome keep(struct pt_store *store, struct pt_agent *agent, struct pt__place at,
+				pt__word *page, uint64_t tag, pt__word **word)
 {
-	struct pt_nested *nested = spot.shadow->nested;
-	unsigned class = pt__class_of(spot.shift);
-	struct pt__place link = pt__link_place(spot.shadow, class, spot.ipa.v);
-	struct pt__place head = pt__head_place(nested, class, canonical.v);
-	enum pt_outcome outcome =
-		keep(&nested->store, agent, link, tag_of(spot.shadow, class, link), &words->link);
+	uint64_t now;
 
+	if (PT__UNLIKELY(!page || !pt__sparse_count(page, PT__SPARSE_ONE, &now)))
+		return make(store, agent, at, tag, word);
+	*word = pt__sparse_entry(store, now, at.n, 0);
+	return PT_OK;
+}
+
+enum pt_outcome pt__link_reserve(struct pt__entering *e, struct pt_agent *agent)
+{
+	struct pt_shadow *shadow = e->spot.shadow;
+	struct pt_nested *nested = shadow->nested;
+	unsigned class = pt__class_of(e->spot.shift);
+	struct pt__place link = pt__link_place(shadow, class, e->spot.ipa.v);
+	struct pt__place head = pt__head_place(nested, class, e->canonical.v);
+	enum pt_outcome outcome;
+
+	if (class) { /* what was found is for pages */
+		e->link_page = NULL;
+		e->head_page = NULL;
+	}
+	outcome = keep(&nested->store, agent, link, e->link_page, tag_of(shadow, class, link),
+		       &e->link);
 	if (outcome != PT_OK)
 		return outcome;
-	outcome = keep(&nested->store, agent, head, 0, &words->head);
+	outcome = keep(&nested->store, agent, head, e->head_page, 0, &e->head);
 	if (outcome != PT_OK)
 		pt__sparse_let_go(link.tree, &nested->store, agent, link.n);
 	return outcome;
 }
 
-void pt__link_unreserve(struct pt__spot spot, struct pt_ipa canonical, struct pt_agent *agent)
+void pt__link_unreserve(const struct pt__entering *e, struct pt_agent *agent)
 {
-	struct pt_nested *nested = spot.shadow->nested;
-	unsigned class = pt__class_of(spot.shift);
-	struct pt__place link = pt__link_place(spot.shadow, class, spot.ipa.v);
-	struct pt__place head = pt__head_place(nested, class, canonical.v);
+	struct pt_nested *nested = e->spot.shadow->nested;
+	unsigned class = pt__class_of(e->spot.shift);
+	struct pt__place link = pt__link_place(e->spot.shadow, class, e->spot.ipa.v);
+	struct pt__place head = pt__head_place(nested, class, e->canonical.v);
 
 	pt__sparse_let_go(head.tree, &nested->store, agent, head.n);
 	pt__sparse_let_go(link.tree, &nested->store, agent, link.n);
@@ -126,27 +160,27 @@ static void put_nowhere(struct pt_nested *nested, struct pt__place at, uint64_t 
 	*head += PT__HEAD_FRESH;
 }
 
-bool pt__link_enter(struct pt__spot spot, struct pt_ipa canonical, struct pt__link_words words)
+bool pt__link_enter(const struct pt__entering *e)
 {
-	struct pt_nested *nested = spot.shadow->nested;
-	struct pt_port_lock *lock = pt__stripe_of(nested, canonical.v);
-	pt__word *link = words.link, *head = words.head;
-	uint64_t word = PT__LINK_SET | (uint64_t)spot.shift << PT__LINK_SHIFT | canonical.v >> 12,
-		 now;
+	struct pt_nested *nested = e->spot.shadow->nested;
+	uint64_t canonical = e->canonical.v, now;
+	struct pt_shadow_stripe *stripe = pt__stripe_of(nested, canonical);
+	uint64_t word = PT__LINK_SET | (uint64_t)e->spot.shift << PT__LINK_SHIFT | canonical >> 12;
 	bool listed;
 
-	note_size(nested, spot.shift);
-	pt_port_lock(lock);
-	now = pt__peek(head);
+	note_size(nested, e->spot.shift);
+	pt_port_lock(&stripe->lock);
+	now = pt__peek(e->head);
 	listed = pt__head_count(now) < PT_SHADOW_LINKS;
-	if (listed)
-		put_first(nested, link, &now);
+	if (PT__LIKELY(listed))
+		put_first(nested, e->link, &now);
 	else
-		put_nowhere(nested, pt__head_place(nested, pt__class_of(spot.shift), canonical.v),
+		put_nowhere(nested, pt__head_place(nested, pt__class_of(e->spot.shift), canonical),
 			    &now);
-	pt__set(link + 1, listed ? word : word | PT__LINK_NO_LIST);
-	pt__set(head, now);
-	pt_port_unlock(lock);
+	pt__set(e->link + 1, listed ? word : word | PT__LINK_NO_LIST);
+	pt__set(e->head, now);
+	pt__poke(&stripe->entered, pt__peek(&stripe->entered) + 1);
+	pt_port_unlock(&stripe->lock);
 	return listed;
 }
 
@@ -158,7 +192,7 @@ void pt__link_leave(struct pt__spot spot, struct pt_agent *agent)
 	pt__word *link = pt__place_word(nested, at);
 	uint64_t word = pt__get(link + 1), canonical = pt__link_canonical(word);
 	struct pt__place head = pt__head_place(nested, class, canonical);
-	struct pt_port_lock *lock = pt__stripe_of(nested, canonical);
+	struct pt_port_lock *lock = &pt__stripe_of(nested, canonical)->lock;
 
 	pt_port_lock(lock);
 	if (!(word & PT__LINK_NO_LIST))

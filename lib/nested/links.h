@@ -81,7 +81,7 @@ static inline pt__word *pt__link_of_id(const struct pt_nested *nested, uint64_t 
 	       (id << PT__LINK_ID_SHIFT & 0xfff) / sizeof(pt__word);
 }
 
-static inline struct pt_port_lock *pt__stripe_of(struct pt_nested *nested, uint64_t canonical)
+static inline struct pt_shadow_stripe *pt__stripe_of(struct pt_nested *nested, uint64_t canonical)
 {
 	uint64_t page = canonical >> 12;
 

@@ -74,7 +74,7 @@ uint32_t pt__links_collect(struct pt_nested *nested, unsigned class, uint64_t ca
 			   struct pt__found found[PT_SHADOW_LINKS], uint64_t *head)
 {
 	const pt__word *at = pt__place_word(nested, pt__head_place(nested, class, canonical));
-	struct pt_port_lock *lock = pt__stripe_of(nested, canonical);
+	struct pt_port_lock *lock = &pt__stripe_of(nested, canonical)->lock;
 	uint32_t count = 0;
 
 	*head = at ? pt__get(at) : 0;
@@ -98,7 +98,7 @@ void pt__links_exact(struct pt_nested *nested, struct pt_agent *agent, unsigned 
 		     uint64_t canonical, uint64_t head)
 {
 	struct pt__place at = pt__head_place(nested, class, canonical);
-	struct pt_port_lock *lock = pt__stripe_of(nested, canonical);
+	struct pt_port_lock *lock = &pt__stripe_of(nested, canonical)->lock;
 	pt__word *word = pt__place_word(nested, at);
 	bool cleared = false;
 	uint64_t now;

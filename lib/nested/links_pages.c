@@ -11,7 +11,8 @@ enum pt_outcome pt__links_init(struct pt_nested *nested, uint64_t quota_pages, u
 		return PT_UNSUPPORTED;
 	pt_store_init(&nested->store, ctx->machine, quota_pages, scope);
 	for (unsigned i = 0; i < PT_SHADOW_STRIPES; i++)
-		pt_port_note(PT_EVENT_LOCK_CLASS, PT_LOCK_LEAF, &nested->stripe[i], NULL, 0, 0);
+		pt_port_note(PT_EVENT_LOCK_CLASS, PT_LOCK_LEAF, &nested->stripe[i].lock, NULL, 0,
+			     0);
 	for (unsigned class = 0; class < PT_SHADOW_CLASSES; class ++) {
 		unsigned shift = pt__class_shift(class), bits = ctx->geo.ipa_bits;
 
@@ -20,6 +21,17 @@ enum pt_outcome pt__links_init(struct pt_nested *nested, uint64_t quota_pages, u
 	}
 	pt_ctx_set_shadow_rules(nested->canonical, &pt__shadow_rules, nested);
 	return PT_OK;
+}
+
+/* Each link that was entered is of a leaf that was made, or of a fill that was called off. */
+uint64_t pt_nested_fills(const struct pt_nested *nested)
+{
+	uint64_t lost = atomic_load_explicit(&nested->counts.refills, memory_order_relaxed);
+	uint64_t entered = 0;
+
+	for (unsigned i = 0; i < PT_SHADOW_STRIPES; i++)
+		entered += pt__peek(&nested->stripe[i].entered);
+	return entered - lost;
 }
 
 bool pt__links_close(struct pt_nested *nested, struct pt_agent *agent, uint32_t *budget)

@@ -213,7 +213,7 @@ static void rows_of_a_working_set(void)
 
 	check_eq("pages", n->b.pages, SET);
 	fill(n, 0, 0, SET);
-	fills = atomic_load(&n->nested.counts.fills);
+	fills = pt_nested_fills(&n->nested);
 	t = now_ns();
 	section_begin(&n->b);
 	check_eq("unmap", pt_point(&n->b.agent, &item, &fx, NULL), PT_UNMAPPED);
@@ -223,7 +223,7 @@ static void rows_of_a_working_set(void)
 	printf("working_set_exact_ns %.0f\n", now_ns() - t);
 	check_eq("leaves removed", atomic_load(&n->nested.counts.killed), 1);
 	printf("working_set_exact_refaults %llu\n",
-	       (unsigned long long)(atomic_load(&n->nested.counts.fills) - fills));
+	       (unsigned long long)(pt_nested_fills(&n->nested) - fills));
 	/* As a host that unmaps its shadows at each change, whatever that is of. */
 	t = now_ns();
 	unmap(&n->b, BASE, SIZE);
@@ -231,7 +231,7 @@ static void rows_of_a_working_set(void)
 	fill(n, 0, 0, SET);
 	printf("working_set_unmap_all_ns %.0f\n", now_ns() - t);
 	printf("working_set_unmap_all_refaults %llu\n",
-	       (unsigned long long)(atomic_load(&n->nested.counts.fills) - fills - 1));
+	       (unsigned long long)(pt_nested_fills(&n->nested) - fills - 1));
 	nest_close(n);
 }
 

@@ -123,22 +123,22 @@ static inline enum pt_outcome nest_fill_as(struct pt_agent *agent, struct pt__sp
 	struct pt_ctx *ctx = s->nested->canonical;
 	uint64_t last = canonical + (UINT64_C(1) << spot.shift) - 1, pa, again;
 	pt_pte leaf, now, old = PT__CLAIM, *slot;
-	struct pt__link_words words;
+	struct pt__entering link = {.spot = spot, .canonical = pt_ipa(canonical)};
 	enum pt_outcome outcome;
 
 	pt_machine_use(ctx->machine, agent);
 	if (!nest_says(ctx, canonical, spot.shift, &pa, &leaf))
 		return PT_NOT_MAPPED;
-	outcome = pt__link_reserve(spot, pt_ipa(canonical), agent, &words);
+	outcome = pt__link_reserve(&link, agent);
 	if (outcome != PT_OK)
 		return outcome;
 	outcome = nest_claim(agent, spot, &slot);
 	if (outcome != PT_OK) {
-		pt__link_unreserve(spot, pt_ipa(canonical), agent);
+		pt__link_unreserve(&link, agent);
 		return outcome;
 	}
 	prot &= pt_leaf_prot(&ctx->geo, leaf, ctx->attrs) | ~(uint32_t)PT_PROT_RWX;
-	pt__link_enter(spot, pt_ipa(canonical), words);
+	pt__link_enter(&link);
 	pt_port_fence_full();
 	nest_note_leaf(spot, canonical, prot);
 	if (nest_says(ctx, canonical, spot.shift, &again, &now) && again == pa && now == leaf &&

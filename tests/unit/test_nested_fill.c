@@ -127,7 +127,7 @@ static void the_guest_takes_its_own_faults(void **state)
 	assert_int_equal(0x0b, r.fault.fsc); /* access flag, level 3 */
 	ASSERT_OUTCOME(PT_DENIED, fault(UINT64_C(1) << GUEST_BITS, PT_ACCESS_READ));
 	assert_int_equal(0x04, r.fault.fsc);
-	assert_int_equal(0, atomic_load(&g.nested.counts.fills));
+	assert_int_equal(0, pt_nested_fills(&g.nested));
 	assert_int_equal(0, atomic_load(&g.c.ctx.table_pages)); /* nobody asked the host */
 	ASSERT_OUTCOME(PT_MAPPED, fault(0x1000, PT_ACCESS_READ));
 	ASSERT_OUTCOME(PT_DENIED, fault(0x1000, PT_ACCESS_WRITE));
@@ -205,6 +205,35 @@ static void a_block_gives_way_to_pages(void **state)
 	ASSERT_OUTCOME(PT_MAPPED, fault(0x4000, PT_ACCESS_READ));
 	assert_int_equal(3, r.level);
 	assert_int_equal(2, pt__guest_level(*slot_of(&g.shadow.ctx, 0x4000)));
+	close_all();
+}
+
+static uint32_t listed(unsigned class, uint64_t canonical)
+{
+	struct pt__found found[PT_SHADOW_LINKS];
+	uint64_t head;
+	uint32_t n;
+
+	pt_section_begin(&g.c.agent);
+	n = pt__links_collect(&g.nested, class, canonical, found, &head);
+	pt_section_end(&g.c.agent);
+	return n;
+}
+
+/* A block's list is one of blocks, whatever pages of the same memory there are already. */
+static void a_block_is_listed_beside_pages(void **state)
+{
+	(void)state;
+	guest_open(&g, &shapes[0], 12, false);
+	guest_map(&g, GIB, 0x3000, 3, GUEST_RWX);
+	guest_map(&g, 0, 0, 2, GUEST_RWX);
+	ASSERT_OUTCOME(PT_MAPPED, fault(GIB, PT_ACCESS_READ));
+	assert_int_equal(3, r.level);
+	ASSERT_OUTCOME(PT_MAPPED, fault(0x3000, PT_ACCESS_READ));
+	assert_int_equal(2, r.level);
+	assert_int_equal(1, listed(0, 0x3000));
+	assert_int_equal(0, listed(0, 0));
+	assert_int_equal(1, listed(1, 0));
 	close_all();
 }
 
@@ -393,6 +422,7 @@ int main(void)
 		cmocka_unit_test(the_host_takes_what_is_not_the_guests),
 		cmocka_unit_test(rights_are_added_when_they_are_needed),
 		cmocka_unit_test(a_block_gives_way_to_pages),
+		cmocka_unit_test(a_block_is_listed_beside_pages),
 		cmocka_unit_test(access_flags_are_set_in_both),
 		cmocka_unit_test(a_write_makes_both_dirty),
 		cmocka_unit_test(stage_2_off_is_the_canonical_context),

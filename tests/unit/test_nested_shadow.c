@@ -332,7 +332,7 @@ static void the_end_takes_every_leaf(void **state)
 		ASSERT_OUTCOME(PT_MAPPED, guest_fault(&g, UINT64_C(1) << 30, PT_ACCESS_READ));
 		ASSERT_OUTCOME(PT_MAPPED, guest_fault(&g, UINT64_C(5) << 30, PT_ACCESS_READ));
 		ASSERT_OUTCOME(PT_MAPPED, guest_fault(&g, last, PT_ACCESS_READ));
-		assert_int_equal(4, atomic_load(&g.nested.counts.fills));
+		assert_int_equal(4, pt_nested_fills(&g.nested));
 		steps = guest_end(&g, &g.shadow, budgets[i]);
 		if (budgets[i] == 1)
 			assert_true(steps > 1000); /* an entry each */

@@ -29,16 +29,22 @@ enum { PT_SHADOW_CLASSES = 3 };
 
 /* Counts of events since the beginning; anyone may read them. */
 struct pt_nested_counts {
-	_Atomic uint64_t fills, refills; /* leaves made; fills that lost a race */
-	_Atomic uint64_t killed;	 /* leaves removed for a canonical change */
-	_Atomic uint64_t claims_killed;	 /* fills that a canonical change called off */
-	_Atomic uint64_t invalidated;	 /* leaves removed by guest TLBIs */
-	_Atomic uint64_t inexact;	 /* pages that had more than PT_SHADOW_LINKS links */
-	_Atomic uint64_t over;		 /* leaves removed only because a page was inexact */
+	_Atomic uint64_t refills;	/* fills that lost a race */
+	_Atomic uint64_t killed;	/* leaves removed for a canonical change */
+	_Atomic uint64_t claims_killed; /* fills that a canonical change called off */
+	_Atomic uint64_t invalidated;	/* leaves removed by guest TLBIs */
+	_Atomic uint64_t inexact;	/* pages that had more than PT_SHADOW_LINKS links */
+	_Atomic uint64_t over;		/* leaves removed only because a page was inexact */
 	_Atomic uint64_t recycled;
 };
 
 #define PT_SHADOW_STRIPES 64
+
+/* Lists of canonical pages change under its lock. */
+struct pt_shadow_stripe {
+	struct pt_port_lock lock; /* class PT_LOCK_LEAF */
+	_Atomic uint64_t entered; /* links; changed under the lock */
+};
 
 /* All shadows of one canonical context. Caller's memory; outlives the context. */
 struct pt_nested {
@@ -47,12 +53,12 @@ struct pt_nested {
 	struct pt_store store;			   /* of heads, links and directories */
 	struct pt_sparse heads[PT_SHADOW_CLASSES]; /* lists of links by canonical IPA */
 	_Atomic uint64_t shifts;		   /* bit n: there have been leaves of 2^n bytes */
-	struct pt_port_lock stripe[PT_SHADOW_STRIPES]; /* of lists, by canonical page */
-	struct pt_port_lock lock;		       /* of the chains below, for changes */
-	_Atomic(struct pt_shadow *) *bucket;	       /* chains of live shadows by VMID */
-	uint32_t buckets;			       /* a power of two */
-	_Atomic(struct pt_shadow *) *shadow;	       /* by number; NULL: none */
-	uint32_t shadows;			       /* how many there may be: below 2^20 */
+	struct pt_shadow_stripe stripe[PT_SHADOW_STRIPES]; /* by canonical page */
+	struct pt_port_lock lock;			   /* of the chains below, for changes */
+	_Atomic(struct pt_shadow *) *bucket;		   /* chains of live shadows by VMID */
+	uint32_t buckets;				   /* a power of two */
+	_Atomic(struct pt_shadow *) *shadow;		   /* by number; NULL: none */
+	uint32_t shadows;				   /* how many there may be: below 2^20 */
 	_Atomic uint32_t live;
 	_Atomic uint64_t clock; /* counts entries, for least-recently-used */
 	struct pt_nested_counts counts;
@@ -97,6 +103,9 @@ enum pt_outcome pt_nested_init(struct pt_nested *nested, struct pt_ctx *canonica
 /* Its pages back, in steps: it has no shadow, and nobody uses it or its canonical context any more.
  * PT_OK; PT_MORE: again. */
 enum pt_outcome pt_nested_close(struct pt_nested *nested, struct pt_agent *agent, uint32_t budget);
+
+/* Leaves made since the beginning; while fills are on their way, with some of these. Anyone. */
+uint64_t pt_nested_fills(const struct pt_nested *nested);
 
 /* The live shadow of these registers, or PT_NOT_FOUND. In a section; any agent, no lock. */
 enum pt_outcome pt_shadow_find(struct pt_nested *nested, const struct pt_shadow_key *key,

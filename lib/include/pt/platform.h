@@ -84,7 +84,7 @@ enum pt_failpoint {
  *   void pt_port_fence_full(void);
  *       DMB ISH: the two sides of claims and sections.
  *   void pt_port_fence_cas(void);
- *       The same directly after a pt_pte_cas() that succeeded.
+ *       The same directly after a pt_pte_cas() that succeeded, or an atomic addition.
  *   void pt_port_relax(void);
  *       A hint in a loop that spins.
  *   void pt_port_lock(struct pt_port_lock *lock);

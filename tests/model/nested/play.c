@@ -679,7 +679,7 @@ static void close_play(struct play *p)
 {
 	struct nested_counts *c = p->counts;
 
-	c->fills += atomic_load(&p->g.nested.counts.fills);
+	c->fills += pt_nested_fills(&p->g.nested);
 	c->killed += atomic_load(&p->g.nested.counts.killed);
 	c->invalidated += atomic_load(&p->g.nested.counts.invalidated);
 	if (p->logging)
