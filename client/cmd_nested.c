@@ -2,6 +2,7 @@
 /* ptctl nested: what a guest hypervisor does, done by hand. */
 #include "commands.h"
 #include "fields.h"
+#include "instructions.h"
 #include "number.h"
 #include "pages.h"
 #include "text.h"
@@ -192,54 +193,27 @@ int cmd_nested_list(struct ptctl *ctl)
 
 /* ---- tlbi ---- */
 
-#define SYS(op1, crn, crm, op2)                                                                    \
-	(1u << 20 | (op2) << 17 | (op1) << 14 | (uint32_t)(crn) << 10 | (crm) << 1)
-
-/* Arm ARM C5.5: all have CRn 8, and 9 with nXS. In the order of the choices of client/table.c. */
-static const uint32_t tlbi[] = {
-	SYS(4u, 8, 7u, 4u), SYS(4u, 8, 3u, 4u), SYS(4u, 8, 1u, 4u), /* alle1, is, os */
-	SYS(4u, 8, 7u, 6u), SYS(4u, 8, 3u, 6u), SYS(4u, 8, 1u, 6u), /* vmalls12e1 */
-	SYS(4u, 8, 4u, 1u), SYS(4u, 8, 0u, 1u), SYS(4u, 8, 4u, 0u), /* ipas2e1 */
-	SYS(4u, 8, 4u, 5u), SYS(4u, 8, 0u, 5u), SYS(4u, 8, 4u, 4u), /* ipas2le1 */
-	SYS(4u, 8, 4u, 2u), SYS(4u, 8, 0u, 2u), SYS(4u, 8, 4u, 3u), /* ripas2e1 */
-	SYS(4u, 8, 4u, 6u), SYS(4u, 8, 0u, 6u), SYS(4u, 8, 4u, 7u), /* ripas2le1 */
-	SYS(0u, 8, 7u, 0u), SYS(0u, 8, 3u, 0u), SYS(0u, 8, 1u, 0u), /* vmalle1 */
-};
-#define NXS (1u << 10)
-
-/* ipas2e1 .. ipas2le1os: their operand is an address alone. */
-static bool has_address(uint64_t instruction)
-{
-	return instruction >= 7 && instruction <= 12;
-}
-
 int cmd_nested_tlbi(struct ptctl *ctl)
 {
 	Ptd__V1__InvalidateRequest request = PTD__V1__INVALIDATE_REQUEST__INIT;
-	uint64_t instruction = ptctl_number(ctl, "instruction"), ipa = ptctl_number(ctl, "ipa");
+	const struct instruction *tlbi = &tlbi_instructions[ptctl_number(ctl, "instruction") - 1];
+	uint64_t ipa = ptctl_number(ctl, "ipa");
 
 	if (ptctl_given(ctl, "ipa") && ptctl_given(ctl, "operand"))
 		return ptctl_usage(ctl, "--ipa makes the operand; --operand is too much");
-	if (ptctl_given(ctl, "ipa") && !has_address(instruction))
+	if (ptctl_given(ctl, "ipa") && !tlbi->address)
 		return ptctl_usage(ctl,
 				   "--ipa goes with ipas2e1 and ipas2le1; a range is --operand");
 	if (ipa >> 52)
 		return ptctl_usage(ctl, "--ipa: 0x%llx has more than 52 bits",
 				   (unsigned long long)ipa);
-	request.sys = tlbi[instruction - 1] | (ptctl_given(ctl, "nxs") ? NXS : 0);
+	request.sys = tlbi->sys | (ptctl_given(ctl, "nxs") ? INSTRUCTION_NXS : 0);
 	request.operand = ipa >> 12;
 	return ptctl_ask(ctl, "/ptd.v1.NestedService/Invalidate", &request.base,
 			 &ptd__v1__invalidate_response__descriptor);
 }
 
 /* ---- at ---- */
-
-/* Arm ARM C5.4, in the order of the choices of client/table.c. */
-static const uint32_t at[] = {
-	SYS(0u, 7, 8u, 0u), SYS(0u, 7, 8u, 1u), SYS(0u, 7, 8u, 2u), SYS(0u, 7, 8u, 3u),
-	SYS(0u, 7, 9u, 0u), SYS(0u, 7, 9u, 1u), SYS(4u, 7, 8u, 4u), SYS(4u, 7, 8u, 5u),
-	SYS(4u, 7, 8u, 6u), SYS(4u, 7, 8u, 7u),
-};
 
 int cmd_nested_at(struct ptctl *ctl)
 {
@@ -252,7 +226,7 @@ int cmd_nested_at(struct ptctl *ctl)
 	result = ptctl_fill(ctl, &request.base);
 	if (result)
 		return result;
-	request.sys = at[ptctl_number(ctl, "instruction") - 1];
+	request.sys = at_instructions[ptctl_number(ctl, "instruction") - 1].sys;
 	result = ptctl_call(ctl, "/ptd.v1.NestedService/AddressTranslate", &request.base,
 			    &ptd__v1__address_translate_response__descriptor, &message);
 	if (result)

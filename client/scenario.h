@@ -56,7 +56,9 @@ static inline const char *scenario_string(const struct scenario *scenario, uint3
 /* How many records `r` and its group take: 1, or 1 + body.group.records. */
 static inline uint32_t scenario_extent(const struct scn_record *r)
 {
-	return r->op == SCN_BATCH || r->op == SCN_PAR ? 1 + r->body.group.records : 1;
+	return r->op == SCN_BATCH || r->op == SCN_PAR || r->op == SCN_TABLES
+		       ? 1 + r->body.group.records
+		       : 1;
 }
 
 /* OpKind of an operation that may be an item of a batch; 0: it is none. */
@@ -83,6 +85,7 @@ enum scn_kind {
 	SCN_KIND_DIGEST,
 	SCN_KIND_OWNER,
 	SCN_KIND_STATE,
+	SCN_KIND_TAKER,
 };
 
 struct scn_fact_info {
@@ -97,10 +100,17 @@ extern const struct scn_fact_info scn_fact_table[];
 /* NULL: no such fact. */
 const struct scn_fact_info *scn_fact_info(unsigned fact);
 
+/* What SCN_TABLES and the maps behind it say, in memory that is to be freed; *tables has no maps.
+ * NULL: no memory, or no such tables. */
+struct ptd_guest_tables;
+void *scn_tables_build(const struct scn_record *record, struct ptd_guest_tables *tables);
+
 /* Names of scn_compare: "=", "!=" ... */
 const char *scn_compare_name(unsigned compare);
 /* PageState's: "owned". */
 const char *scn_state_name(uint64_t state);
+/* FaultTaker's: "guest-hypervisor". */
+const char *scn_taker_name(uint64_t taker);
 /* As in scn_own_body: "host", or a context's name. */
 const char *scn_party_name(const struct scenario *scenario, uint64_t party);
 /* Of scn_own_body: "share"; ptctl's alone. */

@@ -66,8 +66,9 @@ static const struct special {
 	const char *name;
 	scn_special *run;
 } specials[] = {
-	{"let", scn_line_let}, {"use", scn_line_use},		{"expect", scn_line_expect},
-	{"end", scn_line_end}, {"endbatch", scn_line_endbatch}, {"touch", scn_line_touch},
+	{"let", scn_line_let},	     {"use", scn_line_use},	      {"expect", scn_line_expect},
+	{"end", scn_line_end},	     {"endbatch", scn_line_endbatch}, {"touch", scn_line_touch},
+	{"tables", scn_line_tables},
 };
 #define SPECIALS (sizeof(specials) / sizeof(specials[0]))
 
@@ -209,7 +210,7 @@ bool scenario_compile(struct scenario *scenario, const char *name, const char *t
 				   .last = UINT32_MAX};
 	ok = names_init(&c->machines, SCN_MAX_MACHINES) &&
 	     names_init(&c->contexts, SCN_MAX_CONTEXTS) &&
-	     names_init(&c->digests, SCN_MAX_DIGESTS) &&
+	     names_init(&c->digests, SCN_MAX_DIGESTS) && names_init(&c->tables, SCN_MAX_TABLES) &&
 	     (c->strings = calloc(1, c->string_room = 64)) != NULL;
 	if (ok) {
 		c->string_bytes = 1; /* offset 0: the empty string */
@@ -227,6 +228,7 @@ bool scenario_compile(struct scenario *scenario, const char *name, const char *t
 	free(c->machines.name);
 	free(c->contexts.name);
 	free(c->digests.name);
+	free(c->tables.name);
 	free(c);
 	return ok;
 }

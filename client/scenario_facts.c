@@ -56,7 +56,13 @@ const char *scn_op_name(unsigned op)
 						  [SCN_LOG_START] = "log-start",
 						  [SCN_LOG_GET] = "log-get",
 						  [SCN_LOG_STOP] = "log-stop",
-						  [SCN_OWN] = "own"};
+						  [SCN_OWN] = "own",
+						  [SCN_TABLES] = "tables",
+						  [SCN_TABLE_MAP] = "map of tables",
+						  [SCN_ENTER] = "enter",
+						  [SCN_EXIT] = "exit",
+						  [SCN_TLBI] = "tlbi",
+						  [SCN_GUEST_AT] = "guest-at"};
 
 	return op < SCN_OPS ? name[op] : NULL;
 }
@@ -69,6 +75,13 @@ const char *scn_state_name(uint64_t state)
 	return name[state < sizeof(name) / sizeof(name[0]) ? state : 0];
 }
 
+const char *scn_taker_name(uint64_t taker)
+{
+	static const char *const name[] = {"none", "nobody", "guest-hypervisor", "host"};
+
+	return name[taker < sizeof(name) / sizeof(name[0]) ? taker : 0];
+}
+
 const char *scn_party_name(const struct scenario *s, uint64_t party)
 {
 	switch (party) {
@@ -79,7 +92,8 @@ const char *scn_party_name(const struct scenario *s, uint64_t party)
 	default: break;
 	}
 	for (uint32_t i = 0; i < s->header.records; i++)
-		if (s->records[i].op == SCN_CONTEXT && s->records[i].object == party)
+		if ((s->records[i].op == SCN_CONTEXT || s->records[i].op == SCN_ENTER) &&
+		    s->records[i].object == party)
 			return scenario_string(s, s->records[i].name);
 	return "unknown";
 }

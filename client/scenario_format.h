@@ -80,8 +80,15 @@ enum scn_op {
 	SCN_COLLAPSE = 28,	 /* body.map, as SCN_UNMAP without flags */
 	SCN_LOG_START = 29,	 /* body.log, also of the next two */
 	SCN_LOG_GET = 30,
-	SCN_LOG_STOP = 31, /* index alone */
-	SCN_OWN = 32,	   /* body.own */
+	SCN_LOG_STOP = 31,  /* index alone */
+	SCN_OWN = 32,	    /* body.own */
+	SCN_TABLES = 33,    /* body.tables: those of a guest hypervisor, by the maps that follow */
+	SCN_TABLE_MAP = 34, /* body.table_map; after SCN_TABLES alone */
+	SCN_ENTER =
+		35,    /* body.enter; `object` and `name` are the shadow's, a context from now on */
+	SCN_EXIT = 36, /* body.instruction.vcpu */
+	SCN_TLBI = 37, /* body.instruction, also of the next one */
+	SCN_GUEST_AT = 38,
 	SCN_OPS
 };
 
@@ -110,7 +117,8 @@ struct scn_machine_body {
 #define SCN_CTX_HD	  0x10u
 #define SCN_CTX_IDENTITY  0x20u
 #define SCN_CTX_PROTECTED 0x40u
-#define SCN_CTX_FLAGS	  0x7fu
+#define SCN_CTX_NESTED	  0x80u
+#define SCN_CTX_FLAGS	  0xffu
 
 struct scn_context_body {
 	uint64_t vtcr; /* not 0: instead of the geometry */
@@ -122,6 +130,7 @@ struct scn_context_body {
 	uint8_t start_plus_2; /* start level + 2; 0: chosen */
 	uint32_t bbm;	      /* FEAT_BBM level: 0, 1 or 2 */
 	uint32_t software;    /* bits 58:55 of a descriptor that maps may set, from 0 to 15 */
+	uint32_t shadows;     /* SCN_CTX_NESTED: how many at a time */
 };
 
 struct scn_slot_body {
@@ -185,6 +194,38 @@ struct scn_own_body {
 	uint8_t flags;	   /* SCN_OWN_* */
 };
 
+/* Stage-2 tables, as ptd_guest_tables_build() makes them and a vCPU writes them. */
+struct scn_tables_body {
+	uint32_t records; /* so many SCN_TABLE_MAP follow; as in scn_group_body */
+	uint32_t vcpu;
+	uint64_t base;
+	uint16_t vmid;
+	uint8_t granule_shift, ipa_bits;
+	uint32_t reserved;
+};
+
+struct scn_table_map_body {
+	uint64_t ipa, size, out;
+	uint32_t prot;
+};
+
+#define SCN_MAX_TABLES	 16u
+#define SCN_TABLES_BYTES (1u << 20)
+
+/* What the guest hypervisor has in its registers when its guest runs. */
+struct scn_enter_body {
+	uint64_t vttbr, vtcr, hcr;
+	uint32_t vcpu;
+	uint32_t canonical; /* the context that it runs in */
+};
+
+struct scn_instruction_body {
+	uint64_t vttbr, vtcr, hcr;
+	uint64_t operand; /* GUEST_AT: the address */
+	uint32_t sys;	  /* as in ESR_EL2.ISS for EC 0x18 */
+	uint32_t vcpu;
+};
+
 /* A run of records that belong together. */
 struct scn_group_body {
 	uint32_t records;
@@ -246,6 +287,10 @@ union scn_body {
 	struct scn_map_body map;
 	struct scn_log_body log;
 	struct scn_own_body own;
+	struct scn_tables_body tables;
+	struct scn_table_map_body table_map;
+	struct scn_enter_body enter;
+	struct scn_instruction_body instruction;
 	struct scn_group_body group;
 	struct scn_access_body access;
 	struct scn_fault_body fault;
@@ -275,8 +320,9 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "files are little-endi
  * What an expect line can speak of: X(name, number, scope, kind)
  * Scopes: REPLY, the operation before; STATE, the context now; STAGE, sums since the stage began.
  * Kinds: how a value is written: NUMBER, LEVEL (signed), OUTCOME, PROT, FAULT, DIGEST, OWNER,
- * STATE.
+ * STATE, TAKER. Numbers are below SCN_FACT_NUMBERS.
  */
+#define SCN_FACT_NUMBERS 128
 #define SCN_FACTS(X)                                                                               \
 	X(borrowers, 0, REPLY, NUMBER)                                                             \
 	X(outcome, 1, REPLY, OUTCOME)                                                              \
@@ -320,6 +366,11 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "files are little-endi
 	X(table_pages, 39, STATE, NUMBER)                                                          \
 	X(generation, 40, STATE, NUMBER)                                                           \
 	X(digest, 41, STATE, DIGEST)                                                               \
+	X(shadows, 42, STATE, NUMBER)                                                              \
+	X(fills, 43, STATE, NUMBER)                                                                \
+	X(killed, 44, STATE, NUMBER)                                                               \
+	X(invalidated, 45, STATE, NUMBER)                                                          \
+	X(recycled, 46, STATE, NUMBER)                                                             \
 	X(calls, 64, STAGE, NUMBER)                                                                \
 	X(failed, 65, STAGE, NUMBER)                                                               \
 	X(accesses, 66, STAGE, NUMBER)                                                             \
@@ -332,7 +383,10 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "files are little-endi
 	X(refused, 73, STAGE, NUMBER)                                                              \
 	X(max_exits, 74, STAGE, NUMBER)                                                            \
 	X(written, 75, STAGE, NUMBER)                                                              \
-	X(removed, 76, STAGE, NUMBER)
+	X(removed, 76, STAGE, NUMBER)                                                              \
+	X(taker, 96, REPLY, TAKER)                                                                 \
+	X(canonical, 97, REPLY, NUMBER)                                                            \
+	X(created, 98, REPLY, NUMBER)
 
 enum scn_fact {
 #define SCN_X(name, number, scope, kind) SCN_FACT_##name = number,

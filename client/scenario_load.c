@@ -104,6 +104,13 @@ static const char *check_own(const struct scn_header *h, const struct scn_own_bo
 		       : "names no party";
 }
 
+static const char *check_enter(const struct scn_header *h, const struct scn_record *r)
+{
+	return r->body.enter.canonical < h->contexts && r->body.enter.canonical != r->object
+		       ? NULL
+		       : "names no context to run in";
+}
+
 /* What each operation's record must keep to; NULL: fine. */
 static const char *check_body(const struct scn_header *h, const struct scn_record *r)
 {
@@ -119,6 +126,7 @@ static const char *check_body(const struct scn_header *h, const struct scn_recor
 	case SCN_LOG_GET:
 	case SCN_LOG_STOP: return b->log.index < SCN_MAX_LOGS ? NULL : "names no log";
 	case SCN_OWN: return check_own(h, &b->own);
+	case SCN_ENTER: return check_enter(h, r);
 	case SCN_CONTEXT: return b->context.machine < h->machines ? NULL : "names no machine";
 	case SCN_FAILPOINT:
 		return !b->failpoint.scoped || r->object < h->contexts ? NULL : "names no context";
@@ -155,6 +163,19 @@ static const char *check_record(const struct scn_header *h, const struct scn_rec
 	    r->op != SCN_MACHINE && r->op != SCN_DELETE_MACHINE)
 		return "names no context";
 	return check_body(h, r);
+}
+
+/* Maps come after their tables, and there alone. */
+static const char *check_tables(const struct scn_header *h, const struct scn_record *r, uint32_t i)
+{
+	uint32_t n = r[i].body.tables.records;
+
+	if (n >= h->records - i)
+		return "ends behind the last record";
+	for (uint32_t k = i + 1; k <= i + n; k++)
+		if (r[k].op != SCN_TABLE_MAP)
+			return "holds an operation that may not stand there";
+	return NULL;
 }
 
 static bool in_par(unsigned op)
@@ -199,6 +220,10 @@ static bool check_records(const struct scenario *s, char why[160])
 		stages += r->op == SCN_STAGE;
 		if (r->op == SCN_BATCH || r->op == SCN_PAR)
 			wrong = check_group(&s->header, s->records, i);
+		if (r->op == SCN_TABLES)
+			wrong = check_tables(&s->header, s->records, i);
+		if (r->op == SCN_TABLE_MAP)
+			wrong = "stands without its tables";
 		while (!wrong && k < i + scenario_extent(r)) {
 			wrong = check_record(&s->header, &s->records[k]);
 			k += !wrong;

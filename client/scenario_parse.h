@@ -51,8 +51,13 @@ struct scn_compiler {
 
 	struct scn_let let[SCN_LETS_MAX];
 	size_t lets;
-	struct scn_names machines, contexts, digests;
+	struct scn_names machines, contexts, digests, tables;
 	uint16_t machine_of[SCN_MAX_CONTEXTS];
+	/* Of a context that is a shadow: the record that entered it first, plus one; else 0. */
+	uint32_t entered[SCN_MAX_CONTEXTS];
+	struct scn_tables_regs {
+		uint64_t vttbr, vtcr;
+	} tables_regs[SCN_MAX_TABLES];
 	uint32_t stages;
 	uint32_t context; /* the default one; SCN_NONE */
 	uint32_t group;	  /* record of the open par or batch; UINT32_MAX */
@@ -84,6 +89,8 @@ enum scn_type {
 	SCN_T_CONTEXT,
 	SCN_T_MACHINE,
 	SCN_T_PARTY, /* host, hyp, other or a context */
+	SCN_T_TABLES,
+	SCN_T_MAPS, /* the number of the word */
 };
 
 struct scn_key {
@@ -125,8 +132,21 @@ struct scn_verb {
 bool scn_finish_own(struct scn_compiler *c, struct scn_record *r, uint64_t given);
 extern const struct scn_key scn_own_keys[];
 
+/* Of guest hypervisors: tables, enter, exit, tlbi, guest-at. */
+bool scn_finish_tables(struct scn_compiler *c, struct scn_record *r, uint64_t given);
+bool scn_finish_enter(struct scn_compiler *c, struct scn_record *r, uint64_t given);
+bool scn_finish_exit(struct scn_compiler *c, struct scn_record *r, uint64_t given);
+bool scn_finish_tlbi(struct scn_compiler *c, struct scn_record *r, uint64_t given);
+bool scn_finish_guest_at(struct scn_compiler *c, struct scn_record *r, uint64_t given);
+extern const struct scn_key scn_tables_keys[], scn_enter_keys[], scn_exit_keys[], scn_tlbi_keys[],
+	scn_guest_at_keys[];
+/* The context that a shadow is of; another context itself. */
+uint16_t scn_canonical(const struct scn_compiler *c, uint16_t context);
+
 /* Ends at a NULL name. Used by docs and the tests, too. */
 extern const struct scn_verb scn_verb_table[];
+/* Which of `keys` is `name`: is its bit in `given`? */
+bool scn_key_given(const struct scn_key *keys, const char *name, uint64_t given);
 const struct scn_verb *scn_verb(const struct scn_span *name);
 
 /* Counts and prints an error at `at` (NULL: the line's first word). Returns false. */
@@ -169,7 +189,7 @@ uint32_t scn_string(struct scn_compiler *c, const struct scn_span *s);
 /* Lines that are no plain operation: let, use, expect, end, endbatch, touch. */
 typedef bool scn_special(struct scn_compiler *c);
 scn_special scn_line_let, scn_line_use, scn_line_expect, scn_line_end, scn_line_endbatch,
-	scn_line_touch;
+	scn_line_touch, scn_line_tables;
 /* A plain operation of `verb`; *record is the new one. */
 bool scn_line_verb(struct scn_compiler *c, const struct scn_verb *verb, struct scn_record **record);
 

@@ -145,6 +145,8 @@ static bool run(void *self, const struct scenario *s, uint32_t record, struct sc
 			scn_rpc_log(rpc, r, reply);
 		else if (r->op == SCN_OWN)
 			scn_rpc_own(rpc, r, reply);
+		else if (r->op >= SCN_TABLES && r->op <= SCN_GUEST_AT)
+			scn_rpc_nested(rpc, r, reply);
 		else
 			scn_rpc_object(rpc, s, r, reply);
 		if (scn_is_failure((unsigned)reply->fact[SCN_FACT_outcome]))
@@ -154,12 +156,7 @@ static bool run(void *self, const struct scenario *s, uint32_t record, struct sc
 	return connected(rpc, reply);
 }
 
-static void set_state(struct scn_state *state, enum scn_fact fact, uint64_t value)
-{
-	state->fact[fact - SCN_STATE_FIRST] = value;
-}
-
-static bool digest(struct scn_rpc *rpc, uint64_t context, struct scn_state *state,
+static bool digest(struct scn_rpc *rpc, uint64_t context, bool stable, struct scn_state *state,
 		   struct scn_reply *reply)
 {
 	Ptd__V1__GetDigestRequest m = PTD__V1__GET_DIGEST_REQUEST__INIT;
@@ -168,20 +165,20 @@ static bool digest(struct scn_rpc *rpc, uint64_t context, struct scn_state *stat
 	uint64_t all = 0;
 
 	m.context = context;
-	m.stable = true;
+	m.stable = stable;
 	if (!scn_rpc_call(rpc, "/ptd.v1.ContextService/GetDigest", &m.base,
 			  &ptd__v1__get_digest_response__descriptor, &answer, reply))
 		return false;
 	got = (const void *)answer;
 	state->digest[0] = got->digest_low;
 	state->digest[1] = got->digest_high;
-	set_state(state, SCN_FACT_tables, got->tables);
-	set_state(state, SCN_FACT_generation, got->generation);
+	scn_set_state(state, SCN_FACT_tables, got->tables);
+	scn_set_state(state, SCN_FACT_generation, got->generation);
 	for (size_t i = 0; i < got->n_leaves && i < 5; i++) {
-		set_state(state, (enum scn_fact)(SCN_FACT_leaves_minus1 + i), got->leaves[i]);
+		scn_set_state(state, (enum scn_fact)(SCN_FACT_leaves_minus1 + i), got->leaves[i]);
 		all += got->leaves[i];
 	}
-	set_state(state, SCN_FACT_leaves, all);
+	scn_set_state(state, SCN_FACT_leaves, all);
 	protobuf_c_message_free_unpacked(answer, NULL);
 	return true;
 }
@@ -193,11 +190,14 @@ static bool get_state(void *self, const struct scenario *s, uint32_t context,
 	Ptd__V1__GetContextRequest m = PTD__V1__GET_CONTEXT_REQUEST__INIT;
 	const Ptd__V1__GetContextResponse *got;
 	ProtobufCMessage *answer;
+	uint64_t nested = rpc->nested[context];
 	struct scn_reply reply = {0};
 
 	(void)s;
 	m.handle = rpc->context[context];
-	if (!digest(rpc, m.handle, state, &reply) ||
+	/* Nobody holds a shadow still. */
+	if (!digest(rpc, m.handle, !nested || nested == m.handle, state, &reply) ||
+	    (nested && !scn_rpc_shadows(rpc, nested, state, &reply)) ||
 	    !scn_rpc_call(rpc, "/ptd.v1.ContextService/GetContext", &m.base,
 			  &ptd__v1__get_context_response__descriptor, &answer, &reply)) {
 		snprintf(state->text, sizeof(state->text), "the context's state: %s", reply.text);
@@ -205,7 +205,7 @@ static bool get_state(void *self, const struct scenario *s, uint32_t context,
 	}
 	got = (const void *)answer;
 	if (got->context)
-		set_state(state, SCN_FACT_table_pages, got->context->table_pages);
+		scn_set_state(state, SCN_FACT_table_pages, got->context->table_pages);
 	protobuf_c_message_free_unpacked(answer, NULL);
 	return true;
 }

@@ -17,6 +17,9 @@ struct scn_rpc {
 	/* Handles; 0: not created, or deleted. */
 	uint64_t machine[SCN_MAX_MACHINES];
 	uint64_t context[SCN_MAX_CONTEXTS];
+	/* The context that this one is a shadow of, or that it is if it can have some; 0: neither.
+	 */
+	uint64_t nested[SCN_MAX_CONTEXTS];
 	uint64_t lending[SCN_MAX_LENDINGS];
 	struct scn_log {
 		uint64_t handle, generation;
@@ -94,6 +97,18 @@ uint64_t scn_now_ns(void);
 void scn_rpc_log(struct scn_rpc *rpc, const struct scn_record *r, struct scn_reply *reply);
 /* own. */
 void scn_rpc_own(struct scn_rpc *rpc, const struct scn_record *r, struct scn_reply *reply);
+/* tables, enter, exit, tlbi, guest-at. */
+void scn_rpc_nested(struct scn_rpc *rpc, const struct scn_record *r, struct scn_reply *reply);
+/* Counts of the shadows of a context, `nested`, into a state. False: `reply` says why not. */
+bool scn_rpc_shadows(struct scn_rpc *rpc, uint64_t nested, struct scn_state *state,
+		     struct scn_reply *reply);
+struct Ptd__V1__NestedFault;
+/* Who takes a fault, as facts of a reply; NULL: it was none of a shadow. */
+void scn_take_nested(const struct Ptd__V1__NestedFault *fault, struct scn_reply *reply);
+static inline void scn_set_state(struct scn_state *state, enum scn_fact fact, uint64_t value)
+{
+	state->fact[fact - SCN_STATE_FIRST] = value;
+}
 /* The operations that make, change and delete objects, and failpoints. */
 void scn_rpc_object(struct scn_rpc *rpc, const struct scenario *scenario,
 		    const struct scn_record *r, struct scn_reply *reply);

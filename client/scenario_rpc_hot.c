@@ -241,6 +241,7 @@ static void take_access(const Ptd__V1__AccessResponse *m, struct scn_reply *repl
 		scn_count_exit(sums, m->exits[i]->outcome);
 	if (m->n_exits)
 		scn_set_fact(reply, SCN_FACT_fault, m->exits[m->n_exits - 1]->fault);
+	scn_take_nested(m->nested, reply);
 	if (m->n_exits > *most)
 		*most = m->n_exits;
 }
@@ -253,6 +254,7 @@ static void take_fault(const Ptd__V1__HandleFaultResponse *m, struct scn_reply *
 	scn_set_fact(reply, SCN_FACT_level, (uint64_t)(int64_t)m->level);
 	scn_set_fact(reply, SCN_FACT_prot, m->prot & 0xff);
 	scn_set_fact(reply, SCN_FACT_tables_added, m->tables_added);
+	scn_take_nested(m->nested, reply);
 	scn_count_exit(sums, m->outcome);
 }
 

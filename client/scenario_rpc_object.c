@@ -57,6 +57,8 @@ static void create_context(struct scn_rpc *rpc, const struct scenario *s,
 	options.ha = (b->flags & SCN_CTX_HA) != 0;
 	options.hd = (b->flags & SCN_CTX_HD) != 0;
 	options.identity = (b->flags & SCN_CTX_IDENTITY) != 0;
+	options.nested = (b->flags & SCN_CTX_NESTED) != 0;
+	options.max_shadows = b->shadows;
 	options.protected_ = (b->flags & SCN_CTX_PROTECTED) != 0;
 	m.machine = rpc->machine[b->machine];
 	m.name = (char *)scenario_string(s, r->name);
@@ -72,6 +74,7 @@ static void create_context(struct scn_rpc *rpc, const struct scenario *s,
 		return;
 	made = (const void *)answer;
 	rpc->context[r->object] = made->context ? made->context->handle : 0;
+	rpc->nested[r->object] = b->flags & SCN_CTX_NESTED ? rpc->context[r->object] : 0;
 	protobuf_c_message_free_unpacked(answer, NULL);
 }
 

@@ -74,9 +74,8 @@ bool scn_check_reply(const struct scn_record *expect, const struct scn_reply *re
 	uint64_t wanted = e->constant;
 
 	for (unsigned i = 0; i < e->terms; i++)
-		if (e->term[i] < SCN_SCOPE_FACTS)
-			wanted += reply->fact[e->term[i]];
-	mismatch->got = reply->fact[e->fact % SCN_SCOPE_FACTS];
+		wanted += reply->fact[e->term[i]];
+	mismatch->got = reply->fact[e->fact];
 	mismatch->wanted = wanted;
 	return holds(e, mismatch->got, wanted);
 }
@@ -153,12 +152,15 @@ static void print_value(const struct scenario *s, const struct scn_fact_info *f,
 		fputs(scn_party_name(s, value), to);
 	else if (f->kind == SCN_KIND_STATE)
 		fputs(scn_state_name(value), to);
+	else if (f->kind == SCN_KIND_TAKER)
+		fputs(scn_taker_name(value), to);
 	else if (f->kind == SCN_KIND_LEVEL)
 		fprintf(to, "%" PRId64, (int64_t)value);
 	else if (f->kind == SCN_KIND_PROT)
 		fprintf(to, "%s%s%s%s", value & 1 ? "r" : "-", value & 2 ? "w" : "-",
 			value & 4 ? "p" : "-", value & 8 ? "u" : "-");
-	else if (value >> 32 || f->fact == SCN_FACT_pa || f->fact == SCN_FACT_data)
+	else if (value >> 32 || f->fact == SCN_FACT_pa || f->fact == SCN_FACT_data ||
+		 f->fact == SCN_FACT_canonical)
 		fprintf(to, "0x%" PRIx64, value);
 	else
 		fprintf(to, "%" PRIu64, value);
@@ -211,12 +213,10 @@ static bool get_state(struct runner *r, const struct scn_record *at)
 
 static uint64_t value_of(const struct runner *r, unsigned fact)
 {
-	unsigned i = fact % SCN_SCOPE_FACTS;
-
 	switch (scn_fact_info(fact)->scope) {
-	case SCN_SCOPE_STATE: return r->state.fact[i];
-	case SCN_SCOPE_STAGE: return r->sums.fact[i];
-	default: return r->reply.fact[i];
+	case SCN_SCOPE_STATE: return r->state.fact[fact - SCN_STATE_FIRST];
+	case SCN_SCOPE_STAGE: return r->sums.fact[fact - SCN_STAGE_FIRST];
+	default: return r->reply.fact[fact];
 	}
 }
 

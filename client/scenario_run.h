@@ -19,10 +19,10 @@ struct scn_mismatch {
 
 /* How an operation ended. A sweep: its first failure, or its last reply; effects are sums. */
 struct scn_reply {
-	uint64_t fact[SCN_SCOPE_FACTS];
-	char text[SCN_TEXT];	      /* of a failure: what, where, what to do */
-	uint64_t ns;		      /* how long it took */
-	struct scn_mismatch mismatch; /* of an expectation inside par */
+	uint64_t fact[SCN_FACT_NUMBERS]; /* by number; those of a reply alone */
+	char text[SCN_TEXT];		 /* of a failure: what, where, what to do */
+	uint64_t ns;			 /* how long it took */
+	struct scn_mismatch mismatch;	 /* of an expectation inside par */
 };
 
 /* Sums since the stage began. */

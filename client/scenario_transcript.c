@@ -28,7 +28,7 @@ static void operation(const struct scenario *s, const struct scn_record *r, FILE
 		return;
 	}
 	fputs(r->op == SCN_ACCESS ? access[r->body.access.kind] : scn_op_name(r->op), to);
-	if (r->op == SCN_MACHINE || r->op == SCN_CONTEXT)
+	if (r->op == SCN_MACHINE || r->op == SCN_CONTEXT || r->op == SCN_ENTER)
 		fprintf(to, " %s", scenario_string(s, r->name));
 	else if (r->object < s->header.contexts)
 		fprintf(to, " %s", scn_party_name(s, r->object));

@@ -28,6 +28,8 @@ static const struct choice faults[] = {{"none", 0},
 				       {"external", 5},
 				       {0}};
 
+static const struct choice takers[] = {
+	{"none", 0}, {"nobody", 1}, {"guest-hypervisor", 2}, {"host", 3}, {0}};
 static const struct choice states[] = {{"owned", 1}, {"shared", 2}, {"lent", 4}, {0}};
 static const struct choice parties[] = {
 	{"host", SCN_PARTY_HOST}, {"hyp", SCN_PARTY_HYP}, {"other", SCN_PARTY_OTHER}, {0}};
@@ -256,6 +258,8 @@ bool scn_value(struct scn_compiler *c, const struct scn_word *w, enum scn_type t
 	case SCN_T_CONTEXT: return reference(c, s, &c->contexts, "context", value);
 	case SCN_T_MACHINE: return reference(c, s, &c->machines, "machine", value);
 	case SCN_T_PARTY: return party(c, s, value);
+	case SCN_T_MAPS: *value = (uint64_t)(w - c->word); return true;
+	case SCN_T_TABLES: return reference(c, s, &c->tables, "table set", value);
 	case SCN_T_FLAG: *value = 1; return true;
 	default: return choose(c, s, choices_of(type), value);
 	}
@@ -331,6 +335,7 @@ bool scn_expected(struct scn_compiler *c, const struct scn_word *w,
 	case SCN_KIND_FAULT: return choose(c, &w->value, faults, &e->constant);
 	case SCN_KIND_OWNER: return party(c, &w->value, &e->constant);
 	case SCN_KIND_STATE: return choose(c, &w->value, states, &e->constant);
+	case SCN_KIND_TAKER: return choose(c, &w->value, takers, &e->constant);
 	case SCN_KIND_DIGEST: return reference(c, &w->value, &c->digests, "digest", &e->constant);
 	case SCN_KIND_PROT:
 		return scn_prot(&w->value, &e->constant) ||

@@ -41,6 +41,8 @@ static const struct scn_key context_keys[] = {
 	     "a guest of a machine with owners: it owns its memory"),
 	KEY("software", SCN_T_NUMBER, false, context.software,
 	    "descriptor bits 58:55 that maps may set: 0 to 15; 0"),
+	FLAG("nested", context.flags, SCN_CTX_NESTED, "a guest hypervisor runs in it"),
+	KEY("shadows", SCN_T_NUMBER, false, context.shadows, "of nested: how many at a time; 64"),
 	KEY("bbm", SCN_T_NUMBER, false, context.bbm, "FEAT_BBM level: 0, 1 or 2; 0"),
 	{0}};
 
@@ -184,8 +186,7 @@ static const struct scn_key failpoint_keys[] = {
 
 static const struct scn_key no_keys[] = {{0}};
 
-/* Which of `keys` is `name`, as a bit of `given`. */
-static bool has(const struct scn_key *keys, const char *name, uint64_t given)
+bool scn_key_given(const struct scn_key *keys, const char *name, uint64_t given)
 {
 	for (unsigned i = 0; keys[i].name; i++)
 		if (!__builtin_strcmp(keys[i].name, name))
@@ -196,7 +197,7 @@ static bool has(const struct scn_key *keys, const char *name, uint64_t given)
 static bool finish_machine(struct scn_compiler *c, struct scn_record *r, uint64_t given)
 {
 	(void)c;
-	if (!has(machine_keys, "vcpus", given))
+	if (!scn_key_given(machine_keys, "vcpus", given))
 		r->body.machine.vcpus = 1;
 	return true;
 }
@@ -204,9 +205,9 @@ static bool finish_machine(struct scn_compiler *c, struct scn_record *r, uint64_
 static bool finish_context(struct scn_compiler *c, struct scn_record *r, uint64_t given)
 {
 	struct scn_context_body *b = &r->body.context;
-	bool vtcr = has(context_keys, "vtcr", given);
+	bool vtcr = scn_key_given(context_keys, "vtcr", given);
 
-	if (!has(context_keys, "machine", given)) {
+	if (!scn_key_given(context_keys, "machine", given)) {
 		if (!c->machines.count)
 			return scn_error(c, NULL, "a machine line must come first");
 		b->machine = c->machines.count - 1;
@@ -220,6 +221,10 @@ static bool finish_context(struct scn_compiler *c, struct scn_record *r, uint64_
 		b->granule_shift = 12;
 	if (!b->kind)
 		b->kind = 1;
+	if (b->shadows && !(b->flags & SCN_CTX_NESTED))
+		return scn_error(c, NULL, "shadows= goes with nested");
+	if (!b->shadows && b->flags & SCN_CTX_NESTED)
+		b->shadows = 64;
 	c->machine_of[r->object] = (uint16_t)b->machine;
 	return true;
 }
@@ -238,7 +243,7 @@ static bool finish_delete(struct scn_compiler *c, struct scn_record *r, uint64_t
 
 	for (size_t i = 1; i < c->words; i++)
 		context |= scn_span_is(&c->word[i].key, "context");
-	if (has(delete_keys, "machine", given)) {
+	if (scn_key_given(delete_keys, "machine", given)) {
 		if (given != 1 || context)
 			return scn_error(c, NULL, "delete takes one object at a time");
 		r->op = SCN_DELETE_MACHINE;
@@ -310,7 +315,7 @@ static bool finish_access(struct scn_compiler *c, struct scn_record *r, uint64_t
 	r->body.words[7] = 0;
 	if (!par && (on || b->lane_step))
 		return scn_error(c, NULL, "on= and lane-step= belong inside par");
-	if (par && has(access_keys, "vcpu", given))
+	if (par && scn_key_given(access_keys, "vcpu", given))
 		return scn_error(c, NULL, "inside par each vCPU does it: use on=, not vcpu=");
 	if (!b->size != !b->step)
 		return scn_error(c, NULL, "a sweep needs size= and step=");
@@ -323,11 +328,11 @@ static bool finish_access(struct scn_compiler *c, struct scn_record *r, uint64_t
 		b->select = (uint8_t)on;
 		b->vcpu = (uint32_t)(on >> 8);
 	}
-	if (!has(access_keys, "length", given))
+	if (!scn_key_given(access_keys, "length", given))
 		b->length = b->kind == 3 ? 4 : b->kind == 4 ? 0 : 8;
 	if (b->length > 8)
 		return scn_error(c, NULL, "length is at most 8");
-	if (!has(access_keys, "data", given))
+	if (!scn_key_given(access_keys, "data", given))
 		b->data = UINT64_C(0x0123456789abcdef);
 	return true;
 }
@@ -335,11 +340,11 @@ static bool finish_access(struct scn_compiler *c, struct scn_record *r, uint64_t
 static bool finish_fault(struct scn_compiler *c, struct scn_record *r, uint64_t given)
 {
 	struct scn_fault_body *b = &r->body.fault;
-	bool raw = has(fault_keys, "esr", given);
+	bool raw = scn_key_given(fault_keys, "esr", given);
 
 	if (r->op == SCN_TRANSLATE)
 		b->kind = b->kind ? b->kind : 1;
-	else if (raw && (has(fault_keys, "ipa", given) || b->kind))
+	else if (raw && (scn_key_given(fault_keys, "ipa", given) || b->kind))
 		return scn_error(c, NULL, "fault takes esr, far and hpfar, or ipa and access");
 	else if (!raw && !b->kind)
 		return scn_error(c, NULL, "fault needs access= (or esr=)");
@@ -415,6 +420,16 @@ const struct scn_verb scn_verb_table[] = {
 	 "end a log"},
 	{"own", SCN_OWN, SCN_FIRST_NAME, 0, scn_own_keys, scn_finish_own,
 	 "a transition of ownership, or show: whose a page is"},
+	{"tables", SCN_TABLES, SCN_FIRST_NAME, SCN_W_CONTEXT, scn_tables_keys, scn_finish_tables,
+	 "write the stage-2 tables of a guest hypervisor"},
+	{"enter", SCN_ENTER, SCN_FIRST_NAME, SCN_W_CONTEXT, scn_enter_keys, scn_finish_enter,
+	 "a guest hypervisor runs its guest: later lines work on that shadow"},
+	{"exit", SCN_EXIT, SCN_FIRST_NONE, SCN_W_CONTEXT, scn_exit_keys, scn_finish_exit,
+	 "back to virtual EL2: later lines work on its own context"},
+	{"tlbi", SCN_TLBI, SCN_FIRST_NAME, SCN_W_CONTEXT, scn_tlbi_keys, scn_finish_tlbi,
+	 "a guest hypervisor's TLBI"},
+	{"guest-at", SCN_GUEST_AT, SCN_FIRST_NAME, SCN_W_CONTEXT, scn_guest_at_keys,
+	 scn_finish_guest_at, "a guest hypervisor's AT for its guest, whose stage 1 is off"},
 	{"batch", SCN_BATCH, SCN_FIRST_NONE, SCN_W_CONTEXT, batch_keys, finish_group,
 	 "the lines up to endbatch are one Apply call"},
 	{"read", SCN_ACCESS, SCN_FIRST_NONE, SCN_W_CONTEXT | SCN_W_PAR, access_keys, finish_access,

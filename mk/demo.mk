@@ -2,7 +2,7 @@
 # Scenarios, dumps and decoding: their unit tests; the demo.
 SCENARIO_SRC := $(filter-out client/scenario_rpc% client/scenario_cmd.c,$(sort $(wildcard client/scenario_*.c)))
 SCENARIO_SRC += client/dump_kernel.c client/dump_tree.c client/dump_strip.c client/decode_format.c
-SCENARIO_SRC += client/number.c client/text.c
+SCENARIO_SRC += client/guest_tables.c client/instructions.c client/number.c client/text.c
 SCENARIO_OBJ := $(SCENARIO_SRC:%.c=$(B)/%.o)
 SCENARIO_TEST := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_scenario*.c tests/unit/test_dump*.c tests/unit/test_decodecmd*.c))
 

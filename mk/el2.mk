@@ -20,7 +20,7 @@ EL2_OPT_clang := -O2
 EL2_OPT_checked := -O1
 EL2_OPT_UNIT := -Og
 EL2_INC := -Ilib/port/el2/include -Ilib/include -Ilib
-EL2_TEST_INC := -Itests/el2/include -Itests $(EL2_INC) -Ilib/port/host/include
+EL2_TEST_INC := -Itests/el2/include -Iclient/include -Itests $(EL2_INC) -Ilib/port/host/include
 
 EL2_PORT := $(sort $(wildcard lib/port/el2/*.[cS]))
 EL2_RUNTIME := tests/el2/libc.c tests/el2/heap.c tests/el2/cmocka.c tests/el2/setjmp.S
@@ -39,8 +39,8 @@ EL2_CORE := tests/el2/core.c tests/el2/ram.c $(EL2_MODEL)
 EL2_WRAPPED := $(addprefix -Wl$(comma)--wrap=,hw_walk pt_el2_tlbi pt_host_mmu_destroy pt_host_mmu_init pt_pool_get pt_pool_take)
 # What tests/el2/replay and tests/el2/worlds boot; the runner of scenarios is the client's.
 EL2_REPLAY := tests/el2/replay.c tests/el2/scenario.c
-EL2_SCENARIO := $(addprefix tests/el2/scenario_,access.c dump.c memory.c object.c own.c range.c) \
-	$(addprefix client/scenario_,facts.c load.c run.c)
+EL2_SCENARIO := $(addprefix tests/el2/scenario_,access.c dump.c memory.c nested.c object.c own.c range.c) \
+	$(addprefix client/,guest_tables.c instructions.c scenario_facts.c scenario_load.c scenario_run.c scenario_tables.c)
 # The program of a host at EL1, and the image that runs it.
 EL2_HOST := $(addsuffix .o,$(addprefix tests/el2/host/,start host main memory guests cpus races recycle exits hostile owner nested guest_hyp count) tests/model/owner tests/model/owner_state)
 EL2_HOST_IMAGE := tests/el2/host/el2.o tests/el2/host/lib_calls.o tests/el2/host/program.o tests/el2/own_map.o

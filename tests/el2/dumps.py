@@ -18,10 +18,11 @@ class Dump:
         if self.granule == 16 and geometry.pa_bits == 52:
             self.high, self.up = 15 << 12, 36
         self.tables, self.leaves, self.root = {}, [], 0
+        stable = self.context.kind != pb.CONTEXT_KIND_SHADOW  # which changes with its context at any time
         at, done = 0, False
         while not done:
             dump = stub.DumpContext(pb.DumpContextRequest(
-                context=handle, ipa=at, max_entries=65536, stable=True, tables=True))
+                context=handle, ipa=at, max_entries=65536, stable=stable, tables=True))
             if not self.root:
                 self.root = dump.root
                 self.table(self.root, self.start, 1 << geometry.ipa_bits - self.shift(self.start))

@@ -48,6 +48,8 @@ RUN_TO_END(sc_run_upkeep, struct pt_upkeep, pt_upkeep_step)
 RUN_TO_END(sc_run_lend, struct pt_lend, pt_lend_step)
 RUN_TO_END(sc_run_transfer, struct pt_transfer, pt_transfer_step)
 RUN_TO_END(sc_run_dirty, struct pt_dirty, pt_dirty_step)
+RUN_TO_END(sc_run_shadow_end, struct pt_shadow_end, pt_shadow_end_step)
+RUN_TO_END(sc_run_tlbi, struct pt_guest_tlbi_op, pt_guest_tlbi_step)
 
 void sc_fail(struct scn_reply *reply, const struct pt_error *error)
 {
@@ -97,6 +99,12 @@ struct lane {
 	struct scn_mismatch *mismatch;
 };
 
+/* It is a cache: nobody changes it by hand. */
+static void refuse_shadow(struct scn_reply *reply)
+{
+	sc_fail(reply, &(struct pt_error){.code = PT_WRONG_STATE, .level = PT_TTL_UNKNOWN});
+}
+
 static void run_one(struct lane *l, uint32_t record, uint64_t ipa, uint64_t pa)
 {
 	const struct scn_record *r = &l->scenario->records[record];
@@ -115,6 +123,8 @@ static void run_one(struct lane *l, uint32_t record, uint64_t ipa, uint64_t pa)
 		sc_fault(l->w, r, vcpu, &one, l->sums);
 	else if (r->op == SCN_TRANSLATE)
 		sc_translate(l->w, r, &one);
+	else if (l->w->context[r->object].canonical)
+		refuse_shadow(&one);
 	else
 		sc_range(l->w, r, ipa, pa, &one, l->sums);
 	failed = scn_is_failure((unsigned)one.fact[SCN_FACT_outcome]);
@@ -177,6 +187,14 @@ static void drain(struct sc_world *w, struct pt_pages *taken)
 		pt_pages_push(&w->pt.pool, taken, page);
 }
 
+static bool changes_shadow(const struct sc_world *w, const struct scn_record *r)
+{
+	const struct sc_context *c = &w->context[r->object % SCN_MAX_CONTEXTS];
+
+	return r->object < SCN_MAX_CONTEXTS && r->op != SCN_MACHINE &&
+	       r->op != SCN_DELETE_MACHINE && r->op != SCN_CONTEXT && c->live && c->canonical;
+}
+
 static void operate(struct sc_world *w, const struct scenario *s, uint32_t record,
 		    struct scn_reply *reply, struct scn_sums *sums)
 {
@@ -197,6 +215,10 @@ static void operate(struct sc_world *w, const struct scenario *s, uint32_t recor
 	scn_count(sums, SCN_FACT_calls, 1);
 	if (r->op == SCN_OWN)
 		sc_own(w, r, reply);
+	else if (r->op >= SCN_TABLES && r->op <= SCN_GUEST_AT)
+		sc_nested(w, r, reply);
+	else if (changes_shadow(w, r))
+		refuse_shadow(reply);
 	else if (r->op != SCN_BATCH)
 		sc_object(w, s, r, reply);
 	else if (w->context[r->object].live)
@@ -258,6 +280,7 @@ static bool get_state(void *self, const struct scenario *s, uint32_t context,
 		  d.tables + (c->pt.geo.start_bytes + granule - 1) / granule);
 	set_state(state, SCN_FACT_table_pages, atomic_load(&c->pt.table_pages));
 	set_state(state, SCN_FACT_generation, atomic_load(&c->pt.generation));
+	sc_nested_state(c, state);
 	return true;
 }
 
@@ -284,7 +307,8 @@ static uint32_t close_scenario(int64_t file)
 	for (uint32_t i = 0; i < SCN_MAX_CONTEXTS; i++) {
 		if (!world.context[i].live)
 			continue;
-		sc_settle(&world, &world.context[i]);
+		if (!world.context[i].canonical)
+			sc_settle(&world, &world.context[i]);
 		sc_dump(file, &world, i);
 	}
 	for (uint32_t i = SCN_MAX_MACHINES; i--;)

@@ -16,6 +16,7 @@
 
 #include <pt/dirty.h>
 #include <pt/fault.h>
+#include <pt/nested.h>
 #include <pt/transfer.h>
 #include <pt/upkeep.h>
 #include <pt/walk.h>
@@ -38,8 +39,16 @@ struct sc_fold {
 	uint64_t ipa, size;
 };
 
+struct sc_nest;
+
 struct sc_context {
-	struct pt_ctx pt;
+	union {
+		struct pt_ctx pt;
+		struct pt_shadow shadow; /* of `canonical` */
+	};
+	struct sc_context *canonical; /* NULL: it is no shadow */
+	struct sc_nest *nest;	      /* NULL: it has none */
+	uint64_t vcpus;		      /* bit n: vCPU n runs this shadow */
 	struct sc_machine *machine;
 	uint32_t guest; /* its number, where frames have owners */
 	struct sc_fold fold[SC_FOLDS];
@@ -78,6 +87,8 @@ enum pt_outcome sc_run_transfer(struct sc_world *w, struct pt_transfer *transfer
 struct pt_lend;
 enum pt_outcome sc_run_lend(struct sc_world *w, struct pt_lend *lend);
 enum pt_outcome sc_run_dirty(struct sc_world *w, struct pt_dirty *dirty);
+enum pt_outcome sc_run_shadow_end(struct sc_world *w, struct pt_shadow_end *end);
+enum pt_outcome sc_run_tlbi(struct sc_world *w, struct pt_guest_tlbi_op *op);
 
 /* Facts of a reply. */
 void sc_fail(struct scn_reply *reply, const struct pt_error *error);
@@ -105,6 +116,21 @@ void sc_own_leave(struct sc_world *w, struct sc_context *c);
 void sc_own_close(struct sc_world *w, struct sc_machine *m);
 void sc_own(struct sc_world *w, const struct scn_record *r, struct scn_reply *reply);
 
+/* scenario_nested.c: a context that nobody uses yet can have shadows; they end, before it is
+ * destroyed; and what it had for them goes, after that. */
+enum pt_outcome sc_nest_make(struct sc_world *w, struct sc_context *c, uint32_t shadows);
+void sc_nest_end(struct sc_world *w, struct sc_context *c);
+void sc_nest_close(struct sc_world *w, struct sc_context *c);
+void sc_shadow_end(struct sc_world *w, struct sc_context *shadow);
+/* tables, enter, exit, tlbi, guest-at. */
+void sc_nested(struct sc_world *w, const struct scn_record *r, struct scn_reply *reply);
+/* A fault of a shadow, and who takes it; but for RACED, which is tried again. */
+enum pt_outcome sc_nested_fault(struct sc_world *w, struct sc_context *shadow,
+				const struct pt_fault *fault, bool el0,
+				struct pt_fault_result *result, struct scn_reply *reply);
+/* Facts of a context that has shadows, or of a shadow. */
+void sc_nested_state(const struct sc_context *c, struct scn_state *state);
+
 /* scenario_range.c: one operation of a series; a batch. */
 void sc_range(struct sc_world *w, const struct scn_record *r, uint64_t ipa, uint64_t pa,
 	      struct scn_reply *reply, struct scn_sums *sums);
@@ -117,6 +143,12 @@ void sc_access(struct sc_world *w, const struct scn_record *r, uint64_t ipa, uin
 void sc_fault(struct sc_world *w, const struct scn_record *r, uint32_t vcpu,
 	      struct scn_reply *reply, struct scn_sums *sums);
 void sc_translate(struct sc_world *w, const struct scn_record *r, struct scn_reply *reply);
+/* The access of a record, for another than scenario files: `b` at one address. */
+void sc_access_at(struct sc_world *w, struct sc_context *c, const struct scn_access_body *b,
+		  uint64_t ipa, uint32_t vcpu, struct scn_reply *reply, struct scn_sums *sums);
+/* A contiguous group that lacks the right as a whole gets it: the item's outcome. */
+enum pt_outcome sc_relax_group(struct sc_world *w, struct sc_context *c,
+			       const struct pt_fault_todo *todo);
 /* Stage 2 off: before the loaded context goes. */
 void sc_unload(struct sc_world *w);
 

@@ -163,8 +163,8 @@ static uint8_t fault_type(enum hw_fault fault)
 }
 
 /* A contiguous group that lacks the right as a whole gets it, and the fault is over. */
-static enum pt_outcome relax_group(struct sc_world *w, struct sc_context *c,
-				   const struct pt_fault_todo *todo)
+enum pt_outcome sc_relax_group(struct sc_world *w, struct sc_context *c,
+			       const struct pt_fault_todo *todo)
 {
 	static struct pt_txn txn;
 	struct pt_item item = {.ctx = &c->pt,
@@ -181,10 +181,13 @@ static enum pt_outcome relax_group(struct sc_world *w, struct sc_context *c,
 }
 
 static enum pt_outcome handle(struct sc_world *w, struct sc_context *c,
-			      const struct pt_fault *fault, struct pt_fault_result *result)
+			      const struct pt_fault *fault, bool el0,
+			      struct pt_fault_result *result, struct scn_reply *reply)
 {
 	enum pt_outcome o, group;
 
+	if (c->canonical)
+		return sc_nested_fault(w, c, fault, el0, result, reply);
 	pt_section_begin(&w->agent);
 	pt_machine_use(&c->machine->pt, &w->agent);
 	o = pt_fault_handle(&w->agent, &c->pt, fault, result);
@@ -193,14 +196,16 @@ static enum pt_outcome handle(struct sc_world *w, struct sc_context *c,
 		sc_fold_later(c, result->todo.ipa.v, result->todo.size);
 	if (o != PT_DENIED || result->todo.kind != PT_TODO_RELAX)
 		return o;
-	group = relax_group(w, c, &result->todo);
+	group = sc_relax_group(w, c, &result->todo);
 	return group == PT_RELAXED || group == PT_ALREADY_MAPPED ? group : o;
 }
 
-/* A fault is data of the reply; an error is what kept it from being handled. */
-static bool is_answer(enum pt_outcome o)
+/* A fault is data of the reply, also where it is the host's, at an address beyond its context; an
+ * error is what kept it from being handled. */
+static bool is_answer(enum pt_outcome o, const struct scn_reply *reply)
 {
-	return !pt_is_error(o) || o == PT_NOT_MAPPED || o == PT_WRONG_OWNER;
+	return !pt_is_error(o) || o == PT_NOT_MAPPED || o == PT_WRONG_OWNER ||
+	       (o == PT_OUT_OF_RANGE && reply->fact[SCN_FACT_taker] > 1);
 }
 
 static void fail_access(struct scn_reply *reply, enum pt_outcome o, uint64_t ipa, int level)
@@ -241,24 +246,23 @@ static bool resolved(enum pt_outcome o)
 }
 
 /* One exit: its fault is handled, or *o says why not. */
-static void take_exit(struct sc_world *w, struct sc_context *c, struct pt_fault *fault,
+static void take_exit(struct sc_world *w, struct sc_context *c, struct pt_fault *fault, bool el0,
 		      struct scn_reply *reply, struct scn_sums *sums, enum pt_outcome *o)
 {
 	struct pt_fault_result result = {0};
 
-	*o = handle(w, c, fault, &result);
+	*o = handle(w, c, fault, el0, &result, reply);
 	reply->fact[SCN_FACT_exits]++;
 	reply->fact[SCN_FACT_tables_added] += result.tables_added;
-	if (is_answer(*o))
+	if (is_answer(*o, reply))
 		scn_count_exit(sums, *o);
 }
 
 /* Until it goes through, or an exit is not resolved. */
-static enum pt_outcome run(struct sc_world *w, struct sc_context *c, const struct scn_record *r,
-			   struct pt_fault *fault, struct scn_reply *reply, struct scn_sums *sums,
-			   struct hw_result *hw)
+static enum pt_outcome run(struct sc_world *w, struct sc_context *c,
+			   const struct scn_access_body *b, struct pt_fault *fault,
+			   struct scn_reply *reply, struct scn_sums *sums, struct hw_result *hw)
 {
-	const struct scn_access_body *b = &r->body.access;
 	enum hw_access kind =
 		fault->s1ptw && b->kind == PT_ACCESS_EXEC ? HW_READ : (enum hw_access)b->kind;
 	enum pt_outcome o;
@@ -272,8 +276,8 @@ static enum pt_outcome run(struct sc_world *w, struct sc_context *c, const struc
 		fault->access = kind == HW_AT ? PT_ACCESS_READ : (uint8_t)kind;
 		fault->type = fault_type(hw->fault);
 		fault->level = hw->level;
-		take_exit(w, c, fault, reply, sums, &o);
 		scn_set_fact(reply, SCN_FACT_fault, hw->fault);
+		take_exit(w, c, fault, b->flags & SCN_ACCESS_EL0, reply, sums, &o);
 		if (!resolved(o))
 			return o;
 	}
@@ -283,8 +287,12 @@ static enum pt_outcome run(struct sc_world *w, struct sc_context *c, const struc
 void sc_access(struct sc_world *w, const struct scn_record *r, uint64_t ipa, uint32_t vcpu,
 	       struct scn_reply *reply, struct scn_sums *sums)
 {
-	struct sc_context *c = &w->context[r->object];
-	const struct scn_access_body *b = &r->body.access;
+	sc_access_at(w, &w->context[r->object], &r->body.access, ipa, vcpu, reply, sums);
+}
+
+void sc_access_at(struct sc_world *w, struct sc_context *c, const struct scn_access_body *b,
+		  uint64_t ipa, uint32_t vcpu, struct scn_reply *reply, struct scn_sums *sums)
+{
 	uint64_t *most = &sums->fact[SCN_FACT_max_exits - SCN_STAGE_FIRST];
 	struct pt_fault fault = {
 		.ipa = pt_ipa(ipa), .vcpu = vcpu, .s1ptw = b->flags & SCN_ACCESS_S1PTW};
@@ -296,8 +304,8 @@ void sc_access(struct sc_world *w, const struct scn_record *r, uint64_t ipa, uin
 		fail_access(reply, PT_INVALID, ipa, PT_TTL_UNKNOWN);
 		return;
 	}
-	o = run(w, c, r, &fault, reply, sums, &hw);
-	if (!is_answer(o)) {
+	o = run(w, c, b, &fault, reply, sums, &hw);
+	if (!is_answer(o, reply)) {
 		int level = reply->fact[SCN_FACT_exits] ? hw.level : PT_TTL_UNKNOWN;
 
 		memset(reply->fact, 0, sizeof(reply->fact));
@@ -360,8 +368,8 @@ void sc_fault(struct sc_world *w, const struct scn_record *r, uint32_t vcpu,
 
 	if (vcpu < c->machine->vcpus &&
 	    (b->esr ? raw_fault(b, &fault) : plain_fault(w, c, b, &fault)))
-		o = handle(w, c, &fault, &result);
-	if (!is_answer(o)) {
+		o = handle(w, c, &fault, false, &result, reply);
+	if (!is_answer(o, reply)) {
 		fail_access(reply, o, fault.ipa.v, result.level);
 		return;
 	}

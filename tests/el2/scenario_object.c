@@ -81,7 +81,9 @@ static enum pt_outcome make_context(struct sc_world *w, const struct scn_record 
 		return o;
 	pt_ctx_set_policy(&c->pt, b->flags & SCN_CTX_IDENTITY ? PT_CTX_IDENTITY : 0, NULL, NULL);
 	pt_ctx_sw_own(&c->pt, b->software << PT_PROT_SW_SHIFT, PT_SW_CALLER);
-	o = sc_own_join(c, b);
+	o = b->flags & SCN_CTX_NESTED ? sc_nest_make(w, c, b->shadows) : PT_OK;
+	if (o == PT_OK)
+		o = sc_own_join(c, b);
 	if (o != PT_OK)
 		destroy(w, c, &effects);
 	c->live = o == PT_OK;
@@ -92,7 +94,13 @@ static void forget(struct sc_world *w, struct sc_context *c, struct pt_effects *
 {
 	if (w->loaded == c)
 		sc_unload(w);
+	if (c->canonical) {
+		sc_shadow_end(w, c);
+		return;
+	}
+	sc_nest_end(w, c);
 	destroy(w, c, effects);
+	sc_nest_close(w, c);
 	c->live = false;
 	for (uint32_t i = 0; i < SCN_MAX_LOGS; i++)
 		w->log[i].live &= w->log[i].context != c;

@@ -52,7 +52,7 @@ static void a_machine_and_a_context_become_records(void **state)
 	const struct scn_record *r =
 		compile("machine m0 memory=4G vcpus=8 pa=48 vmid=8\n"
 			"context g0 granule=16K ipa=0x30 pa=44 ds start=1 fwb xnx ha hd identity "
-			"protected quota=7\n");
+			"protected nested quota=7\n");
 
 	(void)state;
 	assert_int_equal(scenario.header.records, 2);
@@ -68,6 +68,7 @@ static void a_machine_and_a_context_become_records(void **state)
 	assert_int_equal(r[1].body.context.pa_bits, 44);
 	assert_int_equal(r[1].body.context.start_plus_2, 3);
 	assert_int_equal(r[1].body.context.flags, SCN_CTX_FLAGS);
+	assert_int_equal(r[1].body.context.shadows, 64);
 	assert_int_equal(r[1].body.context.quota_pages, 7);
 	assert_int_equal(r[1].line, 2);
 }
@@ -207,6 +208,89 @@ static void transitions_of_ownership_know_their_parties(void **state)
 	refused(OWNED "own show pa=2M size=4K\n", "own show takes pa= and machine=");
 	refused(OWNED "own show pa=2M\nexpect owner>host\n", "owner is no number");
 	refused(OWNED "own show pa=2M\nexpect state=mine\n", "is not one of: owned, shared, lent");
+}
+
+#define NESTED	     "machine m memory=1G vcpus=2\ncontext h ipa=40 nested shadows=3\n"
+#define TABLES	     "tables t base=2M vmid=5 maps=0:64K:4M:rw,2M:2M:8M:rwx\n"
+#define TABLES_VTTBR (UINT64_C(5) << 48 | 0x200000)
+#define TABLES_VTCR  UINT64_C(0x800d3558)
+
+static void a_guest_hypervisor_has_tables_shadows_and_instructions(void **state)
+{
+	const struct scn_record *r =
+		compile(NESTED TABLES "enter s\nread ipa=0\nexit vcpu=1\n"
+				      "tlbi ipas2e1is ipa=0x5000 nxs\n"
+				      "guest-at s12e0w address=0x1000 vttbr=1 vtcr=2 hcr=3\n"
+				      "enter s\nenter off context=s hcr=0 vcpu=1\n"
+				      "tlbi alle1 context=s operand=7\n");
+
+	(void)state;
+	assert_int_equal(r[1].body.context.flags, SCN_CTX_NESTED);
+	assert_int_equal(r[1].body.context.shadows, 3);
+	assert_int_equal(r[2].op, SCN_TABLES);
+	assert_int_equal(r[2].body.tables.records, 2);
+	assert_int_equal(r[2].body.tables.base, 2 << 20);
+	assert_int_equal(r[2].body.tables.vmid, 5);
+	assert_int_equal(r[2].body.tables.granule_shift, 12);
+	assert_int_equal(r[2].body.tables.ipa_bits, 40);
+	assert_int_equal(r[2].body.tables.reserved, 0);
+	assert_int_equal(r[4].op, SCN_TABLE_MAP);
+	assert_int_equal(r[4].body.table_map.ipa, 2 << 20);
+	assert_int_equal(r[4].body.table_map.size, 2 << 20);
+	assert_int_equal(r[4].body.table_map.out, 8 << 20);
+	assert_int_equal(r[4].body.table_map.prot, 15);
+	r += 5; /* enter: a context of its own, on which the read works */
+	assert_int_equal(r[0].op, SCN_ENTER);
+	assert_int_equal(r[0].object, 1);
+	assert_int_equal(r[0].body.enter.canonical, 0);
+	assert_int_equal(r[0].body.enter.vttbr, TABLES_VTTBR);
+	assert_int_equal(r[0].body.enter.vtcr, TABLES_VTCR);
+	assert_int_equal(r[0].body.enter.hcr, 1);
+	assert_int_equal(r[1].object, 1);
+	assert_int_equal(r[2].object, 0); /* exit: back to its own */
+	assert_int_equal(r[2].body.instruction.vcpu, 1);
+	assert_int_equal(r[3].body.instruction.sys,
+			 1u << 20 | 1 << 17 | 4 << 14 | 9 << 10); /* Arm ARM C5.5.23 */
+	assert_int_equal(r[3].body.instruction.operand, 5);
+	assert_int_equal(r[3].body.instruction.vttbr, TABLES_VTTBR);
+	assert_int_equal(r[4].body.instruction.sys,
+			 1u << 20 | 7 << 17 | 4 << 14 | 7 << 10 | 8 << 1);
+	assert_int_equal(r[4].body.instruction.operand, 0x1000);
+	assert_int_equal(r[4].body.instruction.vttbr, 1);
+	assert_int_equal(r[4].body.instruction.vtcr, 2);
+	assert_int_equal(r[4].body.instruction.hcr, 3);
+	assert_int_equal(r[5].object, 1); /* the same name and registers: the same shadow */
+	assert_int_equal(r[6].object, 2);
+	assert_int_equal(r[6].body.enter.canonical, 0);
+	assert_int_equal(r[7].object, 0);
+	assert_int_equal(scenario.header.contexts, 3);
+}
+
+static void what_a_guest_hypervisor_cannot_do_is_refused(void **state)
+{
+	(void)state;
+	refused("machine m memory=1G\ncontext h ipa=40 shadows=3\n", "shadows= goes with nested");
+	refused("machine m memory=1G\n" TABLES, "a context line must come first");
+	refused(NESTED "enter s\n", "a tables line must come first");
+	refused(NESTED "enter s vttbr=1\n", "tables=, or vttbr= and vtcr=");
+	refused(NESTED TABLES "enter s tables=t vttbr=1 vtcr=2\n", "tables=, or vttbr= and vtcr=");
+	refused(NESTED TABLES "enter s tables=u\n", "no line before makes a table set 'u'");
+	refused(NESTED TABLES TABLES, "there are such tables already");
+	refused(NESTED TABLES "enter s\nenter s hcr=0\n", "not that of these registers");
+	refused(NESTED TABLES "enter h\n", "not that of these registers");
+	refused(NESTED TABLES "enter s\nenter u context=h\n", "is called 's'");
+	refused(NESTED "tables t base=2M maps=0:4K:4M\n", "a map is NESTED:SIZE:CANONICAL:RIGHTS");
+	refused(NESTED "tables t base=2M maps=0:4K:4M:rw,0:4K:8M:r\n",
+		"t.ptd:3:34: it overlaps an earlier one");
+	refused(NESTED "tables t base=2M maps=0:4K:4M+1:rw\n", "misaligned");
+	refused(NESTED "tables t base=2M+4K maps=0:4K:4M:rw\n", "multiple of the granule");
+	refused(NESTED "tables t base=2M maps=0:4K:$x:rw\n", "no let line or --set gives $x");
+	refused(NESTED TABLES "tlbi ipas2e1x ipa=0\n", "did you mean 'ipas2e1'?");
+	refused(NESTED TABLES "tlbi alle1 ipa=0\n", "ipa= makes the operand of ipas2e1");
+	refused(NESTED TABLES "guest-at s12\n", "guest-at needs address=");
+	refused(NESTED TABLES "read ipa=0\nexpect taker=me\n",
+		"not one of: none, nobody, guest-hypervisor, host");
+	refused(NESTED "par 2\nexit\nend\n", "exit may not stand inside par");
 }
 
 static void a_batch_counts_its_items_and_an_expectation_allows_failure(void **state)
@@ -487,6 +571,14 @@ static void a_forged_file_is_refused(void **state)
 	FORGE(r[3].body.own.lending, SCN_MAX_LENDINGS, "names no lending");
 	FORGE(r[3].body.own.to, SCN_PARTY_OTHER + 1, "names no party");
 	FORGE(r[3].object, 2, "names no context");
+	(void)compile(NESTED TABLES "enter s\n");
+	r = scenario.records;
+	FORGE(r[2].body.tables.records, 9, "ends behind the last record");
+	FORGE(r[2].body.tables.records, 3, "holds an operation that may not stand there");
+	FORGE(r[2].body.tables.records, 1, "stands without its tables");
+	FORGE(r[2].object, 2, "names no context");
+	FORGE(r[5].body.enter.canonical, 2, "names no context to run in");
+	FORGE(r[5].body.enter.canonical, 1, "names no context to run in");
 }
 
 static void empty_text_is_an_empty_scenario(void **state)
@@ -506,6 +598,8 @@ int main(void)
 		cmocka_unit_test(accesses_know_their_kind_and_length),
 		cmocka_unit_test(faults_failpoints_and_the_rest),
 		cmocka_unit_test(transitions_of_ownership_know_their_parties),
+		cmocka_unit_test(a_guest_hypervisor_has_tables_shadows_and_instructions),
+		cmocka_unit_test(what_a_guest_hypervisor_cannot_do_is_refused),
 		cmocka_unit_test(a_batch_counts_its_items_and_an_expectation_allows_failure),
 		cmocka_unit_test(touch_is_a_par_of_two_sweeps),
 		cmocka_unit_test(par_takes_lanes_and_only_facts_free_of_order),

@@ -46,6 +46,8 @@ static bool fake_run(void *self, const struct scenario *s, uint32_t record, stru
 	scn_set_fact(reply, SCN_FACT_state, 2);
 	scn_set_fact(reply, SCN_FACT_borrowers, 2);
 	scn_set_fact(reply, SCN_FACT_pa, 0x40000000);
+	scn_set_fact(reply, SCN_FACT_taker, 2);
+	scn_set_fact(reply, SCN_FACT_canonical, 0x1000);
 	snprintf(reply->text, sizeof(reply->text), "what went wrong");
 	return true;
 }
@@ -109,14 +111,16 @@ static void facts_that_do_not_are_named_with_their_place(void **state)
 {
 	(void)state;
 	run(HEAD "unmap ipa=0 size=4K\nexpect outcome=OVERLAP level=2  prot=rx pa=0\n"
-		 "expect leaves3=5\n",
+		 "expect leaves3=5 taker=host\nexpect taker=guest-hypervisor canonical=pa\n",
 	    SCN_FAILED);
 	said("t.ptd:4:8: expected outcome=OVERLAP, got MAPPED\n"
 	     "t.ptd:4:24: expected level=2, got -1\n"
 	     "t.ptd:4:33: expected prot=r-pu, got rw--\n"
 	     "t.ptd:4:41: expected pa=0x0, got 0x40000000\n"
-	     "t.ptd:5:8: expected leaves3=5, got 0\n");
-	assert_int_equal(result.mismatches, 5);
+	     "t.ptd:5:8: expected leaves3=5, got 0\n"
+	     "t.ptd:5:18: expected taker=host, got guest-hypervisor\n"
+	     "t.ptd:6:31: expected canonical=pa = 0x40000000, got 0x1000\n");
+	assert_int_equal(result.mismatches, 7);
 }
 
 static void a_failure_that_nobody_expects_ends_the_run(void **state)
