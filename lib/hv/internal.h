@@ -119,6 +119,13 @@ enum pt_outcome pt__hv_nest_make(struct pt_hv *hv, struct pt_hv_ctx *c, uint64_t
 void pt__hv_nest_drop(struct pt_hv_ctx *c);
 /* One step of ending its shadows, as long as there are more than `keep`. PT_OK: no more are. */
 enum pt_outcome pt__hv_nest_shrink(struct pt_agent *agent, struct pt_hv_nest *nest, uint32_t keep);
+/* What a guest hypervisor's registers are to its walks. Pure. */
+struct pt_guest_regs pt__hv_nest_regs(const struct pt_hv *hv, uint64_t vttbr, uint64_t vtcr,
+				      uint64_t hcr);
+/* A word of the guest's that EL2 could not read, or not write to: is it there when the guest itself
+ * touches it? Outside a section. */
+bool pt__hv_nest_touch(struct pt_hv *hv, struct pt_agent *agent, struct pt_ctx *ctx,
+		       struct pt_ipa ipa, enum pt_access access);
 /* nest_memory.c: the guest's memory, for walks of its tables. */
 struct pt_guest_memory pt__hv_nest_memory(struct pt_hv_nest *nest);
 /* op.c: NEST_TLBI of the guest that the CPU runs. Outside a section. */

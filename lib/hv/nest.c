@@ -179,15 +179,20 @@ static void run(struct pt_hv *hv, struct pt_agent *agent, struct pt_ctx *ctx)
 	} while (outcome == PT_MORE);
 }
 
+struct pt_guest_regs pt__hv_nest_regs(const struct pt_hv *hv, uint64_t vttbr, uint64_t vtcr,
+				      uint64_t hcr)
+{
+	return (struct pt_guest_regs){.vttbr = vttbr,
+				      .vtcr = vtcr,
+				      .hcr = hcr,
+				      .pa_bits = hv->features.pa_bits,
+				      .attrs = hv->features.attrs & (PT_ATTR_FWB | PT_ATTR_XNX)};
+}
+
 enum pt_outcome pt_hv_nest_enter(struct pt_hv *hv, struct pt_agent *agent, uint64_t vttbr,
 				 uint64_t vtcr, uint64_t hcr, struct pt_shadow **shadow)
 {
-	const struct pt_guest_regs regs = {.vttbr = vttbr,
-					   .vtcr = vtcr,
-					   .hcr = hcr,
-					   .pa_bits = hv->features.pa_bits,
-					   .attrs = hv->features.attrs &
-						    (PT_ATTR_FWB | PT_ATTR_XNX)};
+	const struct pt_guest_regs regs = pt__hv_nest_regs(hv, vttbr, vtcr, hcr);
 	enum pt_outcome outcome;
 
 	if (hcr & ~(HCR_VM | HCR_FWB))
@@ -222,21 +227,15 @@ static enum pt_outcome once(struct pt_hv *hv, struct pt_agent *agent, struct pt_
 	return outcome;
 }
 
-/* A table that EL2 could not read, or not write to: is it there when the guest itself touches it?
- */
-static bool table_comes(struct pt_hv *hv, struct pt_agent *agent, struct pt_ctx *ctx,
-			const struct pt_guest_fault *guest)
+bool pt__hv_nest_touch(struct pt_hv *hv, struct pt_agent *agent, struct pt_ctx *ctx,
+		       struct pt_ipa ipa, enum pt_access access)
 {
-	const struct pt_fault fault = {
-		.ipa = guest->table,
-		.access = guest->fsc == PT__FSC_ATOMIC_UPDATE ? PT_ACCESS_WRITE : PT_ACCESS_READ,
-		.type = PT_FAULT_TRANSLATION,
-		.level = PT_LEVEL_LAST};
+	const struct pt_fault fault = {.ipa = ipa,
+				       .access = (uint8_t)access,
+				       .type = PT_FAULT_TRANSLATION,
+				       .level = PT_LEVEL_LAST};
 	struct pt_fault_result r;
 
-	if (guest->fsc != PT__FSC_ATOMIC_UPDATE &&
-	    guest->fsc != pt__fsc(PT__FSC_EXTERNAL_WALK, guest->level))
-		return false;
 	switch (pt_hv_fault(hv, agent, ctx, &fault, &r)) {
 	case PT_MAPPED:
 	case PT_RELAXED:
@@ -245,6 +244,17 @@ static bool table_comes(struct pt_hv *hv, struct pt_agent *agent, struct pt_ctx 
 	case PT_RACED: return true;
 	default: return false;
 	}
+}
+
+/* A table that EL2 could not read, or not write to: is it there when the guest itself touches it?
+ */
+static bool table_comes(struct pt_hv *hv, struct pt_agent *agent, struct pt_ctx *ctx,
+			const struct pt_guest_fault *guest)
+{
+	if (guest->fsc == PT__FSC_ATOMIC_UPDATE)
+		return pt__hv_nest_touch(hv, agent, ctx, guest->table, PT_ACCESS_WRITE);
+	return guest->fsc == pt__fsc(PT__FSC_EXTERNAL_WALK, guest->level) &&
+	       pt__hv_nest_touch(hv, agent, ctx, guest->table, PT_ACCESS_READ);
 }
 
 enum pt_outcome pt_hv_nest_fault(struct pt_hv *hv, struct pt_agent *agent, struct pt_shadow *shadow,

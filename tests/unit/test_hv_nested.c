@@ -241,6 +241,44 @@ static void tables_are_faulted_in(void **state)
 	close_rig();
 }
 
+static enum pt_outcome translate(uint64_t va, enum pt_guest_at_op op, uint64_t vtcr,
+				 struct pt_guest_at_result *r)
+{
+	const struct pt_hv_nest_at at = {
+		.regs = {.hcr = HCR_VM}, .vttbr = VTTBR, .vtcr = vtcr, .op = op, .va = va};
+
+	return pt_hv_nest_at(&rig.e->hv, &rig.e->board.agent, &at, r);
+}
+
+/* By tables that its context does not map yet, too; nothing of its guest's has to be there. */
+static void addresses_are_translated(void **state)
+{
+	struct pt_guest_at_result r;
+
+	(void)state;
+	open_rig();
+	map_guest();
+	enter();
+	ASSERT_OUTCOME(PT_OK, translate(NESTED + 0x5008, PT_AT_S12E1W, VTCR_39, &r));
+	assert_int_equal(OUTSIDE + 0x5000, r.par & UINT64_C(0xffffffffff001));
+	ASSERT_OUTCOME(PT_OK, translate(NESTED + MANY * PT_SZ_4K, PT_AT_S12E1R, VTCR_39, &r));
+	assert_int_equal(0x07 << 1 | 1, r.par & 0x7f);
+	ASSERT_OUTCOME(PT_OK, translate(NESTED, PT_AT_S1E1R, VTCR_39, &r));
+	assert_int_equal(NESTED, r.par & UINT64_C(0xffffffffff001));
+	ASSERT_OUTCOME(PT_UNSUPPORTED,
+		       translate(NESTED, PT_AT_S12E1R, VTCR_39 | UINT64_C(1) << 36, &r));
+	expect(PT_UNMAPPED, CALL(rig.e, UNMAP, rig.context, HYP + 0x2000, PT_SZ_4K));
+	ASSERT_OUTCOME(PT_DENIED, translate(NESTED, PT_AT_S12E1R, VTCR_39, &r));
+	assert_int_equal(0x25, r.esr >> 26);
+	expect(PT_OK, finish(rig.e, CALL(rig.e, SET_SLOT, rig.context, HYP + 0x2000, PT_SZ_4K,
+					 TABLES + 0x2000, UINT64_C(12) << 8)));
+	ASSERT_OUTCOME(PT_RACED, translate(NESTED, PT_AT_S12E1R, VTCR_39, &r));
+	ASSERT_OUTCOME(PT_OK, translate(NESTED, PT_AT_S12E1R, VTCR_39, &r));
+	assert_int_equal(OUTSIDE, r.par & UINT64_C(0xffffffffff001));
+	end_guest();
+	close_rig();
+}
+
 static void invalidations_go_on_by_their_handle(void **state)
 {
 	struct pt_nested_result r;
@@ -417,6 +455,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_guests_guest_has_what_both_grant),
 		cmocka_unit_test(tables_are_faulted_in),
+		cmocka_unit_test(addresses_are_translated),
 		cmocka_unit_test(invalidations_go_on_by_their_handle),
 		cmocka_unit_test(the_oldest_shadow_makes_room),
 		cmocka_unit_test(what_is_refused_costs_nothing),

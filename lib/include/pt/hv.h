@@ -5,6 +5,7 @@
 #define PT_HV_H
 
 #include <pt/fault.h>
+#include <pt/guest_at.h>
 #include <pt/hvc.h>
 #include <pt/hyp_space.h>
 #include <pt/lending.h>
@@ -219,8 +220,8 @@ enum pt_hv_caller { PT_HV_HOST, PT_HV_GUEST };
 
 enum pt_hv_next {
 	PT_HV_ANSWERED, /* x[0..3] are the answer: return to the caller */
-	PT_HV_RUN,  /* the host's: x[1], x[2] as the call had them: pt_hv_enter(), then run it */
-	PT_HV_EXIT, /* the guest's: leave it, the host reads x[1..3] */
+	PT_HV_RUN,	/* the host's: x[1..3] as the call had them: pt_hv_enter(), then run it */
+	PT_HV_EXIT,	/* the guest's: leave it, the host reads x[1..3] */
 	PT_HV_NEST, /* the guest's: x[1..4] as the call had them: pt_hv_nest_enter(), then run it */
 };
 
@@ -276,6 +277,22 @@ void pt_hv_nest_leave(struct pt_hv *hv, struct pt_agent *agent, struct pt_shadow
 enum pt_outcome pt_hv_nest_fault(struct pt_hv *hv, struct pt_agent *agent, struct pt_shadow *shadow,
 				 const struct pt_nested_fault *fault,
 				 struct pt_nested_result *result);
+
+/*
+ * An AT instruction of the guest that this CPU runs, whose context can have shadows, for its own
+ * guests: as pt_guest_at(), with the CPU's PA size for regs.pa_bits. A table that the guest's
+ * context does not map yet is faulted in first: PT_RACED, again. PT_UNSUPPORTED as
+ * pt_guest_s2_decode(). Outside a section.
+ */
+struct pt_hv_nest_at {
+	struct pt_guest_at_regs regs; /* hcr with VM and FWB */
+	uint64_t vttbr, vtcr;
+	enum pt_guest_at_op op;
+	uint64_t va;
+};
+
+enum pt_outcome pt_hv_nest_at(struct pt_hv *hv, struct pt_agent *agent,
+			      const struct pt_hv_nest_at *at, struct pt_guest_at_result *result);
 
 /*
  * The frame of a guest's page, for EL2 to read and write to the end of this section, as if the

@@ -40,7 +40,7 @@
 	X(HYP_MAP,    11, HOST, "PA, size, prot; EL2's own map")                                   \
 	X(HYP_UNMAP,  12, HOST, "PA, size")                                                        \
 	X(HYP_DEVICE, 13, HOST, "PA, size, prot; x1: EL2's address")                               \
-	X(RUN,        14, HOST, "context, PA of a vCPU's registers; x1: why it ended")             \
+	X(RUN,        14, HOST, "context, PA of a vCPU's registers, PA of its EL2's or 0; x1: why it ended") \
 	X(EXIT,       15, GUEST, "x1 to x3 are the host's to read")                                \
 	PT_HVC_OWNER_TABLE(X)                                                                      \
 	PT_HVC_NEST_TABLE(X)

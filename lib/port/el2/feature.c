@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* ID registers, decoded once. Field values: Arm ARM D19.2, ID_AA64MMFR0_EL1 to MMFR2, ISAR0;
+/* ID registers, decoded once. Field values: Arm ARM D19.2, ID_AA64MMFR0_EL1 to MMFR2, MMFR4, ISAR0;
  * CTR_EL0. */
 #include <pt/el2/feature.h>
 
@@ -64,6 +64,7 @@ void pt_el2_features_of(struct pt_el2_features *f, const struct pt_el2_id *id)
 		.ttl = field(id->mmfr2, 48),
 		.bbm = (uint8_t)field(id->mmfr2, 52),
 		.tlbi_range = field(id->isar0, 56) >= 2,
+		.nv2 = field(id->mmfr2, 24) >= 2 || field(id->mmfr4, 20) == 1,
 	};
 	granules_of(f, id->mmfr0);
 	caches_of(f, id->ctr, id->dczid);
@@ -76,6 +77,7 @@ void pt_el2_id_read(struct pt_el2_id *id)
 		.mmfr0 = pt_el2_read_id_aa64mmfr0_el1(),
 		.mmfr1 = pt_el2_read_id_aa64mmfr1_el1(),
 		.mmfr2 = pt_el2_read_id_aa64mmfr2_el1(),
+		.mmfr4 = pt_el2_read_id_aa64mmfr4_el1(),
 		.ctr = pt_el2_read_ctr_el0(),
 		.dczid = pt_el2_read_dczid_el0(),
 	};

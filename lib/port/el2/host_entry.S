@@ -29,14 +29,7 @@
 	.balign 2048
 	.global pt__el2_host_vectors
 pt__el2_host_vectors:
-	unexpected 0
-	unexpected 1
-	unexpected 2
-	unexpected 3
-	unexpected 4 /* from EL2 itself */
-	unexpected 5
-	unexpected 6
-	unexpected 7
+	unexpected_at_el2
 	.rept 2 /* from AArch64 and, at EL0, AArch32 */
 	handled_first pt__el2_host_first, pt__el2_host_sync
 	handled pt__el2_host_irq
@@ -44,23 +37,23 @@ pt__el2_host_vectors:
 	handled pt__el2_host_serror
 	.endr
 	.balign 0x80
-	.global pt__el2_nest_vectors
-pt__el2_nest_vectors: /* while a guest's guest runs */
-	unexpected 0
-	unexpected 1
-	unexpected 2
-	unexpected 3
-	unexpected 4 /* from EL2 itself */
-	unexpected 5
-	unexpected 6
-	unexpected 7
+
+	.macro vectors name, sync, irq, fiq, serror /* the same for EL0 in both states */
+	.global \name
+\name:
+	unexpected_at_el2
 	.rept 2
-	handled pt__el2_nest_sync
-	handled pt__el2_nest_irq
-	handled pt__el2_nest_irq
-	handled pt__el2_nest_serror
+	handled \sync
+	handled \irq
+	handled \fiq
+	handled \serror
 	.endr
 	.balign 0x80
+	.endm
+	/* while a guest's guest runs */
+	vectors	pt__el2_nest_vectors, pt__el2_nest_sync, pt__el2_nest_irq, pt__el2_nest_irq, pt__el2_nest_serror
+	/* while a guest with an EL2 runs, or its guest */
+	vectors	pt__el2_virtual_vectors, pt__el2_virtual_sync, pt__el2_host_irq, pt__el2_host_fiq, pt__el2_host_serror
 
 resume:
 	ldr	x19, [sp, #152]

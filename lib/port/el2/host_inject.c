@@ -17,7 +17,7 @@
 #define EL1H	      UINT64_C(5)
 #define SCTLR_SPAN    (UINT64_C(1) << 23)
 
-static uint64_t vector_of(uint64_t mode)
+uint64_t pt__el2_vector_of(uint64_t mode)
 {
 	if (mode == EL1H)
 		return 0x200;
@@ -26,17 +26,24 @@ static uint64_t vector_of(uint64_t mode)
 	return mode & PSTATE_EL0_32 ? 0x600 : 0x400;
 }
 
-static void inject(uint64_t esr)
+void pt__el2_inject(uint64_t esr, uint64_t pstate, uint64_t vector)
 {
-	uint64_t pstate = pt_el2_read_spsr_el2(), to = (pstate & PSTATE_KEEP) | PSTATE_DAIF | EL1H;
+	uint64_t to = (pstate & PSTATE_KEEP) | PSTATE_DAIF | EL1H;
 
 	if (!(pt_el2_read_sctlr_el1() & SCTLR_SPAN))
 		to |= PSTATE_PAN;
 	pt_el2_write_esr_el1(esr);
 	pt_el2_write_elr_el1(pt_el2_read_elr_el2());
 	pt_el2_write_spsr_el1(pstate);
-	pt_el2_write_elr_el2(pt_el2_read_vbar_el1() + vector_of(pstate & PSTATE_MODE));
+	pt_el2_write_elr_el2(pt_el2_read_vbar_el1() + vector);
 	pt_el2_write_spsr_el2(to);
+}
+
+static void inject(uint64_t esr)
+{
+	uint64_t pstate = pt_el2_read_spsr_el2();
+
+	pt__el2_inject(esr, pstate, pt__el2_vector_of(pstate & PSTATE_MODE));
 }
 
 void pt__el2_inject_abort(const struct pt_el2_abort *abort)

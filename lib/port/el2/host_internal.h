@@ -20,16 +20,18 @@ struct pt__el2_world {
 	struct pt_agent *agent;
 	struct pt_hyp_cpu *cpu;
 	uint32_t id;
-	_Atomic bool taken;	   /* the host has it */
-	struct pt_ctx *guest;	   /* NULL: the host runs */
-	struct pt_pa page;	   /* of its vCPU */
-	struct pt_el2_vcpu vcpu;   /* EL2's copy */
-	struct pt_el2_regs regs;   /* the host's, while a guest runs */
-	struct pt_shadow *shadow;  /* NULL: no guest of the guest's runs */
-	uint64_t nest_page;	   /* of its vCPU: an IPA of the guest's */
-	struct pt_el2_vcpu nest;   /* EL2's copy */
-	struct pt_el2_regs guests; /* the guest's, while its own guest runs */
-	uint64_t entry, context;   /* CPU_ON's */
+	_Atomic bool taken;		/* the host has it */
+	struct pt_ctx *guest;		/* NULL: the host runs */
+	struct pt_pa page;		/* of its vCPU */
+	struct pt_el2_vcpu vcpu;	/* EL2's copy */
+	struct pt_el2_regs regs;	/* the host's, while a guest runs */
+	struct pt_shadow *shadow;	/* NULL: no guest of the guest's runs */
+	uint64_t nest_page;		/* of its vCPU: an IPA of the guest's */
+	struct pt_el2_vcpu nest;	/* EL2's copy */
+	struct pt_el2_regs guests;	/* the guest's, while its own guest runs */
+	struct pt_el2_virtual *virtual; /* the guest's EL2, this CPU's copy; NULL: it has none */
+	struct pt_pa virtual_page;
+	uint64_t entry, context; /* CPU_ON's */
 	_Atomic uint64_t host_aborts, guest_aborts, lost_aborts;
 };
 
@@ -90,6 +92,10 @@ void pt__el2_host_serror(struct pt__el2_frame *frame);
 /* host_inject.c: EL1 finds itself at its vector. */
 void pt__el2_inject_abort(const struct pt_el2_abort *abort);
 void pt__el2_inject_undefined(void);
+/* The same with a syndrome: EL1 finds `pstate` in SPSR_EL1, and itself `vector` above VBAR_EL1;
+ * FAR_EL1 is the caller's to write. Which vector an exception from a mode of EL0 or EL1 has. */
+void pt__el2_inject(uint64_t esr, uint64_t pstate, uint64_t vector);
+uint64_t pt__el2_vector_of(uint64_t mode);
 
 /* host_psci.c: an SMC of the host. */
 void pt__el2_psci(struct pt__el2_world *world, uint64_t x[4]);
@@ -103,6 +109,32 @@ extern unsigned char pt__el2_nest_vectors[];
 void pt__el2_nest_sync(struct pt__el2_frame *frame);
 void pt__el2_nest_irq(struct pt__el2_frame *frame);
 void pt__el2_nest_serror(struct pt__el2_frame *frame);
+/* An abort of the guest's guest. NOBODY: back to it; GUEST: the guest's, with this syndrome; HOST:
+ * abort->ipa is canonical, or UINT64_MAX, and *outcome says why. */
+enum pt_nested_who pt__el2_nest_abort(struct pt__el2_world *w, struct pt_el2_abort *abort,
+				      enum pt_outcome *outcome);
+
+/* host_virtual.c: guests with an EL2, while which run a CPU has vectors of its own. As
+ * pt__el2_run() and pt__el2_leave(). */
+extern unsigned char pt__el2_virtual_vectors[];
+void pt__el2_virtual_run(struct pt__el2_world *w, struct pt__el2_frame *frame);
+void pt__el2_virtual_leave(struct pt__el2_world *w, struct pt__el2_frame *frame,
+			   enum pt_el2_vcpu_why why, const struct pt_el2_abort *abort,
+			   enum pt_outcome outcome);
+void pt__el2_virtual_sync(struct pt__el2_frame *frame);
+
+/* host_emulate.c: instructions of that EL2 for which its CPU traps, EC 0x18. *out: what came of it,
+ * where the answer is STRANGE. */
+enum pt__el2_emulated {
+	PT__EL2_DONE,	/* the next instruction */
+	PT__EL2_AGAIN,	/* the same */
+	PT__EL2_TAKEN,	/* it is at a vector */
+	PT__EL2_STRANGE /* the host's to see */
+};
+enum pt__el2_emulated pt__el2_emulate(struct pt__el2_world *w, struct pt__el2_frame *frame,
+				      uint64_t esr, enum pt_outcome *out);
+/* An exception that the guest's EL2 takes from itself. */
+void pt__el2_virtual_inject(struct pt__el2_world *w, uint64_t esr, uint64_t far, uint64_t hpfar);
 
 /* host_world.c. The CPU's world. */
 struct pt__el2_world *pt__el2_world(uint32_t cpu);
@@ -115,10 +147,17 @@ uint64_t pt__el2_pstate(uint64_t asked);
 /* A guest's stage 2, or its guest's, beside its traps, which both have; and none. */
 void pt__el2_load_guest(struct pt__el2_world *w, struct pt_ctx *ctx);
 void pt__el2_unload(const struct pt__el2_world *w, struct pt_ctx *ctx);
+/* Of a guest at its own EL2. */
+void pt__el2_load_virtual(struct pt__el2_world *w);
 /* *v from a frame, or into it, by the CPU's window; in a section, in which it is the frame's
  * owner's to use. */
-enum pt_outcome pt__el2_copy(struct pt__el2_world *w, struct pt_pa page, struct pt_el2_vcpu *v,
+enum pt_outcome pt__el2_copy(struct pt__el2_world *w, struct pt_pa page, void *v, size_t size,
 			     bool in);
+/* The same of a page that the host names, checked (PT_RACED: again), and back to it. */
+enum pt_outcome pt__el2_take_in(struct pt__el2_world *w, struct pt_pa page, void *v, size_t size);
+enum pt_outcome pt__el2_give_out(struct pt__el2_world *w, struct pt_pa page, void *v, size_t size);
+/* The first of PT_HVC_RUN: PT_OK, and w->guest and w->vcpu; else w->guest is NULL. */
+enum pt_outcome pt__el2_begin(struct pt__el2_world *w, uint64_t handle, uint64_t page);
 /* How a run ended, as `why` of *v and what comes with it. */
 void pt__el2_say(struct pt_el2_vcpu *v, enum pt_el2_vcpu_why why, const struct pt_el2_abort *abort,
 		 enum pt_outcome outcome);

@@ -13,7 +13,7 @@ static enum pt_outcome copy_once(struct pt__el2_world *w, bool in)
 	pt_section_begin(w->agent);
 	outcome = pt_hv_nest_page(w->host->hv, w->agent, w->guest, w->nest_page, &pa);
 	if (outcome == PT_OK)
-		outcome = pt__el2_copy(w, pt_pa(pa), &w->nest, in);
+		outcome = pt__el2_copy(w, pt_pa(pa), &w->nest, sizeof(w->nest), in);
 	pt_section_end(w->agent);
 	return outcome;
 }
@@ -77,29 +77,28 @@ static void leave(struct pt__el2_world *w, struct pt__el2_frame *frame, enum pt_
 
 /* The host has to do something about the guest's own address. */
 static void leave_both(struct pt__el2_world *w, struct pt__el2_frame *frame,
-		       struct pt_el2_abort *abort, uint64_t canonical, enum pt_outcome outcome)
+		       const struct pt_el2_abort *abort, enum pt_outcome outcome)
 {
-	abort->ipa = canonical;
 	leave(w, frame, PT_EL2_VCPU_INTERRUPT, NULL);
 	pt__el2_leave(w, frame, PT_EL2_VCPU_ABORT, abort, outcome);
 }
 
-static void take_abort(struct pt__el2_world *w, struct pt__el2_frame *frame,
-		       struct pt_el2_abort *abort)
+enum pt_nested_who pt__el2_nest_abort(struct pt__el2_world *w, struct pt_el2_abort *abort,
+				      enum pt_outcome *outcome)
 {
 	struct pt_nested_result result;
 	struct pt_fault fault;
 	struct pt_nested_fault nested;
-	enum pt_outcome outcome;
 
 	pt__el2_count(&w->guest_aborts);
 	abort->hpfar = pt_el2_read_hpfar_el2();
 	pt__el2_find_ipa(abort);
 	if (!abort->ipa_known)
-		return;
+		return PT_NESTED_NOBODY;
 	if (!pt__el2_decode(abort, w->id, &fault)) {
-		leave_both(w, frame, abort, UINT64_MAX, PT_DENIED);
-		return;
+		abort->ipa = UINT64_MAX;
+		*outcome = PT_DENIED;
+		return PT_NESTED_HOST;
 	}
 	nested = (struct pt_nested_fault){.ipa = fault.ipa,
 					  .vcpu = fault.vcpu,
@@ -108,21 +107,33 @@ static void take_abort(struct pt__el2_world *w, struct pt__el2_frame *frame,
 					  .level = fault.level,
 					  .el0 = !(pt_el2_read_spsr_el2() & 0xf),
 					  .s1ptw = fault.s1ptw};
-	outcome = pt_hv_nest_fault(w->host->hv, w->agent, w->shadow, &nested, &result);
+	*outcome = pt_hv_nest_fault(w->host->hv, w->agent, w->shadow, &nested, &result);
 	pt_hv_settle(w->agent);
-	switch (outcome) {
+	switch (*outcome) {
 	case PT_MAPPED:
 	case PT_RELAXED:
 	case PT_MADE_YOUNG:
 	case PT_ALREADY_MAPPED:
-	case PT_RACED: return;
+	case PT_RACED: return PT_NESTED_NOBODY;
 	default: break;
 	}
 	if (result.who == PT_NESTED_GUEST) {
 		abort->esr = (abort->esr & ~FSC_MASK) | result.fault.fsc;
-		leave(w, frame, PT_EL2_VCPU_ABORT, abort);
-	} else {
-		leave_both(w, frame, abort, result.canonical.v, outcome);
+		return PT_NESTED_GUEST;
+	}
+	abort->ipa = result.canonical.v;
+	return PT_NESTED_HOST;
+}
+
+static void take_abort(struct pt__el2_world *w, struct pt__el2_frame *frame,
+		       struct pt_el2_abort *abort)
+{
+	enum pt_outcome outcome;
+
+	switch (pt__el2_nest_abort(w, abort, &outcome)) {
+	case PT_NESTED_GUEST: leave(w, frame, PT_EL2_VCPU_ABORT, abort); break;
+	case PT_NESTED_HOST: leave_both(w, frame, abort, outcome); break;
+	default: break;
 	}
 }
 

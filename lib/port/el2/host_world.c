@@ -25,6 +25,14 @@
 	(PT_HCR_VM | HCR_SWIO | HCR_FMO | HCR_IMO | HCR_AMO | HCR_FB | HCR_BSU_IS | HCR_TWI |      \
 	 HCR_TWE | HCR_TSC | HCR_TIDCP | HCR_TACR | HCR_TSW | PT_HCR_RW)
 
+/* Of a guest that has an EL2 and is at it: its EL1 is that EL2; registers in memory, all else of
+ * EL2's traps, and so does what is for its guests. */
+#define HCR_TTLB    (UINT64_C(1) << 25)
+#define HCR_NV	    (UINT64_C(1) << 42)
+#define HCR_AT	    (UINT64_C(1) << 44)
+#define HCR_NV2	    (UINT64_C(1) << 45)
+#define HCR_VIRTUAL (HCR_TTLB | HCR_NV | HCR_AT | HCR_NV2)
+
 #define CPTR_HOST    UINT64_C(0x33ff)		     /* RES1; SVE traps */
 #define CPTR_GUEST   (CPTR_HOST | UINT64_C(1) << 10) /* TFP */
 #define CNTHCTL_HOST UINT64_C(3)		     /* counter and timer; a guest: neither */
@@ -138,17 +146,28 @@ void pt__el2_load_host(struct pt__el2_world *w)
 	load_stage2(w, &w->host->hv->host.ctx, HCR_HOST);
 }
 
-inline void pt__el2_load_guest(struct pt__el2_world *w, struct pt_ctx *ctx)
+static inline void load_guest(struct pt__el2_world *w, struct pt_ctx *ctx, uint64_t hcr)
 {
 	trap_gic(ICH_GUEST);
 	pt_el2_write_cptr_el2(CPTR_GUEST);
 	pt_el2_write_cnthctl_el2(0);
 	pt_el2_write_mdcr_el2(pt_el2_read_mdcr_el2() | MDCR_GUEST);
-	load_stage2(w, ctx, HCR_GUEST | (has(PFR0_RAS) ? HCR_TERR : 0));
+	load_stage2(w, ctx, hcr | HCR_GUEST | (has(PFR0_RAS) ? HCR_TERR : 0));
 }
 
-inline enum pt_outcome pt__el2_copy(struct pt__el2_world *w, struct pt_pa page,
-				    struct pt_el2_vcpu *v, bool in)
+inline void pt__el2_load_guest(struct pt__el2_world *w, struct pt_ctx *ctx)
+{
+	load_guest(w, ctx, 0);
+}
+
+void pt__el2_load_virtual(struct pt__el2_world *w)
+{
+	pt_el2_write_vncr_el2((uintptr_t)w->virtual);
+	load_guest(w, w->guest, HCR_VIRTUAL);
+}
+
+inline enum pt_outcome pt__el2_copy(struct pt__el2_world *w, struct pt_pa page, void *v,
+				    size_t size, bool in)
 {
 	struct pt_hyp_space *space = w->host->hv->space;
 	void *at;
@@ -156,28 +175,29 @@ inline enum pt_outcome pt__el2_copy(struct pt__el2_world *w, struct pt_pa page,
 
 	if (outcome != PT_OK)
 		return outcome;
-	__builtin_memcpy(in ? (void *)v : at, in ? at : (void *)v, sizeof(*v));
+	__builtin_memcpy(in ? v : at, in ? at : v, size);
 	pt_hyp_window_close(space, w->cpu);
 	return PT_OK;
 }
 
 /* While the section lasts the page stays the host's. */
-static enum pt_outcome copy(struct pt__el2_world *w, bool in)
+static inline enum pt_outcome copy(struct pt__el2_world *w, struct pt_pa page, void *v, size_t size,
+				   bool in)
 {
 	enum pt_outcome outcome;
 
 	pt_section_begin(w->agent);
-	outcome = pt_hv_use(w->host->hv, w->agent, w->page.v);
+	outcome = pt_hv_use(w->host->hv, w->agent, page.v);
 	if (outcome == PT_OK)
-		outcome = pt__el2_copy(w, w->page, &w->vcpu, in);
+		outcome = pt__el2_copy(w, page, v, size, in);
 	pt_section_end(w->agent);
 	return outcome;
 }
 
 /* What the page waits for gets on. */
-static void carry_on(struct pt__el2_world *w)
+static void carry_on(struct pt__el2_world *w, struct pt_pa page)
 {
-	const struct pt_fault fault = {.ipa = {w->page.v},
+	const struct pt_fault fault = {.ipa = {page.v},
 				       .access = PT_ACCESS_WRITE,
 				       .type = PT_FAULT_TRANSLATION,
 				       .level = PT_LEVEL_LAST};
@@ -250,19 +270,37 @@ inline uint64_t pt__el2_pstate(uint64_t asked)
 	return (asked & PSTATE_MAY) | mode;
 }
 
-static enum pt_outcome begin(struct pt__el2_world *w, uint64_t handle, uint64_t page)
+inline enum pt_outcome pt__el2_take_in(struct pt__el2_world *w, struct pt_pa page, void *v,
+				       size_t size)
 {
-	const struct pt_hv *hv = w->host->hv;
 	enum pt_outcome outcome;
 
-	if (page % PT_SZ_4K)
+	if (page.v % PT_SZ_4K)
 		return PT_MISALIGNED;
-	outcome = pt_hv_may_map(hv, page, PT_SZ_4K);
-	w->page = pt_pa(page);
+	outcome = pt_hv_may_map(w->host->hv, page.v, PT_SZ_4K);
 	if (outcome == PT_OK)
-		outcome = copy(w, true);
+		outcome = copy(w, page, v, size, true);
 	if (outcome == PT_RACED)
-		carry_on(w);
+		carry_on(w, page);
+	return outcome;
+}
+
+inline enum pt_outcome pt__el2_give_out(struct pt__el2_world *w, struct pt_pa page, void *v,
+					size_t size)
+{
+	enum pt_outcome outcome;
+
+	while ((outcome = copy(w, page, v, size, false)) == PT_RACED)
+		carry_on(w, page);
+	return outcome;
+}
+
+inline enum pt_outcome pt__el2_begin(struct pt__el2_world *w, uint64_t handle, uint64_t page)
+{
+	enum pt_outcome outcome;
+
+	w->page = pt_pa(page);
+	outcome = pt__el2_take_in(w, w->page, &w->vcpu, sizeof(w->vcpu));
 	if (outcome == PT_OK)
 		outcome = pt_hv_enter(w->host->hv, w->agent, handle, &w->guest);
 	if (outcome != PT_OK)
@@ -279,8 +317,13 @@ inline void pt__el2_answer(struct pt__el2_frame *frame, enum pt_outcome outcome,
 
 void pt__el2_run(struct pt__el2_world *w, struct pt__el2_frame *frame)
 {
-	enum pt_outcome outcome = begin(w, frame->x[1], frame->x[2]);
+	enum pt_outcome outcome;
 
+	if (frame->x[3]) {
+		pt__el2_virtual_run(w, frame);
+		return;
+	}
+	outcome = pt__el2_begin(w, frame->x[1], frame->x[2]);
 	if (outcome != PT_OK) {
 		pt__el2_answer(frame, outcome, 0);
 		return;
@@ -305,6 +348,10 @@ inline void pt__el2_say(struct pt_el2_vcpu *v, enum pt_el2_vcpu_why why,
 void pt__el2_leave(struct pt__el2_world *w, struct pt__el2_frame *frame, enum pt_el2_vcpu_why why,
 		   const struct pt_el2_abort *abort, enum pt_outcome outcome)
 {
+	if (w->virtual) {
+		pt__el2_virtual_leave(w, frame, why, abort, outcome);
+		return;
+	}
 	pt__el2_save(frame, &w->vcpu.regs);
 	pt__el2_say(&w->vcpu, why, abort, outcome);
 	pt__el2_unload(w, w->guest);
@@ -313,8 +360,7 @@ void pt__el2_leave(struct pt__el2_world *w, struct pt__el2_frame *frame, enum pt
 	pt__el2_load_host(w);
 	/* The page was the host's when the guest was entered. If it has given it away meanwhile,
 	 * the guest's state is lost with it. */
-	while ((outcome = copy(w, false)) == PT_RACED)
-		carry_on(w);
+	outcome = pt__el2_give_out(w, w->page, &w->vcpu, sizeof(w->vcpu));
 	pt__el2_load(frame, &w->regs);
 	pt__el2_answer(frame, outcome, outcome == PT_OK ? why : 0);
 }

@@ -8,6 +8,8 @@
 #define EC(esr)	      ((unsigned)((esr) >> 26 & 0x3f))
 #define EC_HVC	      0x16
 #define EC_SMC	      0x17
+#define EC_SYS	      0x18
+#define EC_ERET	      0x1a
 #define EC_FETCH      0x20
 #define EC_DATA	      0x24
 #define FSC(esr)      ((unsigned)((esr)&0x3f))

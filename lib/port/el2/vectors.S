@@ -8,14 +8,7 @@
 	.balign 2048
 	.global pt__el2_vectors
 pt__el2_vectors:
-	unexpected 0
-	unexpected 1
-	unexpected 2
-	unexpected 3
-	unexpected 4 /* from EL2 itself */
-	unexpected 5
-	unexpected 6
-	unexpected 7
+	unexpected_at_el2
 	.balign 0x80 /* synchronous, from EL1 */
 	save_volatile
 	mrs	x1, tpidr_el2

@@ -128,6 +128,10 @@ static void call(unsigned n, uint32_t cpu, uint64_t x[4])
 		break;
 	case CALL_COUNT: x[0] = el2_count(x[0]); break;
 	case CALL_LOOK: look(x); break;
+	case CALL_NEST:
+		x[0] = atomic_load(
+			&hv.guest[x[0] % PT_HV_CONTEXTS].nest->nested.counts.invalidated);
+		break;
 	case CALL_FORCE: owners.args.force = x[0]; break;
 	case CALL_LIB: lib_call_count(&hv, &own.agent[cpu], x); break;
 	default: x[0] = UINT64_MAX;

@@ -268,6 +268,24 @@ static void mask(void)
 
 #define TIMES UINT64_C(0x10000000) /* it would come to its end */
 
+void host_timer_start(bool fiq)
+{
+	memset(&seen, 0, sizeof(seen));
+	gic_on(fiq ? 0 : UINT32_MAX);
+	WRITE(CNTP_TVAL_EL0, READ("cntfrq_el0") / 500);
+	WRITE(CNTP_CTL_EL0, 1);
+}
+
+void host_timer_take(bool fiq)
+{
+	assert_int_equal(atomic_load(&seen.irqs) + atomic_load(&seen.fiqs), 0);
+	unmask();
+	mask();
+	assert_int_equal(atomic_load(&seen.irqs), !fiq);
+	assert_int_equal(atomic_load(&seen.fiqs), fiq);
+	assert_int_equal(atomic_load(&seen.last), TIMER);
+}
+
 /* A guest that has its own interrupts masked is left by one of the host's, which comes when the
  * host lets it; at the next RUN it goes on as if nothing had been. */
 static void leaves(bool fiq)
@@ -275,14 +293,11 @@ static void leaves(bool fiq)
 	uint64_t context = guest_new(), pc;
 	struct pt_el2_vcpu *v = guest_vcpu(guest_held, DATA, TIMES, 0);
 
-	memset(&seen, 0, sizeof(seen));
 	*host_memory(GUEST_PAGE) = 0;
 	EXPECT(PT_MAPPED, CALL(MAP, context, DATA, PAGE, GUEST_PAGE, RW));
 	for (unsigned i = 4; i < 31; i++)
 		v->regs.x[i] = 0x1111 * i;
-	gic_on(fiq ? 0 : UINT32_MAX);
-	WRITE(CNTP_TVAL_EL0, READ("cntfrq_el0") / 500);
-	WRITE(CNTP_CTL_EL0, 1);
+	host_timer_start(fiq);
 	pc = v->regs.pc;
 	assert_int_equal(guest_run(context, v), PT_EL2_VCPU_INTERRUPT);
 	assert_in_range(v->regs.pc, pc, pc + 16);
@@ -290,12 +305,7 @@ static void leaves(bool fiq)
 	assert_int_equal(v->regs.pstate & ~(UINT64_C(0xf) << 28), EL1H);
 	/* It stays pending: the guest does not get on. */
 	assert_int_equal(guest_run(context, v), PT_EL2_VCPU_INTERRUPT);
-	assert_int_equal(atomic_load(&seen.irqs) + atomic_load(&seen.fiqs), 0);
-	unmask();
-	mask();
-	assert_int_equal(atomic_load(&seen.irqs), !fiq);
-	assert_int_equal(atomic_load(&seen.fiqs), fiq);
-	assert_int_equal(atomic_load(&seen.last), TIMER);
+	host_timer_take(fiq);
 	*host_memory(GUEST_PAGE) = 1;
 	assert_int_equal(guest_run(context, v), PT_EL2_VCPU_EXIT);
 	assert_in_range(v->regs.x[1], 1, TIMES);

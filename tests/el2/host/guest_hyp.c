@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A guest hypervisor at EL1, its MMU off: its own stage-2 tables in its own IPA space, and
- * hypercalls in the place of what a CPU with FEAT_NV would trap. Nothing here is of lib but numbers
- * and the form of a vCPU. */
+/* Guest hypervisors, their MMU off: their own stage-2 tables in their own IPA space. One at EL1,
+ * with hypercalls in the place of what a CPU with FEAT_NV would trap; and one at the EL2 that such
+ * a CPU gives it. Nothing here is of lib but numbers and the form of a vCPU. */
 #include "guest_hyp.h"
 
 #include <pt/el2/host.h>
@@ -93,6 +93,104 @@ guest_hyp(volatile struct hyp_orders *orders)
 			register uint64_t x0 __asm__("x0") = PT_HVC(PT_HVC_EXIT);
 
 			__asm__ volatile("hvc #0" : "+r"(x0)::"x1", "x2", "x3", "memory");
+		}
+	}
+}
+
+/* ---- with an EL2 ---- */
+
+#define EC(esr)		    ((esr) >> 26)
+#define EC_HVC		    0x16
+#define INSN(text, operand) __asm__ volatile(text ::"r"(operand) : "memory")
+
+INLINE void invalidate(uint64_t iss, uint64_t operand)
+{
+	INSN("dsb ish", 0);
+	if (iss == IPAS2E1IS)
+		INSN("tlbi ipas2e1is, %0", operand);
+	if (iss == RIPAS2E1IS)
+		INSN("sys #4, c8, c0, #2, %0", operand);
+	if (iss == VMALLS12E1IS)
+		INSN("tlbi vmalls12e1is", 0);
+	if (iss == ALLE1IS)
+		INSN("tlbi alle1is", 0);
+	if (iss == VMALLE1IS)
+		INSN("tlbi vmalle1is", 0);
+	if (iss == ALLE2IS)
+		INSN("tlbi alle2is", 0);
+	INSN("dsb ish\n\tisb", 0);
+}
+
+INLINE uint64_t translate(uint64_t iss, uint64_t at)
+{
+	uint64_t par;
+
+	INSN("msr par_el1, %0", ~UINT64_C(0));
+	if (iss == AT_S12E1R)
+		INSN("at s12e1r, %0", at);
+	if (iss == AT_S12E1W)
+		INSN("at s12e1w, %0", at);
+	if (iss == AT_S1E1R)
+		INSN("at s1e1r, %0", at);
+	if (iss == AT_S1E2R)
+		INSN("at s1e2r, %0", at);
+	__asm__ volatile("isb\n\tmrs %0, par_el1" : "=r"(par)::"memory");
+	return par;
+}
+
+/* ESR, and SPSR where that came from; and its level. */
+INLINE void call_itself(volatile struct hyp_orders *o)
+{
+	register uint64_t x2 __asm__("x2");
+	register uint64_t x3 __asm__("x3");
+	uint64_t level;
+
+	__asm__ volatile("hvc #5" : "=r"(x2), "=r"(x3)::"memory");
+	o->esr = x2;
+	o->x2 = x3;
+	__asm__ volatile("mrs %0, CurrentEL" : "=r"(level));
+	o->value = level;
+}
+
+INLINE void run_below(volatile struct hyp_orders *o)
+{
+	void (*enter)(uint64_t, uint64_t, uint64_t, struct hyp_left *) =
+		(void (*)(uint64_t, uint64_t, uint64_t, struct hyp_left *))(uintptr_t)o->vcpu;
+	struct hyp_left left;
+
+	o->runs++;
+	INSN("msr S3_5_C1_C0_0, %0", (uint64_t)SCTLR_OFF); /* SCTLR_EL12 */
+	enter(o->arg[0], o->arg[1], o->arg[2], &left);
+	o->code = PT_OK;
+	o->x1 = EC(left.esr) == EC_HVC ? PT_EL2_VCPU_EXIT : PT_EL2_VCPU_ABORT;
+	o->esr = left.esr;
+	o->far = left.far;
+	o->ipa = left.hpfar << 8 | (left.far & 0xfff);
+	o->value = left.x1;
+}
+
+__attribute__((section(".text.guest_virtual"), aligned(4096))) void
+guest_virtual(volatile struct hyp_orders *orders)
+{
+	for (;;) {
+		INSN("msr vbar_el2, %0", orders->vcpu + HYP_VECTORS);
+		INSN("msr vttbr_el2, %0", orders->vttbr);
+		INSN("msr vtcr_el2, %0", orders->vtcr);
+		INSN("msr hcr_el2, %0\n\tisb", orders->hcr);
+		if (orders->what == HYP_SET)
+			set(orders, orders->arg[0], orders->arg[1], orders->arg[2]);
+		if (orders->what == HYP_RUN)
+			run_below(orders);
+		if (orders->what == HYP_TLBI)
+			invalidate(orders->arg[0], orders->arg[1]);
+		if (orders->what == HYP_AT)
+			orders->value = translate(orders->arg[0], orders->arg[1]);
+		if (orders->what == HYP_SELF)
+			call_itself(orders);
+		{
+			register uint64_t x0 __asm__("x0") = PT_HVC(PT_HVC_EXIT);
+
+			__asm__ volatile("smc #0" : "+r"(x0)::"x1", "x2", "x3", "memory");
 		}
 	}
 }

@@ -2,7 +2,8 @@
 /*
  * The host's tests, in groups: "chain", what one CPU shows, which is quick; "recycle", for which it
  * takes longer; and "storm", what takes several; without a name all of them. "count" is for itself,
- * and so is "owner", for which EL2 has to boot with owners; its tests have names that begin so. A
+ * and so is "owner", for which EL2 has to boot with owners; its tests have names that begin so.
+ * "nested_nv2" is "nested" with a guest hypervisor that has an EL2, and what that has besides. A
  * test that is named (PTD_ONLY) runs whatever its group is.
  */
 #include "host.h"
@@ -23,6 +24,11 @@ static bool wanted(const char *group)
 	const char *name = getenv("GROUP");
 
 	return !name || !strcmp(name, group);
+}
+
+static bool named(const char *group)
+{
+	return getenv("GROUP") && wanted(group);
 }
 
 /* First what fills the host's memory, as nothing is mapped yet. */
@@ -51,6 +57,10 @@ int main(void)
 		add(host_owner_tests, host_owner_count);
 	if (wanted("nested") && (getenv("GROUP") || getenv("PTD_ONLY")))
 		add(host_nested_tests, host_nested_count);
+	if (named("nested_nv2")) {
+		add(host_nested_tests, host_nested_count - 1);
+		add(host_virtual_tests, host_virtual_count);
+	}
 	if (wanted("count") && (getenv("GROUP") || getenv("PTD_ONLY")))
 		add(host_count_tests, host_count_count);
 	return el2_run_group(tests, count, NULL, NULL);

@@ -2,61 +2,38 @@
 /* A guest hypervisor and its guest, by real accesses, in a shadow that lib made: after each change
  * of the guest's tables or the host's, what is read and written, which aborts there are and whose,
  * and what the CPU says of the shadow (AT) beside a composition of two arrays. */
-#include "guest_hyp.h"
-#include "host.h"
+#include "nested.h"
 
-#define PAGES			 32
-#define HYP_CODE		 UINT64_C(0x10000)
-#define HYP_DATA		 UINT64_C(0x20000) /* orders, vCPU, stack, tables */
-#define HYP_PAGES		 16
-#define OUTSIDE			 UINT64_C(0x400000)   /* canonical: what its guest may see */
-#define NDATA			 UINT64_C(0x600000)   /* nested */
-#define NBLOCK			 UINT64_C(0x40000000) /* nested: a block of the guest's */
-#define MEM			 (MEMORY + 20 * BLOCK)
-#define FRAMES			 (MEM + BLOCK)
-#define VTCR_39			 UINT64_C(0x80020059) /* 4K, 39 bits from level 1, PS 40 bits */
-#define HCR_VM			 1
-#define S2_R			 UINT64_C(0x40)
-#define S2_W			 UINT64_C(0x80)
-#define S2_NORMAL		 UINT64_C(0x73c) /* AF, inner shareable, write-back */
-#define LEAF(out, rights, level) ((out) | S2_NORMAL | (rights) | ((level) == 3 ? 3 : 1))
-#define FSC_TRANSLATION(level)	 (0x04 + (level))
-#define FSC_PERMISSION(level)	 (0x0c + (level))
-/* ESR_EL2.ISS of EC 0x18: op0, op2, op1, CRn, Rt 31, CRm. */
-#define SYS(op1, crn, crm, op2)                                                                    \
-	(UINT64_C(1) << 20 | (op2) << 17 | (op1) << 14 | (crn) << 10 | 31 << 5 | (crm) << 1)
-#define IPAS2E1IS	 SYS(4, 8, 0, 1)
-#define VMALLS12E1IS	 SYS(4, 8, 3, 6)
-#define ALLE1IS		 SYS(4, 8, 3, 4)
-#define SHADOW(place, n) (LOOK_SHADOW | (uint64_t)(n) << 16 | (place))
+#define VTCR_39		      UINT64_C(0x80020059) /* 4K, 39 bits from level 1, PS 40 bits */
+#define HCR_VM		      1
+#define EL2H		      0x3c9
+#define HYP_DATA	      UINT64_C(0x20000) /* orders, vCPU, stack, tables */
+#define HYP_PAGES	      16
+#define NBLOCK		      UINT64_C(0x40000000) /* nested: a block of the guest's */
+#define SHADOW(place, number) (LOOK_SHADOW | (uint64_t)(number) << 16 | (place))
 
-static struct {
-	uint64_t context;
-	struct pt_el2_vcpu *v;
-	/* Page n of the guest's guest: which canonical one, and its rights; 0: none. */
-	unsigned to[PAGES];
-	uint64_t guest[PAGES];
-	/* Page n of the guest: which frame, and the host's rights. */
-	unsigned frame[PAGES];
-	uint64_t host[PAGES];
-	unsigned slot; /* of its shadow */
-	uint64_t compared;
-} n;
+struct nest nest;
+_Alignas(PAGE) struct pt_el2_virtual nest_el2;
 
-static volatile struct hyp_orders *orders(void)
+volatile struct hyp_orders *nest_orders(void)
 {
 	return (volatile struct hyp_orders *)host_memory(MEM);
 }
 
-/* How the guest hypervisor was left. */
-static uint64_t go(void)
+uint64_t nest_go(void)
 {
-	return guest_run(n.context, n.v);
+	struct answer a;
+
+	do
+		a = CALL(RUN, nest.context, (uintptr_t)nest.v,
+			 nest.virtual ? (uintptr_t)&nest_el2 : 0);
+	while (a.code == PT_RACED || a.code == -PT_BUSY);
+	return a.code ? (uint64_t)a.code : a.x[0];
 }
 
-static void order(enum hyp_what what, uint64_t a, uint64_t b, uint64_t c)
+void nest_order(enum hyp_what what, uint64_t a, uint64_t b, uint64_t c)
 {
-	volatile struct hyp_orders *o = orders();
+	volatile struct hyp_orders *o = nest_orders();
 
 	o->what = what;
 	o->arg[0] = a;
@@ -64,79 +41,88 @@ static void order(enum hyp_what what, uint64_t a, uint64_t b, uint64_t c)
 	o->arg[2] = c;
 }
 
-static void does(enum hyp_what what, uint64_t a, uint64_t b, uint64_t c)
+void nest_does(enum hyp_what what, uint64_t a, uint64_t b, uint64_t c)
 {
-	order(what, a, b, c);
-	assert_int_equal(go(), PT_EL2_VCPU_EXIT);
+	nest_order(what, a, b, c);
+	assert_int_equal(nest_go(), PT_EL2_VCPU_EXIT);
 }
 
-static void tlbi(uint64_t iss, uint64_t ipa, uint64_t removes)
+/* By TLBIs of the guest hypervisor, so far. */
+static uint64_t removed(void)
 {
-	does(HYP_TLBI, iss, ipa >> 12, 0);
-	assert_int_equal(orders()->code, PT_OK);
-	assert_int_equal(orders()->x1, removes);
+	return (uint64_t)IMAGE(CALL_NEST, nest.context & 0xff).code;
+}
+
+void nest_tlbi(uint64_t iss, uint64_t ipa, uint64_t removes)
+{
+	uint64_t before = removed();
+
+	nest_does(HYP_TLBI, iss, ipa >> 12, 0);
+	assert_int_equal(removed() - before, removes);
+	if (nest.virtual)
+		return;
+	assert_int_equal(nest_orders()->code, PT_OK);
+	assert_int_equal(nest_orders()->x1, removes);
 }
 
 static uint64_t frame_of(unsigned page)
 {
-	return FRAMES + n.frame[page] * PAGE;
+	return FRAMES + nest.frame[page] * PAGE;
 }
 
-static void host_maps(unsigned page, unsigned frame, uint64_t rights)
+void nest_host_maps(unsigned page, unsigned frame, uint64_t rights)
 {
-	n.frame[page] = frame;
-	n.host[page] = rights;
-	EXPECT(PT_MAPPED, CALL(MAP, n.context, OUTSIDE + page * PAGE, PAGE, frame_of(page),
+	nest.frame[page] = frame;
+	nest.host[page] = rights;
+	EXPECT(PT_MAPPED, CALL(MAP, nest.context, OUTSIDE + page * PAGE, PAGE, frame_of(page),
 			       rights & S2_W ? RW : PT_PROT_R));
 }
 
-static void guest_maps(unsigned page, unsigned to, uint64_t rights)
+void nest_guest_maps(unsigned page, unsigned to, uint64_t rights)
 {
-	n.to[page] = to;
-	n.guest[page] = rights;
-	does(HYP_SET, NDATA + page * PAGE, 3,
-	     rights ? LEAF(OUTSIDE + to * PAGE, rights, 3) : UINT64_C(0));
+	nest.to[page] = to;
+	nest.guest[page] = rights;
+	nest_does(HYP_SET, NDATA + page * PAGE, 3,
+		  rights ? LEAF(OUTSIDE + to * PAGE, rights, 3) : UINT64_C(0));
 }
 
-static uint64_t code_at(void (*code)(void))
+uint64_t nest_code_at(void (*code)(void))
 {
 	return CODE + (uintptr_t)code - (uintptr_t)guest_code;
 }
 
-/* Of the guest's guest; true: it went through. */
-static bool loads(uint64_t ipa, uint64_t *value)
+bool nest_loads(uint64_t ipa, uint64_t *value)
 {
-	does(HYP_RUN, code_at(guest_load), ipa, 0);
-	n.compared++;
-	*value = orders()->value;
-	assert_int_equal(orders()->code, PT_OK);
-	return orders()->x1 == PT_EL2_VCPU_EXIT;
+	nest_does(HYP_RUN, nest_code_at(guest_load), ipa, 0);
+	nest.compared++;
+	*value = nest_orders()->value;
+	assert_int_equal(nest_orders()->code, PT_OK);
+	return nest_orders()->x1 == PT_EL2_VCPU_EXIT;
 }
 
 static bool stores(uint64_t ipa, uint64_t value)
 {
-	does(HYP_RUN, code_at(guest_store), ipa, value);
-	n.compared++;
-	assert_int_equal(orders()->code, PT_OK);
-	return orders()->x1 == PT_EL2_VCPU_EXIT;
+	nest_does(HYP_RUN, nest_code_at(guest_store), ipa, value);
+	nest.compared++;
+	assert_int_equal(nest_orders()->code, PT_OK);
+	return nest_orders()->x1 == PT_EL2_VCPU_EXIT;
 }
 
 /* The abort is the guest hypervisor's. */
 static void is_abort(uint64_t ipa, uint64_t fsc)
 {
-	assert_int_equal(orders()->x1, PT_EL2_VCPU_ABORT);
-	assert_int_equal(EC(orders()->esr), EC_DATA);
-	assert_int_equal(FSC(orders()->esr), fsc);
-	assert_int_equal(orders()->ipa, ipa);
-	assert_int_equal(orders()->far, ipa);
+	assert_int_equal(nest_orders()->x1, PT_EL2_VCPU_ABORT);
+	assert_int_equal(EC(nest_orders()->esr), EC_DATA);
+	assert_int_equal(FSC(nest_orders()->esr), fsc);
+	assert_int_equal(nest_orders()->ipa, ipa);
+	assert_int_equal(nest_orders()->far, ipa);
 }
 
-/* The host has to do something about `ipa` of the guest's. */
-static void is_hosts(uint64_t ipa, int outcome)
+void nest_is_hosts(uint64_t ipa, int outcome)
 {
-	assert_int_equal(go(), PT_EL2_VCPU_ABORT);
-	assert_int_equal(n.v->ipa, ipa);
-	assert_int_equal((int)n.v->outcome, outcome);
+	assert_int_equal(nest_go(), PT_EL2_VCPU_ABORT);
+	assert_int_equal(nest.v->ipa, ipa);
+	assert_int_equal((int)nest.v->outcome, outcome);
 }
 
 static uint64_t pattern(unsigned frame)
@@ -149,45 +135,50 @@ static uint64_t aborts(void)
 	return IMAGE(CALL_ABORTS, 0).x[0];
 }
 
-/* What the CPU says of every page: nothing that the composition does not, and as much as `least`.
- */
-static void judge(uint64_t least)
+void nest_judge(uint64_t least)
 {
 	uint64_t read = 0, write = 0, sum = 0;
-	struct answer a = IMAGE_3(CALL_LOOK, SHADOW(n.context & 0xff, n.slot), NDATA, PAGES);
+	struct answer a = IMAGE_3(CALL_LOOK, SHADOW(nest.context & 0xff, nest.slot), NDATA, PAGES);
 
 	for (unsigned i = 0; i < PAGES; i++) {
-		uint64_t both = n.guest[i] ? n.guest[i] & n.host[n.to[i]] : 0;
+		uint64_t both = nest.guest[i] ? nest.guest[i] & nest.host[nest.to[i]] : 0;
 
 		read |= (both & S2_R ? UINT64_C(1) : 0) << i;
 		write |= (both & S2_W ? UINT64_C(1) : 0) << i;
 		if ((uint64_t)a.code >> i & 1)
-			sum += (i + 1) * frame_of(n.to[i]);
+			sum += (i + 1) * frame_of(nest.to[i]);
 	}
 	assert_int_equal((uint64_t)a.code & ~read, 0);
 	assert_int_equal(a.x[0] & ~write, 0);
 	assert_int_equal(a.x[1], sum);
 	assert_int_equal(least & ~(uint64_t)a.code, 0);
-	n.compared += 2 * PAGES;
+	nest.compared += 2 * PAGES;
 }
 
-#define ALL ((UINT64_C(1) << PAGES) - 1)
-
-/* Reads every page; how many aborts that took. */
-static uint64_t reads_all(void)
+uint64_t nest_reads_all(void)
 {
 	uint64_t before = aborts(), value;
 
 	for (unsigned i = 0; i < PAGES; i++) {
-		assert_true(loads(NDATA + i * PAGE, &value));
-		assert_int_equal(value, pattern(n.frame[n.to[i]]));
+		assert_true(nest_loads(NDATA + i * PAGE, &value));
+		assert_int_equal(value, pattern(nest.frame[nest.to[i]]));
 	}
 	return aborts() - before;
 }
 
+static void map_code(void)
+{
+	uintptr_t code = (uintptr_t)(nest.virtual ? guest_virtual : guest_hyp);
+
+	EXPECT(PT_MAPPED, CALL(MAP, nest.context, HYP_CODE, PAGE, code, RX));
+	if (nest.virtual)
+		EXPECT(PT_MAPPED, CALL(MAP, nest.context, HYP_CODE + PAGE, PAGE,
+				       (uintptr_t)guest_virtual_enter, RX));
+}
+
 static void begin_orders(void)
 {
-	volatile struct hyp_orders *o = orders();
+	volatile struct hyp_orders *o = nest_orders();
 
 	memset(host_memory(MEM), 0, HYP_PAGES * PAGE);
 	o->vtcr = VTCR_39;
@@ -196,52 +187,62 @@ static void begin_orders(void)
 	o->root = HYP_DATA + 4 * PAGE;
 	o->next = o->root + PAGE;
 	o->vttbr = UINT64_C(7) << 48 | o->root;
-	EXPECT(PT_MAPPED, CALL(MAP, n.context, HYP_CODE, PAGE, (uintptr_t)guest_hyp, RX));
-	EXPECT(PT_MAPPED, CALL(MAP, n.context, HYP_DATA, HYP_PAGES * PAGE, MEM, RW));
-	n.v = guest_vcpu(guest_mode, HYP_DATA, 0, 0);
-	n.v->regs.pc = HYP_CODE;
-	n.v->regs.sp_el1 = HYP_DATA + 4 * PAGE;
+	map_code();
+	EXPECT(PT_MAPPED, CALL(MAP, nest.context, HYP_DATA, HYP_PAGES * PAGE, MEM, RW));
+	nest.v = guest_vcpu(guest_mode, HYP_DATA, 0, 0);
+	nest.v->regs.pc = HYP_CODE;
+	nest.v->regs.sp_el1 = HYP_DATA + 4 * PAGE;
+	if (!nest.virtual)
+		return;
+	memset(&nest_el2, 0, sizeof(nest_el2));
+	nest.v->regs.pstate = EL2H;
+	o->vcpu = HYP_CODE + PAGE;
 }
 
-static void open_nest(void)
+void nest_open(void)
 {
-	struct answer a = CALL(CREATE, VTCR_SMALL, UINT64_MAX, UINT64_MAX);
+	const char *group = getenv("GROUP");
+	struct answer a;
 
+	memset(&nest, 0, sizeof(nest));
+	nest.virtual = group && !strcmp(group, "nested_nv2");
+	if (nest.virtual && !host_has_nv2())
+		skip();
+	a = CALL(CREATE, VTCR_SMALL, UINT64_MAX, UINT64_MAX);
 	EXPECT(PT_OK, a);
-	memset(&n, 0, sizeof(n));
-	n.context = a.x[0];
-	EXPECT(PT_MAPPED, CALL(MAP, n.context, CODE, PAGE, (uintptr_t)guest_code, RX));
+	nest.context = a.x[0];
+	EXPECT(PT_MAPPED, CALL(MAP, nest.context, CODE, PAGE, (uintptr_t)guest_code, RX));
 	begin_orders();
 	for (unsigned i = 0; i < PAGES; i++) {
 		*host_memory(FRAMES + i * PAGE) = pattern(i);
-		host_maps(i, (i * 7 + 3) % PAGES, S2_R | S2_W);
+		nest_host_maps(i, (i * 7 + 3) % PAGES, S2_R | S2_W);
 	}
-	does(HYP_SET, CODE, 3, LEAF(CODE, S2_R, 3));
+	nest_does(HYP_SET, CODE, 3, LEAF(CODE, S2_R, 3));
 	for (unsigned i = 0; i < PAGES; i++)
-		guest_maps(i, (i * 5 + 1) % PAGES, S2_R | S2_W);
+		nest_guest_maps(i, (i * 5 + 1) % PAGES, S2_R | S2_W);
 }
 
-static void close_nest(void)
+void nest_close(void)
 {
-	guest_end(n.context);
-	print_message("%lu comparisons, %lu entries of the guest's guest\n", n.compared,
-		      orders()->runs);
-	el2_compared += n.compared;
+	guest_end(nest.context);
+	print_message("%lu comparisons, %lu entries of the guest's guest\n", nest.compared,
+		      nest_orders()->runs);
+	el2_compared += nest.compared;
 }
 
 static void nested_guests_read_and_write(void **state)
 {
 	(void)state;
-	open_nest();
-	assert_int_equal(reads_all(), PAGES + 1); /* and its code */
-	judge(ALL);
-	assert_int_equal(reads_all(), 0);
+	nest_open();
+	assert_int_equal(nest_reads_all(), PAGES + 1); /* and its code */
+	nest_judge(ALL);
+	assert_int_equal(nest_reads_all(), 0);
 	for (unsigned i = 0; i < PAGES; i++) {
 		assert_true(stores(NDATA + i * PAGE + 8, i));
-		assert_int_equal(host_memory(frame_of(n.to[i]))[1], i);
+		assert_int_equal(host_memory(frame_of(nest.to[i]))[1], i);
 	}
-	assert_int_equal(reads_all(), 0);
-	close_nest();
+	assert_int_equal(nest_reads_all(), 0);
+	nest_close();
 }
 
 static void nested_tables_change(void **state)
@@ -249,52 +250,52 @@ static void nested_tables_change(void **state)
 	uint64_t value;
 
 	(void)state;
-	open_nest();
-	assert_int_equal(reads_all(), PAGES + 1);
+	nest_open();
+	assert_int_equal(nest_reads_all(), PAGES + 1);
 	/* Nothing there: level 3, and level 1. */
-	guest_maps(3, 0, 0);
-	tlbi(IPAS2E1IS, NDATA + 3 * PAGE, 1);
-	judge(ALL & ~UINT64_C(8));
-	assert_false(loads(NDATA + 3 * PAGE + 0x18, &value));
+	nest_guest_maps(3, 0, 0);
+	nest_tlbi(IPAS2E1IS, NDATA + 3 * PAGE, 1);
+	nest_judge(ALL & ~UINT64_C(8));
+	assert_false(nest_loads(NDATA + 3 * PAGE + 0x18, &value));
 	is_abort(NDATA + 3 * PAGE + 0x18, FSC_TRANSLATION(3));
-	assert_false(loads(UINT64_C(1) << 38, &value));
+	assert_false(nest_loads(UINT64_C(1) << 38, &value));
 	is_abort(UINT64_C(1) << 38, FSC_TRANSLATION(1));
 	/* There again, somewhere else. */
-	guest_maps(3, 9, S2_R | S2_W);
-	assert_true(loads(NDATA + 3 * PAGE, &value));
-	assert_int_equal(value, pattern(n.frame[9]));
-	judge(ALL);
+	nest_guest_maps(3, 9, S2_R | S2_W);
+	assert_true(nest_loads(NDATA + 3 * PAGE, &value));
+	assert_int_equal(value, pattern(nest.frame[9]));
+	nest_judge(ALL);
 	/* Another page in its place: the shadow is a TLB, which may keep the old one until told. */
-	n.to[4] = 11;
-	does(HYP_SET, NDATA + 4 * PAGE, 3, LEAF(OUTSIDE + 11 * PAGE, S2_R | S2_W, 3));
-	assert_true(loads(NDATA + 4 * PAGE, &value));
-	assert_int_equal(value, pattern(n.frame[(4 * 5 + 1) % PAGES]));
-	tlbi(IPAS2E1IS, NDATA + 4 * PAGE, 1);
-	judge(ALL & ~UINT64_C(0x10));
-	assert_true(loads(NDATA + 4 * PAGE, &value));
-	assert_int_equal(value, pattern(n.frame[11]));
+	nest.to[4] = 11;
+	nest_does(HYP_SET, NDATA + 4 * PAGE, 3, LEAF(OUTSIDE + 11 * PAGE, S2_R | S2_W, 3));
+	assert_true(nest_loads(NDATA + 4 * PAGE, &value));
+	assert_int_equal(value, pattern(nest.frame[(4 * 5 + 1) % PAGES]));
+	nest_tlbi(IPAS2E1IS, NDATA + 4 * PAGE, 1);
+	nest_judge(ALL & ~UINT64_C(0x10));
+	assert_true(nest_loads(NDATA + 4 * PAGE, &value));
+	assert_int_equal(value, pattern(nest.frame[11]));
 	/* Fewer rights: the level and class that its tables say; the others are not touched. */
-	guest_maps(5, n.to[5], S2_R);
-	tlbi(IPAS2E1IS, NDATA + 5 * PAGE, 1);
+	nest_guest_maps(5, nest.to[5], S2_R);
+	nest_tlbi(IPAS2E1IS, NDATA + 5 * PAGE, 1);
 	assert_false(stores(NDATA + 5 * PAGE, 1));
 	is_abort(NDATA + 5 * PAGE, FSC_PERMISSION(3));
-	assert_true(loads(NDATA + 5 * PAGE, &value));
-	judge(ALL);
-	assert_int_equal(reads_all(), 0);
+	assert_true(nest_loads(NDATA + 5 * PAGE, &value));
+	nest_judge(ALL);
+	assert_int_equal(nest_reads_all(), 0);
 	/* More rights need no TLBI. */
-	guest_maps(5, n.to[5], S2_R | S2_W);
+	nest_guest_maps(5, nest.to[5], S2_R | S2_W);
 	assert_true(stores(NDATA + 5 * PAGE + 8, 55));
-	assert_int_equal(host_memory(frame_of(n.to[5]))[1], 55);
+	assert_int_equal(host_memory(frame_of(nest.to[5]))[1], 55);
 	/* Another VMID's does nothing; its own takes all. */
-	orders()->vttbr ^= UINT64_C(1) << 48;
-	tlbi(VMALLS12E1IS, 0, 0);
-	orders()->vttbr ^= UINT64_C(1) << 48;
-	assert_int_equal(reads_all(), 0);
-	tlbi(VMALLS12E1IS, 0, PAGES + 1);
-	judge(0);
-	assert_int_equal(reads_all(), PAGES + 1);
-	tlbi(ALLE1IS, 0, PAGES + 1);
-	close_nest();
+	nest_orders()->vttbr ^= UINT64_C(1) << 48;
+	nest_tlbi(VMALLS12E1IS, 0, 0);
+	nest_orders()->vttbr ^= UINT64_C(1) << 48;
+	assert_int_equal(nest_reads_all(), 0);
+	nest_tlbi(VMALLS12E1IS, 0, PAGES + 1);
+	nest_judge(0);
+	assert_int_equal(nest_reads_all(), PAGES + 1);
+	nest_tlbi(ALLE1IS, 0, PAGES + 1);
+	nest_close();
 }
 
 /* A block of the guest's, of which the host has pages: any address in it takes all that were made
@@ -304,23 +305,23 @@ static void nested_blocks_go_as_a_whole(void **state)
 	uint64_t value;
 
 	(void)state;
-	open_nest();
-	does(HYP_SET, NBLOCK, 2, LEAF(OUTSIDE, S2_R, 2));
+	nest_open();
+	nest_does(HYP_SET, NBLOCK, 2, LEAF(OUTSIDE, S2_R, 2));
 	for (unsigned i = 0; i < 4; i++) {
-		assert_true(loads(NBLOCK + i * PAGE, &value));
-		assert_int_equal(value, pattern(n.frame[i]));
+		assert_true(nest_loads(NBLOCK + i * PAGE, &value));
+		assert_int_equal(value, pattern(nest.frame[i]));
 	}
 	assert_false(stores(NBLOCK, 1));
 	is_abort(NBLOCK, FSC_PERMISSION(2));
-	order(HYP_RUN, code_at(guest_load), NBLOCK + PAGES * PAGE, 0);
-	is_hosts(OUTSIDE + PAGES * PAGE, PT_NO_SLOT);
+	nest_order(HYP_RUN, nest_code_at(guest_load), NBLOCK + PAGES * PAGE, 0);
+	nest_is_hosts(OUTSIDE + PAGES * PAGE, PT_NO_SLOT);
 	*host_memory(FRAMES + PAGES * PAGE) = 4711;
 	EXPECT(PT_MAPPED,
-	       CALL(MAP, n.context, OUTSIDE + PAGES * PAGE, PAGE, FRAMES + PAGES * PAGE, RW));
-	assert_int_equal(go(), PT_EL2_VCPU_EXIT);
-	assert_int_equal(orders()->value, 4711);
-	tlbi(IPAS2E1IS, NBLOCK + 0x100000, 5);
-	close_nest();
+	       CALL(MAP, nest.context, OUTSIDE + PAGES * PAGE, PAGE, FRAMES + PAGES * PAGE, RW));
+	assert_int_equal(nest_go(), PT_EL2_VCPU_EXIT);
+	assert_int_equal(nest_orders()->value, 4711);
+	nest_tlbi(IPAS2E1IS, NBLOCK + 0x100000, 5);
+	nest_close();
 }
 
 static void nested_pages_follow_the_host(void **state)
@@ -328,51 +329,51 @@ static void nested_pages_follow_the_host(void **state)
 	uint64_t value, before;
 
 	(void)state;
-	open_nest();
-	assert_int_equal(reads_all(), PAGES + 1);
+	nest_open();
+	assert_int_equal(nest_reads_all(), PAGES + 1);
 	/* Unmapped: exactly that page faults, and the fault is the host's. */
-	EXPECT(PT_UNMAPPED, CALL(UNMAP, n.context, OUTSIDE + 6 * PAGE, PAGE));
-	n.host[6] = 0;
+	EXPECT(PT_UNMAPPED, CALL(UNMAP, nest.context, OUTSIDE + 6 * PAGE, PAGE));
+	nest.host[6] = 0;
 	for (unsigned i = 0; i < PAGES; i++) {
-		if (n.to[i] != 6)
+		if (nest.to[i] != 6)
 			continue;
-		judge(ALL & ~(UINT64_C(1) << i));
-		order(HYP_RUN, code_at(guest_load), NDATA + i * PAGE, 0);
-		is_hosts(OUTSIDE + 6 * PAGE, PT_NO_SLOT);
+		nest_judge(ALL & ~(UINT64_C(1) << i));
+		nest_order(HYP_RUN, nest_code_at(guest_load), NDATA + i * PAGE, 0);
+		nest_is_hosts(OUTSIDE + 6 * PAGE, PT_NO_SLOT);
 	}
 	before = aborts();
-	host_maps(6, 40, S2_R | S2_W);
+	nest_host_maps(6, 40, S2_R | S2_W);
 	*host_memory(frame_of(6)) = pattern(40);
-	assert_int_equal(go(), PT_EL2_VCPU_EXIT);
-	assert_int_equal(orders()->value, pattern(40));
+	assert_int_equal(nest_go(), PT_EL2_VCPU_EXIT);
+	assert_int_equal(nest_orders()->value, pattern(40));
 	assert_int_equal(aborts() - before, 1);
-	assert_int_equal(reads_all(), 0);
-	judge(ALL);
+	assert_int_equal(nest_reads_all(), 0);
+	nest_judge(ALL);
 	/* Write-protected: it still reads, and a write is the host's. */
-	EXPECT(PT_PROTECTED, CALL(PROTECT, n.context, OUTSIDE + 8 * PAGE, PAGE, PT_PROT_R));
-	n.host[8] = S2_R;
-	judge(0);
+	EXPECT(PT_PROTECTED, CALL(PROTECT, nest.context, OUTSIDE + 8 * PAGE, PAGE, PT_PROT_R));
+	nest.host[8] = S2_R;
+	nest_judge(0);
 	for (unsigned i = 0; i < PAGES; i++) {
-		if (n.to[i] != 8)
+		if (nest.to[i] != 8)
 			continue;
-		assert_true(loads(NDATA + i * PAGE, &value));
-		order(HYP_RUN, code_at(guest_store), NDATA + i * PAGE + 8, 77);
-		is_hosts(OUTSIDE + 8 * PAGE + 8, PT_NO_SLOT);
+		assert_true(nest_loads(NDATA + i * PAGE, &value));
+		nest_order(HYP_RUN, nest_code_at(guest_store), NDATA + i * PAGE + 8, 77);
+		nest_is_hosts(OUTSIDE + 8 * PAGE + 8, PT_NO_SLOT);
 	}
-	EXPECT(PT_RELAXED, CALL(PROTECT, n.context, OUTSIDE + 8 * PAGE, PAGE, RW));
-	n.host[8] |= S2_W;
-	assert_int_equal(go(), PT_EL2_VCPU_EXIT);
+	EXPECT(PT_RELAXED, CALL(PROTECT, nest.context, OUTSIDE + 8 * PAGE, PAGE, RW));
+	nest.host[8] |= S2_W;
+	assert_int_equal(nest_go(), PT_EL2_VCPU_EXIT);
 	assert_int_equal(host_memory(frame_of(8))[1], 77);
-	judge(ALL);
+	nest_judge(ALL);
 	/* A table of the guest's is gone: an external abort on its walk, at the level. */
-	tlbi(IPAS2E1IS, NDATA, 1);
-	EXPECT(PT_UNMAPPED, CALL(UNMAP, n.context, HYP_DATA + 5 * PAGE, PAGE));
-	assert_false(loads(NDATA, &value));
+	nest_tlbi(IPAS2E1IS, NDATA, 1);
+	EXPECT(PT_UNMAPPED, CALL(UNMAP, nest.context, HYP_DATA + 5 * PAGE, PAGE));
+	assert_false(nest_loads(NDATA, &value));
 	is_abort(NDATA, 0x14 + 2);
-	EXPECT(PT_OK, host_finish(CALL(SET_SLOT, n.context, HYP_DATA + 5 * PAGE, PAGE,
+	EXPECT(PT_OK, host_finish(CALL(SET_SLOT, nest.context, HYP_DATA + 5 * PAGE, PAGE,
 				       MEM + 5 * PAGE, SHIFT(12))));
-	assert_true(loads(NDATA, &value)); /* faulted in by the walk alone */
-	close_nest();
+	assert_true(nest_loads(NDATA, &value)); /* faulted in by the walk alone */
+	nest_close();
 }
 
 /* More tables than there are shadows: the oldest goes, and is made again. */
@@ -381,17 +382,17 @@ static void nested_shadows_are_recycled(void **state)
 	uint64_t value;
 
 	(void)state;
-	open_nest();
+	nest_open();
 	for (unsigned i = 0; i < 20; i++) {
-		orders()->vttbr = (uint64_t)(100 + i % 7) << 48 | orders()->root;
-		assert_true(loads(NDATA, &value));
-		assert_int_equal(value, pattern(n.frame[n.to[0]]));
+		nest_orders()->vttbr = (uint64_t)(100 + i % 7) << 48 | nest_orders()->root;
+		assert_true(nest_loads(NDATA, &value));
+		assert_int_equal(value, pattern(nest.frame[nest.to[0]]));
 	}
 	/* Stage 2 off: its own addresses. */
-	orders()->hcr = 0;
-	assert_true(loads(OUTSIDE + 4 * PAGE, &value));
-	assert_int_equal(value, pattern(n.frame[4]));
-	close_nest();
+	nest_orders()->hcr = 0;
+	assert_true(nest_loads(OUTSIDE + 4 * PAGE, &value));
+	assert_int_equal(value, pattern(nest.frame[4]));
+	nest_close();
 }
 
 static void nested_calls_are_a_guest_hypervisors(void **state)
@@ -409,26 +410,30 @@ static void nested_calls_are_a_guest_hypervisors(void **state)
 		EXPECT(PT_HVC_NO_FUNCTION, host_call(PT_HVC(f), (const uint64_t[5]){0}));
 	}
 	guest_end(context);
-	open_nest();
-	o = orders();
+	nest_open();
+	o = nest_orders();
 	o->hcr = HCR_VM | 2;
-	does(HYP_RUN, 0, 0, 0);
+	nest_does(HYP_RUN, 0, 0, 0);
 	assert_int_equal(o->code, -PT_INVALID);
 	o->hcr = HCR_VM;
 	o->vtcr |= UINT64_C(1) << 36; /* S2PIE */
-	does(HYP_RUN, 0, 0, 0);
+	nest_does(HYP_RUN, 0, 0, 0);
 	assert_int_equal(o->code, -PT_UNSUPPORTED);
 	o->vtcr = VTCR_39;
-	does(HYP_TLBI, SYS(0, 7, 5, 0), 0, 0); /* IC IALLU */
+	nest_does(HYP_TLBI, SYS(0, 7, 5, 0), 0, 0); /* IC IALLU */
 	assert_int_equal(o->code, -PT_UNSUPPORTED);
 	/* Refused by the architecture: each walk is a fault of level 0. */
 	o->vtcr = VTCR_39 | 0xc0;
-	assert_false(loads(NDATA, &value));
+	assert_false(nest_loads(NDATA, &value));
 	o->vtcr = VTCR_39;
-	assert_true(loads(NDATA, &value));
-	close_nest();
+	assert_true(nest_loads(NDATA, &value));
+	if (!host_has_nv2())
+		EXPECT(-PT_UNSUPPORTED,
+		       CALL(RUN, nest.context, (uintptr_t)nest.v, (uintptr_t)&nest_el2));
+	nest_close();
 }
 
+/* The last one is of hypercalls, without an EL2. */
 const struct CMUnitTest host_nested_tests[] = {
 	cmocka_unit_test(nested_guests_read_and_write),
 	cmocka_unit_test(nested_tables_change),

@@ -21,7 +21,8 @@
 #define CALL_LIB    7 /* lib_calls.h */
 #define CALL_LOOK                                                                                  \
 	8 /* (party, address, pages): which can be read, and written; the sum of (n + 1) * PA */
-#define CALL_FORCE 9 /* (may the host take what it touches by force?) */
+#define CALL_FORCE 9  /* (may the host take what it touches by force?) */
+#define CALL_NEST  10 /* (place): leaves that its guest's TLBIs have removed from its shadows */
 
 /* Parties of CALL_LOOK; a guest by its place. */
 #define LOOK_HOST   0x100

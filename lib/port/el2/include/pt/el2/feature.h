@@ -7,7 +7,7 @@
 
 /* The registers that are read (Arm ARM D19.2). */
 struct pt_el2_id {
-	uint64_t isar0, mmfr0, mmfr1, mmfr2, ctr, dczid;
+	uint64_t isar0, mmfr0, mmfr1, mmfr2, mmfr4, ctr, dczid;
 };
 
 struct pt_el2_features {
@@ -19,6 +19,7 @@ struct pt_el2_features {
 	bool vhe, fwb, xnx;    /* HCR_EL2.E2H, FEAT_S2FWB, FEAT_XNX */
 	bool ttl, tlbi_range;  /* level hints, range invalidations */
 	bool hw_af, hw_dirty;  /* VTCR_EL2.HA, HD */
+	bool nv2;	       /* FEAT_NV2: EL1 can be a guest's EL2 */
 	bool idc, dic;	       /* CTR_EL0: no clean to PoU, no instruction-cache invalidation */
 	bool ipipt;	       /* the instruction cache is physically tagged and indexed */
 	uint16_t dline, iline; /* smallest line of a cache, bytes */

@@ -25,7 +25,7 @@ struct pt_el2_regs {
 	uint64_t pc;
 	/* Of SPSR_EL2's fields for AArch64: NZCV, DIT, UAO, PAN, SSBS, BTYPE, DAIF and EL0t, EL1t
 	 * or EL1h; or, on a CPU that has AArch32 at EL0, that mode (0x10) and its fields. Another
-	 * mode becomes EL1h, other bits zero. */
+	 * mode becomes EL1h, other bits zero. Of a guest with an EL2: EL2t and EL2h, too. */
 	uint64_t pstate;
 #define PT_X(name) uint64_t name;
 	PT_EL2_SYS_TABLE(PT_X)
@@ -55,6 +55,51 @@ struct pt_el2_vcpu {
 	 * and the IPA of the byte (UINT64_MAX: none), pc at the instruction. */
 	uint64_t why, esr, far, ipa;
 	uint64_t outcome; /* enum pt_outcome of an abort: NO_SLOT, READ_ONLY, DENIED or an error */
+};
+
+/*
+ * The EL2 of a guest hypervisor, on a CPU with FEAT_NV2: PT_HVC_RUN takes the address of a page
+ * with one beside that of the vCPU, whose pstate then may be EL2t or EL2h, too, and is that of the
+ * guest's guest otherwise, or at EL0 with HCR_EL2.TGE of the guest's own. EL2 copies the page as it
+ * does the vCPU, and trusts as little of it.
+ *
+ * It is an EL2 with HCR_EL2.E2H (FEAT_VHE, without FEAT_E2H0), whose registers look as EL1's. EL1's
+ * registers in struct pt_el2_regs belong to who runs: while that is EL2, the other's stand in
+ * `vncr`, where EL2 reads and writes them, too; while it is the other, EL2's stand in `el2`. Those
+ * that are not in the table below are of both.
+ */
+/* clang-format off */
+/* X(register, its offset from VNCR_EL2.BADDR): Arm ARM, FEAT_NV2, registers in memory */
+#define PT_EL2_VIRTUAL_TABLE(X)                                                                    \
+	X(cpacr_el1, 0x100) X(contextidr_el1, 0x108) X(sctlr_el1, 0x110) X(tcr_el1, 0x120)         \
+	X(afsr0_el1, 0x128) X(afsr1_el1, 0x130) X(esr_el1, 0x138) X(mair_el1, 0x140)               \
+	X(amair_el1, 0x148) X(spsr_el1, 0x160) X(cntv_cval_el0, 0x168) X(cntv_ctl_el0, 0x170)      \
+	X(ttbr0_el1, 0x200) X(ttbr1_el1, 0x210) X(far_el1, 0x220) X(elr_el1, 0x230)                \
+	X(sp_el1, 0x240) X(vbar_el1, 0x250)
+/* clang-format on */
+enum {
+	PT_EL2_VNCR_VTTBR = 0x20,
+	PT_EL2_VNCR_VTCR = 0x40,
+	PT_EL2_VNCR_HCR = 0x78,
+#define PT_X(name, at) PT_EL2_VNCR_##name = at,
+	PT_EL2_VIRTUAL_TABLE(PT_X)
+#undef PT_X
+};
+#define PT_EL2_VNCR(v, name) ((v)->vncr[PT_EL2_VNCR_##name / 8])
+
+struct pt_el2_virtual {
+	uint64_t vncr[448]; /* as the CPU has them from VNCR_EL2.BADDR on */
+	struct {
+#define PT_X(name, at) uint64_t name;
+		PT_EL2_VIRTUAL_TABLE(PT_X)
+#undef PT_X
+		uint64_t cntkctl_el1;
+	} el2;
+	/* Those without a place there: HPFAR_EL2, and CNTKCTL_EL1 of the guest's guest. */
+	uint64_t hpfar, cntkctl;
+	/* A TLBI that goes on when the instruction at `tlbi_pc` is executed again; 0: none. */
+	uint64_t tlbi, tlbi_pc;
+	uint64_t free[512 - 448 - 23];
 };
 
 /* PSCI (DEN0022) for the host, by SMC: VERSION and CPU_ON; others are not supported. */

@@ -28,7 +28,8 @@ PT_EL2_READ(id_aa64isar0_el1, "id_aa64isar0_el1")
 PT_EL2_READ(id_aa64pfr0_el1, "id_aa64pfr0_el1")
 PT_EL2_READ(id_aa64mmfr0_el1, "id_aa64mmfr0_el1")
 PT_EL2_READ(id_aa64mmfr1_el1, "id_aa64mmfr1_el1")
-PT_EL2_READ(id_aa64mmfr2_el1, "S3_0_C0_C7_2") /* no name in armv8-a's assembler */
+PT_EL2_READ(id_aa64mmfr2_el1, "S3_0_C0_C7_2") /* no names in armv8-a's assembler */
+PT_EL2_READ(id_aa64mmfr4_el1, "S3_0_C0_C7_4")
 PT_EL2_REG(afsr0_el1)
 PT_EL2_REG(afsr1_el1)
 PT_EL2_REG(amair_el1)
@@ -69,6 +70,7 @@ PT_EL2_REG(ttbr0_el2)
 PT_EL2_REG(ttbr1_el1)
 PT_EL2_REG(vbar_el1)
 PT_EL2_REG(vbar_el2)
+PT_EL2_NAMED(vncr_el2, "S3_4_C2_C2_0")
 PT_EL2_REG(vtcr_el2)
 PT_EL2_REG(vttbr_el2)
 

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A guest hypervisor, its guest, and what both may see: what its tests share. */
+#ifndef TESTS_EL2_HOST_NESTED_H
+#define TESTS_EL2_HOST_NESTED_H
+
+#include "guest_hyp.h"
+#include "host.h"
+
+#define PAGES			 32
+#define HYP_CODE		 UINT64_C(0x10000)
+#define OUTSIDE			 UINT64_C(0x400000) /* canonical: what its guest may see */
+#define NDATA			 UINT64_C(0x600000) /* nested */
+#define MEM			 (MEMORY + 20 * BLOCK)
+#define FRAMES			 (MEM + BLOCK)
+#define S2_R			 UINT64_C(0x40)
+#define S2_W			 UINT64_C(0x80)
+#define S2_NORMAL		 UINT64_C(0x73c) /* AF, inner shareable, write-back */
+#define LEAF(out, rights, level) ((out) | S2_NORMAL | (rights) | ((level) == 3 ? 3 : 1))
+#define FSC_TRANSLATION(level)	 (0x04 + (level))
+#define FSC_PERMISSION(level)	 (0x0c + (level))
+
+struct nest {
+	uint64_t context;
+	struct pt_el2_vcpu *v;
+	bool virtual; /* the guest hypervisor has an EL2, in nest_el2 */
+	/* Page n of the guest's guest: which canonical one, and its rights; 0: none. */
+	unsigned to[PAGES];
+	uint64_t guest[PAGES];
+	/* Page n of the guest: which frame, and the host's rights. */
+	unsigned frame[PAGES];
+	uint64_t host[PAGES];
+	unsigned slot; /* of its shadow */
+	uint64_t compared;
+};
+extern struct nest nest;
+extern struct pt_el2_virtual nest_el2;
+
+/* FEAT_NV2: ID_AA64MMFR2_EL1.NV, ID_AA64MMFR4_EL1.NV_frac. */
+static inline bool host_has_nv2(void)
+{
+	uint64_t mmfr2, mmfr4;
+
+	__asm__("mrs %0, S3_0_C0_C7_2\n\tmrs %1, S3_0_C0_C7_4" : "=r"(mmfr2), "=r"(mmfr4));
+	return (mmfr2 >> 24 & 0xf) >= 2 || (mmfr4 >> 20 & 0xf) == 1;
+}
+
+/* A guest with all pages mapped in it and in its guest, at random places, and its end. */
+void nest_open(void);
+void nest_close(void);
+volatile struct hyp_orders *nest_orders(void);
+/* The guest hypervisor gets an order; goes on, which says how it was left; both, to its EXIT. */
+void nest_order(enum hyp_what what, uint64_t a, uint64_t b, uint64_t c);
+uint64_t nest_go(void);
+void nest_does(enum hyp_what what, uint64_t a, uint64_t b, uint64_t c);
+/* Of the address, by the instruction; how many leaves that has to remove. */
+void nest_tlbi(uint64_t iss, uint64_t ipa, uint64_t removes);
+void nest_host_maps(unsigned page, unsigned frame, uint64_t rights);
+void nest_guest_maps(unsigned page, unsigned to, uint64_t rights);
+/* Where guests see what is in guest_code. */
+uint64_t nest_code_at(void (*code)(void));
+/* Of the guest's guest; true: it went through. */
+bool nest_loads(uint64_t ipa, uint64_t *value);
+/* Every page; how many aborts that took. */
+uint64_t nest_reads_all(void);
+/* The host has to do something about `ipa` of the guest's. */
+void nest_is_hosts(uint64_t ipa, int outcome);
+/* What the CPU says of every page: nothing that the composition does not, and as much as `least`.
+ */
+void nest_judge(uint64_t least);
+#define ALL ((UINT64_C(1) << PAGES) - 1)
+
+#endif
