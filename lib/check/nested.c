@@ -205,6 +205,16 @@ void pt__ck_shadow_write(struct pt_check *c, const struct ck_write *w)
 		went(c, l);
 }
 
+void pt__ck_shadow_table_goes(struct pt_check *c, const struct ck_table *t)
+{
+	for (uint32_t i = 0; i < t->entries; i++) {
+		struct leaf *l = pt__ck_find(c, CK_SHADOW_LEAF, t->node.key + i * sizeof(pt_pte));
+
+		if (l)
+			went(c, l);
+	}
+}
+
 /* ---- a guest's TLBI ---- */
 
 static void tlbi_begins(struct pt_check *c, const struct pt_event *e, struct ck_ctx *ctx)
@@ -315,6 +325,7 @@ void pt__ck_drop_shadow(struct pt_check *c, struct ck_ctx *ctx)
 	if (ctx->shadow) {
 		pt__ck_each(c, CK_SHADOW_LEAF, drop_leaf, id);
 		pt__ck_each(c, CK_GUEST_TLBI, drop_tlbi, id);
+		pt__ck_drop_asides(c, ctx);
 		if (ctx->canonical)
 			ctx->canonical->shadows--;
 	} else if (ctx->shadows) {

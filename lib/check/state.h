@@ -26,6 +26,7 @@ enum ck_type {
 	CK_FRAMES,
 	CK_SHADOW_LEAF,
 	CK_GUEST_TLBI,
+	CK_ASIDE,
 	CK_TYPES
 };
 
@@ -86,6 +87,14 @@ struct ck_ctx {
 	uint32_t shadows; /* made from it */
 	uint64_t changed; /* serial of the last write to its tables */
 	uint16_t handle;
+};
+
+/* A leaf table of a shadow that is set aside. */
+struct ck_aside {
+	struct ck_node node; /* key: the slot that linked it */
+	struct ck_ctx *ctx;
+	pt_pte entry;	/* that did */
+	uint64_t since; /* serial */
 };
 
 enum ck_claim_state { CK_ASKED, CK_PUBLISHED, CK_DRAINED };
@@ -414,6 +423,8 @@ void pt__ck_owner_end(struct pt_check *c, struct ck_op *op);
 void pt__ck_drop_touched(struct pt_check *c, struct ck_op *op);
 
 /* nested.c: shadows. */
+/* Each leaf of a table that goes as a whole. */
+void pt__ck_shadow_table_goes(struct pt_check *c, const struct ck_table *t);
 void pt__ck_shadow_event(struct pt_check *c, const struct pt_event *e);
 void pt__ck_shadow_write(struct pt_check *c, const struct ck_write *w);
 void pt__ck_shadow_end(struct pt_check *c, struct ck_op *op);
@@ -489,5 +500,14 @@ static inline bool pt__ck_is_table(const struct ck_table *t, pt_pte e)
 {
 	return pt_pte_is_table(e, t->level);
 }
+
+/* aside.c: does the write set a table aside; then it is noted. */
+bool pt__ck_sets_aside(const struct ck_write *w);
+void pt__ck_aside(struct pt_check *c, const struct ck_write *w);
+/* Does it put such a table back? Judged, then. And of any write that ends it: true, with the table
+ * linked as before, or unlinked. */
+bool pt__ck_comes_back(struct pt_check *c, const struct ck_write *w);
+bool pt__ck_aside_ends(struct pt_check *c, const struct ck_write *w);
+void pt__ck_drop_asides(struct pt_check *c, const struct ck_ctx *ctx);
 
 #endif

@@ -69,7 +69,7 @@ static void judge_writer(struct pt_check *c, struct ck_write *w)
 		pt__ck_judge(c, PT_RULE_W9, !plain || w->old & PT_PTE_S2AP_W,
 			     "a plain store over an entry that hardware may make dirty");
 	if (pt__ck_is_table(w->t, w->old))
-		pt__ck_judge(c, PT_RULE_L2, w->owned,
+		pt__ck_judge(c, PT_RULE_L2, w->owned || pt__ck_sets_aside(w),
 			     "a table was unlinked without a drained claim on its span");
 }
 
@@ -211,9 +211,11 @@ static void take_effect(struct pt_check *c, const struct ck_write *w)
 	c->op->locks += pt_pte_locked(w->entry);
 	c->op->locks -= pt_pte_locked(w->old);
 	*value = kept(w->entry, calls_off(w) ? w->locker : c->op->serial);
-	if (pt__ck_is_table(w->t, w->old) && w->old != w->entry)
+	if (pt__ck_sets_aside(w))
+		pt__ck_aside(c, w);
+	else if (pt__ck_is_table(w->t, w->old) && w->old != w->entry)
 		pt__ck_unlink_table(c, w->t, w->old);
-	if (pt__ck_is_table(w->t, w->entry) && w->old != w->entry)
+	if (!pt__ck_aside_ends(c, w) && pt__ck_is_table(w->t, w->entry) && w->old != w->entry)
 		pt__ck_link(c, w->t, w->index, w->entry, w->how);
 	if (w->how != PT_EVENT_HW_CAS)
 		pt__ck_owner(c, w->t, w->index, w->entry, true);
@@ -255,7 +257,7 @@ static void live_write(struct pt_check *c, struct ck_write *w)
 	pt__ck_shape(c, w->t, w->index, w->entry);
 	if (pt_pte_valid(w->old) && pt_pte_valid(w->entry) && w->old != w->entry)
 		judge_valid_to_valid(c, w);
-	else if (pt_pte_valid(w->entry) && !pt_pte_valid(w->old))
+	else if (pt_pte_valid(w->entry) && !pt_pte_valid(w->old) && !pt__ck_comes_back(c, w))
 		pt__ck_judge(c, PT_RULE_W5, !pt__ck_owed(w->ctx, w->lo, w->hi, UINT64_MAX),
 			     "an entry became valid while its old translation may be cached");
 	if (is_leaf(w, w->entry))

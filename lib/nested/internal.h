@@ -16,12 +16,20 @@
  *   BREAK        a leaf was there; who broke it flushes, unlinks, and clears it
  *   a leaf       software bits: the guest's level
  *
+ *
+ * and the one above it, in the place of a table, may be
+ *
+ *   ASIDE        a leaf table was there, and comes back, or goes with all its leaves, within the
+ *                section of who set it (bulk.c)
+ *
  * All but the empty one and the leaf are of LOCKED's type, which only who set it clears: CLAIM may
  * become DEAD by anybody's compare-and-swap, and its filler's exchange for the leaf then fails. The
  * link of the entry (16 bytes, found by the nested IPA) belongs to who set CLAIM or BREAK; it is in
  * the canonical page's list as long as the entry is not empty.
  *
  * Whoever finds BREAK has nothing to remove but must flush: the one that broke may not have yet.
+ * Whoever finds ASIDE has to come again in a later section: what is to become of the leaves is not
+ * known.
  *
  * Rights are added to a leaf by a fill like any other: through BREAK and CLAIM. A canonical change
  * that takes a right lets leaves stand that do not grant it, so none may come to grant it beside.
@@ -30,6 +38,7 @@
 #define PT__DEAD      (PT_PTE_LOCKED | UINT64_C(2) << 1)
 #define PT__BREAK     (PT_PTE_LOCKED | UINT64_C(3) << 1)
 #define PT__MARK_KIND (PT_PTE_INVALID_TYPE | PT_PTE_VALID | UINT64_C(3) << 1)
+#define PT__ASIDE     (PT__BREAK | UINT64_C(1) << PT__CLAIM_SEQ)
 #define PT__CLAIM_SEQ 3 /* log2 of the lowest bit of a claim's payload */
 
 /* Where a leaf of a shadow is, or will be. */
@@ -190,6 +199,7 @@ struct pt__kills {
 	uint8_t guest_levels; /* bit n: leaves of the guest's level n - 1 go; 0: all do */
 	uint32_t tlbis;	      /* that were issued */
 	uint64_t removed;     /* leaves */
+	bool again;	      /* what it was about is set aside by another: in a later section */
 	uint32_t count;
 	struct pt__kill {
 		struct pt__spot spot;
@@ -199,7 +209,8 @@ struct pt__kills {
 };
 
 /* Breaks the leaf or calls off the claim at `spot`, as long as its link names `canonical` (or
- * whatever it names: UINT64_MAX). True: a leaf was removed. Full batches are finished. */
+ * whatever it names: UINT64_MAX). True: a leaf was removed. Full batches are finished. Where its
+ * table is set aside nothing is done but kills->again set. */
 bool pt__kill(struct pt__kills *kills, struct pt__spot spot, uint64_t canonical);
 /* Is the leaf's access flag set, and its link names `canonical`? With `clear`, not any more. */
 bool pt__shadow_young(struct pt__spot spot, uint64_t canonical, bool clear);

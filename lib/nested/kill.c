@@ -4,7 +4,7 @@
 
 #include "../txn/internal.h"
 
-/* The entry of a spot, as far as it is one. A shadow's tables stay until it ends. */
+/* The entry of a spot, as far as it is one; of a leaf in a table that is set aside PT__ASIDE. */
 static pt_pte *entry_of(struct pt__spot spot, pt_pte *entry)
 {
 	const struct pt_ctx *ctx = &spot.shadow->ctx;
@@ -53,9 +53,13 @@ bool pt__kill(struct pt__kills *kills, struct pt__spot spot, uint64_t canonical)
 	struct pt_shadow *shadow = spot.shadow;
 	pt_pte e, *slot = entry_of(spot, &e);
 
-	if (!slot || !e || !names(spot, canonical))
+	if ((!slot && e != PT__ASIDE) || !e || !names(spot, canonical))
 		return false;
 	for (;;) {
+		if (e == PT__ASIDE) {
+			kills->again = true;
+			return false;
+		}
 		if ((e & PT__MARK_KIND) == PT__CLAIM) {
 			if (!pt_pte_cas(slot, &e, (e & ~PT__MARK_KIND) | PT__DEAD))
 				continue;

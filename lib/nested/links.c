@@ -119,7 +119,7 @@ static void put_first(const struct pt_nested *nested, pt__word *link, uint64_t *
 	*head = (*head & ~PT__HEAD_FIRST) + PT__HEAD_ONE + id;
 }
 
-static void take_out(const struct pt_nested *nested, pt__word *link, pt__word *head)
+void pt__list_take_out(const struct pt_nested *nested, pt__word *link, pt__word *head)
 {
 	uint64_t next = pt__list_first(pt__peek(link)), before = pt__peek(link) >> 32;
 
@@ -196,7 +196,7 @@ void pt__link_leave(struct pt__spot spot, struct pt_agent *agent)
 
 	pt_port_lock(lock);
 	if (!(word & PT__LINK_NO_LIST))
-		take_out(nested, link, pt__place_word(nested, head));
+		pt__list_take_out(nested, link, pt__place_word(nested, head));
 	pt__set(link, 0);
 	pt__set(link + 1, 0);
 	pt_port_unlock(lock);

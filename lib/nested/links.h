@@ -81,12 +81,18 @@ static inline pt__word *pt__link_of_id(const struct pt_nested *nested, uint64_t 
 	       (id << PT__LINK_ID_SHIFT & 0xfff) / sizeof(pt__word);
 }
 
+/* Pages side by side have one lock, so that a run of them can be gone through under it. */
+#define PT__STRIPE_SHIFT 16
+
 static inline struct pt_shadow_stripe *pt__stripe_of(struct pt_nested *nested, uint64_t canonical)
 {
-	uint64_t page = canonical >> 12;
+	uint64_t run = canonical >> PT__STRIPE_SHIFT;
 
-	return &nested->stripe[(page ^ page >> 9 ^ page >> 18) % PT_SHADOW_STRIPES];
+	return &nested->stripe[(run ^ run >> 5 ^ run >> 14) % PT_SHADOW_STRIPES];
 }
+
+/* links.c: a link out of the list of `head`, with the lock of its stripe. */
+void pt__list_take_out(const struct pt_nested *nested, pt__word *link, pt__word *head);
 
 static inline uint64_t pt__peek(const pt__word *word)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Changes of the canonical context: what shadows have of a range is found and removed. */
-#include "internal.h"
+#include "bulk.h"
 
 /*
  * A leaf is listed at the page where its memory begins. So those that hold a range begin in it, or,
@@ -50,8 +50,13 @@ static bool sweep_shadow(struct search *q, struct pt_shadow *shadow)
 
 	for (; s->sweep_class < PT_SHADOW_CLASSES; s->sweep_class++, s->sweep_at = 0) {
 		while (s->sweep_at <= last &&
-		       pt__link_next(shadow, s->sweep_class, &s->sweep_at, last, q->left, &spot))
+		       pt__link_next(shadow, s->sweep_class, &s->sweep_at, last, q->left, &spot)) {
 			sweep_leaf(q, spot);
+			if (q->kills.again) {
+				s->sweep_at = spot.ipa.v;
+				return false;
+			}
+		}
 		if (s->sweep_at <= last)
 			return false;
 	}
@@ -115,6 +120,8 @@ static bool look(struct search *q, unsigned class, uint64_t canonical)
 		    pt__kill(&q->kills, found[i].spot, found[i].canonical))
 			count(&q->nested->counts.killed);
 	*q->left -= n + 1;
+	if (q->kills.again)
+		return false;
 	if (!pt__head_inexact(s->head))
 		return true;
 	s->sweeps = true;
@@ -146,6 +153,15 @@ static bool look_before(struct search *q, unsigned class, uint64_t sizes)
 	return true;
 }
 
+/* May leaf tables of shadows go as a whole? Where all that lies in the range goes. */
+static bool is_bulk(const struct search *q, unsigned class)
+{
+	const struct pt_shadow_search *s = q->s;
+
+	return !class && !s->lost && !s->point && !s->sweeps && !q->asks &&
+	       s->hi - s->lo >= PT__BULK_BYTES - 1;
+}
+
 static bool look_within(struct search *q, unsigned class)
 {
 	struct pt_shadow_search *s = q->s;
@@ -161,6 +177,8 @@ static bool look_within(struct search *q, unsigned class)
 		if (!s->sweeps && !pt__sparse_next(&q->nested->heads[class], &q->nested->store,
 						   &s->at, end, q->left))
 			break;
+		if (is_bulk(q, class))
+			pt__bulk(q->nested, &q->kills, s, s->at << cs, q->left);
 		if (!look(q, class, s->at << cs))
 			return false;
 	}

@@ -34,6 +34,8 @@ bool pt__shadow_clear(struct pt__kills *kills, struct pt_shadow *shadow, uint64_
 						   (int8_t)e.level},
 				 UINT64_MAX);
 		--*budget;
+		if (kills->again)
+			break;
 		*at = base + (UINT64_C(1) << e.shift);
 		if (*at > last)
 			return true;

@@ -9,7 +9,8 @@
  * compare-and-swap, by anyone. So whoever finds it and counts itself in has a page that stays, and
  * so do the pages above; who counts down to 0 takes the lock and looks once more.
  *
- * Readers: a page that was unlinked is reused after a grace period, and was all 0 when it went.
+ * Readers: a page that was unlinked is reused after a grace period, and was all 0 when it went, but
+ * for one whose users let others have no use for its words (pt__sparse_drop()).
  */
 #ifndef POOL_SPARSE_H
 #define POOL_SPARSE_H
@@ -131,15 +132,33 @@ enum pt_outcome pt__sparse_keep(struct pt_sparse *tree, struct pt_store *store,
 void pt__sparse_prune(struct pt_sparse *tree, struct pt_store *store, struct pt_agent *agent,
 		      uint64_t n);
 
+/* Counts out `users` of those who kept the page of word `n`. In a section. */
+static inline void pt__sparse_let_go_of(struct pt_sparse *tree, struct pt_store *store,
+					struct pt_agent *agent, uint64_t n, uint64_t users)
+{
+	uint64_t now;
+
+	if (pt__sparse_count(pt__sparse_descend(tree, store, n).link, -(users * PT__SPARSE_ONE),
+			     &now) &&
+	    now < PT__SPARSE_ONE)
+		pt__sparse_prune(tree, store, agent, n);
+}
+
 /* Counts out who kept the page of word `n`. In a section. */
 static inline void pt__sparse_let_go(struct pt_sparse *tree, struct pt_store *store,
 				     struct pt_agent *agent, uint64_t n)
 {
-	uint64_t now;
+	pt__sparse_let_go_of(tree, store, agent, n, 1);
+}
 
-	if (pt__sparse_count(pt__sparse_descend(tree, store, n).link, -PT__SPARSE_ONE, &now) &&
-	    now < PT__SPARSE_ONE)
-		pt__sparse_prune(tree, store, agent, n);
+/* Counts out whoever keeps it: the caller knows that they will not. */
+static inline void pt__sparse_drop(struct pt_sparse *tree, struct pt_store *store,
+				   struct pt_agent *agent, uint64_t n)
+{
+	uint64_t users = pt__sparse_link(tree, store, n) / PT__SPARSE_ONE;
+
+	if (users)
+		pt__sparse_let_go_of(tree, store, agent, n, users);
 }
 
 /*

@@ -183,6 +183,26 @@ static void shadow_filled(void)
 		abort();
 }
 
+/* A table of the shadow's with leaves of two spans that the host may unmap apart; or with one of
+ * the first, beside which the other may come. */
+static void shadow_apart_one(void)
+{
+	slot(0, 12);
+	map(0, 0x1000, MEMORY, PT_PROT_RW);
+	map(PT_SZ_2M, 0x1000, MEMORY + PT_SZ_2M, PT_PROT_RW);
+	iv_shadow_open();
+	iv_shadow_apart();
+	if (iv_shadow_read())
+		abort();
+}
+
+static void shadow_apart(void)
+{
+	shadow_apart_one();
+	if (iv_shadow_read_next())
+		abort();
+}
+
 /* A log has been told of the first page, which may be written. */
 static void shadow_dirty(void)
 {
@@ -490,6 +510,18 @@ const struct iv_case iv_cases[] = {
 	 TWO(CALL(iv_shadow_write), RANGE(WRITE_PROTECT, 0, 0x1000, 0))},
 	{.name = "page_unmap_by_the_host_and_remap_by_the_guest", .prepare = shadow_filled, .blocks_differ = true, TWO(PAGE_UNMAP(0), CALL(iv_shadow_remap))},
 	{.name = "fill_and_table_unmap_by_the_host", .prepare = shadow, .blocks_differ = true, .most = 2, TWO(FILL, RANGE_UNMAP(0, PT_SZ_2M))},
+	/* a table of the shadow's goes whole, or would */
+	{.name = "fill_of_a_leaf_and_table_unmap_by_the_host", .prepare = shadow_filled, .blocks_differ = true, .most = 2, TWO(FILL, RANGE_UNMAP(0, PT_SZ_2M))},
+	{.name = "fill_of_other_memory_and_table_unmap_by_the_host", .prepare = shadow_apart_one, .blocks_differ = true, .most = 2,
+	 TWO(CALL(iv_shadow_read_next), RANGE_UNMAP(0, PT_SZ_2M))},
+	{.name = "table_unmap_by_the_host_and_remap_by_the_guest", .prepare = shadow_filled, .blocks_differ = true, .most = 1,
+	 TWO(RANGE_UNMAP(0, PT_SZ_2M), CALL(iv_shadow_remap))},
+	{.name = "table_unmap_and_page_unmap_by_the_host", .prepare = shadow_apart, .blocks_differ = true, .most = 1,
+	 TWO(RANGE_UNMAP(0, PT_SZ_2M), PAGE_UNMAP(PT_SZ_2M))},
+	{.name = "two_table_unmaps_by_the_host", .prepare = shadow_apart, .blocks_differ = true, .most = 1,
+	 TWO(RANGE_UNMAP(0, PT_SZ_2M), RANGE_UNMAP(PT_SZ_2M, PT_SZ_2M))},
+	{.name = "table_unmap_by_the_host_and_end_of_the_shadow", .prepare = shadow_filled, .blocks_differ = true, .most = 1,
+	 TWO(RANGE_UNMAP(0, PT_SZ_2M), CALL(iv_shadow_end))},
 	{.name = "fill_and_harvest_by_the_host", .prepare = shadow_dirty, .blocks_differ = true, TWO(CALL(iv_shadow_write), HARVEST)},
 	/* three at once */
 	{.name = "two_fills_and_remap_by_the_guest", .prepare = shadow, .blocks_differ = true, .fewer = 2,

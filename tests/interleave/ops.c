@@ -150,6 +150,8 @@ static enum pt_outcome run_txn(unsigned id, struct pt_txn *txn, uint32_t budget)
 			return o;
 		else if (txn->phase == PT_TXN_DRAIN || txn->phase == PT_TXN_RETIRE)
 			await_others(&txn->grace);
+		else if (txn->taken.pending && !budget)
+			iv_wait_write(); /* for a shadow's table that another has set aside */
 	}
 }
 

@@ -149,6 +149,11 @@ static uint64_t log_bits(const struct ck_log *log)
 	return hash;
 }
 
+static uint64_t aside(const struct pt_check *c, const struct ck_aside *a)
+{
+	return mix3(a->node.key, a->entry, met(c, a->since), 0);
+}
+
 /* Lists are in the order of arrival: sums, which have none. */
 static uint64_t all(const struct pt_check *c)
 {
@@ -166,6 +171,8 @@ static uint64_t all(const struct pt_check *c)
 		sum += claim(c, (const void *)n);
 	for (const struct ck_node *n = c->all[CK_TABLE]; n; n = n->after)
 		sum += table(c, (const void *)n);
+	for (const struct ck_node *n = c->all[CK_ASIDE]; n; n = n->after)
+		sum += aside(c, (const void *)n);
 	return sum;
 }
 

@@ -12,6 +12,7 @@
 #define LEAF   (UINT64_C(0x3) | UINT64_C(0xf) << 2 | UINT64_C(3) << 8 | UINT64_C(1) << 10)
 #define RIGHTS (UINT64_C(3) << 6)
 #define PLENTY 100000
+#define LEAVES 1 /* phase of pt_shadow_end_step() */
 #define OA     UINT64_C(0x0000fffffffff000)
 
 static enum pt_outcome load(void *arg, struct pt_ipa ipa, uint64_t *word)
@@ -64,6 +65,11 @@ void iv_shadow_open(void)
 	    pt_vmid_get(&iv_w.shadow.ctx, self()) != PT_OK)
 		__builtin_abort();
 	pt_section_end(self());
+}
+
+void iv_shadow_apart(void)
+{
+	iv_w.guest[1] = LEAF | RIGHTS | PT_SZ_2M;
 }
 
 /* ---- operations: what they return is told ---- */
@@ -119,6 +125,15 @@ static void await(struct pt_grace *grace)
 		iv_wait_write();
 }
 
+/* Sections that it waits for; or a table that another has set aside. */
+static void await_tlbi(struct pt_guest_tlbi_op *op)
+{
+	if (op->grace.mask)
+		await(&op->grace);
+	else
+		iv_wait_write();
+}
+
 static void tlbi(enum pt_guest_tlbi_scope scope)
 {
 	const struct pt_guest_tlbi t = {.scope = scope, .size = 0x1000};
@@ -132,7 +147,7 @@ static void tlbi(enum pt_guest_tlbi_scope scope)
 		o = pt_guest_tlbi_step(&op, self(), PLENTY);
 		pt_section_end(self());
 		if (o == PT_MORE)
-			await(&op.grace);
+			await_tlbi(&op);
 	}
 }
 
@@ -163,6 +178,8 @@ uint64_t iv_shadow_end(void)
 	if (o != PT_OK)
 		return o;
 	do {
+		uint8_t phase = end.phase;
+
 		iv_attempt();
 		pt_section_begin(self());
 		o = pt_shadow_end_step(&end, self(), PLENTY);
@@ -172,6 +189,8 @@ uint64_t iv_shadow_end(void)
 		else if (o == PT_MORE &&
 			 (end.txn.phase == PT_TXN_DRAIN || end.txn.phase == PT_TXN_RETIRE))
 			await(&end.txn.grace);
+		else if (o == PT_MORE && phase == LEAVES && end.phase == LEAVES)
+			iv_wait_write(); /* for a table that another has set aside */
 	} while (o == PT_MORE);
 	return o;
 }

@@ -10,6 +10,9 @@
  * first two canonical ones. */
 void iv_shadow_open(void);
 
+/* Its second page is at 2 MiB, and no leaf is made of it yet. */
+void iv_shadow_apart(void);
+
 /* Faults of the nested guest. */
 uint64_t iv_shadow_read(void);
 uint64_t iv_shadow_write(void);

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Whole leaf tables of shadows go at once, for a canonical change that takes all that is in them.
+ */
+#include "bulk.h"
+
+#include "../txn/internal.h"
+
+/*
+ * A table is set aside by PT__ASIDE in the place of its link, which nobody but who did it changes.
+ * Who comes to it from then on cannot get into the table, and can do nothing about it but come
+ * again: fills are told RACED, removers stop their step. Who is in it already has begun a section
+ * before, so if no other section is running then nobody is: its entries and links stand still, and
+ * are read and dropped without a lock or an exchange for each. That ends within the section. If a
+ * section is running, all is put back.
+ *
+ * What goes before what: aside; nobody else inside; flush; links out of their lists; entry 0; table
+ * retired.
+ */
+struct bulk {
+	struct pt_nested *nested;
+	struct pt__kills *kills;
+	const struct pt_shadow_search *s;
+	uint32_t count;
+	struct pt__aside table[PT_SHADOW_LINKS];
+};
+
+/* At most so many entries are dropped in one go, but for one table. */
+#define ENTRIES_MOST 32768
+
+/* The table that a leaf is in; false: there is none any more, or it is the start table. */
+static bool table_of(struct pt__spot spot, struct pt__aside *t)
+{
+	struct pt_ctx *ctx = &spot.shadow->ctx;
+	const int level = PT_LEVEL_LAST - 1;
+	struct pt__at at;
+
+	PT__BY_GRANULE(&ctx->geo, pt__descend(ctx, spot.ipa.v, level, 12, &at),
+		       pt__descend(ctx, spot.ipa.v, level, 14, &at),
+		       pt__descend(ctx, spot.ipa.v, level, 16, &at));
+	if (at.level != level || !pt_pte_is_table(at.entry, level))
+		return false;
+	t->shadow = spot.shadow;
+	t->ipa = spot.ipa.v >> at.shift << at.shift;
+	t->last = t->ipa + ((UINT64_C(1) << at.shift) - 1);
+	t->slot = at.slot;
+	t->entry = at.entry;
+	return true;
+}
+
+static __attribute__((noinline)) void gather(struct bulk *b, uint64_t canonical)
+{
+	struct pt__found found[PT_SHADOW_LINKS];
+	uint64_t head;
+	uint32_t n = pt__links_collect(b->nested, 0, canonical, found, &head), entries = 0;
+
+	b->count = 0;
+	for (uint32_t i = 0; i < n && entries < ENTRIES_MOST; i++) {
+		struct pt__aside *t = &b->table[b->count];
+
+		if (!table_of(found[i].spot, t) || !pt__links_seem_within(t, b->s->lo, b->s->hi))
+			continue;
+		entries += pt_table_entries(&t->shadow->ctx.geo);
+		b->count++;
+	}
+}
+
+/* Of those with two links in the list the second is not there any more. */
+static void set_aside(struct bulk *b)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < b->count; i++) {
+		pt_pte e = b->table[i].entry;
+
+		if (pt_pte_cas(b->table[i].slot, &e, PT__ASIDE))
+			b->table[n++] = b->table[i];
+	}
+	b->count = n;
+}
+
+/* Is no other agent in a section of the machine? After a full fence: none that begins later finds
+ * what was taken out before. */
+static __attribute__((noinline)) bool alone(const struct bulk *b)
+{
+	struct pt_grace grace;
+
+	pt_grace_begin(&grace, b->nested->canonical->machine, b->kills->agent);
+	return !grace.mask;
+}
+
+static void flush(struct bulk *b)
+{
+	for (uint32_t i = 0; i < b->count; i++) {
+		const struct pt__aside *t = &b->table[i];
+		struct pt_ledger ledger;
+
+		pt_ledger_init(&ledger, &t->shadow->ctx);
+		pt_ledger_add(&ledger, t->ipa, t->last, PT_LEVEL_LAST - 1, true);
+		b->kills->tlbis += pt_ledger_discharge(&ledger);
+	}
+}
+
+/* Tables of which all leaves go come first: how many that are. */
+static uint32_t whole(struct bulk *b)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < b->count; i++) {
+		struct pt__aside t = b->table[i];
+
+		if (!pt__links_are_within(&t, b->s->lo, b->s->hi))
+			continue;
+		b->table[i] = b->table[n];
+		b->table[n++] = t;
+	}
+	return n;
+}
+
+/* Leaves of a table, which are counted out of their shadow. */
+static uint64_t count_out(const struct pt__aside *t)
+{
+	struct pt_ctx *ctx = &t->shadow->ctx;
+	const pt_pte *slot = pt__table(ctx, pt_pte_to_oa(&ctx->geo, t->entry).v);
+	uint64_t leaves[4] = {0}, all = 0;
+
+	for (unsigned i = 0, entries = pt_table_entries(&ctx->geo); i < entries; i++) {
+		pt_pte e = pt_pte_load(slot + i);
+
+		leaves[pt__guest_level(e)] += e & PT_PTE_VALID;
+	}
+	for (unsigned level = 0; level < 4; level++) {
+		all += leaves[level];
+		if (leaves[level])
+			atomic_fetch_sub_explicit(&t->shadow->leaves[level + 1], leaves[level],
+						  memory_order_relaxed);
+	}
+	return all;
+}
+
+/* Leaves are counted out once nothing of the table is found any more: a guest's TLBI looks for it
+ * as long as there are some. */
+static uint64_t unlink_table(const struct bulk *b, const struct pt__aside *t)
+{
+	struct pt_ctx *ctx = &t->shadow->ctx;
+	struct pt_page page = pt_pa_page(ctx->machine->port, pt_pte_to_oa(&ctx->geo, t->entry));
+	struct pt_agent *agent = b->kills->agent;
+	struct pt_pages gone = {0, 0};
+	uint64_t leaves;
+
+	pt_pte_store_release(t->slot, 0);
+	leaves = count_out(t);
+	pt_pages_push(&agent->world->pool, &gone, page);
+	pt_port_note(PT_EVENT_REFUND, 0, NULL, ctx, 1, 0);
+	atomic_fetch_sub_explicit(&ctx->table_pages, 1, memory_order_relaxed);
+	pt_retire(agent, ctx->geo.granule_shift, &gone);
+	return leaves;
+}
+
+static uint64_t drop(const struct bulk *b, uint32_t tables)
+{
+	uint64_t leaves = 0;
+
+	pt__links_drop(b->nested, b->kills->agent, b->table, tables);
+	for (uint32_t i = 0; i < tables; i++)
+		leaves += unlink_table(b, &b->table[i]);
+	return leaves;
+}
+
+void pt__bulk(struct pt_nested *nested, struct pt__kills *kills, const struct pt_shadow_search *s,
+	      uint64_t canonical, int64_t *left)
+{
+	struct bulk b; /* large, and written before it is read */
+	uint64_t leaves;
+	uint32_t n;
+
+	b.nested = nested;
+	b.kills = kills;
+	b.s = s;
+	if (!alone(&b)) /* most likely not in a moment either */
+		return;
+	gather(&b, canonical);
+	if (!b.count)
+		return;
+	pt__kills_finish(kills); /* so that no entry in there is ours */
+	set_aside(&b);
+	n = alone(&b) ? whole(&b) : 0;
+	flush(&b); /* of those that go back, too: an entry becomes valid again */
+	for (uint32_t i = n; i < b.count; i++)
+		pt_pte_store_release(b.table[i].slot, b.table[i].entry);
+	leaves = drop(&b, n);
+	kills->removed += leaves;
+	*left -= (int64_t)leaves;
+	atomic_fetch_add_explicit(&nested->counts.killed, leaves, memory_order_relaxed);
+}

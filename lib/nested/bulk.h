@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Leaf tables of shadows that go as a whole; private to lib/nested. See docs/nested.md. */
+#ifndef NESTED_BULK_H
+#define NESTED_BULK_H
+
+#include "internal.h"
+
+/* Ranges from here on are searched for whole tables: what the smallest leaf table spans. */
+#define PT__BULK_BYTES (UINT64_C(1) << 21)
+
+/* A leaf table of a shadow, at [ipa, last]. While `slot` says PT__ASIDE only who set that gets to
+ * it. */
+struct pt__aside {
+	struct pt_shadow *shadow;
+	uint64_t ipa, last;
+	pt_pte *slot, entry; /* where it is linked, and by what */
+};
+
+/*
+ * bulk.c: takes the leaf tables out that the list of `canonical` leads to and all of whose leaves
+ * are of memory in [s->lo, s->hi], flushed, with all links. Only if no other agent is in a section
+ * of the machine: else, and of tables that have other leaves, nothing. In the operation's section;
+ * the kills of it are finished. *left: less the leaves that went.
+ */
+void pt__bulk(struct pt_nested *nested, struct pt__kills *kills, const struct pt_shadow_search *s,
+	      uint64_t canonical, int64_t *left);
+
+/* links_bulk.c: does no link of the table name memory outside of [lo, hi]? A guess, by three of
+ * them; and all of them, of a table that is set aside. */
+bool pt__links_seem_within(const struct pt__aside *table, uint64_t lo, uint64_t hi);
+bool pt__links_are_within(const struct pt__aside *table, uint64_t lo, uint64_t hi);
+
+/* The links of tables that are set aside and flushed: out of their lists, and their pages back. */
+void pt__links_drop(struct pt_nested *nested, struct pt_agent *agent,
+		    const struct pt__aside table[], uint32_t tables);
+
+#endif
