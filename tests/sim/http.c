@@ -168,7 +168,7 @@ void http_open(struct link *link)
 
 void http_send(struct sim *sim, struct link *link, struct op *op)
 {
-	char timeout[16];
+	char timeout[16] = ""; /* NV asks for its length */
 	nghttp2_nv nv[] = {NV(":method", "POST"),
 			   NV(":scheme", "http"),
 			   NV(":path", op_path(op->kind)),
