@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # The runtime checker: the tests of the core and of the domain once more, over a lib whose seam feeds lib/check.
 # make check runs them so with sanitizers, and without only those whose threads race.
-CHECKED_UNIT := $(sort $(wildcard $(patsubst %,tests/unit/test_%*.c,claim conflict contiguous dirty domain fault guest_tlbi_steps hv hyp item lending owner nested seam steps annotate rights model point \
+CHECKED_UNIT := $(sort $(wildcard $(patsubst %,tests/unit/test_%*.c,claim conflict contiguous dirty domain fault guest_tlbi hv hyp item lending owner nested seam steps annotate rights model point \
 	policy pool section slot transfer txn upkeep vcpu vmid walk digest)))
 CHECKED_UNIT_BIN := $(CHECKED_UNIT:%.c=$(B)/checked/%)
 RACING_BIN := $(addprefix $(B)/checked/tests/unit/,test_txn_threads test_dirty_threads test_teardown_threads)
@@ -11,7 +11,7 @@ RACING_BIN := $(addprefix $(B)/checked/tests/unit/,test_txn_threads test_dirty_t
 WATCHES := $(filter lib/check/%,$(LIB_SRC)) $(addprefix lib/port/host/,checked.c trace.c)
 $(WATCHES:%.c=$(B)/%.o) $(filter $(WATCHES:%.c=$(B)/checked/%.o),$(CHECKED_OBJ)): CFLAGS_ALL += $(if $(findstring address,$(SAN)),-fno-sanitize=address -O2)
 # No fuzz target is linked with these, and nobody installs them.
-$(filter $(B)/iv/%,$(IV_OBJ)) $(filter $(B)/checked/%,$(CHECKED_OBJ)) $(filter $(B)/sim/%,$(SIM_OBJ)) $(BELOW_SEAM_OBJ) $(MODEL_OBJ): CFLAGS_ALL += $(LINES) $(UNFUZZED)
+$(filter $(B)/iv/%,$(IV_OBJ)) $(filter $(B)/checked/%,$(CHECKED_OBJ)) $(filter $(B)/sim/%,$(SIM_OBJ)) $(BELOW_SEAM_OBJ) $(ORACLE_OBJ): CFLAGS_ALL += $(LINES) $(UNFUZZED)
 
 $(B)/checked/libpt.a: $(CHECKED_LIB_OBJ) $(BELOW_SEAM_OBJ) $(HOST_SRC:%.c=$(B)/checked/%.o)
 	$(call say,AR,$@)

@@ -64,7 +64,7 @@ THREADED = tuple(f"tests/unit/test_{name}.c" for name in (
 # show it the same events again without them, so that only tests whose threads race run in both ways: they meet more
 # often when nothing slows them.
 CHECKED_CORE = tuple(f"tests/unit/test_{name}*.c" for name in (
-    "claim", "conflict", "contiguous", "dirty", "domain", "fault", "hv", "hyp", "item", "lending", "owner", "seam", "steps", "annotate", "rights", "model", "point", "policy", "pool",
+    "claim", "conflict", "contiguous", "dirty", "domain", "fault", "guest_tlbi", "hv", "hyp", "item", "lending", "nested", "owner", "seam", "steps", "annotate", "rights", "model", "point", "policy", "pool",
     "section", "slot", "transfer", "txn", "upkeep", "vcpu", "vmid", "walk", "digest"))
 RACING_CORE = ("tests/unit/test_txn_threads.c", "tests/unit/test_dirty_threads.c", "tests/unit/test_teardown_threads.c")
 E2E = ("tests/conform/test_*.py", "tests/conform/*.bats", "tests/e2e/test_*.py", "tests/e2e/*.bats",

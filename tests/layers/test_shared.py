@@ -2,7 +2,7 @@
 """Objects that several builds share would be the same in each: what they are told apart by is in no header.
 
 mk/daemon.mk compiles those sources again for checked builds that call the seam, mk/sim.mk those for the simulation that
-name one of its limits. Both look at sources alone.
+name one of its limits. Both look at sources alone. What mk/check.mk builds over the checker, tests/stages.py runs.
 """
 import glob
 import os
@@ -11,6 +11,7 @@ import sys
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import stages  # noqa: E402
 from tap import TREE, equal, main, test, true  # noqa: E402
 
 os.chdir(TREE)
@@ -56,10 +57,22 @@ def _():
     equal(found, {})
 
 
+def checked_unit(makefile):
+    """Patterns of the tests over the checker."""
+    found = re.search(r"test_%(\*\.c),([^)]*)\)", makefile.replace("\\\n", " "))
+    return sorted(f"tests/unit/test_{name}{found.group(1)}" for name in found.group(2).split())
+
+
+@test("what is built over the checker with sanitizers is what runs there")
+def _():
+    equal(checked_unit(read("mk/check.mk")), sorted(stages.CHECKED_CORE))
+
+
 @test("the checks see bad examples")
 def _():
     equal(calls("static inline void f(void)\n{\n\tpt_port_lock(&lock); /* pt_pte_load( */\n}\n"), ["pt_port_lock("])
     equal(calls("#ifdef PT_CHECKED\nint more;\n#endif\nstruct pt_port_lock lock;\n"), ["PT_CHECKED"])
+    equal(checked_unit("A := $(patsubst %,tests/unit/test_%*.c,b \\\n\ta))\n"), ["tests/unit/test_a*.c", "tests/unit/test_b*.c"])
     equal(knobs("#define STEP_ITEMS 512u\n#define TWICE (2 * STEP_ITEMS)\n"), ["STEP_ITEMS"])
 
 
