@@ -109,7 +109,7 @@ ADDRESS = Stage("asan+ubsan", 175, [
     Tests(("tests/e2e/test_fields*.py", "tests/e2e/test_wire*.py", "tests/e2e/test_libptd_*.py", "tests/e2e/test_tls*.py"), "-asan", jobs=WAITING),
 ])
 THREADS = Stage("tsan", 46, [
-    Make("tsan", ("client", "python"), "-tsan", TSAN, files=("ptd",), programs=THREADED),
+    Make("tsan", ("python",), "-tsan", TSAN, files=("ptd", "ptctl", "examples/libptd_threads"), programs=THREADED),
     Tests(THREADED, "-tsan"),
     Tests(("tests/e2e/test_tsan*.py",), "-tsan", timeout=60),
 ])

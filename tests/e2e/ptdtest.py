@@ -41,7 +41,7 @@ def sanitizer_env():
     env = dict(os.environ)
     supp = os.path.join(TREE, "tests", "tsan.supp")
     # Options are split at spaces and colons, so a path that has one is quoted.
-    env["TSAN_OPTIONS"] = f'suppressions="{supp}":exitcode=66:second_deadlock_stack=1'
+    env["TSAN_OPTIONS"] = f'suppressions="{supp}":exitcode=66:atexit_sleep_ms=10:second_deadlock_stack=1'
     env["ASAN_OPTIONS"] = "detect_leaks=1:exitcode=66:abort_on_error=0"
     env["UBSAN_OPTIONS"] = "print_stacktrace=1:halt_on_error=1"
     return env
