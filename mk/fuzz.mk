@@ -15,6 +15,12 @@ $(LIB_OBJ) $(HOST_OBJ) $(PTCTL_OBJ) $(LIBPTD_OBJ) $(LIBPTD_UV_OBJ) $(PROTO_OBJ) 
 # With sanitizers the compiler takes three times as long over what it optimises. What computes little, and is in no
 # target, gains nothing by it: ptctl, the driver, the layer for libuv, and the tables of protoc-c.
 $(filter-out $(SCENARIO_OBJ),$(PTCTL_OBJ)) $(filter-out %/tls_identity.o,$(DRIVER_OBJ)) $(LIBPTD_UV_OBJ) $(PROTO_OBJ): CFLAGS_ALL += $(if $(SAN),-O0)
+# With addresses tests of lib run over the checker, where it is optimised. Who is left asks little of what is dear to compile, but for
+# single pages.
+LIB_DEAR := $(filter-out %point.c,$(filter $(addprefix lib/,txn/% s2/% owner/% nested/% hv/% hyp/% dirty/%),$(LIB_SRC)))
+$(LIB_DEAR:%.c=$(B)/%.o): CFLAGS_ALL += $(if $(findstring address,$(SAN)),-O0)
+# A few seeds are played there.
+$(filter $(B)/sim/%,$(SIM_OBJ)): CFLAGS_ALL += $(if $(SAN),-O0)
 
 $(B)/tests/fuzz/%.o: tests/fuzz/%.c $(B)/gen/.stamp
 	$(call say,CC,$@)

@@ -18,6 +18,8 @@ OWN_BIN := $(B)/tests/model/ptd-own $(B)/checked/tests/model/ptd-own
 # Shadows beside the composition of both maps.
 NESTED_BIN := $(B)/tests/model/ptd-nested $(B)/checked/tests/model/ptd-nested
 NESTED_UNIT := $(B)/tests/unit/test_nested_model $(B)/checked/tests/unit/test_nested_model
+NESTED_OBJ := $(B)/tests/model/nested/play.o
+ORACLE_OBJ := $(MODEL_OBJ) $(OWN_SRC:%.c=$(B)/%.o) $(OWN_HUNT) $(NESTED_OBJ)
 MODEL_CC = mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(HOST_DEFS) $(LIB_INC)
 
 $(B)/tests/model/%.o: tests/model/%.c
@@ -38,17 +40,16 @@ $(OWN_HUNT): $(B)/tests/model/own/%.o: tests/model/%.c
 
 $(OWN_BIN): $(B)/%tests/model/ptd-own: $(OWN_SRC:%.c=$(B)/%.o) $(OWN_HUNT) $(B)/%libpt.a
 
-$(filter $(B)/tests/%,$(NESTED_BIN)): tests/model/ptd-nested.c tests/model/nested/play.c $(B)/libpt.a
-$(filter $(B)/checked/%,$(NESTED_BIN)): tests/model/ptd-nested.c tests/model/nested/play.c $(B)/checked/libpt.a
-$(filter $(B)/tests/%,$(NESTED_UNIT)): tests/unit/test_nested_model.c tests/model/nested/play.c $(B)/libpt.a
-$(filter $(B)/checked/%,$(NESTED_UNIT)): tests/unit/test_nested_model.c tests/model/nested/play.c $(B)/checked/libpt.a
+$(NESTED_BIN): $(B)/%tests/model/ptd-nested: $(B)/tests/model/ptd-nested.o $(NESTED_OBJ) $(B)/%libpt.a
+$(NESTED_UNIT): $(B)/%tests/unit/test_nested_model: tests/unit/test_nested_model.c $(NESTED_OBJ) $(B)/%libpt.a
 
+# Of these the objects are what computes.
 $(MODEL_BIN) $(MODEL_UNIT) $(OWNER_UNIT) $(TRANSFER_UNIT) $(OWN_BIN) $(NESTED_BIN) $(NESTED_UNIT):
 	$(call say,LD,$@)
-	$(Q)$(MODEL_CC) $(if $(findstring /checked/,$@),-DPT_CHECKED) -o $@ $(filter %.c %.o %.a,$^) \
+	$(Q)$(MODEL_CC) $(TEST_OPT) $(if $(findstring /checked/,$@),-DPT_CHECKED) -o $@ $(filter %.c %.o %.a,$^) \
 		$(LDFLAGS_ALL) -lcmocka $(LIBPT_LIBS)
 
 model: $(MODEL_BIN) $(OWN_BIN) $(NESTED_BIN) #: builds the oracles
 tests: model
 .PHONY: model
--include $(wildcard $(B)/tests/model/*.d $(B)/tests/model/own/*.d)
+-include $(wildcard $(B)/tests/model/*.d $(B)/tests/model/*/*.d)
