@@ -46,7 +46,7 @@ $(NESTED_UNIT): $(B)/%tests/unit/test_nested_model: tests/unit/test_nested_model
 # Of these the objects are what computes.
 $(MODEL_BIN) $(MODEL_UNIT) $(OWNER_UNIT) $(TRANSFER_UNIT) $(OWN_BIN) $(NESTED_BIN) $(NESTED_UNIT):
 	$(call say,LD,$@)
-	$(Q)$(MODEL_CC) $(TEST_OPT) $(if $(findstring /checked/,$@),-DPT_CHECKED) -o $@ $(filter %.c %.o %.a,$^) \
+	$(Q)$(MODEL_CC) $(TEST_OPT) $(if $(findstring /checked/,$@),-DPT_CHECKED) -o $@ $(filter tests/unit/%.c %.o %.a,$^) \
 		$(LDFLAGS_ALL) -lcmocka $(LIBPT_LIBS)
 
 model: $(MODEL_BIN) $(OWN_BIN) $(NESTED_BIN) #: builds the oracles
