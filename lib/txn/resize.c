@@ -134,6 +134,7 @@ static void split_live(const struct pt__resize *rs, pt_pte *slot, uint64_t base,
 	}
 	for (unsigned i = 0; i < n; i++)
 		exchange(rs->ctx, slot + i, page[i], level);
+	pt_port_fence_store(); /* what is changed in the tables is seen after them (W3) */
 	owe(rs, base, bytes, level, false);
 }
 

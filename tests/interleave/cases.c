@@ -428,6 +428,8 @@ const struct iv_case iv_cases[] = {
 	{.name = "fault_and_split", .prepare = block, TWO(EXEC(0x1000), SPLIT), PAGES},
 	{.name = "fault_and_split_at_level_1", .prepare = block, .attrs = PT_ATTR_BBM(1), TWO(EXEC(0x1000), SPLIT), PAGES},
 	{.name = "fault_and_split_at_level_2", .prepare = block, .attrs = PT_ATTR_BBM(2), TWO(EXEC(0x1000), SPLIT), PAGES},
+	{.name = "get_leaf_and_write_protect_in_a_block_at_level_2", .prepare = block, .attrs = PT_ATTR_BBM(2),
+	 TWO(LOOK(0x1000), RANGE(WRITE_PROTECT, 0x1000, 0x1000, 0)), PAGES},
 	{.name = "hardware_store_and_split_at_level_2", .prepare = block, .attrs = PT_ATTR_BBM(2), HARDWARE,
 	 TWO(STORE(0x1000), SPLIT), PAGES},
 	{.name = "page_unmap_and_collapse", .prepare = foldable, TWO(PAGE_UNMAP(0x1000), COLLAPSE), PAGES},
