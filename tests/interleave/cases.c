@@ -212,6 +212,36 @@ static void shadow_dirty(void)
 		abort();
 }
 
+/* Two, of the same tables; the second has none of its own yet. */
+static void shadow_beside(void)
+{
+	shadow();
+	iv_shadow_open_other();
+}
+
+/* And it has a leaf of the first page. */
+static void shadows(void)
+{
+	shadow_beside();
+	if (iv_shadow_read_other())
+		abort();
+}
+
+/* And the shadow may write it. */
+static void shadow_written(void)
+{
+	shadow_dirty();
+	if (iv_shadow_write())
+		abort();
+}
+
+/* Guest and context have a block each. */
+static void shadow_of_a_block(void)
+{
+	block();
+	iv_shadow_open_block();
+}
+
 static void shadow_empty(void)
 {
 	two_pages();
@@ -506,9 +536,9 @@ const struct iv_case iv_cases[] = {
 	{.name = "fill_and_end_of_the_shadow", .prepare = shadow, .blocks_differ = true, .fewer = 1, TWO(FILL, CALL(iv_shadow_end))},
 	{.name = "remap_by_the_guest_and_end_of_the_shadow", .prepare = shadow_filled, .blocks_differ = true, .fewer = 2, TWO(CALL(iv_shadow_remap), CALL(iv_shadow_end))},
 	/* and changes of the canonical context */
-	{.name = "fill_and_page_unmap_by_the_host", .prepare = shadow, .blocks_differ = true, TWO(FILL, PAGE_UNMAP(0))},
+	{.name = "fill_and_page_unmap_by_the_host", .prepare = shadow, .blocks_differ = true, .late_cas = true, TWO(FILL, PAGE_UNMAP(0))},
 	{.name = "fill_and_range_unmap_by_the_host", .prepare = shadow, .blocks_differ = true, .fewer = 1, TWO(FILL, RANGE_UNMAP(0, 0x2000))},
-	{.name = "fill_and_write_protect_by_the_host", .prepare = shadow, .blocks_differ = true, .fewer = 1,
+	{.name = "fill_and_write_protect_by_the_host", .prepare = shadow, .blocks_differ = true,
 	 TWO(CALL(iv_shadow_write), RANGE(WRITE_PROTECT, 0, 0x1000, 0))},
 	{.name = "page_unmap_by_the_host_and_remap_by_the_guest", .prepare = shadow_filled, .blocks_differ = true, TWO(PAGE_UNMAP(0), CALL(iv_shadow_remap))},
 	{.name = "fill_and_table_unmap_by_the_host", .prepare = shadow, .blocks_differ = true, .most = 2, TWO(FILL, RANGE_UNMAP(0, PT_SZ_2M))},
@@ -524,8 +554,17 @@ const struct iv_case iv_cases[] = {
 	 TWO(RANGE_UNMAP(0, PT_SZ_2M), RANGE_UNMAP(PT_SZ_2M, PT_SZ_2M))},
 	{.name = "table_unmap_by_the_host_and_end_of_the_shadow", .prepare = shadow_filled, .blocks_differ = true, .most = 1,
 	 TWO(RANGE_UNMAP(0, PT_SZ_2M), CALL(iv_shadow_end))},
+	{.name = "fill_and_start_of_a_log_by_the_host", .prepare = shadow, .blocks_differ = true, .fewer = 1, TWO(CALL(iv_shadow_write), LOG_START)},
 	{.name = "fill_and_harvest_by_the_host", .prepare = shadow_dirty, .blocks_differ = true, TWO(CALL(iv_shadow_write), HARVEST)},
+	{.name = "harvest_by_the_host_and_remap_by_the_guest", .prepare = shadow_written, .blocks_differ = true, .most = 2, TWO(CALL(iv_shadow_remap), HARVEST)},
+	{.name = "fill_of_a_block_and_write_protect_at_level_2", .prepare = shadow_of_a_block, .attrs = PT_ATTR_BBM(2), .blocks_differ = true, .fewer = 1,
+	 TWO(CALL(iv_shadow_write), RANGE(WRITE_PROTECT, 0x1000, 0x1000, 0))},
+	/* two shadows of a page */
+	{.name = "fills_of_two_shadows", .prepare = shadow_beside, .blocks_differ = true, TWO(FILL, CALL(iv_shadow_read_other))},
+	{.name = "fill_and_page_unmap_from_another_shadow", .prepare = shadows, .blocks_differ = true, .fewer = 1, TWO(FILL, PAGE_UNMAP(0))},
 	/* three at once */
+	{.name = "fills_of_two_shadows_and_page_unmap", .prepare = shadow_beside, .blocks_differ = true, .fewer = 2,
+	 .script = {{FILL}, {CALL(iv_shadow_read_other)}, {PAGE_UNMAP(0)}}},
 	{.name = "two_fills_and_remap_by_the_guest", .prepare = shadow, .blocks_differ = true, .fewer = 2,
 	 .script = {{FILL}, {CALL(iv_shadow_write)}, {CALL(iv_shadow_remap)}}},
 	{.name = "two_faults_and_range_unmap", .prepare = two_pages,

@@ -15,7 +15,10 @@
  *
  * This is weaker than x86 (TSO: one queue) in every store, and it is Arm's order of stores. It is
  * stronger than Arm in that loads are neither delayed nor done early: an acquire that is missing is
- * not found here. Read-modify-writes act on memory at once and are single-copy atomic.
+ * not found here. Read-modify-writes are single-copy atomic, and act on memory at once but in cases
+ * with late_cas: there what a compare-and-swap has written may be held back like a store, while
+ * loads after it go on (acquire orders them after its read alone). Nobody else writes that location
+ * before it is visible.
  *
  * A store that is not held back is visible at once; the explorer decides (iv_choose_hold) and pays
  * a delay for each. What is held becomes visible when a rule above says so, when another agent
@@ -27,6 +30,7 @@
  * the sequence of its holders, which stands for the plain data under it.
  */
 #include "iv.h"
+#include "shadow.h"
 #include "world.h"
 
 #include <stdatomic.h>
@@ -45,7 +49,7 @@ struct held {
 	uint64_t value;
 	uint8_t size;
 	bool release, init;
-	uint8_t how; /* enum pt_write_how */
+	uint8_t how; /* enum pt_write_how; CAS: of an exchange */
 };
 
 static struct {
@@ -203,13 +207,29 @@ static void judge_write(unsigned agent, volatile void *at, uint64_t old, uint64_
 			(unsigned long long)value, agent);
 }
 
+static void drain(unsigned agent, unsigned i);
+static int find_oldest(unsigned agent, const volatile void *at);
+
+/* What others have exchanged there becomes visible before anybody else writes there. */
+static void finish_exchanges(unsigned agent, const volatile void *at)
+{
+	for (unsigned a = 0; a < IV_FIBRES; a++) {
+		int i = a == agent ? -1 : find_oldest(a, at);
+
+		if (i >= 0 && m.held[a][i].how == PT_WRITE_CAS)
+			drain(a, (unsigned)i);
+	}
+}
+
 /* A store becomes visible to everybody. */
 static void apply(unsigned agent, volatile void *at, unsigned size, uint64_t value, bool init,
 		  int how)
 {
-	uint64_t old = read_raw(at, size);
 	bool table = is_descriptor(at);
+	uint64_t old;
 
+	finish_exchanges(agent, at);
+	old = read_raw(at, size);
 	if (table && init)
 		set_freed(page_of(at), false);
 	else if (table)
@@ -218,6 +238,8 @@ static void apply(unsigned agent, volatile void *at, unsigned size, uint64_t val
 		note_link(value);
 	if (old == value)
 		return;
+	if (at == &iv_w.log_memory[0] && iv_w.nested.canonical)
+		iv_shadow_tlb_told(old & ~value);
 	if (iv_in_tables(at))
 		iv_world_touch(at, size);
 	write_raw(at, size, value);
@@ -449,6 +471,7 @@ static uint64_t begin_rmw(enum iv_event kind, volatile void *at, unsigned size)
 		return read_raw(at, size);
 	iv_event(kind, at, size);
 	pass(at);
+	finish_exchanges(self, at);
 	own = find(self, at);
 	if (own >= 0)
 		drain(self, (unsigned)own);
@@ -456,6 +479,21 @@ static uint64_t begin_rmw(enum iv_event kind, volatile void *at, unsigned size)
 	iv_observe(self, place(at), value);
 	watch(self, at);
 	return value;
+}
+
+/* True: it is held back. */
+static bool exchange_late(volatile void *at, unsigned size, uint64_t value, int order)
+{
+	unsigned self = iv_self();
+
+	if (self == IV_NOBODY || !iv_case_now->late_cas || !releases(order) || !iv_is_shared(at) ||
+	    !iv_choose_hold())
+		return false;
+	iv_trace(IV_EVENT_CAS, at, value, "held back");
+	m.held[self][m.count[self]++] =
+		(struct held){at, value, (uint8_t)size, true, false, PT_WRITE_CAS};
+	iv_watch_held(is_descriptor(at) ? PT_EVENT_CAS : PT_EVENT_NONE, at, value);
+	return true;
 }
 
 bool iv_cas(volatile void *at, unsigned size, uint64_t *old, uint64_t value, int order)
@@ -472,6 +510,8 @@ bool iv_cas(volatile void *at, unsigned size, uint64_t *old, uint64_t value, int
 	}
 	if (releases(order))
 		drain_all(iv_self());
+	if (exchange_late(at, size, value, order))
+		return true;
 	iv_trace(IV_EVENT_CAS, at, value, "");
 	watch_cas(at, now, value, order, false);
 	apply(iv_self(), at, size, value, false, PT_WRITE_CAS);
@@ -504,9 +544,11 @@ void iv_fence(int order)
 
 	if (self == IV_NOBODY || order == memory_order_acquire || !m.count[self])
 		return;
-	if (order == memory_order_seq_cst)
+	if (order == memory_order_seq_cst) {
+		if (iv_case_now->late_cas) /* what is held back is about to be seen */
+			iv_event(IV_EVENT_FENCE, NULL, 0);
 		drain_all(self);
-	else
+	} else
 		m.held[self][m.count[self]++] = (struct held){.at = NULL};
 }
 

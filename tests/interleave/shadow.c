@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A shadow of the context that is explored: a guest hypervisor with two descriptors, faults of its
- * guest, its TLBIs, and the shadow's end; and what has to be true of it at rest. */
+/* Shadows of the context that is explored: a guest hypervisor with two descriptors, faults of its
+ * guests, its TLBIs, and a shadow's end; and what has to be true of them at rest. */
 #include "shadow.h"
 
 #include <stdatomic.h>
@@ -11,8 +11,10 @@
 #define TABLE  (START + 0x10000)    /* and of its one table of level 3 */
 #define LEAF   (UINT64_C(0x3) | UINT64_C(0xf) << 2 | UINT64_C(3) << 8 | UINT64_C(1) << 10)
 #define RIGHTS (UINT64_C(3) << 6)
+#define BLOCK  (LEAF & ~UINT64_C(2)) /* to 0 */
 #define PLENTY 100000
-#define LEAVES 1 /* phase of pt_shadow_end_step() */
+#define LEAVES 1	   /* phase of pt_shadow_end_step() */
+#define VMID   UINT64_C(7) /* of the first shadow; the next has the next */
 #define OA     UINT64_C(0x0000fffffffff000)
 
 static enum pt_outcome load(void *arg, struct pt_ipa ipa, uint64_t *word)
@@ -20,7 +22,7 @@ static enum pt_outcome load(void *arg, struct pt_ipa ipa, uint64_t *word)
 	(void)arg;
 	*word = 0;
 	if (ipa.v == START)
-		*word = TABLE | 3;
+		*word = iv_w.guest_block ? BLOCK | RIGHTS : TABLE | 3;
 	else if (ipa.v - TABLE < sizeof(iv_w.guest))
 		*word = iv_load(&iv_w.guest[(ipa.v - TABLE) / 8], 8, memory_order_acquire);
 	return PT_OK;
@@ -43,28 +45,45 @@ static struct pt_agent *self(void)
 	return &iv_w.agent[iv_self()];
 }
 
-static struct pt_shadow_key key(void)
+static struct pt_shadow_key key(unsigned n)
 {
-	return (struct pt_shadow_key){.vttbr = START | UINT64_C(7) << 48,
+	return (struct pt_shadow_key){.vttbr = START | (VMID + n) << 48,
 				      .vtcr = pt_geometry_vtcr(&iv_w.ctx.geo, 0),
 				      .enabled = true};
 }
 
+static void open_one(unsigned n)
+{
+	const struct pt_shadow_key k = key(n);
+	const struct pt_guest_regs regs = {.vttbr = k.vttbr, .vtcr = k.vtcr, .pa_bits = IV_PA_BITS};
+	struct pt_shadow *s = &iv_w.shadow[n];
+
+	pt_section_begin(self());
+	if (pt_shadow_init(s, &iv_w.nested, self(), &k, &regs, UINT64_MAX) != PT_OK ||
+	    pt_vmid_get(&s->ctx, self()) != PT_OK)
+		__builtin_abort();
+	pt_section_end(self());
+}
+
 void iv_shadow_open(void)
 {
-	const struct pt_shadow_key k = key();
-	const struct pt_guest_regs regs = {.vttbr = k.vttbr, .vtcr = k.vtcr, .pa_bits = IV_PA_BITS};
-
 	for (uint64_t i = 0; i < 2; i++)
 		iv_w.guest[i] = LEAF | RIGHTS | i << 12;
 	if (pt_nested_init(&iv_w.nested, &iv_w.ctx, &memory, iv_w.shadow_bucket, 1,
-			   iv_w.shadow_number, 2, UINT64_MAX, 0) != PT_OK)
+			   iv_w.shadow_number, IV_SHADOWS, UINT64_MAX, 0) != PT_OK)
 		__builtin_abort();
-	pt_section_begin(self());
-	if (pt_shadow_init(&iv_w.shadow, &iv_w.nested, self(), &k, &regs, UINT64_MAX) != PT_OK ||
-	    pt_vmid_get(&iv_w.shadow.ctx, self()) != PT_OK)
-		__builtin_abort();
-	pt_section_end(self());
+	open_one(0);
+}
+
+void iv_shadow_open_block(void)
+{
+	iv_w.guest_block = true;
+	iv_shadow_open();
+}
+
+void iv_shadow_open_other(void)
+{
+	open_one(1);
 }
 
 void iv_shadow_apart(void)
@@ -81,11 +100,11 @@ static bool resolved(enum pt_outcome o)
 	return o == PT_MAPPED || o == PT_ALREADY_MAPPED || o == PT_RELAXED || o == PT_MADE_YOUNG;
 }
 
-static uint64_t fault(uint64_t ipa, enum pt_access access)
+static uint64_t fault(unsigned n, uint64_t ipa, enum pt_access access)
 {
 	const struct pt_nested_fault in = {
 		.ipa = {ipa}, .vcpu = iv_self(), .access = (uint8_t)access};
-	const struct pt_shadow_key k = key();
+	const struct pt_shadow_key k = key(n);
 
 	for (;;) {
 		struct pt_nested_result r = {.who = PT_NESTED_NOBODY};
@@ -106,17 +125,22 @@ static uint64_t fault(uint64_t ipa, enum pt_access access)
 
 uint64_t iv_shadow_read(void)
 {
-	return fault(0, PT_ACCESS_READ);
+	return fault(0, 0, PT_ACCESS_READ);
 }
 
 uint64_t iv_shadow_write(void)
 {
-	return fault(0, PT_ACCESS_WRITE);
+	return fault(0, 0, PT_ACCESS_WRITE);
 }
 
 uint64_t iv_shadow_read_next(void)
 {
-	return fault(0x1000, PT_ACCESS_READ);
+	return fault(0, 0x1000, PT_ACCESS_READ);
+}
+
+uint64_t iv_shadow_read_other(void)
+{
+	return fault(1, 0, PT_ACCESS_READ);
 }
 
 static void await(struct pt_grace *grace)
@@ -140,7 +164,8 @@ static void tlbi(enum pt_guest_tlbi_scope scope)
 	struct pt_guest_tlbi_op op;
 	enum pt_outcome o = PT_MORE;
 
-	pt_guest_tlbi_begin(&op, &iv_w.nested, 7, &t);
+	iv_shadow_tlb_asked(0);
+	pt_guest_tlbi_begin(&op, &iv_w.nested, VMID, &t);
 	while (o == PT_MORE) {
 		iv_attempt();
 		pt_section_begin(self());
@@ -173,7 +198,7 @@ uint64_t iv_shadow_end(void)
 	enum pt_outcome o;
 
 	pt_section_begin(self());
-	o = pt_shadow_end_begin(&end, &iv_w.shadow, NULL);
+	o = pt_shadow_end_begin(&end, &iv_w.shadow[0], NULL);
 	pt_section_end(self());
 	if (o != PT_OK)
 		return o;
@@ -225,16 +250,31 @@ static void reach_tree(const struct pt_sparse *tree, bool *reached, uint64_t *pa
 		reach_sparse(tree->root, tree->levels - 1u, reached, pages);
 }
 
-/* A leaf of the shadow's is what the guest's descriptor and the canonical leaf say together. */
-static void check_leaf(uint64_t ipa, uint64_t e)
+uint64_t iv_shadow_guest(uint64_t ipa)
 {
-	uint64_t guest = ipa < 0x2000 ? iv_w.guest[ipa >> 12] : 0;
+	if (iv_w.guest_block)
+		return (BLOCK | RIGHTS) + ipa;
+	return ipa < 0x2000 ? iv_w.guest[ipa >> 12] : 0;
+}
+
+/* A page of a shadow's leaf is what the guest's descriptor and the canonical leaf say together. */
+static void check_page(uint64_t ipa, uint64_t pa, uint64_t e)
+{
+	uint64_t guest = iv_shadow_guest(ipa);
 	struct iv_leaf host = iv_world_leaf(guest & OA);
 
 	check(guest & 1 && host.level, "a shadow's leaf of what is not mapped");
-	check((e & OA) == host.pa + ((guest & OA) - host.base), "a shadow's leaf of other memory");
+	check(pa == host.pa + ((guest & OA) - host.base), "a shadow's leaf of other memory");
 	check(!(e & RIGHTS & ~(guest & host.attrs)), "a shadow's leaf with a right too many");
-	check((e >> 55 & 3) == 3, "a shadow's leaf of another level of the guest's");
+}
+
+static void check_leaf(uint64_t ipa, uint64_t e, int level)
+{
+	check((int)(e >> 55 & 3) == (iv_w.guest_block ? 2 : 3),
+	      "a shadow's leaf of another level of the guest's");
+	check_page(ipa, e & OA, e);
+	if (level < 3)
+		check_page(ipa + 0x1000, (e & OA) + 0x1000, e);
 }
 
 static void survey(uint64_t pa, int level, uint64_t ipa, unsigned entries, bool *reached,
@@ -255,23 +295,17 @@ static void survey(uint64_t pa, int level, uint64_t ipa, unsigned entries, bool 
 			survey(e & OA, level + 1, at, 512, reached, tables);
 			continue;
 		}
-		check_leaf(at, e);
+		check_leaf(at, e, level);
 	}
 }
 
-uint64_t iv_shadow_rest(bool *reached, uint64_t *pages)
+/* Its pages. */
+static uint64_t survey_shadow(const struct pt_shadow *s, bool *reached)
 {
-	struct pt_shadow *s = &iv_w.shadow;
+	uint64_t tables = 0, root_pages = (s->ctx.geo.start_bytes + 4095) >> 12;
 	bool live = s->state == PT_SHADOW_LIVE;
-	uint64_t tables = 0, kept = 0, root_pages = (s->ctx.geo.start_bytes + 4095) >> 12;
 
-	for (unsigned i = 0; i < PT_SHADOW_CLASSES; i++) {
-		reach_tree(&iv_w.nested.heads[i], reached, &kept);
-		reach_tree(&s->directory[i], reached, &kept);
-	}
-	check(kept == iv_w.nested.store.pages, "pages of links are charged that are not there");
-	check(live || !kept, "links of a shadow that has ended");
-	check(live == (iv_w.shadow_number[0] != NULL) && live == (iv_w.shadow_bucket[0] != NULL),
+	check(live == (iv_w.shadow_number[s - iv_w.shadow] != NULL),
 	      "a shadow is found by one way and not by the other");
 	if (live) {
 		for (uint64_t i = 0; i < root_pages; i++)
@@ -280,6 +314,39 @@ uint64_t iv_shadow_rest(bool *reached, uint64_t *pages)
 		       &tables);
 	}
 	check(s->ctx.table_pages == tables, "a shadow is charged for other than its tables");
-	*pages = tables + kept + (live ? root_pages : 0);
+	return tables + (live ? root_pages : 0);
+}
+
+uint64_t iv_shadow_entry(const struct pt_shadow *s, uint64_t ipa, int *level)
+{
+	const uint64_t *table = page_at(s->ctx.root.v - IV_TABLE_PA);
+	int at = s->ctx.geo.start_level;
+	uint64_t e = table[ipa >> (12 + 9 * (3 - at))];
+
+	for (; at < 3 && (e & 3) == 3; at++)
+		e = page_at((e & OA) - IV_TABLE_PA)[ipa >> (12 + 9 * (2 - at)) & 511];
+	*level = at;
+	return e;
+}
+
+uint64_t iv_shadow_rest(bool *reached, uint64_t *pages)
+{
+	uint64_t kept = 0, all = 0;
+	unsigned live = 0;
+
+	for (unsigned i = 0; i < PT_SHADOW_CLASSES; i++) {
+		reach_tree(&iv_w.nested.heads[i], reached, &kept);
+		for (unsigned n = 0; n < IV_SHADOWS; n++)
+			reach_tree(&iv_w.shadow[n].directory[i], reached, &kept);
+	}
+	for (unsigned n = 0; n < IV_SHADOWS; n++) {
+		all += survey_shadow(&iv_w.shadow[n], reached);
+		live += iv_w.shadow[n].state == PT_SHADOW_LIVE;
+	}
+	check(kept == iv_w.nested.store.pages, "pages of links are charged that are not there");
+	check(live || !kept, "links of a shadow that has ended");
+	check(live == iv_w.nested.live && !live == !iv_w.shadow_bucket[0],
+	      "a shadow is found by one way and not by the other");
+	*pages = all + kept;
 	return live;
 }

@@ -6,9 +6,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct pt_shadow;
+struct pt_tlbi;
+
 /* For a case's first state: the context gets a shadow, whose guest maps its first two pages to the
  * first two canonical ones. */
 void iv_shadow_open(void);
+/* The same, with a block. */
+void iv_shadow_open_block(void);
+/* And another, of the same tables. */
+void iv_shadow_open_other(void);
 
 /* Its second page is at 2 MiB, and no leaf is made of it yet. */
 void iv_shadow_apart(void);
@@ -17,6 +24,7 @@ void iv_shadow_apart(void);
 uint64_t iv_shadow_read(void);
 uint64_t iv_shadow_write(void);
 uint64_t iv_shadow_read_next(void);
+uint64_t iv_shadow_read_other(void);
 /* The guest hypervisor changes its first descriptor and invalidates. */
 uint64_t iv_shadow_remap(void);
 uint64_t iv_shadow_protect(void);
@@ -26,5 +34,21 @@ uint64_t iv_shadow_end(void);
  * whether it lives. Which leaves it has is no part of what a run comes to: it is a cache; but each
  * is what guest and context say together. */
 uint64_t iv_shadow_rest(bool *reached, uint64_t *pages);
+
+/* What the guest's tables say of a page of its guest's, as a descriptor of level 3. */
+uint64_t iv_shadow_guest(uint64_t ipa);
+/* The last entry for a page of the nested guest's, or 0. */
+uint64_t iv_shadow_entry(const struct pt_shadow *shadow, uint64_t ipa, int *level);
+
+/* shadow_tlb.c, called where those of tlb.c are, which say when. asked: the guest has changed its
+ * descriptor of a page, and is about to invalidate. */
+void iv_shadow_tlb_reset(void);
+void iv_shadow_tlb_note(unsigned agent);
+void iv_shadow_tlb_flush(const struct pt_tlbi *tlbi);
+void iv_shadow_tlb_asked(uint64_t ipa);
+/* A log's bits are taken: what is written from now on has to be noted anew. */
+void iv_shadow_tlb_told(uint64_t pages);
+void iv_shadow_tlb_reply(unsigned agent);
+uint64_t iv_shadow_tlb_hash(void);
 
 #endif

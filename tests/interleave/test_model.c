@@ -193,6 +193,43 @@ static uint64_t add_x(void)
 	return iv_rmw(X, 8, IV_ADD, 1, memory_order_relaxed);
 }
 
+static uint64_t swap(uint64_t *at)
+{
+	uint64_t old = 0;
+
+	return iv_cas(at, 8, &old, 1, memory_order_acq_rel);
+}
+
+static uint64_t swap_x(void)
+{
+	return swap(X);
+}
+
+static uint64_t swap_x_get_y(void)
+{
+	swap(X);
+	return get(Y);
+}
+
+static uint64_t swap_y_get_x(void)
+{
+	swap(Y);
+	return get(X);
+}
+
+static uint64_t swap_x_fence_get_y(void)
+{
+	swap(X);
+	iv_fence(memory_order_seq_cst);
+	return get(Y);
+}
+
+static uint64_t put_2_get_x_twice(void)
+{
+	put(X, 2);
+	return get_x_get_x();
+}
+
 struct litmus {
 	const char *name;
 	uint64_t (*agent[IV_FIBRES])(void);
@@ -236,8 +273,22 @@ static const struct litmus programs[] = {
 	{"or_not_at_all", {locked_put_both, locked_get_both}, R(0, 0x11, 0), true},
 	{"an_agent_sees_its_own_store", {put_and_get_x, put_and_get_x}, R(0, 1, 0), false},
 	{"no_addition_is_lost", {add_x, add_x}, R(0, 0, 0), false},
+	{"a_swap_acts_at_once", {swap_x_get_y, swap_y_get_x}, R(0, 0, 0), false},
 };
 #define PROGRAMS (sizeof(programs) / sizeof(programs[0]))
+
+/* And where exchanges may be seen late. */
+static const struct litmus late_programs[] = {
+	{"a_late_swap_passes_a_load", {swap_x_get_y, swap_y_get_x}, R(0, 0, 0), true},
+	{"no_late_swap_passes_a_full_fence",
+	 {swap_x_fence_get_y, put_y_fence_get_x},
+	 R(0, 0, 0),
+	 false},
+	{"of_two_late_swaps_one_wins", {swap_x, swap_x}, R(1, 1, 0), false},
+	{"no_late_swap_loses_to_nobody", {swap_x, swap_x}, R(0, 0, 0), false},
+	{"no_late_swap_undoes_a_store", {swap_x, put_2_get_x_twice}, R(1, 0x21, 0), false},
+};
+#define LATE (sizeof(late_programs) / sizeof(late_programs[0]))
 
 /* ---- results seen ---- */
 
@@ -272,7 +323,8 @@ static void litmus(void **state)
 {
 	const struct litmus *l = *state;
 	struct iv_limits limits = {.preemptions = 4, .delays = 3, .observe = observe_told};
-	struct iv_case c = {.name = l->name};
+	struct iv_case c = {.name = l->name,
+			    .late_cas = l >= late_programs && l < late_programs + LATE};
 	struct iv_result r;
 
 	for (unsigned f = 0; f < IV_FIBRES && l->agent[f]; f++)
@@ -335,12 +387,15 @@ static void the_search_leaves_no_end_out(void **state)
 
 int main(void)
 {
-	struct CMUnitTest test[PROGRAMS + 1];
+	struct CMUnitTest test[PROGRAMS + LATE + 1];
 
-	for (unsigned i = 0; i < PROGRAMS; i++)
-		test[i] = (struct CMUnitTest){.name = programs[i].name,
+	for (unsigned i = 0; i < PROGRAMS + LATE; i++) {
+		const struct litmus *l = i < PROGRAMS ? &programs[i] : &late_programs[i - PROGRAMS];
+
+		test[i] = (struct CMUnitTest){.name = l->name,
 					      .test_func = litmus,
-					      .initial_state = (void *)(uintptr_t)&programs[i]};
-	test[PROGRAMS] = (struct CMUnitTest)cmocka_unit_test(the_search_leaves_no_end_out);
-	return _cmocka_run_group_tests("model", test, PROGRAMS + 1, NULL, NULL);
+					      .initial_state = (void *)(uintptr_t)l};
+	}
+	test[PROGRAMS + LATE] = (struct CMUnitTest)cmocka_unit_test(the_search_leaves_no_end_out);
+	return _cmocka_run_group_tests("model", test, PROGRAMS + LATE + 1, NULL, NULL);
 }

@@ -8,6 +8,7 @@
  * give now are no harm: relaxing broadcasts nothing.
  */
 #include "iv.h"
+#include "shadow.h"
 #include "world.h"
 
 #include <string.h>
@@ -140,6 +141,8 @@ static void note(unsigned agent)
 		if (leaf_entry(page[i], &t))
 			keep(&t);
 	}
+	if (iv_w.nested.canonical)
+		iv_shadow_tlb_note(agent);
 	for (unsigned i = 0; i < tlb.count; i++)
 		if (allowed(&tlb.entry[i]))
 			tlb.entry[i].stale_by = 0;
@@ -166,6 +169,8 @@ void iv_tlb_note(unsigned agent)
 void iv_tlb_reset(void)
 {
 	memset(&tlb, 0, sizeof(tlb));
+	if (iv_w.nested.canonical)
+		iv_shadow_tlb_reset();
 	note(IV_NOBODY);
 }
 
@@ -213,6 +218,7 @@ void pt_port_tlbi(struct pt_port_mmu *mmu, const struct pt_geometry *geo,
 		iv_trace(IV_EVENT_TLBI, NULL, tlbi->ipa.v, "");
 	}
 	watch(mmu, tlbi);
+	iv_shadow_tlb_flush(tlbi);
 	for (unsigned i = 0; i < tlb.count; i++)
 		if (!must_go(&tlb.entry[i], tlbi))
 			tlb.entry[left++] = tlb.entry[i];
@@ -224,6 +230,7 @@ void pt_port_tlbi(struct pt_port_mmu *mmu, const struct pt_geometry *geo,
 
 void iv_tlb_reply(unsigned agent)
 {
+	iv_shadow_tlb_reply(agent);
 	for (unsigned i = 0; i < tlb.count; i++) {
 		const struct entry *e = &tlb.entry[i];
 
@@ -262,7 +269,7 @@ void iv_tlb_page_freed(uint64_t table_pa)
 
 uint64_t iv_tlb_hash(void)
 {
-	uint64_t hash = tlb.count;
+	uint64_t hash = tlb.count + iv_shadow_tlb_hash();
 
 	for (unsigned i = 0; i < tlb.count; i++) {
 		const struct entry *e = &tlb.entry[i];

@@ -15,6 +15,7 @@
 #define IV_OPS	     2 /* in one agent's script */
 #define IV_TRACKED   8 /* pages that the TLB remembers */
 #define IV_SLOTS_MAX 4
+#define IV_SHADOWS   2
 #define IV_LOG_PAGES 64 /* that the dirty log covers, from IPA 0 on */
 
 union iv_slots {
@@ -61,6 +62,7 @@ struct iv_case {
 			       only */
 	bool strangers;	    /* no agent has used the machine before */
 	bool rollover;	    /* VMIDs have run out */
+	bool late_cas;	    /* what an exchange has written may be seen late, too */
 	unsigned fewer;	    /* preemptions than the limit says */
 	unsigned most;	    /* preemptions, whatever the limit; 0: no such bound */
 };
@@ -84,9 +86,10 @@ struct iv_world {
 	uint64_t word[2];		  /* for functions of the test */
 	uint8_t word_lock;
 	struct pt_nested nested; /* of cases with a shadow: shadow.c */
-	_Atomic(struct pt_shadow *) shadow_bucket[1], shadow_number[2];
-	struct pt_shadow shadow;
+	_Atomic(struct pt_shadow *) shadow_bucket[1], shadow_number[IV_SHADOWS];
+	struct pt_shadow shadow[IV_SHADOWS];
 	uint64_t guest[2]; /* descriptors of the guest hypervisor's */
+	bool guest_block;  /* it has one of level 2 instead, of the same rights */
 	struct {
 		bool active;
 		uint32_t stale_by;
