@@ -66,13 +66,23 @@ static bool in_slot(const struct fault *f, uint64_t lo, uint64_t hi)
 	return lo >= f->slot->ipa && hi - f->slot->ipa < f->slot->size;
 }
 
-/* Do the owners of the frames, or the context's policy, keep the block that would be installed at
- * [lo, hi] in pages? */
+/* Of a slot whose memory may be absent: is [lo, hi] there? */
+static __attribute__((noinline)) bool is_present(const struct fault *f, uint64_t lo, uint64_t hi)
+{
+	const struct pt_ctx *ctx = f->ctx;
+
+	return !ctx->present || ctx->present(ctx->present_arg, pt_ipa(lo), hi - lo + 1);
+}
+
+/* Does memory that is absent, do the owners of the frames, or does the context's policy, keep the
+ * block that would be installed at [lo, hi] in pages? */
 static bool is_forced(const struct fault *f, uint64_t lo, uint64_t hi)
 {
 	const struct pt_ctx *ctx = f->ctx;
 	pt_pte leaf = with_rights(f, ctx->fault_attrs, false);
 
+	if (PT__UNLIKELY(f->slot->flags & PT_SLOT_PAGED) && !is_present(f, lo, hi))
+		return true;
 	if (!pt__owners_allow(ctx, lo, hi))
 		return true;
 	return PT__UNLIKELY(ctx->force_pages != NULL) &&
@@ -353,6 +363,19 @@ PT__INLINE enum pt_outcome handle(const struct fault *f, unsigned gs)
 	return outcome;
 }
 
+static __attribute__((noinline)) enum pt_outcome refusal_by_flags(const struct fault *f)
+{
+	uint64_t mask = (UINT64_C(1) << f->ctx->geo.granule_shift) - 1;
+	uint64_t page = f->in->ipa.v & ~mask;
+
+	if (is_write(f) && f->slot->flags & PT_SLOT_READ_ONLY)
+		return PT_READ_ONLY;
+	if (f->in->access == PT_ACCESS_EXEC && f->slot->flags & PT_SLOT_NO_EXEC)
+		return PT_DENIED;
+	return f->slot->flags & PT_SLOT_PAGED && !is_present(f, page, page + mask) ? PT_ABSENT
+										   : PT_OK;
+}
+
 /*
  * What the slots say about the access. Not the last word: an explicit mapping may grant what they
  * do not, and then the fault came from an entry of the vCPU's TLB that is older than the mapping.
@@ -361,11 +384,9 @@ PT__INLINE enum pt_outcome refusal_of(const struct fault *f)
 {
 	if (PT__UNLIKELY(!f->slot))
 		return PT_NO_SLOT;
-	if (is_write(f) && f->slot->flags & PT_SLOT_READ_ONLY)
-		return PT_READ_ONLY;
-	if (f->in->access == PT_ACCESS_EXEC && f->slot->flags & PT_SLOT_NO_EXEC)
-		return PT_DENIED;
-	return PT_OK;
+	if (PT__LIKELY(!(f->slot->flags & (PT_SLOT_READ_ONLY | PT_SLOT_NO_EXEC | PT_SLOT_PAGED))))
+		return PT_OK;
+	return refusal_by_flags(f);
 }
 
 /*

@@ -24,15 +24,15 @@ PT__INLINE bool is_plain_fault(const struct pt_ctx *ctx, const struct pt_fault *
 	       in->access != PT_ACCESS_EXEC;
 }
 
-/* The slot around the fault, if its pages are plain: writable, not logged, and no table stands
- * where a block could be. NULL: none. */
+/* The slot around the fault, if its pages are plain: writable, not logged, there without a pager,
+ * and no table stands where a block could be. NULL: none. */
 PT__INLINE const struct pt_slot *plain_slot(const struct pt_slots *slots, const struct pt_fault *in,
 					    unsigned gs)
 {
 	const struct pt_slot *from = pt__slot_find(slots, in->ipa.v);
 
 	if (PT__UNLIKELY(!from || from->backing_shift > gs ||
-			 from->flags & (PT_SLOT_READ_ONLY | PT_SLOT_LOG_DIRTY)))
+			 from->flags & (PT_SLOT_READ_ONLY | PT_SLOT_LOG_DIRTY | PT_SLOT_PAGED)))
 		return NULL;
 	return from;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a context restricts its maps to: policies, the owners of frames and of software bits. */
+/* What a context restricts its maps to: policies, memory that is not there, the owners of frames
+ * and of software bits. */
 #include "internal.h"
 
 enum pt_outcome pt_ctx_set_policy(struct pt_ctx *ctx, uint32_t policy,
@@ -11,6 +12,12 @@ enum pt_outcome pt_ctx_set_policy(struct pt_ctx *ctx, uint32_t policy,
 	ctx->force_pages = force_pages;
 	ctx->force_pages_arg = arg;
 	return PT_OK;
+}
+
+void pt_ctx_set_present(struct pt_ctx *ctx, pt_present_fn present, void *arg)
+{
+	ctx->present = present;
+	ctx->present_arg = arg;
 }
 
 void pt_ctx_set_owner_rules(struct pt_ctx *ctx, const struct pt_owner_rules *rules, void *arg)

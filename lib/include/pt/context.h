@@ -11,7 +11,10 @@
 #define PT_SLOT_READ_ONLY 0x1u
 #define PT_SLOT_LOG_DIRTY 0x2u
 #define PT_SLOT_NO_EXEC	  0x4u /* an instruction fetch is PT_DENIED */
-#define PT_SLOT_FLAGS	  0x7u
+#define PT_SLOT_FLAGS	  0x7u /* these */
+/* Its memory may lack its content, page by page: see pt_ctx_set_present(). Set by who keeps the
+ * slots, for no client to choose. */
+#define PT_SLOT_PAGED	  0x8u
 
 struct pt_slot {
 	uint64_t ipa, size, pa;
@@ -72,6 +75,15 @@ enum pt_sw_owner {
  * pt_fault_handle()'s or pt_upkeep_step()'s caller; may not call lib.
  */
 typedef bool (*pt_force_pages_fn)(void *arg, struct pt_ipa ipa, uint64_t size, uint32_t prot);
+
+/*
+ * Does the memory that a slot with PT_SLOT_PAGED has for [ipa, ipa + size) hold its content? Asked
+ * before a fault gives a page a leaf, or a leaf a right, from that slot, and before it makes a
+ * block; false keeps it out (PT_ABSENT), or the block in pages. Once true it stays so, and what the
+ * memory holds was written before. Called in the section of pt_fault_handle()'s caller; may not
+ * call lib.
+ */
+typedef bool (*pt_present_fn)(void *arg, struct pt_ipa ipa, uint64_t size);
 
 /*
  * What the owners of frames let a context of their machine do; set by lib/owner, which says so in
@@ -188,6 +200,8 @@ struct pt_ctx {
 
 	pt_force_pages_fn force_pages;
 	void *force_pages_arg;
+	pt_present_fn present; /* NULL: the memory of all slots is there */
+	void *present_arg;
 	const struct pt_owner_rules *owner_rules; /* NULL: the machine has no owners */
 	void *owner_arg;
 	const struct pt_shadow_rules *shadow_rules; /* NULL: no shadows are made from it */
@@ -264,6 +278,10 @@ static inline uint16_t pt_ctx_vmid(const struct pt_ctx *ctx)
  */
 enum pt_outcome pt_ctx_set_policy(struct pt_ctx *ctx, uint32_t policy,
 				  pt_force_pages_fn force_pages, void *arg);
+
+/* Sets who knows the pages of slots with PT_SLOT_PAGED, for good, on a context that nobody uses
+ * yet; it gets `arg`. */
+void pt_ctx_set_present(struct pt_ctx *ctx, pt_present_fn present, void *arg);
 
 /* Sets the rules of the owners of frames, for good, on a context that nobody uses yet; they get
  * `arg`. For lib/owner alone. */

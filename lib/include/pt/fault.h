@@ -64,6 +64,7 @@ struct pt_fault_result {
  *                       the VMM's business (KVM: an MMIO exit or an injected abort); DENIED also
  *                       for a leaf that maps other memory than the slot's, and for one of a
  *                       contiguous group, which no fault can change alone
+ *   PT_ABSENT           the slot's memory lacks its content there (pt_ctx_set_present())
  *   PT_WRONG_OWNER      an annotated entry; in a machine with owners also a frame of tables, and
  *                       any empty entry of a guest, which has what it was given and no more: to be
  *                       injected as an abort

@@ -192,7 +192,7 @@ struct pt_nested_result {
  *                       RELAXED: a leaf that granted less made room, flushed, for one with more
  *   PT_DENIED           GUEST: an abort for the guest hypervisor, level and class as its tables say. A
  *                       permission fault is told from the guest's tables alone
- *   PT_NO_SLOT, PT_READ_ONLY, PT_DENIED, PT_WRONG_OWNER, PT_OUT_OF_RANGE, PT_WRONG_STATE
+ *   PT_NO_SLOT, PT_READ_ONLY, PT_DENIED, PT_ABSENT, PT_WRONG_OWNER, PT_OUT_OF_RANGE, PT_WRONG_STATE
  *                       HOST: as pt_fault_handle() of the canonical context
  *   PT_RACED            again in a later section
  *   PT_PARKED           the canonical page is claimed: pt_waiter_park() on `parked`, then again

@@ -28,6 +28,8 @@
 	X(DENIED, 12, OUTCOME, OK, "the mapping or memslot does not grant this access", "")        \
 	X(ANNOTATED, 13, OUTCOME, OK, "annotated: nothing is mapped there now", "")                \
 	X(FLUSHED, 14, OUTCOME, OK, "caches cleaned and invalidated", "")                          \
+	X(ABSENT, 15, OUTCOME, OK, "the page has no content, and no pager serves it", "")          \
+	X(PAGE_FAILED, 16, OUTCOME, OK, "its pager has no content for the page", "")               \
 	X(MORE, 32, CONTROL, INTERNAL, "budget spent; continue", "")                               \
 	X(PARKED, 33, CONTROL, INTERNAL, "met a claim; wait for its release", "")                  \
 	X(NO_MEMORY, 64, ERROR, RESOURCE_EXHAUSTED, "no table page or memory is left",             \
