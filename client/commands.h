@@ -150,6 +150,7 @@ command_handler cmd_access, cmd_fault, cmd_translate;
 command_handler cmd_own_show, cmd_own_map, cmd_own_transfer, cmd_own_lendings, cmd_own_watch;
 command_handler cmd_nested_build, cmd_nested_enter, cmd_nested_exit, cmd_nested_list,
 	cmd_nested_tlbi, cmd_nested_at;
+command_handler cmd_pager_serve, cmd_pager_list;
 command_handler cmd_failpoint_arm, cmd_failpoint_disarm, cmd_failpoint_list;
 command_handler cmd_completion, cmd_explain, cmd_tls_init;
 /* Scenarios, dumps and decoding. */

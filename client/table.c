@@ -453,6 +453,19 @@ PARAMS own_watch_options[] = {{.name = "after",
 PARAMS own_show_options[] = {
 	{.name = "matrix", .type = VALUE_FLAG, .help = "sizes by owner and state"}, END};
 
+PARAMS pager_serve_args[] = {ARG_CONTEXT, ARG_IPA, ARG_SIZE, END};
+PARAMS pager_serve_options[] = {
+	{.name = "file",
+	 .type = VALUE_TEXT,
+	 .help = "what the range holds, from its start on, and zeros behind; zeros if not given"},
+	{.name = "push", .type = VALUE_FLAG, .help = "supply all of it, asked for or not"},
+	{.name = "window",
+	 .type = VALUE_NUMBER,
+	 .limit = UINT32_MAX,
+	 .help = "pages asked for at once; max_pager_window if not given"},
+	{.name = "count", .type = VALUE_NUMBER, .help = "end after so many were asked for"},
+	END};
+
 #define SHADOW_COLUMNS "shadow name enabled leaves vcpus last_used"
 
 /* --- nested ------------------------------------------------------------------------------- */
@@ -813,6 +826,11 @@ const struct command command_table[] = {
 	 nested_at_args, nested_at_options, cmd_nested_at, {0}, NULL, 0},
 	{"nested", "list", "the shadows of a context", "ptctl nested list m0/g0", context_arg,
 	 NULL, cmd_nested_list, {.rows = "shadows", .columns = SHADOW_COLUMNS}, NULL, 0},
+	{"pager", "serve", "supply the pages of a range when they are needed; prints who needs them",
+	 "ptctl pager serve m0/g0 0x4000_0000 64M --file guest.img", pager_serve_args,
+	 pager_serve_options, cmd_pager_serve, {.columns = "seq ipa access vcpu nested"}, NULL, 0},
+	{"pager", "list", "ranges of a machine that lack pages", "ptctl pager list m0", machine_arg,
+	 NULL, cmd_pager_list, {.rows = "pagers"}, NULL, 0},
 	{"failpoint", "arm", "inject a failure",
 	 "ptctl failpoint arm pool.reserve --action error --nth 3 --times 1", arm_args, arm_options,
 	 cmd_failpoint_arm, {0}, NULL, 0},

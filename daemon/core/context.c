@@ -67,6 +67,7 @@ enum pt_outcome context_create(struct call *call, struct machine *m,
 		return o;
 	}
 	pt_ctx_set_policy(&c->pt, args->policy, NULL, NULL);
+	pt_ctx_set_present(&c->pt, pagers_present, c);
 	pt_ctx_sw_own(&c->pt, args->software_bits, PT_SW_CALLER);
 	o = make_nested(c, args);
 	if (o == PT_OK)
@@ -99,6 +100,7 @@ void context_retire(struct context *c)
 	dirty_logs_end(c);
 	if (c->handle)
 		registry_remove_context(c->machine->domain, c);
+	pagers_end(c, 0, 0);
 	pt_rcu_call(&c->rcu, free_context);
 }
 
@@ -163,7 +165,7 @@ static void fill_slot(Ptd__V1__Slot *to, const struct pt_slot *slot)
 	to->ipa = slot->ipa;
 	to->size = slot->size;
 	to->pa = slot->pa;
-	to->flags = slot->flags;
+	to->flags = slot->flags & PT_SLOT_FLAGS;
 	to->backing = UINT64_C(1) << slot->backing_shift;
 }
 

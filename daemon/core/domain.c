@@ -17,9 +17,9 @@ static _Thread_local bool thread_is_idle;
 /* For the checked build: in which order they are taken. */
 static void note_locks(struct domain *d)
 {
-	const struct pt_port_lock *leaf[] = {&d->watchers.lock, &d->failpoints.lock,
-					     &d->request_ids.lock, &d->principals.lock,
-					     &d->owner_watchers.lock};
+	const struct pt_port_lock *leaf[] = {&d->watchers.lock,	      &d->failpoints.lock,
+					     &d->request_ids.lock,    &d->principals.lock,
+					     &d->owner_watchers.lock, &d->pagers.lock};
 
 	pt_port_note(PT_EVENT_LOCK_CLASS, PT_LOCK_SESSION, &d->sessions.lock, NULL, 0, 0);
 	pt_port_note(PT_EVENT_LOCK_CLASS, PT_LOCK_REGISTRY, &d->lock, NULL, 0, 0);
@@ -220,6 +220,7 @@ void domain_drain(struct domain *domain)
 	atomic_store(&domain->draining, true);
 	watch_wake_all(&domain->watchers);
 	owner_watch_wake(&domain->owner_watchers, NULL);
+	pagers_wake_all(&domain->pagers);
 }
 
 bool domain_draining(const struct domain *domain)

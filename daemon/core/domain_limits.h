@@ -20,6 +20,10 @@
 #define LIMIT_OWNER_REQUESTS		 4096u
 #define LIMIT_OWNER_EVENTS		 1024u
 #define LIMIT_OWNER_WATCHERS		 1024u
+#define LIMIT_PAGERS			 256u /* of the daemon */
+#define LIMIT_MACHINE_PAGERS		 16u
+#define LIMIT_PAGER_WINDOW		 256u
+#define LIMIT_PAGER_BYTES		 (UINT64_C(64) << 30) /* two bits a granule */
 #define LIMIT_MACHINE_BYTES		 (UINT64_C(1) << 44)
 #define LIMIT_ACCESS_BYTES		 (1u << 20)
 #define LIMIT_PAGE_SIZE			 1000u

@@ -17,6 +17,7 @@
 #include "ptd/v1/mapping.pb-c.h"
 #include "ptd/v1/nested.pb-c.h"
 #include "ptd/v1/ownership.pb-c.h"
+#include "ptd/v1/pager.pb-c.h"
 #include "ptd/v1/server.pb-c.h"
 
 #define METHOD(service, rpc, type, handler, undo)                                                  \
@@ -105,8 +106,16 @@ const struct method domain_methods[] = {
 	METHOD("NestedService", "ExitNested", exit_nested, nested_exit_call, NULL),
 	METHOD("NestedService", "Invalidate", invalidate, nested_invalidate, NULL),
 	METHOD("NestedService", "AddressTranslate", address_translate, nested_address_translate,
-	       NULL),
+	       nested_address_translate_abandon),
 	METHOD("NestedService", "ListShadows", list_shadows, nested_list, NULL),
+	{.path = "/ptd.v1.PagerService/ServePages",
+	 .request = &ptd__v1__serve_pages_request__descriptor,
+	 .run = pager_serve_pages,
+	 .look = pager_serve_pages_look,
+	 .abandon = pager_serve_pages_abandon,
+	 .server_streaming = true,
+	 .client_streaming = true},
+	METHOD("PagerService", "ListPagers", list_pagers, pager_list, NULL),
 	METHOD("FailpointService", "ArmFailpoint", arm_failpoint, failpoint_arm, NULL),
 	METHOD("FailpointService", "DisarmFailpoints", disarm_failpoints, failpoint_disarm, NULL),
 	METHOD("FailpointService", "ListFailpoints", list_failpoints, failpoint_list, NULL),

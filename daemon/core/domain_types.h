@@ -18,6 +18,7 @@
 #include "domain_watch.h"
 #include "names.h"
 #include "owner_events.h"
+#include "pagers.h"
 #include "principal.h"
 #include "request_ids.h"
 
@@ -96,6 +97,7 @@ struct context {
 	_Atomic uint32_t pins;	 /* transactions that step on it: it is not retired before */
 	struct slot_turn *turns; /* lock: the first has the turn */
 	struct dirty_log *logs;	 /* lock */
+	_Atomic(struct pager *) pagers; /* read in sections; written under their own lock */
 };
 
 struct domain {
@@ -110,6 +112,7 @@ struct domain {
 	uint32_t log_count;				/* lock */
 	struct watch_list watchers;
 	struct owner_watch_list owner_watchers;
+	struct pagers pagers;
 	struct failpoints failpoints;
 	struct request_ids request_ids;
 	struct principals principals;

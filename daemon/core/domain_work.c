@@ -8,6 +8,7 @@
  */
 #include "domain_work.h"
 
+#include "domain_fail.h"
 #include "registry.h"
 
 struct work *work_get(struct call *call, struct work **slot)
@@ -86,6 +87,28 @@ enum call_result work_park(struct call *call, struct work *w, struct context *c,
 	w->context = c->handle;
 	(void)call;
 	return CALL_PARKED;
+}
+
+enum call_result work_await_page(struct call *call, struct work **slot, struct context *c,
+				 const struct page_access *why, enum pt_outcome *outcome)
+{
+	struct work *w = work_get(call, slot);
+
+	if (!w)
+		return fail_arena(call);
+	*outcome = call->abandoned ? PT_ABSENT : page_await(call, c, &w->page, why);
+	if (*outcome == PT_PARKED) {
+		w->holds = WORK_PARKED_PAGE;
+		return CALL_PARKED;
+	}
+	return *outcome == PT_OK ? CALL_MORE : CALL_DONE;
+}
+
+static enum call_result abandon_page(struct work *w)
+{
+	page_wait_end(&w->call->domain->pagers, &w->page);
+	w->holds = WORK_NOTHING;
+	return CALL_DONE;
 }
 
 enum call_result work_grace(struct call *call, struct work **slot, struct context *c)
@@ -170,6 +193,7 @@ enum call_result work_abandon(struct work *w, bool *committed)
 	switch (w->holds) {
 	case WORK_PARKED_POINT: return abandon_point(w);
 	case WORK_PARKED_TXN: return abandon_parked_txn(w);
+	case WORK_PARKED_PAGE: return abandon_page(w);
 	case WORK_TXN: return abandon_txn(w, committed);
 	case WORK_LAST_WAKE: return work_grace_step(w);
 	default: return CALL_DONE;
@@ -180,7 +204,8 @@ bool work_leaves_queue(struct work *w)
 {
 	bool committed;
 
-	if (!w || (w->holds != WORK_PARKED_POINT && w->holds != WORK_LAST_WAKE))
+	if (!w || (w->holds != WORK_PARKED_POINT && w->holds != WORK_PARKED_PAGE &&
+		   w->holds != WORK_LAST_WAKE))
 		return false;
 	work_abandon(w, &committed);
 	return true;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a call keeps of lib across its steps: a transaction, a place in a wait queue, or a grace
- * period that its reply waits for. One at a time.
+ * What a call keeps of lib across its steps: a transaction, a place in a wait queue, of
+ * claims or of a page that its pager supplies, or a grace period that its reply waits for. One at a
+ * time.
  */
 #ifndef PTD_DOMAIN_WORK_H
 #define PTD_DOMAIN_WORK_H
@@ -13,6 +14,7 @@ enum work_holds {
 	WORK_TXN,
 	WORK_PARKED_POINT,
 	WORK_PARKED_TXN,
+	WORK_PARKED_PAGE,
 	WORK_GRACE,
 	WORK_LAST_WAKE,
 };
@@ -25,6 +27,7 @@ struct work {
 	struct pt_txn txn;
 	struct pt_waiter waiter;
 	struct pt_grace grace;
+	struct page_wait page;
 };
 
 /* *slot, made in the call's arena at first. NULL: its cap is reached. */
@@ -45,10 +48,18 @@ enum call_result work_step(struct work *work, uint32_t visits, enum pt_outcome *
 enum call_result work_park(struct call *call, struct work *work, struct context *context,
 			   uint64_t ipa, uint64_t size);
 
+/*
+ * After PT_ABSENT: waits for the page. CALL_PARKED, CALL_MORE: what the handler returns now, to
+ * have the fault again. CALL_DONE: nobody supplies it, *outcome says why; so it does for a call
+ * that was abandoned, which waits for nothing.
+ */
+enum call_result work_await_page(struct call *call, struct work **slot, struct context *context,
+				 const struct page_access *why, enum pt_outcome *outcome);
+
 /* At the start of a handler's step: it runs again, so its wake has come. */
 static inline void work_resume(struct work *work)
 {
-	if (work && work->holds == WORK_PARKED_POINT)
+	if (work && (work->holds == WORK_PARKED_POINT || work->holds == WORK_PARKED_PAGE))
 		work->holds = WORK_NOTHING;
 }
 

@@ -58,6 +58,13 @@ enum call_result fault_reclaim_abandon(struct call *call, struct fault_reclaim *
 uint32_t fault_foreign(const struct context *c, const struct fault_reclaim *reclaim,
 		       enum pt_outcome outcome);
 
+/*
+ * After PT_ABSENT of an access: as work_await_page(). One that waits has not exited yet; else its
+ * last exit has *outcome, or the call has been failed.
+ */
+enum call_result fault_absent(struct call *call, struct work **slot, struct context *c,
+			      struct pt_host_access *access, enum pt_outcome *outcome);
+
 /* Arguments of a request: a kind of access up to `last`; a vCPU of the machine, in a context that
  * runs. CALL_MORE: fine; else the call has been failed. */
 enum call_result fault_check_kind(struct call *call, uint32_t kind, uint32_t last);

@@ -3,6 +3,7 @@
 #include "handlers.h"
 
 #include "domain_fail.h"
+#include "domain_work.h"
 #include "nested_call.h"
 
 #include <pt/guest_at.h>
@@ -46,10 +47,40 @@ static enum pt_outcome decode_s2(const struct context *c, const Ptd__V1__Address
 	return q->hcr & HCR_VM_DC ? pt_guest_s2_decode(s2, &regs) : PT_OK;
 }
 
-static enum pt_outcome translate(const struct context *c, const Ptd__V1__AddressTranslateRequest *q,
+/* Guest memory, and the word that the walk could not have since its page is absent. */
+struct probe {
+	struct context *context;
+	uint64_t ipa;
+	bool met;
+};
+
+static enum pt_outcome probe_load(void *arg, struct pt_ipa ipa, uint64_t *word)
+{
+	struct probe *probe = arg;
+	const struct pt_guest_memory *memory = &probe->context->nested->pt.memory;
+	enum pt_outcome o = memory->load(memory->arg, ipa, word);
+
+	if (o != PT_OK && !pagers_present(probe->context, ipa, sizeof(*word))) {
+		probe->ipa = ipa.v;
+		probe->met = true;
+	}
+	return o;
+}
+
+static enum pt_outcome probe_swap(void *arg, struct pt_ipa ipa, uint64_t *word, uint64_t to)
+{
+	const struct probe *probe = arg;
+	const struct pt_guest_memory *memory = &probe->context->nested->pt.memory;
+
+	return memory->swap(memory->arg, ipa, word, to);
+}
+
+static enum pt_outcome translate(struct probe *probe, const Ptd__V1__AddressTranslateRequest *q,
 				 enum pt_guest_at_op op, const struct pt_guest_s2 *s2,
 				 struct pt_guest_at_result *result)
 {
+	const struct pt_guest_memory memory = {probe_load, probe_swap, probe};
+	const struct context *c = probe->context;
 	const struct pt_guest_at_regs regs = {.sctlr = q->sctlr,
 					      .tcr = q->tcr,
 					      .ttbr = {q->ttbr0, q->ttbr1},
@@ -58,19 +89,34 @@ static enum pt_outcome translate(const struct context *c, const Ptd__V1__Address
 					      .pan = q->pan,
 					      .pa_bits = nested_pa_bits(c)};
 
-	return pt_guest_at(&c->nested->pt.memory, q->hcr & HCR_VM_DC ? s2 : NULL, &regs, op,
-			   q->address, result);
+	return pt_guest_at(&memory, q->hcr & HCR_VM_DC ? s2 : NULL, &regs, op, q->address, result);
+}
+
+/* Waits for the page. CALL_DONE: nobody supplies it, and the abort of the walk is the answer. */
+static enum call_result await_page(struct call *call, const struct probe *probe, uint32_t vcpu)
+{
+	const struct page_access why = {probe->ipa, vcpu, PT_ACCESS_READ, true};
+	struct work *work = call->state;
+	enum call_result result;
+	enum pt_outcome o;
+
+	result = work_await_page(call, &work, probe->context, &why, &o);
+	call->state = work;
+	return result;
 }
 
 enum call_result nested_address_translate(struct call *call)
 {
 	const Ptd__V1__AddressTranslateRequest *q = (const void *)call->request;
 	struct context *c = find_canonical(call, q->context, q->vcpu);
-	struct pt_guest_at_result result = {0};
+	struct pt_guest_at_result found = {0};
 	Ptd__V1__AddressTranslateResponse *r;
+	struct probe probe = {.context = c};
 	struct pt_guest_s2 s2 = {0};
 	enum pt_guest_at_op op;
+	enum call_result result;
 
+	work_resume(call->state);
 	if (!c)
 		return CALL_DONE;
 	if (!find_op(q->sys, &op))
@@ -83,11 +129,23 @@ enum call_result nested_address_translate(struct call *call)
 	r = new_response(call, &ptd__v1__address_translate_response__descriptor);
 	if (!r)
 		return CALL_DONE;
-	r->outcome = translate(c, q, op, &s2, &result);
-	r->par = result.par;
-	r->esr = result.esr;
-	r->far = result.far;
-	r->hpfar = result.hpfar;
+	r->outcome = translate(&probe, q, op, &s2, &found);
+	if (unlikely(probe.met)) {
+		result = await_page(call, &probe, q->vcpu);
+		if (result != CALL_DONE || call->status.code != PT_OK)
+			return result;
+	}
+	r->par = found.par;
+	r->esr = found.esr;
+	r->far = found.far;
+	r->hpfar = found.hpfar;
 	call->response = &r->base;
 	return CALL_DONE;
+}
+
+enum call_result nested_address_translate_abandon(struct call *call)
+{
+	bool committed;
+
+	return work_abandon(call->state, &committed);
 }

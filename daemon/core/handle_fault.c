@@ -236,6 +236,21 @@ enum call_result fault_group_access(struct call *call, struct work *work, struct
 	return result;
 }
 
+enum call_result fault_absent(struct call *call, struct work **slot, struct context *c,
+			      struct pt_host_access *a, enum pt_outcome *outcome)
+{
+	const struct page_access why = {.ipa = a->ipa.v, .vcpu = a->vcpu, .access = a->access};
+	enum call_result step = work_await_page(call, slot, c, &why, outcome);
+
+	if (step == CALL_DONE) {
+		a->exit[a->exits - 1].outcome = *outcome;
+		return step;
+	}
+	a->exits--;
+	a->outcome = PT_PARKED; /* go on */
+	return step;
+}
+
 bool fault_type_of(enum hw_fault fault, uint8_t *type)
 {
 	switch (fault) {
@@ -296,6 +311,11 @@ enum call_result fault_access(struct call *call)
 		return fault_park(call, &s->work, c, q->ipa);
 	if (o == PT_MORE || o == PT_RACED)
 		return CALL_MORE;
+	if (unlikely(o == PT_ABSENT)) {
+		step = fault_absent(call, &s->work, c, &s->a, &o);
+		if (step != CALL_DONE || call->status.code != PT_OK)
+			return step;
+	}
 	if (o == PT_DENIED && fault_group_begin(call, &s->work, c, &s->a.todo, &s->group))
 		return CALL_MORE;
 	if (unlikely(o == PT_WRONG_OWNER) &&

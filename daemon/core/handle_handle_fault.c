@@ -204,6 +204,14 @@ enum call_result fault_handle(struct call *call)
 	    (unlikely(o == PT_WRONG_OWNER) &&
 	     fault_reclaim_begin(call, c, &result.todo, &s->reclaim)))
 		return CALL_MORE;
+	if (unlikely(o == PT_ABSENT)) {
+		const struct page_access why = {s->fault.ipa.v, s->fault.vcpu, s->fault.access,
+						false};
+
+		step = work_await_page(call, &s->work, c, &why, &o);
+		if (step != CALL_DONE || call->status.code != PT_OK)
+			return step;
+	}
 	if (o == PT_ALREADY_MAPPED && s->group.outcome == PT_RELAXED)
 		o = PT_RELAXED;
 	fault_count(call, o);

@@ -193,6 +193,11 @@ static enum call_result do_access(struct call *call, struct accesses *a, struct 
 		access->todo.kind = PT_TODO_NONE;
 		return CALL_MORE;
 	}
+	if (unlikely(o == PT_ABSENT)) {
+		step = fault_absent(call, &a->work, c, access, &o);
+		if (step != CALL_DONE || call->status.code != PT_OK)
+			return step;
+	}
 	fault_note_todo(call, c, &access->todo);
 	tell_access(call, a, o, r);
 	return CALL_DONE;
@@ -232,6 +237,13 @@ static enum call_result do_handle(struct call *call, struct accesses *a, struct 
 	if (o == PT_DENIED && fault_group_begin(call, &a->work, c, &result.todo, &a->group)) {
 		a->walk = walk;
 		return CALL_MORE;
+	}
+	if (unlikely(o == PT_ABSENT)) {
+		const struct page_access why = {ipa, fault.vcpu, fault.access, false};
+
+		step = work_await_page(call, &a->work, c, &why, &o);
+		if (step != CALL_DONE || call->status.code != PT_OK)
+			return step;
 	}
 	if (o == PT_ALREADY_MAPPED && a->group.outcome == PT_RELAXED) {
 		o = PT_RELAXED;

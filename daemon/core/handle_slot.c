@@ -124,6 +124,16 @@ static bool same_but_logging(const struct pt_slot *a, struct pt_slot b)
 	return same(a, &b);
 }
 
+/* A pager serves the memory of a slot, and ends with it. */
+static void keep_pager(const struct pt_slot *old, struct pt_slot *slot)
+{
+	struct pt_slot kept = *slot;
+
+	kept.flags |= old ? old->flags & PT_SLOT_PAGED : 0;
+	if (old && same_but_logging(old, kept))
+		*slot = kept;
+}
+
 /* Waits for the turn. CALL_DONE: it has come, or the call failed (*c is NULL then). */
 static enum call_result begin(struct call *call, uint64_t handle, uint64_t expected,
 			      struct context **c, struct change **change)
@@ -208,6 +218,7 @@ static enum call_result unmap_on(struct call *call, struct change *s)
 		return result;
 	s->in_txn = false;
 	if (o == PT_OK) {
+		pagers_end(c, s->item.ipa.v, s->item.size);
 		slots_retire(txn->replaced);
 		s->generation = txn->generation;
 		s->effects = txn->effects;
@@ -275,6 +286,7 @@ static void set_now(struct call *call, struct context *c, struct change *s, cons
 		call->status.ipa = other->ipa;
 		return;
 	}
+	keep_pager(old, &slot);
 	if (old && same(old, &slot)) {
 		s->generation = now;
 		return;

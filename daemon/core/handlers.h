@@ -29,7 +29,8 @@ call_handler owner_get, owner_list, owner_lendings, owner_transfer, owner_transf
 call_handler guest_reserve, guest_teardown, guest_teardown_abandon, guest_finalize,
 	guest_finalize_abandon;
 call_handler nested_enter_call, nested_enter_call_abandon, nested_exit_call, nested_invalidate,
-	nested_list, nested_address_translate;
+	nested_list, nested_address_translate, nested_address_translate_abandon;
+call_handler pager_serve_pages, pager_serve_pages_look, pager_serve_pages_abandon, pager_list;
 call_handler failpoint_arm, failpoint_disarm, failpoint_list;
 
 /*

@@ -10,11 +10,46 @@ static struct context *context_of(struct pt_ctx *ctx)
 	return container_of(ctx, struct context, pt);
 }
 
+/* An external abort on a walk (FSC 0b0101LL; 0b010011 at level -1): the descriptor may be on a page
+ * that its pager has not supplied yet. */
+static bool is_walk_abort(const struct pt_guest_fault *fault)
+{
+	return (fault->fsc & ~3u) == 0x14 || fault->fsc == 0x13;
+}
+
+/* Does the fault end at memory of the canonical context that is absent? */
+static bool needs_page(struct context *canonical, enum pt_outcome o, const struct nested_fault *f,
+		       struct page_access *why)
+{
+	*why = (struct page_access){f->result.canonical.v, f->fault.vcpu, f->fault.access, true};
+	if (o == PT_ABSENT)
+		return true;
+	if (o != PT_DENIED || f->result.who != PT_NESTED_GUEST || !is_walk_abort(&f->result.fault))
+		return false;
+	why->ipa = f->result.fault.table.v;
+	why->access = PT_ACCESS_READ;
+	return !pagers_present(canonical, f->result.fault.table, 1);
+}
+
+/* Waits for it. CALL_DONE: nobody supplies it; a walk of the guest's stays the abort that it was.
+ */
+static enum call_result await_page(struct call *call, struct work **slot, struct context *canonical,
+				   const struct page_access *why, enum pt_outcome *o)
+{
+	enum pt_outcome outcome;
+	enum call_result step = work_await_page(call, slot, canonical, why, &outcome);
+
+	if (step == CALL_DONE && *o == PT_ABSENT)
+		*o = outcome;
+	return step;
+}
+
 enum call_result nested_fault_step(struct call *call, struct work **slot, struct context *shadow,
 				   struct nested_fault *f)
 {
 	struct context *canonical = nested_canonical(shadow);
 	const struct pt_fault_todo *todo = &f->result.host.todo;
+	struct page_access why;
 	enum pt_outcome o;
 
 	f->running = true;
@@ -27,6 +62,12 @@ enum call_result nested_fault_step(struct call *call, struct work **slot, struct
 	    (o == PT_DENIED && f->result.who == PT_NESTED_HOST &&
 	     fault_group_begin(call, slot, canonical, todo, &f->group)))
 		return CALL_MORE;
+	if (unlikely(needs_page(canonical, o, f, &why))) {
+		enum call_result step = await_page(call, slot, canonical, &why, &o);
+
+		if (step != CALL_DONE || call->status.code != PT_OK)
+			return step;
+	}
 	f->running = false;
 	f->outcome = o;
 	if (o == PT_NOT_FOUND)

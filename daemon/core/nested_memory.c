@@ -37,7 +37,7 @@ static bool by_slot(struct context *c, uint64_t ipa, struct place *at)
 {
 	const struct pt_slot *slot = c->machine->owners ? NULL : slot_of(c, ipa);
 
-	if (!slot)
+	if (!slot || (slot->flags & PT_SLOT_PAGED && !pagers_present(c, pt_ipa(ipa), sizeof(ipa))))
 		return false;
 	*at = (struct place){slot->pa + (ipa - slot->ipa), true,
 			     !(slot->flags & PT_SLOT_READ_ONLY)};

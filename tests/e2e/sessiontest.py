@@ -13,13 +13,35 @@ MAP, UNMAP, PROTECT = 1, 2, 3
 READ, WRITE, EXEC, AT = 1, 2, 3, 4
 
 
-class Stream:
-    """One stream; `ended` after an RpcError holds it."""
+class Bidi:
+    """A stream both ways of `method`: messages into `queue`, out of `answers`."""
+
+    def __init__(self, method):
+        self.queue = queue.Queue()
+        self.answers = method(iter(self.queue.get, None), timeout=30)
+
+    def half_close(self):
+        """Ends what the client sends; the answers that are left."""
+        self.queue.put(None)
+        return list(self.answers)
+
+    def cancel(self):
+        self.answers.cancel()
+        self.queue.put(None)
+
+    def end(self, name):
+        """The stream ends with that row of the outcome table; returns the error's text."""
+        error = ptdtest.refused(name, lambda: list(self.answers))
+        self.queue.put(None)
+        return error.details()
+
+
+class Stream(Bidi):
+    """A stream of sessions."""
 
     def __init__(self, ptd, channel=None):
         self.pb = ptd.pb("mapping")
-        self.queue = queue.Queue()
-        self.answers = ptd.stub("mapping", "MappingService", channel).Session(iter(self.queue.get, None), timeout=30)
+        super().__init__(ptd.stub("mapping", "MappingService", channel).Session)
 
     def send(self, **fields):
         self.queue.put(self.pb.SessionRequest(**fields))
@@ -45,21 +67,3 @@ class Stream:
 
     def accesses(self, ipa, access, vcpu=()):
         return self.pb.Accesses(ipa=ipa, access=access, vcpu=vcpu)
-
-    def half_close(self):
-        """Ends what the client sends; the answers that are left."""
-        self.queue.put(None)
-        return list(self.answers)
-
-    def cancel(self):
-        self.answers.cancel()
-        self.queue.put(None)
-
-    def end(self, name):
-        """The stream ends with that row of the outcome table; returns the error's text."""
-        def rest():
-            while True:
-                self.receive()
-        error = ptdtest.refused(name, rest)
-        self.queue.put(None)
-        return error.details()

@@ -9,6 +9,7 @@
 #include "ptd/v1/mapping.pb-c.h"
 #include "ptd/v1/nested.pb-c.h"
 #include "ptd/v1/ownership.pb-c.h"
+#include "ptd/v1/pager.pb-c.h"
 #include "ptd/v1/server.pb-c.h"
 
 #include <setjmp.h>
@@ -174,6 +175,7 @@ static void columns_exist_in_their_messages(void **state)
 		{"own", "unpin", &ptd__v1__transfer_response__descriptor},
 		{"own", "watch", &ptd__v1__watch_owners_response__descriptor},
 		{"nested", "list", &ptd__v1__shadow__descriptor},
+		{"pager", "serve", &ptd__v1__page_wanted__descriptor},
 	};
 	size_t with_columns = 0;
 

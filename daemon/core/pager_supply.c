@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a pager's stream brings: checked, written where the slot has the page, and then present. */
+#include "pager_supply.h"
+
+#include <pt/dirty.h>
+
+#define CONTENT(name) PTD__V1__PAGE_CONTENT__PAGE_CONTENT_##name
+
+static enum pt_outcome refuse(Ptd__V1__PageSupplied *to, enum pt_outcome code, const char *text)
+{
+	to->outcome = code;
+	to->text = (char *)(uintptr_t)text;
+	return code;
+}
+
+static enum pt_outcome check(const struct pager *p, const Ptd__V1__PageSupply *q,
+			     Ptd__V1__PageSupplied *to)
+{
+	uint64_t mask = (UINT64_C(1) << p->shift) - 1;
+	bool data = q->content == CONTENT(DATA);
+
+	if (q->content < CONTENT(DATA) || q->content > CONTENT(FAILED))
+		return refuse(to, PT_INVALID, "content: none of PageContent");
+	if ((q->ipa | q->size) & mask)
+		return refuse(to, PT_MISALIGNED, "ipa, size: not multiples of page_bytes");
+	if (!q->size)
+		return refuse(to, PT_INVALID, "size: there are no pages");
+	if (q->size > LIMIT_ACCESS_BYTES)
+		return refuse(to, PT_TOO_LARGE, "size: above max_access_bytes");
+	if (q->ipa - p->ipa >= p->size || q->size > p->size - (q->ipa - p->ipa))
+		return refuse(to, PT_OUT_OF_RANGE, "ipa: not all of it is in the pager's range");
+	if (q->data.len != (data ? q->size : 0))
+		return refuse(to, PT_INVALID, "data: as many bytes as size with DATA, else none");
+	return PT_OK;
+}
+
+/* The content of one page that is absent, so that nothing maps it. */
+static void write_page(struct context *c, const Ptd__V1__PageSupply *q, uint64_t offset,
+		       uint64_t pa, uint64_t size)
+{
+	struct pt_host_ram *ram = &c->machine->ram;
+
+	if (q->content == CONTENT(DATA))
+		pt_host_ram_write(ram, pa, q->data.data + offset, size);
+	else if (q->content == CONTENT(ZERO))
+		pt_host_ram_wipe(ram, pa, size);
+	else
+		return;
+	pt_dirty_mark(&c->pt, pt_ipa(q->ipa + offset), size);
+}
+
+static void write_absent(struct context *c, const struct pager *p, const Ptd__V1__PageSupply *q,
+			 const struct pt_slot *slot)
+{
+	uint64_t page = UINT64_C(1) << p->shift;
+
+	for (uint64_t at = 0; at < q->size; at += page)
+		if (!pager_has(p, (q->ipa + at - p->ipa) >> p->shift))
+			write_page(c, q, at, slot->pa + (q->ipa + at - slot->ipa), page);
+}
+
+/* A page that has content cannot fail any more; among those that are absent only some did before.
+ */
+static uint64_t there_before(const struct pager *p, uint64_t first, uint64_t count)
+{
+	uint64_t n = 0;
+
+	for (uint64_t i = first; i < first + count; i++)
+		n += pager_has(p, i);
+	return n;
+}
+
+bool pager_supply(struct call *call, struct context *c, struct pager *p,
+		  const Ptd__V1__PageSupply *q, Ptd__V1__PageSupplied *to)
+{
+	const struct pt_slot *slot = pt_slot_find(pt_ctx_slots(&c->pt), p->ipa);
+	uint64_t first = (q->ipa - p->ipa) >> p->shift, count = q->size >> p->shift;
+
+	if (!slot || !(slot->flags & PT_SLOT_PAGED) || p->size > slot->size - (p->ipa - slot->ipa))
+		return false;
+	to->ipa = q->ipa;
+	to->size = q->size;
+	if (check(p, q, to) == PT_OK) {
+		to->pages_before = there_before(p, first, count);
+		write_absent(c, p, q, slot);
+		to->pages = pager_supplied(&call->domain->pagers, p, first, count,
+					   q->content == CONTENT(FAILED));
+	}
+	to->absent_pages = atomic_load_explicit(&p->absent, memory_order_relaxed);
+	return true;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a pager's stream brings, into the machine's memory. */
+#ifndef PTD_PAGER_SUPPLY_H
+#define PTD_PAGER_SUPPLY_H
+
+#include "domain_types.h"
+
+#include "ptd/v1/pager.pb-c.h"
+
+/*
+ * Carries out one message of the pager's stream, in one step: the absent pages of its range get the
+ * content, and then are there. *answer: what came of it, also where it is refused; its text is not
+ * to be freed. False: the pager's slot is no longer there, nothing was done.
+ */
+bool pager_supply(struct call *call, struct context *context, struct pager *pager,
+		  const Ptd__V1__PageSupply *supply, Ptd__V1__PageSupplied *answer);
+
+#endif
