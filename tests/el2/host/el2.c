@@ -182,7 +182,7 @@ static bool has_owners(void)
 {
 	const char *group = getenv("GROUP"), *only;
 
-	if (group && !strcmp(group, "owner"))
+	if (group && strstr(group, "owner"))
 		return true;
 	only = getenv("PTD_ONLY");
 	return only && !strncmp(only, "owners_", 7);

@@ -4,6 +4,8 @@
  * a CPU gives it. Nothing here is of lib but numbers and the form of a vCPU. */
 #include "guest_hyp.h"
 
+#include <stdbool.h>
+
 #include <pt/el2/host.h>
 #include <pt/hvc.h>
 
@@ -18,8 +20,9 @@ INLINE volatile uint64_t *word(uint64_t ipa)
 	return (volatile uint64_t *)(uintptr_t)ipa;
 }
 
-INLINE void call(volatile struct hyp_orders *o, uint32_t function, uint64_t a, uint64_t b,
-		 uint64_t c, uint64_t d)
+/* By HVC, or, of who is at an EL2, by SMC. */
+INLINE void call_by(bool smc, volatile struct hyp_orders *o, uint32_t function, uint64_t a,
+		    uint64_t b, uint64_t c, uint64_t d)
 {
 	register uint64_t x0 __asm__("x0") = PT_HVC(function);
 	register uint64_t x1 __asm__("x1") = a;
@@ -27,10 +30,32 @@ INLINE void call(volatile struct hyp_orders *o, uint32_t function, uint64_t a, u
 	register uint64_t x3 __asm__("x3") = c;
 	register uint64_t x4 __asm__("x4") = d;
 
-	__asm__ volatile("hvc #0" : "+r"(x0), "+r"(x1), "+r"(x2), "+r"(x3) : "r"(x4) : "memory");
+	if (smc)
+		__asm__ volatile("smc #0"
+				 : "+r"(x0), "+r"(x1), "+r"(x2), "+r"(x3)
+				 : "r"(x4)
+				 : "memory");
+	else
+		__asm__ volatile("hvc #0"
+				 : "+r"(x0), "+r"(x1), "+r"(x2), "+r"(x3)
+				 : "r"(x4)
+				 : "memory");
 	o->code = (int64_t)x0;
 	o->x1 = x1;
 	o->x2 = x2;
+}
+
+INLINE void call(volatile struct hyp_orders *o, uint32_t function, uint64_t a, uint64_t b,
+		 uint64_t c, uint64_t d)
+{
+	call_by(false, o, function, a, b, c, d);
+}
+
+INLINE void call_to_its_end(bool smc, volatile struct hyp_orders *o)
+{
+	call_by(smc, o, (uint32_t)o->arg[0], o->arg[1], o->arg[2], 0, 0);
+	while (o->code == PT_MORE)
+		call_by(smc, o, PT_HVC_CONTINUE, o->x1, 0, 0, 0);
 }
 
 /* 4K, from level 1. */
@@ -88,6 +113,8 @@ guest_hyp(volatile struct hyp_orders *orders)
 			while (orders->code == PT_MORE)
 				call(orders, PT_HVC_CONTINUE, orders->x1, 0, 0, 0);
 		}
+		if (orders->what == HYP_CALL)
+			call_to_its_end(false, orders);
 		/* The host's turn; nothing of the orders stands in a register meanwhile. */
 		{
 			register uint64_t x0 __asm__("x0") = PT_HVC(PT_HVC_EXIT);
@@ -187,6 +214,8 @@ guest_virtual(volatile struct hyp_orders *orders)
 			orders->value = translate(orders->arg[0], orders->arg[1]);
 		if (orders->what == HYP_SELF)
 			call_itself(orders);
+		if (orders->what == HYP_CALL)
+			call_to_its_end(true, orders);
 		{
 			register uint64_t x0 __asm__("x0") = PT_HVC(PT_HVC_EXIT);
 

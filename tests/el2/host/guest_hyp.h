@@ -10,6 +10,7 @@ enum hyp_what {
 	HYP_SET,  /* nested IPA, level, entry: in its tables, which it makes down to the level */
 	HYP_RUN,  /* code's IPA, x0, x1 of its guest */
 	HYP_TLBI, /* ISS, operand */
+	HYP_CALL, /* of EL2's: function, two arguments; to its end */
 	HYP_AT,	  /* of the one with an EL2: ISS, address */
 	HYP_SELF, /* the same: HVC, which it takes itself and returns from */
 };

@@ -65,6 +65,15 @@ void nest_tlbi(uint64_t iss, uint64_t ipa, uint64_t removes)
 	assert_int_equal(nest_orders()->x1, removes);
 }
 
+/* The guest's from now on; the host's, too, but of a guest that owns its memory. */
+static void give(uint64_t ipa, uint64_t size, uint64_t pa, uint32_t prot)
+{
+	if (nest.owns)
+		EXPECT(PT_OK, host_finish(CALL(DONATE_GUEST, nest.context, ipa, size, pa)));
+	else
+		EXPECT(PT_MAPPED, CALL(MAP, nest.context, ipa, size, pa, prot));
+}
+
 static uint64_t frame_of(unsigned page)
 {
 	return FRAMES + nest.frame[page] * PAGE;
@@ -74,8 +83,7 @@ void nest_host_maps(unsigned page, unsigned frame, uint64_t rights)
 {
 	nest.frame[page] = frame;
 	nest.host[page] = rights;
-	EXPECT(PT_MAPPED, CALL(MAP, nest.context, OUTSIDE + page * PAGE, PAGE, frame_of(page),
-			       rights & S2_W ? RW : PT_PROT_R));
+	give(OUTSIDE + page * PAGE, PAGE, frame_of(page), rights & S2_W ? RW : PT_PROT_R);
 }
 
 void nest_guest_maps(unsigned page, unsigned to, uint64_t rights)
@@ -166,14 +174,22 @@ uint64_t nest_reads_all(void)
 	return aborts() - before;
 }
 
-static void map_code(void)
+/* A page of it, which is copied to a page of its own first. */
+static void give_code(uint64_t ipa, uintptr_t code)
 {
-	uintptr_t code = (uintptr_t)(nest.virtual ? guest_virtual : guest_hyp);
+	uint64_t copy = MEM + HYP_PAGES * PAGE + nest.copies++ * PAGE;
 
-	EXPECT(PT_MAPPED, CALL(MAP, nest.context, HYP_CODE, PAGE, code, RX));
-	if (nest.virtual)
-		EXPECT(PT_MAPPED, CALL(MAP, nest.context, HYP_CODE + PAGE, PAGE,
-				       (uintptr_t)guest_virtual_enter, RX));
+	memcpy(host_memory(copy), (const void *)code, PAGE);
+	give(ipa, PAGE, copy, RX);
+}
+
+/* The page of orders, which both have to reach. */
+static void share_orders(void)
+{
+	struct pt_el2_vcpu *v = guest_vcpu(guest_call, PT_HVC(PT_HVC_SHARE_BACK), HYP_DATA, PAGE);
+
+	assert_int_equal(guest_run(nest.context, v), PT_EL2_VCPU_EXIT);
+	assert_int_equal(v->regs.x[1], PT_OK);
 }
 
 static void begin_orders(void)
@@ -183,50 +199,73 @@ static void begin_orders(void)
 	memset(host_memory(MEM), 0, HYP_PAGES * PAGE);
 	o->vtcr = VTCR_39;
 	o->hcr = HCR_VM;
-	o->vcpu = HYP_DATA + PAGE;
+	o->vcpu = nest.virtual ? HYP_CODE + PAGE : HYP_DATA + PAGE;
 	o->root = HYP_DATA + 4 * PAGE;
 	o->next = o->root + PAGE;
 	o->vttbr = UINT64_C(7) << 48 | o->root;
-	map_code();
-	EXPECT(PT_MAPPED, CALL(MAP, nest.context, HYP_DATA, HYP_PAGES * PAGE, MEM, RW));
+	give_code(CODE, (uintptr_t)guest_code);
+	give_code(HYP_CODE, (uintptr_t)(nest.virtual ? guest_virtual : guest_hyp));
+	if (nest.virtual)
+		give_code(HYP_CODE + PAGE, (uintptr_t)guest_virtual_enter);
+	give(HYP_DATA, HYP_PAGES * PAGE, MEM, RW);
+	if (nest.owns)
+		share_orders();
 	nest.v = guest_vcpu(guest_mode, HYP_DATA, 0, 0);
 	nest.v->regs.pc = HYP_CODE;
 	nest.v->regs.sp_el1 = HYP_DATA + 4 * PAGE;
-	if (!nest.virtual)
-		return;
-	memset(&nest_el2, 0, sizeof(nest_el2));
-	nest.v->regs.pstate = EL2H;
-	o->vcpu = HYP_CODE + PAGE;
+	if (nest.virtual)
+		nest.v->regs.pstate = EL2H;
+}
+
+static uint64_t create(void)
+{
+	struct answer a =
+		nest.owns ? CALL(RESERVE, 0) : CALL(CREATE, VTCR_SMALL, UINT64_MAX, UINT64_MAX);
+
+	EXPECT(PT_OK, a);
+	if (nest.owns)
+		EXPECT(PT_OK, CALL(CREATE_GUEST, a.x[0], VTCR_SMALL, UINT64_MAX, PT_HVC_PROTECTED,
+				   UINT64_MAX));
+	return a.x[0];
 }
 
 void nest_open(void)
 {
 	const char *group = getenv("GROUP");
-	struct answer a;
 
 	memset(&nest, 0, sizeof(nest));
-	nest.virtual = group && !strcmp(group, "nested_nv2");
+	memset(&nest_el2, 0, sizeof(nest_el2));
+	nest.virtual = group && strstr(group, "nv2");
+	nest.owns = group && strstr(group, "owner");
 	if (nest.virtual && !host_has_nv2())
 		skip();
-	a = CALL(CREATE, VTCR_SMALL, UINT64_MAX, UINT64_MAX);
-	EXPECT(PT_OK, a);
-	nest.context = a.x[0];
-	EXPECT(PT_MAPPED, CALL(MAP, nest.context, CODE, PAGE, (uintptr_t)guest_code, RX));
+	nest.context = create();
 	begin_orders();
-	for (unsigned i = 0; i < PAGES; i++) {
+	for (unsigned i = 0; i < PAGES; i++)
 		*host_memory(FRAMES + i * PAGE) = pattern(i);
+	for (unsigned i = 0; i < PAGES; i++)
 		nest_host_maps(i, (i * 7 + 3) % PAGES, S2_R | S2_W);
-	}
 	nest_does(HYP_SET, CODE, 3, LEAF(CODE, S2_R, 3));
 	for (unsigned i = 0; i < PAGES; i++)
 		nest_guest_maps(i, (i * 5 + 1) % PAGES, S2_R | S2_W);
 }
 
+/* Its memory is the host's again. */
+static void end_owner(void)
+{
+	EXPECT(PT_OK, host_finish(CALL(TEARDOWN, nest.context)));
+	EXPECT(PT_OK, host_finish(CALL(RECLAIM_DYING, nest.context, 0, UINT64_C(1) << 40)));
+	EXPECT(PT_OK, host_finish(CALL(FINALIZE, nest.context)));
+}
+
 void nest_close(void)
 {
-	guest_end(nest.context);
 	print_message("%lu comparisons, %lu entries of the guest's guest\n", nest.compared,
 		      nest_orders()->runs);
+	if (nest.owns)
+		end_owner();
+	else
+		guest_end(nest.context);
 	el2_compared += nest.compared;
 }
 

@@ -22,7 +22,9 @@
 struct nest {
 	uint64_t context;
 	struct pt_el2_vcpu *v;
-	bool virtual; /* the guest hypervisor has an EL2, in nest_el2 */
+	bool virtual;	 /* the guest hypervisor has an EL2, in nest_el2 */
+	bool owns;	 /* and its memory, in a machine with owners */
+	unsigned copies; /* of code that the guest has got */
 	/* Page n of the guest's guest: which canonical one, and its rights; 0: none. */
 	unsigned to[PAGES];
 	uint64_t guest[PAGES];
