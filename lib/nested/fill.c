@@ -39,7 +39,7 @@ static void descend(const struct pt_ctx *ctx, uint64_t ipa, struct pt__at *at)
 
 /*
  * What the steps after the walks will write is asked for before: it comes from memory beside what
- * they read. Tables of a shadow stay until it ends. (An address that is none the walks refuse.)
+ * they read. The table stays to the end of the section. (An address that is none the walks refuse.)
  */
 static void expect(struct fill *f)
 {
@@ -371,7 +371,7 @@ static enum pt_outcome enter(struct fill *f)
 	pt__combine(f->shadow, &f->out->leaf, canonical_of(f), f->host.entry, f->host.shift,
 		    &f->both);
 	for (unsigned i = 0; outcome == PT_OK && i < 2; i++) {
-		if (i || pt_pte_load(f->at.slot))
+		if (f->at.entry || pt_pte_load(f->at.slot))
 			descend(&f->shadow->ctx, f->in->ipa.v, &f->at);
 		if (!f->at.entry)
 			return install(f);

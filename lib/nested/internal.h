@@ -167,6 +167,9 @@ struct pt__linked {
 };
 struct pt__linked pt__link_get(struct pt__spot spot);
 
+/* pt_shadow_rules.holds. */
+bool pt__links_hold(void *arg, uint64_t lo, uint64_t hi);
+
 /*
  * The leaves in the list of the head for `canonical`, of a class. Returns how many; *head: what the
  * head said. After the fence of who changed the canonical leaf.

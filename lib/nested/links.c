@@ -184,23 +184,47 @@ bool pt__link_enter(const struct pt__entering *e)
 	return listed;
 }
 
+/* A word and what links its page, found once. It is kept. */
+struct spoken_for {
+	struct pt__place at;
+	pt__word *page, *word;
+};
+
+static struct spoken_for find(const struct pt_nested *nested, struct pt__place at)
+{
+	pt__word *page = pt__sparse_descend(at.tree, &nested->store, at.n).link;
+
+	return (struct spoken_for){at, page,
+				   pt__sparse_entry(&nested->store, pt__get(page), at.n, 0)};
+}
+
+/* As pt__sparse_let_go(). */
+static void let_go(struct pt_nested *nested, struct pt_agent *agent, const struct spoken_for *s)
+{
+	uint64_t now;
+
+	if (pt__sparse_count(s->page, -PT__SPARSE_ONE, &now) && now < PT__SPARSE_ONE)
+		pt__sparse_prune(s->at.tree, &nested->store, agent, s->at.n);
+}
+
 void pt__link_leave(struct pt__spot spot, struct pt_agent *agent)
 {
 	struct pt_nested *nested = spot.shadow->nested;
 	unsigned class = pt__class_of(spot.shift);
-	struct pt__place at = pt__link_place(spot.shadow, class, spot.ipa.v);
-	pt__word *link = pt__place_word(nested, at);
-	uint64_t word = pt__get(link + 1), canonical = pt__link_canonical(word);
-	struct pt__place head = pt__head_place(nested, class, canonical);
+	struct spoken_for link = find(nested, pt__link_place(spot.shadow, class, spot.ipa.v)), head;
+	uint64_t word = pt__get(link.word + 1), canonical = pt__link_canonical(word);
 	struct pt_port_lock *lock = &pt__stripe_of(nested, canonical)->lock;
+	bool listed = !(word & PT__LINK_NO_LIST);
 
+	if (listed)
+		head = find(nested, pt__head_place(nested, class, canonical));
 	pt_port_lock(lock);
-	if (!(word & PT__LINK_NO_LIST))
-		pt__list_take_out(nested, link, pt__place_word(nested, head));
-	pt__set(link, 0);
-	pt__set(link + 1, 0);
+	if (listed)
+		pt__list_take_out(nested, link.word, head.word);
+	pt__set(link.word, 0);
+	pt__set(link.word + 1, 0);
 	pt_port_unlock(lock);
-	if (!(word & PT__LINK_NO_LIST))
-		pt__sparse_let_go(head.tree, &nested->store, agent, head.n);
-	pt__sparse_let_go(at.tree, &nested->store, agent, at.n);
+	if (listed)
+		let_go(nested, agent, &head);
+	let_go(nested, agent, &link);
 }

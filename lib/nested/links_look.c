@@ -70,6 +70,34 @@ bool pt__link_next(struct pt_shadow *shadow, unsigned class, uint64_t *ipa, uint
 	return false;
 }
 
+PT__INLINE uint64_t head_get(const struct pt_nested *nested, unsigned class, uint64_t canonical)
+{
+	const pt__word *at = pt__sparse_word(&nested->heads[class], &nested->store,
+					     canonical >> pt__class_shift(class));
+
+	return at ? pt__get(at) : 0;
+}
+
+/*
+ * A leaf that holds part of a page begins where the page does, or at the address below it that is
+ * aligned to the leaf's size: the head there says whether there is one.
+ */
+bool pt__links_hold(void *arg, uint64_t lo, uint64_t hi)
+{
+	const struct pt_nested *nested = arg;
+	uint64_t sizes = pt__peek(&nested->shifts);
+
+	for (; sizes; sizes &= sizes - 1) {
+		unsigned shift = (unsigned)__builtin_ctzll(sizes);
+
+		if (lo >> shift != hi >> shift) /* some may begin in between */
+			return true;
+		if (head_get(nested, pt__class_of(shift), lo >> shift << shift))
+			return true;
+	}
+	return false;
+}
+
 uint32_t pt__links_collect(struct pt_nested *nested, unsigned class, uint64_t canonical,
 			   struct pt__found found[PT_SHADOW_LINKS], uint64_t *head)
 {

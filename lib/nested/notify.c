@@ -2,6 +2,8 @@
 /* Changes of the canonical context: what shadows have of a range is found and removed. */
 #include "bulk.h"
 
+#include <pt/walk.h>
+
 /*
  * A leaf is listed at the page where its memory begins. So those that hold a range begin in it, or,
  * for each size that there is, at the address below it that is aligned to that size: heads "before"
@@ -115,6 +117,8 @@ static bool look(struct search *q, unsigned class, uint64_t canonical)
 		return ask(q, found, n);
 	if (pt__head_inexact(s->head) && s->point)
 		return false;
+	for (uint32_t i = 0; n > 1 && i < n; i++) /* each in a tree of its own */
+		pt_prefetch(&found[i].spot.shadow->ctx, found[i].spot.ipa);
 	for (uint32_t i = 0; i < n; i++)
 		if (concerns(s, found[i].canonical, found[i].spot.shift) &&
 		    pt__kill(&q->kills, found[i].spot, found[i].canonical))
@@ -213,17 +217,13 @@ static bool search(struct search *q)
 	return true;
 }
 
-static bool taken(void *arg, struct pt_agent *agent, struct pt_shadow_search *s, int64_t *left)
+static __attribute__((noinline)) bool take(struct pt_nested *nested, struct pt_agent *agent,
+					   struct pt_shadow_search *s, int64_t *left)
 {
 	struct search q; /* the batch is large, and written before it is read */
 	bool all;
 
-	/* The descriptor before the lists: docs/nested.md. */
-	if (s->point)
-		pt_port_fence_cas();
-	else
-		pt_port_fence_full();
-	q.nested = arg;
+	q.nested = nested;
 	q.s = s;
 	q.left = left;
 	q.asks = false;
@@ -236,17 +236,38 @@ static bool taken(void *arg, struct pt_agent *agent, struct pt_shadow_search *s,
 	return all;
 }
 
+static bool taken(void *arg, struct pt_agent *agent, struct pt_shadow_search *s, int64_t *left)
+{
+	if (s->point) /* which has asked */
+		return take(arg, agent, s, left);
+	pt_port_fence_full(); /* the descriptor before the lists: docs/nested.md */
+	return (!s->begun && !pt__links_hold(arg, s->lo, s->hi)) || take(arg, agent, s, left);
+}
+
 /* An entry that is aged is one of a step's many, and what shadows have of a large block is without
  * bound: so much is looked at. */
 #define ASK_MOST 8192
 
-static bool young(void *arg, uint64_t lo, uint64_t hi, bool clear)
+static __attribute__((noinline)) bool ask_all(struct pt_nested *nested, uint64_t lo, uint64_t hi,
+					      bool clear)
 {
 	struct pt_shadow_search s = {.lo = lo, .hi = hi};
 	int64_t left = ASK_MOST;
-	struct search q = {.nested = arg, .s = &s, .left = &left, .asks = true, .clear = clear};
+	struct search q; /* as above */
 
+	q.nested = nested;
+	q.s = &s;
+	q.left = &left;
+	q.asks = true;
+	q.clear = clear;
+	q.young = false;
 	return !search(&q) || q.young;
 }
 
-const struct pt_shadow_rules pt__shadow_rules = {.taken = taken, .young = young};
+static bool young(void *arg, uint64_t lo, uint64_t hi, bool clear)
+{
+	return pt__links_hold(arg, lo, hi) && ask_all(arg, lo, hi, clear);
+}
+
+const struct pt_shadow_rules pt__shadow_rules = {
+	.holds = pt__links_hold, .taken = taken, .young = young};

@@ -5,7 +5,8 @@
 void pt_store_init(struct pt_store *store, struct pt_machine *machine, uint64_t quota_pages,
 		   uint64_t scope)
 {
-	*store = (struct pt_store){.machine = machine, .scope = scope};
+	*store = (struct pt_store){
+		.machine = machine, .port = machine->world->pool.port, .scope = scope};
 	atomic_store_explicit(&store->quota_pages, quota_pages, memory_order_relaxed);
 	pt_port_note(PT_EVENT_LOCK_CLASS, PT_LOCK_OWNER, &store->lock, NULL, 0, 0);
 }

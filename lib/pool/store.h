@@ -15,7 +15,7 @@ typedef _Atomic uint64_t pt__word;
 
 static inline const struct pt_port *pt__store_port(const struct pt_store *store)
 {
-	return store->machine->world->pool.port;
+	return store->port;
 }
 
 static inline pt__word *pt__words_of(const struct pt_port *port, uint64_t off)

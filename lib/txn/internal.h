@@ -270,9 +270,19 @@ PT__INLINE bool pt__takes(const struct pt_ctx *ctx, struct pt_shadow_search *sea
 }
 uint32_t pt__take(const struct pt_ctx *ctx, struct pt_agent *agent, struct pt_shadow_search *search,
 		  int64_t *left);
-/* The same at once, of a page that a point has taken out: false: it has to be put back. */
-bool pt__take_page(const struct pt_ctx *ctx, struct pt_agent *agent, uint64_t ipa,
-		   struct pt_effects *effects);
+bool pt__take_page_from(const struct pt_ctx *ctx, struct pt_agent *agent, uint64_t lo, uint64_t hi,
+			struct pt_effects *effects);
+/* The same at once, of a page that a point has taken out by the compare-and-swap before: false: it
+ * has to be put back. */
+PT__INLINE bool pt__take_page(const struct pt_ctx *ctx, struct pt_agent *agent, uint64_t ipa,
+			      struct pt_effects *effects)
+{
+	uint64_t last = ipa + (UINT64_C(1) << ctx->geo.granule_shift) - 1;
+
+	pt_port_fence_cas(); /* the descriptor before the lists: docs/nested.md */
+	return !ctx->shadow_rules->holds(ctx->shadow_arg, ipa, last) ||
+	       pt__take_page_from(ctx, agent, ipa, last, effects);
+}
 
 /*
  * resize.c: splits the block at `at` (valid, around `ipa`, of a level above `to`) as a point

@@ -32,15 +32,10 @@ uint32_t pt__take(const struct pt_ctx *ctx, struct pt_agent *agent, struct pt_sh
 	return search->tlbis - tlbis;
 }
 
-bool pt__take_page(const struct pt_ctx *ctx, struct pt_agent *agent, uint64_t ipa,
-		   struct pt_effects *effects)
+bool pt__take_page_from(const struct pt_ctx *ctx, struct pt_agent *agent, uint64_t lo, uint64_t hi,
+			struct pt_effects *effects)
 {
-	struct pt_shadow_search search = {
-		.lo = ipa,
-		.hi = ipa + (UINT64_C(1) << ctx->geo.granule_shift) - 1,
-		.pending = true,
-		.point = true,
-	};
+	struct pt_shadow_search search = {.lo = lo, .hi = hi, .pending = true, .point = true};
 	int64_t left = INT64_MAX;
 
 	effects->tlbis += pt__take(ctx, agent, &search, &left);

@@ -79,6 +79,8 @@ static void count(void)
 	bench_close(&b);
 	bench_owners(true);
 	bench_transfers(true);
+	bench_fills(true);
+	bench_nested_count();
 }
 
 static void rows_owners(void)
@@ -91,13 +93,18 @@ static void rows_transfers(void)
 	bench_transfers(false);
 }
 
+static void rows_fills(void)
+{
+	bench_fills(false);
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
 } groups[] = {
 	{"4k", rows_4k},	 {"8vcpu", rows_8vcpu},		{"16k", rows_16k},
 	{"64k", rows_64k},	 {"dirty", rows_dirty},		{"threads", bench_threads},
-	{"fills", bench_fills},	 {"contexts", bench_contexts},	{"large", bench_large},
+	{"fills", rows_fills},	 {"contexts", bench_contexts},	{"large", bench_large},
 	{"owners", rows_owners}, {"transfers", rows_transfers}, {"nested", bench_nested},
 };
 #define GROUPS (sizeof(groups) / sizeof(groups[0]))

@@ -132,15 +132,40 @@ void bench_floor_part(struct bench_floor *floor, const struct pt_ctx *host, uint
 		      uint64_t page);
 void bench_floor_join(struct bench_floor *floor, uint64_t page);
 
+/* core_fill_floor.c: what any fill of a page of [BASE, BASE + pages * 4 KiB) has to do. The tables
+ * of both contexts are there, the guest's in `table`, the first of which it has at `first`. */
+struct bench_fill_floor;
+struct bench_fill_floor *bench_fill_floor_open(uint64_t (*table)[512], uint64_t first,
+					       uint64_t pages);
+void bench_fill_floor_close(struct bench_fill_floor *floor);
+void bench_fill_floor_one(struct bench_fill_floor *floor, const struct pt_port *port,
+			  const struct pt_ctx *canonical, const struct pt_ctx *shadow,
+			  uint64_t ipa);
+/* Its leaf is gone again, which it was. */
+void bench_fill_floor_clear(struct bench_fill_floor *floor, const struct pt_port *port,
+			    const struct pt_ctx *shadow, uint64_t ipa);
+
+/* The entry of a table of 4 KiB pages below two levels, which are there. */
+static inline pt_pte *bench_slot_of(const struct pt_ctx *ctx, const struct pt_port *port,
+				    uint64_t ipa)
+{
+	const pt_pte mask = ((UINT64_C(1) << 48) - 1) & ~UINT64_C(0xfff);
+	pt_pte e = pt_pte_load(pt_port_table(port, ctx->root) + (ipa >> 30));
+
+	e = pt_pte_load(pt_port_table(port, pt_pa(e & mask)) + (ipa >> 21 & 511));
+	return pt_port_table(port, pt_pa(e & mask)) + (ipa >> 12 & 511);
+}
+
 /* Groups of rows that print their results themselves: core_threads.c, core_contexts.c,
  * core_large.c. */
 void bench_threads(void);
-/* A shadow's fill beside a fault and a guest's walk: core_fill.c. */
-void bench_fills(void);
+/* A shadow's fill beside a fault and a guest's walk: core_fill.c; quiet: prints nothing. */
+void bench_fills(bool quiet);
 void bench_contexts(void);
 void bench_large(void);
-/* Shadows beside what a host does: core_nested.c. */
+/* Shadows beside what a host does: core_nested.c; and a page of some unmapped, for counts. */
 void bench_nested(void);
+void bench_nested_count(void);
 /* Extents of a machine with owners; quiet: prints nothing. */
 void bench_owners(bool quiet);
 /* Transitions in a machine with owners, and wiping; quiet: prints nothing. */

@@ -66,16 +66,6 @@ void bench_floor_close(struct bench_floor *f)
 	free(f);
 }
 
-/* Of a table of 4 KiB pages below two levels. */
-static inline pt_pte *slot_of(const struct pt_ctx *ctx, const struct pt_port *port, uint64_t ipa)
-{
-	const pt_pte mask = ((UINT64_C(1) << 48) - 1) & -PAGE;
-	pt_pte e = pt_pte_load(pt_port_table(port, ctx->root) + (ipa >> 30));
-
-	e = pt_pte_load(pt_port_table(port, pt_pa(e & mask)) + (ipa >> 21 & 511));
-	return pt_port_table(port, pt_pa(e & mask)) + (ipa >> 12 & 511);
-}
-
 static inline uint32_t leaf_of(const struct bench_floor *f, uint64_t page)
 {
 	const uint64_t *at = f->first;
@@ -108,7 +98,7 @@ void bench_floor_part(struct bench_floor *f, const struct pt_ctx *host, uint64_t
 		      const struct pt_ctx *guest, uint64_t ipa, const struct pt_port *port,
 		      uint64_t page)
 {
-	pt_pte *gives = slot_of(host, port, pa), *receives = slot_of(guest, port, ipa);
+	pt_pte *gives = bench_slot_of(host, port, pa), *receives = bench_slot_of(guest, port, ipa);
 	uint32_t at = leaf_of(f, page), count = f->count[at], i;
 	struct leaf *leaf = &f->leaf[at];
 

@@ -134,6 +134,58 @@ static PHASE double time_unmap(struct nest *n)
 	return in / (double)(b->pages - 1);
 }
 
+/* Each page but the first, by itself, a transaction or a step of ageing; a page. */
+static PHASE double time_protect(struct nest *n)
+{
+	struct bench *b = &n->b;
+	double t = now_ns();
+
+	for (uint64_t i = 0; i < b->pages; i++)
+		if (b->order[i])
+			check_eq("leaves written",
+				 write_protect(b, BASE + b->order[i] * b->page, b->page)
+					 .leaves_written,
+				 1);
+	return (now_ns() - t) / (double)(b->pages - 1);
+}
+
+static PHASE double time_age(struct nest *n)
+{
+	struct bench *b = &n->b;
+	double t = now_ns();
+
+	for (uint64_t i = 0; i < b->pages; i++)
+		if (b->order[i])
+			check_eq("young", age(b, BASE + b->order[i] * b->page, b->page), 1);
+	return (now_ns() - t) / (double)(b->pages - 1);
+}
+
+/* The best of some rounds; `shadows` have the first page, which is left alone. */
+static double others_with(uint32_t shadows, double (*time)(struct nest *))
+{
+	double best = 1e18;
+
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		struct nest *n = nest_open(shadows, true);
+		double ns;
+
+		for (uint32_t k = 0; k < shadows; k++)
+			fill(n, k, 0, 1);
+		ns = time(n);
+		best = ns < best ? ns : best;
+		nest_close(n);
+	}
+	return best;
+}
+
+static void rows_of_others(void)
+{
+	printf("wrprotect_page_no_shadow %.2f\n", others_with(0, time_protect));
+	printf("wrprotect_page_64_others %.2f\n", others_with(SHADOWS, time_protect));
+	printf("age_page_no_shadow %.2f\n", others_with(0, time_age));
+	printf("age_page_64_others %.2f\n", others_with(SHADOWS, time_age));
+}
+
 /* The best of some rounds; `linked` shadows have all pages before each, the others the first. */
 static double unmap_with(bool nested, uint32_t shadows, uint32_t linked)
 {
@@ -235,9 +287,92 @@ static void rows_of_a_working_set(void)
 	nest_close(n);
 }
 
+/* ---- for callgrind: a phase for each number of shadows that have the pages ---- */
+
+#define COUNTED 512u /* pages, the first of which stays */
+
+static PHASE void map_back(struct nest *n, uint64_t ipa)
+{
+	struct pt_item item = {.ctx = &n->b.ctx,
+			       .ipa = {ipa},
+			       .size = n->b.page,
+			       .pa = {BASE_PA + ipa - BASE},
+			       .prot = PT_PROT_RWX,
+			       .kind = PT_ITEM_MAP};
+	struct pt_effects fx = {0};
+
+	check_eq("map", pt_point(&n->b.agent, &item, &fx, NULL), PT_MAPPED);
+}
+
+static inline __attribute__((always_inline)) void count_unmap(struct nest *n, uint32_t linked)
+{
+	uint64_t killed = atomic_load(&n->nested.counts.killed);
+
+	for (uint32_t k = 0; k < linked; k++)
+		fill(n, k, 1, COUNTED - 1);
+	section_begin(&n->b);
+	for (uint64_t i = 1; i < COUNTED; i++) {
+		struct pt_item item = {.ctx = &n->b.ctx,
+				       .ipa = {BASE + i * n->b.page},
+				       .size = n->b.page,
+				       .kind = PT_ITEM_UNMAP};
+		struct pt_effects fx = {0};
+
+		check_eq("unmap", pt_point(&n->b.agent, &item, &fx, NULL), PT_UNMAPPED);
+		map_back(n, item.ipa.v);
+		section_turn(&n->b, i);
+	}
+	pt_section_end(&n->b.agent);
+	check_eq("leaves removed", atomic_load(&n->nested.counts.killed) - killed,
+		 linked * (COUNTED - 1));
+}
+
+static PHASE void count_unmap_others(struct nest *n)
+{
+	count_unmap(n, 0);
+}
+
+static PHASE void count_unmap_1(struct nest *n)
+{
+	count_unmap(n, 1);
+}
+
+static PHASE void count_unmap_8(struct nest *n)
+{
+	count_unmap(n, 8);
+}
+
+static PHASE void count_unmap_64(struct nest *n)
+{
+	count_unmap(n, SHADOWS);
+}
+
+static PHASE void count_unmap_none(void)
+{
+	struct nest *n = nest_open(0, true);
+
+	count_unmap(n, 0);
+	nest_close(n);
+}
+
+void bench_nested_count(void)
+{
+	struct nest *n = nest_open(SHADOWS, true);
+
+	for (uint32_t k = 0; k < SHADOWS; k++)
+		fill(n, k, 0, 1);
+	count_unmap_others(n);
+	count_unmap_1(n);
+	count_unmap_8(n);
+	count_unmap_64(n);
+	nest_close(n);
+	count_unmap_none();
+}
+
 void bench_nested(void)
 {
 	rows_of_a_page();
+	rows_of_others();
 	rows_of_a_working_set();
 	rows_of_a_range();
 }

@@ -49,6 +49,13 @@ PATHS = {
     "own_pin_page": ("time_pin_page", "pt_transfer_step", None),
     "own_donate_per_table": ("time_donate_range", "pt_transfer_step", PAGES // TABLE // 4),
     "own_balloon_per_table": ("time_balloon_range", "pt_transfer_step", PAGES // TABLE // 4),
+    "nested_fill": ("time_fill", "pt_nested_fault", None),
+    "nested_guest_walk": ("time_walk", "pt_guest_walk", None),
+    "nested_unmap_none": ("count_unmap_none", "pt_point", None),
+    "nested_unmap_others": ("count_unmap_others", "pt_point", None),
+    "nested_unmap_1": ("count_unmap_1", "pt_point", None),
+    "nested_unmap_8": ("count_unmap_8", "pt_point", None),
+    "nested_unmap_64": ("count_unmap_64", "pt_point", None),
     "annotate_per_table": ("time_owner", "annotate", PAGES // TABLE),
 }
 

@@ -133,6 +133,12 @@ struct pt_shadow_search {
  */
 struct pt_shadow_rules {
 	/*
+	 * May shadows have anything of [lo, hi], or fills be about to make it? False: nothing that
+	 * does not look at the canonical leaf again; true: it has to be looked for. A word for each
+	 * size of leaf that there has been. After the descriptor is written, and a full fence.
+	 */
+	bool (*holds)(void *arg, uint64_t lo, uint64_t hi);
+	/*
 	 * Leaves of [search->lo, search->hi] have just been taken, or lost search->lost: removes
 	 * what shadows have of them, about *left leaves, flushes, and counts. After the descriptor
 	 * is written, and before the reply, before the claim lets go of the range, and before a

@@ -12,6 +12,7 @@
  */
 struct pt_store {
 	struct pt_machine *machine;
+	const struct pt_port *port;   /* the pool's: what the machine leads to, once */
 	uint64_t scope;		      /* for failpoints */
 	_Atomic uint64_t pages;	      /* anyone */
 	_Atomic uint64_t quota_pages; /* anyone may set */
