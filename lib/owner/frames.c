@@ -135,15 +135,13 @@ void pt_frames_release(struct pt_frames *frames, struct pt_agent *agent, uint64_
 
 bool pt__record_find(struct pt_frames *frames, uint64_t pa, struct pt__record *r)
 {
-	uint64_t frame = frame_of(frames, pa), e = pt__get(&frames->tree.root);
+	uint64_t frame = frame_of(frames, pa), e;
+	struct pt__branch at = descend(frames, frame);
 
-	r->link = &frames->tree.root;
-	for (unsigned level = frames->tree.levels - 1u; e && level; level--) {
-		r->link = pt__sparse_entry(frames->store, e, frame, level);
-		e = pt__get(r->link);
-	}
-	if (!e)
+	e = pt__get(at.link);
+	if (at.level || !e)
 		return false;
+	r->link = at.link;
 	r->page = e & PT__SPARSE_OFF;
 	r->word = entry(frames, e, frame);
 	pt__fetch_to_write(r->word);

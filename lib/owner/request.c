@@ -123,24 +123,29 @@ static bool is_range(const struct pt_transfer *t, const struct pt_transfer_range
 	return !r->prot || (t->args.kind == PT_SHARE_GUEST && !(r->prot & PT_PROT_SW));
 }
 
-/* How many guests the first ranges name. */
-static uint32_t guests_in(const struct pt_transfer *t, uint32_t ranges)
+/* Do the ranges name no more guests than can take part? Else *index is the first one too many. */
+static bool few_guests(const struct pt_transfer *t, uint32_t *index)
 {
-	uint32_t n = 0;
+	uint32_t seen[PT_PARTIES - 1], n = 0, k;
 
-	for (uint32_t i = 0; i < ranges; i++) {
-		bool before = false;
+	for (*index = 0; *index < t->args.ranges; ++*index) {
+		uint32_t guest = t->args.range[*index].guest;
 
-		for (uint32_t k = 0; k < i; k++)
-			before |= pt__range(t, k).guest == pt__range(t, i).guest;
-		n += !before;
+		for (k = 0; k < n && seen[k] != guest;)
+			k++;
+		if (k == PT_PARTIES - 1)
+			return false;
+		seen[k] = guest;
+		n += k == n;
 	}
-	return n;
+	return true;
 }
 
 /* Counts them. */
 static enum pt_outcome check_ranges(struct pt_transfer *t)
 {
+	uint32_t many;
+
 	for (uint32_t i = 0; i < t->args.ranges; i++) {
 		struct pt_transfer_range r = pt__range(t, i);
 
@@ -148,10 +153,7 @@ static enum pt_outcome check_ranges(struct pt_transfer *t)
 			return refuse(t, PT_INVALID, i);
 		t->size += r.size;
 	}
-	for (uint32_t i = 0; i < t->args.ranges; i++)
-		if (guests_in(t, i + 1) > PT_PARTIES - 1)
-			return refuse(t, PT_TOO_LARGE, i);
-	return PT_OK;
+	return few_guests(t, &many) ? PT_OK : refuse(t, PT_TOO_LARGE, many);
 }
 
 static bool is_request(const struct pt_transfer *t)
