@@ -122,15 +122,20 @@ void bench_round_dirty(struct bench *b);
 void bench_bare(struct bench *b);
 
 /* core_floor.c: what any transition of a page has to do, over an index of so many extents of a
- * page, `apart` pages from each other. part: page `page` of memory, between two of them, goes from
- * one to the other tree; join: out of the index again. */
+ * page, `apart` pages from each other; there are two of them. part: page `page` of memory, between
+ * two extents, goes from one to the other tree (bits: returns what the other one had there); join:
+ * out of the index again. */
 struct bench_floor;
 struct bench_floor *bench_floor_open(uint64_t extents, uint64_t apart);
 void bench_floor_close(struct bench_floor *floor);
-void bench_floor_part(struct bench_floor *floor, const struct pt_ctx *host, uint64_t pa,
-		      const struct pt_ctx *guest, uint64_t ipa, const struct pt_port *port,
-		      uint64_t page);
-void bench_floor_join(struct bench_floor *floor, uint64_t page);
+void bench_floor_part_sorted(struct bench_floor *floor, const struct pt_ctx *host, uint64_t pa,
+			     const struct pt_ctx *guest, uint64_t ipa, const struct pt_port *port,
+			     uint64_t page);
+void bench_floor_join_sorted(struct bench_floor *floor, uint64_t page);
+pt_pte bench_floor_part_bits(struct bench_floor *floor, const struct pt_ctx *host, uint64_t pa,
+			     const struct pt_ctx *guest, uint64_t ipa, const struct pt_port *port,
+			     uint64_t page);
+void bench_floor_join_bits(struct bench_floor *floor, uint64_t page);
 
 /* core_fill_floor.c: what any fill of a page of [BASE, BASE + pages * 4 KiB) has to do. The tables
  * of both contexts are there, the guest's in `table`, the first of which it has at `first`. */

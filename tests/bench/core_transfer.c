@@ -23,6 +23,8 @@
 #define EXTENTS	   100000u
 #define GUEST	   1u /* the protected one */
 #define ROUNDS	   5u
+#define NEAR	   32u /* pages that the nearest cache has room for */
+#define NEAR_TURNS 8u
 #define WIPE_BYTES (UINT64_C(256) << 20)
 
 /* "more": beyond map and unmap of the same, best against best. */
@@ -30,6 +32,9 @@ enum {
 	PLAIN_PAGE,
 	DONATE_PAGE,
 	DONATE_PAGE_BARE,
+	DONATE_PAGE_BITS,
+	DONATE_PAGE_ALONE,
+	DONATE_PAGE_NEAR,
 	DONATE_PAGE_MORE,
 	BALLOON_PAGE,
 	SHARE_PAGE,
@@ -41,9 +46,11 @@ enum {
 	ROWS_HERE
 };
 static const char *const names[ROWS_HERE] = {
-	"own_plain_page",   "own_donate_page",	  "own_donate_page_bare", "own_donate_page_more",
-	"own_balloon_page", "own_share_page",	  "own_pin_page",	  "own_plain_1g",
-	"own_donate_1g",    "own_donate_1g_more", "own_balloon_1g"};
+	"own_plain_page",	"own_donate_page",	 "own_donate_page_bare",
+	"own_donate_page_bits", "own_donate_page_alone", "own_donate_page_near",
+	"own_donate_page_more", "own_balloon_page",	 "own_share_page",
+	"own_pin_page",		"own_plain_1g",		 "own_donate_1g",
+	"own_donate_1g_more",	"own_balloon_1g"};
 
 /* A machine with owners, and a context of another shape of life beside it. */
 struct transfers {
@@ -266,21 +273,66 @@ static void make_extents(struct transfers *s)
 	}
 }
 
-/* The pages of another round: no cache knows them. */
+/* The pages of another round each: no cache knows them. */
 static PHASE double time_floor_page(struct transfers *s)
 {
+	const uint64_t first = s->extents / 2;
 	double t = now_ns();
 
 	for (uint64_t i = 0; i < s->times; i++) {
-		uint64_t off = spot(s, s->extents / 2 + i);
+		uint64_t off = spot(s, first + i);
 
-		bench_floor_part(s->floor, &s->b.ctx, BASE_PA + off, &s->guest_ctx[GUEST],
-				 BASE + off, &s->b.port, off / PAGE);
+		bench_floor_part_sorted(s->floor, &s->b.ctx, BASE_PA + off, &s->guest_ctx[GUEST],
+					BASE + off, &s->b.port, off / PAGE);
 	}
 	t = (now_ns() - t) / s->times;
 	for (uint64_t i = 0; i < s->times; i++)
-		bench_floor_join(s->floor, spot(s, s->extents / 2 + i) / PAGE);
+		bench_floor_join_sorted(s->floor, spot(s, first + i) / PAGE);
 	return t;
+}
+
+/* chained: a page begins when the one before is through, and its lines are on their way no earlier,
+ * as it is with whatever is longer than a CPU looks ahead. */
+static inline __attribute__((always_inline)) double time_bits(struct transfers *s, uint64_t first,
+							      bool chained)
+{
+	pt_pte was = 0; /* never has bit 63 */
+	double t = now_ns();
+
+	for (uint64_t i = 0; i < s->times; i++) {
+		uint64_t off = spot(s, first + i + (chained ? was >> 63 : 0));
+
+		was = bench_floor_part_bits(s->floor, &s->b.ctx, BASE_PA + off,
+					    &s->guest_ctx[GUEST], BASE + off, &s->b.port,
+					    off / PAGE);
+	}
+	t = (now_ns() - t) / s->times;
+	for (uint64_t i = 0; i < s->times; i++)
+		bench_floor_join_bits(s->floor, spot(s, first + i) / PAGE);
+	return t;
+}
+
+static PHASE double time_bits_page(struct transfers *s)
+{
+	return time_bits(s, s->extents / 4, false);
+}
+
+static PHASE double time_bits_alone(struct transfers *s)
+{
+	return time_bits(s, s->extents / 4 * 3, true);
+}
+
+/* The same few pages again and again: what is left when nothing comes from memory. */
+static PHASE void round_near(struct transfers *s)
+{
+	uint32_t times = s->times;
+
+	s->times = NEAR;
+	for (unsigned i = 0; i < NEAR_TURNS; i++) {
+		keep(s, DONATE_PAGE_NEAR, time_transfers(s, PT_DONATE_GUEST));
+		time_transfers(s, PT_BALLOON);
+	}
+	s->times = times;
 }
 
 static void round_page(struct transfers *s)
@@ -289,12 +341,15 @@ static void round_page(struct transfers *s)
 
 	keep(s, PLAIN_PAGE, map + time_plain_page(s, PT_ITEM_UNMAP));
 	keep(s, DONATE_PAGE_BARE, time_floor_page(s));
+	keep(s, DONATE_PAGE_BITS, time_bits_page(s));
+	keep(s, DONATE_PAGE_ALONE, time_bits_alone(s));
 	keep(s, DONATE_PAGE, time_donate_page(s));
 	keep(s, BALLOON_PAGE, time_balloon_page(s));
 	keep(s, SHARE_PAGE, time_share_page(s));
 	keep(s, PIN_PAGE, time_pin_page(s));
 	time_transfers(s, PT_UNPIN);
 	time_transfers(s, PT_UNSHARE_HYP);
+	round_near(s);
 }
 
 static void pages(struct transfers *s, uint64_t extents, uint32_t times, unsigned rounds)

@@ -44,6 +44,7 @@ ROWS = [
     ('tables_at_rest', PAGES, 1.03, 1), ('tables_at_rest_needed', PAGES, None, None),
     ('extent_find_random', NS, 1000, None), ('extent_set_random', NS, None, None), ('host_fault_random', NS, 1.3, 1),
     ('own_plain_page', NS, None, None), ('own_donate_page', NS, None, None), ('own_donate_page_bare', NS, None, None),
+    ('own_donate_page_bits', NS, None, None), ('own_donate_page_alone', NS, None, None), ('own_donate_page_near', NS, None, None),
     ('own_donate_page_more', NS, 150, None),
     ('own_plain_1g', NS, None, None), ('own_donate_1g', NS, None, None), ('own_donate_1g_more', NS, 2, None),
     ('own_wipe', NS, 1 / 0.9, 1), ('own_wipe_memset', NS, None, None),
