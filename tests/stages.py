@@ -163,7 +163,7 @@ OWN_ENV = {"PTD_OWN_RULES": "1", "PTD_OWN_CORPUS": "tests/model/own/corpus", "PT
 MODEL = Stage("model", 30, [
     Make("model", ("model",)),
     Tests(("tests/model/ptd-own.c",), "/checked", env=OWN_ENV),
-    Tests(("tests/model/ptd-nested.c",), "/checked", env={"PTD_LEAST": "50", "PTD_OPERATIONS": "10000"}),
+    Tests(("tests/model/ptd-nested.c",), "/checked", env={"PTD_LEAST": "3", "PTD_OPERATIONS": "10000"}),
     Tests(("tests/model/ptd-model.c",), "/checked", env={**MODEL_ENV, "PTD_SEEDS": "400"}, timeout=180),
 ])
 # Other seeds each time, and more of them.
@@ -171,6 +171,7 @@ FREE_SEEDS = {**MODEL_ENV, "PTD_SEED": str(time.time_ns() // 1000000)}
 FREE_MODEL = Stage("model", 300, [
     Make("model", ("model",)),
     Tests(("tests/model/ptd-own.c",), "/checked", env={**OWN_ENV, "PTD_SEED": FREE_SEEDS["PTD_SEED"], "PTD_OWN_LEAST": "50", "PTD_OPERATIONS": "10000000"}, timeout=600),
+    Tests(("tests/model/ptd-nested.c",), "/checked", env={"PTD_SEED": FREE_SEEDS["PTD_SEED"], "PTD_LEAST": "100", "PTD_OPERATIONS": "1000000"}, timeout=600),
     Tests(("tests/model/ptd-model.c",), "/checked", env={**FREE_SEEDS, "PTD_SEEDS": "2000"}, timeout=600),
     Tests(("tests/model/ptd-model.c",), env={**FREE_SEEDS, "PTD_SEEDS": "2000"}, timeout=600),
 ])

@@ -197,7 +197,8 @@ struct pt_nested_result {
  *   PT_RACED            again in a later section
  *   PT_PARKED           the canonical page is claimed: pt_waiter_park() on `parked`, then again
  *   PT_NO_MEMORY, PT_QUOTA
- *                       no page for a table or a link; nothing changed
+ *                       no page for a table or a link; nothing changed, but that a leaf which
+ *                       granted less may have made room
  *   PT_NOT_FOUND        the shadow is going: look it up again
  * An AT is as a read: hardware may set access flags for it, too.
  * Order of a fill: docs/nested.md, each step of which is a mutant.

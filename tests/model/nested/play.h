@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The oracle of composition: two shadows of a guest hypervisor's tables over a canonical context,
- * whose maps are changed at random, with vCPUs that have an adversarial TLB each. Nothing here
- * shares code with lib/nested: all three tables are read by the architectural walker
+ * The oracle of composition: shadows of a guest hypervisor's tables over a canonical context, whose
+ * maps are changed at random, with vCPUs that have an adversarial TLB each. Nothing here shares
+ * code with lib/nested: all three tables are read by the architectural walker
  * (lib/port/host/hwwalk.c).
  *
  * After each operation each leaf of the shadows says what some state of the guest's tables since
  * the last TLBI for it, and the canonical tables as they are now, say together; and each access
- * ends as these two say. Where the guest has given the TLBI, there is one such state.
+ * ends as these two say. Where the guest has given the TLBI, there is one such state. A shadow
+ * writes only what both have noted as dirty. And nothing goes that is not concerned: what stays is
+ * compared, too, and so are counts of young pages.
  */
 #ifndef MODEL_NESTED_PLAY_H
 #define MODEL_NESTED_PLAY_H
@@ -18,19 +20,76 @@
 enum nested_defect {
 	NESTED_AS_IS,
 	NESTED_LOSE_TLBI, /* what a guest's TLBI should have removed stays */
+	NESTED_LOSE_LEAF, /* a leaf that nothing concerns goes */
+};
+
+/* What is counted: operations of each kind, and what came of them. */
+#define NESTED_KINDS(X)                                                                            \
+	X(ACCESS, "accesses")                                                                      \
+	X(OWN_ACCESS, "accesses of the guest hypervisor's own")                                    \
+	X(GUEST_PAGE, "pages by the guest")                                                        \
+	X(GUEST_BLOCK, "blocks by the guest")                                                      \
+	X(GUEST_HINT, "contiguous hints by the guest")                                             \
+	X(GUEST_CLEAN, "descriptors made clean and old by the guest")                              \
+	X(TLBI, "TLBIs")                                                                           \
+	X(UNMAP, "unmaps by the host")                                                             \
+	X(MAP, "maps")                                                                             \
+	X(GROUP, "contiguous maps")                                                                \
+	X(PROTECT, "protects")                                                                     \
+	X(WRITE_PROTECT, "write-protects")                                                         \
+	X(RELAX, "relaxes")                                                                        \
+	X(AGE, "ages")                                                                             \
+	X(SPLIT, "splits")                                                                         \
+	X(COLLAPSE, "collapses")                                                                   \
+	X(SLOT, "slots deleted")                                                                   \
+	X(LOG_START, "logs begun")                                                                 \
+	X(LOG_GET, "logs read")                                                                    \
+	X(CROWD, "crowds on a page")                                                               \
+	X(SCARCE, "accesses with no page left")                                                    \
+	X(USE, "uses of a shadow")                                                                 \
+	X(RECYCLE, "recycled shadows")                                                             \
+	X(STEP, "steps beside others")                                                             \
+	X(LEAF, "leaves compared")                                                                 \
+	X(STALE, "leaves of older tables")                                                         \
+	X(KEPT, "leaves that stayed")                                                              \
+	X(YOUNG, "young pages")                                                                    \
+	X(YOUNG_SHADOW, "young by a shadow alone")                                                 \
+	X(DIRTIED, "updates of the guest's descriptors")                                           \
+	X(REFUSED, "fills refused a page")                                                         \
+	X(PARKED, "fills parked")                                                                  \
+	X(ALL_USED, "recyclings refused")                                                          \
+	X(INEXACT, "inexact pages")                                                                \
+	X(OVER, "leaves that an inexact page took along")                                          \
+	X(FILL, "fills")                                                                           \
+	X(KILLED, "leaves removed for the host")                                                   \
+	X(INVALIDATED, "leaves removed for the guest")                                             \
+	X(TO_GUEST, "aborts for the guest")                                                        \
+	X(TO_HOST, "exits of the host's")                                                          \
+	X(WIDE_HOST, "operations over 52-bit hosts")                                               \
+	X(WIDE_GUEST, "operations of 52-bit guests")                                               \
+	X(DIRTY_HOST, "operations over hosts with HA and HD")
+
+enum nested_kind {
+#define NESTED_ENUM(name, text) NESTED_##name,
+	NESTED_KINDS(NESTED_ENUM)
+#undef NESTED_ENUM
+		NESTED_KIND_COUNT
 };
 
 struct nested_counts {
-	uint64_t operations, accesses, leaves, stale; /* stale: answers by an older state */
-	uint64_t guest, host, tlbis, ends;	      /* operations of each kind */
-	uint64_t fills, killed, invalidated, to_guest, to_host;
+	uint64_t operations, of[NESTED_KIND_COUNT];
 };
 
 /*
- * One play of `steps` operations of a seed, which also chooses the two granules. False: `failure`
- * says what was wrong and when.
+ * One play of `steps` operations of a seed, which also chooses the two granules, formats and what
+ * hardware manages. False: `failure` says what was wrong and when.
  */
 bool nested_play(uint64_t seed, uint32_t steps, enum nested_defect defect,
 		 struct nested_counts *counts, char failure[256]);
+
+/* The first kind that came up less often than that, or NULL. */
+const char *nested_lacks(const struct nested_counts *counts, uint64_t least);
+/* As TAP comments. */
+void nested_print(const struct nested_counts *counts);
 
 #endif

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The oracle of composition: the host changes the canonical context. */
+#include "world.h"
+
+/* The page of some leaf of a shadow's. False: none was found. */
+static bool some_leaf(struct play *p, uint64_t *page)
+{
+	for (unsigned i = 0; i < 4; i++) {
+		const struct mirror *m = &p->m[draw(p, MIRRORS)];
+		struct hw_result r;
+
+		if (!m->live)
+			continue;
+		r = walk_context(p, &m->shadow.ctx, m->probe[draw(p, p->probes)].ipa, NULL);
+		*page = canonical_of(p, r.pa) & ~(p->host_page - 1);
+		if (has_leaf(&r) && *page < p->base + 2 * p->area)
+			return true;
+	}
+	return false;
+}
+
+/* In one of the two areas that may be written, and often what a shadow has. */
+static uint64_t some_range(struct play *p, uint64_t *size)
+{
+	uint64_t base = p->base + draw(p, 2) * p->area;
+	uint64_t page, pages = p->guest_page > p->host_page ? 8 * p->guest_page / p->host_page : 8;
+
+	*size = p->host_page;
+	if (draw(p, 2) && some_leaf(p, &page))
+		return page;
+	*size = p->host_page * (1 + draw(p, 3));
+	if (!draw(p, 6)) {
+		*size = p->area;
+		return base;
+	}
+	return base + draw(p, pages < 61 ? pages : 61) * p->host_page;
+}
+
+/* ---- what stays ---- */
+
+/* A contiguous group loses its hint as a whole: what is concerned is rounded out to groups. */
+static void round_out(struct play *p, uint64_t *lo, uint64_t *hi)
+{
+	struct hw_result first = walk_context(p, &p->g.c.ctx, *lo, NULL);
+	struct hw_result last = walk_context(p, &p->g.c.ctx, *hi, NULL);
+
+	if (has_leaf(&first) && first.descriptor >> 52 & 1)
+		*lo &= ~(first.span - 1);
+	if (has_leaf(&last) && last.descriptor >> 52 & 1)
+		*hi |= last.span - 1;
+}
+
+/* Leaves that do not lead into [lo, hi] are there as before; where only W was lost, so are those
+ * that may not write. */
+static void compare_rest(struct play *p, const struct seen *was, uint64_t lo, uint64_t hi,
+			 bool only_w)
+{
+	struct seen now[MIRRORS * PROBES];
+
+	see_all(p, now);
+	for (unsigned i = 0; i < MIRRORS * PROBES; i++) {
+		const struct seen *s = &was[i];
+		uint64_t at;
+
+		if (!s->there)
+			continue;
+		at = canonical_of(p, s->pa);
+		if (at <= hi && lo <= at + (s->span - 1) && (!only_w || s->write))
+			continue;
+		note(p, NESTED_KEPT);
+		if (!now[i].there || now[i].pa != s->pa || now[i].write != s->write)
+			wrong(p, "a leaf that the host's change does not concern is gone",
+			      i / PROBES, s->ipa);
+	}
+}
+
+/* ---- items ---- */
+
+static const enum nested_kind kind_of[] = {
+	[PT_ITEM_MAP] = NESTED_MAP,	    [PT_ITEM_UNMAP] = NESTED_UNMAP,
+	[PT_ITEM_PROTECT] = NESTED_PROTECT, [PT_ITEM_WRITE_PROTECT] = NESTED_WRITE_PROTECT,
+	[PT_ITEM_RELAX] = NESTED_RELAX,
+};
+
+void run_item(struct play *p, const struct pt_item *item)
+{
+	bool nothing = item->kind == PT_ITEM_RELAX;
+	uint64_t lo = item->ipa.v, hi = lo + (item->size - 1);
+	struct seen was[MIRRORS * PROBES];
+
+	see_all(p, was);
+	round_out(p, &lo, &hi);
+	if (item->size != p->host_page || draw(p, 2) ||
+	    core_point(&p->g.c, *item, NULL, NULL) == PT_MORE)
+		core_range(&p->g.c, *item, NULL);
+	if (p->defect == NESTED_LOSE_LEAF && !draw(p, 8))
+		core_unmap(&p->g.c, p->base, 2 * p->area);
+	compare_rest(p, was, nothing ? 1 : lo, nothing ? 0 : hi,
+		     item->kind == PT_ITEM_WRITE_PROTECT);
+}
+
+/* It goes on while the guests run: nothing is said of its range until it is done. */
+static void begin_item(struct play *p, const struct pt_item *item)
+{
+	p->going.kind = HOSTS_ITEM;
+	p->going.item = *item;
+	assert_int_equal(PT_OK, pt_item_check(&p->going.item));
+	assert_int_equal(PT_OK, pt_txn_init(&p->going.txn, &p->going.item, 1, 0, false, NULL));
+}
+
+static void do_item(struct play *p, enum pt_item_kind kind)
+{
+	static const uint32_t rights[] = {PT_PROT_R, PT_PROT_RW, PT_PROT_RWX,
+					  PT_PROT_R | PT_PROT_X};
+	uint64_t size, ipa = some_range(p, &size);
+	struct pt_item item = core_item(&p->g.c, kind, ipa, size, 0, 0, 0);
+	bool group = kind == PT_ITEM_MAP && !draw(p, 3);
+
+	if (group) { /* what there can be groups in */
+		item.ipa.v = ipa & ~(p->area - 1);
+		item.size = p->area >> 1 > 128 * p->host_page ? 128 * p->host_page : p->area >> 1;
+		note(p, NESTED_GROUP);
+	}
+	if (kind == PT_ITEM_MAP) {
+		item.pa.v = p->pa[draw(p, 2)] + (item.ipa.v - p->base);
+		item.flags = PT_MAP_REPLACE | (group ? PT_MAP_CONTIGUOUS : 0);
+	}
+	if (kind == PT_ITEM_MAP || kind == PT_ITEM_PROTECT || kind == PT_ITEM_RELAX)
+		item.prot = rights[draw(p, 4)];
+	note(p, kind_of[kind]);
+	if (p->going.kind == NOTHING && !draw(p, 4))
+		begin_item(p, &item);
+	else
+		run_item(p, &item);
+}
+
+static void step_item(struct play *p)
+{
+	enum pt_outcome outcome;
+
+	pt_section_begin(&p->other);
+	outcome = pt_txn_step(&p->going.txn, &p->other, (uint32_t)(1 + draw(p, 8)));
+	pt_section_end(&p->other);
+	if (outcome != PT_MORE)
+		p->going.kind = NOTHING;
+}
+
+void step_beside(struct play *p)
+{
+	if (p->going.kind == NOTHING)
+		return;
+	note(p, NESTED_STEP);
+	if (p->going.kind == HOSTS_ITEM)
+		step_item(p);
+	else
+		end_tlbi(p);
+}
+
+void finish_beside(struct play *p)
+{
+	while (p->going.kind)
+		step_beside(p);
+}
+
+/* ---- what translates as before ---- */
+
+static void do_upkeep(struct play *p, enum pt_upkeep_kind kind)
+{
+	struct pt_upkeep_args args =
+		upkeep_args(&p->g.c, kind, p->base + draw(p, 2) * p->area, p->area);
+	struct seen was[MIRRORS * PROBES];
+	struct pt_upkeep u;
+
+	note(p, kind == PT_UPKEEP_SPLIT ? NESTED_SPLIT : NESTED_COLLAPSE);
+	see_all(p, was);
+	assert_int_equal(PT_OK, upkeep_run(&p->g.c, &u, args, 1000));
+	compare_rest(p, was, 1, 0, false);
+}
+
+/* ---- dirty logs of the first area ---- */
+
+void note_write(struct play *p, uint64_t pa)
+{
+	uint64_t page = (canonical_of(p, pa) - p->base) / p->host_page;
+
+	if (p->logging && page < p->area / p->host_page && page < 8 * sizeof(p->written))
+		p->written[page / 8] |= (uint8_t)(1 << page % 8);
+}
+
+static void run_dirty(struct play *p, const struct pt_dirty_args *args)
+{
+	struct seen was[MIRRORS * PROBES];
+	struct pt_dirty op;
+	enum pt_outcome outcome;
+
+	see_all(p, was);
+	assert_int_equal(PT_OK, pt_dirty_init(&op, args, NULL));
+	do {
+		pt_section_begin(&p->g.c.agent);
+		outcome = pt_dirty_step(&op, &p->g.c.agent, 1000);
+		pt_section_end(&p->g.c.agent);
+	} while (outcome == PT_MORE);
+	assert_int_equal(PT_OK, outcome);
+	compare_rest(p, was, p->base, p->base + (p->area - 1), true);
+}
+
+static void start_log(struct play *p)
+{
+	uint64_t bytes = pt_dirty_bytes(p->g.c.ctx.geo.granule_shift, p->area);
+
+	note(p, NESTED_LOG_START);
+	free(p->log_memory);
+	p->log_memory = calloc(1, bytes);
+	memset(p->written, 0, sizeof(p->written));
+	run_dirty(p, &(struct pt_dirty_args){.kind = PT_DIRTY_START,
+					     .log = &p->log,
+					     .ctx = &p->g.c.ctx,
+					     .ipa = {p->base},
+					     .size = p->area,
+					     .memory = p->log_memory,
+					     .eager_split = draw(p, 2)});
+	p->logging = true;
+}
+
+/* Every page that was written since the last look is told. */
+static void get_log(struct play *p)
+{
+	uint8_t *told = calloc(1, p->area / p->host_page / 8 + 1);
+
+	note(p, NESTED_LOG_GET);
+	run_dirty(p, &(struct pt_dirty_args){.kind = PT_DIRTY_GET,
+					     .log = &p->log,
+					     .ipa = {p->base},
+					     .size = p->area,
+					     .clear = true,
+					     .bitmap = told,
+					     .generation = p->log.generation});
+	for (unsigned i = 0; i < sizeof(p->written) && i < p->area / p->host_page / 8; i++)
+		if (p->written[i] & ~told[i])
+			wrong(p, "a page that was written is not told", 0, i * 8 * p->host_page);
+	memset(p->written, 0, sizeof(p->written));
+	free(told);
+}
+
+void stop_log(struct play *p)
+{
+	if (p->logging)
+		run_dirty(p, &(struct pt_dirty_args){.kind = PT_DIRTY_STOP, .log = &p->log});
+	p->logging = false;
+}
+
+static void do_log(struct play *p)
+{
+	if (!p->logging)
+		start_log(p);
+	else if (draw(p, 4))
+		get_log(p);
+	else
+		stop_log(p);
+}
+
+/* ---- the read-only slot goes, with what it mapped, or comes again ---- */
+
+static void do_slot(struct play *p)
+{
+	uint64_t at = p->base + 2 * p->area;
+	struct pt_item item = core_item(&p->g.c, PT_ITEM_UNMAP, at, p->area, 0, 0, 0);
+	struct seen was[MIRRORS * PROBES];
+	struct pt_txn txn;
+
+	if (pt_ctx_slots(&p->g.c.ctx) == p->without) {
+		pt_ctx_set_slots(&p->g.c.ctx, guest_slots(&p->g));
+		return;
+	}
+	note(p, NESTED_SLOT);
+	see_all(p, was);
+	p->without->count = 1;
+	p->without->slot[0] = guest_slots(&p->g)->slot[0];
+	assert_int_equal(PT_OK, pt_txn_init(&txn, &item, 1, 0, false, NULL));
+	txn.publish = p->without;
+	assert_int_equal(PT_OK, core_run(&txn, &p->g.c.agent, 1000));
+	compare_rest(p, was, at, at + (p->area - 1), false);
+}
+
+void do_host(struct play *p)
+{
+	uint64_t size, ipa;
+
+	if (p->going.kind == HOSTS_ITEM) { /* one after the other: it would be waited for */
+		finish_beside(p);
+		return;
+	}
+	switch (draw(p, 12)) {
+	case 0:
+	case 1: do_item(p, PT_ITEM_UNMAP); break;
+	case 2:
+	case 3: do_item(p, PT_ITEM_MAP); break;
+	case 4: do_item(p, PT_ITEM_PROTECT); break;
+	case 5: do_item(p, PT_ITEM_WRITE_PROTECT); break;
+	case 6: do_item(p, PT_ITEM_RELAX); break;
+	case 7:
+		ipa = some_range(p, &size);
+		do_age(p, ipa, size, true);
+		touch_some(p, 40);
+		if (p->going.kind != HOSTS_ITEM)
+			do_age(p, ipa, size, draw(p, 2));
+		break;
+	case 8: do_upkeep(p, PT_UPKEEP_SPLIT); break;
+	case 9: do_upkeep(p, PT_UPKEEP_COLLAPSE); break;
+	case 10: do_slot(p); break;
+	default: do_log(p); break;
+	}
+}

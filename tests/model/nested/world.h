@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the files of the oracle of composition share. */
+#ifndef MODEL_NESTED_WORLD_H
+#define MODEL_NESTED_WORLD_H
+
+#include "play.h"
+
+#include <pt/dirty.h>
+
+#include "../../unit/guest_fixture.h"
+#include "../../unit/upkeep.h"
+
+#define MIRRORS	 6u /* keys: two more than there may be shadows */
+#define PROBES	 24u
+#define VERSIONS 12u
+#define AREAS	 4u  /* canonical: two plain ones, one read-only, one without memory */
+#define CROWD	 72u /* aliases of a page: more than PT_SHADOW_LINKS */
+#define SW_SHIFT 55
+
+/* What a guest's leaf says of a byte. */
+struct said {
+	bool valid, read, write, exec; /* write: it is, or may become, dirty */
+	bool dirty, young;	       /* as the descriptor stood at some time */
+	uint64_t out;
+	int level;
+	uint64_t span;
+	uint64_t last; /* when it stood there last */
+};
+
+/* A byte that is looked at, and what the guest's tables have said of it since the last TLBI. */
+struct probe {
+	uint64_t ipa;
+	struct said said[VERSIONS];
+	unsigned count;
+};
+
+struct mirror {
+	struct pt_shadow shadow;
+	struct pt_shadow_key key;
+	unsigned flags; /* HA and HD of the guest's */
+	uint16_t vmid;
+	bool live;
+	unsigned users;
+	uint64_t used; /* when last */
+	struct probe probe[PROBES];
+};
+
+/* A leaf of a shadow as it stood. */
+struct seen {
+	bool there, write, young;
+	uint64_t ipa, pa, span;
+	int level; /* of the guest's */
+};
+
+/* What goes on for several steps of another agent's. */
+struct going {
+	enum { NOTHING, GUESTS_TLBI, HOSTS_ITEM } kind;
+	struct pt_guest_tlbi_op tlbi;
+	uint64_t since;
+	uint16_t vmid;
+	struct pt_item item;
+	struct pt_txn txn;
+};
+
+struct play {
+	struct guest g;
+	struct pt_agent other; /* whose operation goes on beside */
+	struct mirror m[MIRRORS];
+	unsigned probes;
+	uint64_t rng, now;
+	bool wide_host, wide_guest;
+	uint64_t area;	 /* bytes of an area: a block of both granules */
+	uint64_t base;	 /* canonical IPA of the first area */
+	uint64_t nested; /* nested IPA of the first probe */
+	uint64_t tables; /* canonical IPA of the guest's tables */
+	uint64_t next;	 /* of their bytes */
+	uint64_t pa[2];	 /* of the first area's memory, and of what it is mapped to instead */
+	uint64_t host_page, guest_page, guest_block;
+	uint64_t table;		  /* of the block that was made a table once: its descriptor */
+	uint64_t swaps;		  /* of the guest's descriptors by its walks */
+	struct pt_slots *without; /* slots but the read-only one */
+	struct pt_dirty_log log;
+	uint64_t *log_memory;
+	bool logging;
+	uint8_t written[64]; /* pages of the logged area's beginning, a bit each */
+	struct going going;
+	bool scarce; /* no page may be had for fills */
+	enum nested_defect defect;
+	struct nested_counts *counts;
+	char *failure;
+};
+
+static inline uint64_t draw(struct play *p, uint64_t below)
+{
+	return core_random(&p->rng) % below;
+}
+
+static inline void note(struct play *p, enum nested_kind kind)
+{
+	p->counts->of[kind]++;
+}
+
+/* said.c: what the tables say, and what is legal. */
+void wrong(struct play *p, const char *what, unsigned mirror, uint64_t ipa);
+struct hw_result walk_context(struct play *p, const struct pt_ctx *ctx, uint64_t ipa, bool *young);
+struct hw_result walk_guest(struct play *p, const struct mirror *m, uint64_t ipa);
+bool has_leaf(const struct hw_result *r);
+bool is_dirty(const struct hw_result *host);
+bool grants(bool r, bool w, bool x, enum pt_access access);
+struct said said_now(struct play *p, const struct mirror *m, uint64_t ipa);
+void say_all(struct play *p, struct mirror *m);
+void say_everywhere(struct play *p);
+bool answer_is_legal(struct play *p, const struct probe *probe, uint64_t pa, enum pt_access access);
+void look_at_all(struct play *p);
+/* Canonical IPA of what a leaf leads to: memory is mapped in order, to one of two places. */
+uint64_t canonical_of(const struct play *p, uint64_t pa);
+/* All leaves of all shadows: MIRRORS * PROBES of them, of which each is there once. */
+void see_all(struct play *p, struct seen *seen);
+/* Is the canonical range being changed just now? */
+bool is_going(const struct play *p, uint64_t canonical, uint64_t size);
+
+/* guest.c: the guest hypervisor. */
+enum pt_outcome guest_tables_load(void *arg, struct pt_ipa ipa, uint64_t *word);
+enum pt_outcome guest_tables_swap(void *arg, struct pt_ipa ipa, uint64_t *word, uint64_t to);
+uint64_t *guest_tables_word(struct play *p, uint64_t ipa);
+uint64_t some_area(struct play *p);
+uint64_t do_guest_page(struct play *p); /* the nested IPA that it changed */
+void do_guest(struct play *p);
+void run_tlbi(struct play *p, const struct pt_guest_tlbi *t, uint16_t vmid);
+void end_tlbi(struct play *p);
+/* Nested IPA of the n-th alias of a page, and all of them. */
+uint64_t crowd_ipa(const struct play *p, unsigned n);
+void crowd_map(struct play *p, uint64_t out);
+void crowd_unmap(struct play *p);
+
+/* host.c: changes of the canonical context. */
+void do_host(struct play *p);
+void run_item(struct play *p, const struct pt_item *item);
+void note_write(struct play *p, uint64_t pa);
+void stop_log(struct play *p);
+/* One step of what goes on beside, if anything does. */
+void step_beside(struct play *p);
+void finish_beside(struct play *p);
+
+/* age.c */
+void do_age(struct play *p, uint64_t ipa, uint64_t size, bool clear);
+
+/* access.c */
+void do_access(struct play *p);
+void do_own_access(struct play *p);
+void do_scarce(struct play *p);
+void do_crowd(struct play *p);
+void touch_some(struct play *p, unsigned draws);
+bool touch(struct play *p, unsigned mirror, const struct probe *probe, enum pt_access access);
+
+/* life.c: shadows come, are used, and go. */
+bool open_mirror(struct play *p, unsigned i);
+void close_mirror(struct play *p, unsigned i, uint32_t budget);
+void do_use(struct play *p);
+void do_recycle(struct play *p);
+
+#endif
