@@ -10,7 +10,8 @@
  *
  * Long calls, which take more than one step, run a part at a time after the short ones, so they
  * delay each other alone: of them there is a smaller number, and only a connection that has some is
- * sent away for them.
+ * sent away for them. A call that waits for another client (a page that its pager is to supply) is
+ * no work meanwhile.
  *
  * What it costs to send somebody away is mostly reading and writing for one call. So a connection
  * that is sent away for its long calls is not read for the least time of a push-back: what it sends

@@ -71,6 +71,8 @@ struct call {
 	/* The peer cancelled, vanished, or the deadline passed. A handler looks before its commit
 	 * point only. */
 	bool abandoned;
+	/* Parked until another client does something: no work of the shard meanwhile. */
+	bool rests;
 };
 
 typedef enum call_result call_handler(struct call *call);

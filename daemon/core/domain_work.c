@@ -99,6 +99,7 @@ enum call_result work_await_page(struct call *call, struct work **slot, struct c
 	*outcome = call->abandoned ? PT_ABSENT : page_await(call, c, &w->page, why);
 	if (*outcome == PT_PARKED) {
 		w->holds = WORK_PARKED_PAGE;
+		call->rests = true;
 		return CALL_PARKED;
 	}
 	return *outcome == PT_OK ? CALL_MORE : CALL_DONE;

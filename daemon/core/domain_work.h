@@ -59,8 +59,10 @@ enum call_result work_await_page(struct call *call, struct work **slot, struct c
 /* At the start of a handler's step: it runs again, so its wake has come. */
 static inline void work_resume(struct work *work)
 {
-	if (work && (work->holds == WORK_PARKED_POINT || work->holds == WORK_PARKED_PAGE))
-		work->holds = WORK_NOTHING;
+	if (!work || (work->holds != WORK_PARKED_POINT && work->holds != WORK_PARKED_PAGE))
+		return;
+	work->holds = WORK_NOTHING;
+	work->call->rests = false;
 }
 
 /*

@@ -235,6 +235,8 @@ enum pt_outcome page_await(struct call *call, struct context *c, struct page_wai
 
 	pt_port_lock(&list->lock);
 	p = pager_at(c, why->ipa);
+	if (w->queued) /* it runs again before its wake */
+		dequeue(w->pager, w);
 	*w = (struct page_wait){.call = call, .why = *why};
 	if (p)
 		o = await(p, w);

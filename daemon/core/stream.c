@@ -187,7 +187,8 @@ static bool run_abandon(struct stream *stream)
 
 void stream_settle(struct stream *stream, enum call_result result)
 {
-	if (stream->admitted && (result == CALL_DONE || result == CALL_STREAM))
+	if (stream->admitted && (result == CALL_DONE || result == CALL_STREAM ||
+				 (result == CALL_PARKED && stream->call.rests)))
 		admission_leave(stream);
 	else if (stream->admitted)
 		admission_lasts(stream);

@@ -250,6 +250,22 @@ def _():
     p.cancel()
 
 
+@test("those who wait are no work: on their connection, too, others are served, and all go on")
+def _():
+    g = backed()
+    p, _ = opened(g)
+    p.supply(IPA + PAGE, ZERO)
+    calls = []
+    for n in range(10):
+        calls += [begin(g, IPA + MIB) for _ in range(20)]
+        waiting(g, len(calls))
+    p.wanted()
+    equal(g.access(IPA + PAGE, length=1).outcome, 0)
+    p.fill(8, IPA + MIB)
+    equal({c.result().data for c in calls}, {b"\x08" * 8})
+    p.cancel()
+
+
 @test("HandleFault and a session's accesses and faults wait, too; a session that is given up does not")
 def _():
     g = backed()

@@ -6,6 +6,7 @@
 #include <pt/context.h>
 
 #include "ptd/v1/nested.pb-c.h"
+#include "ptd/v1/pager.pb-c.h"
 
 #define PAGE   UINT64_C(4096)
 #define RWX    (PT_PROT_RWX)
@@ -694,6 +695,92 @@ static void updates_of_tables_are_in_the_dirty_log(void **state)
 	assert_int_equal(r->bitmap.data[0], 1 << 2);
 }
 
+/* A pager of [ipa, ipa + PAGE); what it is asked for, and how it supplies it. */
+struct pager {
+	struct fake *f;
+	Ptd__V1__ServePagesRequest q;
+	Ptd__V1__PagerOpen open;
+	Ptd__V1__PageSupply supply;
+};
+
+static void page_out(struct pager *p, struct fixture *fx, uint64_t context, uint64_t ipa)
+{
+	*p = (struct pager){.q = PTD__V1__SERVE_PAGES_REQUEST__INIT,
+			    .open = PTD__V1__PAGER_OPEN__INIT,
+			    .supply = PTD__V1__PAGE_SUPPLY__INIT};
+	p->open.context = context;
+	p->open.ipa = p->supply.ipa = ipa;
+	p->open.size = p->supply.size = PAGE;
+	p->supply.content = PTD__V1__PAGE_CONTENT__PAGE_CONTENT_AS_IS;
+	p->q.what_case = PTD__V1__SERVE_PAGES_REQUEST__WHAT_OPEN;
+	p->q.open = &p->open;
+	p->f = fake_call(fx, 1, "ServePages", &p->q);
+	assert_int_equal(fake_run(p->f), CALL_STREAM);
+}
+
+static void page_in(struct pager *p, struct fixture *fx, Ptd__V1__AccessKind access)
+{
+	const Ptd__V1__ServePagesResponse *r;
+
+	assert_int_equal(fake_step(p->f, p->f->method->look), CALL_STREAM);
+	assert_int_equal(p->f->sent, 2);
+	r = (void *)p->f->message[1];
+	assert_int_equal(r->wanted->ipa, p->open.ipa);
+	assert_int_equal(r->wanted->access, access);
+	assert_true(r->wanted->nested);
+	p->q.what_case = PTD__V1__SERVE_PAGES_REQUEST__WHAT_SUPPLY;
+	p->q.supply = &p->supply;
+	assert_int_equal(fake_run(p->f), CALL_DONE);
+	keep(fx, p->f);
+}
+
+/* Of the hypervisor's tables, whose walk nobody else may see fail, and of what they lead to. */
+static void a_fault_waits_for_the_pages_of_both_walks(void **state)
+{
+	struct fixture *fx = *state;
+	Ptd__V1__AccessRequest q = PTD__V1__ACCESS_REQUEST__INIT;
+	uint64_t c = new_canonical(fx, "h0", 0);
+	const Ptd__V1__AccessResponse *r;
+	struct pager table, page;
+	struct fake *f;
+
+	guest_map(fx, c, 3, MIB | LEAF);
+	q.context = enter(fx, c, 0, 1).shadow;
+	q.ipa = 3 * PAGE;
+	q.access = READ;
+	q.length = 1;
+	page_out(&table, fx, c, L2);
+	page_out(&page, fx, c, MIB);
+	f = fake_call(fx, 0, "Access", &q);
+	assert_int_equal(fake_run(f), CALL_PARKED);
+	assert_int_equal(page.f->wakes, 0);
+	page_in(&table, fx, READ);
+	assert_int_equal(fake_run(f), CALL_PARKED);
+	page_in(&page, fx, READ);
+	assert_int_equal(fake_run(f), CALL_DONE);
+	r = (void *)f->call.response;
+	assert_int_equal(r->outcome, PT_OK);
+	assert_int_equal(r->nested->taker, NOBODY);
+	assert_int_equal(r->n_exits, 1);
+	keep(fx, f);
+	/* Gone for good: the hypervisor takes an abort on its walk. */
+	page_out(&table, fx, c, L3);
+	fake_abandon(table.f);
+	keep(fx, table.f);
+	q.ipa = 4 * PAGE;
+	r = OK(fx, "Access", &q);
+	assert_int_equal(r->outcome, PT_DENIED);
+	assert_int_equal(r->nested->taker, GUEST);
+	assert_int_equal(r->nested->esr & 0x3f, 0x17); /* external abort on a walk, level 3 */
+	page_out(&page, fx, c, 2 * MIB);
+	fake_abandon(page.f);
+	keep(fx, page.f);
+	q.context = c;
+	q.ipa = 2 * MIB;
+	assert_int_equal(((Ptd__V1__AccessResponse *)OK(fx, "Access", &q))->outcome, PT_ABSENT);
+	delete (fx, c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -716,6 +803,7 @@ int main(void)
 		TEST(an_explanation_shows_both_walks),
 		TEST(an_explanation_of_a_stale_leaf_names_no_page),
 		TEST(updates_of_tables_are_in_the_dirty_log),
+		TEST(a_fault_waits_for_the_pages_of_both_walks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
