@@ -87,6 +87,7 @@ INLINE void run(volatile struct hyp_orders *o)
 	v->regs.pc = o->arg[0];
 	v->regs.x[0] = o->arg[1];
 	v->regs.x[1] = o->arg[2];
+	v->regs.x[2] = o->arg[3];
 	v->regs.pstate = EL1H;
 	v->regs.sctlr_el1 = SCTLR_OFF;
 	do {
@@ -181,13 +182,13 @@ INLINE void call_itself(volatile struct hyp_orders *o)
 
 INLINE void run_below(volatile struct hyp_orders *o)
 {
-	void (*enter)(uint64_t, uint64_t, uint64_t, struct hyp_left *) =
-		(void (*)(uint64_t, uint64_t, uint64_t, struct hyp_left *))(uintptr_t)o->vcpu;
+	__typeof__(&guest_virtual_enter) enter =
+		(__typeof__(&guest_virtual_enter))(uintptr_t)o->vcpu;
 	struct hyp_left left;
 
 	o->runs++;
 	INSN("msr S3_5_C1_C0_0, %0", (uint64_t)SCTLR_OFF); /* SCTLR_EL12 */
-	enter(o->arg[0], o->arg[1], o->arg[2], &left);
+	enter(o->arg[0], o->arg[1], o->arg[2], o->arg[3], &left);
 	o->code = PT_OK;
 	o->x1 = EC(left.esr) == EC_HVC ? PT_EL2_VCPU_EXIT : PT_EL2_VCPU_ABORT;
 	o->esr = left.esr;

@@ -8,7 +8,7 @@
 
 enum hyp_what {
 	HYP_SET,  /* nested IPA, level, entry: in its tables, which it makes down to the level */
-	HYP_RUN,  /* code's IPA, x0, x1 of its guest */
+	HYP_RUN,  /* code's IPA, x0, x1, x2 of its guest */
 	HYP_TLBI, /* ISS, operand */
 	HYP_CALL, /* of EL2's: function, two arguments; to its end */
 	HYP_AT,	  /* of the one with an EL2: ISS, address */
@@ -35,7 +35,7 @@ struct hyp_orders {
 	uint64_t vttbr, vtcr, hcr; /* of its guest */
 	uint64_t root, next;	   /* IPAs: its level-1 table; the next page for one */
 	uint64_t vcpu;		   /* IPA of a page; or of guest_virtual_enter */
-	uint64_t what, arg[3];
+	uint64_t what, arg[4];
 	/* What came of it: x0 and x1 of the hypercall; of a run what its guest was left with. */
 	int64_t code;
 	uint64_t x1, x2, esr, far, ipa, value, runs;
@@ -45,12 +45,12 @@ struct hyp_orders {
 void guest_hyp(volatile struct hyp_orders *orders);
 /* The same with an EL2, at which it runs: by its own instructions. */
 void guest_virtual(volatile struct hyp_orders *orders);
-/* guest_virtual.S: the page behind it, with its vectors. Goes to `pc` at EL1 with x0 and x1; back
+/* guest_virtual.S: the page behind it, with its vectors. Goes to `pc` at EL1 with x0 to x2; back
  * when that comes to EL2: *left. */
 struct hyp_left {
 	uint64_t esr, far, hpfar, x1;
 };
-void guest_virtual_enter(uint64_t pc, uint64_t x0, uint64_t x1, struct hyp_left *left);
+void guest_virtual_enter(uint64_t pc, uint64_t x0, uint64_t x1, uint64_t x2, struct hyp_left *left);
 #define HYP_VECTORS 2048
 
 #endif

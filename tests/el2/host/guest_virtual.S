@@ -7,15 +7,17 @@
 
 	.section .text.guest_virtual_enter, "ax"
 	.balign 4096
-function guest_virtual_enter /* (pc, x0, x1, struct hyp_left *) */
+function guest_virtual_enter /* (pc, x0, x1, x2, struct hyp_left *) */
 	stp	x29, x30, [sp, #-112]!
 	pairs	stp, sp, 19, 28, 136 /* from 16 on */
-	str	x3, [sp, #96]
+	str	x4, [sp, #96]
 	mov	x4, #EL1H
 	msr	spsr_el2, x4
+	mov	x4, xzr
 	msr	elr_el2, x0
 	mov	x0, x1
 	mov	x1, x2
+	mov	x2, x3
 	eret
 
 left:

@@ -159,6 +159,7 @@ HOST_TESTS(owner);
 HOST_TESTS(nested);
 HOST_TESTS(virtual);
 HOST_TESTS(nested_owner);
+HOST_TESTS(nested_cpus);
 HOST_TESTS(count);
 
 #endif

@@ -4,8 +4,9 @@
  * takes longer; and "storm", what takes several; without a name all of them. "count" is for itself,
  * and so is "owner", for which EL2 has to boot with owners; its tests have names that begin so.
  * "nested_nv2" is "nested" with a guest hypervisor that has an EL2, and what that has besides;
- * "nested_owner" and "nested_nv2_owner" are of one that owns its memory. A
- * test that is named (PTD_ONLY) runs whatever its group is.
+ * "nested_owner" and "nested_nv2_owner" are of one that owns its memory, "nested_cpus" and
+ * "nested_nv2_cpus" of one with two CPUs. A test that is named (PTD_ONLY) runs whatever its group
+ * is.
  */
 #include "host.h"
 
@@ -66,6 +67,8 @@ int main(void)
 		add(host_nested_owner_tests, host_nested_owner_count - 1);
 	if (named("nested_nv2_owner"))
 		add(host_nested_owner_tests, host_nested_owner_count);
+	if (named("nested_cpus") || named("nested_nv2_cpus"))
+		add(host_nested_cpus_tests, host_nested_cpus_count);
 	if (wanted("count") && (getenv("GROUP") || getenv("PTD_ONLY")))
 		add(host_count_tests, host_count_count);
 	return el2_run_group(tests, count, NULL, NULL);

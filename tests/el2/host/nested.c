@@ -15,9 +15,14 @@
 struct nest nest;
 _Alignas(PAGE) struct pt_el2_virtual nest_el2;
 
+volatile struct hyp_orders *nest_orders_at(unsigned page)
+{
+	return (volatile struct hyp_orders *)host_memory(MEM + page * PAGE);
+}
+
 volatile struct hyp_orders *nest_orders(void)
 {
-	return (volatile struct hyp_orders *)host_memory(MEM);
+	return nest_orders_at(0);
 }
 
 uint64_t nest_go(void)
@@ -192,17 +197,32 @@ static void share_orders(void)
 	assert_int_equal(v->regs.x[1], PT_OK);
 }
 
-static void begin_orders(void)
+static void begin_orders(volatile struct hyp_orders *o, uint64_t ipa)
 {
-	volatile struct hyp_orders *o = nest_orders();
-
-	memset(host_memory(MEM), 0, HYP_PAGES * PAGE);
 	o->vtcr = VTCR_39;
 	o->hcr = HCR_VM;
-	o->vcpu = nest.virtual ? HYP_CODE + PAGE : HYP_DATA + PAGE;
+	o->vcpu = nest.virtual ? HYP_CODE + PAGE : ipa + PAGE;
 	o->root = HYP_DATA + 4 * PAGE;
 	o->next = o->root + PAGE;
 	o->vttbr = UINT64_C(7) << 48 | o->root;
+}
+
+struct pt_el2_vcpu *nest_begin_vcpu(unsigned page)
+{
+	uint64_t ipa = HYP_DATA + page * PAGE;
+	struct pt_el2_vcpu *v = guest_vcpu(guest_mode, ipa, 0, 0);
+
+	begin_orders(nest_orders_at(page), ipa);
+	v->regs.pc = HYP_CODE;
+	v->regs.sp_el1 = ipa + 4 * PAGE;
+	if (nest.virtual)
+		v->regs.pstate = EL2H;
+	return v;
+}
+
+static void give_memory(void)
+{
+	memset(host_memory(MEM), 0, HYP_PAGES * PAGE);
 	give_code(CODE, (uintptr_t)guest_code);
 	give_code(HYP_CODE, (uintptr_t)(nest.virtual ? guest_virtual : guest_hyp));
 	if (nest.virtual)
@@ -210,11 +230,6 @@ static void begin_orders(void)
 	give(HYP_DATA, HYP_PAGES * PAGE, MEM, RW);
 	if (nest.owns)
 		share_orders();
-	nest.v = guest_vcpu(guest_mode, HYP_DATA, 0, 0);
-	nest.v->regs.pc = HYP_CODE;
-	nest.v->regs.sp_el1 = HYP_DATA + 4 * PAGE;
-	if (nest.virtual)
-		nest.v->regs.pstate = EL2H;
 }
 
 static uint64_t create(void)
@@ -240,7 +255,8 @@ void nest_open(void)
 	if (nest.virtual && !host_has_nv2())
 		skip();
 	nest.context = create();
-	begin_orders();
+	give_memory();
+	nest.v = nest_begin_vcpu(0);
 	for (unsigned i = 0; i < PAGES; i++)
 		*host_memory(FRAMES + i * PAGE) = pattern(i);
 	for (unsigned i = 0; i < PAGES; i++)

@@ -50,6 +50,11 @@ static inline bool host_has_nv2(void)
 void nest_open(void);
 void nest_close(void);
 volatile struct hyp_orders *nest_orders(void);
+/* The same of another vCPU of it: its page, of the four that it needs, and its begin on this CPU.
+ */
+#define NEST_SECOND 12
+volatile struct hyp_orders *nest_orders_at(unsigned page);
+struct pt_el2_vcpu *nest_begin_vcpu(unsigned page);
 /* The guest hypervisor gets an order; goes on, which says how it was left; both, to its EXIT. */
 void nest_order(enum hyp_what what, uint64_t a, uint64_t b, uint64_t c);
 uint64_t nest_go(void);
