@@ -5,6 +5,13 @@
 #include "../txn/compare.h"
 #include "../txn/internal.h"
 
+/* Where a descent ended, as far as a fill asks. */
+struct met {
+	pt_pte *slot, entry;
+	uint8_t shift; /* log2 of the entry's span */
+	int8_t level;
+};
+
 /*
  * The order of a fill stands in docs/nested.md, its steps at the lines below. A canonical change or
  * a guest's TLBI that comes after a step has to find what the step left, or be found by step 6.
@@ -14,13 +21,13 @@ struct fill {
 	struct pt_shadow *shadow;
 	const struct pt_nested_fault *in;
 	struct pt_nested_result *out;
-	uint64_t count;	    /* of invalidations, before the guest's tables were read */
-	uint8_t access;	    /* READ, WRITE or EXEC */
-	bool relaxes;	    /* a leaf that granted less has made room */
-	struct pt__at host; /* the canonical leaf */
-	uint64_t pa;	    /* of the byte, by both */
+	uint64_t count;	 /* of invalidations, before the guest's tables were read */
+	uint8_t access;	 /* READ, WRITE or EXEC */
+	bool relaxes;	 /* a leaf that granted less has made room */
+	struct met host; /* the canonical leaf */
+	uint64_t pa;	 /* of the byte, by both */
 	struct pt__both both;
-	struct pt__at at; /* the shadow's entry, before the walks */
+	struct met at; /* the shadow's entry, before the walks */
 	struct pt__entering link;
 	pt_pte *slot, claim; /* where the claim stands */
 };
@@ -30,11 +37,32 @@ static struct pt_ctx *canonical_of(const struct fill *f)
 	return f->shadow->nested->canonical;
 }
 
-static void descend(const struct pt_ctx *ctx, uint64_t ipa, struct pt__at *at)
+PT__INLINE void descend_by(const struct pt_ctx *ctx, uint64_t ipa, unsigned gs, bool wide,
+			   struct met *met)
 {
-	PT__BY_GRANULE(&ctx->geo, pt__descend(ctx, ipa, PT_LEVEL_LAST, 12, at),
-		       pt__descend(ctx, ipa, PT_LEVEL_LAST, 14, at),
-		       pt__descend(ctx, ipa, PT_LEVEL_LAST, 16, at));
+	struct pt__at at;
+
+	pt__descend_in(ctx, ipa, PT_LEVEL_LAST, gs, wide, &at);
+	met->slot = at.slot;
+	met->entry = at.entry;
+	met->shift = (uint8_t)at.shift;
+	met->level = (int8_t)at.level;
+}
+
+static __attribute__((noinline)) void descend_wide(const struct pt_ctx *ctx, uint64_t ipa,
+						   struct met *met)
+{
+	descend_by(ctx, ipa, ctx->geo.granule_shift, true, met);
+}
+
+static void descend(const struct pt_ctx *ctx, uint64_t ipa, struct met *met)
+{
+	if (PT__UNLIKELY(ctx->wide))
+		descend_wide(ctx, ipa, met);
+	else
+		PT__BY_GRANULE(&ctx->geo, descend_by(ctx, ipa, 12, false, met),
+			       descend_by(ctx, ipa, 14, false, met),
+			       descend_by(ctx, ipa, 16, false, met));
 }
 
 /*
@@ -325,7 +353,7 @@ static enum pt_outcome install(struct fill *f)
 }
 
 /* The leaf goes, and what TLBs hold of it. */
-static __attribute__((noinline)) void remove_leaf(struct fill *f, const struct pt__at *at)
+static __attribute__((noinline)) void remove_leaf(struct fill *f, const struct met *at)
 {
 	uint64_t ipa = f->in->ipa.v >> at->shift << at->shift;
 	struct pt__kills kills = {.agent = f->agent};
@@ -342,7 +370,7 @@ static __attribute__((noinline)) void remove_leaf(struct fill *f, const struct p
  * not grant it. One that grants more than is wanted stays: what was wanted may be older than the
  * leaf, and what was taken away is for whoever took it to flush.
  */
-static enum pt_outcome meet(struct fill *f, const struct pt__at *at)
+static enum pt_outcome meet(struct fill *f, const struct met *at)
 {
 	const struct pt_ctx *ctx = &f->shadow->ctx;
 	pt_pte old = at->entry, want = at->level < f->both.level ? 0 : wanted(f, at->level);

@@ -203,6 +203,8 @@ struct pt__kills {
 	uint32_t tlbis;	      /* that were issued */
 	uint64_t removed;     /* leaves */
 	bool again;	      /* what it was about is set aside by another: in a later section */
+	/* Bit n: of shadows with numbers n modulo 64 the batch has one entry; more than one. */
+	uint64_t once, twice;
 	uint32_t count;
 	struct pt__kill {
 		struct pt__spot spot;

@@ -29,6 +29,10 @@ static bool names(struct pt__spot spot, uint64_t canonical)
 
 static void add(struct pt__kills *kills, struct pt__spot spot, pt_pte *slot, bool ours)
 {
+	uint64_t bit = UINT64_C(1) << spot.shadow->number % 64;
+
+	kills->twice |= kills->once & bit;
+	kills->once |= bit;
 	kills->kill[kills->count++] = (struct pt__kill){spot, slot, ours};
 	if (kills->count == sizeof(kills->kill) / sizeof(kills->kill[0]))
 		pt__kills_finish(kills);
@@ -98,10 +102,12 @@ bool pt__shadow_young(struct pt__spot spot, uint64_t canonical, bool clear)
 static void flush(struct pt__kills *kills, uint32_t first, uint64_t *done)
 {
 	struct pt_shadow *shadow = kills->kill[first].spot.shadow;
+	bool more = kills->twice >> shadow->number % 64 & 1;
+	uint32_t end = more ? kills->count : first + 1;
 	struct pt_ledger ledger;
 
 	pt_ledger_init(&ledger, &shadow->ctx);
-	for (uint32_t i = first; i < kills->count; i++) {
+	for (uint32_t i = first; i < end; i++) {
 		const struct pt__spot *spot = &kills->kill[i].spot;
 
 		if (spot->shadow != shadow)
@@ -133,4 +139,6 @@ void pt__kills_finish(struct pt__kills *kills)
 		pt_pte_store_release(k->slot, 0);
 	}
 	kills->count = 0;
+	kills->once = 0;
+	kills->twice = 0;
 }

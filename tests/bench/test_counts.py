@@ -121,6 +121,8 @@ def _():
         print(f"# {name} {count:.1f} (was {wanted[name]:.1f})")
     off = [name for name, count in seen.items() if abs(count / wanted[name] - 1) > TOLERANCE]
     equal(off, [], "paths that differ by more than 3 % (tests/bench/test_counts.py --write)")
+    shadow = {k: (seen[f"nested_unmap_{k}"] - seen["nested_unmap_none"]) / k for k in (1, 8, 64)}
+    true(max(shadow[8], shadow[64]) <= shadow[1], f"a page's shadows are removed in a time that is linear in them: {shadow}")
     true(seen["host_fault"] <= OWNERS_COST * seen["fault_map"], f"a host's fault takes {OWNERS_COST} of one without owners")
 
 

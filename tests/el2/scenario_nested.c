@@ -395,7 +395,7 @@ void sc_nested_state(const struct sc_context *c, struct scn_state *state)
 	if (!nested)
 		return;
 	state->fact[SCN_FACT_shadows - SCN_STATE_FIRST] = atomic_load(&nested->live);
-	state->fact[SCN_FACT_fills - SCN_STATE_FIRST] = atomic_load(&nested->counts.fills);
+	state->fact[SCN_FACT_fills - SCN_STATE_FIRST] = pt_nested_fills(nested);
 	state->fact[SCN_FACT_killed - SCN_STATE_FIRST] = atomic_load(&nested->counts.killed);
 	state->fact[SCN_FACT_invalidated - SCN_STATE_FIRST] =
 		atomic_load(&nested->counts.invalidated);
