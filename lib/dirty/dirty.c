@@ -10,9 +10,10 @@
  * before the claim has passed its page. STOP detaches at the same point and for the same reason:
  * what was written before is in the bits or, where hardware keeps it, still in the leaves, which
  * nobody else changes until the pass has read them; and after WAIT no section knows the log.
- * Whoever gives up, or fails, leaves clean pages clean and puts back what it has collected.
+ * Whoever gives up, or fails, leaves clean pages clean and puts back what it has collected; in
+ * mid-pass by GIVE_UP, since writes of shadows to pages that are clean by now are to be seen, too.
  */
-enum { BEGIN, SETTLE, CLAIM, DRAIN, PASS, WAIT, COUNT, DONE };
+enum { BEGIN, SETTLE, CLAIM, DRAIN, PASS, WAIT, COUNT, GIVE_UP, DONE };
 
 static enum pt_outcome check(const struct pt_dirty_args *a)
 {
@@ -236,6 +237,13 @@ static enum pt_outcome count(struct pt_dirty *op, int64_t *left)
 	return PT_OK;
 }
 
+static enum pt_outcome give_up(struct pt_dirty *op, int64_t *left)
+{
+	while (op->taken.pending && *left > 0)
+		pt__dirty_take(op, left);
+	return op->taken.pending ? PT_MORE : PT_CANCELLED;
+}
+
 /* One phase, or a part of it. */
 static enum pt_outcome phase(struct pt_dirty *op, int64_t *left)
 {
@@ -246,6 +254,7 @@ static enum pt_outcome phase(struct pt_dirty *op, int64_t *left)
 	case DRAIN: return drain(op);
 	case PASS: return pass(op, left);
 	case WAIT: return wait(op);
+	case GIVE_UP: return give_up(op, left);
 	default: return count(op, left); /* COUNT */
 	}
 }
@@ -254,11 +263,7 @@ static enum pt_outcome phase(struct pt_dirty *op, int64_t *left)
 static void undo(struct pt_dirty *op)
 {
 	struct pt_dirty_log *log = op->args.log;
-	int64_t left = INT64_MAX;
 
-	while (op->taken
-		       .pending) /* of a table's pages: they are clean, and writes are to be seen */
-		pt__dirty_take(op, &left);
 	if (op->attached)
 		pt__log_detach(log);
 	if (op->claim.ctx && !pt_claim_cancel(&op->claim))
@@ -323,6 +328,10 @@ bool pt_dirty_abort(struct pt_dirty *op, struct pt_agent *agent)
 	if (op->phase == DONE)
 		return true;
 	if (op->args.kind == PT_DIRTY_STOP)
+		return false;
+	if (op->taken.pending)
+		op->phase = GIVE_UP;
+	if (op->phase == GIVE_UP)
 		return false;
 	note_op(PT_EVENT_OP_BEGIN, op, (uintptr_t)agent);
 	undo(op);

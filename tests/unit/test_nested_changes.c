@@ -5,6 +5,7 @@
 
 #include <pt/dirty.h>
 #include <pt/upkeep.h>
+#include <pt/walk.h>
 
 #define PAGE  UINT64_C(4096)
 #define BLOCK (UINT64_C(2) << 20)
@@ -361,6 +362,63 @@ static void a_log_makes_shadows_clean(void **state)
 	}
 }
 
+/* One that is given up in mid-table removes what shadows have of pages that are clean by now, in
+ * steps. */
+static void a_log_is_given_up_in_steps(void **state)
+{
+	static _Atomic uint64_t memory[4096];
+	struct pt_dirty_log log;
+	struct pt_dirty_args args = {
+		.kind = PT_DIRTY_START, .log = &log, .size = 4 * BLOCK, .memory = memory};
+	enum pt_outcome outcome;
+	struct pt_dirty op;
+	unsigned steps = 0;
+
+	(void)state;
+	memset(memory, 0, sizeof(memory));
+	open_pages();
+	args.ctx = &n.c.ctx;
+	for (unsigned i = 0; i < 512; i++)
+		for (unsigned w = 0; w < 2; w++)
+			fill(w, i * PAGE, i * PAGE, RW);
+	ASSERT_OUTCOME(PT_OK, pt_dirty_init(&op, &args, NULL));
+	do {
+		pt_section_begin(&n.c.agent);
+		outcome = pt_dirty_step(&op, &n.c.agent, 400);
+		pt_section_end(&n.c.agent);
+		ASSERT_OUTCOME(PT_MORE, outcome);
+	} while (!op.taken.pending);
+	pt_section_begin(&n.c.agent);
+	assert_false(pt_dirty_abort(&op, &n.c.agent));
+	pt_section_end(&n.c.agent);
+	do {
+		uint64_t before = killed();
+
+		pt_section_begin(&n.c.agent);
+		outcome = pt_dirty_step(&op, &n.c.agent, 50);
+		pt_section_end(&n.c.agent);
+		assert_in_range(killed() - before, 0, 200);
+		steps++;
+	} while (outcome == PT_MORE);
+	ASSERT_OUTCOME(PT_CANCELLED, outcome);
+	assert_true(steps > 3);
+	for (unsigned i = 0; i < 512; i++) { /* who may write can write here, too */
+		bool writable;
+		int level;
+		pt_pte e;
+
+		ASSERT_OUTCOME(PT_OK, pt_get_leaf(&n.c.ctx, pt_ipa(i * PAGE), &e, &level));
+		writable = e & PT_PTE_S2AP_W;
+		assert_int_equal(writable, has(0, i * PAGE));
+		assert_int_equal(writable, has(1, i * PAGE));
+	}
+	pt_section_begin(&n.c.agent);
+	assert_true(pt_dirty_abort(&op, &n.c.agent));
+	pt_section_end(&n.c.agent);
+	assert_null(atomic_load(&n.c.ctx.dirty));
+	nest_close(&n);
+}
+
 static void age(bool clear, uint64_t young)
 {
 	struct pt_upkeep up;
@@ -451,6 +509,7 @@ int main(void)
 		cmocka_unit_test(a_range_goes_in_steps),
 		cmocka_unit_test(an_inexact_page_takes_all),
 		cmocka_unit_test(a_log_makes_shadows_clean),
+		cmocka_unit_test(a_log_is_given_up_in_steps),
 		cmocka_unit_test(shadows_keep_pages_young),
 		cmocka_unit_test(ageing_looks_at_so_much_of_a_block),
 	};

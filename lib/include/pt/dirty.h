@@ -127,8 +127,10 @@ enum pt_outcome pt_dirty_step(struct pt_dirty *op, struct pt_agent *agent, uint3
 /*
  * Gives up. True: the operation is over: a START has detached its log (write protection stays and
  * goes with the next write), and the log and its memory go after a grace period, like a replaced
- * slot table; a GET has put back what it had collected. Nothing is lost. False: a STOP that is not
- * done, which cannot be given up: keep stepping. After PT_PARKED the claim may have been granted
+ * slot table; a GET has put back what it had collected. Nothing is lost. False: keep stepping: a
+ * STOP that is not done, which cannot be given up, or a START or GET that has made pages clean
+ * which shadows may still write: its steps remove what they have, and end with PT_CANCELLED and all
+ * of the above. After PT_PARKED the claim may have been granted
  * meanwhile; then wake is still to come, and the operation's memory stays until it has. In a
  * section.
  */
