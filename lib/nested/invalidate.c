@@ -53,6 +53,10 @@ static struct pt_shadow *next_of_all(struct pt_guest_tlbi_op *op, uint32_t *budg
 	return NULL;
 }
 
+/* So many of a chain are looked at for one of them. A guest hypervisor may have all its shadows in
+ * one chain: then they are gone through by number, each once. */
+#define CHAIN_MOST 16
+
 /* Those of a VMID stand in one chain: the one with the least number from op->shadow on. */
 static struct pt_shadow *next_of_vmid(struct pt_guest_tlbi_op *op, uint32_t *budget)
 {
@@ -60,7 +64,9 @@ static struct pt_shadow *next_of_vmid(struct pt_guest_tlbi_op *op, uint32_t *bud
 	struct pt_shadow *shadow =
 		atomic_load_explicit(pt__shadow_bucket(op->nested, op->vmid), memory_order_acquire);
 
-	while (shadow) {
+	for (unsigned looked = 0; shadow; looked++) {
+		if (looked == CHAIN_MOST)
+			return next_of_all(op, budget);
 		if (names(op, shadow) && shadow->number >= op->shadow &&
 		    (!least || shadow->number < least->number))
 			least = shadow;

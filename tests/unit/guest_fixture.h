@@ -10,10 +10,12 @@
 
 #include "core.h"
 
-#define GUEST_MEMORY	 UINT64_C(0x10000000) /* canonical IPA of what holds its tables */
-#define GUEST_BYTES	 (UINT64_C(4) << 20)
-#define GUEST_BITS	 36
-#define GUEST_SHADOWS	 4u
+#define GUEST_MEMORY UINT64_C(0x10000000) /* canonical IPA of what holds its tables */
+#define GUEST_BYTES  (UINT64_C(4) << 20)
+#define GUEST_BITS   36
+#ifndef GUEST_SHADOWS
+#define GUEST_SHADOWS 4u
+#endif
 #define GUEST_SCOPE	 4713		     /* failpoints of links */
 #define GUEST_SLOT_PA	 (UINT64_C(1) << 38) /* of canonical IPA 0 */
 #define GUEST_SLOT_BYTES (UINT64_C(1) << 36)
