@@ -12,8 +12,6 @@
 
 #include "ptd/v1/nested.pb-c.h"
 
-#define HCR_VM	      UINT64_C(1)
-#define VTTBR_CNP     UINT64_C(1)
 #define VTTBR_VMID_AT 48
 #define VTCR_VS	      (UINT64_C(1) << 19)
 
@@ -87,11 +85,11 @@ unsigned nested_attrs(const struct context *canonical)
 enum call_result nested_enter_call(struct call *call)
 {
 	const Ptd__V1__EnterNestedRequest *q = (const void *)call->request;
-	const struct pt_shadow_key key = {q->vttbr & ~VTTBR_CNP, q->vtcr, (q->hcr & HCR_VM) != 0};
 	struct entering *s = call->state;
 	struct pt_guest_regs regs = {
 		.vttbr = q->vttbr, .vtcr = q->vtcr, .hcr = q->hcr, .sctlr = q->sctlr_el2};
 	struct context *c, *shadow;
+	struct pt_shadow_key key;
 	enum call_result result;
 
 	if (s && s->enter.end.shadow) {
@@ -108,6 +106,7 @@ enum call_result nested_enter_call(struct call *call)
 		return CALL_DONE;
 	regs.pa_bits = nested_pa_bits(c);
 	regs.attrs = nested_attrs(c);
+	key = pt_shadow_key_of(&regs);
 	result = nested_enter(call, &s->enter, c, q->vcpu, &key, &regs, &shadow);
 	return result == CALL_DONE && shadow ? entered(call, s, shadow) : result;
 }

@@ -9,7 +9,8 @@
 
 #define NAME_BYTES 63 /* of one part */
 #define SHADOW_NAME                                                                                \
-	(sizeof("/0x0123456789abcdef-0x0123456789abcdef-s2-disabled") - 1) /* with its slash */
+	(sizeof("/0x0123456789abcdef-0x0123456789abcdef-s2-disabled-fwb-ee") -                     \
+	 1)					     /* with its slash */
 #define FULL_NAME (2 * NAME_BYTES + 2 + SHADOW_NAME) /* "machine/context", a shadow's, a NUL */
 
 /* Embedded in an object. */

@@ -47,9 +47,10 @@ enum pt_outcome nested_create(struct context *c, const struct nested_args *args)
 
 void nested_name(const struct pt_shadow_key *key, char name[SHADOW_NAME + 1])
 {
-	snprintf(name, SHADOW_NAME + 1, "/0x%016llx-0x%016llx-s2-%s",
+	snprintf(name, SHADOW_NAME + 1, "/0x%016llx-0x%016llx-s2-%s%s%s",
 		 (unsigned long long)key->vttbr, (unsigned long long)key->vtcr,
-		 key->enabled ? "enabled" : "disabled");
+		 key->enabled ? "enabled" : "disabled", key->enabled && key->fwb ? "-fwb" : "",
+		 key->enabled && key->big_endian ? "-ee" : "");
 }
 
 /* ---- which vCPU runs which: whoever takes a pointer out lets go of what it names ---- */

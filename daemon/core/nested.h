@@ -36,7 +36,8 @@ static inline struct context *nested_canonical(const struct context *shadow)
 /* The shadow of this number, once it is registered; NULL: none. In a section. */
 struct context *nested_shadow(const struct nested *nested, uint32_t number);
 
-/* The name of a shadow in the manner of KVM's debugfs, with the slash before it. */
+/* The name of a shadow in the manner of KVM's debugfs, with the slash before it; what KVM has not
+ * in its keys comes behind. */
 void nested_name(const struct pt_shadow_key *key, char name[SHADOW_NAME + 1]);
 
 /*

@@ -263,7 +263,7 @@ static bool is_taken(const struct pt_check *c, const struct ck_ctx *ctx, const s
 	for (const struct ck_node *n = c->all[CK_CTX]; n; n = n->after) {
 		const struct ck_ctx *other = (const struct ck_ctx *)n;
 
-		if (other != ctx && other->keyed && other->canonical == ctx->canonical &&
+		if (other != ctx && other->keyed == e->arg && other->canonical == ctx->canonical &&
 		    other->key[0] == e->lo && other->key[1] == e->hi)
 			return true;
 	}
@@ -272,7 +272,7 @@ static bool is_taken(const struct pt_check *c, const struct ck_ctx *ctx, const s
 
 static void key(struct pt_check *c, const struct pt_event *e, struct ck_ctx *ctx)
 {
-	ctx->keyed = e->arg;
+	ctx->keyed = (uint8_t)e->arg;
 	if (!e->arg)
 		return;
 	pt__ck_judge(c, PT_RULE_N4, !is_taken(c, ctx, e), "a key finds two shadows");

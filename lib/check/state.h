@@ -81,7 +81,8 @@ struct ck_ctx {
 	struct ck_log *logs;
 	struct ck_machine *owners; /* a machine with owners: this is its host's or a guest's */
 	bool guest;
-	bool shadow, keyed;	  /* keyed: found by its key */
+	bool shadow;
+	uint8_t keyed;		  /* found by its key: what its event says; else 0 */
 	struct ck_ctx *canonical; /* a shadow's; NULL: unknown, or gone */
 	uint64_t key[2];
 	uint32_t shadows; /* made from it */

@@ -153,7 +153,7 @@ static enum pt_outcome make(struct pt_hv *hv, struct pt_agent *agent, struct pt_
 static enum pt_outcome use(struct pt_hv *hv, struct pt_agent *agent,
 			   const struct pt_guest_regs *regs, struct pt_shadow **shadow)
 {
-	const struct pt_shadow_key key = {regs->vttbr, regs->vtcr, regs->hcr & HCR_VM};
+	const struct pt_shadow_key key = pt_shadow_key_of(regs);
 	struct pt_hv_nest *nest = hv->running[agent->id]->nest;
 	enum pt_outcome outcome = pt_shadow_find(&nest->nested, &key, shadow);
 

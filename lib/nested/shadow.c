@@ -4,8 +4,11 @@
 
 #include "base/bits.h"
 
-#define CNP	UINT64_C(1)
-#define VTCR_VS (UINT64_C(1) << 19)
+#define CNP	 UINT64_C(1)
+#define VTCR_VS	 (UINT64_C(1) << 19)
+#define HCR_VM	 UINT64_C(1)
+#define HCR_FWB	 (UINT64_C(1) << 46)
+#define SCTLR_EE (UINT64_C(1) << 25)
 
 /*
  * Chains are read without a lock. A shadow is complete before the release that links it; one that
@@ -22,17 +25,28 @@ static uint16_t vmid_of(const struct pt_shadow_key *key)
 	return (uint16_t)(key->vtcr & VTCR_VS ? vmid : vmid & 0xff);
 }
 
+struct pt_shadow_key pt_shadow_key_of(const struct pt_guest_regs *regs)
+{
+	return (struct pt_shadow_key){.vttbr = regs->vttbr & ~CNP,
+				      .vtcr = regs->vtcr,
+				      .enabled = regs->hcr & HCR_VM,
+				      .fwb = regs->hcr & HCR_FWB && regs->attrs & PT_ATTR_FWB,
+				      .big_endian = regs->sctlr & SCTLR_EE};
+}
+
 /* What of a key counts. */
 static struct pt_shadow_key canonical_key(const struct pt_shadow_key *key)
 {
 	if (!key->enabled)
 		return (struct pt_shadow_key){.vttbr = (uint64_t)vmid_of(key) << 48};
-	return (struct pt_shadow_key){key->vttbr & ~CNP, key->vtcr, true};
+	return (struct pt_shadow_key){key->vttbr & ~CNP, key->vtcr, true, key->fwb,
+				      key->big_endian};
 }
 
 static bool same_key(const struct pt_shadow_key *a, const struct pt_shadow_key *b)
 {
-	return a->vttbr == b->vttbr && a->vtcr == b->vtcr && a->enabled == b->enabled;
+	return a->vttbr == b->vttbr && a->vtcr == b->vtcr && a->enabled == b->enabled &&
+	       a->fwb == b->fwb && a->big_endian == b->big_endian;
 }
 
 static struct pt_shadow *find(struct pt_nested *nested, const struct pt_shadow_key *key,
@@ -133,7 +147,9 @@ static enum pt_outcome enter(struct pt_shadow *shadow)
 		n++;
 	if (n == nested->shadows)
 		return PT_QUOTA;
-	pt_port_note(PT_EVENT_SHADOW_KEY, 1, NULL, &shadow->ctx, shadow->key.vttbr,
+	pt_port_note(PT_EVENT_SHADOW_KEY,
+		     1u | (shadow->key.fwb ? 2u : 0) | (shadow->key.big_endian ? 4u : 0), NULL,
+		     &shadow->ctx, shadow->key.vttbr,
 		     shadow->key.enabled ? shadow->key.vtcr : UINT64_MAX);
 	shadow->number = n;
 	shadow->last_used = atomic_fetch_add_explicit(&nested->clock, 1, memory_order_relaxed);

@@ -11,10 +11,10 @@ static void note_shadow(struct world *w)
 	world_make(w, PT_EVENT_SHADOW, 0, AT_CTX, 0, 0);
 }
 
-/* key on|off [key=N] */
+/* key on|fwb|off [key=N] */
 static const char *do_key(const struct call *c)
 {
-	bool on = !strcmp(c->word[1], "on");
+	unsigned on = !strcmp(c->word[1], "on") ? 1 : !strcmp(c->word[1], "fwb") ? 3 : 0;
 
 	world_make(c->w, PT_EVENT_SHADOW_KEY, on, 0, value_option(c->word, c->words, "key", 5), 9);
 	return NULL;

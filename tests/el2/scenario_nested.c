@@ -202,8 +202,8 @@ static enum pt_outcome enter(struct sc_world *w, const struct scn_record *r,
 			     struct sc_context *canonical, struct scn_reply *reply)
 {
 	const struct scn_enter_body *b = &r->body.enter;
-	const struct pt_shadow_key key = {b->vttbr & ~UINT64_C(1), b->vtcr, b->hcr & HCR_VM};
 	const struct pt_guest_regs regs = regs_of(canonical, b->vttbr, b->vtcr, b->hcr);
+	const struct pt_shadow_key key = pt_shadow_key_of(&regs);
 	struct sc_context *c = &w->context[r->object];
 	struct pt_shadow *s = &c->shadow;
 	enum pt_outcome o;

@@ -336,6 +336,28 @@ static void a_fault_is_taken_by_whom_the_tables_say(void **state)
 	assert_int_equal(list(fx, c)->counts->fills, 2);
 }
 
+/* A guest hypervisor that turns a register's bit has the shadow of these registers from then on,
+ * and the old one when it turns it back. */
+static void registers_beside_the_tables_are_heeded(void **state)
+{
+	struct fixture *fx = *state;
+	uint64_t c = new_canonical(fx, "h0", 0), s = enter(fx, c, 0, 1).shadow;
+	Ptd__V1__EnterNestedRequest q = enter_request(c, 0, 1);
+	Ptd__V1__EnterNestedResponse big;
+
+	guest_map(fx, c, 0, 8 * MIB | LEAF);
+	assert_int_equal(touch(fx, s, 0, READ)->outcome, PT_OK);
+	q.sctlr_el2 = UINT64_C(1) << 25; /* EE */
+	big = *(Ptd__V1__EnterNestedResponse *)OK(fx, "EnterNested", &q);
+	assert_true(big.created && big.shadow != s);
+	assert_string_equal(big.name, "m0/h0/0x0001000002000000-0x00000000800a0059-s2-enabled-ee");
+	assert_int_equal(touch(fx, big.shadow, 0, READ)->outcome, PT_DENIED);
+	q.sctlr_el2 = 0;
+	q.hcr |= UINT64_C(1) << 46; /* FWB, which this machine has not */
+	assert_int_equal(((Ptd__V1__EnterNestedResponse *)OK(fx, "EnterNested", &q))->shadow, s);
+	assert_int_equal(list(fx, c)->n_shadows, 2);
+}
+
 /* The guest hypervisor's CPU says 40 bits, since it cannot say 39. */
 static void an_address_beyond_the_context_is_the_hosts_exit(void **state)
 {
@@ -790,6 +812,7 @@ int main(void)
 		TEST(nobody_holds_a_shadow_still),
 		TEST(faults_count_once),
 		TEST(a_fault_is_taken_by_whom_the_tables_say),
+		TEST(registers_beside_the_tables_are_heeded),
 		TEST(an_address_beyond_the_context_is_the_hosts_exit),
 		TEST(tables_that_a_fault_adds_are_told),
 		TEST(a_leaf_may_lead_to_no_memory),

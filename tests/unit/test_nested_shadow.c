@@ -16,7 +16,7 @@ static struct pt_shadow *find(struct pt_shadow_key key)
 
 static struct pt_shadow_key key_with(uint64_t vttbr, uint64_t vtcr, bool enabled)
 {
-	return (struct pt_shadow_key){vttbr, vtcr, enabled};
+	return (struct pt_shadow_key){.vttbr = vttbr, .vtcr = vtcr, .enabled = enabled};
 }
 
 static void found_by_all_that_counts_and_nothing_else(void **state)
@@ -36,6 +36,48 @@ static void found_by_all_that_counts_and_nothing_else(void **state)
 	assert_null(find(key_with(vttbr, vtcr, false)));
 	guest_end(&g, &g.shadow, 100);
 	assert_null(find(g.key));
+	guest_close(&g);
+}
+
+/* The same tables, read in the other byte order or by FWB's types, are another shadow's; a TLBI of
+ * the VMID is about all of them. */
+static void registers_that_read_the_tables_count(void **state)
+{
+	const uint64_t fwb = UINT64_C(1) << 46, ee = UINT64_C(1) << 25;
+	const struct pt_guest_tlbi all = {.scope = PT_GUEST_TLBI_VMID};
+	struct pt_guest_regs regs;
+	struct pt_guest_tlbi_op op;
+	struct pt_shadow_key big;
+
+	(void)state;
+	guest_open(&g, &shapes[0], 12, false);
+	memset(more, 0, sizeof(more));
+	regs = g.regs;
+	regs.vttbr |= 1; /* CnP */
+	regs.hcr = 1;
+	assert_ptr_equal(&g.shadow, find(pt_shadow_key_of(&regs)));
+	regs.hcr = 1 | fwb; /* which it was not told of */
+	assert_ptr_equal(&g.shadow, find(pt_shadow_key_of(&regs)));
+	regs.attrs = PT_ATTR_FWB;
+	assert_null(find(pt_shadow_key_of(&regs)));
+	regs.hcr = fwb;
+	assert_null(find(pt_shadow_key_of(&regs))); /* stage 2 off */
+	g.regs.sctlr = ee;
+	g.regs.hcr = 1;
+	big = pt_shadow_key_of(&g.regs);
+	assert_null(find(big));
+	g.key = big;
+	ASSERT_OUTCOME(PT_OK, guest_shadow(&g, &more[0]));
+	assert_ptr_equal(&more[0], find(big));
+	assert_true(more[0].s2.big_endian && !g.shadow.s2.big_endian);
+	pt_guest_tlbi_begin(&op, &g.nested, g.shadow.s2.vmid, &all);
+	(void)pt_guest_tlbi_step(&op, &g.c.agent, 1000);
+	assert_int_equal(2, op.shadows);
+	guest_end(&g, &more[0], 100);
+	assert_null(find(big));
+	g.regs.sctlr = 0;
+	assert_ptr_equal(&g.shadow, find(pt_shadow_key_of(&g.regs)));
+	guest_end(&g, &g.shadow, 100);
 	guest_close(&g);
 }
 
@@ -346,6 +388,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(found_by_all_that_counts_and_nothing_else),
+		cmocka_unit_test(registers_that_read_the_tables_count),
 		cmocka_unit_test(with_stage_2_off_the_vmid_alone_counts),
 		cmocka_unit_test(chains_of_one_bucket_lose_any_of_theirs),
 		cmocka_unit_test(refused_with_nothing_changed),

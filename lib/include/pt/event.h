@@ -96,8 +96,8 @@ enum pt_event_kind {
 	PT_EVENT_CTX_ACTIVATE,  /* a vCPU uses it. at: the MMU; arg: vCPU; lo: root; hi: VMID, 0 when it has just rolled over */
 	PT_EVENT_CTX_DEACTIVATE,
 	PT_EVENT_SHADOW,        /* ctx is a shadow, with nothing mapped. at: its canonical context */
-	PT_EVENT_SHADOW_KEY,    /* arg 1: ctx is found by this key from now on; lo: VTTBR_EL2, hi: VTCR_EL2, with
-				   stage 2 off ~0. arg 0: no more */
+	PT_EVENT_SHADOW_KEY,    /* arg 1, with FWB 3, with EE 5 or 7: ctx is found by this key from now on; lo:
+				   VTTBR_EL2, hi: VTCR_EL2, with stage 2 off ~0. arg 0: no more */
 	PT_EVENT_FILL,          /* a fault of the shadow ctx begins, and has read the count of invalidations */
 	PT_EVENT_FILL_LEAF,     /* a leaf comes into ctx, or gains rights, in this section. lo: its first nested
 				   IPA, hi: the canonical one; arg: rights of the guest's leaf (7:0, W where it is

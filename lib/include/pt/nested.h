@@ -12,14 +12,18 @@
 struct pt_shadow;
 
 /*
- * What finds a shadow: VTTBR_EL2 without CnP, VTCR_EL2, and whether stage 2 is on (HCR_EL2.VM). A
- * shadow with stage 2 off maps IPAs to themselves; of its key only the VMID counts. (KVM:
- * lookup_s2_mmu.)
+ * What finds a shadow: VTTBR_EL2 without CnP, VTCR_EL2, whether stage 2 is on (HCR_EL2.VM), and
+ * what else its tables are read by: FWB, where the guest was told of it, and SCTLR_EL2.EE. A shadow
+ * with stage 2 off maps IPAs to themselves; of its key only the VMID counts. (KVM: lookup_s2_mmu,
+ * whose guests have no FWB.)
  */
 struct pt_shadow_key {
 	uint64_t vttbr, vtcr;
-	bool enabled;
+	bool enabled, fwb, big_endian;
 };
+
+/* The key of these registers. Pure. */
+struct pt_shadow_key pt_shadow_key_of(const struct pt_guest_regs *regs);
 
 /* Leaves are linked by size: pages below 2 MiB, blocks below 1 GiB, larger ones. */
 enum { PT_SHADOW_CLASSES = 3 };
@@ -116,8 +120,8 @@ enum pt_outcome pt_shadow_find(struct pt_nested *nested, const struct pt_shadow_
  * its IPA size the guest's. PT_OK; PT_ALREADY_EXISTS: there is one, *shadow was not used;
  * PT_QUOTA: `shadows` are live or going: recycle one first; PT_UNSUPPORTED as pt_guest_s2_decode(),
  * attributes that the canonical context has not, or a size that no context has; PT_INVALID:
- * regs->pa_bits; PT_NO_MEMORY. What else the registers say (FWB, EE) is as it was here.
- * Nothing changed but with PT_OK. In a section.
+ * regs->pa_bits; PT_NO_MEMORY. key: pt_shadow_key_of(regs), or whoever finds it has other
+ * registers. Nothing changed but with PT_OK. In a section.
  */
 enum pt_outcome pt_shadow_init(struct pt_shadow *shadow, struct pt_nested *nested,
 			       struct pt_agent *agent, const struct pt_shadow_key *key,
