@@ -140,10 +140,12 @@ DEEP_INTERLEAVE = Stage("interleave", 600, [
     Tests(("tests/interleave/test_interleave3.c",), timeout=1800,
           env={"PTD_PREEMPTIONS": "4", "PTD_DELAYS": "1", "PTD_SECONDS": "300", "PTD_LEAST": "2"}),
 ])
-# The images are compiled four ways, and boot on five CPU models under QEMU; its last line counts what was compared.
+# The images are compiled four ways, and boot on five CPU models under QEMU; its last line counts what was compared. With
+# PTD_FULL each way boots on a second model, too.
 EL2 = Stage("el2", 92, [Make("images", ("el2", "daemon", "client", "python")), Tests(("tests/el2/run",), timeout=300)])
+LONG_EL2 = Stage("el2", 130, [*EL2.steps[:1], Tests(("tests/el2/run",), env={"PTD_FULL": "1"}, timeout=300)])
 # The same and more models with a newer QEMU, which the first run fetches; not run where that cannot be had.
-QEMU11 = Stage("qemu 11", 200, [Make("images", ("el2", "daemon", "client", "python")), Tests(("tests/el2/qemu11",), timeout=900)])
+QEMU11 = Stage("qemu 11", 200, [Make("images", ("el2", "daemon", "client", "python")), Tests(("tests/el2/qemu11",), env={"PTD_FULL": "1"}, timeout=900)])
 # Clients of ptd-checked that are failed and killed in turn, with an oracle of their own; another seed each time.
 TORTURE = Stage("torture", 155, [
     Make("programs", ("all",)),
@@ -217,7 +219,7 @@ TIERS = {
         LOAD,
         REPO,
     ],
-    "check-long": [BUILD, LAYERS, COUNTS, UNITS, CHECKER, END_TO_END, INTEROP, ADDRESS, COVERAGE, ALLOCATION, LONG_THREADS, DEEP_INTERLEAVE, SPIN, EL2, QEMU11, FREE_SIMULATION, FREE_MODEL, TORTURE, ALL_MUTANTS, FUZZ, PLANTED,
+    "check-long": [BUILD, LAYERS, COUNTS, UNITS, CHECKER, END_TO_END, INTEROP, ADDRESS, COVERAGE, ALLOCATION, LONG_THREADS, DEEP_INTERLEAVE, SPIN, LONG_EL2, QEMU11, FREE_SIMULATION, FREE_MODEL, TORTURE, ALL_MUTANTS, FUZZ, PLANTED,
                    EXACT_LOAD, SOAK, REPO, BOOTED],
     "unit": [UNITS],
     "counts": [COUNTS],
