@@ -10,7 +10,7 @@ OWNER_MODEL := tests/model/owner.c tests/model/owner_state.c
 # The model of ownership by itself, and against its page in docs.
 OWNER_UNIT := $(B)/tests/unit/test_owner_model $(B)/checked/tests/unit/test_owner_model
 # The transitions of lib beside it, and what maps and faults may do meanwhile.
-TRANSFER_UNIT := $(foreach t,$(patsubst tests/unit/%.c,%,$(wildcard $(patsubst %,tests/unit/test_%*.c,transfer lending owner_map owner_fault hv_owner))),$(B)/tests/unit/$t $(B)/checked/tests/unit/$t)
+TRANSFER_UNIT := $(foreach t,$(patsubst tests/unit/%.c,%,$(wildcard $(patsubst %,tests/unit/test_%*.c,transfer lending nested_owner owner_map owner_fault hv_owner))),$(B)/tests/unit/$t $(B)/checked/tests/unit/$t)
 # Random transitions beside it, which are hunted as other plays are.
 OWN_SRC := tests/model/ptd-own.c $(sort $(wildcard tests/model/own/*.c)) $(OWNER_MODEL)
 OWN_HUNT := $(addprefix $(B)/tests/model/own/,hunt.o list.o tap.o)
