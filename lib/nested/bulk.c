@@ -26,6 +26,7 @@ struct bulk {
 
 /* At most so many entries are dropped in one go, but for one table. */
 #define ENTRIES_MOST 32768
+#define LINE_ENTRIES 8
 
 /* The table that a leaf is in; false: there is none any more, or it is the start table. */
 static bool table_of(struct pt__spot spot, struct pt__aside *t)
@@ -57,11 +58,23 @@ static __attribute__((noinline)) void gather(struct bulk *b, uint64_t canonical)
 	for (uint32_t i = 0; i < n && entries < ENTRIES_MOST; i++) {
 		struct pt__aside *t = &b->table[b->count];
 
-		if (!table_of(found[i].spot, t) || !pt__links_seem_within(t, b->s->lo, b->s->hi))
+		if (!table_of(found[i].spot, t))
 			continue;
+		pt__links_fetch_ends(t);
 		entries += pt_table_entries(&t->shadow->ctx.geo);
 		b->count++;
 	}
+}
+
+/* Those that seem to have leaves of other memory are left where they are. */
+static void sift(struct bulk *b)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < b->count; i++)
+		if (pt__links_seem_within(&b->table[i], b->s->lo, b->s->hi))
+			b->table[n++] = b->table[i];
+	b->count = n;
 }
 
 /* Of those with two links in the list the second is not there any more. */
@@ -108,6 +121,8 @@ static uint32_t whole(struct bulk *b)
 	for (uint32_t i = 0; i < b->count; i++) {
 		struct pt__aside t = b->table[i];
 
+		if (i + 1 < b->count)
+			pt__links_fetch(&b->table[i + 1]);
 		if (!pt__links_are_within(&t, b->s->lo, b->s->hi))
 			continue;
 		b->table[i] = b->table[n];
@@ -116,44 +131,87 @@ static uint32_t whole(struct bulk *b)
 	return n;
 }
 
-/* Leaves of a table, which are counted out of their shadow. */
-static uint64_t count_out(const struct pt__aside *t)
+/* How many leaves a table has of each of the guest's levels, 16 bits for each: no table has more
+ * entries. Most often it is full, of one level. */
+static uint64_t leaves_by_level(const pt_pte *slot, unsigned entries)
 {
-	struct pt_ctx *ctx = &t->shadow->ctx;
-	const pt_pte *slot = pt__table(ctx, pt_pte_to_oa(&ctx->geo, t->entry).v);
-	uint64_t leaves[4] = {0}, all = 0;
+	pt_pte all = ~(pt_pte)0, any = 0;
+	uint64_t sum = 0;
 
-	for (unsigned i = 0, entries = pt_table_entries(&ctx->geo); i < entries; i++) {
+	for (unsigned i = 0; i < entries; i++) {
 		pt_pte e = pt_pte_load(slot + i);
 
-		leaves[pt__guest_level(e)] += e & PT_PTE_VALID;
+		all &= e;
+		any |= e;
 	}
-	for (unsigned level = 0; level < 4; level++) {
-		all += leaves[level];
-		if (leaves[level])
-			atomic_fetch_sub_explicit(&t->shadow->leaves[level + 1], leaves[level],
+	if (all & PT_PTE_VALID && pt__guest_level(all) == pt__guest_level(any))
+		return (uint64_t)entries << 16 * pt__guest_level(all);
+	for (unsigned i = 0; i < entries; i++) {
+		pt_pte e = pt_pte_load(slot + i);
+
+		sum += (e & PT_PTE_VALID) << 16 * pt__guest_level(e);
+	}
+	return sum;
+}
+
+static const pt_pte *entries_of(const struct pt__aside *t)
+{
+	const struct pt_ctx *ctx = &t->shadow->ctx;
+
+	return pt__table(ctx, pt_pte_to_oa(&ctx->geo, t->entry).v);
+}
+
+static uint64_t count_out(const struct pt__aside *t)
+{
+	uint64_t sum = leaves_by_level(entries_of(t), pt_table_entries(&t->shadow->ctx.geo));
+	uint64_t all = 0;
+
+	for (unsigned level = 0; level < 4; level++, sum >>= 16) {
+		all += sum & 0xffff;
+		if (sum & 0xffff)
+			atomic_fetch_sub_explicit(&t->shadow->leaves[level + 1], sum & 0xffff,
 						  memory_order_relaxed);
 	}
 	return all;
 }
 
+/* On their way from memory while others are read. */
+static void fetch_entries(const struct pt__aside *t)
+{
+	const pt_pte *slot = entries_of(t);
+
+	for (unsigned i = 0; i < pt_table_entries(&t->shadow->ctx.geo); i += LINE_ENTRIES)
+		pt_port_prefetch(slot + i);
+}
+
 /* Leaves are counted out once nothing of the table is found any more: a guest's TLBI looks for it
  * as long as there are some. */
-static uint64_t unlink_table(const struct bulk *b, const struct pt__aside *t)
+static uint64_t unlink_table(const struct pt__aside *t)
 {
 	struct pt_ctx *ctx = &t->shadow->ctx;
-	struct pt_page page = pt_pa_page(ctx->machine->port, pt_pte_to_oa(&ctx->geo, t->entry));
-	struct pt_agent *agent = b->kills->agent;
-	struct pt_pages gone = {0, 0};
-	uint64_t leaves;
 
 	pt_pte_store_release(t->slot, 0);
-	leaves = count_out(t);
-	pt_pages_push(&agent->world->pool, &gone, page);
 	pt_port_note(PT_EVENT_REFUND, 0, NULL, ctx, 1, 0);
 	atomic_fetch_sub_explicit(&ctx->table_pages, 1, memory_order_relaxed);
-	pt_retire(agent, ctx->geo.granule_shift, &gone);
-	return leaves;
+	return count_out(t);
+}
+
+/* Pages of each granule. */
+static void retire(const struct bulk *b, uint32_t tables)
+{
+	struct pt_agent *agent = b->kills->agent;
+	struct pt_pages gone[3] = {{0, 0}};
+
+	for (uint32_t i = 0; i < tables; i++) {
+		const struct pt_ctx *ctx = &b->table[i].shadow->ctx;
+
+		pt_pages_push(
+			&agent->world->pool, &gone[(ctx->geo.granule_shift - 12) / 2],
+			pt_pa_page(ctx->machine->port, pt_pte_to_oa(&ctx->geo, b->table[i].entry)));
+	}
+	for (unsigned i = 0; i < 3; i++)
+		if (gone[i].count)
+			pt_retire(agent, 12 + 2 * i, &gone[i]);
 }
 
 static uint64_t drop(const struct bulk *b, uint32_t tables)
@@ -161,8 +219,12 @@ static uint64_t drop(const struct bulk *b, uint32_t tables)
 	uint64_t leaves = 0;
 
 	pt__links_drop(b->nested, b->kills->agent, b->table, tables);
-	for (uint32_t i = 0; i < tables; i++)
-		leaves += unlink_table(b, &b->table[i]);
+	for (uint32_t i = 0; i < tables; i++) {
+		if (i + 1 < tables)
+			fetch_entries(&b->table[i + 1]);
+		leaves += unlink_table(&b->table[i]);
+	}
+	retire(b, tables);
 	return leaves;
 }
 
@@ -179,6 +241,7 @@ void pt__bulk(struct pt_nested *nested, struct pt__kills *kills, const struct pt
 	if (!alone(&b)) /* most likely not in a moment either */
 		return;
 	gather(&b, canonical);
+	sift(&b);
 	if (!b.count)
 		return;
 	pt__kills_finish(kills); /* so that no entry in there is ours */

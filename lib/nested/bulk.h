@@ -14,6 +14,7 @@ struct pt__aside {
 	struct pt_shadow *shadow;
 	uint64_t ipa, last;
 	pt_pte *slot, entry; /* where it is linked, and by what */
+	uint64_t runs;	     /* bit n: page n of its links is a run (links_bulk.c) */
 };
 
 /*
@@ -25,10 +26,13 @@ struct pt__aside {
 void pt__bulk(struct pt_nested *nested, struct pt__kills *kills, const struct pt_shadow_search *s,
 	      uint64_t canonical, int64_t *left);
 
-/* links_bulk.c: does no link of the table name memory outside of [lo, hi]? A guess, by three of
- * them; and all of them, of a table that is set aside. */
+/* links_bulk.c: does no link of the table name memory outside of [lo, hi]? A guess, by the first
+ * and the last; and all of them, of a table that is set aside. What the one reads, and most of
+ * what the other does, may be fetched before. */
+void pt__links_fetch_ends(const struct pt__aside *table);
+void pt__links_fetch(const struct pt__aside *table);
 bool pt__links_seem_within(const struct pt__aside *table, uint64_t lo, uint64_t hi);
-bool pt__links_are_within(const struct pt__aside *table, uint64_t lo, uint64_t hi);
+bool pt__links_are_within(struct pt__aside *table, uint64_t lo, uint64_t hi);
 
 /* The links of tables that are set aside and flushed: out of their lists, and their pages back. */
 void pt__links_drop(struct pt_nested *nested, struct pt_agent *agent,

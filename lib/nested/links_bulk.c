@@ -4,6 +4,8 @@
 #include "bulk.h"
 #include "links.h"
 
+#include "../walk/inline.h"
+
 /*
  * The lists of canonical pages that go are not taken apart: links of the tables at hand are counted
  * for each page, and where that is all that its head counts the head is cleared. What is left is
@@ -28,10 +30,18 @@ struct part {
 
 /* ---- looked at ---- */
 
-/* From one link to the next: every granule has one. */
-static unsigned stride(const struct pt_shadow *shadow)
+/* What a page of links spans. */
+#define PAGE_SPAN ((uint64_t)(PT__PAGE_WORDS / PT__LINK_WORDS) << 12)
+
+static unsigned granule_of(const struct pt__aside *t)
 {
-	return PT__LINK_WORDS << (shadow->ctx.geo.granule_shift - 12);
+	return t->shadow->ctx.geo.granule_shift;
+}
+
+/* From one link to the next, in pages of 4 KiB: every granule has one. */
+static unsigned step_of(const struct pt__aside *t)
+{
+	return 1u << (granule_of(t) - 12);
 }
 
 static pt__word *page_of(const struct pt__aside *t, uint64_t ipa)
@@ -39,8 +49,29 @@ static pt__word *page_of(const struct pt__aside *t, uint64_t ipa)
 	return pt__place_word(t->shadow->nested, pt__link_place(t->shadow, 0, ipa));
 }
 
-/* What a page of links spans. */
-#define PAGE_SPAN ((uint64_t)(PT__PAGE_WORDS / PT__LINK_WORDS) << 12)
+/* Does a page say that pages of the guest's are canonical ones in their order, all in lists? Most
+ * do, and the links need not be looked at one by one. */
+PT__INLINE bool is_run_of(const pt__word *page, unsigned step)
+{
+	const unsigned stride = PT__LINK_WORDS * step;
+	uint64_t expected = pt__peek(page + 1);
+	uint64_t differ = (expected ^ PT__LINK_SET) & (PT__LINK_SET | PT__LINK_NO_LIST);
+
+	for (unsigned i = 1; i < PT__PAGE_WORDS; i += 4 * stride, expected += 4 * step) {
+		differ |= pt__peek(page + i) ^ expected;
+		differ |= pt__peek(page + i + stride) ^ (expected + step);
+		differ |= pt__peek(page + i + 2 * stride) ^ (expected + 2 * step);
+		differ |= pt__peek(page + i + 3 * stride) ^ (expected + 3 * step);
+	}
+	return !differ;
+}
+
+static bool is_run(const struct pt__aside *t, const pt__word *page)
+{
+	return granule_of(t) == 12   ? is_run_of(page, 1)
+	       : granule_of(t) == 14 ? is_run_of(page, 4)
+				     : is_run_of(page, 16);
+}
 
 static bool is_within(uint64_t word, uint64_t lo, uint64_t hi)
 {
@@ -50,12 +81,60 @@ static bool is_within(uint64_t word, uint64_t lo, uint64_t hi)
 	       (canonical >= lo && canonical + ((UINT64_C(1) << pt__link_shift(word)) - 1) <= hi);
 }
 
+/* The bit of t->runs for the page of links for `ipa`; none of the 65th and those behind. */
+static uint64_t run_bit(const struct pt__aside *t, uint64_t ipa)
+{
+	uint64_t n = (ipa - t->ipa) / PAGE_SPAN;
+
+	return n < 64 ? UINT64_C(1) << n : 0;
+}
+
+static bool page_is_within(struct pt__aside *t, uint64_t ipa, const pt__word *page, uint64_t lo,
+			   uint64_t hi)
+{
+	const unsigned stride = PT__LINK_WORDS * step_of(t);
+
+	if (is_run(t, page)) {
+		t->runs |= run_bit(t, ipa);
+		return is_within(pt__peek(page + 1), lo, hi) &&
+		       is_within(pt__peek(page + PT__PAGE_WORDS - stride + 1), lo, hi);
+	}
+	for (unsigned i = 1; i < PT__PAGE_WORDS; i += stride)
+		if (!is_within(pt__peek(page + i), lo, hi))
+			return false;
+	return true;
+}
+
+#define LINE_WORDS 8
+
+void pt__links_fetch(const struct pt__aside *t)
+{
+	uint64_t end = t->ipa + (UINT64_C(1) << PART_SHIFT);
+
+	for (uint64_t ipa = t->ipa; ipa < end; ipa += PAGE_SPAN) {
+		const pt__word *page = page_of(t, ipa);
+
+		for (unsigned i = 0; page && i < PT__PAGE_WORDS; i += LINE_WORDS)
+			pt__fetch(page + i);
+	}
+}
+
+void pt__links_fetch_ends(const struct pt__aside *t)
+{
+	const pt__word *first = page_of(t, t->ipa), *last = page_of(t, t->last);
+
+	if (first)
+		pt__fetch(first);
+	if (last)
+		pt__fetch(last + PT__PAGE_WORDS - PT__LINK_WORDS * step_of(t));
+}
+
 bool pt__links_seem_within(const struct pt__aside *t, uint64_t lo, uint64_t hi)
 {
-	uint64_t page = UINT64_C(1) << t->shadow->ctx.geo.granule_shift;
-	const uint64_t at[] = {t->ipa, t->ipa + (t->last - t->ipa + 1) / 2, t->last + 1 - page};
+	uint64_t page = UINT64_C(1) << granule_of(t);
+	const uint64_t at[] = {t->ipa, t->last + 1 - page};
 
-	for (unsigned i = 0; i < 3; i++) {
+	for (unsigned i = 0; i < 2; i++) {
 		const pt__word *link = page_of(t, at[i]);
 
 		if (link && !is_within(pt__get(link + 1), lo, hi))
@@ -64,14 +143,14 @@ bool pt__links_seem_within(const struct pt__aside *t, uint64_t lo, uint64_t hi)
 	return true;
 }
 
-bool pt__links_are_within(const struct pt__aside *t, uint64_t lo, uint64_t hi)
+bool pt__links_are_within(struct pt__aside *t, uint64_t lo, uint64_t hi)
 {
+	t->runs = 0;
 	for (uint64_t ipa = t->ipa; ipa <= t->last; ipa += PAGE_SPAN) {
 		const pt__word *page = page_of(t, ipa);
 
-		for (unsigned i = 1; page && i < PT__PAGE_WORDS; i += stride(t->shadow))
-			if (!is_within(pt__peek(page + i), lo, hi))
-				return false;
+		if (page && !page_is_within(t, ipa, page, lo, hi))
+			return false;
 	}
 	return true;
 }
@@ -96,39 +175,78 @@ static void take_out(const struct part *p, pt__word *link)
 	pt__sparse_let_go(head.tree, &p->nested->store, p->agent, head.n);
 }
 
-/* A link of the tables: counted, or taken out. */
-typedef void (*visit_fn)(struct part *p, pt__word *link, uint64_t head);
-
-static void count(struct part *p, pt__word *link, uint64_t head)
+static uint64_t head_of(const pt__word *link)
 {
-	if (p->heads == UINT64_MAX)
-		p->heads = head & ~(uint64_t)(HEADS - 1);
-	if (head - p->heads < HEADS)
-		p->of[head - p->heads]++;
+	return pt__link_canonical(pt__peek(link + 1)) >> 12;
+}
+
+/* A whole page of links at once. False: one by one. */
+static bool count_run(struct part *p, const struct pt__aside *t, uint64_t ipa, const pt__word *page)
+{
+	uint64_t from = head_of(page) - p->heads;
+	uint8_t *of;
+
+	if (from > HEADS - PT__PAGE_WORDS / PT__LINK_WORDS || !(t->runs & run_bit(t, ipa)))
+		return false;
+	of = p->of + from;
+	if (granule_of(t) == 12)
+		for (unsigned i = 0; i < PT__PAGE_WORDS / PT__LINK_WORDS; i++)
+			of[i]++;
 	else
-		take_out(p, link);
+		for (unsigned i = 0; i < PT__PAGE_WORDS / PT__LINK_WORDS; i += step_of(t))
+			of[i]++;
+	return true;
 }
 
-static void finish(struct part *p, pt__word *link, uint64_t head)
+/* A link is counted; those that are listed elsewhere are taken out. */
+static void count(struct part *p, const struct pt__aside *t, uint64_t ipa, pt__word *page)
 {
-	if (head - p->heads < HEADS && p->of[head - p->heads])
-		take_out(p, link);
-}
+	const unsigned stride = PT__LINK_WORDS * step_of(t);
 
-static void visit(struct part *p, const struct pt__aside *t, uint64_t at, visit_fn fn)
-{
-	uint64_t end = t->ipa + at + (UINT64_C(1) << PART_SHIFT);
-
-	if (at > t->last - t->ipa)
+	if (p->heads != UINT64_MAX && count_run(p, t, ipa, page))
 		return;
-	for (uint64_t ipa = t->ipa + at; ipa < end; ipa += PAGE_SPAN) {
-		pt__word *page = page_of(t, ipa);
+	for (unsigned i = 0; i < PT__PAGE_WORDS; i += stride) {
+		uint64_t head = head_of(page + i);
 
-		for (unsigned i = 0; page && i < PT__PAGE_WORDS; i += stride(t->shadow)) {
-			uint64_t word = pt__peek(page + i + 1);
+		if (!is_listed(pt__peek(page + i + 1)))
+			continue;
+		if (p->heads == UINT64_MAX)
+			p->heads = head & ~(uint64_t)(HEADS - 1);
+		if (head - p->heads < HEADS)
+			p->of[head - p->heads]++;
+		else
+			take_out(p, page + i);
+	}
+}
 
-			if (is_listed(word))
-				fn(p, page + i, pt__link_canonical(word) >> 12);
+/* Links of lists that have others, too. */
+static void finish(struct part *p, const struct pt__aside *t, uint64_t ipa, pt__word *page)
+{
+	const unsigned stride = PT__LINK_WORDS * step_of(t);
+
+	(void)ipa;
+	for (unsigned i = 0; i < PT__PAGE_WORDS; i += stride) {
+		uint64_t head = head_of(page + i) - p->heads;
+
+		if (is_listed(pt__peek(page + i + 1)) && head < HEADS && p->of[head])
+			take_out(p, page + i);
+	}
+}
+
+typedef void (*page_fn)(struct part *p, const struct pt__aside *t, uint64_t ipa, pt__word *page);
+
+/* Each page of the part of each table. */
+static void each_page(struct part *p, const struct pt__aside table[], uint32_t tables, uint64_t at,
+		      page_fn fn)
+{
+	for (const struct pt__aside *t = table; t < table + tables; t++) {
+		uint64_t end = t->ipa + at + (UINT64_C(1) << PART_SHIFT);
+
+		for (uint64_t ipa = t->ipa + at; ipa < end && ipa <= t->last; ipa += PAGE_SPAN) {
+			pt__word *page = page_of(t, ipa);
+
+			if (page)
+				fn(p, t, ipa, page);
 		}
 	}
 }
@@ -176,15 +294,14 @@ static void drop_part(struct part *p, const struct pt__aside table[], uint32_t t
 	p->heads = UINT64_MAX;
 	p->kept = 0;
 	__builtin_memset(p->of, 0, sizeof(p->of));
-	for (uint32_t i = 0; i < tables; i++)
-		visit(p, &table[i], at, count);
+	each_page(p, table, tables, at, count);
 	if (p->heads == UINT64_MAX)
 		return;
 	head = pt__sparse_word(tree, &p->nested->store, p->heads);
 	for (unsigned i = 0; i < HEADS; i += RUN)
 		rest |= any_of(p, i) && clear_run(p, head, i);
-	for (uint32_t i = 0; rest && i < tables; i++)
-		visit(p, &table[i], at, finish);
+	if (rest)
+		each_page(p, table, tables, at, finish);
 	if (p->kept)
 		pt__sparse_let_go_of(tree, &p->nested->store, p->agent, p->heads, p->kept);
 }
@@ -193,6 +310,7 @@ void pt__links_drop(struct pt_nested *nested, struct pt_agent *agent,
 		    const struct pt__aside table[], uint32_t tables)
 {
 	struct part p = {.nested = nested, .agent = agent};
+	struct pt_pages gone = {0, 0};
 	uint64_t most = 0;
 
 	for (uint32_t i = 0; i < tables; i++)
@@ -200,10 +318,12 @@ void pt__links_drop(struct pt_nested *nested, struct pt_agent *agent,
 			most = table[i].last - table[i].ipa;
 	for (uint64_t at = 0; tables && at <= most; at += UINT64_C(1) << PART_SHIFT)
 		drop_part(&p, table, tables, at);
-	for (uint32_t i = 0; i < tables; i++)
-		for (uint64_t ipa = table[i].ipa; ipa <= table[i].last; ipa += PAGE_SPAN) {
-			struct pt__place at = pt__link_place(table[i].shadow, 0, ipa);
+	for (uint32_t i = 0; i < tables; i++) {
+		const struct pt__aside *t = &table[i];
 
-			pt__sparse_drop(at.tree, &nested->store, agent, at.n);
-		}
+		pt__sparse_drop(&t->shadow->directory[0], &nested->store,
+				pt__link_place(t->shadow, 0, t->ipa).n,
+				pt__link_place(t->shadow, 0, t->last + 1).n, &gone);
+	}
+	pt__store_retire(&nested->store, agent, &gone);
 }

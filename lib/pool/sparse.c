@@ -81,28 +81,49 @@ static bool links_to(struct pt_sparse *tree, const struct pt_store *store, uint6
 	return pt__get(link[0]);
 }
 
+/* The page of word `n`, and those above that it leaves empty; kept: though somebody keeps it. With
+ * the lock. */
+static void take_page(struct pt_sparse *tree, struct pt_store *store, uint64_t n, bool kept,
+		      struct pt_pages *gone)
+{
+	pt__word *link[PT__SPARSE_LEVELS];
+	uint64_t e;
+
+	if (!links_to(tree, store, n, link))
+		return;
+	e = pt__get(link[0]);
+	if ((e >= ONE && !kept) ||
+	    !atomic_compare_exchange_strong_explicit(link[0], &e, 0, memory_order_acq_rel,
+						     memory_order_acquire))
+		return;
+	pt__store_push(store, gone, e & PT__SPARSE_OFF);
+	for (unsigned level = 1; level < tree->levels; level++) {
+		e = pt__get(link[level]) - ONE;
+		pt__set(link[level], e < ONE ? 0 : e);
+		if (e >= ONE)
+			return;
+		pt__store_push(store, gone, e);
+	}
+}
+
 void pt__sparse_prune(struct pt_sparse *tree, struct pt_store *store, struct pt_agent *agent,
 		      uint64_t n)
 {
 	struct pt_pages gone = {0, 0};
-	pt__word *link[PT__SPARSE_LEVELS];
-	uint64_t e;
 
 	pt_port_lock(&store->lock);
-	if (links_to(tree, store, n, link)) {
-		e = pt__get(link[0]);
-		if (e < ONE && atomic_compare_exchange_strong_explicit(
-				       link[0], &e, 0, memory_order_acq_rel, memory_order_acquire))
-			pt__store_push(store, &gone, e & PT__SPARSE_OFF);
-	}
-	for (unsigned level = 1; level < tree->levels && gone.count == level; level++) {
-		e = pt__get(link[level]) - ONE;
-		pt__set(link[level], e < ONE ? 0 : e);
-		if (e < ONE)
-			pt__store_push(store, &gone, e);
-	}
+	take_page(tree, store, n, false, &gone);
 	pt_port_unlock(&store->lock);
 	pt__store_retire(store, agent, &gone);
+}
+
+void pt__sparse_drop(struct pt_sparse *tree, struct pt_store *store, uint64_t n, uint64_t end,
+		     struct pt_pages *gone)
+{
+	pt_port_lock(&store->lock);
+	for (; n < end; n += PT__PAGE_WORDS)
+		take_page(tree, store, n, true, gone);
+	pt_port_unlock(&store->lock);
 }
 
 /* The link or word on the way to `n` that is 0, and the first word behind what it stands for; or

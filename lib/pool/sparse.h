@@ -151,15 +151,12 @@ static inline void pt__sparse_let_go(struct pt_sparse *tree, struct pt_store *st
 	pt__sparse_let_go_of(tree, store, agent, n, 1);
 }
 
-/* Counts out whoever keeps it: the caller knows that they will not. */
-static inline void pt__sparse_drop(struct pt_sparse *tree, struct pt_store *store,
-				   struct pt_agent *agent, uint64_t n)
-{
-	uint64_t users = pt__sparse_link(tree, store, n) / PT__SPARSE_ONE;
-
-	if (users)
-		pt__sparse_let_go_of(tree, store, agent, n, users);
-}
+/*
+ * Unlinks the pages of the words from `n` on and below `end`, whoever keeps them: the caller knows
+ * that nobody else does or comes. They are put onto *gone, for pt__store_retire(). In a section.
+ */
+void pt__sparse_drop(struct pt_sparse *tree, struct pt_store *store, uint64_t n, uint64_t end,
+		     struct pt_pages *gone);
 
 /*
  * The first word from *n on, and below `end`, that is not 0; at most *left entries are looked at,

@@ -61,6 +61,7 @@ struct bench {
 void check(bool ok, const char *what, uint64_t got, uint64_t want);
 void check_eq(const char *what, uint64_t got, uint64_t want);
 double now_ns(void);
+double cpu_ns(void); /* of this thread */
 /* Keeps the best of all rounds: the time since `since`, a unit. */
 void note(struct bench *b, enum row row, double since, uint64_t units);
 /* The same generator and shuffle as the peer's, so that both see one permutation. */
@@ -171,6 +172,7 @@ void bench_large(void);
 /* Shadows beside what a host does: core_nested.c; and a page of some unmapped, for counts. */
 void bench_nested(void);
 void bench_nested_count(void);
+void bench_nested_gib(void);
 /* Extents of a machine with owners; quiet: prints nothing. */
 void bench_owners(bool quiet);
 /* Transitions in a machine with owners, and wiping; quiet: prints nothing. */

@@ -29,6 +29,14 @@ double now_ns(void)
 	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
+double cpu_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
 void note(struct bench *b, enum row row, double since, uint64_t per)
 {
 	double ns = (now_ns() - since) / (double)per;

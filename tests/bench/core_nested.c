@@ -1,109 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What a host pays for shadows: a page unmapped beside 64 of them that do not map it, and with some
- * that do; a range that 64 have in full, beside the sum of unmapping each; a working set of which
- * one page changes, beside a host that unmaps every shadow. Shadows of guests with stage 2 off,
- * whose IPAs are canonical ones, so that no guest's walk is in these figures.
+ * that do; a working set of which one page changes, beside a host that unmaps every shadow.
  */
-#include "core.h"
-
-#include <pt/nested.h>
+#include "nest.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#define PHASE	__attribute__((noinline))
-#define SHADOWS 64u
-#define SIZE	(GIB / 64)
-#define SET	4096u /* pages of the working set */
-#define ROUNDS	5u
-
-struct nest {
-	struct bench b;
-	struct pt_nested nested;
-	_Atomic(struct pt_shadow *) bucket[64], number[SHADOWS];
-	struct pt_shadow shadow[SHADOWS];
-	uint32_t shadows;
-};
-
-static enum pt_outcome no_load(void *arg, struct pt_ipa ipa, uint64_t *word)
-{
-	(void)arg, (void)ipa, (void)word;
-	return PT_NO_SLOT;
-}
-
-static enum pt_outcome no_swap(void *arg, struct pt_ipa ipa, uint64_t *word, uint64_t to)
-{
-	(void)arg, (void)ipa, (void)word, (void)to;
-	return PT_NO_SLOT;
-}
-
-static struct nest *nest_open(uint32_t shadows, bool nested)
-{
-	struct nest *n = calloc(1, sizeof(*n));
-	const struct pt_guest_memory memory = {.load = no_load, .swap = no_swap};
-
-	check(n, "memory for the bench", 0, 1);
-	bench_open(&n->b, &(struct bench_args){.granule_shift = 12,
-					       .size = SIZE,
-					       .table_bytes = UINT64_C(64) << 20});
-	if (nested)
-		check_eq("pt_nested_init",
-			 pt_nested_init(&n->nested, &n->b.ctx, &memory, n->bucket, 64, n->number,
-					SHADOWS, UINT64_MAX, 0),
-			 PT_OK);
-	section_begin(&n->b);
-	for (n->shadows = 0; n->shadows < shadows; n->shadows++) {
-		const struct pt_shadow_key key = {.vttbr = (uint64_t)(n->shadows + 1) << 48};
-		const struct pt_guest_regs regs = {.vttbr = key.vttbr, .pa_bits = 48};
-
-		check_eq("pt_shadow_init",
-			 pt_shadow_init(&n->shadow[n->shadows], &n->nested, &n->b.agent, &key,
-					&regs, UINT64_MAX),
-			 PT_OK);
-		check_eq("pt_vmid_get", pt_vmid_get(&n->shadow[n->shadows].ctx, &n->b.agent),
-			 PT_OK);
-	}
-	pt_section_end(&n->b.agent);
-	map(&n->b, BASE, SIZE, BASE_PA, PT_MAP_FORCE_PAGES);
-	return n;
-}
-
-static void fill(struct nest *n, uint32_t shadow, uint64_t page, uint64_t pages)
-{
-	section_begin(&n->b);
-	for (uint64_t i = page; i < page + pages; i++) {
-		const struct pt_nested_fault fault = {.ipa = {BASE + i * n->b.page},
-						      .access = PT_ACCESS_READ};
-		struct pt_nested_result r;
-
-		check_eq("pt_nested_fault",
-			 pt_nested_fault(&n->b.agent, &n->shadow[shadow], &fault, &r), PT_MAPPED);
-		section_turn(&n->b, i);
-	}
-	pt_section_end(&n->b.agent);
-}
-
-static void nest_close(struct nest *n)
-{
-	enum pt_outcome outcome;
-
-	for (uint32_t i = 0; i < n->shadows; i++) {
-		struct pt_shadow_end end;
-
-		check_eq("pt_shadow_end_begin", pt_shadow_end_begin(&end, &n->shadow[i], NULL),
-			 PT_OK);
-		do {
-			section_begin(&n->b);
-			outcome = pt_shadow_end_step(&end, &n->b.agent, STEP_BUDGET);
-			pt_section_end(&n->b.agent);
-		} while (outcome == PT_MORE);
-		check_eq("pt_shadow_end_step", outcome, PT_OK);
-	}
-	bench_close(&n->b);
-	free(n);
-}
+#define PHASE  __attribute__((noinline))
+#define SIZE   (GIB / 64)
+#define SET    4096u /* pages of the working set */
+#define ROUNDS 5u
 
 /* Each page but the first goes as a point and comes back; a page. */
 static PHASE double time_unmap(struct nest *n)
@@ -166,11 +73,11 @@ static double others_with(uint32_t shadows, double (*time)(struct nest *))
 	double best = 1e18;
 
 	for (unsigned i = 0; i < ROUNDS; i++) {
-		struct nest *n = nest_open(shadows, true);
+		struct nest *n = nest_open(shadows, true, SIZE);
 		double ns;
 
 		for (uint32_t k = 0; k < shadows; k++)
-			fill(n, k, 0, 1);
+			nest_fill(n, k, 0, 1, 1);
 		ns = time(n);
 		best = ns < best ? ns : best;
 		nest_close(n);
@@ -192,11 +99,11 @@ static double unmap_with(bool nested, uint32_t shadows, uint32_t linked)
 	double best = 1e18;
 
 	for (unsigned i = 0; i < ROUNDS; i++) {
-		struct nest *n = nest_open(shadows, nested);
+		struct nest *n = nest_open(shadows, nested, SIZE);
 		double ns;
 
 		for (uint32_t k = 0; k < shadows; k++)
-			fill(n, k, 0, k < linked ? n->b.pages : 1);
+			nest_fill(n, k, 0, k < linked ? n->b.pages : 1, 1);
 		ns = time_unmap(n);
 		check_eq("leaves removed", atomic_load(&n->nested.counts.killed),
 			 linked * (n->b.pages - 1));
@@ -221,40 +128,9 @@ static void rows_of_a_page(void)
 	}
 }
 
-/* A range that all shadows have; a leaf. And each of them taken down by itself. */
-static void rows_of_a_range(void)
-{
-	struct nest *n = nest_open(SHADOWS, true);
-	double leaves = (double)n->b.pages * SHADOWS, t, pages;
-
-	for (uint32_t k = 0; k < SHADOWS; k++)
-		fill(n, k, 0, n->b.pages);
-	pages = (double)atomic_load(&n->nested.store.pages);
-	printf("shadow_bytes_a_leaf_dense %.2f\n", pages * 4096 / leaves);
-	t = now_ns();
-	unmap(&n->b, BASE, SIZE);
-	printf("unmap_range_64_full %.2f\n", (now_ns() - t) / leaves);
-	check_eq("leaves removed", atomic_load(&n->nested.counts.killed), (uint64_t)leaves);
-	map(&n->b, BASE, SIZE, BASE_PA, PT_MAP_FORCE_PAGES);
-	for (uint32_t k = 0; k < SHADOWS; k++)
-		fill(n, k, 0, n->b.pages);
-	t = now_ns();
-	for (uint32_t k = 0; k < SHADOWS; k++) {
-		struct pt_item item = {.ctx = &n->shadow[k].ctx,
-				       .ipa = {BASE},
-				       .size = SIZE,
-				       .kind = PT_ITEM_UNMAP};
-
-		run_range(&n->b, &item);
-	}
-	/* The links of what was unmapped past lib/nested stay behind: this world is left as it is.
-	 */
-	printf("unmap_shadows_directly %.2f\n", (now_ns() - t) / leaves);
-}
-
 static void rows_of_a_working_set(void)
 {
-	struct nest *n = nest_open(1, true);
+	struct nest *n = nest_open(1, true, SIZE);
 	uint64_t fills;
 	struct pt_effects fx = {0};
 	struct pt_item item = {.ctx = &n->b.ctx,
@@ -264,14 +140,14 @@ static void rows_of_a_working_set(void)
 	double t;
 
 	check_eq("pages", n->b.pages, SET);
-	fill(n, 0, 0, SET);
+	nest_fill(n, 0, 0, SET, 1);
 	fills = pt_nested_fills(&n->nested);
 	t = now_ns();
 	section_begin(&n->b);
 	check_eq("unmap", pt_point(&n->b.agent, &item, &fx, NULL), PT_UNMAPPED);
 	pt_section_end(&n->b.agent);
 	map(&n->b, item.ipa.v, n->b.page, BASE_PA + 77 * n->b.page, 0);
-	fill(n, 0, 77, 1);
+	nest_fill(n, 0, 77, 1, 1);
 	printf("working_set_exact_ns %.0f\n", now_ns() - t);
 	check_eq("leaves removed", atomic_load(&n->nested.counts.killed), 1);
 	printf("working_set_exact_refaults %llu\n",
@@ -280,7 +156,7 @@ static void rows_of_a_working_set(void)
 	t = now_ns();
 	unmap(&n->b, BASE, SIZE);
 	map(&n->b, BASE, SIZE, BASE_PA, PT_MAP_FORCE_PAGES);
-	fill(n, 0, 0, SET);
+	nest_fill(n, 0, 0, SET, 1);
 	printf("working_set_unmap_all_ns %.0f\n", now_ns() - t);
 	printf("working_set_unmap_all_refaults %llu\n",
 	       (unsigned long long)(pt_nested_fills(&n->nested) - fills - 1));
@@ -309,7 +185,7 @@ static inline __attribute__((always_inline)) void count_unmap(struct nest *n, ui
 	uint64_t killed = atomic_load(&n->nested.counts.killed);
 
 	for (uint32_t k = 0; k < linked; k++)
-		fill(n, k, 1, COUNTED - 1);
+		nest_fill(n, k, 1, COUNTED - 1, 1);
 	section_begin(&n->b);
 	for (uint64_t i = 1; i < COUNTED; i++) {
 		struct pt_item item = {.ctx = &n->b.ctx,
@@ -349,7 +225,7 @@ static PHASE void count_unmap_64(struct nest *n)
 
 static PHASE void count_unmap_none(void)
 {
-	struct nest *n = nest_open(0, true);
+	struct nest *n = nest_open(0, true, SIZE);
 
 	count_unmap(n, 0);
 	nest_close(n);
@@ -357,10 +233,10 @@ static PHASE void count_unmap_none(void)
 
 void bench_nested_count(void)
 {
-	struct nest *n = nest_open(SHADOWS, true);
+	struct nest *n = nest_open(SHADOWS, true, SIZE);
 
 	for (uint32_t k = 0; k < SHADOWS; k++)
-		fill(n, k, 0, 1);
+		nest_fill(n, k, 0, 1, 1);
 	count_unmap_others(n);
 	count_unmap_1(n);
 	count_unmap_8(n);
@@ -374,5 +250,10 @@ void bench_nested(void)
 	rows_of_a_page();
 	rows_of_others();
 	rows_of_a_working_set();
-	rows_of_a_range();
+	nest_rows_of_a_range(SIZE);
+}
+
+void bench_nested_gib(void)
+{
+	nest_rows_of_a_range(GIB);
 }

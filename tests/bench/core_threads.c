@@ -29,14 +29,6 @@ struct side {
 	double took, begin, end; /* processor time; the clock's */
 };
 
-static double cpu_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
-
 static void prepare(struct side *s)
 {
 	for (uint64_t i = 0; i < s->count; i++) {
