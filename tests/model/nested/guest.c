@@ -108,7 +108,8 @@ static uint64_t some_rights(struct play *p)
 					  GUEST_W | GUEST_XN,
 					  GUEST_XN | GUEST_R | GUEST_DBM};
 
-	return GUEST_LEAF | (draw(p, 4) ? GUEST_AF : 0) | rights[draw(p, 7)];
+	return GUEST_LEAF | (draw(p, 4) ? GUEST_AF : 0) | (draw(p, 3) ? 0 : CONTIGUOUS) |
+	       rights[draw(p, 7)];
 }
 
 /* Mostly one of the two that may be written. */
