@@ -2,6 +2,7 @@
 """PagerService with gRPC's own client: fields, who waits and for what, what pagers do wrong, and how it all ends."""
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -392,6 +393,13 @@ def _():
     equal(g.access(IPA + 2 * MIB, length=1).outcome, OUTCOME["ABSENT"])
     shown = ptd().ptctl("pager", "list", g.machine.name, "-o", "json").stdout
     true(re.search(r'"absent_pages": ?1022', shown), shown)
+    run = serve()  # one that never answers, and dies
+    until(lambda: [p.served for p in listed(g)] == [True])
+    run.send_signal(signal.SIGSTOP)
+    call = begin(g, IPA + 2 * MIB)
+    waiting(g, 1)
+    run.kill()
+    equal((call.result().outcome, run.wait(20)), (OUTCOME["ABSENT"], -signal.SIGKILL))
     run = serve("--push")
     equal((run.communicate(timeout=20)[0], run.returncode), ("", 0))
     equal((len(listed(g)), g.access(IPA + 2 * MIB, length=1).data), (0, b"\x00"))
