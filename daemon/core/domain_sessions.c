@@ -6,11 +6,13 @@
  * expire. A stream that opens a session which another one has marks it as wanted and waits in
  * `next`; a later one takes its place there. The mark and the start of a message exclude each other
  * in one word: from then on no message begins, and a stream at rest is woken to see it. One that
- * executes a message sees it at the end of that.
+ * executes a message sees it at the end of that; but a pager may let it wait for ever, so one that
+ * waits for a page gives the message up.
  */
 #include "domain_sessions.h"
 
 #include "domain_fail.h"
+#include "domain_types.h"
 #include "registry.h"
 
 #include <stdlib.h>
@@ -174,7 +176,8 @@ static void displace(struct session *s)
 	call_wake(waiting->call);
 }
 
-/* A stream that executes a message sees the mark when it is done; one at rest must be woken. */
+/* A stream that executes a message sees the mark when it is done, or comes to wait for a page; one
+ * at rest, or that waits for a page, must be woken. */
 static enum call_result take_over(struct session *s, struct session_hold *hold)
 {
 	if (s->next)
@@ -183,6 +186,8 @@ static enum call_result take_over(struct session *s, struct session_hold *hold)
 	hold->grant = SESSION_WAITS;
 	if (!atomic_fetch_or_explicit(&s->claim, SESSION_WANTED, memory_order_acq_rel))
 		call_wake(s->holder->call);
+	else
+		page_wait_cut(&hold->call->domain->pagers, s->holder->call);
 	return CALL_PARKED;
 }
 

@@ -99,6 +99,12 @@ static inline bool session_leave(struct session *session)
 						       memory_order_release, memory_order_relaxed);
 }
 
+/* Another stream waits for the session. */
+static inline bool session_wanted(const struct session *session)
+{
+	return atomic_load_explicit(&session->claim, memory_order_acquire) & SESSION_WANTED;
+}
+
 /* Where the answer to message `seq` is kept, if it is among the last. NULL: it is not. */
 static inline struct session_answer *session_answer_to(struct session *session, uint64_t seq)
 {

@@ -314,6 +314,23 @@ static enum call_result next_message(struct call *call)
 	return likely(q->seq == session->last_seq + 1) ? execute(call) : replay(call);
 }
 
+/* The message waits for a page, or has given that up: nobody knows for how long, and another stream
+ * wants the session. */
+static bool must_give_way(const struct call *call, const struct session_stream *s)
+{
+	return call->rests && s->running && session_wanted(s->hold.session);
+}
+
+/* As if the client had given the message up. */
+static enum call_result give_way(struct call *call)
+{
+	enum call_result result;
+
+	call->abandoned = true;
+	result = mapping_session_abandon(call);
+	return result == CALL_DONE ? call_fail(call, PT_TAKEN_OVER, NULL) : result;
+}
+
 static enum call_result message(struct call *call)
 {
 	struct session_stream *s = call->state;
@@ -322,14 +339,16 @@ static enum call_result message(struct call *call)
 
 	if (!s->running) {
 		result = next_message(call);
+	} else if (call->abandoned || must_give_way(call, s)) {
+		return give_way(call);
 	} else {
 		result = step(call, go_on);
 		if (result == CALL_DONE)
 			result = finish(call);
 	}
-	if (likely(result == CALL_STREAM) && unlikely(!session_leave(session)))
-		return taken_over(call);
-	return result;
+	if (likely(result == CALL_STREAM))
+		return likely(session_leave(session)) ? result : taken_over(call);
+	return result == CALL_PARKED && must_give_way(call, s) ? give_way(call) : result;
 }
 
 enum call_result mapping_session(struct call *call)

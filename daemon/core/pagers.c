@@ -252,6 +252,26 @@ void page_wait_end(struct pagers *list, struct page_wait *w)
 	pt_port_unlock(&list->lock);
 }
 
+static struct page_wait *wait_of(const struct pagers *list, const struct call *call)
+{
+	for (const struct pager *p = list->first; p; p = p->all_next)
+		for (struct page_wait *w = p->first; w; w = w->next)
+			if (w->call == call)
+				return w;
+	return NULL;
+}
+
+void page_wait_cut(struct pagers *list, const struct call *call)
+{
+	struct page_wait *w;
+
+	pt_port_lock(&list->lock);
+	w = wait_of(list, call);
+	if (w)
+		wake(w->pager, w);
+	pt_port_unlock(&list->lock);
+}
+
 bool pager_next(struct pagers *list, struct pager *p, struct page_wanted *wanted)
 {
 	bool some = false;

@@ -291,6 +291,35 @@ def _():
     p.cancel()
 
 
+@test("a session that waits for a page can be taken over: what was not begun is undone, of the rest ABSENT is told")
+def _():
+    def taken(s, session):
+        taker = Stream(ptd(), ptd().channel())
+        answer = taker.open(g.handle, session)
+        s.end("TAKEN_OVER")
+        return taker, answer.last_seq
+    g = backed()
+    p, _ = opened(g)
+    p.fill(1, IPA)
+    s = Stream(ptd())
+    session = s.open(g.handle).session_id
+    for field in ("access", "handle_fault"):
+        s.send(seq=1, **{field: s.accesses([IPA + MIB], [READ])})
+        waiting(g, 1)
+        s, last = taken(s, session)
+        equal((last, listed(g)[0].waiting), (0, 0))
+    asked = s.accesses([IPA, IPA + MIB], [READ])
+    s.send(seq=1, access=asked)
+    waiting(g, 1)
+    s, last = taken(s, session)
+    equal((last, list(s.ask(seq=1, access=asked).results.outcome)), (1, [0, OUTCOME["ABSENT"]]))
+    equal(p.wanted().ipa, IPA + MIB)
+    p.fill(2, IPA + MIB)
+    equal(list(s.ask(seq=2, access=asked).results.outcome), [0, 0])
+    s.cancel()
+    p.cancel()
+
+
 @test("a slot that changes or goes ends its pager, and who waited goes on without it")
 def _():
     g = backed()

@@ -412,6 +412,60 @@ static void a_drain_ends_streams_and_who_waits(void **state)
 	resumes(&t, fx, PT_ABSENT);
 }
 
+/* A stream of a session that opens it under an id of the test's. */
+static struct fake *open_session(struct fixture *fx, enum call_result result)
+{
+	static Ptd__V1__SessionRequest q;
+	static Ptd__V1__SessionOpen open;
+	static uint8_t id[16] = "a session's name";
+	struct fake *f;
+
+	q = (Ptd__V1__SessionRequest)PTD__V1__SESSION_REQUEST__INIT;
+	open = (Ptd__V1__SessionOpen)PTD__V1__SESSION_OPEN__INIT;
+	open.context = fx->context;
+	open.session_id = (ProtobufCBinaryData){sizeof(id), id};
+	q.what_case = PTD__V1__SESSION_REQUEST__WHAT_OPEN;
+	q.open = &open;
+	f = fake_call(fx, 0, "Session", &q);
+	assert_int_equal(fake_run(f), result);
+	return f;
+}
+
+static void a_session_is_not_held_up_by_a_pager(void **state)
+{
+	uint64_t ipa = IPA;
+	uint32_t access = PTD__V1__ACCESS_KIND__ACCESS_KIND_READ;
+	Ptd__V1__SessionRequest q = PTD__V1__SESSION_REQUEST__INIT;
+	Ptd__V1__Accesses accesses = PTD__V1__ACCESSES__INIT;
+	struct fixture *fx = backed(state);
+	struct fake *first, *second;
+	struct stream s;
+
+	open_range(&s, fx, IPA, SIZE);
+	first = open_session(fx, CALL_STREAM);
+	accesses.n_ipa = accesses.n_access = 1;
+	accesses.ipa = &ipa;
+	accesses.access = &access;
+	q.seq = 1;
+	q.what_case = PTD__V1__SESSION_REQUEST__WHAT_ACCESS;
+	q.access = &accesses;
+	first->call.request = &q.base;
+	assert_int_equal(fake_run(first), CALL_PARKED);
+	assert_int_equal(list(fx)->pagers[0]->waiting, 1);
+	second = open_session(fx, CALL_PARKED);
+	assert_int_equal(first->wakes, 1);
+	assert_int_equal(fake_run(first), CALL_DONE);
+	assert_int_equal(first->call.status.code, PT_TAKEN_OVER);
+	assert_int_equal(list(fx)->pagers[0]->waiting, 0);
+	assert_int_equal(second->wakes, 1);
+	assert_int_equal(fake_run(second), CALL_STREAM);
+	fake_abandon(second);
+	half_close(&s);
+	assert_int_equal(first->wakes, 1);
+	keep(fx, first);
+	keep(fx, second);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -426,6 +480,7 @@ int main(void)
 		TEST(a_context_that_goes_ends_its_pager),
 		TEST(the_end_waits_for_a_change_of_slots),
 		TEST(a_drain_ends_streams_and_who_waits),
+		TEST(a_session_is_not_held_up_by_a_pager),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
