@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* ptctl access, fault and translate: what a vCPU does, and what the tables say. */
 #include "commands.h"
+#include "scenario_run.h"
 
 #include "ptd/v1/fault.pb-c.h"
 
@@ -10,11 +11,7 @@
 /* A fault that stays one, an exit to the VMM in KVM's terms, is exit code 7. */
 static int exit_code(uint32_t outcome)
 {
-	const struct pt_outcome_info *info = pt_outcome_info(outcome);
-	bool faults = outcome == PT_NO_SLOT || outcome == PT_READ_ONLY || outcome == PT_DENIED ||
-		      !info || info->class == PT_CLASS_ERROR;
-
-	return faults ? EXIT_FAULT : EXIT_DONE;
+	return scn_is_failure(outcome) ? EXIT_FAULT : EXIT_DONE;
 }
 
 static int show(struct ptctl *ctl, ProtobufCMessage *message, uint32_t outcome)

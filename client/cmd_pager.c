@@ -86,6 +86,9 @@ static bool supply(struct serving *s, uint64_t ipa, uint64_t size)
 		supply.content = PTD__V1__PAGE_CONTENT__PAGE_CONTENT_DATA;
 		supply.data = (ProtobufCBinaryData){size, data};
 	} else if (data) {
+		s->result = EXIT_REFUSED;
+		fprintf(stderr, "error: --file: 0x%llx: %s; its pages fail\n",
+			(unsigned long long)ipa, strerror(errno));
 		supply.content = PTD__V1__PAGE_CONTENT__PAGE_CONTENT_FAILED;
 	}
 	q.what_case = PTD__V1__SERVE_PAGES_REQUEST__WHAT_SUPPLY;
@@ -95,12 +98,12 @@ static bool supply(struct serving *s, uint64_t ipa, uint64_t size)
 	return sent;
 }
 
-/* Unasked, in order, one message after the answer to the last. */
+/* Unasked, in order, one message after the answer to the last; none once the stream is to end. */
 static bool push(struct serving *s)
 {
 	uint64_t at = s->pushed, left = s->size - at;
 
-	if (!left)
+	if (!left || !s->left)
 		return true;
 	s->pushed += left < PUSH_BYTES ? left : PUSH_BYTES;
 	return supply(s, s->ipa + at, s->pushed - at);
@@ -166,7 +169,7 @@ static int serve(struct serving *s)
 {
 	int result = ptctl_connect(s->ctl);
 
-	if (result)
+	if (result || !s->left)
 		return result;
 	s->call = ptd_start_bidi(s->ctl->client, METHOD, 0, on_message, on_end, s);
 	if (!s->call)

@@ -49,7 +49,7 @@ void scn_add_sums(struct scn_sums *a, const struct scn_sums *b)
 bool scn_is_failure(unsigned outcome)
 {
 	return outcome == PT_NO_SLOT || outcome == PT_READ_ONLY || outcome == PT_DENIED ||
-	       outcome >= PT_NO_MEMORY;
+	       outcome == PT_ABSENT || outcome == PT_PAGE_FAILED || outcome >= PT_NO_MEMORY;
 }
 
 static bool holds(const struct scn_expect_body *e, uint64_t got, uint64_t wanted)

@@ -410,7 +410,8 @@ def _():
 
     def serve(*args):
         return subprocess.Popen([os.path.join(ptdtest.BUILD, "ptctl"), "pager", "serve", g.context.name, hex(IPA), "4M",
-                                 "-o", "tsv", "--no-legend", *args], stdout=subprocess.PIPE, text=True,
+                                 "-o", "tsv", "--no-legend", *args], stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, text=True,
                                 env={**ptdtest.sanitizer_env(), "PTD_ENDPOINT": ptd().endpoint})
     run = serve("--file", image, "--count", "2")
     until(lambda: [p.served for p in listed(g)] == [True])
@@ -433,6 +434,14 @@ def _():
     equal((run.communicate(timeout=20)[0], run.returncode), ("", 0))
     equal((len(listed(g)), g.access(IPA + 2 * MIB, length=1).data), (0, b"\x00"))
     equal(ptd().ptctl("pager", "serve", g.context.name, hex(IPA), "4M", "--file", "/nowhere", check=False).returncode, 2)
+    equal((ptd().ptctl("pager", "serve", g.context.name, hex(IPA), "4M", "--count", "0").stdout, len(listed(g))), ("", 0))
+    run = serve("--file", ptd().folder, "--count", "1")  # a folder opens, and cannot be read
+    until(lambda: [p.served for p in listed(g)] == [True])
+    equal(ptd().ptctl("access", "read", g.context.name, hex(IPA), check=False).returncode, 7)  # PAGE_FAILED
+    out, error = run.communicate(timeout=20)
+    true(run.returncode == 1 and f"error: --file: {IPA:#x}: Is a directory" in error, (run.returncode, error))
+    for command in (("access", "read", g.context.name, hex(IPA + MIB)), ("fault", g.context.name, "--ipa", hex(IPA + MIB))):
+        equal(ptd().ptctl(*command, check=False).returncode, 7)  # ABSENT
     equal(ptd().ptctl("pager", "serve", g.context.name, "0", "4K", check=False).returncode, 1)
 
 
