@@ -167,6 +167,12 @@ PT__INLINE enum pt_outcome hole(const struct point *p, unsigned gs)
 	return PT_HOLE;
 }
 
+/* Apart, so that contexts without shadows do not pay for its calls. */
+static __attribute__((noinline)) bool take_page(const struct point *p)
+{
+	return pt__take_page(p->ctx, p->agent, p->item->ipa.v, p->effects);
+}
+
 PT__INLINE enum pt_outcome unmap(const struct point *p, unsigned gs)
 {
 	int level = item_level(&p->ctx->geo, p->item, p->item->ipa.v, gs);
@@ -190,8 +196,7 @@ PT__INLINE enum pt_outcome unmap(const struct point *p, unsigned gs)
 		return PT_MORE;
 	if (!pt__cas_out(at.slot, &at.entry, PT_PTE_LOCKED))
 		return PT_RACED;
-	if (PT__UNLIKELY(p->ctx->shadowed) &&
-	    !pt__take_page(p->ctx, p->agent, p->item->ipa.v, p->effects)) {
+	if (PT__UNLIKELY(p->ctx->shadowed) && !take_page(p)) {
 		p->effects->tlbis += pt__tlbi_leaf(p->ctx, p->item->ipa.v, level);
 		pt_pte_store_release(at.slot, at.entry); /* put back, after its break (W5) */
 		return PT_MORE;

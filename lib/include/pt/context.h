@@ -13,8 +13,9 @@
 #define PT_SLOT_NO_EXEC	  0x4u /* an instruction fetch is PT_DENIED */
 #define PT_SLOT_FLAGS	  0x7u /* these */
 /* Its memory may lack its content, page by page: see pt_ctx_set_present(). Set by who keeps the
- * slots, for no client to choose. */
-#define PT_SLOT_PAGED	  0x8u
+ * slots, for no client to choose. At the other end, so that those that a plain fault has to rule
+ * out stand side by side, which A64 tests at once. */
+#define PT_SLOT_PAGED	  0x80000000u
 
 struct pt_slot {
 	uint64_t ipa, size, pa;
