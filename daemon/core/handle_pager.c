@@ -157,7 +157,9 @@ static enum call_result fail_open(struct call *call, enum pt_outcome o)
 	switch (o) {
 	case PT_ALREADY_EXISTS:
 		return call_fail(call, o, "open.ipa: another pager is in the range");
-	case PT_TOO_LARGE: return call_fail(call, o, "max_pagers are there");
+	case PT_TOO_LARGE:
+		return call_fail(call, o,
+				 "max_pagers: too many ranges have a pager, or lack pages");
 	case PT_WRONG_STATE: return call_fail(call, o, "open.context: it is being deleted");
 	default: return call_fail(call, o, NULL);
 	}

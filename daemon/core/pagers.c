@@ -157,11 +157,14 @@ static bool is_wanted(const struct pager *p, uint64_t page)
 	return false;
 }
 
-/* One request a page, however many wait; none beyond the window. */
+/* One request a page, however many wait; none beyond the window, which is looked at first: where
+ * thousands wait it is full, and each supply comes by all of them. */
 static void ask_for(struct pager *p, struct page_wait *w)
 {
+	if (!p->server || p->wanted_count >= p->window)
+		return;
 	w->asked = is_wanted(p, w->page);
-	if (w->asked || !p->server || p->wanted_count >= p->window)
+	if (w->asked)
 		return;
 	p->wanted[p->wanted_count++] =
 		(struct page_wanted){.page = w->page, .seq = ++p->seq, .why = w->why};

@@ -202,7 +202,7 @@ def _():
     equal((g.access(IPA, length=1).level, g.digest()), before)
     equal(Pager(ptd(), 0, 0, 0, open=False).half_close(), [])
     pages = [opened(g, IPA + n * PAGE, PAGE)[0] for n in range(limits.max_pagers)]
-    fails("TOO_LARGE", ipa=IPA + MIB)
+    true(fails("TOO_LARGE", ipa=IPA + MIB).startswith("max_pagers: "))
     fails("ALREADY_EXISTS")
     fails("ALREADY_EXISTS", size=MIB)
     for p in pages:
