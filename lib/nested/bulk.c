@@ -19,7 +19,8 @@
 struct bulk {
 	struct pt_nested *nested;
 	struct pt__kills *kills;
-	const struct pt_shadow_search *s;
+	struct pt_shadow_search *s;
+	int64_t *left;
 	uint32_t count;
 	struct pt__aside table[PT_SHADOW_LINKS];
 };
@@ -113,8 +114,19 @@ static void flush(struct bulk *b)
 	}
 }
 
+/* The pages after `canonical` lead to a table that stays again: not before they have left what it
+ * spans. That it was looked at counts. */
+static void put_off(struct bulk *b, const struct pt__aside *t, uint64_t canonical)
+{
+	uint64_t at = canonical + (t->last - t->ipa) + 1;
+
+	if (b->s->whole_at < at)
+		b->s->whole_at = at;
+	*b->left -= pt_table_entries(&t->shadow->ctx.geo);
+}
+
 /* Tables of which all leaves go come first: how many that are. */
-static uint32_t whole(struct bulk *b)
+static uint32_t whole(struct bulk *b, uint64_t canonical)
 {
 	uint32_t n = 0;
 
@@ -123,8 +135,10 @@ static uint32_t whole(struct bulk *b)
 
 		if (i + 1 < b->count)
 			pt__links_fetch(&b->table[i + 1]);
-		if (!pt__links_are_within(&t, b->s->lo, b->s->hi))
+		if (!pt__links_are_within(&t, b->s->lo, b->s->hi)) {
+			put_off(b, &t, canonical);
 			continue;
+		}
 		b->table[i] = b->table[n];
 		b->table[n++] = t;
 	}
@@ -228,7 +242,7 @@ static uint64_t drop(const struct bulk *b, uint32_t tables)
 	return leaves;
 }
 
-void pt__bulk(struct pt_nested *nested, struct pt__kills *kills, const struct pt_shadow_search *s,
+void pt__bulk(struct pt_nested *nested, struct pt__kills *kills, struct pt_shadow_search *s,
 	      uint64_t canonical, int64_t *left)
 {
 	struct bulk b; /* large, and written before it is read */
@@ -238,6 +252,7 @@ void pt__bulk(struct pt_nested *nested, struct pt__kills *kills, const struct pt
 	b.nested = nested;
 	b.kills = kills;
 	b.s = s;
+	b.left = left;
 	if (!alone(&b)) /* most likely not in a moment either */
 		return;
 	gather(&b, canonical);
@@ -246,7 +261,7 @@ void pt__bulk(struct pt_nested *nested, struct pt__kills *kills, const struct pt
 		return;
 	pt__kills_finish(kills); /* so that no entry in there is ours */
 	set_aside(&b);
-	n = alone(&b) ? whole(&b) : 0;
+	n = alone(&b) ? whole(&b, canonical) : 0;
 	flush(&b); /* of those that go back, too: an entry becomes valid again */
 	for (uint32_t i = n; i < b.count; i++)
 		pt_pte_store_release(b.table[i].slot, b.table[i].entry);

@@ -21,9 +21,10 @@ struct pt__aside {
  * bulk.c: takes the leaf tables out that the list of `canonical` leads to and all of whose leaves
  * are of memory in [s->lo, s->hi], flushed, with all links. Only if no other agent is in a section
  * of the machine: else, and of tables that have other leaves, nothing. In the operation's section;
- * the kills of it are finished. *left: less the leaves that went.
+ * the kills of it are finished. *left: less the leaves that went, and the entries of tables with
+ * other leaves, for which s->whole_at is where to try again.
  */
-void pt__bulk(struct pt_nested *nested, struct pt__kills *kills, const struct pt_shadow_search *s,
+void pt__bulk(struct pt_nested *nested, struct pt__kills *kills, struct pt_shadow_search *s,
 	      uint64_t canonical, int64_t *left);
 
 /* links_bulk.c: does no link of the table name memory outside of [lo, hi]? A guess, by the first

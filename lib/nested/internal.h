@@ -217,7 +217,8 @@ struct pt__kills {
  * whatever it names: UINT64_MAX). True: a leaf was removed. Full batches are finished. Where its
  * table is set aside nothing is done but kills->again set. */
 bool pt__kill(struct pt__kills *kills, struct pt__spot spot, uint64_t canonical);
-/* Is the leaf's access flag set, and its link names `canonical`? With `clear`, not any more. */
+/* Is the leaf's access flag set, and its link names `canonical`? With `clear`, not any more. What
+ * is set aside counts as set. */
 bool pt__shadow_young(struct pt__spot spot, uint64_t canonical, bool clear);
 /* Flushes, unlinks and clears what is in the batch. Before the section ends. */
 void pt__kills_finish(struct pt__kills *kills);

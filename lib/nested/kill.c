@@ -90,6 +90,8 @@ bool pt__shadow_young(struct pt__spot spot, uint64_t canonical, bool clear)
 	const pt_pte young = PT_PTE_VALID | PT_PTE_AF;
 	pt_pte e, *slot = entry_of(spot, &e);
 
+	if (e == PT__ASIDE)
+		return true; /* it may come back */
 	if (!slot || !names(spot, canonical))
 		return false;
 	while ((e & young) == young)

@@ -163,7 +163,8 @@ static bool is_bulk(const struct search *q, unsigned class)
 	const struct pt_shadow_search *s = q->s;
 
 	return !class && !s->lost && !s->point && !s->sweeps && !q->asks &&
-	       s->hi - s->lo >= PT__BULK_BYTES - 1;
+	       s->hi - s->lo >= PT__BULK_BYTES - 1 &&
+	       s->at << pt__class_shift(class) >= s->whole_at;
 }
 
 static bool look_within(struct search *q, unsigned class)
@@ -232,6 +233,8 @@ static __attribute__((noinline)) bool take(struct pt_nested *nested, struct pt_a
 	q.kills.lost = s->lost;
 	all = search(&q);
 	pt__kills_finish(&q.kills);
+	if (q.kills.again) /* by an agent that may be waiting for its CPU */
+		*left = 0;
 	s->tlbis += q.kills.tlbis;
 	return all;
 }

@@ -123,6 +123,26 @@ static void a_table_with_other_leaves_stays(void **state)
 	}
 }
 
+/* It is not tried again at each page of the range: its leaves go in batches. */
+static void a_table_that_stays_is_tried_once(void **state)
+{
+	struct pt_item item;
+	struct pt_txn txn;
+
+	(void)state;
+	open_shape(&shapes[0]);
+	for (uint64_t at = 0; at < PAGES; at++)
+		fill(0, at * PAGE, at == 64 ? 3 * BLOCK : at * PAGE);
+	item = core_item(&n.c, PT_ITEM_UNMAP, 0, BLOCK, 0, 0, 0);
+	ASSERT_OUTCOME(PT_OK, pt_txn_init(&txn, &item, 1, 0, false, NULL));
+	ASSERT_OUTCOME(PT_OK, core_run(&txn, &n.c.agent, UINT32_MAX));
+	assert_int_equal(PAGES - 1, killed());
+	assert_true(has(0, 64 * PAGE));
+	/* Of the host's range, of the table that was put back, and of each batch. */
+	assert_int_equal(1 + 1 + PAGES / 64, txn.effects.tlbis);
+	close_all();
+}
+
 /* Lists that lead to leaves in tables that stay, too, keep those. */
 static void lists_keep_what_is_not_in_the_tables(void **state)
 {
@@ -182,6 +202,87 @@ static void beside_others_leaves_go_one_by_one(void **state)
 	while (pt_reclaim(&n.c.agent))
 		continue;
 	pt_agent_leave(&other);
+	close_all();
+}
+
+/* ---- met by others ---- */
+
+/* What links the table of a shadow's first pages. */
+static struct pt__at table_at(unsigned which)
+{
+	struct pt__at at;
+
+	pt__descend(&s[which]->ctx, 0, PT_LEVEL_LAST - 1, 12, &at);
+	return at;
+}
+
+static void set_aside(unsigned which, const struct pt__at *at)
+{
+	pt_pte entry = at->entry;
+
+	pt_port_note(PT_EVENT_OP_BEGIN, PT_OP_POINT, at, &s[which]->ctx, (uintptr_t)&n.c.agent, 0);
+	assert_true(pt_pte_cas(at->slot, &entry, PT__ASIDE));
+}
+
+static void put_back(unsigned which, const struct pt__at *at)
+{
+	struct pt_ledger ledger;
+
+	pt_ledger_init(&ledger, &s[which]->ctx);
+	pt_ledger_add(&ledger, 0, BLOCK - 1, PT_LEVEL_LAST - 1, true);
+	pt_ledger_discharge(&ledger);
+	pt_pte_store_release(at->slot, at->entry);
+	pt_port_note(PT_EVENT_OP_END, PT_OP_POINT, at, &s[which]->ctx, PT_OK, 0);
+}
+
+static bool young(uint64_t page, bool clear)
+{
+	return pt__shadow_rules.young(&n.nested, page, page + PAGE - 1, clear);
+}
+
+/* A table that is set aside may come back, with leaves that are young. */
+static void what_is_set_aside_counts_as_young(void **state)
+{
+	struct pt__at at;
+
+	(void)state;
+	open_shape(&shapes[0]);
+	fill(0, 0, PAGE);
+	pt_section_begin(&n.c.agent);
+	assert_true(young(PAGE, true));
+	assert_false(young(PAGE, true));
+	at = table_at(0);
+	set_aside(0, &at);
+	assert_true(young(PAGE, false));
+	assert_true(young(PAGE, true));
+	assert_false(young(2 * PAGE, true));
+	put_back(0, &at);
+	assert_false(young(PAGE, true));
+	pt_section_end(&n.c.agent);
+	close_all();
+}
+
+/* Who set it aside may be waiting for a CPU: what is left of the step is not spent on asking. */
+static void what_is_set_aside_ends_the_step(void **state)
+{
+	struct pt_shadow_search search = {.lo = PAGE, .hi = 2 * PAGE - 1, .pending = true};
+	int64_t left = 1000;
+	struct pt__at at;
+
+	(void)state;
+	open_shape(&shapes[0]);
+	fill(0, 0, PAGE);
+	pt_section_begin(&n.c.agent);
+	at = table_at(0);
+	set_aside(0, &at);
+	assert_false(pt__shadow_rules.taken(&n.nested, &n.c.agent, &search, &left));
+	assert_true(left <= 0);
+	put_back(0, &at);
+	left = 1000;
+	assert_true(pt__shadow_rules.taken(&n.nested, &n.c.agent, &search, &left));
+	pt_section_end(&n.c.agent);
+	assert_false(has(0, 0));
+	assert_int_equal(1, killed());
 	close_all();
 }
 
@@ -264,8 +365,11 @@ int main(void)
 		cmocka_unit_test(tables_go_with_all_that_is_in_them),
 		cmocka_unit_test(a_table_is_flushed_once),
 		cmocka_unit_test(a_table_with_other_leaves_stays),
+		cmocka_unit_test(a_table_that_stays_is_tried_once),
 		cmocka_unit_test(lists_keep_what_is_not_in_the_tables),
 		cmocka_unit_test(beside_others_leaves_go_one_by_one),
+		cmocka_unit_test(what_is_set_aside_counts_as_young),
+		cmocka_unit_test(what_is_set_aside_ends_the_step),
 		cmocka_unit_test(ranges_at_random_take_what_they_name),
 	};
 

@@ -126,6 +126,7 @@ struct pt_shadow_search {
 	uint8_t class, shift, sweep_class;
 	uint32_t shadow;
 	uint64_t at, sweep_at, head;
+	uint64_t whole_at; /* tables are taken as a whole from here on */
 };
 
 /*
@@ -152,8 +153,8 @@ struct pt_shadow_rules {
 	/*
 	 * Have shadows used what they have of [lo, hi], a canonical leaf: is the access flag of one
 	 * of their leaves set? With `clear` it is not afterwards, without an invalidation. An
-	 * inexact page counts as used, and so does a leaf of which shadows have more than is looked
-	 * at in one go (8192 leaves and entries).
+	 * inexact page counts as used, and so does what another agent is about to take from them,
+	 * and a leaf of which they have more than is looked at in one go (8192 leaves and entries).
 	 */
 	bool (*young)(void *arg, uint64_t lo, uint64_t hi, bool clear);
 };
