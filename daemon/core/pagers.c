@@ -1,317 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Pagers: what is absent, who waits for it, and what their streams are to ask for. */
-#include "pagers.h"
-
-#include "domain_types.h"
+/* Pagers: how they come, are served, and end. */
+#include "pager_parts.h"
 
 #include <stdlib.h>
-
-/* ---- bits ---- */
-
-/* Those of [first, last] in word number `at`. */
-static uint64_t mask_of(uint64_t at, uint64_t first, uint64_t last)
-{
-	uint64_t mask = UINT64_MAX;
-
-	if (at == first / 64)
-		mask &= UINT64_MAX << first % 64;
-	if (at == last / 64)
-		mask &= UINT64_MAX >> (63 - last % 64);
-	return mask;
-}
-
-static uint64_t count_of(uint64_t bits)
-{
-	uint64_t n = 0;
-
-	for (; bits; bits &= bits - 1)
-		n++;
-	return n;
-}
-
-static bool all_there(const struct pager *p, uint64_t first, uint64_t last)
-{
-	for (uint64_t at = first / 64; at <= last / 64; at++)
-		if (~atomic_load_explicit(&p->present[at], memory_order_acquire) &
-		    mask_of(at, first, last))
-			return false;
-	return true;
-}
-
-static uint64_t set_there(struct pager *p, uint64_t first, uint64_t last)
-{
-	uint64_t n = 0;
-
-	for (uint64_t at = first / 64; at <= last / 64; at++) {
-		uint64_t mask = mask_of(at, first, last);
-		uint64_t old =
-			atomic_fetch_or_explicit(&p->present[at], mask, memory_order_release);
-
-		n += count_of(mask & ~old);
-		p->failed_pages -= count_of(mask & p->failed[at]);
-		p->failed[at] &= ~mask;
-	}
-	atomic_fetch_sub_explicit(&p->absent, n, memory_order_release);
-	return n;
-}
-
-static uint64_t set_failed(struct pager *p, uint64_t first, uint64_t last)
-{
-	uint64_t n = 0;
-
-	for (uint64_t at = first / 64; at <= last / 64; at++) {
-		uint64_t mask = mask_of(at, first, last) & ~p->failed[at] &
-				~atomic_load_explicit(&p->present[at], memory_order_relaxed);
-
-		n += count_of(mask);
-		p->failed[at] |= mask;
-	}
-	p->failed_pages += n;
-	return n;
-}
-
-/* ---- ranges ---- */
-
-static bool meets(const struct pager *p, uint64_t ipa, uint64_t size)
-{
-	return p->ipa - ipa < size || ipa - p->ipa < p->size;
-}
-
-/* A step looks at no more words than this; a block that large is made when all is there. */
-#define MOST_WORDS 4096u
-
-static bool is_there(const struct pager *p, uint64_t ipa, uint64_t last)
-{
-	uint64_t end = p->ipa + (p->size - 1);
-	uint64_t lo = ipa > p->ipa ? ipa : p->ipa, hi = last < end ? last : end;
-
-	if (!atomic_load_explicit(&p->absent, memory_order_acquire))
-		return true;
-	lo = (lo - p->ipa) >> p->shift;
-	hi = (hi - p->ipa) >> p->shift;
-	return hi / 64 - lo / 64 < MOST_WORDS && all_there(p, lo, hi);
-}
-
-static struct pager *first_of(const struct context *c)
-{
-	return atomic_load_explicit(&c->pagers, memory_order_acquire);
-}
-
-static struct pager *next_of(const struct pager *p)
-{
-	return atomic_load_explicit(&p->next, memory_order_acquire);
-}
-
-bool pagers_present(void *context, struct pt_ipa ipa, uint64_t size)
-{
-	for (const struct pager *p = first_of(context); p; p = next_of(p))
-		if (meets(p, ipa.v, size) && !is_there(p, ipa.v, ipa.v + (size - 1)))
-			return false;
-	return true;
-}
-
-bool pagers_meet(struct context *c, uint64_t ipa, uint64_t size, const struct pager *but)
-{
-	for (const struct pager *p = first_of(c); p; p = next_of(p))
-		if (p != but && meets(p, ipa, size))
-			return true;
-	return false;
-}
-
-/* ---- who waits, and what is asked for; under the lock ---- */
-
-static void rouse(struct pager *p)
-{
-	if (p->server && p->asleep)
-		call_wake(p->server);
-	p->asleep = false;
-}
-
-static void enqueue(struct pager *p, struct page_wait *w)
-{
-	w->next = NULL;
-	w->pager = p;
-	w->link = p->last;
-	*p->last = w;
-	p->last = &w->next;
-	w->queued = true;
-	p->waiting++;
-}
-
-static void dequeue(struct pager *p, struct page_wait *w)
-{
-	*w->link = w->next;
-	if (w->next)
-		w->next->link = w->link;
-	else
-		p->last = w->link;
-	w->queued = false;
-	p->waiting--;
-}
-
-static bool is_wanted(const struct pager *p, uint64_t page)
-{
-	for (uint32_t i = 0; i < p->wanted_count; i++)
-		if (p->wanted[i].page == page)
-			return true;
-	return false;
-}
-
-/* One request a page, however many wait; none beyond the window, which is looked at first: where
- * thousands wait it is full, and each supply comes by all of them. */
-static void ask_for(struct pager *p, struct page_wait *w)
-{
-	if (!p->server || p->wanted_count >= p->window)
-		return;
-	w->asked = is_wanted(p, w->page);
-	if (w->asked)
-		return;
-	p->wanted[p->wanted_count++] =
-		(struct page_wanted){.page = w->page, .seq = ++p->seq, .why = w->why};
-	w->asked = true;
-	rouse(p);
-}
-
-static void wake(struct pager *p, struct page_wait *w)
-{
-	dequeue(p, w);
-	call_wake(w->call);
-}
-
-static void wake_all(struct pager *p)
-{
-	while (p->first)
-		wake(p, p->first);
-}
-
-/* Who waits for [first, last] looks again; others may be asked for now. */
-static void pass_on(struct pager *p, uint64_t first, uint64_t last)
-{
-	for (struct page_wait *w = p->first, *next; w; w = next) {
-		next = w->next;
-		if (w->page >= first && w->page <= last)
-			wake(p, w);
-		else if (!w->asked)
-			ask_for(p, w);
-	}
-}
-
-static void forget_wanted(struct pager *p, uint64_t first, uint64_t last)
-{
-	uint32_t n = 0;
-
-	for (uint32_t i = 0; i < p->wanted_count; i++)
-		if (p->wanted[i].page < first || p->wanted[i].page > last)
-			p->wanted[n++] = p->wanted[i];
-	p->wanted_count = n;
-}
-
-static struct pager *pager_at(const struct context *c, uint64_t ipa)
-{
-	struct pager *p = first_of(c);
-
-	while (p && ipa - p->ipa >= p->size)
-		p = next_of(p);
-	return p;
-}
-
-static enum pt_outcome await(struct pager *p, struct page_wait *w)
-{
-	w->page = (w->why.ipa - p->ipa) >> p->shift;
-	if (pager_has(p, w->page))
-		return PT_OK;
-	if (p->failed[w->page / 64] >> w->page % 64 & 1)
-		return PT_PAGE_FAILED;
-	if (!p->server && !p->opening)
-		return PT_ABSENT;
-	enqueue(p, w);
-	ask_for(p, w);
-	return PT_PARKED;
-}
-
-enum pt_outcome page_await(struct call *call, struct context *c, struct page_wait *w,
-			   const struct page_access *why)
-{
-	struct pagers *list = &call->domain->pagers;
-	enum pt_outcome o = PT_OK;
-	struct pager *p;
-
-	pt_port_lock(&list->lock);
-	p = pager_at(c, why->ipa);
-	if (w->queued) /* it runs again before its wake */
-		dequeue(w->pager, w);
-	*w = (struct page_wait){.call = call, .why = *why};
-	if (p)
-		o = await(p, w);
-	pt_port_unlock(&list->lock);
-	return o;
-}
-
-void page_wait_end(struct pagers *list, struct page_wait *w)
-{
-	pt_port_lock(&list->lock);
-	if (w->queued)
-		dequeue(w->pager, w);
-	pt_port_unlock(&list->lock);
-}
-
-static struct page_wait *wait_of(const struct pagers *list, const struct call *call)
-{
-	for (const struct pager *p = list->first; p; p = p->all_next)
-		for (struct page_wait *w = p->first; w; w = w->next)
-			if (w->call == call)
-				return w;
-	return NULL;
-}
-
-void page_wait_cut(struct pagers *list, const struct call *call)
-{
-	struct page_wait *w;
-
-	pt_port_lock(&list->lock);
-	w = wait_of(list, call);
-	if (w)
-		wake(w->pager, w);
-	pt_port_unlock(&list->lock);
-}
-
-bool pager_next(struct pagers *list, struct pager *p, struct page_wanted *wanted)
-{
-	bool some = false;
-
-	pt_port_lock(&list->lock);
-	for (uint32_t i = 0; i < p->wanted_count && !some; i++) {
-		some = !p->wanted[i].told;
-		if (some)
-			*wanted = p->wanted[i];
-	}
-	p->asleep = !some;
-	pt_port_unlock(&list->lock);
-	return some;
-}
-
-void pager_told(struct pagers *list, struct pager *p, uint64_t seq)
-{
-	pt_port_lock(&list->lock);
-	for (uint32_t i = 0; i < p->wanted_count; i++)
-		p->wanted[i].told |= p->wanted[i].seq == seq;
-	pt_port_unlock(&list->lock);
-}
-
-uint64_t pager_supplied(struct pagers *list, struct pager *p, uint64_t first, uint64_t count,
-			bool failed)
-{
-	uint64_t last = first + count - 1, n;
-
-	pt_port_lock(&list->lock);
-	n = failed ? set_failed(p, first, last) : set_there(p, first, last);
-	forget_wanted(p, first, last);
-	pass_on(p, first, last);
-	pt_port_unlock(&list->lock);
-	return n;
-}
-
-/* ---- life ---- */
 
 static void free_pager(struct pt_rcu_head *head)
 {
@@ -353,7 +44,7 @@ static void unlink_pager(struct pagers *list, struct pager *p)
 
 	while (atomic_load_explicit(at, memory_order_relaxed) != p)
 		at = &atomic_load_explicit(at, memory_order_relaxed)->next;
-	atomic_store_explicit(at, next_of(p), memory_order_release);
+	atomic_store_explicit(at, pager_after(p), memory_order_release);
 	*p->all_link = p->all_next;
 	if (p->all_next)
 		p->all_next->all_link = p->all_link;
@@ -362,7 +53,7 @@ static void unlink_pager(struct pagers *list, struct pager *p)
 
 static void link_pager(struct pagers *list, struct pager *p)
 {
-	atomic_store_explicit(&p->next, first_of(p->context), memory_order_relaxed);
+	atomic_store_explicit(&p->next, pager_first(p->context), memory_order_relaxed);
 	atomic_store_explicit(&p->context->pagers, p, memory_order_release);
 	p->all_next = list->first;
 	p->all_link = &list->first;
@@ -437,7 +128,7 @@ void pager_serve(struct pagers *list, struct pager *p, struct call *call, uint32
 	p->window = window;
 	p->seq = 0;
 	for (struct page_wait *w = p->first; w; w = w->next)
-		ask_for(p, w);
+		pager_ask_for(p, w);
 	pt_port_unlock(&list->lock);
 }
 
@@ -449,7 +140,7 @@ void pager_leave(struct pagers *list, struct pager *p)
 	p->server = NULL;
 	p->opening = false;
 	p->wanted_count = 0;
-	wake_all(p);
+	pager_wake_waiters(p);
 	ended = p->ended;
 	pt_port_unlock(&list->lock);
 	if (ended)
@@ -463,8 +154,8 @@ static bool end(struct pagers *list, struct pager *p)
 		return false;
 	p->ended = true;
 	unlink_pager(list, p);
-	wake_all(p);
-	rouse(p);
+	pager_wake_waiters(p);
+	pager_rouse(p);
 	return !p->server && !p->opening;
 }
 
@@ -498,9 +189,9 @@ void pagers_end(struct context *c, uint64_t ipa, uint64_t size)
 	struct pager *over = NULL;
 
 	pt_port_lock(&list->lock);
-	for (struct pager *p = first_of(c), *next; p; p = next) {
-		next = next_of(p);
-		if ((!size || meets(p, ipa, size)) && end(list, p)) {
+	for (struct pager *p = pager_first(c), *next; p; p = next) {
+		next = pager_after(p);
+		if ((!size || pager_meets(p, ipa, size)) && end(list, p)) {
 			p->all_next = over;
 			over = p;
 		}
@@ -516,7 +207,7 @@ void pagers_wake_all(struct pagers *list)
 {
 	pt_port_lock(&list->lock);
 	for (struct pager *p = list->first; p; p = p->all_next)
-		rouse(p);
+		pager_rouse(p);
 	pt_port_unlock(&list->lock);
 }
 
