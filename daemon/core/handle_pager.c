@@ -152,11 +152,23 @@ static enum call_result check_open(struct call *call, struct context *c,
 	return slot_around(call, c, q->ipa, q->size) ? CALL_MORE : CALL_DONE;
 }
 
+static enum call_result fail_meets(struct call *call, struct context *c,
+				   const Ptd__V1__PagerOpen *q)
+{
+	const struct pager *p = pagers_meet(c, q->ipa, q->size, NULL);
+
+	if (!p) /* it has gone since */
+		return call_fail(call, PT_ALREADY_EXISTS,
+				 "open.ipa: another pager is in the range");
+	call->status.ipa = p->ipa;
+	return call_fail(call, PT_ALREADY_EXISTS,
+			 "open.ipa: the range meets that of a pager, 0x%llx bytes at 0x%llx",
+			 (unsigned long long)p->size, (unsigned long long)p->ipa);
+}
+
 static enum call_result fail_open(struct call *call, enum pt_outcome o)
 {
 	switch (o) {
-	case PT_ALREADY_EXISTS:
-		return call_fail(call, o, "open.ipa: another pager is in the range");
 	case PT_TOO_LARGE:
 		return call_fail(call, o,
 				 "max_pagers: too many ranges have a pager, or lack pages");
@@ -262,7 +274,7 @@ static enum call_result begin(struct call *call)
 	o = pager_open(call, c, q->open->ipa, q->open->size, &s->pager, &resumed);
 	if (o != PT_OK) {
 		free(s);
-		return fail_open(call, o);
+		return o == PT_ALREADY_EXISTS ? fail_meets(call, c, q->open) : fail_open(call, o);
 	}
 	call->state = s;
 	return resumed ? serve(call, true) : open_on(call, s);

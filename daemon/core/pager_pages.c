@@ -91,10 +91,12 @@ bool pagers_present(void *context, struct pt_ipa ipa, uint64_t size)
 	return true;
 }
 
-bool pagers_meet(struct context *c, uint64_t ipa, uint64_t size, const struct pager *but)
+const struct pager *pagers_meet(struct context *c, uint64_t ipa, uint64_t size,
+				const struct pager *but)
 {
-	for (const struct pager *p = pager_first(c); p; p = pager_after(p))
-		if (p != but && pager_meets(p, ipa, size))
-			return true;
-	return false;
+	const struct pager *p = pager_first(c);
+
+	while (p && (p == but || !pager_meets(p, ipa, size)))
+		p = pager_after(p);
+	return p;
 }

@@ -125,8 +125,9 @@ uint64_t pager_supplied(struct pagers *pagers, struct pager *pager, uint64_t fir
 /* A slot at [ipa, ipa + size) was changed or deleted, or with size 0 the context goes: so do the
  * pagers there, their streams are woken and find them ended. */
 void pagers_end(struct context *context, uint64_t ipa, uint64_t size);
-/* Does a pager other than `but` meet the range? */
-bool pagers_meet(struct context *context, uint64_t ipa, uint64_t size, const struct pager *but);
+/* A pager other than `but` that the range meets; NULL: none. To the end of the section. */
+const struct pager *pagers_meet(struct context *context, uint64_t ipa, uint64_t size,
+				const struct pager *but);
 void pagers_wake_all(struct pagers *pagers);
 
 /* Up to `room` pagers of `machine`, newest first. Returns how many there are. */

@@ -223,7 +223,7 @@ def _():
     equal(g.access(IPA + MIB, length=1).outcome, OUTCOME["ABSENT"])
     equal(g.access(IPA, length=1).data, b"\x01")
     equal([(x.served, x.waiting, x.wanted_pages, x.absent_pages) for x in listed(g)], [(False, 0, 0, 1016)])
-    Pager(ptd(), g.handle, IPA, MIB).end("ALREADY_EXISTS")
+    true("0x400000 bytes at 0x40000000" in Pager(ptd(), g.handle, IPA + MIB, MIB).end("ALREADY_EXISTS"))
     p, o = opened(g)
     equal((o.resumed, o.absent_pages), (True, 1016))
     equal(g.access(IPA, length=1).data, b"\x01")
