@@ -69,15 +69,23 @@ static bool is_own_regime(const struct pt_el2_virtual *v, uint32_t sys)
 	return CRM(sys) % 4 && (OP2(sys) < 2 || OP2(sys) == 5);
 }
 
-/* A step of it, or the next one of what goes on. */
+static bool is_same(const struct pt_el2_tlbi *a, const struct pt_el2_tlbi *b)
+{
+	return a->pc == b->pc && a->sys == b->sys && a->operand == b->operand &&
+	       a->vttbr == b->vttbr && a->vtcr == b->vtcr;
+}
+
+/* A step of it, or the next one of what goes on: another instruction at the same place, or of other
+ * tables, is another one. */
 static enum pt__el2_emulated tlbi(struct pt__el2_world *w, uint32_t sys, uint64_t operand,
 				  enum pt_outcome *out)
 {
 	struct pt_el2_virtual *v = w->virtual;
 	uint64_t pc = pt_el2_read_elr_el2();
-	bool goes_on = v->tlbi && v->tlbi_pc == pc;
 	uint64_t x[6] = {PT_HVC(PT_HVC_NEST_TLBI), sys, operand, PT_EL2_VNCR(v, VTTBR),
 			 PT_EL2_VNCR(v, VTCR)};
+	const struct pt_el2_tlbi made = {pc, sys, operand, x[3], x[4]};
+	bool goes_on = v->tlbi && is_same(&v->tlbi_made, &made);
 
 	if (goes_on) {
 		x[0] = PT_HVC(PT_HVC_CONTINUE);
@@ -85,7 +93,7 @@ static enum pt__el2_emulated tlbi(struct pt__el2_world *w, uint32_t sys, uint64_
 	}
 	(void)pt_hv_call(w->host->hv, w->agent, PT_HV_GUEST, x);
 	v->tlbi = x[0] == PT_MORE ? x[1] : 0;
-	v->tlbi_pc = pc;
+	v->tlbi_made = made;
 	if (x[0] == PT_OK || x[0] == -(uint64_t)PT_INVALID) /* reserved: need not remove anything */
 		return PT__EL2_DONE;
 	if (x[0] == PT_MORE || x[0] == -(uint64_t)PT_BUSY || goes_on)

@@ -155,7 +155,7 @@ static enum pt_outcome resume(struct pt__el2_world *w)
 
 	w->virtual = v;
 	PT_EL2_VNCR(v, HCR) |= HCR_E2H;
-	if (v->tlbi_pc != regs->pc)
+	if (v->tlbi_made.pc != regs->pc)
 		v->tlbi = 0;
 	regs->pstate = el2 ? lowered(regs->pstate) : pt__el2_pstate(regs->pstate);
 	return el2 ? PT_OK : find_shadow(w);

@@ -97,9 +97,12 @@ struct pt_el2_virtual {
 	} el2;
 	/* Those without a place there: HPFAR_EL2, and CNTKCTL_EL1 of the guest's guest. */
 	uint64_t hpfar, cntkctl;
-	/* A TLBI that goes on when the instruction at `tlbi_pc` is executed again; 0: none. */
-	uint64_t tlbi, tlbi_pc;
-	uint64_t free[512 - 448 - 23];
+	/* A TLBI that goes on when the same one is executed again; 0: none. */
+	uint64_t tlbi;
+	struct pt_el2_tlbi {
+		uint64_t pc, sys, operand, vttbr, vtcr;
+	} tlbi_made;
+	uint64_t free[512 - 448 - 27];
 };
 
 /* PSCI (DEN0022) for the host, by SMC: VERSION and CPU_ON; others are not supported. */
