@@ -15,6 +15,7 @@
 
 #include "ptd/v1/context.pb-c.h"
 #include "ptd/v1/machine.pb-c.h"
+#include "ptd/v1/nested.pb-c.h"
 
 #define SHARDS	 2
 #define PEERS	 3
@@ -42,6 +43,7 @@ struct script {
 	bool mail[SHARDS], reclaim[SHARDS];
 	struct wire *wire[PEERS];
 	unsigned steps;
+	bool nested; /* the context may have shadows, and has one */
 };
 
 static struct routes *routes;
@@ -405,7 +407,7 @@ static void send_call(struct script *s, struct wire *wire)
 	send_data(s, wire, true);
 }
 
-/* A Session: opened on the first context, then messages that may be anything. */
+/* A Session: opened on the first context or its shadow, then messages that may be anything. */
 static void send_session(struct script *s, struct wire *wire)
 {
 	static const uint8_t opens[] = {0, 0, 0, 0, 29, 0x12, 27,   0x09, 2,
@@ -424,6 +426,8 @@ static void send_session(struct script *s, struct wire *wire)
 	wire->next_id += 2;
 	put_block(wire, id, &block, false, 0);
 	memcpy(data, opens, sizeof(opens));
+	if (s->nested && how & 0x40)
+		data[8] = 3;
 	memset(data + sizeof(opens), how & 1, 16);
 	for (unsigned i = how >> 1 & 7; i; i--) {
 		size_t seq = n + 7, length;
@@ -656,9 +660,25 @@ static void put_call(struct wire *wire, const char *rpc, const ProtobufCMessage 
 	wire->next_id += 2;
 }
 
+/* A guest hypervisor's vCPU runs what stands behind handle 2: a shadow, with its stage 2 off. */
+static void enter(struct script *s, struct wire *wire)
+{
+	Ptd__V1__EnterNestedRequest enter = PTD__V1__ENTER_NESTED_REQUEST__INIT;
+
+	enter.context = words.handle[1];
+	enter.vcpu = 1;
+	enter.vttbr = UINT64_C(1) << 48;
+	enter.vtcr = 0x800a0059;
+	put_call(wire, "NestedService/EnterNested", &enter.base);
+	deliver(s, wire, ROOM);
+	settle(s, 16);
+	CHECK(registry_contexts(s->domain) == 2);
+}
+
 /* A machine, a context in it, and a memslot. */
 static void populate(struct script *s, struct wire *wire)
 {
+	Ptd__V1__ContextOptions options = PTD__V1__CONTEXT_OPTIONS__INIT;
 	Ptd__V1__CreateMachineRequest machine = PTD__V1__CREATE_MACHINE_REQUEST__INIT;
 	Ptd__V1__CreateContextRequest context = PTD__V1__CREATE_CONTEXT_REQUEST__INIT;
 	Ptd__V1__SetSlotRequest set = PTD__V1__SET_SLOT_REQUEST__INIT;
@@ -672,6 +692,8 @@ static void populate(struct script *s, struct wire *wire)
 	context.machine = words.handle[0];
 	context.name = (char *)(uintptr_t) "c0";
 	context.kind = PTD__V1__CONTEXT_KIND__CONTEXT_KIND_GUEST;
+	options.nested = s->nested;
+	context.options = &options;
 	put_call(wire, "ContextService/CreateContext", &context.base);
 	set.context = words.handle[1];
 	set.slot = &slot;
@@ -680,6 +702,8 @@ static void populate(struct script *s, struct wire *wire)
 	deliver(s, wire, ROOM);
 	settle(s, 16);
 	CHECK(registry_contexts(s->domain) == 1);
+	if (s->nested)
+		enter(s, wire);
 }
 
 static void learn(void)
@@ -725,6 +749,7 @@ static void begin(struct script *s)
 				       .services = routes_services(routes)};
 	uint8_t mode = take(&s->in);
 
+	s->nested = mode & 32;
 	if (mode & 1)
 		wire.age_ns = UINT64_C(20000000000);
 	if (mode & 2)
