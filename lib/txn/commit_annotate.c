@@ -23,7 +23,7 @@ static void add_table(struct pt_txn *txn, const struct pt__range *r, const struc
 	uint64_t n = level == PT_LEVEL_LAST ? pt__run(r, txn->cursor, level, at->level) : 0;
 
 	fill(slot, n, pt__annotation(txn, r), r->rise);
-	--*left;
+	*left -= pt__new_table(n);
 	if (!pt__link_table(txn, r, at, pa)) {
 		pt_port_zero(slot, n * sizeof(*slot)); /* zero again (A2); then look again */
 		pt_pages_push(&txn->agent->world->pool, &txn->reserved, page);

@@ -84,7 +84,7 @@ static void add_table(struct pt_txn *txn, const struct pt__range *r, const struc
 		pt__dirtied(r->ctx, txn->cursor, txn->cursor + (n << pt__shift(r, level)) - 1);
 	if (n)
 		pt__advance(txn, r, level, n, left);
-	--*left;
+	*left -= pt__new_table(n);
 }
 
 /* Leaves into invalid entries of a live table, up to the first entry that is not. */

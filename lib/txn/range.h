@@ -89,6 +89,15 @@ PT__INLINE uint64_t pt__entries_in(const struct pt__range *r, uint64_t cursor,
 	return pt__bounded(r, cursor, most < room ? most : room, at->level);
 }
 
+/*
+ * What writing n descriptors into a new table takes from a step's budget beside the n visits: as
+ * much again, since its memory is seldom in the caches and may be the kernel's to bring.
+ */
+PT__INLINE int64_t pt__new_table(uint64_t n)
+{
+	return (int64_t)n + 1;
+}
+
 /* Descriptors that the descent to `at` has read: what it takes from a step's budget. */
 PT__INLINE int64_t pt__descent(const struct pt__range *r, const struct pt__at *at)
 {

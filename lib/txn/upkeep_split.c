@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* SPLIT: blocks of the range become tables, from the top down and batch by batch. */
+#include "range.h"
 #include "upkeep.h"
 
 /* Table pages for up to *n blocks; what there is, and why there is no more in upkeep->stopped. */
@@ -22,17 +23,23 @@ static void take_pages(struct pt_upkeep *upkeep, struct pt_page *page, unsigned 
 	*n = got;
 }
 
+/* What a block's table takes from the budget. */
+static int64_t split_cost(const struct pt_geometry *g)
+{
+	return pt_table_entries(g) + pt__new_table(pt_table_entries(g));
+}
+
 /* How many blocks side by side from here on the range, the claim and the budget allow. */
 static unsigned batch(const struct pt_upkeep *upkeep, const struct pt__at *at, int64_t left)
 {
 	const struct pt_geometry *g = &upkeep->args.ctx->geo;
 	uint64_t mask = (UINT64_C(1) << at->shift) - 1, base = upkeep->next & ~mask;
-	uint64_t most = PT_RESIZE_BATCH, n = 1;
+	uint64_t most = PT_RESIZE_BATCH, n = 1, cost = (uint64_t)split_cost(g);
 	uint32_t room =
 		(at->level == g->start_level ? g->start_entries : pt_table_entries(g)) - at->index;
 
-	if (most > (uint64_t)left / pt_table_entries(g) + 1)
-		most = (uint64_t)left / pt_table_entries(g) + 1;
+	if (most > (uint64_t)left / cost + 1)
+		most = (uint64_t)left / cost + 1;
 	if (most > room)
 		most = room;
 	while (n < most && base + n * (mask + 1) <= upkeep->last &&
@@ -66,7 +73,7 @@ static enum pt_outcome split(struct pt_upkeep *upkeep, const struct pt__at *at, 
 		pt__split_blocks(&rs, at->slot, base, at->level, page, n);
 	if (n && at->level + 1 == upkeep->args.level)
 		pt__upkeep_pass(upkeep, at->level, n);
-	*left -= (int64_t)n * pt_table_entries(&upkeep->args.ctx->geo);
+	*left -= (int64_t)n * split_cost(&upkeep->args.ctx->geo);
 	return PT_OK;
 }
 
