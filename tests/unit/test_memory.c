@@ -64,7 +64,6 @@ static void a_word_is_swapped_if_it_is_what_was_expected(void **state)
 	pt_host_ram_destroy(&ram);
 }
 
-/* The lowest free descriptor is the same before and after: a machine keeps none. */
 /* Pages of [pa, pa + bytes) that the system keeps for it. */
 static unsigned kept(const struct pt_host_ram *ram, uint64_t pa, uint64_t bytes)
 {
@@ -112,6 +111,28 @@ static void what_is_wiped_reads_as_zero_and_takes_no_page(void **state)
 	}
 }
 
+/* From one page on to what one call wipes, and more: long ones are written past the caches. */
+static void each_length_is_wiped_to_its_ends(void **state)
+{
+	enum { PAGES = 20 };
+	static unsigned char bytes[PAGES * 4096];
+
+	(void)state;
+	for (uint64_t n = 1; n <= PAGES - 2; n++) {
+		struct pt_host_ram ram = make_ram(sizeof(bytes));
+		uint64_t end = (n + 1) * 4096;
+
+		memset(bytes, 0x5a, sizeof(bytes));
+		assert_int_equal(pt_host_ram_write(&ram, 0, bytes, sizeof(bytes)), PT_OK);
+		pt_host_ram_wipe(&ram, 4096, n * 4096);
+		assert_int_equal(pt_host_ram_read(&ram, 0, bytes, sizeof(bytes)), PT_OK);
+		for (uint64_t pa = 0; pa < sizeof(bytes); pa++)
+			assert_int_equal(bytes[pa], pa < 4096 || pa >= end ? 0x5a : 0);
+		pt_host_ram_destroy(&ram);
+	}
+}
+
+/* The lowest free descriptor is the same before and after: a machine keeps none. */
 static void a_machine_keeps_no_descriptor(void **state)
 {
 	int before = dup(1), after;
@@ -286,6 +307,7 @@ int main(void)
 		cmocka_unit_test(memory_reads_as_zero_and_takes_pages_on_write),
 		cmocka_unit_test(a_word_is_swapped_if_it_is_what_was_expected),
 		cmocka_unit_test(what_is_wiped_reads_as_zero_and_takes_no_page),
+		cmocka_unit_test(each_length_is_wiped_to_its_ends),
 		cmocka_unit_test(a_machine_keeps_no_descriptor),
 		cmocka_unit_test(every_small_copy_is_byte_exact),
 		cmocka_unit_test(nothing_outside_is_touched),
