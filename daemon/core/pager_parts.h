@@ -37,9 +37,9 @@ uint64_t pager_set_there(struct pager *p, uint64_t first, uint64_t last);
 uint64_t pager_set_failed(struct pager *p, uint64_t first, uint64_t last);
 
 /* pager_waits.c, under the lock: the stream is woken if it has told all; who waits looks again;
- * what one waits for is asked for, if the window has room. */
+ * pages that are waited for are asked for, as long as the window has room. */
 void pager_rouse(struct pager *p);
 void pager_wake_waiters(struct pager *p);
-void pager_ask_for(struct pager *p, struct page_wait *w);
+void pager_ask_more(struct pager *p);
 
 #endif

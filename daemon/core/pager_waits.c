@@ -12,24 +12,48 @@ void pager_rouse(struct pager *p)
 	p->asleep = false;
 }
 
+static struct page_wait **bucket_of(struct pager *p, uint64_t page)
+{
+	return &p->bucket[page % PAGE_WAIT_BUCKETS];
+}
+
 static void enqueue(struct pager *p, struct page_wait *w)
 {
-	w->next = NULL;
+	struct page_wait **bucket = bucket_of(p, w->page);
+
 	w->pager = p;
-	w->link = p->last;
+	w->next = *bucket;
+	w->link = bucket;
+	if (w->next)
+		w->next->link = &w->next;
+	*bucket = w;
+	w->later = NULL;
+	w->later_link = p->last;
 	*p->last = w;
-	p->last = &w->next;
+	p->last = &w->later;
 	w->queued = true;
 	p->waiting++;
 }
 
+/* Its page needs no asking for any more. */
+static void set_asked(struct pager *p, struct page_wait *w)
+{
+	if (w->asked)
+		return;
+	w->asked = true;
+	*w->later_link = w->later;
+	if (w->later)
+		w->later->later_link = w->later_link;
+	else
+		p->last = w->later_link;
+}
+
 static void dequeue(struct pager *p, struct page_wait *w)
 {
+	set_asked(p, w);
 	*w->link = w->next;
 	if (w->next)
 		w->next->link = w->link;
-	else
-		p->last = w->link;
 	w->queued = false;
 	p->waiting--;
 }
@@ -42,19 +66,22 @@ static bool is_wanted(const struct pager *p, uint64_t page)
 	return false;
 }
 
-/* One request a page, however many wait; none beyond the window, which is looked at first: where
- * thousands wait it is full, and each supply comes by all of them. */
-void pager_ask_for(struct pager *p, struct page_wait *w)
+/* One request a page, however many wait. */
+static void ask_for(struct pager *p, struct page_wait *w)
 {
-	if (!p->server || p->wanted_count >= p->window)
-		return;
-	w->asked = is_wanted(p, w->page);
-	if (w->asked)
+	set_asked(p, w);
+	if (is_wanted(p, w->page))
 		return;
 	p->wanted[p->wanted_count++] =
 		(struct page_wanted){.page = w->page, .seq = ++p->seq, .why = w->why};
-	w->asked = true;
 	pager_rouse(p);
+}
+
+/* None beyond the window, which is looked at first: where thousands wait it is full. */
+void pager_ask_more(struct pager *p)
+{
+	while (p->server && p->first && p->wanted_count < p->window)
+		ask_for(p, p->first);
 }
 
 static void wake(struct pager *p, struct page_wait *w)
@@ -63,22 +90,29 @@ static void wake(struct pager *p, struct page_wait *w)
 	call_wake(w->call);
 }
 
-void pager_wake_waiters(struct pager *p)
+/* Those of [first, last] in a bucket. */
+static void wake_in(struct pager *p, struct page_wait *w, uint64_t first, uint64_t last)
 {
-	while (p->first)
-		wake(p, p->first);
-}
-
-/* Who waits for [first, last] looks again; others may be asked for now. */
-static void pass_on(struct pager *p, uint64_t first, uint64_t last)
-{
-	for (struct page_wait *w = p->first, *next; w; w = next) {
+	for (struct page_wait *next; w; w = next) {
 		next = w->next;
 		if (w->page >= first && w->page <= last)
 			wake(p, w);
-		else if (!w->asked)
-			pager_ask_for(p, w);
 	}
+}
+
+/* Who waits for [first, last] looks again. Nobody else is gone by, but for those whose pages are a
+ * multiple of the buckets away. */
+static void wake_range(struct pager *p, uint64_t first, uint64_t last)
+{
+	uint64_t n = last - first < PAGE_WAIT_BUCKETS ? last - first + 1 : PAGE_WAIT_BUCKETS;
+
+	for (uint64_t i = 0; i < n && p->waiting; i++)
+		wake_in(p, *bucket_of(p, first + i), first, last);
+}
+
+void pager_wake_waiters(struct pager *p)
+{
+	wake_range(p, 0, UINT64_MAX);
 }
 
 static void forget_wanted(struct pager *p, uint64_t first, uint64_t last)
@@ -101,7 +135,7 @@ static enum pt_outcome await(struct pager *p, struct page_wait *w)
 	if (!p->server && !p->opening)
 		return PT_ABSENT;
 	enqueue(p, w);
-	pager_ask_for(p, w);
+	pager_ask_more(p);
 	return PT_PARKED;
 }
 
@@ -131,13 +165,22 @@ void page_wait_end(struct pagers *list, struct page_wait *w)
 	pt_port_unlock(&list->lock);
 }
 
-static struct page_wait *wait_of(const struct pagers *list, const struct call *call)
+static struct page_wait *wait_at(const struct pager *p, const struct call *call)
 {
-	for (const struct pager *p = list->first; p; p = p->all_next)
-		for (struct page_wait *w = p->first; w; w = w->next)
+	for (uint32_t i = 0; i < PAGE_WAIT_BUCKETS && p->waiting; i++)
+		for (struct page_wait *w = p->bucket[i]; w; w = w->next)
 			if (w->call == call)
 				return w;
 	return NULL;
+}
+
+static struct page_wait *wait_of(const struct pagers *list, const struct call *call)
+{
+	struct page_wait *w = NULL;
+
+	for (const struct pager *p = list->first; p && !w; p = p->all_next)
+		w = wait_at(p, call);
+	return w;
 }
 
 void page_wait_cut(struct pagers *list, const struct call *call)
@@ -182,7 +225,8 @@ uint64_t pager_supplied(struct pagers *list, struct pager *p, uint64_t first, ui
 	pt_port_lock(&list->lock);
 	n = failed ? pager_set_failed(p, first, last) : pager_set_there(p, first, last);
 	forget_wanted(p, first, last);
-	pass_on(p, first, last);
+	wake_range(p, first, last);
+	pager_ask_more(p);
 	pt_port_unlock(&list->lock);
 	return n;
 }

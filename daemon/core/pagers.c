@@ -127,8 +127,7 @@ void pager_serve(struct pagers *list, struct pager *p, struct call *call, uint32
 	p->opening = p->asleep = false;
 	p->window = window;
 	p->seq = 0;
-	for (struct page_wait *w = p->first; w; w = w->next)
-		pager_ask_for(p, w);
+	pager_ask_more(p);
 	pt_port_unlock(&list->lock);
 }
 

@@ -16,6 +16,8 @@
 #include <pt/outcome.h>
 #include <pt/platform.h>
 
+#define PAGE_WAIT_BUCKETS 256u /* a power of two */
+
 struct call;
 struct context;
 struct machine;
@@ -30,13 +32,14 @@ struct page_access {
 
 /* A call that waits for a page. In the call's memory, zeroed at first. */
 struct page_wait {
-	struct page_wait *next, **link;
-	struct pager *pager; /* while it is queued */
+	struct page_wait *next, **link;	       /* those whose page is of the same bucket */
+	struct page_wait *later, **later_link; /* unless asked: those that are to be asked for */
+	struct pager *pager;		       /* while it is queued */
 	struct call *call;
 	struct page_access why;
 	uint64_t page; /* number in the pager's range */
 	bool queued;   /* lock */
-	bool asked;    /* lock: the page is among those wanted */
+	bool asked;    /* lock: the page is among those wanted, or was */
 };
 
 /* A page that was asked for, or is about to be. */
@@ -63,7 +66,8 @@ struct pager {
 	bool ended;	     /* out of all lists: the slot was changed, or the context went */
 	bool asleep;	     /* the stream has told all; news wakes it */
 	uint32_t window, wanted_count, waiting;
-	struct page_wait *first, **last; /* who waits, in order of arrival */
+	struct page_wait *bucket[PAGE_WAIT_BUCKETS]; /* who waits, by number of the page */
+	struct page_wait *first, **last;	     /* those not asked for, in order of arrival */
 	struct page_wanted wanted[LIMIT_PAGER_WINDOW];
 };
 

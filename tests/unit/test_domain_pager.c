@@ -186,6 +186,38 @@ static void one_request_a_page_however_many_wait(void **state)
 	half_close(&s);
 }
 
+/* Pages whose waiters share a bucket are told apart, and who waits for room in the window is asked
+ * for in order of arrival. */
+static void a_supply_wakes_those_of_its_pages_alone(void **state)
+{
+	static const uint64_t page[] = {5, 5 + PAGE_WAIT_BUCKETS, 7, 6, 5 + PAGE_WAIT_BUCKETS};
+	struct fixture *fx = backed(state);
+	struct stream s;
+	struct touch t[5];
+
+	ask_open(&s, fx, IPA, SIZE);
+	s.open.window = 1;
+	assert_int_equal(fake_run(s.f), CALL_STREAM);
+	next(&s);
+	for (unsigned i = 0; i < 5; i++)
+		assert_int_equal(touch(&t[i], fx, IPA + page[i] * PAGE), CALL_PARKED);
+	assert_int_equal(wanted(&s)->ipa, IPA + 5 * PAGE);
+	supply(&s, IPA + 7 * PAGE, PAGE, ZERO);
+	resumes(&t[2], fx, PT_OK);
+	supply(&s, IPA + 5 * PAGE, PAGE, ZERO);
+	resumes(&t[0], fx, PT_OK);
+	assert_int_equal(t[1].f->wakes + t[4].f->wakes, 0);
+	assert_int_equal(next(&s)->wanted->ipa, IPA + (5 + PAGE_WAIT_BUCKETS) * PAGE);
+	supply(&s, IPA + 8 * PAGE, (PAGE_WAIT_BUCKETS - 2) * PAGE, ZERO);
+	resumes(&t[1], fx, PT_OK);
+	resumes(&t[4], fx, PT_OK);
+	assert_int_equal(next(&s)->wanted->ipa, IPA + 6 * PAGE);
+	assert_int_equal(t[3].f->wakes, 0);
+	supply(&s, IPA + 6 * PAGE, PAGE, ZERO);
+	resumes(&t[3], fx, PT_OK);
+	half_close(&s);
+}
+
 /* What is asked for again, or comes unasked, finds each page as it was first. */
 static void the_first_content_stays(void **state)
 {
@@ -471,6 +503,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(one_request_a_page_however_many_wait),
+		TEST(a_supply_wakes_those_of_its_pages_alone),
 		TEST(the_first_content_stays),
 		TEST(a_slow_pager_is_asked_when_it_reads),
 		TEST(who_leaves_wakes_all_and_a_call_that_is_given_up_nobody),
