@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* ptctl pager: serves the pages of a range from a file, and lists what ranges lack pages. */
+/* ptctl pager: serves the pages of a range, and lists what ranges lack pages. */
 #include "commands.h"
 
 #include "ptd/v1/pager.pb-c.h"
@@ -16,7 +16,8 @@
 struct serving {
 	struct ptctl *ctl;
 	struct ptd_call *call;
-	int file; /* -1: zeros */
+	int file; /* -1: there is none */
+	Ptd__V1__PageContent content;
 	uint64_t ipa, size, page_bytes;
 	uint64_t pushed; /* bytes of the range; `size`: there is nothing to push */
 	uint64_t left;	 /* pages to answer; UINT64_MAX: no end */
@@ -81,9 +82,8 @@ static bool supply(struct serving *s, uint64_t ipa, uint64_t size)
 
 	supply.ipa = ipa;
 	supply.size = size;
-	supply.content = PTD__V1__PAGE_CONTENT__PAGE_CONTENT_ZERO;
+	supply.content = s->content;
 	if (data && read_file(s, ipa, data, size)) {
-		supply.content = PTD__V1__PAGE_CONTENT__PAGE_CONTENT_DATA;
 		supply.data = (ProtobufCBinaryData){size, data};
 	} else if (data) {
 		s->result = EXIT_REFUSED;
@@ -157,8 +157,13 @@ static int open_file(struct serving *s)
 {
 	const char *path = ptctl_text(s->ctl, "file");
 
+	if (path && ptctl_given(s->ctl, "as-is"))
+		return ptctl_usage(s->ctl, "--as-is: with --file the pages hold what is in it");
+	if (ptctl_given(s->ctl, "as-is"))
+		s->content = PTD__V1__PAGE_CONTENT__PAGE_CONTENT_AS_IS;
 	if (!path)
 		return EXIT_DONE;
+	s->content = PTD__V1__PAGE_CONTENT__PAGE_CONTENT_DATA;
 	s->file = open(path, O_RDONLY | O_CLOEXEC);
 	if (s->file < 0)
 		return ptctl_usage(s->ctl, "--file: %s: %s", path, strerror(errno));
@@ -185,6 +190,7 @@ int cmd_pager_serve(struct ptctl *ctl)
 {
 	struct serving s = {.ctl = ctl,
 			    .file = -1,
+			    .content = PTD__V1__PAGE_CONTENT__PAGE_CONTENT_ZERO,
 			    .ipa = ptctl_number(ctl, "ipa"),
 			    .size = ptctl_number(ctl, "size"),
 			    .left = ptctl_given(ctl, "count") ? ptctl_number(ctl, "count")

@@ -138,10 +138,8 @@ static const char *print_subject(const struct ptctl *ctl, const char *message)
 }
 
 /* Where memory changes hands the page is looked at, not the context. NULL: no other hint. */
-static const char *hint_of_owners(const struct ptctl *ctl, uint32_t code)
+static const char *hint_of_owners(uint32_t code)
 {
-	if (!ctl->command || strcmp(ctl->command->noun, "own"))
-		return NULL;
 	switch (code) {
 	case PT_WRONG_OWNER:
 	case PT_WRONG_STATE:
@@ -150,6 +148,18 @@ static const char *hint_of_owners(const struct ptctl *ctl, uint32_t code)
 	case PT_QUOTA: return "raise it with ptctl context quota, or give pages with own top-up";
 	default: return NULL;
 	}
+}
+
+/* What is said only of this command's objects. */
+static const char *hint_of_noun(const struct ptctl *ctl, uint32_t code)
+{
+	const char *noun = ctl->command ? ctl->command->noun : "";
+
+	if (!strcmp(noun, "own"))
+		return hint_of_owners(code);
+	if (!strcmp(noun, "pager") && code == PT_ALREADY_EXISTS)
+		return "ptctl pager list says who has which range";
+	return NULL;
 }
 
 /* What to do, in words of this program where the table of outcomes has those of the protocol. */
@@ -169,11 +179,11 @@ static void print_hint(const struct ptctl *ctl, uint32_t code, const char *hint)
 		{PT_TOO_LARGE, "ptctl server info states the limits"},
 		{PT_NOT_EMPTY, "delete its contexts first, or use --force"},
 	};
-	const char *owners = hint_of_owners(ctl, code);
+	const char *special = hint_of_noun(ctl, code);
 
-	if (owners)
-		hint = owners;
-	for (size_t i = 0; !owners && i < sizeof(own) / sizeof(own[0]); i++)
+	if (special)
+		hint = special;
+	for (size_t i = 0; !special && i < sizeof(own) / sizeof(own[0]); i++)
 		if (own[i].code == code)
 			hint = own[i].hint;
 	if (code == PT_INVALID && ctl->command)

@@ -21,6 +21,7 @@
 #define LIMIT_OWNER_EVENTS		 1024u
 #define LIMIT_OWNER_WATCHERS		 1024u
 #define LIMIT_PAGERS			 256u /* of the daemon */
+#define LIMIT_PRINCIPAL_PAGERS		 64u
 #define LIMIT_MACHINE_PAGERS		 16u
 #define LIMIT_PAGER_WINDOW		 256u
 #define LIMIT_PAGER_BYTES		 (UINT64_C(64) << 30) /* two bits a granule */

@@ -26,6 +26,7 @@ static bool fill_pager(struct call *call, const struct pager_seen *seen, Ptd__V1
 	to->served = seen->served;
 	to->wanted_pages = seen->wanted;
 	to->waiting = seen->waiting;
+	to->principal = (char *)(uintptr_t)seen->principal;
 	return true;
 }
 
@@ -33,13 +34,15 @@ enum call_result pager_list(struct call *call)
 {
 	const Ptd__V1__ListPagersRequest *q = (const void *)call->request;
 	struct machine *m = find_machine(call, q->machine, "machine");
-	struct pager_seen seen[LIMIT_MACHINE_PAGERS];
+	struct pager_seen *seen = call_alloc(call, LIMIT_MACHINE_PAGERS * sizeof(*seen));
 	Ptd__V1__ListPagersResponse *r;
 	Ptd__V1__Pager *pager;
 	uint32_t n;
 
 	if (!m)
 		return CALL_DONE;
+	if (!seen)
+		return fail_arena(call);
 	n = pagers_list(&call->domain->pagers, m, seen, LIMIT_MACHINE_PAGERS);
 	r = new_response(call, &ptd__v1__list_pagers_response__descriptor);
 	if (!r)

@@ -55,26 +55,20 @@ static enum call_result check_open(struct call *call, struct context *c,
 	return slot_around(call, c, q->ipa, q->size) ? CALL_MORE : CALL_DONE;
 }
 
-static enum call_result fail_meets(struct call *call, struct context *c,
-				   const Ptd__V1__PagerOpen *q)
-{
-	const struct pager *p = pagers_meet(c, q->ipa, q->size, NULL);
-
-	if (!p) /* it has gone since */
-		return call_fail(call, PT_ALREADY_EXISTS,
-				 "open.ipa: another pager is in the range");
-	call->status.ipa = p->ipa;
-	return call_fail(call, PT_ALREADY_EXISTS,
-			 "open.ipa: the range meets that of a pager, 0x%llx bytes at 0x%llx",
-			 (unsigned long long)p->size, (unsigned long long)p->ipa);
-}
-
-static enum call_result fail_open(struct call *call, enum pt_outcome o)
+static enum call_result fail_open(struct call *call, enum pt_outcome o,
+				  const struct pager_opening *opening)
 {
 	switch (o) {
-	case PT_TOO_LARGE:
+	case PT_ALREADY_EXISTS:
+		call->status.ipa = opening->ipa;
 		return call_fail(call, o,
-				 "max_pagers: too many ranges have a pager, or lack pages");
+				 "open.ipa: the range meets that of a pager, 0x%llx bytes at "
+				 "0x%llx of %.48s",
+				 (unsigned long long)opening->size,
+				 (unsigned long long)opening->ipa, opening->principal);
+	case PT_TOO_LARGE:
+		return call_fail(call, o, "%s: too many ranges have a pager, or lack pages",
+				 opening->limit);
 	case PT_WRONG_STATE: return call_fail(call, o, "open.context: it is being deleted");
 	default: return call_fail(call, o, NULL);
 	}
@@ -164,10 +158,10 @@ enum call_result serving_open_on(struct call *call)
 enum call_result serving_open(struct call *call)
 {
 	const Ptd__V1__ServePagesRequest *q = (const void *)call->request;
+	struct pager_opening opening;
 	struct serving *s;
 	struct context *c;
 	enum pt_outcome o;
-	bool resumed;
 
 	if (q->what_case != PTD__V1__SERVE_PAGES_REQUEST__WHAT_OPEN)
 		return call_fail(call, PT_INVALID, "what: the first message must be open");
@@ -181,13 +175,14 @@ enum call_result serving_open(struct call *call)
 		return call_fail(call, PT_NO_MEMORY, NULL);
 	s->context = c->handle;
 	s->window = q->open->window ? q->open->window : LIMIT_PAGER_WINDOW;
-	o = pager_open(call, c, q->open->ipa, q->open->size, &s->pager, &resumed);
+	o = pager_open(call, c, q->open->ipa, q->open->size, &opening);
 	if (o != PT_OK) {
 		free(s);
-		return o == PT_ALREADY_EXISTS ? fail_meets(call, c, q->open) : fail_open(call, o);
+		return fail_open(call, o, &opening);
 	}
+	s->pager = opening.pager;
 	call->state = s;
-	return resumed ? serving_begin(call, true) : serving_open_on(call);
+	return opening.resumed ? serving_begin(call, true) : serving_open_on(call);
 }
 
 /* ---- given up ---- */

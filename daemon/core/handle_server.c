@@ -43,6 +43,7 @@ static void wire_limits(Ptd__V1__Limits *l, const struct wire_config *wire)
 	l->max_lend_pieces = LIMIT_LEND_PIECES;
 	l->max_lend_timeout_ms = LIMIT_LEND_TIMEOUT_MS;
 	l->max_pagers = LIMIT_MACHINE_PAGERS;
+	l->max_principal_pagers = LIMIT_PRINCIPAL_PAGERS;
 	l->max_pager_window = LIMIT_PAGER_WINDOW;
 	l->max_pager_bytes = LIMIT_PAGER_BYTES;
 	l->request_id_seconds = REQUEST_ID_TTL_NS / SECOND;

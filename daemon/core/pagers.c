@@ -3,6 +3,7 @@
 #include "pager_parts.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static void free_pager(struct pt_rcu_head *head)
 {
@@ -63,13 +64,35 @@ static void link_pager(struct pagers *list, struct pager *p)
 	list->count++;
 }
 
-static bool is_room(const struct pagers *list, const struct machine *m)
+/* Those of the same principal, but for `pager`. */
+static uint32_t count_of_principal(const struct pagers *list, const char *name,
+				   const struct pager *pager)
+{
+	uint32_t n = 0;
+
+	for (const struct pager *p = list->first; p; p = p->all_next)
+		n += p != pager && !strcmp(p->principal, name);
+	return n;
+}
+
+static uint32_t count_of_machine(const struct pagers *list, const struct machine *m)
 {
 	uint32_t n = 0;
 
 	for (const struct pager *p = list->first; p; p = p->all_next)
 		n += p->context->machine == m;
-	return list->count < LIMIT_PAGERS && n < LIMIT_MACHINE_PAGERS;
+	return n;
+}
+
+/* The limit that one more would break; NULL: none. */
+static const char *limit_met(const struct pagers *list, const struct pager *fresh)
+{
+	if (list->count >= LIMIT_PAGERS ||
+	    count_of_machine(list, fresh->context->machine) >= LIMIT_MACHINE_PAGERS)
+		return "max_pagers";
+	if (count_of_principal(list, fresh->principal, NULL) >= LIMIT_PRINCIPAL_PAGERS)
+		return "max_principal_pagers";
+	return NULL;
 }
 
 /* The one that was left alone with exactly this range. */
@@ -80,42 +103,65 @@ static struct pager *left_alone(const struct context *c, uint64_t ipa, uint64_t 
 	return p && p->ipa == ipa && p->size == size && !p->server && !p->opening ? p : NULL;
 }
 
+static enum pt_outcome take_over(struct pagers *list, const struct pager *fresh, struct pager *left,
+				 struct pager_opening *to)
+{
+	if (count_of_principal(list, fresh->principal, left) >= LIMIT_PRINCIPAL_PAGERS) {
+		to->limit = "max_principal_pagers";
+		return PT_TOO_LARGE;
+	}
+	memcpy(left->principal, fresh->principal, sizeof(left->principal));
+	left->opening = true;
+	to->pager = left;
+	to->resumed = true;
+	return PT_OK;
+}
+
+static enum pt_outcome in_the_way(const struct pager *p, struct pager_opening *to)
+{
+	to->ipa = p->ipa;
+	to->size = p->size;
+	memcpy(to->principal, p->principal, sizeof(to->principal));
+	return PT_ALREADY_EXISTS;
+}
+
 /* Under the lock: `fresh`, or one that was left. A context that goes is told to pagers_end() after
  * it has ceased to live. */
-static enum pt_outcome take(struct pagers *list, struct pager *fresh, struct pager **made)
+static enum pt_outcome take(struct pagers *list, struct pager *fresh, struct pager_opening *to)
 {
 	struct context *c = fresh->context;
+	struct pager *left = left_alone(c, fresh->ipa, fresh->size);
+	const struct pager *other = pagers_meet(c, fresh->ipa, fresh->size, NULL);
 
 	if (atomic_load_explicit(&c->pt.state, memory_order_relaxed) != PT_CTX_LIVE)
 		return PT_WRONG_STATE;
-	*made = left_alone(c, fresh->ipa, fresh->size);
-	if (*made) {
-		(*made)->opening = true;
-		return PT_OK;
-	}
-	if (pagers_meet(c, fresh->ipa, fresh->size, NULL))
-		return PT_ALREADY_EXISTS;
-	if (!is_room(list, c->machine))
+	if (left)
+		return take_over(list, fresh, left, to);
+	if (other)
+		return in_the_way(other, to);
+	to->limit = limit_met(list, fresh);
+	if (to->limit)
 		return PT_TOO_LARGE;
 	link_pager(list, fresh);
-	*made = fresh;
+	to->pager = fresh;
 	return PT_OK;
 }
 
 enum pt_outcome pager_open(struct call *call, struct context *c, uint64_t ipa, uint64_t size,
-			   struct pager **made, bool *resumed)
+			   struct pager_opening *to)
 {
 	struct pagers *list = &call->domain->pagers;
 	struct pager *fresh = make(c, ipa, size);
 	enum pt_outcome o;
 
+	*to = (struct pager_opening){0};
 	if (!fresh)
 		return PT_NO_MEMORY;
+	memcpy(fresh->principal, call->principal->name, sizeof(fresh->principal));
 	pt_port_lock(&list->lock);
-	o = take(list, fresh, made);
+	o = take(list, fresh, to);
 	pt_port_unlock(&list->lock);
-	*resumed = o == PT_OK && *made != fresh;
-	if (o != PT_OK || *resumed)
+	if (to->pager != fresh)
 		free_pager(&fresh->rcu);
 	return o;
 }
@@ -210,6 +256,19 @@ void pagers_wake_all(struct pagers *list)
 	pt_port_unlock(&list->lock);
 }
 
+static void look_at(const struct pager *p, struct pager_seen *seen)
+{
+	*seen = (struct pager_seen){.ipa = p->ipa,
+				    .size = p->size,
+				    .absent = atomic_load(&p->absent),
+				    .failed = p->failed_pages,
+				    .context = p->context->handle,
+				    .wanted = p->wanted_count,
+				    .waiting = p->waiting,
+				    .served = p->server != NULL};
+	memcpy(seen->principal, p->principal, sizeof(seen->principal));
+}
+
 uint32_t pagers_list(struct pagers *list, const struct machine *m, struct pager_seen *seen,
 		     uint32_t room)
 {
@@ -220,14 +279,7 @@ uint32_t pagers_list(struct pagers *list, const struct machine *m, struct pager_
 		if (p->context->machine != m)
 			continue;
 		if (n < room)
-			seen[n] = (struct pager_seen){.ipa = p->ipa,
-						      .size = p->size,
-						      .absent = atomic_load(&p->absent),
-						      .failed = p->failed_pages,
-						      .context = p->context->handle,
-						      .wanted = p->wanted_count,
-						      .waiting = p->waiting,
-						      .served = p->server != NULL};
+			look_at(p, &seen[n]);
 		n++;
 	}
 	pt_port_unlock(&list->lock);

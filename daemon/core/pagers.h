@@ -10,6 +10,7 @@
 #ifndef PTD_PAGERS_H
 #define PTD_PAGERS_H
 
+#include "call.h"
 #include "domain_limits.h"
 
 #include <pt/host/rcu.h>
@@ -18,7 +19,6 @@
 
 #define PAGE_WAIT_BUCKETS 256u /* a power of two */
 
-struct call;
 struct context;
 struct machine;
 
@@ -59,7 +59,8 @@ struct pager {
 	_Atomic uint64_t *present; /* a bit a page; set by its stream */
 	_Atomic uint64_t absent;   /* pages without one */
 	/* Under the lock. */
-	uint64_t *failed; /* a bit a page, of absent ones */
+	char principal[PRINCIPAL_MAX]; /* whose stream it is, or was: its share of all pagers */
+	uint64_t *failed;	       /* a bit a page, of absent ones */
 	uint64_t failed_pages, seq;
 	struct call *server; /* the stream; NULL: none */
 	bool opening;	     /* there is none yet, but it comes */
@@ -91,14 +92,24 @@ void page_wait_end(struct pagers *pagers, struct page_wait *wait);
 /* If `call` waits for a page it waits no longer, and is woken. */
 void page_wait_cut(struct pagers *pagers, const struct call *call);
 
+/* What came of pager_open(). */
+struct pager_opening {
+	struct pager *pager;
+	bool resumed;
+	/* Refused: the limit that is met; the range that is in the way, and who has it. */
+	const char *limit;
+	uint64_t ipa, size;
+	char principal[PRINCIPAL_MAX];
+};
+
 /*
  * The pager of this range, for the stream that opens it: a new one, all of whose pages are absent,
- * or with *resumed the one that was left without a stream. PT_OK; PT_ALREADY_EXISTS: another one
- * meets the range, or has its stream; PT_TOO_LARGE: as many are there as may be; PT_WRONG_STATE:
- * the context is being deleted; PT_NO_MEMORY.
+ * or with `resumed` the one that was left without a stream, which is the caller's from now on.
+ * PT_OK; PT_ALREADY_EXISTS: another one meets the range, or has its stream; PT_TOO_LARGE: as many
+ * are there as may be; PT_WRONG_STATE: the context is being deleted; PT_NO_MEMORY.
  */
 enum pt_outcome pager_open(struct call *call, struct context *context, uint64_t ipa, uint64_t size,
-			   struct pager **made, bool *resumed);
+			   struct pager_opening *opening);
 /* The stream serves it from now on, with so many pages wanted at once. */
 void pager_serve(struct pagers *pagers, struct pager *pager, struct call *call, uint32_t window);
 /* The stream leaves: who waits looks again, and finds no stream. `pager` may be gone afterwards. */
@@ -139,6 +150,7 @@ struct pager_seen {
 	uint64_t ipa, size, absent, failed, context;
 	uint32_t wanted, waiting;
 	bool served;
+	char principal[PRINCIPAL_MAX];
 };
 uint32_t pagers_list(struct pagers *pagers, const struct machine *machine, struct pager_seen *seen,
 		     uint32_t room);

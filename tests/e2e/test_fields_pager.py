@@ -70,8 +70,8 @@ def _():
     true((w.access, w.vcpu) in ((READ, 1), (READ, 0), (WRITE, 0)))
     waiting(g, 3)
     one = listed(g)[0]
-    equal((one.context, one.context_name, one.ipa, one.size, one.absent_pages, one.wanted_pages, one.served),
-          (g.handle, g.context.name, IPA + 2 * MIB, 2 * MIB, 512, 1, True))
+    equal((one.context, one.context_name, one.ipa, one.size, one.absent_pages, one.wanted_pages, one.served, one.principal),
+          (g.handle, g.context.name, IPA + 2 * MIB, 2 * MIB, 512, 1, True, f"uid:{os.getuid()}"))
     equal(len(listed(other)), 0)
     s = p.fill(0x5a, w.ipa)
     equal((s.ipa, s.size, s.outcome, s.pages, s.pages_before, s.absent_pages), (w.ipa, PAGE, 0, 1, 0, 511))
@@ -223,7 +223,7 @@ def _():
     equal(g.access(IPA + MIB, length=1).outcome, OUTCOME["ABSENT"])
     equal(g.access(IPA, length=1).data, b"\x01")
     equal([(x.served, x.waiting, x.wanted_pages, x.absent_pages) for x in listed(g)], [(False, 0, 0, 1016)])
-    true("0x400000 bytes at 0x40000000" in Pager(ptd(), g.handle, IPA + MIB, MIB).end("ALREADY_EXISTS"))
+    true("0x400000 bytes at 0x40000000 of uid:" in Pager(ptd(), g.handle, IPA + MIB, MIB).end("ALREADY_EXISTS"))
     p, o = opened(g)
     equal((o.resumed, o.absent_pages), (True, 1016))
     equal(g.access(IPA, length=1).data, b"\x01")
@@ -434,6 +434,15 @@ def _():
     equal((run.communicate(timeout=20)[0], run.returncode), ("", 0))
     equal((len(listed(g)), g.access(IPA + 2 * MIB, length=1).data), (0, b"\x00"))
     equal(ptd().ptctl("pager", "serve", g.context.name, hex(IPA), "4M", "--file", "/nowhere", check=False).returncode, 2)
+    equal(ptd().ptctl("pager", "serve", g.context.name, hex(IPA), "4M", "--file", image, "--as-is", check=False).returncode, 2)
+    run = serve("--as-is", "--count", "1")
+    until(lambda: [p.served for p in listed(g)] == [True])
+    refusal = ptd().ptctl("pager", "serve", g.context.name, hex(IPA), "4K", check=False)
+    equal((refusal.returncode, "hint: ptctl pager list" in refusal.stderr), (1, True), refusal.stderr)
+    equal(g.access(IPA + 5, length=1).data, b"\x77")
+    equal((run.communicate(timeout=20)[1], run.returncode), ("", 0))
+    equal(serve("--as-is", "--push").wait(20), 0)
+    equal(g.access(IPA + MIB + 5, length=1).data, b"\x77")
     equal((ptd().ptctl("pager", "serve", g.context.name, hex(IPA), "4M", "--count", "0").stdout, len(listed(g))), ("", 0))
     run = serve("--file", ptd().folder, "--count", "1")  # a folder opens, and cannot be read
     until(lambda: [p.served for p in listed(g)] == [True])

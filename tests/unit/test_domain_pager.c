@@ -398,6 +398,58 @@ static void a_context_that_goes_ends_its_pager(void **state)
 	keep(fx, s.f);
 }
 
+/* A machine whose context has a slot is the fixture's from now on. */
+static void next_machine(struct fixture *fx, const char *name)
+{
+	fx->machine = new_machine(fx, name, 16 * MIB);
+	fx->context = new_context(fx, fx->machine, "g0");
+	set_slot(fx, fx->context, 0, IPA, SIZE, 0, 0, 2 * MIB);
+}
+
+static enum call_result open_as(struct stream *s, struct fixture *fx, const struct principal *who)
+{
+	ask_open(s, fx, IPA, PAGE);
+	s->f->call.principal = who;
+	return fake_run(s->f);
+}
+
+static void is_too_much(struct stream *s, struct fixture *fx)
+{
+	assert_int_equal(open_as(s, fx, &fx->principal), CALL_DONE);
+	assert_int_equal(s->f->call.status.code, PT_TOO_LARGE);
+	assert_memory_equal(s->f->call.status.text, "max_principal_pagers: ", 22);
+	keep(fx, s->f);
+}
+
+/* Others have room; a range that is taken over counts for who takes it. */
+static void a_principal_has_its_share_of_pagers(void **state)
+{
+	struct fixture *fx = *state;
+	struct stream s[LIMIT_PRINCIPAL_PAGERS], more;
+	char name[] = "n0";
+
+	for (unsigned i = 0; i < LIMIT_PRINCIPAL_PAGERS; i++) {
+		name[1] = (char)('0' + i / LIMIT_MACHINE_PAGERS);
+		if (i % LIMIT_MACHINE_PAGERS == 0)
+			next_machine(fx, name);
+		open_range(&s[i], fx, IPA + i * PAGE, PAGE);
+	}
+	next_machine(fx, "last");
+	is_too_much(&more, fx);
+	assert_int_equal(open_as(&more, fx, &fx->other), CALL_STREAM);
+	half_close(&more);
+	assert_string_equal(list(fx)->pagers[0]->principal, "uid:1000");
+	is_too_much(&more, fx);
+	assert_int_equal(send_supply(&s[0], IPA, PAGE, ZERO), CALL_DONE);
+	keep(fx, s[0].f);
+	open_range(&more, fx, IPA, PAGE);
+	assert_true(((Response *)(void *)more.f->message[0])->opened->resumed);
+	assert_string_equal(list(fx)->pagers[0]->principal, "uid:0");
+	half_close(&more);
+	for (unsigned i = 1; i < LIMIT_PRINCIPAL_PAGERS; i++)
+		half_close(&s[i]);
+}
+
 /* A slot waits for its turn while the last page is supplied: the stream ends after it. */
 static void the_end_waits_for_a_change_of_slots(void **state)
 {
@@ -511,6 +563,7 @@ int main(void)
 		TEST(the_last_page_ends_the_stream_and_blocks_are_made_again),
 		TEST(a_slot_that_goes_ends_its_pager),
 		TEST(a_context_that_goes_ends_its_pager),
+		TEST(a_principal_has_its_share_of_pagers),
 		TEST(the_end_waits_for_a_change_of_slots),
 		TEST(a_drain_ends_streams_and_who_waits),
 		TEST(a_session_is_not_held_up_by_a_pager),
