@@ -16,6 +16,7 @@
 
 #define MAPS_MAX   64
 #define TABLES_MAX (4u << 20)
+#define HCR_VM	   1u /* HCR_EL2.VM: stage 2 is on */
 
 /* ---- build ---- */
 
@@ -159,8 +160,13 @@ int cmd_nested_build(struct ptctl *ctl)
 int cmd_nested_enter(struct ptctl *ctl)
 {
 	Ptd__V1__EnterNestedRequest request = PTD__V1__ENTER_NESTED_REQUEST__INIT;
+	bool on = !ptctl_given(ctl, "hcr") || ptctl_number(ctl, "hcr") & HCR_VM;
 
-	request.hcr = 1; /* VM: stage 2 on */
+	if (on && !(ptctl_given(ctl, "vttbr") && ptctl_given(ctl, "vtcr")))
+		return ptctl_usage(ctl,
+				   "--vttbr and --vtcr are needed where stage 2 is on\n  hint: "
+				   "ptctl nested build says them; --hcr 0: it is off");
+	request.hcr = HCR_VM;
 	return ptctl_ask(ctl, "/ptd.v1.NestedService/EnterNested", &request.base,
 			 &ptd__v1__enter_nested_response__descriptor);
 }
@@ -222,7 +228,7 @@ int cmd_nested_at(struct ptctl *ctl)
 	ProtobufCMessage *message;
 	int result;
 
-	request.hcr = 1; /* VM: stage 2 on */
+	request.hcr = HCR_VM;
 	result = ptctl_fill(ctl, &request.base);
 	if (result)
 		return result;

@@ -125,14 +125,17 @@ static bool read_map(struct scn_compiler *c, struct scn_span one, struct ptd_gue
 static bool read_maps(struct scn_compiler *c, struct scn_span list, struct ptd_guest_map *map,
 		      struct scn_span *text, size_t *count)
 {
-	while (list.length) {
+	bool more;
+
+	do {
 		if (*count == MAPS_MAX)
 			return scn_error(c, &list, "more than %d maps", MAPS_MAX);
+		more = list.length && memchr(list.at, ',', list.length);
 		text[*count] = cut(&list, ',');
 		if (!read_map(c, text[*count], &map[*count]))
 			return false;
 		++*count;
-	}
+	} while (more);
 	return true;
 }
 

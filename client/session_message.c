@@ -154,6 +154,10 @@ void session_read_results(struct ptd_answer *answer, const Ptd__V1__AccessResult
 	answer->pa = results->pa;
 	answer->esr = results->esr;
 	answer->hpfar = results->hpfar;
+	if (results->n_taker != n || results->n_canonical_ipa != n)
+		return; /* of a context that is no shadow */
+	answer->taker = results->taker;
+	answer->canonical_ipa = results->canonical_ipa;
 }
 
 void session_read_error(struct ptd_status *status, const Ptd__V1__SessionError *error)

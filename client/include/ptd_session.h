@@ -33,7 +33,16 @@ struct ptd_answer {
 	size_t count;
 	const uint32_t *outcome; /* numbers of the outcome table; 0: done */
 	const uint64_t *pa, *esr, *hpfar;
+	/* Of a session of a shadow, else NULL: who takes the fault (PTD_TAKER_...; 0: there was
+	 * none), and for all but the guest hypervisor the address in the context that it is a
+	 * shadow of. For the guest hypervisor esr and hpfar are what it finds in its registers. */
+	const uint32_t *taker;
+	const uint64_t *canonical_ipa;
 };
+#define PTD_TAKER_NOBODY	   1u /* it was resolved */
+#define PTD_TAKER_GUEST_HYPERVISOR 2u
+#define PTD_TAKER_HOST		   3u
+
 typedef void ptd_answer_fn(void *arg, const struct ptd_answer *answer);
 
 /*

@@ -12,6 +12,7 @@ struct both {
 	uint32_t access;
 	bool el0;
 	struct nested_fault fault; /* who, and the guest's abort */
+	bool waits;		   /* for a page, before it is known */
 };
 
 static bool add_guest_step(struct call *call, const struct both *b, const struct pt_guest_step *s,
@@ -38,12 +39,21 @@ static bool is_permission(const struct pt_guest_fault *f)
 	return f->fsc >> 2 == 3;
 }
 
+/* PT_PARKED: an access would wait for the page with this byte. */
+static enum pt_outcome page_at(const struct both *b, uint64_t ipa)
+{
+	struct context *c = b->canonical;
+
+	return page_state(&c->machine->domain->pagers, c, ipa);
+}
+
 /* The guest's tables. With stage 2 off there are none. */
 static bool guest_walk(struct call *call, struct both *b, Ptd__V1__ExplainResponse *r)
 {
 	const struct pt_shadow *s = &b->shadow->shadow;
 	struct pt_nested_result *to = &b->fault.result;
 	struct pt_guest_step step[PT_LEVELS];
+	struct page_access why;
 	enum pt_outcome o = PT_OK;
 	unsigned n = 0;
 
@@ -61,6 +71,8 @@ static bool guest_walk(struct call *call, struct both *b, Ptd__V1__ExplainRespon
 			return false;
 	to->canonical = to->leaf.out;
 	to->who = o == PT_OK ? PT_NESTED_HOST : PT_NESTED_GUEST;
+	b->waits = o != PT_OK && nested_needs_page(b->canonical, o, &b->fault, &why) &&
+		   page_at(b, why.ipa) == PT_PARKED;
 	return true;
 }
 
@@ -79,11 +91,15 @@ static bool canonical_walk(struct call *call, struct both *b, Ptd__V1__ExplainRe
 {
 	uint64_t ipa = b->fault.result.canonical.v;
 	struct hw_result w = {0};
+	enum pt_outcome o = PT_OK;
 
 	if (ipa >> b->canonical->pt.geo.ipa_bits)
 		return true;
 	pt_host_translate(&b->canonical->pt, pt_ipa(ipa), (enum pt_access)b->access, &w);
-	if (w.fault == HW_NO_FAULT || slot_maps(b, ipa))
+	if (w.fault != HW_NO_FAULT)
+		o = slot_maps(b, ipa) ? page_at(b, ipa) : PT_NO_SLOT;
+	b->waits = o == PT_PARKED;
+	if (o == PT_OK)
 		b->fault.result.who = PT_NESTED_NOBODY;
 	return explain_walk(call, b->canonical, &w, &r->canonical_steps, &r->n_canonical_steps);
 }
@@ -111,6 +127,13 @@ static void nobody_takes(Ptd__V1__NestedFault *m)
 	m->canonical_ipa = at;
 }
 
+/* There is no abort to tell of yet. */
+static void a_pager_first(Ptd__V1__NestedFault *m)
+{
+	nobody_takes(m);
+	m->taker = PTD__V1__FAULT_TAKER__FAULT_TAKER_PAGER;
+}
+
 bool explain_nested(struct call *call, struct context *shadow, const struct hw_result *walk,
 		    Ptd__V1__ExplainResponse *r)
 {
@@ -134,5 +157,7 @@ bool explain_nested(struct call *call, struct context *shadow, const struct hw_r
 	nested_fault_fill(r->nested, &b.fault);
 	if (walk->fault == HW_NO_FAULT)
 		nobody_takes(r->nested);
+	else if (b.waits)
+		a_pager_first(r->nested);
 	return true;
 }

@@ -17,8 +17,7 @@ static bool is_walk_abort(const struct pt_guest_fault *fault)
 	return (fault->fsc & ~3u) == 0x14 || fault->fsc == 0x13;
 }
 
-/* Does the fault end at memory of the canonical context that is absent? */
-static bool needs_page(struct context *canonical, enum pt_outcome o, const struct nested_fault *f,
+bool nested_needs_page(struct context *canonical, enum pt_outcome o, const struct nested_fault *f,
 		       struct page_access *why)
 {
 	*why = (struct page_access){f->result.canonical.v, f->fault.vcpu, f->fault.access, true};
@@ -62,7 +61,7 @@ enum call_result nested_fault_step(struct call *call, struct work **slot, struct
 	    (o == PT_DENIED && f->result.who == PT_NESTED_HOST &&
 	     fault_group_begin(call, slot, canonical, todo, &f->group)))
 		return CALL_MORE;
-	if (unlikely(needs_page(canonical, o, f, &why))) {
+	if (unlikely(nested_needs_page(canonical, o, f, &why))) {
 		enum call_result step = await_page(call, slot, canonical, &why, &o);
 
 		if (step != CALL_DONE || call->status.code != PT_OK)

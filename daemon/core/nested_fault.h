@@ -38,6 +38,11 @@ enum call_result nested_access_step(struct call *call, struct work **slot, struc
  */
 bool nested_is_answer(const struct nested_fault *fault, enum pt_outcome outcome);
 
+/* After `outcome` of a fault whose `result` is known: it ends at memory of the canonical context
+ * that is absent, the page itself or a table of the guest's. */
+bool nested_needs_page(struct context *canonical, enum pt_outcome outcome,
+		       const struct nested_fault *fault, struct page_access *why);
+
 /* Who takes it. */
 void nested_fault_fill(Ptd__V1__NestedFault *message, const struct nested_fault *fault);
 

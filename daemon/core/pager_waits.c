@@ -125,15 +125,29 @@ static void forget_wanted(struct pager *p, uint64_t first, uint64_t last)
 	p->wanted_count = n;
 }
 
+static uint64_t page_of(const struct pager *p, uint64_t ipa)
+{
+	return (ipa - p->ipa) >> p->shift;
+}
+
+/* PT_PARKED: who needs it waits. */
+static enum pt_outcome state_of(const struct pager *p, uint64_t page)
+{
+	if (pager_has(p, page))
+		return PT_OK;
+	if (p->failed[page / 64] >> page % 64 & 1)
+		return PT_PAGE_FAILED;
+	return p->server || p->opening ? PT_PARKED : PT_ABSENT;
+}
+
 static enum pt_outcome await(struct pager *p, struct page_wait *w)
 {
-	w->page = (w->why.ipa - p->ipa) >> p->shift;
-	if (pager_has(p, w->page))
-		return PT_OK;
-	if (p->failed[w->page / 64] >> w->page % 64 & 1)
-		return PT_PAGE_FAILED;
-	if (!p->server && !p->opening)
-		return PT_ABSENT;
+	enum pt_outcome o;
+
+	w->page = page_of(p, w->why.ipa);
+	o = state_of(p, w->page);
+	if (o != PT_PARKED)
+		return o;
 	enqueue(p, w);
 	pager_ask_more(p);
 	return PT_PARKED;
@@ -153,6 +167,18 @@ enum pt_outcome page_await(struct call *call, struct context *c, struct page_wai
 	*w = (struct page_wait){.call = call, .why = *why};
 	if (p)
 		o = await(p, w);
+	pt_port_unlock(&list->lock);
+	return o;
+}
+
+enum pt_outcome page_state(struct pagers *list, const struct context *c, uint64_t ipa)
+{
+	const struct pager *p;
+	enum pt_outcome o;
+
+	pt_port_lock(&list->lock);
+	p = pager_at(c, ipa);
+	o = p ? state_of(p, page_of(p, ipa)) : PT_OK;
 	pt_port_unlock(&list->lock);
 	return o;
 }

@@ -89,6 +89,8 @@ bool pagers_present(void *context, struct pt_ipa ipa, uint64_t size);
 enum pt_outcome page_await(struct call *call, struct context *context, struct page_wait *wait,
 			   const struct page_access *why);
 void page_wait_end(struct pagers *pagers, struct page_wait *wait);
+/* What page_await() would return now; nothing waits. */
+enum pt_outcome page_state(struct pagers *pagers, const struct context *context, uint64_t ipa);
 /* If `call` waits for a page it waits no longer, and is woken. */
 void page_wait_cut(struct pagers *pagers, const struct call *call);
 

@@ -354,10 +354,20 @@ def _():
     def at(address):
         return h.stub.AddressTranslate.future(h.pb.AddressTranslateRequest(
             context=h.g.handle, sys=S12E1R, address=address, hcr=1, vttbr=1 << 48 | L1, vtcr=VTCR), timeout=20)
+    def takes(ipa):
+        n = stub("fault").Explain(pb("fault").ExplainRequest(context=shadow, ipa=ipa, access=READ)).nested
+        return pb("fault").FaultTaker.Name(n.taker)[len("FAULT_TAKER_"):], n.canonical_ipa
     h = Hypervisor()
     shadow = h.enter().shadow
     canonical = 2049 * PAGE
+    other = canonical + 4 * PAGE
+    equal(takes(5 * PAGE), ("NOBODY", other))
+    q, _ = opened(h.g, other, PAGE)
+    equal(takes(5 * PAGE), ("PAGER", other))
+    q.supply(other, FAILED)
+    equal(takes(5 * PAGE), ("HOST", other))
     p, _ = opened(h.g, L1, MIB)  # the tables
+    equal(takes(5 * PAGE), ("PAGER", 0))
     q, _ = opened(h.g, canonical, PAGE)
     call = stub("fault").Access.future(pb("fault").AccessRequest(context=shadow, ipa=PAGE, access=READ, length=8), timeout=20)
     for n in range(3):

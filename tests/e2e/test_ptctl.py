@@ -713,8 +713,11 @@ def _():
         error(*tlbi, c, "ipas2e1", "--ipa", "0x10_0000_0000_0000", code=USAGE, says="52 bits")
         error(*tlbi, c, "ipas2e1", "--ipa", "0", "--operand", "1", code=USAGE, says="--operand is too much")
         error(*tlbi, c, "ripas2e1", "--operand", "1", code=REFUSED, says="--operand: 0x1 has a reserved TG")
-        error("nested", "enter", c, "--vcpu", "2", code=REFUSED, says="--vcpu: 2")
-        error("nested", "enter", c, "--vtcr", "0x10_0000_0000", code=REFUSED, says="S2PIE")
+        for words in ((), ("--vttbr", "1"), ("--vtcr", "1", "--hcr", "5")):
+            error("nested", "enter", c, *words, code=USAGE, says="--vttbr and --vtcr are needed")
+        off, on = ("nested", "enter", c, "--hcr", "0"), ("nested", "enter", c, "--vttbr", "0")
+        error(*off, "--vcpu", "2", code=REFUSED, says="--vcpu: 2")
+        error(*on, "--vtcr", "0x10_0000_0000", code=REFUSED, says="S2PIE")
         equal(data("nested", "exit", c)["shadow"], "0x0")
 
 

@@ -2,6 +2,7 @@
 /* Sessions over connections that are cut: every message takes effect once and is answered in order.
  */
 #include "client_peer.h"
+#include "session.h"
 
 #include "ptd/v1/mapping.pb-c.h"
 
@@ -377,6 +378,34 @@ static void closing_from_a_callback_answers_the_rest(void **state)
 	finish(world, &user);
 }
 
+/* Where a session is none of a shadow, or a column is too short, they are not there. */
+static void answers_of_a_shadow_say_who_takes_a_fault(void **state)
+{
+	uint32_t outcome[2] = {0, 7}, taker[2] = {PTD_TAKER_NOBODY, PTD_TAKER_HOST};
+	uint64_t zero[2] = {0}, canonical[2] = {0x1000, 0x2000};
+	Ptd__V1__AccessResults r = PTD__V1__ACCESS_RESULTS__INIT;
+	struct ptd_answer answer = {0};
+
+	(void)state;
+	r.outcome = outcome;
+	r.pa = r.esr = r.hpfar = zero;
+	r.n_outcome = r.n_pa = r.n_esr = r.n_hpfar = 2;
+	session_read_results(&answer, &r);
+	assert_int_equal(answer.count, 2);
+	assert_null(answer.taker);
+	assert_null(answer.canonical_ipa);
+	r.taker = taker;
+	r.canonical_ipa = canonical;
+	r.n_taker = 2;
+	r.n_canonical_ipa = 1;
+	session_read_results(&answer, &r);
+	assert_null(answer.taker);
+	r.n_canonical_ipa = 2;
+	session_read_results(&answer, &r);
+	assert_int_equal(answer.taker[1], PTD_TAKER_HOST);
+	assert_int_equal(answer.canonical_ipa[1], 0x2000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -388,6 +417,7 @@ int main(void)
 		cmocka_unit_test(a_busy_daemon_is_asked_again_when_it_says),
 		cmocka_unit_test(
 			an_answer_that_is_not_kept_leaves_its_message_unknown_and_no_other),
+		cmocka_unit_test(answers_of_a_shadow_say_who_takes_a_fault),
 		cmocka_unit_test(closing_from_a_callback_answers_the_rest),
 	};
 

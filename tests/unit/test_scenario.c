@@ -280,6 +280,8 @@ static void what_a_guest_hypervisor_cannot_do_is_refused(void **state)
 	refused(NESTED TABLES "enter h\n", "not that of these registers");
 	refused(NESTED TABLES "enter s\nenter u context=h\n", "is called 's'");
 	refused(NESTED "tables t base=2M maps=0:4K:4M\n", "a map is NESTED:SIZE:CANONICAL:RIGHTS");
+	refused(NESTED "tables t base=2M maps=\n", "a map is NESTED:SIZE:CANONICAL:RIGHTS");
+	refused(NESTED "tables t base=2M maps=0:4K:4M:rw,\n", "a map is NESTED:SIZE:CANON");
 	refused(NESTED "tables t base=2M maps=0:4K:4M:rw,0:4K:8M:r\n",
 		"t.ptd:3:34: it overlaps an earlier one");
 	refused(NESTED "tables t base=2M maps=0:4K:4M+1:rw\n", "misaligned");
