@@ -28,7 +28,9 @@ bool pt__shadow_clear(struct pt__kills *kills, struct pt_shadow *shadow, uint64_
 			       pt__descend(ctx, *at, PT_LEVEL_LAST, 14, &e),
 			       pt__descend(ctx, *at, PT_LEVEL_LAST, 16, &e));
 		base = *at >> e.shift << e.shift;
-		if (e.entry)
+		if (e.entry == PT__ASIDE) /* by now it may be back, with all that is in it */
+			kills->again = true;
+		else if (e.entry)
 			pt__kill(kills,
 				 (struct pt__spot){shadow, pt_ipa(base), (uint8_t)e.shift,
 						   (int8_t)e.level},

@@ -203,6 +203,15 @@ static void shadow_apart(void)
 		abort();
 }
 
+/* And another with one of the first page alone. */
+static void shadows_apart(void)
+{
+	shadow_apart();
+	iv_shadow_open_other();
+	if (iv_shadow_read_other())
+		abort();
+}
+
 /* A log has been told of the first page, which may be written. */
 static void shadow_dirty(void)
 {
@@ -547,6 +556,8 @@ const struct iv_case iv_cases[] = {
 	{.name = "fill_of_other_memory_and_table_unmap_by_the_host", .prepare = shadow_apart_one, .blocks_differ = true, .most = 2,
 	 TWO(CALL(iv_shadow_read_next), RANGE_UNMAP(0, PT_SZ_2M))},
 	{.name = "table_unmap_by_the_host_and_remap_by_the_guest", .prepare = shadow_filled, .blocks_differ = true, .most = 1,
+	 TWO(RANGE_UNMAP(0, PT_SZ_2M), CALL(iv_shadow_remap))},
+	{.name = "table_unmap_from_another_shadow_and_remap_by_the_guest", .prepare = shadows_apart, .blocks_differ = true, .most = 1,
 	 TWO(RANGE_UNMAP(0, PT_SZ_2M), CALL(iv_shadow_remap))},
 	{.name = "table_unmap_and_page_unmap_by_the_host", .prepare = shadow_apart, .blocks_differ = true, .most = 1,
 	 TWO(RANGE_UNMAP(0, PT_SZ_2M), PAGE_UNMAP(PT_SZ_2M))},

@@ -347,6 +347,7 @@ uint64_t iv_shadow_rest(bool *reached, uint64_t *pages)
 	check(live || !kept, "links of a shadow that has ended");
 	check(live == iv_w.nested.live && !live == !iv_w.shadow_bucket[0],
 	      "a shadow is found by one way and not by the other");
+	iv_shadow_links_rest();
 	*pages = all + kept;
 	return live;
 }

@@ -34,6 +34,8 @@ uint64_t iv_shadow_end(void);
  * whether it lives. Which leaves it has is no part of what a run comes to: it is a cache; but each
  * is what guest and context say together. */
 uint64_t iv_shadow_rest(bool *reached, uint64_t *pages);
+/* shadow_links.c, a part of it: the reverse map is whole. */
+void iv_shadow_links_rest(void);
 
 /* What the guest's tables say of a page of its guest's, as a descriptor of level 3. */
 uint64_t iv_shadow_guest(uint64_t ipa);

@@ -145,6 +145,12 @@ void iv_shadow_tlb_told(uint64_t pages)
 	}
 }
 
+/* TLBIs are of the first shadow's VMID. */
+static bool asked_for(const struct entry *e, unsigned agents)
+{
+	return e->shadow == iv_w.shadow && t.asked[e->ipa >> 12] & agents;
+}
+
 /* By `agents`, on whose answer something has to have gone. */
 static void judge(unsigned agents, const char *when)
 {
@@ -156,7 +162,7 @@ static void judge(unsigned agents, const char *when)
 			iv_fail("%s a TLB still holds %#llx -> %#llx of a shadow, which the "
 				"context has taken (N2)",
 				when, (unsigned long long)e->ipa, (unsigned long long)e->pa);
-		if (t.asked[e->ipa >> 12] & agents && !guest_gives(e))
+		if (asked_for(e, agents) && !guest_gives(e))
 			iv_fail("%s a TLB still holds %#llx -> %#llx of a shadow, which the guest "
 				"has invalidated (N3)",
 				when, (unsigned long long)e->ipa, (unsigned long long)e->pa);

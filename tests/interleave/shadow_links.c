@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The reverse map at rest, read word by word as lib/nested/internal.h draws it: each leaf of a
+ * shadow has a link that names its canonical page and stands in that page's list, and no list has
+ * anything else. A leaf without a link would outlive the memory that it is of, but only if the host
+ * takes that away later, which no case has an operation left for.
+ */
+#include "shadow.h"
+
+#include "world.h"
+
+#define WORDS	 512 /* in a page */
+#define OA	 UINT64_C(0x0000fffffffff000)
+#define PAGE_OFF ((UINT64_C(1) << 48) - 1)
+#define ID	 UINT64_C(0xffffffff)
+#define SET	 (UINT64_C(1) << 63)
+
+/* Leaves, and what all lists have. */
+static struct {
+	uint64_t leaves, listed;
+} seen;
+
+static void check(bool good, const char *what)
+{
+	if (!good)
+		iv_fail("at rest: %s", what);
+}
+
+static const uint64_t *words_at(uint64_t offset)
+{
+	return (const uint64_t *)(const void *)(iv_tables + offset);
+}
+
+/* Word `n`; NULL: it has no page. */
+static const uint64_t *word(const struct pt_sparse *tree, uint64_t n)
+{
+	uint64_t link = tree->root;
+	const uint64_t *at = NULL;
+
+	for (unsigned level = tree->levels; link && level--; link = *at)
+		at = words_at(link & PAGE_OFF) + (n >> 9 * level) % WORDS;
+	return at;
+}
+
+static bool is_listed(unsigned class, uint64_t canonical, const uint64_t *link)
+{
+	const uint64_t *head = word(&iv_w.nested.heads[class], canonical >> (12 + 9 * class));
+	uint64_t before = 0;
+
+	for (uint64_t id = head ? *head & ID : 0; id; before = id, id = *words_at(id << 4) & ID) {
+		check(*words_at(id << 4) >> 32 == before, "a list is not the same backwards");
+		if (words_at(id << 4) == link)
+			return true;
+	}
+	return false;
+}
+
+static void look_at_leaf(const struct pt_shadow *s, uint64_t ipa, uint64_t e, int level)
+{
+	uint64_t canonical = (e & OA) - iv_w.slots[0].head.slot[0].pa;
+	unsigned class = level < PT_LEVEL_LAST, shift = class ? 21 : 12;
+	const uint64_t *link = word(&s->directory[class], 2 * (ipa >> shift));
+
+	seen.leaves++;
+	check(link && link[1] & SET, "a shadow's leaf has no link");
+	check(link[1] == (SET | (uint64_t)shift << 40 | canonical >> 12),
+	      "a link names another page than its leaf");
+	check(is_listed(class, canonical, link), "a shadow's leaf is in no list");
+}
+
+static void look_at_shadow(const struct pt_shadow *s)
+{
+	int level = PT_LEVEL_LAST;
+
+	for (uint64_t ipa = 0; ipa < 0x2000 && level == PT_LEVEL_LAST; ipa += 0x1000) {
+		uint64_t e = iv_shadow_entry(s, ipa, &level);
+
+		if (e & 1)
+			look_at_leaf(s, ipa, e, level);
+	}
+}
+
+static void count_heads(uint64_t link, unsigned level)
+{
+	const uint64_t *page = words_at(link & PAGE_OFF);
+
+	for (unsigned i = 0; i < WORDS; i++)
+		if (!level)
+			seen.listed += page[i] >> 32 & 127;
+		else if (page[i])
+			count_heads(page[i], level - 1);
+}
+
+void iv_shadow_links_rest(void)
+{
+	seen.leaves = seen.listed = 0;
+	for (unsigned n = 0; n < IV_SHADOWS; n++)
+		if (iv_w.shadow[n].state == PT_SHADOW_LIVE)
+			look_at_shadow(&iv_w.shadow[n]);
+	for (unsigned i = 0; i < PT_SHADOW_CLASSES; i++)
+		if (iv_w.nested.heads[i].root)
+			count_heads(iv_w.nested.heads[i].root, iv_w.nested.heads[i].levels - 1u);
+	check(seen.leaves == seen.listed, "lists have links of leaves that are not there");
+}
