@@ -352,7 +352,8 @@ static enum pt_outcome install(struct fill *f)
 	return outcome;
 }
 
-/* The leaf goes, and what TLBs hold of it. */
+/* The leaf goes, and what TLBs hold of it. So may pages of its links, which this agent can have
+ * again at once: where they were is no place to look for others. */
 static __attribute__((noinline)) void remove_leaf(struct fill *f, const struct met *at)
 {
 	uint64_t ipa = f->in->ipa.v >> at->shift << at->shift;
@@ -362,6 +363,8 @@ static __attribute__((noinline)) void remove_leaf(struct fill *f, const struct m
 		 (struct pt__spot){f->shadow, pt_ipa(ipa), (uint8_t)at->shift, (int8_t)at->level},
 		 UINT64_MAX);
 	pt__kills_finish(&kills);
+	f->link.link_page = NULL;
+	f->link.head_page = NULL;
 }
 
 /*
