@@ -161,7 +161,8 @@ static enum pt_outcome host_fault(struct fill *f)
 				       .access = f->access,
 				       .type = f->in->type,
 				       .level = (int8_t)f->host.level,
-				       .s1ptw = f->in->s1ptw};
+				       .s1ptw = f->in->s1ptw,
+				       .el0 = f->in->el0};
 	enum pt_outcome outcome;
 
 	if (f->access == PT_ACCESS_WRITE && pt__hw_dirties(ctx, f->host.entry) &&

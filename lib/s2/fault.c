@@ -197,7 +197,8 @@ PT__INLINE bool is_lacking(const struct fault *f, pt_pte e)
 
 	if (is_write(f))
 		return !(e & PT_PTE_S2AP_W) && !(hw && e & PT_PTE_DBM);
-	return !(e & PT_PTE_S2AP_R) || (f->in->access == PT_ACCESS_EXEC && e & PT_PTE_XN);
+	return !(e & PT_PTE_S2AP_R) ||
+	       (f->in->access == PT_ACCESS_EXEC && !(pt__exec(e) & (f->in->el0 ? 2 : 1)));
 }
 
 /*

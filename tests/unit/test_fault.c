@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The fault handler over memslots: block sizes, races, relaxation, and what it leaves to the VMM.
  */
-#include "core.h"
+#include "upkeep.h"
 
 static struct pt_slots *one_slot(struct core *c, struct pt_slot slot)
 {
@@ -515,6 +515,67 @@ static void an_entry_between_break_and_make_is_no_hole(void **state)
 	core_close(&c);
 }
 
+static enum pt_outcome fetch(struct core *c, uint64_t ipa, bool el0)
+{
+	const struct pt_fault in = {.ipa = {ipa}, .access = PT_ACCESS_EXEC, .el0 = el0};
+	struct pt_fault_result r;
+	enum pt_outcome outcome;
+
+	pt_section_begin(&c->agent);
+	outcome = pt_fault_handle(&c->agent, &c->ctx, &in, &r);
+	pt_section_end(&c->agent);
+	return outcome;
+}
+
+static struct hw_result walk_xnx(struct core *c, uint64_t ipa)
+{
+	struct hw_regs regs = {.vtcr = pt_ctx_vtcr(&c->ctx),
+			       .vttbr = pt_ctx_vttbr(&c->ctx),
+			       .fwb = true,
+			       .xnx = true};
+	struct hw_bus bus = {.read = core_bus_read, .arg = &c->port};
+	struct hw_result r;
+
+	hw_walk(&regs, &bus, ipa, HW_AT, false, &r);
+	return r;
+}
+
+/* With XNX a page may be executed by one of EL1 and EL0: its fetch needs no right that the other
+ * one lacks, and brings it none. */
+static void a_fetch_asks_for_its_own_level(void **state)
+{
+	static const uint32_t right[2] = {PT_PROT_PX, PT_PROT_UX};
+	const uint64_t at = PT_SZ_1G;
+
+	(void)state;
+	for (unsigned el0 = 0; el0 < 2; el0++) {
+		struct pt_slots *slots;
+		struct core c;
+		uint64_t page;
+
+		core_open(&c, &shapes[0]);
+		c.ctx.attrs |= PT_ATTR_XNX;
+		core_note_options(&c.ctx);
+		page = core_size(&c, 3);
+		slots = one_slot(
+			&c, (struct pt_slot){
+				    .ipa = at, .size = 2 * page, .pa = at, .backing_shift = 12});
+		ASSERT_OUTCOME(PT_MAPPED, core_map(&c, at, page, at, PT_PROT_R | right[el0], 0));
+		ASSERT_OUTCOME(PT_ALREADY_MAPPED, fetch(&c, at, el0));
+		assert_int_equal(el0, walk_xnx(&c, at).exec_el0);
+		assert_int_equal(!el0, walk_xnx(&c, at).exec_el1);
+		/* Memory of no slot, whose rights are those of its mapping. */
+		ASSERT_OUTCOME(PT_MAPPED,
+			       core_map(&c, at + page, page, 2 * at, PT_PROT_R | right[el0], 0));
+		upkeep_poke(&c, at + page, PT_PTE_AF, 0);
+		ASSERT_OUTCOME(PT_DENIED, fetch(&c, at + page, !el0));
+		ASSERT_OUTCOME(PT_MADE_YOUNG, fetch(&c, at + page, el0));
+		ASSERT_OUTCOME(PT_RELAXED, fetch(&c, at, !el0)); /* the slot grants it */
+		core_close(&c);
+		free(slots);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -532,6 +593,7 @@ int main(void)
 		cmocka_unit_test(a_reader_and_a_writer_take_at_most_two_exits),
 		cmocka_unit_test(a_right_that_was_granted_already_needs_no_slot),
 		cmocka_unit_test(an_entry_between_break_and_make_is_no_hole),
+		cmocka_unit_test(a_fetch_asks_for_its_own_level),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

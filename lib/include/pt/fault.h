@@ -14,6 +14,7 @@ struct pt_fault {
 	uint8_t type;	   /* enum pt_fault_type */
 	int8_t level;	   /* as reported by the walk */
 	bool s1ptw;	   /* on a stage-1 table walk: a write is the walker's AF or dirty update */
+	bool el0;	   /* a fetch of EL0's, whose right to execute XNX keeps apart from EL1's */
 };
 
 /* A range operation that would help and that a fault, which changes one entry, cannot do. */
