@@ -3,6 +3,7 @@
 #include "world.h"
 
 #define CONTIGUOUS (UINT64_C(1) << 52)
+#define MEMATTR	   (UINT64_C(0xf) << 2)
 #define CROWD_AT   2u /* its block of the nested space */
 
 /* ---- its memory, and its descriptors by hand ---- */
@@ -11,6 +12,12 @@ uint64_t *guest_tables_word(struct play *p, uint64_t ipa)
 {
 	return ipa - p->tables < GUEST_BYTES ? &p->g.memory[(ipa - p->tables) / sizeof(uint64_t)]
 					     : NULL;
+}
+
+/* Between the guest's byte order and the host's. */
+uint64_t guest_order(const struct play *p, uint64_t descriptor)
+{
+	return p->big_endian ? __builtin_bswap64(descriptor) : descriptor;
 }
 
 enum pt_outcome guest_tables_load(void *arg, struct pt_ipa ipa, uint64_t *word)
@@ -37,6 +44,16 @@ enum pt_outcome guest_tables_swap(void *arg, struct pt_ipa ipa, uint64_t *word, 
 	*at = to;
 	p->swaps++;
 	return PT_OK;
+}
+
+static uint64_t get(const struct play *p, const uint64_t *e)
+{
+	return guest_order(p, *e);
+}
+
+static void put(const struct play *p, uint64_t *e, uint64_t descriptor)
+{
+	*e = guest_order(p, descriptor);
 }
 
 /* An output address where the format has it. */
@@ -73,11 +90,11 @@ static uint64_t *entry(struct play *p, uint64_t ipa, int level)
 		assert_non_null(e);
 		if (at == level)
 			return e;
-		if ((*e & 3) != 3) {
+		if ((get(p, e) & 3) != 3) {
 			next = new_table(p);
-			*e = placed(p, next) | 3;
+			put(p, e, placed(p, next) | 3);
 		}
-		for (next = p->tables; placed(p, next) != (*e & ~UINT64_C(3));
+		for (next = p->tables; placed(p, next) != (get(p, e) & ~UINT64_C(3));
 		     next += p->guest_page)
 			assert_true(next < p->tables + GUEST_BYTES);
 		table = next;
@@ -93,23 +110,19 @@ static uint64_t leaf(const struct play *p, uint64_t out, int level, uint64_t att
 
 static void map(struct play *p, uint64_t ipa, uint64_t out, int level, uint64_t attrs)
 {
-	*entry(p, ipa, level) = leaf(p, out, level, attrs);
+	put(p, entry(p, ipa, level), leaf(p, out, level, attrs));
 }
 
 /* ---- what it writes ---- */
 
 static uint64_t some_rights(struct play *p)
 {
-	static const uint64_t rights[] = {GUEST_R,
-					  GUEST_R | GUEST_W,
-					  GUEST_R | GUEST_XN,
-					  GUEST_R | GUEST_W | GUEST_XN,
-					  GUEST_R | GUEST_DBM,
-					  GUEST_W | GUEST_XN,
-					  GUEST_XN | GUEST_R | GUEST_DBM};
+	static const uint64_t rights[] = {GUEST_R, GUEST_R | GUEST_W, GUEST_R | GUEST_DBM, GUEST_W};
+	uint64_t never = draw(p, 2) ? draw(p, 2) * 2 : draw(p, 4); /* XN[1:0] */
+	uint64_t memattr = draw(p, 2) ? GUEST_LEAF & MEMATTR : draw(p, 16) << 2;
 
-	return GUEST_LEAF | (draw(p, 4) ? GUEST_AF : 0) | (draw(p, 3) ? 0 : CONTIGUOUS) |
-	       rights[draw(p, 7)];
+	return (GUEST_LEAF & ~MEMATTR) | memattr | (draw(p, 4) ? GUEST_AF : 0) |
+	       (draw(p, 3) ? 0 : CONTIGUOUS) | never << 53 | rights[draw(p, 4)];
 }
 
 /* Mostly one of the two that may be written. */
@@ -123,9 +136,9 @@ static void open_block(struct play *p)
 {
 	uint64_t *block = entry(p, p->nested + p->guest_block, 2);
 
-	if ((*block & 3) == 3 || !p->table)
+	if ((get(p, block) & 3) == 3 || !p->table)
 		return;
-	*block = p->table;
+	put(p, block, p->table);
 	memset(entry(p, p->nested + p->guest_block, 3), 0, p->guest_page);
 }
 
@@ -145,7 +158,7 @@ uint64_t do_guest_page(struct play *p)
 	else
 		*entry(p, ipa, 3) = 0;
 	if (second)
-		p->table = *entry(p, p->nested + p->guest_block, 2);
+		p->table = get(p, entry(p, p->nested + p->guest_block, 2));
 	return ipa;
 }
 
@@ -154,9 +167,9 @@ static void do_guest_block(struct play *p)
 	uint64_t *block = entry(p, p->nested + p->guest_block, 2);
 
 	note(p, NESTED_GUEST_BLOCK);
-	if ((*block & 3) == 3)
-		p->table = *block;
-	*block = draw(p, 4) ? leaf(p, some_area(p), 2, some_rights(p)) : 0;
+	if ((get(p, block) & 3) == 3)
+		p->table = get(p, block);
+	put(p, block, draw(p, 4) ? leaf(p, some_area(p), 2, some_rights(p)) : 0);
 }
 
 /* The first pages are a group, or said to be one: memory side by side and rights alike, or not. */
@@ -167,10 +180,12 @@ static void do_guest_hint(struct play *p)
 
 	note(p, NESTED_GUEST_HINT);
 	for (uint64_t i = 0; i < 8; i++) {
+		uint64_t *e = entry(p, p->nested + i * p->guest_page, 3);
+
 		if (!sound && !draw(p, 3))
-			*entry(p, p->nested + i * p->guest_page, 3) |= CONTIGUOUS;
+			put(p, e, get(p, e) | CONTIGUOUS);
 		else
-			map(p, p->nested + i * p->guest_page, out + i * p->guest_page, 3, attrs);
+			put(p, e, leaf(p, out + i * p->guest_page, 3, attrs));
 	}
 }
 
@@ -183,7 +198,7 @@ static void do_guest_clean(struct play *p)
 	for (uint64_t i = 0; i < 8; i++) {
 		uint64_t *e = entry(p, p->nested + i * p->guest_page, 3);
 
-		*e &= ~(bits | (*e & GUEST_DBM ? GUEST_W : 0));
+		put(p, e, get(p, e) & ~(bits | (get(p, e) & GUEST_DBM ? GUEST_W : 0)));
 	}
 }
 
@@ -204,162 +219,6 @@ void crowd_unmap(struct play *p)
 {
 	for (unsigned n = 0; n < CROWD; n++)
 		*entry(p, crowd_ipa(p, n), 3) = 0;
-}
-
-/* ---- invalidations ---- */
-
-/* What an invalidation has to remove: leaves by guest leaves that it names. */
-static bool names(const struct pt_guest_tlbi *t, int level, uint64_t span, uint64_t ipa)
-{
-	uint64_t lo = ipa & ~(span - 1), hi = lo + (span - 1);
-
-	if (t->scope == PT_GUEST_TLBI_ALL || t->scope == PT_GUEST_TLBI_VMID)
-		return true;
-	if (t->scope == PT_GUEST_TLBI_STAGE1)
-		return false;
-	if (t->scope == PT_GUEST_TLBI_RANGE)
-		return t->ipa.v <= hi && lo <= t->ipa.v + (t->size - 1);
-	return t->ipa.v >= lo && t->ipa.v <= hi && (!t->ttl_given || t->level == level);
-}
-
-static bool concerns(const struct play *p, unsigned mirror, const struct pt_guest_tlbi *t,
-		     uint16_t vmid)
-{
-	return t->scope == PT_GUEST_TLBI_ALL || p->m[mirror].vmid == vmid;
-}
-
-/* What was said before `since`, and not since then, is gone. */
-static void forget(struct play *p, const struct pt_guest_tlbi *t, uint16_t vmid, uint64_t since)
-{
-	for (unsigned i = 0; i < MIRRORS; i++)
-		for (unsigned n = 0; n < p->probes && concerns(p, i, t, vmid); n++) {
-			struct probe *probe = &p->m[i].probe[n];
-			unsigned kept = 0;
-
-			for (unsigned v = 0; v < probe->count; v++) {
-				const struct said *s = &probe->said[v];
-				bool named = !s->valid || names(t, s->level, s->span, probe->ipa);
-
-				if (!named || s->last >= since)
-					probe->said[kept++] = *s;
-			}
-			probe->count = kept;
-		}
-	say_everywhere(p);
-}
-
-static enum pt_outcome step_tlbi(struct play *p, struct pt_guest_tlbi_op *op,
-				 struct pt_agent *agent)
-{
-	enum pt_outcome outcome;
-
-	pt_section_begin(agent);
-	outcome = pt_guest_tlbi_step(op, agent, (uint32_t)(1 + draw(p, 40)));
-	pt_section_end(agent);
-	return outcome;
-}
-
-/* Leaves that it does not name are there as before. */
-static void compare_rest(struct play *p, const struct seen *was, const struct pt_guest_tlbi *t,
-			 uint16_t vmid)
-{
-	struct seen now[MIRRORS * PROBES];
-
-	see_all(p, now);
-	for (unsigned i = 0; i < MIRRORS * PROBES; i++) {
-		const struct seen *s = &was[i];
-		uint64_t span;
-
-		if (!s->there)
-			continue;
-		span = UINT64_C(1) << guest_level_shift(&p->g, s->level);
-		if (concerns(p, i / PROBES, t, vmid) && names(t, s->level, span, s->ipa))
-			continue;
-		note(p, NESTED_KEPT);
-		if (!now[i].there || now[i].pa != s->pa)
-			wrong(p, "a leaf that a TLBI does not name is gone", i / PROBES, s->ipa);
-	}
-}
-
-void run_tlbi(struct play *p, const struct pt_guest_tlbi *t, uint16_t vmid)
-{
-	struct seen was[MIRRORS * PROBES];
-	struct pt_guest_tlbi_op op;
-	enum pt_outcome outcome = PT_OK;
-
-	note(p, NESTED_TLBI);
-	see_all(p, was);
-	pt_guest_tlbi_begin(&op, &p->g.nested, vmid, t);
-	if (p->defect != NESTED_LOSE_TLBI || draw(p, 8))
-		while ((outcome = step_tlbi(p, &op, &p->g.c.agent)) == PT_MORE)
-			continue;
-	assert_int_equal(PT_OK, outcome);
-	forget(p, t, vmid, UINT64_MAX);
-	compare_rest(p, was, t, vmid);
-}
-
-/* One that goes on while its guests run. */
-void end_tlbi(struct play *p)
-{
-	struct going *g = &p->going;
-	enum pt_outcome outcome = step_tlbi(p, &g->tlbi, &p->other);
-
-	if (outcome == PT_MORE)
-		return;
-	assert_int_equal(PT_OK, outcome);
-	g->kind = NOTHING;
-	forget(p, &g->tlbi.tlbi, g->vmid, g->since);
-}
-
-static void do_tlbi(struct play *p)
-{
-	const struct probe *probe = &p->m[0].probe[draw(p, p->probes)];
-	uint16_t vmid = p->m[draw(p, MIRRORS)].vmid;
-	struct pt_guest_tlbi t = {.scope = (enum pt_guest_tlbi_scope)draw(p, 5),
-				  .leaf_only = draw(p, 2),
-				  .ipa = {probe->ipa & ~UINT64_C(0xfff)}};
-
-	if (t.scope == PT_GUEST_TLBI_IPA && draw(p, 2)) {
-		t.ttl_given = true;
-		t.level = (int8_t)(2 + draw(p, 2));
-		t.ttl_shift = p->g.geo.granule_shift;
-	}
-	if (t.scope == PT_GUEST_TLBI_RANGE) {
-		t.ipa.v &= ~(p->guest_page - 1);
-		t.size = (1 + draw(p, 3)) * p->guest_page;
-	}
-	if (p->going.kind || draw(p, 3)) {
-		run_tlbi(p, &t, vmid);
-		return;
-	}
-	note(p, NESTED_TLBI);
-	say_everywhere(p);
-	p->going.kind = GUESTS_TLBI;
-	p->going.since = p->now;
-	p->going.vmid = vmid;
-	pt_guest_tlbi_begin(&p->going.tlbi, &p->g.nested, vmid, &t);
-}
-
-/* By any address of the page. */
-static void invalidate(struct play *p, uint64_t page)
-{
-	struct pt_guest_tlbi t = {.scope = PT_GUEST_TLBI_IPA,
-				  .leaf_only = true,
-				  .ipa = {page + draw(p, p->guest_page / 4096) * 4096}};
-
-	for (unsigned i = 0; i < 4; i++) /* each VMID that uses the tables */
-		run_tlbi(p, &t, p->m[i].vmid);
-}
-
-/* Before the tables change: there is room to remember what they say then. */
-static void make_room(struct play *p)
-{
-	for (unsigned i = 0; i < MIRRORS; i++)
-		for (unsigned n = 0; n < p->probes; n++)
-			if (p->m[i].probe[n].count >= VERSIONS - 1) {
-				run_tlbi(p, &(struct pt_guest_tlbi){.scope = PT_GUEST_TLBI_ALL}, 0);
-				return;
-			}
 }
 
 void do_guest(struct play *p)

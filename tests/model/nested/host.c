@@ -38,15 +38,16 @@ static uint64_t some_range(struct play *p, uint64_t *size)
 
 /* ---- what stays ---- */
 
-/* A contiguous group loses its hint as a whole: what is concerned is rounded out to groups. */
-static void round_out(struct play *p, uint64_t *lo, uint64_t *hi)
+/* A contiguous group loses its hint as a whole, and a log makes a leaf clean as a whole: what is
+ * concerned is rounded out to those. */
+static void round_out(struct play *p, bool log, uint64_t *lo, uint64_t *hi)
 {
 	struct hw_result first = walk_context(p, &p->g.c.ctx, *lo, NULL);
 	struct hw_result last = walk_context(p, &p->g.c.ctx, *hi, NULL);
 
-	if (has_leaf(&first) && first.descriptor >> 52 & 1)
+	if (has_leaf(&first) && (log || first.descriptor >> 52 & 1))
 		*lo &= ~(first.span - 1);
-	if (has_leaf(&last) && last.descriptor >> 52 & 1)
+	if (has_leaf(&last) && (log || last.descriptor >> 52 & 1))
 		*hi |= last.span - 1;
 }
 
@@ -89,7 +90,7 @@ void run_item(struct play *p, const struct pt_item *item)
 	struct seen was[MIRRORS * PROBES];
 
 	see_all(p, was);
-	round_out(p, &lo, &hi);
+	round_out(p, false, &lo, &hi);
 	if (item->size != p->host_page || draw(p, 2) ||
 	    core_point(&p->g.c, *item, NULL, NULL) == PT_MORE)
 		core_range(&p->g.c, *item, NULL);
@@ -108,10 +109,24 @@ static void begin_item(struct play *p, const struct pt_item *item)
 	assert_int_equal(PT_OK, pt_txn_init(&p->going.txn, &p->going.item, 1, 0, false, NULL));
 }
 
+/* Only a map gives memory a type, and only what is not executed another one than write-back. */
+static uint32_t some_prot(struct play *p, enum pt_item_kind kind)
+{
+	static const uint32_t rights[] = {PT_PROT_R,
+					  PT_PROT_RW,
+					  PT_PROT_RWX,
+					  PT_PROT_R | PT_PROT_X,
+					  PT_PROT_R | PT_PROT_PX,
+					  PT_PROT_RW | PT_PROT_UX};
+	uint32_t prot = rights[draw(p, p->g.c.ctx.attrs & PT_ATTR_XNX ? 6 : 4)];
+
+	if (kind != PT_ITEM_MAP || prot & PT_PROT_X || draw(p, 2))
+		return prot;
+	return PT_PROT(prot, draw(p, 2) ? PT_MEM_NC : PT_MEM_DEVICE);
+}
+
 static void do_item(struct play *p, enum pt_item_kind kind)
 {
-	static const uint32_t rights[] = {PT_PROT_R, PT_PROT_RW, PT_PROT_RWX,
-					  PT_PROT_R | PT_PROT_X};
 	uint64_t size, ipa = some_range(p, &size);
 	struct pt_item item = core_item(&p->g.c, kind, ipa, size, 0, 0, 0);
 	bool group = kind == PT_ITEM_MAP && !draw(p, 3);
@@ -126,7 +141,7 @@ static void do_item(struct play *p, enum pt_item_kind kind)
 		item.flags = PT_MAP_REPLACE | (group ? PT_MAP_CONTIGUOUS : 0);
 	}
 	if (kind == PT_ITEM_MAP || kind == PT_ITEM_PROTECT || kind == PT_ITEM_RELAX)
-		item.prot = rights[draw(p, 4)];
+		item.prot = some_prot(p, kind);
 	note(p, kind_of[kind]);
 	if (p->going.kind == NOTHING && !draw(p, 4))
 		begin_item(p, &item);
@@ -189,11 +204,13 @@ void note_write(struct play *p, uint64_t pa)
 
 static void run_dirty(struct play *p, const struct pt_dirty_args *args)
 {
+	uint64_t lo = p->base, hi = p->base + (p->area - 1);
 	struct seen was[MIRRORS * PROBES];
 	struct pt_dirty op;
 	enum pt_outcome outcome;
 
 	see_all(p, was);
+	round_out(p, true, &lo, &hi);
 	assert_int_equal(PT_OK, pt_dirty_init(&op, args, NULL));
 	do {
 		pt_section_begin(&p->g.c.agent);
@@ -201,7 +218,7 @@ static void run_dirty(struct play *p, const struct pt_dirty_args *args)
 		pt_section_end(&p->g.c.agent);
 	} while (outcome == PT_MORE);
 	assert_int_equal(PT_OK, outcome);
-	compare_rest(p, was, p->base, p->base + (p->area - 1), true);
+	compare_rest(p, was, lo, hi, true);
 }
 
 static void start_log(struct play *p)
@@ -301,7 +318,7 @@ void do_host(struct play *p)
 	case 7:
 		ipa = some_range(p, &size);
 		do_age(p, ipa, size, true);
-		touch_some(p, 40);
+		touch_some(p, ipa, size);
 		if (p->going.kind != HOSTS_ITEM)
 			do_age(p, ipa, size, draw(p, 2));
 		break;

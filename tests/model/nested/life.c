@@ -40,10 +40,8 @@ static enum pt_outcome make(struct play *p, struct mirror *m)
 	enum pt_outcome outcome;
 
 	memset(&m->shadow, 0, sizeof(m->shadow));
-	p->g.regs.vttbr = m->key.vttbr;
-	p->g.regs.vtcr = m->key.vtcr;
 	pt_section_begin(&p->g.c.agent);
-	outcome = pt_shadow_init(&m->shadow, &p->g.nested, &p->g.c.agent, &m->key, &p->g.regs,
+	outcome = pt_shadow_init(&m->shadow, &p->g.nested, &p->g.c.agent, &m->key, &m->regs,
 				 UINT64_MAX);
 	pt_section_end(&p->g.c.agent);
 	return outcome;

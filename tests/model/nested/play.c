@@ -4,6 +4,10 @@
 
 #include <inttypes.h>
 
+#define HCR_VM	 UINT64_C(1)
+#define HCR_FWB	 (UINT64_C(1) << 46)
+#define SCTLR_EE (UINT64_C(1) << 25)
+
 /* What 52 bits of address are needed for. */
 static const struct shape wide_shapes[] = {
 	{"4K LPA2", {.granule_shift = 12, .ipa_bits = 52, .pa_bits = 52, .ds = true}},
@@ -13,10 +17,14 @@ static const struct shape wide_shapes[] = {
 
 static void add_probe(struct play *p, uint64_t page)
 {
+	uint64_t out = p->base + p->probes / 6 % AREAS * p->area + p->probes % 6 * p->guest_page;
+
 	for (unsigned i = 0; i < MIRRORS; i++) {
-		p->m[i].probe[p->probes].ipa = page;
+		uint64_t at = i == OFF ? out : page;
+
+		p->m[i].probe[p->probes].ipa = at;
 		if (p->guest_page > 0x1000)
-			p->m[i].probe[p->probes + 1].ipa = page + p->guest_page - 8;
+			p->m[i].probe[p->probes + 1].ipa = at + p->guest_page - 8;
 	}
 	p->probes += p->guest_page > 0x1000 ? 2 : 1;
 }
@@ -51,6 +59,24 @@ static void lay_out(struct play *p, unsigned host_shift, unsigned guest_shift)
 	p->pa[1] = UINT64_C(1) << 39 | (p->wide_host ? UINT64_C(0x7) << 48 : 0);
 }
 
+/* The last ones have the VMIDs of others. They manage flags in another way, read memory types in
+ * another way (where the host has FWB), or have stage 2 off. */
+static void open_key(struct play *p, unsigned i, unsigned flags, bool fwb)
+{
+	struct mirror *m = &p->m[i];
+	bool other = i == MIRRORS - 1 && p->g.c.ctx.attrs & PT_ATTR_FWB;
+
+	m->vmid = (uint16_t)(5 + i % 4);
+	m->flags = i < 4 || other ? flags : flags ^ (PT_VTCR_HA | PT_VTCR_HD);
+	m->flags &= m->flags & PT_VTCR_HA ? ~0u : ~(unsigned)PT_VTCR_HD;
+	m->regs = p->g.regs;
+	m->regs.vtcr = pt_geometry_vtcr(&p->g.geo, m->flags);
+	m->regs.vttbr = (p->tables & ((UINT64_C(1) << 48) - 1)) | p->tables >> 48 << 2 |
+			(uint64_t)m->vmid << 48;
+	m->regs.hcr = (i != OFF ? HCR_VM : 0) | (fwb != other ? HCR_FWB : 0);
+	m->key = pt_shadow_key_of(&m->regs);
+}
+
 static void open_registers(struct play *p, unsigned guest_shift, unsigned flags)
 {
 	struct guest *g = &p->g;
@@ -58,22 +84,17 @@ static void open_registers(struct play *p, unsigned guest_shift, unsigned flags)
 					      .ipa_bits = p->wide_guest ? 52 : GUEST_BITS,
 					      .pa_bits = p->wide_guest ? 52 : 40,
 					      .ds = p->wide_guest && guest_shift < 16};
+	bool fwb = draw(p, 2);
 
 	assert_int_equal(PT_OK, pt_geometry_init(&g->geo, &args));
-	g->regs = (struct pt_guest_regs){.pa_bits = args.pa_bits};
+	p->big_endian = draw(p, 3) == 0;
+	g->regs =
+		(struct pt_guest_regs){.pa_bits = args.pa_bits,
+				       .sctlr = p->big_endian ? SCTLR_EE : 0,
+				       .attrs = g->c.ctx.attrs & (draw(p, 3) ? ~0u : PT_ATTR_FWB)};
 	p->next = (g->geo.start_bytes + p->guest_page - 1) & ~(p->guest_page - 1);
-	for (unsigned i = 0; i < MIRRORS; i++) {
-		struct mirror *m = &p->m[i];
-
-		/* The last two have the VMIDs of others, and manage flags in another way. */
-		m->vmid = (uint16_t)(5 + i % 4);
-		m->flags = i < 4 ? flags : flags ^ (PT_VTCR_HA | PT_VTCR_HD);
-		m->flags &= m->flags & PT_VTCR_HA ? ~0u : ~(unsigned)PT_VTCR_HD;
-		m->key.vtcr = pt_geometry_vtcr(&g->geo, m->flags);
-		m->key.vttbr = (p->tables & ((UINT64_C(1) << 48) - 1)) | p->tables >> 48 << 2 |
-			       (uint64_t)m->vmid << 48;
-		m->key.enabled = true;
-	}
+	for (unsigned i = 0; i < MIRRORS; i++)
+		open_key(p, i, flags, fwb);
 }
 
 static void add_slot(struct play *p, uint64_t area, uint64_t areas, uint32_t flags,
@@ -89,8 +110,8 @@ static void add_slot(struct play *p, uint64_t area, uint64_t areas, uint32_t fla
 	pt_ctx_set_slots(&p->g.c.ctx, slots);
 }
 
-/* As guest_open_bare(), with what the host's hardware manages. */
-static void open_host(struct play *p, const struct shape *shape, unsigned flags)
+/* As guest_open_bare(), with what the host's hardware has and manages. */
+static void open_host(struct play *p, const struct shape *shape, unsigned attrs, unsigned flags)
 {
 	const struct pt_guest_memory memory = {guest_tables_load, guest_tables_swap, p};
 	struct guest *g = &p->g;
@@ -100,8 +121,8 @@ static void open_host(struct play *p, const struct shape *shape, unsigned flags)
 	g->c.empty_bytes = atomic_load(&g->c.tables.world.pool.used_bytes);
 	assert_int_equal(PT_OK, pt_geometry_init(&geo, &shape->args));
 	pt_section_begin(&g->c.agent);
-	assert_int_equal(PT_OK, pt_ctx_init(&g->c.ctx, &g->c.agent, &g->c.machine, &geo,
-					    PT_ATTR_FWB, flags, UINT64_MAX));
+	assert_int_equal(PT_OK, pt_ctx_init(&g->c.ctx, &g->c.agent, &g->c.machine, &geo, attrs,
+					    flags, UINT64_MAX));
 	assert_int_equal(PT_OK, pt_vmid_get(&g->c.ctx, &g->c.agent));
 	pt_section_end(&g->c.agent);
 	assert_int_equal(PT_OK, pt_agent_join(&g->c.tables.world, &p->other));
@@ -118,6 +139,7 @@ static void open_play(struct play *p, uint64_t seed)
 	static const unsigned shift[] = {12, 14, 16};
 	unsigned guest_shift = shift[seed / 3 % 3];
 	const struct shape *shape;
+	unsigned attrs;
 
 	p->rng = (seed + 1) * UINT64_C(0x9e3779b97f4a7c15) | 1;
 	draw(p, 2);
@@ -125,7 +147,8 @@ static void open_play(struct play *p, uint64_t seed)
 	p->wide_guest = p->wide_host && draw(p, 2);
 	shape = p->wide_host ? &wide_shapes[seed % 3] : &shapes[seed % 3];
 	lay_out(p, shape->args.granule_shift, guest_shift);
-	open_host(p, shape, draw(p, 2) ? 0 : PT_VTCR_HA | PT_VTCR_HD);
+	attrs = (draw(p, 4) ? PT_ATTR_FWB : 0) | (draw(p, 3) ? PT_ATTR_XNX : 0);
+	open_host(p, shape, attrs, draw(p, 2) ? 0 : PT_VTCR_HA | PT_VTCR_HD);
 	open_registers(p, guest_shift, guest_flags[draw(p, 3)]);
 	p->without = calloc(1, sizeof(*p->without) + sizeof(p->without->slot[0]));
 	add_slot(p, 0, 2, 0, draw(p, 2) ? 12 : 30);

@@ -65,6 +65,13 @@ enum nested_defect {
 	X(INVALIDATED, "leaves removed for the guest")                                             \
 	X(TO_GUEST, "aborts for the guest")                                                        \
 	X(TO_HOST, "exits of the host's")                                                          \
+	X(EL0, "accesses at EL0")                                                                  \
+	X(IDENTITY, "leaves with stage 2 off")                                                     \
+	X(APART, "leaves that EL1 and EL0 execute apart")                                          \
+	X(PLAIN_HOST, "leaves over hosts without FWB")                                             \
+	X(PLAIN_GUEST, "leaves of guests without FWB over hosts with it")                          \
+	X(TYPE, "leaves that are not write-back")                                                  \
+	X(BIG_ENDIAN, "leaves of big-endian tables")                                               \
 	X(WIDE_HOST, "operations over 52-bit hosts")                                               \
 	X(WIDE_GUEST, "operations of 52-bit guests")                                               \
 	X(DIRTY_HOST, "operations over hosts with HA and HD")

@@ -10,17 +10,28 @@
 #include "../../unit/guest_fixture.h"
 #include "../../unit/upkeep.h"
 
-#define MIRRORS	 6u /* keys: two more than there may be shadows */
+#define MIRRORS	 8u /* keys: twice as many as there may be shadows */
+#define OFF	 6u /* of these: with stage 2 off */
 #define PROBES	 24u
 #define VERSIONS 12u
 #define AREAS	 4u  /* canonical: two plain ones, one read-only, one without memory */
 #define CROWD	 72u /* aliases of a page: more than PT_SHADOW_LINKS */
 #define SW_SHIFT 55
 
+/* What an access asks for, and what a leaf grants: `exec` of EL1, and of EL0. */
+struct use {
+	enum pt_access access;
+	bool el0;
+};
+struct rights {
+	bool read, write, exec[2];
+};
+
 /* What a guest's leaf says of a byte. */
 struct said {
-	bool valid, read, write, exec; /* write: it is, or may become, dirty */
-	bool dirty, young;	       /* as the descriptor stood at some time */
+	bool valid, dirty, young; /* the latter as the descriptor stood at some time */
+	struct rights rights;	  /* write: it is, or may become, dirty */
+	uint8_t memattr;
 	uint64_t out;
 	int level;
 	uint64_t span;
@@ -36,6 +47,7 @@ struct probe {
 
 struct mirror {
 	struct pt_shadow shadow;
+	struct pt_guest_regs regs;
 	struct pt_shadow_key key;
 	unsigned flags; /* HA and HD of the guest's */
 	uint16_t vmid;
@@ -68,7 +80,7 @@ struct play {
 	struct mirror m[MIRRORS];
 	unsigned probes;
 	uint64_t rng, now;
-	bool wide_host, wide_guest;
+	bool wide_host, wide_guest, big_endian;
 	uint64_t area;	 /* bytes of an area: a block of both granules */
 	uint64_t base;	 /* canonical IPA of the first area */
 	uint64_t nested; /* nested IPA of the first probe */
@@ -100,17 +112,21 @@ static inline void note(struct play *p, enum nested_kind kind)
 	p->counts->of[kind]++;
 }
 
-/* said.c: what the tables say, and what is legal. */
+/* said.c: what the tables say. */
 void wrong(struct play *p, const char *what, unsigned mirror, uint64_t ipa);
 struct hw_result walk_context(struct play *p, const struct pt_ctx *ctx, uint64_t ipa, bool *young);
 struct hw_result walk_guest(struct play *p, const struct mirror *m, uint64_t ipa);
 bool has_leaf(const struct hw_result *r);
 bool is_dirty(const struct hw_result *host);
-bool grants(bool r, bool w, bool x, enum pt_access access);
+struct rights rights_of(const struct hw_result *r, bool write);
+bool grants(struct rights of, struct use use);
 struct said said_now(struct play *p, const struct mirror *m, uint64_t ipa);
 void say_all(struct play *p, struct mirror *m);
 void say_everywhere(struct play *p);
-bool answer_is_legal(struct play *p, const struct probe *probe, uint64_t pa, enum pt_access access);
+
+/* legal.c: what may stand in a shadow, and be answered. */
+bool answer_is_legal(struct play *p, unsigned mirror, const struct probe *probe,
+		     const struct pt_host_access *a);
 void look_at_all(struct play *p);
 /* Canonical IPA of what a leaf leads to: memory is mapped in order, to one of two places. */
 uint64_t canonical_of(const struct play *p, uint64_t pa);
@@ -123,15 +139,23 @@ bool is_going(const struct play *p, uint64_t canonical, uint64_t size);
 enum pt_outcome guest_tables_load(void *arg, struct pt_ipa ipa, uint64_t *word);
 enum pt_outcome guest_tables_swap(void *arg, struct pt_ipa ipa, uint64_t *word, uint64_t to);
 uint64_t *guest_tables_word(struct play *p, uint64_t ipa);
+uint64_t guest_order(const struct play *p, uint64_t descriptor);
 uint64_t some_area(struct play *p);
 uint64_t do_guest_page(struct play *p); /* the nested IPA that it changed */
 void do_guest(struct play *p);
-void run_tlbi(struct play *p, const struct pt_guest_tlbi *t, uint16_t vmid);
-void end_tlbi(struct play *p);
 /* Nested IPA of the n-th alias of a page, and all of them. */
 uint64_t crowd_ipa(const struct play *p, unsigned n);
 void crowd_map(struct play *p, uint64_t out);
 void crowd_unmap(struct play *p);
+
+/* tlbi.c: its invalidations. */
+void do_tlbi(struct play *p);
+void run_tlbi(struct play *p, const struct pt_guest_tlbi *t, uint16_t vmid);
+void end_tlbi(struct play *p);
+/* Of a page, by any address of it, of each VMID that uses the tables. */
+void invalidate(struct play *p, uint64_t page);
+/* Before the tables change: there is room to remember what they say then. */
+void make_room(struct play *p);
 
 /* host.c: changes of the canonical context. */
 void do_host(struct play *p);
@@ -148,10 +172,15 @@ void do_age(struct play *p, uint64_t ipa, uint64_t size, bool clear);
 /* access.c */
 void do_access(struct play *p);
 void do_own_access(struct play *p);
+void touch_some(struct play *p, uint64_t ipa, uint64_t size);
+bool touch(struct play *p, unsigned mirror, const struct probe *probe, struct use use);
+struct use some_use(struct play *p);
+enum pt_outcome fault(struct play *p, unsigned mirror, uint64_t ipa, uint32_t vcpu, struct use use,
+		      struct pt_nested_result *r);
+
+/* scarce.c: too few pages, and too many aliases of one. */
 void do_scarce(struct play *p);
 void do_crowd(struct play *p);
-void touch_some(struct play *p, unsigned draws);
-bool touch(struct play *p, unsigned mirror, const struct probe *probe, enum pt_access access);
 
 /* life.c: shadows come, are used, and go. */
 bool open_mirror(struct play *p, unsigned i);
