@@ -42,7 +42,7 @@ EL2_REPLAY := tests/el2/replay.c tests/el2/scenario.c
 EL2_SCENARIO := $(addprefix tests/el2/scenario_,access.c dump.c memory.c nested.c object.c own.c range.c) \
 	$(addprefix client/,guest_tables.c instructions.c scenario_facts.c scenario_load.c scenario_run.c scenario_tables.c)
 # The program of a host at EL1, and the image that runs it.
-EL2_HOST := $(addsuffix .o,$(addprefix tests/el2/host/,start host main memory guests cpus races recycle exits hostile owner nested nested_cpus nested_owner nested_virtual guest_hyp guest_virtual count) tests/model/owner tests/model/owner_state)
+EL2_HOST := $(addsuffix .o,$(addprefix tests/el2/host/,start host main memory guests cpus races recycle exits hostile owner nested nested_cpus nested_owner nested_virtual nested_stage1 guest_hyp guest_virtual count) tests/model/owner tests/model/owner_state)
 EL2_HOST_IMAGE := tests/el2/host/el2.o tests/el2/host/lib_calls.o tests/el2/host/program.o tests/el2/own_map.o
 EL2_OBJ := $(addsuffix .o,$(basename $(LIB_SRC) $(EL2_PORT) $(EL2_RUNTIME)))
 # What no image of these calls: unit tests do, of the reference, and lib/check is called where it is inside.
@@ -70,6 +70,8 @@ $(patsubst %.c,$(B)/el2/$(1)/%.o,$(EL2_WALKER) $(EL2_MODEL)): EL2_INC := $(EL2_T
 $(B)/el2/$(1)/%.o: %.S
 	$$(call say,AS,$$@)
 	$$(Q)mkdir -p $$(@D) && $$(EL2_CC_$(1)) -MMD -MP $$(EL2_INC) -c -o $$@ $$<
+# A page that is copied to where it runs: nothing of it, such as a table of jumps, may stand elsewhere.
+$(B)/el2/$(1)/tests/el2/host/guest_hyp.o: EL2_CFLAGS += -fno-jump-tables $(if $(filter clang,$(1)),,-fno-tree-switch-conversion)
 # A loop that fills memory is not to become a call of the function that it stands in.
 $(B)/el2/$(1)/lib/port/el2/string.o: EL2_CFLAGS += -fno-builtin $(if $(filter clang,$(1)),,-fno-tree-loop-distribute-patterns)
 

@@ -1,14 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* System instructions of a guest's EL2 that its CPU traps: TLBI, AT, and registers that EL1's stand
- * for. */
+/* System instructions of a guest's EL2 that its CPU traps: TLBI, AT, and moves of registers. */
 #include "host_internal.h"
 
-#define HCR_TGE (UINT64_C(1) << 27)
-#define HCR_E2H (UINT64_C(1) << 34)
-
-/* ESR_EL2.ISS of EC 0x18 (Arm ARM D24.2.40): op0, op2, op1, CRn, CRm; without Rt and direction. */
-#define SYS(op0, op1, crn, crm, op2)                                                               \
-	((op0) << 20 | (op2) << 17 | (op1) << 14 | (crn) << 10 | (crm) << 1)
+/* ESR_EL2.ISS of EC 0x18. */
+#define SYS	PT__EL2_SYS
 #define ISS	UINT64_C(0x1ffffff)
 #define SYS_ALL SYS(3u, 7u, 15u, 15u, 7u)
 #define READS	1u
@@ -16,56 +11,13 @@
 #define CRM(s)	((s) >> 1 & 15)
 #define OP2(s)	((s) >> 17 & 7)
 
-/* ---- registers ---- */
-
-/* With HCR_EL2.E2H those of EL2 look as EL1's of the same number. */
-/* clang-format off */
-#define STANDS_FOR(X)                                                                              \
-	X(SYS(3, 4, 1, 0, 0), sctlr_el1) X(SYS(3, 4, 1, 1, 2), cpacr_el1)                          \
-	X(SYS(3, 4, 2, 0, 0), ttbr0_el1) X(SYS(3, 4, 2, 0, 1), ttbr1_el1)                          \
-	X(SYS(3, 4, 2, 0, 2), tcr_el1) X(SYS(3, 4, 5, 1, 0), afsr0_el1)                            \
-	X(SYS(3, 4, 5, 1, 1), afsr1_el1) X(SYS(3, 4, 10, 2, 0), mair_el1)                          \
-	X(SYS(3, 4, 10, 3, 0), amair_el1) X(SYS(3, 4, 12, 0, 0), vbar_el1)                         \
-	X(SYS(3, 4, 13, 0, 1), contextidr_el1) X(SYS(3, 4, 14, 1, 0), cntkctl_el1)
-/* clang-format on */
-#define HPFAR_EL2    SYS(3, 4, 6, 0, 4)
-#define CNTKCTL_EL12 SYS(3, 5, 14, 1, 0)
-
-static void move(uint64_t *reg, bool reads, uint64_t *value)
-{
-	if (reads)
-		*value = *reg;
-	else
-		*reg = *value;
-}
-
-static enum pt__el2_emulated move_register(struct pt_el2_virtual *v, uint32_t sys, bool reads,
-					   uint64_t *value)
-{
-	switch (sys) {
-#define PT_X(number, name)                                                                         \
-	case number:                                                                               \
-		if (reads)                                                                         \
-			*value = pt_el2_read_##name();                                             \
-		else                                                                               \
-			pt_el2_write_##name(*value);                                               \
-		break;
-		STANDS_FOR(PT_X)
-#undef PT_X
-	case HPFAR_EL2: move(&v->hpfar, reads, value); break;
-	case CNTKCTL_EL12: move(&v->cntkctl, reads, value); break;
-	default: return PT__EL2_STRANGE;
-	}
-	return PT__EL2_DONE;
-}
-
 /* ---- TLBI ---- */
 
 /* ALLE2, VAE2, VALE2, their forms and ranges; EL1's where HCR_EL2.TGE makes them EL2's. */
 static bool is_own_regime(const struct pt_el2_virtual *v, uint32_t sys)
 {
 	if (OP1(sys) == 0)
-		return PT_EL2_VNCR(v, HCR) & HCR_TGE;
+		return pt__el2_in_host_mode(v);
 	return CRM(sys) % 4 && (OP2(sys) < 2 || OP2(sys) == 5);
 }
 
@@ -130,9 +82,9 @@ static const struct {
 /* The registers of the regime: EL1 has EL2's, with which the other's are in memory. */
 static struct pt_guest_at_regs regime(const struct pt_el2_virtual *v, bool own)
 {
-	uint64_t hcr = PT_EL2_VNCR(v, HCR) | (own ? HCR_TGE | HCR_E2H : 0);
+	uint64_t hcr = pt__el2_virtual_hcr(v) | (own ? PT__EL2_HOST_MODE : 0);
 
-	if (hcr & HCR_TGE)
+	if ((hcr & PT__EL2_HOST_MODE) == PT__EL2_HOST_MODE)
 		return (struct pt_guest_at_regs){
 			.sctlr = pt_el2_read_sctlr_el1(),
 			.tcr = pt_el2_read_tcr_el1(),
@@ -201,6 +153,9 @@ enum pt__el2_emulated pt__el2_emulate(struct pt__el2_world *w, struct pt__el2_fr
 	case 1 << 4 | 7: return translate(w, sys, frame->x[rt], out);
 	case 1 << 4 | 8:
 	case 1 << 4 | 9: return invalidate(w, sys, frame->x[rt], out);
-	default: return move_register(w->virtual, sys, iss & READS, &frame->x[rt]);
+	default:
+		return pt__el2_move_register(w->virtual, sys, iss & READS, &frame->x[rt])
+			       ? PT__EL2_DONE
+			       : PT__EL2_STRANGE;
 	}
 }

@@ -123,6 +123,24 @@ void pt__el2_virtual_leave(struct pt__el2_world *w, struct pt__el2_frame *frame,
 			   enum pt_outcome outcome);
 void pt__el2_virtual_sync(struct pt__el2_frame *frame);
 
+/* Its HCR_EL2, of which E2H is the host's to say. */
+#define PT__EL2_HCR_TGE	  (UINT64_C(1) << 27)
+#define PT__EL2_HCR_E2H	  (UINT64_C(1) << 34)
+#define PT__EL2_HOST_MODE (PT__EL2_HCR_TGE | PT__EL2_HCR_E2H)
+
+static inline uint64_t pt__el2_virtual_hcr(const struct pt_el2_virtual *v)
+{
+	uint64_t hcr = PT_EL2_VNCR(v, HCR);
+
+	return v->e2h0 ? hcr & ~PT__EL2_HCR_E2H : hcr | PT__EL2_HCR_E2H;
+}
+
+/* Is what is at EL0 its own, EL2&0 (KVM: vcpu_el2_tge_is_set and vcpu_el2_e2h_is_set)? */
+static inline bool pt__el2_in_host_mode(const struct pt_el2_virtual *v)
+{
+	return !(~pt__el2_virtual_hcr(v) & PT__EL2_HOST_MODE);
+}
+
 /* host_emulate.c: instructions of that EL2 for which its CPU traps, EC 0x18. *out: what came of it,
  * where the answer is STRANGE. */
 enum pt__el2_emulated {
@@ -133,6 +151,12 @@ enum pt__el2_emulated {
 };
 enum pt__el2_emulated pt__el2_emulate(struct pt__el2_world *w, struct pt__el2_frame *frame,
 				      uint64_t esr, enum pt_outcome *out);
+/* op0, op2, op1, CRn, CRm in ESR_EL2.ISS of EC 0x18 (Arm ARM D24.2.40), without Rt and direction.
+ */
+#define PT__EL2_SYS(op0, op1, crn, crm, op2)                                                       \
+	((op0) << 20 | (op2) << 17 | (op1) << 14 | (crn) << 10 | (crm) << 1)
+/* host_registers.c: false: none that EL1's stand for. */
+bool pt__el2_move_register(struct pt_el2_virtual *v, uint32_t sys, bool reads, uint64_t *value);
 /* An exception that the guest's EL2 takes from itself. */
 void pt__el2_virtual_inject(struct pt__el2_world *w, uint64_t esr, uint64_t far, uint64_t hpfar);
 

@@ -7,10 +7,8 @@
 #include "host_internal.h"
 
 #define HCR_DC	 (UINT64_C(1) << 12)
-#define HCR_TGE	 (UINT64_C(1) << 27)
-#define HCR_E2H	 (UINT64_C(1) << 34)
 /* Of what its guest runs with: VM and FWB; not with DC, nor at EL1 with TGE. */
-#define HCR_USED (PT_HCR_VM | HCR_DC | HCR_TGE | PT_HCR_FWB)
+#define HCR_USED (PT_HCR_VM | HCR_DC | PT__EL2_HCR_TGE | PT_HCR_FWB)
 
 /* SPSR_EL2.M: bits 3 and 2 are the exception level. */
 #define MODE	  UINT64_C(0x1f)
@@ -25,17 +23,12 @@ _Static_assert(sizeof(struct pt_el2_virtual) == PT_SZ_4K, "the page of VNCR_EL2"
 
 static _Alignas(PT_SZ_4K) struct pt_el2_virtual copies[PT_EL2_CPUS];
 
-static uint64_t hcr(const struct pt_el2_virtual *v)
-{
-	return PT_EL2_VNCR(v, HCR);
-}
-
-/* Its EL0 is EL2's where HCR_EL2.TGE says so (KVM: is_hyp_ctxt). */
+/* Its EL0 is EL2's where HCR_EL2.TGE says so, with E2H (KVM: is_hyp_ctxt). */
 static bool is_el2(const struct pt_el2_virtual *v, uint64_t pstate)
 {
 	bool el0 = !(pstate & MODE_EL) || (pstate & MODE) == EL0_32;
 
-	return (pstate & MODE_EL) == EL2 || (el0 && hcr(v) & HCR_TGE);
+	return (pstate & MODE_EL) == EL2 || (el0 && pt__el2_in_host_mode(v));
 }
 
 /* EL2 of the guest is the CPU's EL1. */
@@ -58,8 +51,10 @@ static void take_guests(struct pt_el2_virtual *v)
 	pt_el2_write_##name(PT_EL2_VNCR(v, name));
 	PT_EL2_VIRTUAL_TABLE(PT_X)
 #undef PT_X
-	v->el2.cntkctl_el1 = pt_el2_read_cntkctl_el1();
-	pt_el2_write_cntkctl_el1(v->cntkctl);
+	if (!v->e2h0) {
+		v->el2.cntkctl_el1 = pt_el2_read_cntkctl_el1();
+		pt_el2_write_cntkctl_el1(v->cntkctl);
+	}
 }
 
 static void take_el2s(struct pt_el2_virtual *v)
@@ -69,8 +64,10 @@ static void take_el2s(struct pt_el2_virtual *v)
 	pt_el2_write_##name(v->el2.name);
 	PT_EL2_VIRTUAL_TABLE(PT_X)
 #undef PT_X
-	v->cntkctl = pt_el2_read_cntkctl_el1();
-	pt_el2_write_cntkctl_el1(v->el2.cntkctl_el1);
+	if (!v->e2h0) {
+		v->cntkctl = pt_el2_read_cntkctl_el1();
+		pt_el2_write_cntkctl_el1(v->el2.cntkctl_el1);
+	}
 }
 
 /* ---- its guest is entered and left ---- */
@@ -80,7 +77,7 @@ static enum pt_outcome find_shadow(struct pt__el2_world *w)
 	const struct pt_el2_virtual *v = w->virtual;
 	enum pt_outcome outcome =
 		pt_hv_nest_enter(w->host->hv, w->agent, PT_EL2_VNCR(v, VTTBR), PT_EL2_VNCR(v, VTCR),
-				 hcr(v) & HCR_USED, &w->shadow);
+				 PT_EL2_VNCR(v, HCR) & HCR_USED, &w->shadow);
 
 	if (outcome != PT_OK)
 		w->shadow = NULL;
@@ -154,7 +151,7 @@ static enum pt_outcome resume(struct pt__el2_world *w)
 	bool el2 = is_el2(v, regs->pstate);
 
 	w->virtual = v;
-	PT_EL2_VNCR(v, HCR) |= HCR_E2H;
+	PT_EL2_VNCR(v, HCR) = pt__el2_virtual_hcr(v);
 	if (v->tlbi_made.pc != regs->pc)
 		v->tlbi = 0;
 	regs->pstate = el2 ? lowered(regs->pstate) : pt__el2_pstate(regs->pstate);

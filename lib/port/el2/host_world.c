@@ -29,6 +29,7 @@
  * EL2's traps, and so does what is for its guests. */
 #define HCR_TTLB    (UINT64_C(1) << 25)
 #define HCR_NV	    (UINT64_C(1) << 42)
+#define HCR_NV1	    (UINT64_C(1) << 43) /* without E2H: names of EL1's are its guest's */
 #define HCR_AT	    (UINT64_C(1) << 44)
 #define HCR_NV2	    (UINT64_C(1) << 45)
 #define HCR_VIRTUAL (HCR_TTLB | HCR_NV | HCR_AT | HCR_NV2)
@@ -163,7 +164,7 @@ inline void pt__el2_load_guest(struct pt__el2_world *w, struct pt_ctx *ctx)
 void pt__el2_load_virtual(struct pt__el2_world *w)
 {
 	pt_el2_write_vncr_el2((uintptr_t)w->virtual);
-	load_guest(w, w->guest, HCR_VIRTUAL);
+	load_guest(w, w->guest, HCR_VIRTUAL | (w->virtual->e2h0 ? HCR_NV1 : 0));
 }
 
 inline enum pt_outcome pt__el2_copy(struct pt__el2_world *w, struct pt_pa page, void *v,

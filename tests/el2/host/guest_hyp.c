@@ -162,6 +162,8 @@ INLINE uint64_t translate(uint64_t iss, uint64_t at)
 		INSN("at s1e1r, %0", at);
 	if (iss == AT_S1E2R)
 		INSN("at s1e2r, %0", at);
+	if (iss == AT_S1E2W)
+		INSN("at s1e2w, %0", at);
 	__asm__ volatile("isb\n\tmrs %0, par_el1" : "=r"(par)::"memory");
 	return par;
 }
@@ -187,7 +189,10 @@ INLINE void run_below(volatile struct hyp_orders *o)
 	struct hyp_left left;
 
 	o->runs++;
-	INSN("msr S3_5_C1_C0_0, %0", (uint64_t)SCTLR_OFF); /* SCTLR_EL12 */
+	if (o->nvhe)
+		INSN("msr sctlr_el1, %0", (uint64_t)SCTLR_OFF);
+	else
+		INSN("msr S3_5_C1_C0_0, %0", (uint64_t)SCTLR_OFF); /* SCTLR_EL12 */
 	enter(o->arg[0], o->arg[1], o->arg[2], o->arg[3], &left);
 	o->code = PT_OK;
 	o->x1 = EC(left.esr) == EC_HVC ? PT_EL2_VCPU_EXIT : PT_EL2_VCPU_ABORT;
@@ -195,6 +200,72 @@ INLINE void run_below(volatile struct hyp_orders *o)
 	o->far = left.far;
 	o->ipa = left.hpfar << 8 | (left.far & 0xfff);
 	o->value = left.x1;
+}
+
+#define MOVE(name, value)                                                                          \
+	({                                                                                         \
+		uint64_t read;                                                                     \
+		__asm__ volatile("msr " name ", %1\n\tmrs %0, " name                               \
+				 : "=r"(read)                                                      \
+				 : "r"(value)                                                      \
+				 : "memory");                                                      \
+		read;                                                                              \
+	})
+
+/* Its own stage 1, whose tables map what it stands on where that is. */
+INLINE void begin_stage1(volatile struct hyp_orders *o)
+{
+	INSN("msr mair_el2, %0", UINT64_C(0xff));
+	o->x1 = MOVE("ttbr0_el2", o->arg[0]);
+	o->x2 = MOVE("tcr_el2", o->arg[1]);
+	INSN("isb\n\ttlbi alle2\n\tdsb ish\n\tisb", 0);
+	o->value = MOVE("sctlr_el2", o->arg[2]);
+	INSN("isb", 0);
+}
+
+/* An abort goes on behind the access: its vector finds where in x5, and tells in x2 and x3. */
+INLINE void probe(volatile struct hyp_orders *o)
+{
+	register uint64_t x0 __asm__("x0") = o->arg[0];
+	register uint64_t x2 __asm__("x2") = 0;
+	register uint64_t x3 __asm__("x3") = 0;
+	uint64_t what = o->arg[1];
+
+#define PROBE(insn)                                                                                \
+	__asm__ volatile("adr x5, 1f\n\tmov x30, x5\n\t" insn "\n1:"                               \
+			 : "+r"(x2), "+r"(x3)                                                      \
+			 : "r"(x0)                                                                 \
+			 : "x4", "x5", "x30", "memory")
+	if (what == HYP_LOADS)
+		PROBE("ldr x4, [x0]");
+	else if (what == HYP_STORES)
+		PROBE("str xzr, [x0]");
+	else
+		PROBE("br x0");
+#undef PROBE
+	o->esr = x2;
+	__asm__ volatile("mrs %0, far_el2" : "=r"(x3));
+	o->far = x3;
+}
+
+/* With HCR_EL2.E2H EL1's names are EL2's own registers. */
+#define BY_NAME(o, name, e2h, n)                                                                   \
+	do {                                                                                       \
+		if ((o)->nvhe)                                                                     \
+			INSN("msr " name ", %0", n);                                               \
+		else                                                                               \
+			INSN("msr " e2h ", %0", n);                                                \
+	} while (0)
+
+INLINE void name_guests(volatile struct hyp_orders *o)
+{
+	uint64_t n = o->arg[0];
+
+	BY_NAME(o, "ttbr0_el1", "S3_5_C2_C0_0", n);
+	BY_NAME(o, "contextidr_el1", "S3_5_C13_C0_1", n);
+	BY_NAME(o, "vbar_el1", "S3_5_C12_C0_0", n << 11);
+	BY_NAME(o, "elr_el1", "S3_5_C4_C0_1", n);
+	BY_NAME(o, "far_el1", "S3_5_C6_C0_0", n);
 }
 
 __attribute__((section(".text.guest_virtual"), aligned(4096))) void
@@ -215,6 +286,14 @@ guest_virtual(volatile struct hyp_orders *orders)
 			orders->value = translate(orders->arg[0], orders->arg[1]);
 		if (orders->what == HYP_SELF)
 			call_itself(orders);
+		if (orders->what == HYP_STAGE1)
+			begin_stage1(orders);
+		if (orders->what == HYP_PROBE)
+			probe(orders);
+		if (orders->what == HYP_NAMES)
+			name_guests(orders);
+		if (orders->what == HYP_CPTR)
+			orders->value = MOVE("cptr_el2", orders->arg[0]);
 		if (orders->what == HYP_CALL)
 			call_to_its_end(true, orders);
 		{

@@ -7,13 +7,18 @@
 #include <stdint.h>
 
 enum hyp_what {
-	HYP_SET,  /* nested IPA, level, entry: in its tables, which it makes down to the level */
-	HYP_RUN,  /* code's IPA, x0, x1, x2 of its guest */
-	HYP_TLBI, /* ISS, operand */
-	HYP_CALL, /* of EL2's: function, two arguments; to its end */
-	HYP_AT,	  /* of the one with an EL2: ISS, address */
-	HYP_SELF, /* the same: HVC, which it takes itself and returns from */
+	HYP_SET,    /* nested IPA, level, entry: in its tables, which it makes down to the level */
+	HYP_RUN,    /* code's IPA, x0, x1, x2 of its guest */
+	HYP_TLBI,   /* ISS, operand */
+	HYP_CALL,   /* of EL2's: function, two arguments; to its end */
+	HYP_AT,	    /* of the one with an EL2: ISS, address */
+	HYP_SELF,   /* the same: HVC, which it takes itself and returns from */
+	HYP_STAGE1, /* TTBR0_EL2, TCR_EL2, SCTLR_EL2, and reads them: x1, x2, value */
+	HYP_PROBE,  /* address, enum hyp_access: ESR_EL2, 0 where it went through, and FAR_EL2 */
+	HYP_NAMES,  /* a number: into registers of its guest's EL1, by its names for them */
+	HYP_CPTR,   /* CPTR_EL2, and reads it: value */
 };
+enum hyp_access { HYP_LOADS, HYP_STORES, HYP_JUMPS };
 
 /* ESR_EL2.ISS of EC 0x18: op0, op2, op1, CRn, Rt 31, CRm. */
 #define SYS(op1, crn, crm, op2)                                                                    \
@@ -26,6 +31,7 @@ enum hyp_what {
 #define ALLE2IS	     SYS(4, 8, 3, 0)
 #define AT_S1E1R     SYS(0, 7, 8, 0)
 #define AT_S1E2R     SYS(4, 7, 8, 0)
+#define AT_S1E2W     SYS(4, 7, 8, 1)
 #define AT_S12E1R    SYS(4, 7, 8, 4)
 #define AT_S12E1W    SYS(4, 7, 8, 5)
 
@@ -35,6 +41,7 @@ struct hyp_orders {
 	uint64_t vttbr, vtcr, hcr; /* of its guest */
 	uint64_t root, next;	   /* IPAs: its level-1 table; the next page for one */
 	uint64_t vcpu;		   /* IPA of a page; or of guest_virtual_enter */
+	uint64_t nvhe;		   /* its EL2 has no HCR_EL2.E2H */
 	uint64_t what, arg[4];
 	/* What came of it: x0 and x1 of the hypercall; of a run what its guest was left with. */
 	int64_t code;
@@ -52,5 +59,6 @@ struct hyp_left {
 };
 void guest_virtual_enter(uint64_t pc, uint64_t x0, uint64_t x1, uint64_t x2, struct hyp_left *left);
 #define HYP_VECTORS 2048
+extern const unsigned char guest_virtual_ret[]; /* in it: goes back to x30 */
 
 #endif

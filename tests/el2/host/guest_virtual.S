@@ -32,6 +32,8 @@ left:
 	ldp	x0, x2, [sp], #16
 	pairs	ldp, sp, 19, 28, 136
 	ldp	x29, x30, [sp], #112
+	.global guest_virtual_ret
+guest_virtual_ret:
 	ret
 
 	.macro lost /* says which: the host finds no EXIT */
@@ -45,9 +47,11 @@ left:
 	lost
 	.endr
 	.balign 0x80
-	mrs	x2, esr_el2 /* of itself: its HVC */
+	mrs	x2, esr_el2 /* of itself: its HVC; an abort, after which it goes on elsewhere */
 	mrs	x3, spsr_el2
-	eret
+	tbz	x2, #31, 1f
+	msr	elr_el2, x5
+1:	eret
 	.rept 3
 	lost
 	.endr

@@ -7,7 +7,6 @@
 #define VTCR_39		      UINT64_C(0x80020059) /* 4K, 39 bits from level 1, PS 40 bits */
 #define HCR_VM		      1
 #define EL2H		      0x3c9
-#define HYP_DATA	      UINT64_C(0x20000) /* orders, vCPU, stack, tables */
 #define HYP_PAGES	      16
 #define NBLOCK		      UINT64_C(0x40000000) /* nested: a block of the guest's */
 #define SHADOW(place, number) (LOOK_SHADOW | (uint64_t)(number) << 16 | (place))
@@ -201,6 +200,7 @@ static void begin_orders(volatile struct hyp_orders *o, uint64_t ipa)
 {
 	o->vtcr = VTCR_39;
 	o->hcr = HCR_VM;
+	o->nvhe = nest.nvhe;
 	o->vcpu = nest.virtual ? HYP_CODE + PAGE : ipa + PAGE;
 	o->root = HYP_DATA + 4 * PAGE;
 	o->next = o->root + PAGE;
@@ -251,6 +251,8 @@ void nest_open(void)
 	memset(&nest, 0, sizeof(nest));
 	memset(&nest_el2, 0, sizeof(nest_el2));
 	nest.virtual = group && strstr(group, "nv2");
+	nest.nvhe = group && strstr(group, "nvhe");
+	nest_el2.e2h0 = nest.nvhe;
 	nest.owns = group && strstr(group, "owner");
 	if (nest.virtual && !host_has_nv2())
 		skip();

@@ -8,6 +8,7 @@
 
 #define PAGES			 32
 #define HYP_CODE		 UINT64_C(0x10000)
+#define HYP_DATA		 UINT64_C(0x20000)  /* orders, vCPU, stack, tables */
 #define OUTSIDE			 UINT64_C(0x400000) /* canonical: what its guest may see */
 #define NDATA			 UINT64_C(0x600000) /* nested */
 #define MEM			 (MEMORY + 20 * BLOCK)
@@ -22,7 +23,8 @@
 struct nest {
 	uint64_t context;
 	struct pt_el2_vcpu *v;
-	bool virtual;	 /* the guest hypervisor has an EL2, in nest_el2 */
+	bool virtual;	 /* the guest hypervisor has an EL2, in nest_el2; */
+	bool nvhe;	 /* one without HCR_EL2.E2H */
 	bool owns;	 /* and its memory, in a machine with owners */
 	unsigned copies; /* of code that the guest has got */
 	/* Page n of the guest's guest: which canonical one, and its rights; 0: none. */

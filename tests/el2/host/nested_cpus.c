@@ -47,6 +47,7 @@ static void open_two(void)
 	nest_open();
 	assert_true(nest_loads(NDATA, &value));
 	memset(&second_el2, 0, sizeof(second_el2));
+	second_el2.e2h0 = nest.nvhe;
 	host_cpu_run(1, begin_second);
 	host_cpu_wait(1);
 }

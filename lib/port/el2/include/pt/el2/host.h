@@ -63,10 +63,16 @@ struct pt_el2_vcpu {
  * guest's guest otherwise, or at EL0 with HCR_EL2.TGE of the guest's own. EL2 copies the page as it
  * does the vCPU, and trusts as little of it.
  *
- * It is an EL2 with HCR_EL2.E2H (FEAT_VHE, without FEAT_E2H0), whose registers look as EL1's. EL1's
- * registers in struct pt_el2_regs belong to who runs: while that is EL2, the other's stand in
+ * HCR_EL2.E2H is the host's to choose, and what the guest writes there counts for nothing: one with
+ * it (FEAT_VHE, without FEAT_E2H0), whose EL2's registers look as EL1's; or, with `e2h0`, one
+ * without (KVM: KVM_ARM_VCPU_HAS_EL2_E2H0), whose stage 1 has one range of addresses and the page
+ * tables of EL2. Its translations are the context's VMID's, so all vCPUs of a context are to be of
+ * one kind.
+ *
+ * EL1's registers in struct pt_el2_regs belong to who runs: while that is EL2, the other's stand in
  * `vncr`, where EL2 reads and writes them, too; while it is the other, EL2's stand in `el2`. Those
- * that are not in the table below are of both.
+ * that are not in the table below are of both, but for CNTKCTL_EL1 with E2H. Without it EL1's
+ * SCTLR, TCR, TTBR0 and CPACR say what EL2's do, in EL1's form.
  */
 /* clang-format off */
 /* X(register, its offset from VNCR_EL2.BADDR): Arm ARM, FEAT_NV2, registers in memory */
@@ -93,16 +99,18 @@ struct pt_el2_virtual {
 #define PT_X(name, at) uint64_t name;
 		PT_EL2_VIRTUAL_TABLE(PT_X)
 #undef PT_X
-		uint64_t cntkctl_el1;
+		uint64_t cntkctl_el1; /* with `e2h0`: CNTHCTL_EL2, which nothing obeys */
 	} el2;
-	/* Those without a place there: HPFAR_EL2, and CNTKCTL_EL1 of the guest's guest. */
+	/* Those without a place there: HPFAR_EL2, and CNTKCTL_EL1 of the guest's guest, with E2H.
+	 */
 	uint64_t hpfar, cntkctl;
 	/* A TLBI that goes on when the same one is executed again; 0: none. */
 	uint64_t tlbi;
 	struct pt_el2_tlbi {
 		uint64_t pc, sys, operand, vttbr, vtcr;
 	} tlbi_made;
-	uint64_t free[512 - 448 - 27];
+	uint64_t e2h0; /* not 0: HCR_EL2.E2H is RES0, else RES1 */
+	uint64_t free[512 - 448 - 28];
 };
 
 /* PSCI (DEN0022) for the host, by SMC: VERSION and CPU_ON; others are not supported. */
