@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Fuzz target: every method of the domain, through scan, unpack, validation and the handler, in
- * sequences of calls on two loops that overlap, wait, are woken and abandoned. In the end each call
- * has ended, and when the machines are deleted all table memory is back.
+ * sequences of calls on two loops that overlap, wait, are woken and abandoned; among them pagers,
+ * with messages as they come. Who waits for a page has a pager, or it is not absent. In the end
+ * each call has ended, and when the machines are deleted all table memory is back.
  */
 #include "fuzz.h"
 
@@ -17,6 +18,7 @@
 #include "ptd/v1/context.pb-c.h"
 #include "ptd/v1/failpoint.pb-c.h"
 #include "ptd/v1/machine.pb-c.h"
+#include "ptd/v1/pager.pb-c.h"
 
 #define LOOPS	  2
 #define CALLS	  12
@@ -30,7 +32,7 @@ struct fake {
 	struct arena arena;
 	uint8_t first[FIRST], *bytes;
 	unsigned room;
-	bool used, woken, parked, streams, abandoned;
+	bool used, woken, parked, streams, abandoned, half_closed;
 };
 
 struct world {
@@ -158,10 +160,29 @@ static void end(struct fake *f)
 	f->used = false;
 }
 
+/* A message of the client's stream is done with: nothing points to it any more. */
+static void forget_message(struct world *w, struct fake *f)
+{
+	f->call.request = NULL;
+	f->call.request_bytes = NULL;
+	f->call.request_length = 0;
+	arena_fini(&f->arena);
+	arena_init(&f->arena, &w->slab, f->first, FIRST);
+	free(f->bytes);
+	f->bytes = NULL;
+}
+
+/* A client's stream without a message looks what there is, unless it is at its end. */
+static call_handler *handler_of(const struct fake *f)
+{
+	return f->method->client_streaming && !f->call.request && !f->half_closed ? f->method->look
+										  : f->method->run;
+}
+
 /* One turn of a call in a section of its loop. */
 static void run(struct world *w, struct fake *f)
 {
-	call_handler *handler = f->method->run;
+	call_handler *handler = handler_of(f);
 	enum call_result result;
 
 	f->woken = false;
@@ -176,6 +197,8 @@ static void run(struct world *w, struct fake *f)
 	domain_section_begin(f->call.loop);
 	result = handler(&f->call);
 	w->turns++;
+	if (result == CALL_STREAM && f->call.request && f->method->client_streaming)
+		forget_message(w, f);
 	if (result == CALL_DONE || (result == CALL_STREAM && f->abandoned))
 		end(f);
 	domain_section_end(f->call.loop);
@@ -269,6 +292,67 @@ static bool start(struct world *w, const struct method *method, const uint8_t *b
 	return true;
 }
 
+static bool is_pager(const struct method *method)
+{
+	return method->request == &ptd__v1__serve_pages_request__descriptor;
+}
+
+/* What a pager's client says: about pages near the start of the memslot; or any message. */
+static size_t make_pager_message(struct world *w, bool first, uint8_t *out, size_t room)
+{
+	static uint8_t page[4096];
+	Ptd__V1__ServePagesRequest q = PTD__V1__SERVE_PAGES_REQUEST__INIT;
+	Ptd__V1__PagerOpen open = PTD__V1__PAGER_OPEN__INIT;
+	Ptd__V1__PageSupply supply = PTD__V1__PAGE_SUPPLY__INIT;
+	uint8_t how = take(&w->in), at = take(&w->in);
+
+	if (how & 0x80)
+		return generate(&w->in, &ptd__v1__serve_pages_request__descriptor, &words, out,
+				room);
+	open.context = words.handle[how & 0x40 ? 2 : 1];
+	open.ipa = (at & 7) * sizeof(page);
+	open.size = (1 + (at >> 3)) * sizeof(page);
+	open.window = how & 3;
+	q.open = &open;
+	supply.ipa = (at & 15) * sizeof(page);
+	supply.size = (1 + (at >> 4)) * sizeof(page);
+	supply.content = (Ptd__V1__PageContent)(how & 7);
+	if (supply.content == PTD__V1__PAGE_CONTENT__PAGE_CONTENT_DATA)
+		supply.data = (ProtobufCBinaryData){supply.size = sizeof(page), page};
+	if (first) {
+		q.what_case = PTD__V1__SERVE_PAGES_REQUEST__WHAT_OPEN;
+	} else {
+		q.what_case = PTD__V1__SERVE_PAGES_REQUEST__WHAT_SUPPLY;
+		q.supply = &supply;
+	}
+	return protobuf_c_message_pack(&q.base, out);
+}
+
+/* The client of a stream sends on, or half-closes. */
+static void send_message(struct world *w, struct fake *f)
+{
+	static uint8_t bytes[8192];
+	size_t length;
+
+	if (!is_pager(f->method) || f->call.request)
+		return;
+	f->half_closed = take(&w->in) == 0xff;
+	if (f->half_closed)
+		return;
+	length = make_pager_message(w, false, bytes, sizeof(bytes));
+	if (wire_scan(f->method->request, bytes, length) != SCAN_OK)
+		return;
+	f->bytes = malloc(length + 1);
+	CHECK(f->bytes);
+	memcpy(f->bytes, bytes, length);
+	f->call.request_bytes = f->bytes;
+	f->call.request_length = length;
+	f->call.request = unpack(f, f->bytes, length);
+	f->arena.cap = f->arena.used + (1u << 20);
+	if (!f->call.request)
+		forget_message(w, f);
+}
+
 /* The one with the next number. */
 static const struct method *pick_method(uint16_t number)
 {
@@ -289,9 +373,11 @@ static void start_any(struct world *w)
 	const uint8_t *at = bytes;
 	size_t length;
 
-	if (method->client_streaming)
+	if (method->client_streaming && !is_pager(method))
 		return; /* the wire's targets have them */
-	if (how & 0x80)
+	if (is_pager(method))
+		length = make_pager_message(w, true, bytes, sizeof(bytes));
+	else if (how & 0x80)
 		at = take_bytes(&w->in, take(&w->in), &length);
 	else
 		length = generate(&w->in, method->request, &words, bytes, sizeof(bytes));
@@ -306,6 +392,20 @@ static void abandon(struct fake *f)
 	f->streams = false;
 	if (f->method->abandon)
 		f->parked = false;
+}
+
+/* Nobody waits for a page that is there or failed, or that no stream serves; and no more is asked
+ * for than the window allows. */
+static void check_waits(const struct world *w)
+{
+	for (const struct pager *p = w->domain->pagers.first; p; p = p->all_next) {
+		CHECK(p->wanted_count <= p->window || !p->server);
+		CHECK(!p->waiting || p->server || p->opening);
+		for (unsigned i = 0; i < PAGE_WAIT_BUCKETS; i++)
+			for (const struct page_wait *q = p->bucket[i]; q; q = q->next)
+				CHECK(!pager_has(p, q->page) &&
+				      !(p->failed[q->page / 64] >> q->page % 64 & 1));
+	}
 }
 
 static void one_op(struct world *w)
@@ -324,12 +424,14 @@ static void one_op(struct world *w)
 		if (f->used && f->streams) {
 			f->room = 8;
 			f->woken = true;
+			send_message(w, f);
 		}
 		break;
 	default: start_any(w); break;
 	}
 	for (unsigned i = 0; i < (op >> 4); i++)
 		turn(w);
+	check_waits(w);
 }
 
 static const struct method *find_method(const char *rpc)
