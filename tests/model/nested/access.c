@@ -103,7 +103,7 @@ static bool resolve(struct play *p, unsigned mirror, const struct probe *probe, 
 		    struct use use)
 {
 	struct pt_nested_result r;
-	bool went = p->going.kind == HOSTS_ITEM, raced = p->going.kind;
+	bool went = claims(p), raced = p->going.kind;
 	struct kept was = {.pages = 0};
 	enum pt_outcome outcome;
 

@@ -63,6 +63,20 @@ static uint64_t count(struct play *p, uint64_t ipa, uint64_t size, bool spend, u
 	return young;
 }
 
+/* Those whose own leaves say so. */
+uint64_t young_alone(struct play *p, uint64_t ipa, uint64_t size)
+{
+	uint64_t n = 0;
+
+	for (uint64_t at = ipa; at < ipa + size; at += p->host_page) {
+		bool young;
+		struct hw_result r = walk_context(p, &p->g.c.ctx, at, &young);
+
+		n += has_leaf(&r) && young;
+	}
+	return n;
+}
+
 void do_age(struct play *p, uint64_t ipa, uint64_t size, bool clear)
 {
 	uint64_t by_shadow, young = count(p, ipa, size, false, &by_shadow), again;
@@ -73,6 +87,10 @@ void do_age(struct play *p, uint64_t ipa, uint64_t size, bool clear)
 
 	note(p, NESTED_AGE);
 	args.clear = clear;
+	if (clear && p->going.kind == NOTHING && !draw(p, 4)) {
+		begin_upkeep(p, &args);
+		return;
+	}
 	see_all(p, was);
 	assert_int_equal(PT_OK, upkeep_run(&p->g.c, &u, args, 1000));
 	see_all(p, now);

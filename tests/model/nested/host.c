@@ -36,45 +36,6 @@ static uint64_t some_range(struct play *p, uint64_t *size)
 	return base + draw(p, pages < 61 ? pages : 61) * p->host_page;
 }
 
-/* ---- what stays ---- */
-
-/* A contiguous group loses its hint as a whole, and a log makes a leaf clean as a whole: what is
- * concerned is rounded out to those. */
-static void round_out(struct play *p, bool log, uint64_t *lo, uint64_t *hi)
-{
-	struct hw_result first = walk_context(p, &p->g.c.ctx, *lo, NULL);
-	struct hw_result last = walk_context(p, &p->g.c.ctx, *hi, NULL);
-
-	if (has_leaf(&first) && (log || first.descriptor >> 52 & 1))
-		*lo &= ~(first.span - 1);
-	if (has_leaf(&last) && (log || last.descriptor >> 52 & 1))
-		*hi |= last.span - 1;
-}
-
-/* Leaves that do not lead into [lo, hi] are there as before; where only W was lost, so are those
- * that may not write. */
-static void compare_rest(struct play *p, const struct seen *was, uint64_t lo, uint64_t hi,
-			 bool only_w)
-{
-	struct seen now[MIRRORS * PROBES];
-
-	see_all(p, now);
-	for (unsigned i = 0; i < MIRRORS * PROBES; i++) {
-		const struct seen *s = &was[i];
-		uint64_t at;
-
-		if (!s->there)
-			continue;
-		at = canonical_of(p, s->pa);
-		if (at <= hi && lo <= at + (s->span - 1) && (!only_w || s->write))
-			continue;
-		note(p, NESTED_KEPT);
-		if (!now[i].there || now[i].pa != s->pa || now[i].write != s->write)
-			wrong(p, "a leaf that the host's change does not concern is gone",
-			      i / PROBES, s->ipa);
-	}
-}
-
 /* ---- items ---- */
 
 static const enum nested_kind kind_of[] = {
@@ -96,17 +57,8 @@ void run_item(struct play *p, const struct pt_item *item)
 		core_range(&p->g.c, *item, NULL);
 	if (p->defect == NESTED_LOSE_LEAF && !draw(p, 8))
 		core_unmap(&p->g.c, p->base, 2 * p->area);
-	compare_rest(p, was, nothing ? 1 : lo, nothing ? 0 : hi,
-		     item->kind == PT_ITEM_WRITE_PROTECT);
-}
-
-/* It goes on while the guests run: nothing is said of its range until it is done. */
-static void begin_item(struct play *p, const struct pt_item *item)
-{
-	p->going.kind = HOSTS_ITEM;
-	p->going.item = *item;
-	assert_int_equal(PT_OK, pt_item_check(&p->going.item));
-	assert_int_equal(PT_OK, pt_txn_init(&p->going.txn, &p->going.item, 1, 0, false, NULL));
+	compare_stays(p, was, nothing ? 1 : lo, nothing ? 0 : hi,
+		      item->kind == PT_ITEM_WRITE_PROTECT);
 }
 
 /* Only a map gives memory a type, and only what is not executed another one than write-back. */
@@ -149,131 +101,26 @@ static void do_item(struct play *p, enum pt_item_kind kind)
 		run_item(p, &item);
 }
 
-static void step_item(struct play *p)
-{
-	enum pt_outcome outcome;
-
-	pt_section_begin(&p->other);
-	outcome = pt_txn_step(&p->going.txn, &p->other, (uint32_t)(1 + draw(p, 8)));
-	pt_section_end(&p->other);
-	if (outcome != PT_MORE)
-		p->going.kind = NOTHING;
-}
-
-void step_beside(struct play *p)
-{
-	if (p->going.kind == NOTHING)
-		return;
-	note(p, NESTED_STEP);
-	if (p->going.kind == HOSTS_ITEM)
-		step_item(p);
-	else
-		end_tlbi(p);
-}
-
-void finish_beside(struct play *p)
-{
-	while (p->going.kind)
-		step_beside(p);
-}
-
 /* ---- what translates as before ---- */
 
 static void do_upkeep(struct play *p, enum pt_upkeep_kind kind)
 {
+	static const enum nested_kind kinds[] = {[PT_UPKEEP_SPLIT] = NESTED_SPLIT,
+						 [PT_UPKEEP_COLLAPSE] = NESTED_COLLAPSE,
+						 [PT_UPKEEP_SWEEP] = NESTED_SWEEP};
 	struct pt_upkeep_args args =
 		upkeep_args(&p->g.c, kind, p->base + draw(p, 2) * p->area, p->area);
 	struct seen was[MIRRORS * PROBES];
 	struct pt_upkeep u;
 
-	note(p, kind == PT_UPKEEP_SPLIT ? NESTED_SPLIT : NESTED_COLLAPSE);
+	note(p, kinds[kind]);
+	if (p->going.kind == NOTHING && draw(p, 2)) {
+		begin_upkeep(p, &args);
+		return;
+	}
 	see_all(p, was);
 	assert_int_equal(PT_OK, upkeep_run(&p->g.c, &u, args, 1000));
-	compare_rest(p, was, 1, 0, false);
-}
-
-/* ---- dirty logs of the first area ---- */
-
-void note_write(struct play *p, uint64_t pa)
-{
-	uint64_t page = (canonical_of(p, pa) - p->base) / p->host_page;
-
-	if (p->logging && page < p->area / p->host_page && page < 8 * sizeof(p->written))
-		p->written[page / 8] |= (uint8_t)(1 << page % 8);
-}
-
-static void run_dirty(struct play *p, const struct pt_dirty_args *args)
-{
-	uint64_t lo = p->base, hi = p->base + (p->area - 1);
-	struct seen was[MIRRORS * PROBES];
-	struct pt_dirty op;
-	enum pt_outcome outcome;
-
-	see_all(p, was);
-	round_out(p, true, &lo, &hi);
-	assert_int_equal(PT_OK, pt_dirty_init(&op, args, NULL));
-	do {
-		pt_section_begin(&p->g.c.agent);
-		outcome = pt_dirty_step(&op, &p->g.c.agent, 1000);
-		pt_section_end(&p->g.c.agent);
-	} while (outcome == PT_MORE);
-	assert_int_equal(PT_OK, outcome);
-	compare_rest(p, was, lo, hi, true);
-}
-
-static void start_log(struct play *p)
-{
-	uint64_t bytes = pt_dirty_bytes(p->g.c.ctx.geo.granule_shift, p->area);
-
-	note(p, NESTED_LOG_START);
-	free(p->log_memory);
-	p->log_memory = calloc(1, bytes);
-	memset(p->written, 0, sizeof(p->written));
-	run_dirty(p, &(struct pt_dirty_args){.kind = PT_DIRTY_START,
-					     .log = &p->log,
-					     .ctx = &p->g.c.ctx,
-					     .ipa = {p->base},
-					     .size = p->area,
-					     .memory = p->log_memory,
-					     .eager_split = draw(p, 2)});
-	p->logging = true;
-}
-
-/* Every page that was written since the last look is told. */
-static void get_log(struct play *p)
-{
-	uint8_t *told = calloc(1, p->area / p->host_page / 8 + 1);
-
-	note(p, NESTED_LOG_GET);
-	run_dirty(p, &(struct pt_dirty_args){.kind = PT_DIRTY_GET,
-					     .log = &p->log,
-					     .ipa = {p->base},
-					     .size = p->area,
-					     .clear = true,
-					     .bitmap = told,
-					     .generation = p->log.generation});
-	for (unsigned i = 0; i < sizeof(p->written) && i < p->area / p->host_page / 8; i++)
-		if (p->written[i] & ~told[i])
-			wrong(p, "a page that was written is not told", 0, i * 8 * p->host_page);
-	memset(p->written, 0, sizeof(p->written));
-	free(told);
-}
-
-void stop_log(struct play *p)
-{
-	if (p->logging)
-		run_dirty(p, &(struct pt_dirty_args){.kind = PT_DIRTY_STOP, .log = &p->log});
-	p->logging = false;
-}
-
-static void do_log(struct play *p)
-{
-	if (!p->logging)
-		start_log(p);
-	else if (draw(p, 4))
-		get_log(p);
-	else
-		stop_log(p);
+	compare_stays(p, was, 1, 0, false);
 }
 
 /* ---- the read-only slot goes, with what it mapped, or comes again ---- */
@@ -296,18 +143,18 @@ static void do_slot(struct play *p)
 	assert_int_equal(PT_OK, pt_txn_init(&txn, &item, 1, 0, false, NULL));
 	txn.publish = p->without;
 	assert_int_equal(PT_OK, core_run(&txn, &p->g.c.agent, 1000));
-	compare_rest(p, was, at, at + (p->area - 1), false);
+	compare_stays(p, was, at, at + (p->area - 1), false);
 }
 
 void do_host(struct play *p)
 {
 	uint64_t size, ipa;
 
-	if (p->going.kind == HOSTS_ITEM) { /* one after the other: it would be waited for */
+	if (claims(p)) { /* one after the other: it would be waited for */
 		finish_beside(p);
 		return;
 	}
-	switch (draw(p, 12)) {
+	switch (draw(p, 13)) {
 	case 0:
 	case 1: do_item(p, PT_ITEM_UNMAP); break;
 	case 2:
@@ -319,12 +166,13 @@ void do_host(struct play *p)
 		ipa = some_range(p, &size);
 		do_age(p, ipa, size, true);
 		touch_some(p, ipa, size);
-		if (p->going.kind != HOSTS_ITEM)
+		if (!claims(p))
 			do_age(p, ipa, size, draw(p, 2));
 		break;
 	case 8: do_upkeep(p, PT_UPKEEP_SPLIT); break;
 	case 9: do_upkeep(p, PT_UPKEEP_COLLAPSE); break;
-	case 10: do_slot(p); break;
+	case 10: do_upkeep(p, PT_UPKEEP_SWEEP); break;
+	case 11: do_slot(p); break;
 	default: do_log(p); break;
 	}
 }

@@ -11,14 +11,6 @@ uint64_t canonical_of(const struct play *p, uint64_t pa)
 	return pa - p->pa[pa - p->pa[1] < AREAS * p->area] + p->base;
 }
 
-bool is_going(const struct play *p, uint64_t canonical, uint64_t size)
-{
-	const struct pt_item *item = &p->going.item;
-
-	return p->going.kind == HOSTS_ITEM && canonical <= item->ipa.v + (item->size - 1) &&
-	       item->ipa.v <= canonical + (size - 1);
-}
-
 /* Does what the guest said then, with the canonical tables as they are, come to this? */
 static bool comes_to(struct play *p, const struct said *s, uint64_t pa, struct hw_result *host)
 {

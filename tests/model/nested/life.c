@@ -77,6 +77,8 @@ bool open_mirror(struct play *p, unsigned i)
 	struct mirror *m = &p->m[i];
 	enum pt_outcome outcome;
 
+	if (p->going.kind == SHADOWS_END && p->going.mirror == i)
+		finish_beside(p);
 	if (is_there(p, i))
 		return true;
 	outcome = make(p, m);
@@ -114,11 +116,16 @@ void do_use(struct play *p)
 	pt_section_end(&p->g.c.agent);
 }
 
-/* One that is not there comes, for which another goes. */
+/* One that is not there comes, for which another goes; or one goes beside others. */
 void do_recycle(struct play *p)
 {
 	unsigned i = (unsigned)draw(p, MIRRORS);
+	struct mirror *old = oldest(p);
 
+	if (p->going.kind == NOTHING && old && draw(p, 2)) {
+		begin_end(p, (unsigned)(old - p->m));
+		return;
+	}
 	for (unsigned n = 0; n < MIRRORS && p->m[i].live; n++)
 		i = (i + 1) % MIRRORS;
 	open_mirror(p, i);

@@ -168,7 +168,7 @@ static void close_play(struct play *p)
 	p->counts->of[NESTED_FILL] += pt_nested_fills(&p->g.nested);
 	p->counts->of[NESTED_KILLED] += atomic_load(&c->killed);
 	p->counts->of[NESTED_INVALIDATED] += atomic_load(&c->invalidated);
-	stop_log(p);
+	stop_log(p, false);
 	for (unsigned i = 0; i < MIRRORS; i++) {
 		if (p->m[i].users)
 			pt_shadow_unuse(&p->m[i].shadow);
@@ -180,6 +180,7 @@ static void close_play(struct play *p)
 	pt_agent_leave(&p->other);
 	guest_close(&p->g);
 	free(p->log_memory);
+	free(p->told);
 	free(p->without);
 }
 

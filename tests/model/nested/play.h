@@ -41,6 +41,7 @@ enum nested_defect {
 	X(AGE, "ages")                                                                             \
 	X(SPLIT, "splits")                                                                         \
 	X(COLLAPSE, "collapses")                                                                   \
+	X(SWEEP, "sweeps")                                                                         \
 	X(SLOT, "slots deleted")                                                                   \
 	X(LOG_START, "logs begun")                                                                 \
 	X(LOG_GET, "logs read")                                                                    \
@@ -48,6 +49,14 @@ enum nested_defect {
 	X(SCARCE, "accesses with no page left")                                                    \
 	X(USE, "uses of a shadow")                                                                 \
 	X(RECYCLE, "recycled shadows")                                                             \
+	X(START_BESIDE, "logs begun in steps")                                                     \
+	X(GET_BESIDE, "logs read in steps")                                                        \
+	X(STOP_BESIDE, "logs ended in steps")                                                      \
+	X(AGE_BESIDE, "ages in steps")                                                             \
+	X(SPLIT_BESIDE, "splits in steps")                                                         \
+	X(COLLAPSE_BESIDE, "collapses in steps")                                                   \
+	X(SWEEP_BESIDE, "sweeps in steps")                                                         \
+	X(END_BESIDE, "shadows ended in steps")                                                    \
 	X(STEP, "steps beside others")                                                             \
 	X(LEAF, "leaves compared")                                                                 \
 	X(STALE, "leaves of older tables")                                                         \

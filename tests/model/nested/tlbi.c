@@ -25,7 +25,7 @@ static bool concerns(const struct play *p, unsigned mirror, const struct pt_gues
 }
 
 /* What was said before `since`, and not since then, is gone. */
-static void forget(struct play *p, const struct pt_guest_tlbi *t, uint16_t vmid, uint64_t since)
+void end_tlbi(struct play *p, const struct pt_guest_tlbi *t, uint16_t vmid, uint64_t since)
 {
 	for (unsigned i = 0; i < MIRRORS; i++)
 		for (unsigned n = 0; n < p->probes && concerns(p, i, t, vmid); n++) {
@@ -92,21 +92,8 @@ void run_tlbi(struct play *p, const struct pt_guest_tlbi *t, uint16_t vmid)
 		while ((outcome = step_tlbi(p, &op, &p->g.c.agent)) == PT_MORE)
 			continue;
 	assert_int_equal(PT_OK, outcome);
-	forget(p, t, vmid, UINT64_MAX);
+	end_tlbi(p, t, vmid, UINT64_MAX);
 	compare_rest(p, was, t, vmid);
-}
-
-/* One that goes on while its guests run. */
-void end_tlbi(struct play *p)
-{
-	struct going *g = &p->going;
-	enum pt_outcome outcome = step_tlbi(p, &g->tlbi, &p->other);
-
-	if (outcome == PT_MORE)
-		return;
-	assert_int_equal(PT_OK, outcome);
-	g->kind = NOTHING;
-	forget(p, &g->tlbi.tlbi, g->vmid, g->since);
 }
 
 void do_tlbi(struct play *p)
@@ -131,11 +118,7 @@ void do_tlbi(struct play *p)
 		return;
 	}
 	note(p, NESTED_TLBI);
-	say_everywhere(p);
-	p->going.kind = GUESTS_TLBI;
-	p->going.since = p->now;
-	p->going.vmid = vmid;
-	pt_guest_tlbi_begin(&p->going.tlbi, &p->g.nested, vmid, &t);
+	begin_tlbi(p, &t, vmid);
 }
 
 void invalidate(struct play *p, uint64_t page)

@@ -10,13 +10,14 @@
 #include "../../unit/guest_fixture.h"
 #include "../../unit/upkeep.h"
 
-#define MIRRORS	 8u /* keys: twice as many as there may be shadows */
-#define OFF	 6u /* of these: with stage 2 off */
-#define PROBES	 24u
-#define VERSIONS 12u
-#define AREAS	 4u  /* canonical: two plain ones, one read-only, one without memory */
-#define CROWD	 72u /* aliases of a page: more than PT_SHADOW_LINKS */
-#define SW_SHIFT 55
+#define MIRRORS	     8u /* keys: twice as many as there may be shadows */
+#define OFF	     6u /* of these: with stage 2 off */
+#define PROBES	     24u
+#define VERSIONS     12u
+#define AREAS	     4u	 /* canonical: two plain ones, one read-only, one without memory */
+#define CROWD	     72u /* aliases of a page: more than PT_SHADOW_LINKS */
+#define LOGGED_BYTES 64
+#define SW_SHIFT     55
 
 /* What an access asks for, and what a leaf grants: `exec` of EL1, and of EL0. */
 struct use {
@@ -66,12 +67,25 @@ struct seen {
 
 /* What goes on for several steps of another agent's. */
 struct going {
-	enum { NOTHING, GUESTS_TLBI, HOSTS_ITEM } kind;
+	enum {
+		NOTHING,
+		GUESTS_TLBI,
+		HOSTS_ITEM,
+		HOSTS_LOG,
+		HOSTS_UPKEEP,
+		SHADOWS_END,
+	} kind;
 	struct pt_guest_tlbi_op tlbi;
 	uint64_t since;
 	uint16_t vmid;
 	struct pt_item item;
 	struct pt_txn txn;
+	struct pt_dirty dirty;
+	struct pt_upkeep upkeep;
+	uint64_t least; /* AGE: young pages */
+	struct pt_shadow_end end;
+	unsigned mirror;
+	uint64_t lo, hi; /* of the item, or of the log: nothing is said of these until it is done */
 };
 
 struct play {
@@ -94,7 +108,9 @@ struct play {
 	struct pt_dirty_log log;
 	uint64_t *log_memory;
 	bool logging;
-	uint8_t written[64]; /* pages of the logged area's beginning, a bit each */
+	/* Pages of the logged area's beginning, a bit each: written since the last look; to be told
+	 * by the look at hand; written beside it; and what it tells, of all pages. */
+	uint8_t written[LOGGED_BYTES], due[LOGGED_BYTES], beside[LOGGED_BYTES], *told;
 	struct going going;
 	bool scarce; /* no page may be had for fills */
 	enum nested_defect defect;
@@ -132,8 +148,6 @@ void look_at_all(struct play *p);
 uint64_t canonical_of(const struct play *p, uint64_t pa);
 /* All leaves of all shadows: MIRRORS * PROBES of them, of which each is there once. */
 void see_all(struct play *p, struct seen *seen);
-/* Is the canonical range being changed just now? */
-bool is_going(const struct play *p, uint64_t canonical, uint64_t size);
 
 /* guest.c: the guest hypervisor. */
 enum pt_outcome guest_tables_load(void *arg, struct pt_ipa ipa, uint64_t *word);
@@ -151,7 +165,7 @@ void crowd_unmap(struct play *p);
 /* tlbi.c: its invalidations. */
 void do_tlbi(struct play *p);
 void run_tlbi(struct play *p, const struct pt_guest_tlbi *t, uint16_t vmid);
-void end_tlbi(struct play *p);
+void end_tlbi(struct play *p, const struct pt_guest_tlbi *t, uint16_t vmid, uint64_t since);
 /* Of a page, by any address of it, of each VMID that uses the tables. */
 void invalidate(struct play *p, uint64_t page);
 /* Before the tables change: there is room to remember what they say then. */
@@ -160,14 +174,36 @@ void make_room(struct play *p);
 /* host.c: changes of the canonical context. */
 void do_host(struct play *p);
 void run_item(struct play *p, const struct pt_item *item);
+
+/* stays.c: a contiguous group loses its hint as a whole, and a log makes a leaf clean as a whole:
+ * what is concerned is rounded out to those. */
+void round_out(struct play *p, bool log, uint64_t *lo, uint64_t *hi);
+/* Leaves that do not lead into [lo, hi] are there as before; where only W was lost, so are those
+ * that may not write. */
+void compare_stays(struct play *p, const struct seen *was, uint64_t lo, uint64_t hi, bool only_w);
+
+/* log.c */
+void do_log(struct play *p);
 void note_write(struct play *p, uint64_t pa);
-void stop_log(struct play *p);
-/* One step of what goes on beside, if anything does. */
-void step_beside(struct play *p);
-void finish_beside(struct play *p);
+void stop_log(struct play *p, bool beside);
+void end_log(struct play *p, uint32_t kind);
 
 /* age.c */
 void do_age(struct play *p, uint64_t ipa, uint64_t size, bool clear);
+uint64_t young_alone(struct play *p, uint64_t ipa, uint64_t size);
+
+/* beside.c: one operation of another agent's begins; one step of it, if there is one; its end. */
+void begin_tlbi(struct play *p, const struct pt_guest_tlbi *t, uint16_t vmid);
+void begin_item(struct play *p, const struct pt_item *item);
+void begin_log(struct play *p, const struct pt_dirty_args *args, uint64_t lo, uint64_t hi);
+void begin_upkeep(struct play *p, const struct pt_upkeep_args *args);
+void begin_end(struct play *p, unsigned mirror);
+void step_beside(struct play *p);
+void finish_beside(struct play *p);
+/* Does it claim canonical ranges, so that others have to wait? */
+bool claims(const struct play *p);
+/* Is the canonical range being changed just now? */
+bool is_going(const struct play *p, uint64_t canonical, uint64_t size);
 
 /* access.c */
 void do_access(struct play *p);
