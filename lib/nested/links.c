@@ -23,9 +23,9 @@ PT__INLINE pt__word *expect(const struct pt_nested *nested, struct pt__place at)
 {
 	struct pt__branch branch = pt__sparse_descend(at.tree, &nested->store, at.n);
 
-	if (PT__UNLIKELY(branch.level))
+	if (PT__UNLIKELY(branch.shift))
 		return NULL;
-	pt__fetch(pt__sparse_entry(&nested->store, pt__peek(branch.link), at.n, 0));
+	pt__fetch(pt__sparse_entry(&nested->store, pt__peek(branch.link), at.n));
 	return branch.link;
 }
 
@@ -58,7 +58,7 @@ PT__INLINE enum pt_outcome keep(struct pt_store *store, struct pt_agent *agent, 
 
 	if (PT__UNLIKELY(!page || !pt__sparse_count(page, PT__SPARSE_ONE, &now)))
 		return make(store, agent, at, tag, word);
-	*word = pt__sparse_entry(store, now, at.n, 0);
+	*word = pt__sparse_entry(store, now, at.n);
 	return PT_OK;
 }
 
@@ -194,8 +194,7 @@ static struct spoken_for find(const struct pt_nested *nested, struct pt__place a
 {
 	pt__word *page = pt__sparse_descend(at.tree, &nested->store, at.n).link;
 
-	return (struct spoken_for){at, page,
-				   pt__sparse_entry(&nested->store, pt__get(page), at.n, 0)};
+	return (struct spoken_for){at, page, pt__sparse_entry(&nested->store, pt__get(page), at.n)};
 }
 
 /* As pt__sparse_let_go(). */

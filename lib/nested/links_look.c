@@ -70,32 +70,42 @@ bool pt__link_next(struct pt_shadow *shadow, unsigned class, uint64_t *ipa, uint
 	return false;
 }
 
-PT__INLINE uint64_t head_get(const struct pt_nested *nested, unsigned class, uint64_t canonical)
+PT__INLINE uint64_t head_of_leaf(const struct pt_nested *nested, unsigned class, unsigned shift,
+				 uint64_t ipa)
 {
-	const pt__word *at = pt__sparse_word(&nested->heads[class], &nested->store,
-					     canonical >> pt__class_shift(class));
-
-	return at ? pt__get(at) : 0;
+	return pt__sparse_get(&nested->heads[class], &nested->store,
+			      ipa >> shift << (shift - pt__class_shift(class)));
 }
+
+static __attribute__((noinline)) bool hold_of(const struct pt_nested *nested, uint64_t sizes,
+					      uint64_t lo, uint64_t hi)
+{
+	for (; sizes; sizes &= sizes - 1) {
+		unsigned shift = (unsigned)__builtin_ctzll(sizes);
+
+		if (lo >> shift != hi >> shift) /* some may begin in between */
+			return true;
+		if (head_of_leaf(nested, pt__class_of(shift), shift, lo))
+			return true;
+	}
+	return false;
+}
+
+#define PAGES_ALONE (UINT64_C(1) << 12)
 
 /*
  * A leaf that holds part of a page begins where the page does, or at the address below it that is
- * aligned to the leaf's size: the head there says whether there is one.
+ * aligned to the leaf's size: the head there says whether there is one. Of a page of 4 KiB it is
+ * its own, which is asked for more than all others.
  */
 bool pt__links_hold(void *arg, uint64_t lo, uint64_t hi)
 {
 	const struct pt_nested *nested = arg;
 	uint64_t sizes = pt__peek(&nested->shifts);
 
-	for (; sizes; sizes &= sizes - 1) {
-		unsigned shift = (unsigned)__builtin_ctzll(sizes);
-
-		if (lo >> shift != hi >> shift) /* some may begin in between */
-			return true;
-		if (head_get(nested, pt__class_of(shift), lo >> shift << shift))
-			return true;
-	}
-	return false;
+	if (PT__UNLIKELY(sizes != PAGES_ALONE))
+		return sizes && hold_of(nested, sizes, lo, hi);
+	return lo >> 12 != hi >> 12 || head_of_leaf(nested, 0, 12, lo);
 }
 
 uint32_t pt__links_collect(struct pt_nested *nested, unsigned class, uint64_t canonical,

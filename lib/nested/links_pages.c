@@ -13,12 +13,6 @@ enum pt_outcome pt__links_init(struct pt_nested *nested, uint64_t quota_pages, u
 	for (unsigned i = 0; i < PT_SHADOW_STRIPES; i++)
 		pt_port_note(PT_EVENT_LOCK_CLASS, PT_LOCK_LEAF, &nested->stripe[i].lock, NULL, 0,
 			     0);
-	for (unsigned class = 0; class < PT_SHADOW_CLASSES; class ++) {
-		unsigned shift = pt__class_shift(class), bits = ctx->geo.ipa_bits;
-
-		nested->heads[class] = (struct pt_sparse){
-			.levels = pt__sparse_levels(bits > shift ? bits - shift : 0)};
-	}
 	pt_ctx_set_shadow_rules(nested->canonical, &pt__shadow_rules, nested);
 	return PT_OK;
 }
@@ -44,12 +38,8 @@ bool pt__links_close(struct pt_nested *nested, struct pt_agent *agent, uint32_t 
 
 void pt__directory_init(struct pt_shadow *shadow)
 {
-	for (unsigned class = 0; class < PT_SHADOW_CLASSES; class ++) {
-		unsigned shift = pt__class_shift(class), bits = shadow->ctx.geo.ipa_bits;
-
-		shadow->directory[class] = (struct pt_sparse){
-			.levels = pt__sparse_levels(1 + (bits > shift ? bits - shift : 0))};
-	}
+	for (unsigned class = 0; class < PT_SHADOW_CLASSES; class ++)
+		shadow->directory[class] = (struct pt_sparse){0};
 }
 
 bool pt__directory_close(struct pt_shadow *shadow, struct pt_agent *agent, uint32_t *budget)

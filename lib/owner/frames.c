@@ -26,7 +26,7 @@ static inline uint64_t link_of(const struct pt_frames *frames, uint64_t frame)
 
 static pt__word *entry(const struct pt_frames *frames, uint64_t link, uint64_t frame)
 {
-	return pt__sparse_entry(frames->store, link, frame, 0);
+	return pt__sparse_entry(frames->store, link, frame);
 }
 
 enum pt_outcome pt_frames_init(struct pt_frames *frames, struct pt_store *store,
@@ -37,8 +37,7 @@ enum pt_outcome pt_frames_init(struct pt_frames *frames, struct pt_store *store,
 		return PT_INVALID;
 	*frames = (struct pt_frames){.store = store,
 				     .frames = UINT64_C(1) << (pa_bits - frame_shift),
-				     .frame_shift = (uint8_t)frame_shift,
-				     .tree = {.levels = pt__sparse_levels(pa_bits - frame_shift)}};
+				     .frame_shift = (uint8_t)frame_shift};
 	return PT_OK;
 }
 
@@ -139,7 +138,7 @@ bool pt__record_find(struct pt_frames *frames, uint64_t pa, struct pt__record *r
 	struct pt__branch at = descend(frames, frame);
 
 	e = pt__get(at.link);
-	if (at.level || !e)
+	if (at.shift || !e)
 		return false;
 	r->link = at.link;
 	r->page = e & PT__SPARSE_OFF;

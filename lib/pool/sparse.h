@@ -9,8 +9,17 @@
  * compare-and-swap, by anyone. So whoever finds it and counts itself in has a page that stays, and
  * so do the pages above; who counts down to 0 takes the lock and looks once more.
  *
+ * A tree is as high as its numbers ask for. They are told by the bits in which they differ from the
+ * first that there was (`base`, which stays), and the root says in 11:0 how many bits it reaches:
+ * a number with more is not in the tree. When one comes the page of the root becomes entry 0 of a
+ * new root's, which is complete before the root names it; when that has no other entry left it
+ * goes, and its entry becomes the root. Whoever has read the root before finds all that it reached
+ * in the same pages as those who read it after, and of what came since no more than if it had
+ * looked before. So a page that goes from the top keeps its entry 0, for those who are in it. The
+ * root always names a page of links: links to pages of words never move.
+ *
  * Readers: a page that was unlinked is reused after a grace period, and was all 0 when it went, but
- * for one whose users let others have no use for its words (pt__sparse_drop()).
+ * for a root's, and one whose users let others have no use for its words (pt__sparse_drop()).
  */
 #ifndef POOL_SPARSE_H
 #define POOL_SPARSE_H
@@ -20,74 +29,103 @@
 #define PT__SPARSE_BITS	  9
 #define PT__SPARSE_LEVELS 5 /* at most: of 45 bits */
 #define PT__SPARSE_ONE	  (UINT64_C(1) << 48)
-#define PT__SPARSE_OFF	  (PT__SPARSE_ONE - 1)
+#define PT__SPARSE_REACH  UINT64_C(0xfff) /* of a root: bits of the numbers below it */
+#define PT__SPARSE_OFF	  (PT__SPARSE_ONE - 1 - PT__SPARSE_REACH)
+#define PT__SPARSE_LEAST  (2 * PT__SPARSE_BITS) /* which the lowest root reaches */
 
-/* The levels of words with numbers of `bits` bits. */
-static inline uint8_t pt__sparse_levels(unsigned bits)
+/* The entry for a number in the page that `link` names, whose index is shifted by `shift`; words:
+ * those of the pool's first page, found once: after each link the compiler would look for them
+ * again. */
+static inline pt__word *pt__sparse_at(pt__word *words, uint64_t link, uint64_t number,
+				      unsigned shift)
 {
-	return bits ? (uint8_t)((bits + PT__SPARSE_BITS - 1) / PT__SPARSE_BITS) : 1;
+	return words + (link & PT__SPARSE_OFF) / sizeof(pt__word) +
+	       (number >> shift) % PT__PAGE_WORDS;
 }
 
-/* The entry for word `n` in the page that `link` names: `level` 0 for a page of words. */
-static inline pt__word *pt__sparse_at(const struct pt_port *port, uint64_t link, uint64_t n,
-				      unsigned level)
+/* Word `n` in the page of words that `link` names. */
+static inline pt__word *pt__sparse_entry(const struct pt_store *store, uint64_t link, uint64_t n)
 {
-	return pt__words_of(port, link & PT__SPARSE_OFF) +
-	       (n >> PT__SPARSE_BITS * level) % PT__PAGE_WORDS;
+	return pt__sparse_at(pt__words(store, 0), link, n, 0);
 }
 
-static inline pt__word *pt__sparse_entry(const struct pt_store *store, uint64_t link, uint64_t n,
-					 unsigned level)
+/* What differs from the base: of a root that is not 0, which was read before. */
+static inline uint64_t pt__sparse_number(const struct pt_sparse *tree, uint64_t n)
 {
-	return pt__sparse_at(pt__store_port(store), link, n, level);
+	return n ^ tree->base;
 }
 
-/* The link to the page of words for `n`, or the first on the way that is 0. */
+static inline bool pt__sparse_reaches(uint64_t root, uint64_t number)
+{
+	return !(number >> (root & PT__SPARSE_REACH));
+}
+
+/* The link to the page of words for `n`, or the first on the way that is 0, or the root if it does
+ * not reach so far. */
 struct pt__branch {
 	pt__word *link, *up; /* up: to the page that holds it; NULL: that is no page */
-	unsigned level;	     /* of the page that it names */
+	unsigned shift;	     /* of the page that it names: 0 for one of words */
 };
 
 static inline struct pt__branch pt__sparse_descend(struct pt_sparse *tree,
 						   const struct pt_store *store, uint64_t n)
 {
-	const struct pt_port *port = pt__store_port(store);
-	struct pt__branch at = {&tree->root, NULL, tree->levels - 1u};
-	uint64_t e;
+	pt__word *words = pt__words(store, 0);
+	struct pt__branch at = {&tree->root, NULL, PT__SPARSE_BITS};
+	uint64_t e = pt__get(at.link);
 
-	for (; at.level && (e = pt__get(at.link)); at.level--) {
+	if (!e || !pt__sparse_reaches(e, n = pt__sparse_number(tree, n)))
+		return at;
+	at.shift = (e & PT__SPARSE_REACH) - PT__SPARSE_BITS;
+	do {
 		at.up = at.link;
-		at.link = pt__sparse_at(port, e, n, at.level);
-	}
+		at.link = pt__sparse_at(words, e, n, at.shift);
+		at.shift -= PT__SPARSE_BITS;
+	} while (at.shift && (e = pt__get(at.link)));
 	return at;
 }
 
-/* The port is found once: after each link the compiler would look for it again. */
-static inline uint64_t pt__sparse_link_in(const struct pt_sparse *tree, const struct pt_port *port,
-					  uint64_t n)
+/* What links the page of words for `n`; 0: there is none. */
+static inline uint64_t pt__sparse_link_in(const struct pt_sparse *tree, pt__word *words, uint64_t n)
 {
 	uint64_t e = pt__get(&tree->root);
+	unsigned bits = e & PT__SPARSE_REACH;
 
-	for (unsigned level = tree->levels - 1u; e && level; level--)
-		e = pt__get(pt__sparse_at(port, e, n, level));
-	return e;
+	if (!e || !pt__sparse_reaches(e, n = pt__sparse_number(tree, n)))
+		return 0;
+	while (bits > PT__SPARSE_LEAST) {
+		bits -= PT__SPARSE_BITS;
+		e = pt__get(pt__sparse_at(words, e, n, bits));
+		if (!e)
+			return 0;
+	}
+	return pt__get(pt__sparse_at(words, e, n, PT__SPARSE_BITS));
 }
 
-/* What links the page of words for `n`; 0: there is none. */
 static inline uint64_t pt__sparse_link(const struct pt_sparse *tree, const struct pt_store *store,
 				       uint64_t n)
 {
-	return pt__sparse_link_in(tree, pt__store_port(store), n);
+	return pt__sparse_link_in(tree, pt__words(store, 0), n);
 }
 
 /* Word `n`; NULL: it is 0, and in no page. In a section. */
 static inline pt__word *pt__sparse_word(const struct pt_sparse *tree, const struct pt_store *store,
 					uint64_t n)
 {
-	const struct pt_port *port = pt__store_port(store);
-	uint64_t e = pt__sparse_link_in(tree, port, n);
+	pt__word *words = pt__words(store, 0);
+	uint64_t e = pt__sparse_link_in(tree, words, n);
 
-	return e ? pt__sparse_at(port, e, n, 0) : NULL;
+	return e ? pt__sparse_at(words, e, n, 0) : NULL;
+}
+
+/* What it says. */
+static inline uint64_t pt__sparse_get(const struct pt_sparse *tree, const struct pt_store *store,
+				      uint64_t n)
+{
+	pt__word *words = pt__words(store, 0);
+	uint64_t e = pt__sparse_link_in(tree, words, n);
+
+	return e ? pt__get(pt__sparse_at(words, e, n, 0)) : 0;
 }
 
 /* Counts in, or out, who keeps a page of words; false: there is none. */
@@ -111,9 +149,9 @@ static inline pt__word *pt__sparse_join(struct pt_sparse *tree, const struct pt_
 	struct pt__branch at = pt__sparse_descend(tree, store, n);
 	uint64_t now;
 
-	if (at.level || !pt__sparse_count(at.link, PT__SPARSE_ONE, &now))
+	if (at.shift || !pt__sparse_count(at.link, PT__SPARSE_ONE, &now))
 		return NULL;
-	return pt__sparse_entry(store, now, n, 0);
+	return pt__sparse_entry(store, now, n);
 }
 
 static inline uint64_t pt__sparse_page_end(uint64_t n)

@@ -212,6 +212,26 @@ static void shadows_apart(void)
 		abort();
 }
 
+/* As before, with the second span so far away that the trees of the reverse map are higher when
+ * both have leaves. */
+static void shadow_far_one(void)
+{
+	slot(0, 12);
+	map(0, 0x1000, MEMORY, PT_PROT_RW);
+	map(IV_SHADOW_FAR, 0x1000, MEMORY + IV_SHADOW_FAR, PT_PROT_RW);
+	iv_shadow_open();
+	iv_shadow_far();
+	if (iv_shadow_read())
+		abort();
+}
+
+static void shadow_far(void)
+{
+	shadow_far_one();
+	if (iv_shadow_read_next())
+		abort();
+}
+
 /* A log has been told of the first page, which may be written. */
 static void shadow_dirty(void)
 {
@@ -565,6 +585,13 @@ const struct iv_case iv_cases[] = {
 	 TWO(RANGE_UNMAP(0, PT_SZ_2M), RANGE_UNMAP(PT_SZ_2M, PT_SZ_2M))},
 	{.name = "table_unmap_by_the_host_and_end_of_the_shadow", .prepare = shadow_filled, .blocks_differ = true, .most = 1,
 	 TWO(RANGE_UNMAP(0, PT_SZ_2M), CALL(iv_shadow_end))},
+	/* the tree of heads becomes higher, or lower again */
+	{.name = "fill_far_away_and_page_unmap_of_another_leaf", .prepare = shadow_far_one, .blocks_differ = true,
+	 TWO(CALL(iv_shadow_read_next), PAGE_UNMAP(0))},
+	{.name = "fill_far_away_and_page_unmap_there", .prepare = shadow_far_one, .blocks_differ = true, .late_cas = true,
+	 TWO(CALL(iv_shadow_read_next), PAGE_UNMAP(IV_SHADOW_FAR))},
+	{.name = "page_unmaps_far_from_each_other", .prepare = shadow_far, .blocks_differ = true,
+	 TWO(PAGE_UNMAP(IV_SHADOW_FAR), PAGE_UNMAP(0))},
 	{.name = "fill_and_start_of_a_log_by_the_host", .prepare = shadow, .blocks_differ = true, .fewer = 1, TWO(CALL(iv_shadow_write), LOG_START)},
 	{.name = "fill_and_harvest_by_the_host", .prepare = shadow_dirty, .blocks_differ = true, TWO(CALL(iv_shadow_write), HARVEST)},
 	{.name = "harvest_by_the_host_and_remap_by_the_guest", .prepare = shadow_written, .blocks_differ = true, .most = 2, TWO(CALL(iv_shadow_remap), HARVEST)},

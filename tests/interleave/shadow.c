@@ -91,6 +91,11 @@ void iv_shadow_apart(void)
 	iv_w.guest[1] = LEAF | RIGHTS | PT_SZ_2M;
 }
 
+void iv_shadow_far(void)
+{
+	iv_w.guest[1] = LEAF | RIGHTS | IV_SHADOW_FAR;
+}
+
 /* ---- operations: what they return is told ---- */
 
 /* Which of them it was depends on what else has just been done, and so does the address: a guest
@@ -235,9 +240,10 @@ static const uint64_t *page_at(uint64_t offset)
 
 static void reach_sparse(uint64_t link, unsigned level, bool *reached, uint64_t *pages)
 {
-	const uint64_t *page = page_at(link & ((UINT64_C(1) << 48) - 1));
+	const uint64_t offset = link & OA;
+	const uint64_t *page = page_at(offset);
 
-	reached[(link & ((UINT64_C(1) << 48) - 1)) >> 12] = true;
+	reached[offset >> 12] = true;
 	++*pages;
 	for (unsigned i = 0; level && i < 512; i++)
 		if (page[i])
@@ -247,7 +253,7 @@ static void reach_sparse(uint64_t link, unsigned level, bool *reached, uint64_t 
 static void reach_tree(const struct pt_sparse *tree, bool *reached, uint64_t *pages)
 {
 	if (tree->root)
-		reach_sparse(tree->root, tree->levels - 1u, reached, pages);
+		reach_sparse(tree->root, (tree->root & 0xfff) / 9 - 1, reached, pages);
 }
 
 uint64_t iv_shadow_guest(uint64_t ipa)

@@ -19,6 +19,8 @@ void iv_shadow_open_other(void);
 
 /* Its second page is at 2 MiB, and no leaf is made of it yet. */
 void iv_shadow_apart(void);
+#define IV_SHADOW_FAR (UINT64_C(1) << 30)
+void iv_shadow_far(void); /* or there */
 
 /* Faults of the nested guest. */
 uint64_t iv_shadow_read(void);

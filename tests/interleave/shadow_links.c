@@ -9,11 +9,10 @@
 
 #include "world.h"
 
-#define WORDS	 512 /* in a page */
-#define OA	 UINT64_C(0x0000fffffffff000)
-#define PAGE_OFF ((UINT64_C(1) << 48) - 1)
-#define ID	 UINT64_C(0xffffffff)
-#define SET	 (UINT64_C(1) << 63)
+#define WORDS 512 /* in a page */
+#define OA    UINT64_C(0x0000fffffffff000)
+#define ID    UINT64_C(0xffffffff)
+#define SET   (UINT64_C(1) << 63)
 
 /* Leaves, and what all lists have. */
 static struct {
@@ -31,14 +30,21 @@ static const uint64_t *words_at(uint64_t offset)
 	return (const uint64_t *)(const void *)(iv_tables + offset);
 }
 
+static unsigned levels_of(const struct pt_sparse *tree)
+{
+	return (tree->root & 0xfff) / 9;
+}
+
 /* Word `n`; NULL: it has no page. */
 static const uint64_t *word(const struct pt_sparse *tree, uint64_t n)
 {
-	uint64_t link = tree->root;
+	uint64_t link = tree->root, number = n ^ tree->base;
 	const uint64_t *at = NULL;
 
-	for (unsigned level = tree->levels; link && level--; link = *at)
-		at = words_at(link & PAGE_OFF) + (n >> 9 * level) % WORDS;
+	if (number >> 9 * levels_of(tree))
+		return NULL;
+	for (unsigned level = levels_of(tree); link && level--; link = *at)
+		at = words_at(link & OA) + (number >> 9 * level) % WORDS;
 	return at;
 }
 
@@ -82,7 +88,7 @@ static void look_at_shadow(const struct pt_shadow *s)
 
 static void count_heads(uint64_t link, unsigned level)
 {
-	const uint64_t *page = words_at(link & PAGE_OFF);
+	const uint64_t *page = words_at(link & OA);
 
 	for (unsigned i = 0; i < WORDS; i++)
 		if (!level)
@@ -99,6 +105,7 @@ void iv_shadow_links_rest(void)
 			look_at_shadow(&iv_w.shadow[n]);
 	for (unsigned i = 0; i < PT_SHADOW_CLASSES; i++)
 		if (iv_w.nested.heads[i].root)
-			count_heads(iv_w.nested.heads[i].root, iv_w.nested.heads[i].levels - 1u);
+			count_heads(iv_w.nested.heads[i].root,
+				    levels_of(&iv_w.nested.heads[i]) - 1);
 	check(seen.leaves == seen.listed, "lists have links of leaves that are not there");
 }

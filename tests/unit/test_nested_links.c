@@ -70,8 +70,8 @@ static void a_page_has_its_links(void **state)
 	nest_close(&n);
 }
 
-/* 16 bytes a leaf, and a page of heads for each canonical leaf table; the trees above come to less
- * than 1 %. */
+/* 16 bytes a leaf, and a page of heads for each canonical leaf table; above them trees that are as
+ * high as they have to be. */
 static void memory_is_sixteen_bytes_a_leaf(void **state)
 {
 	struct pt_shadow *s;
@@ -84,8 +84,8 @@ static void memory_is_sixteen_bytes_a_leaf(void **state)
 	for (uint64_t i = 0; i < leaves; i++)
 		ASSERT_OUTCOME(PT_MAPPED,
 			       nest_fill(&n, s, i * PAGE, i * PAGE, PT_LEVEL_LAST, PT_PROT_RWX));
-	/* Links: 2 pages for 2 MiB; heads: 1; above: 4 levels of 29 bits, 4 of 28. */
-	assert_int_equal(leaves * 16 / PAGE + 4 + 3 + 3, store_pages());
+	/* Links: 2 pages for 2 MiB; heads: 1; above: a page each. */
+	assert_int_equal(leaves * 16 / PAGE + 4 + 1 + 1, store_pages());
 	before = store_pages();
 	/* Sparse: one leaf in 2 MiB costs a page of links and a page of heads. */
 	ASSERT_OUTCOME(PT_MAPPED,
@@ -165,15 +165,81 @@ static void a_refused_link_leaves_nothing(void **state)
 		assert_int_equal(0, store_pages());
 		assert_int_equal(used, atomic_load(&n.c.tables.world.pool.used_bytes));
 	}
-	assert_int_equal(1 + 4 + 4, nth); /* one for each page of both trees */
+	assert_int_equal(1 + 2 + 2, nth); /* one for each page of both trees */
 	assert_true(kill_at(s, 0, 0));
-	for (uint64_t quota = 0; quota < 8; quota++) {
+	for (uint64_t quota = 0; quota < 4; quota++) {
 		atomic_store(&n.nested.store.quota_pages, quota);
 		ASSERT_OUTCOME(PT_QUOTA, nest_fill(&n, s, 0, 0, PT_LEVEL_LAST, PT_PROT_RWX));
 		assert_int_equal(0, store_pages());
 	}
-	atomic_store(&n.nested.store.quota_pages, 8);
+	atomic_store(&n.nested.store.quota_pages, 4);
 	ASSERT_OUTCOME(PT_MAPPED, nest_fill(&n, s, 0, 0, PT_LEVEL_LAST, PT_PROT_RWX));
+	nest_close(&n);
+}
+
+/* How many links the shadow's directory has, in the order of their addresses. */
+static unsigned count_links(struct pt_shadow *s)
+{
+	int64_t left = 16 * 512; /* of a few pages: what is empty is passed by its link */
+	uint64_t ipa = 0, last = 0;
+	struct pt__spot spot;
+	unsigned count = 0;
+
+	pt_section_begin(&n.c.agent);
+	while (pt__link_next(s, 0, &ipa, (UINT64_C(1) << 40) - 1, &left, &spot)) {
+		assert_true(!count++ || spot.ipa.v > last);
+		last = spot.ipa.v;
+	}
+	pt_section_end(&n.c.agent);
+	assert_true(left > 0);
+	return count;
+}
+
+/* The first leaf at 0, another so far away that both trees have to be higher by two pages. */
+#define FAR	  (UINT64_C(1) << 39)
+#define ONE_TREE  5 /* pages: two above the old root, three below */
+#define LOW_TREES 4
+
+static void trees_are_as_high_as_they_must_be(void **state)
+{
+	struct pt_shadow *s;
+	uint64_t head;
+
+	(void)state;
+	nest_open(&n, &shapes[0], false);
+	ASSERT_OUTCOME(PT_MAPPED, core_map(&n.c, 0, PAGE, GIB, PT_PROT_RWX, 0));
+	ASSERT_OUTCOME(PT_MAPPED, core_map(&n.c, FAR, PAGE, 2 * GIB, PT_PROT_RWX, 0));
+	s = nest_shadow(&n, &shapes[0]);
+	ASSERT_OUTCOME(PT_MAPPED, nest_fill(&n, s, 0, 0, PT_LEVEL_LAST, PT_PROT_RWX));
+	assert_int_equal(LOW_TREES, store_pages());
+	for (uint64_t quota = LOW_TREES; quota < LOW_TREES + 2 * ONE_TREE; quota++) {
+		atomic_store(&n.nested.store.quota_pages, quota);
+		ASSERT_OUTCOME(PT_QUOTA, nest_fill(&n, s, FAR, FAR, PT_LEVEL_LAST, PT_PROT_RWX));
+		assert_int_equal(LOW_TREES, store_pages());
+	}
+	atomic_store(&n.nested.store.quota_pages, LOW_TREES + 2 * ONE_TREE);
+	assert_int_equal(0, collect(0, FAR, &head));
+	for (unsigned i = 0; i < 2; i++) {
+		ASSERT_OUTCOME(PT_MAPPED, nest_fill(&n, s, FAR, FAR, PT_LEVEL_LAST, PT_PROT_RWX));
+		assert_int_equal(LOW_TREES + 2 * ONE_TREE, store_pages());
+		assert_int_equal(1, collect(0, 0, &head));
+		assert_int_equal(1, collect(0, FAR, &head));
+		assert_int_equal(2, count_links(s));
+		assert_true(kill_at(s, FAR, FAR));
+		assert_int_equal(LOW_TREES, store_pages());
+		assert_int_equal(1, collect(0, 0, &head));
+		assert_int_equal(1, count_links(s));
+	}
+	/* The near one goes first: what is far keeps the trees high. */
+	ASSERT_OUTCOME(PT_MAPPED, nest_fill(&n, s, FAR, FAR, PT_LEVEL_LAST, PT_PROT_RWX));
+	assert_true(kill_at(s, 0, 0));
+	assert_int_equal(1, collect(0, FAR, &head));
+	assert_int_equal(0, collect(0, 0, &head));
+	assert_int_equal(1, count_links(s));
+	assert_int_equal(2 * 4, store_pages());
+	assert_true(kill_at(s, FAR, FAR));
+	assert_int_equal(0, store_pages());
+	assert_int_equal(0, count_links(s));
 	nest_close(&n);
 }
 
@@ -184,6 +250,7 @@ int main(void)
 		cmocka_unit_test(memory_is_sixteen_bytes_a_leaf),
 		cmocka_unit_test(beyond_64_a_page_is_inexact),
 		cmocka_unit_test(a_refused_link_leaves_nothing),
+		cmocka_unit_test(trees_are_as_high_as_they_must_be),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

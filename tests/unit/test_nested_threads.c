@@ -12,6 +12,8 @@
 #define GIB    (UINT64_C(1) << 30)
 #define PAGES  16u /* canonical; the nested address says which: its page modulo this */
 #define NESTED 64u /* pages of a shadow */
+/* The last is so far away that the tree of heads is higher while it has links. */
+#define FAR    (PAGES - 1)
 #ifdef PT_PORT_TSAN
 #define ROUNDS 600u
 #else
@@ -28,6 +30,11 @@ struct worker {
 	unsigned number;
 	uint64_t seed;
 };
+
+static uint64_t canonical(uint64_t page)
+{
+	return page * PAGE + (page == FAR ? 4 * GIB : 0);
+}
 
 /* Does a shadow have a right of `prot` to the canonical page? */
 static bool shadows_grant(uint64_t page, uint32_t prot)
@@ -56,7 +63,7 @@ static void *fills(void *arg)
 
 		pt_section_begin(&w->agent);
 		outcome = nest_fill_in(&w->agent, nest_spot(s, at * PAGE, PT_LEVEL_LAST),
-				       at % PAGES * PAGE, PT_PROT_RWX);
+				       canonical(at % PAGES), PT_PROT_RWX);
 		pt_section_end(&w->agent);
 		if (outcome == PT_MAPPED)
 			atomic_fetch_add(&filled, 1);
@@ -75,7 +82,8 @@ static enum pt_outcome do_point(struct worker *w, struct pt_item *item)
 	do {
 		pt_section_begin(&w->agent);
 		outcome = pt_point(&w->agent, item, &fx, NULL);
-		if (outcome == PT_UNMAPPED && shadows_grant(item->ipa.v / PAGE, PT_PROT_RWX))
+		if (outcome == PT_UNMAPPED &&
+		    shadows_grant(item->ipa.v / PAGE % PAGES, PT_PROT_RWX))
 			atomic_fetch_add(&wrong, 1);
 		pt_section_end(&w->agent);
 		sched_yield();
@@ -93,7 +101,7 @@ static void do_range(struct worker *w, struct pt_item item, uint32_t lost)
 	do {
 		pt_section_begin(&w->agent);
 		outcome = pt_txn_step(&txn, &w->agent, 3);
-		if (outcome == PT_OK && lost && shadows_grant(item.ipa.v / PAGE, lost))
+		if (outcome == PT_OK && lost && shadows_grant(item.ipa.v / PAGE % PAGES, lost))
 			atomic_fetch_add(&wrong, 1);
 		pt_section_end(&w->agent);
 		sched_yield();
@@ -109,11 +117,12 @@ static void *changes(void *arg)
 
 	for (unsigned i = 0; i < ROUNDS; i++) {
 		uint64_t page = core_random(&w->seed) % PAGES / 2 * 2 + w->number % 2;
-		struct pt_item unmap = core_item(&n.c, PT_ITEM_UNMAP, page * PAGE, PAGE, 0, 0, 0);
-		struct pt_item map = core_item(&n.c, PT_ITEM_MAP, page * PAGE, PAGE,
+		struct pt_item unmap =
+			core_item(&n.c, PT_ITEM_UNMAP, canonical(page), PAGE, 0, 0, 0);
+		struct pt_item map = core_item(&n.c, PT_ITEM_MAP, canonical(page), PAGE,
 					       GIB + page * PAGE, PT_PROT_RWX, 0);
 		struct pt_item protect =
-			core_item(&n.c, PT_ITEM_WRITE_PROTECT, page * PAGE, PAGE, 0, 0, 0);
+			core_item(&n.c, PT_ITEM_WRITE_PROTECT, canonical(page), PAGE, 0, 0, 0);
 
 		if (w->number % 2)
 			do_range(w, protect, PT_PROT_W);
@@ -135,7 +144,11 @@ static void changes_leave_nothing_behind(void **state)
 	nest_shadow(&n, &shapes[0]);
 	nest_shadow(&n, &shapes[0]);
 	ASSERT_OUTCOME(PT_MAPPED,
-		       core_map(&n.c, 0, PAGES * PAGE, GIB, PT_PROT_RWX, PT_MAP_FORCE_PAGES));
+		       core_map(&n.c, 0, FAR * PAGE, GIB, PT_PROT_RWX, PT_MAP_FORCE_PAGES));
+	ASSERT_OUTCOME(PT_MAPPED,
+		       core_map(&n.c, canonical(FAR), PAGE, GIB + FAR * PAGE, PT_PROT_RWX, 0));
+	ASSERT_OUTCOME(PT_MAPPED, nest_fill(&n, &n.shadow[0], 0, 0, PT_LEVEL_LAST, PT_PROT_RWX));
+	atomic_store(&filled, 1);
 	atomic_store(&changing, 2);
 	for (unsigned i = 0; i < 4; i++) {
 		workers[i].number = i;

@@ -24,12 +24,13 @@ void pt_store_init(struct pt_store *store, struct pt_machine *machine, uint64_t 
 
 /*
  * Words by number, 0 where nothing was written: a radix tree of links, with pages of 512 words at
- * its ends. A page exists while something keeps it. Zeroed but for `levels`. Fields and what can be
- * done with it are lib's: lib/pool/sparse.h.
+ * its ends. A page exists while something keeps it. Zeroed at first. Fields and what can be done
+ * with it are lib's: lib/pool/sparse.h.
  */
 struct pt_sparse {
-	_Atomic uint64_t root; /* a link, as all that its pages hold */
-	uint8_t levels;	       /* pages of words included; at least 1 */
+	_Atomic uint64_t root; /* a link, as all that its pages hold, and how far it reaches */
+	uint64_t base;	       /* a number of the first page that there was, once there was one */
+	bool based;
 };
 
 #endif
