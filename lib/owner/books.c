@@ -8,6 +8,7 @@
 /* Frames in one go: a page of records, or of what one call wipes. */
 #define CHUNK_FRAMES UINT64_C(512)
 #define WIPE_COST    64 /* descriptor visits that a frame's wiping is worth */
+#define EXTENT_COST  8	/* and the pages of a change of the index */
 
 static void rewind(struct pt_transfer *t)
 {
@@ -145,22 +146,36 @@ static bool group(struct pt_transfer *t, uint64_t pa, const struct change *c)
 	return true;
 }
 
-static enum pt_outcome reserve_extents(struct pt_transfer *t, struct pt_agent *agent,
-				       const struct part *part)
+static void count_groups(struct pt_transfer *t, const struct part *part)
 {
 	uint64_t end = part->pa + part->size;
 	struct change c;
 
 	for (uint64_t pa = part->pa; pa < end; pa += c.size) {
+		c = change_at(t, pa, end);
+		t->groups += group(t, pa, &c);
+	}
+}
+
+/* Of so many changes of the index, those that are dealt with in one go. */
+static uint32_t some(uint32_t changes)
+{
+	return changes < PT_EXTENT_SETS ? changes : PT_EXTENT_SETS;
+}
+
+static enum pt_outcome reserve_extents(struct pt_transfer *t, struct pt_agent *agent, int64_t *left)
+{
+	while (t->extents < t->groups) {
+		uint32_t n = some(t->groups - t->extents);
 		enum pt_outcome outcome;
 
-		c = change_at(t, pa, end);
-		if (!group(t, pa, &c) || t->groups++ < t->extents)
-			continue;
-		outcome = pt_extents_reserve(&t->args.owners->extents, agent);
+		if (*left <= 0)
+			return PT_MORE;
+		outcome = pt_extents_reserve(&t->args.owners->extents, agent, n);
 		if (outcome != PT_OK)
 			return outcome;
-		t->extents++;
+		t->extents += n;
+		*left -= EXTENT_COST * n;
 	}
 	return PT_OK;
 }
@@ -173,10 +188,11 @@ static bool is_kept(const struct pt_transfer *t)
 static enum pt_outcome reserve_part(struct pt_transfer *t, struct pt_agent *agent,
 				    const struct part *part)
 {
-	enum pt_outcome outcome = reserve_extents(t, agent, part);
+	enum pt_outcome outcome;
 
-	if (outcome != PT_OK || is_kept(t))
-		return outcome;
+	count_groups(t, part);
+	if (is_kept(t))
+		return PT_OK;
 	outcome = pt_frames_reserve(&t->args.owners->frames, agent, part->pa, part->size);
 	if (outcome != PT_OK)
 		return outcome;
@@ -188,14 +204,13 @@ static enum pt_outcome reserve_part(struct pt_transfer *t, struct pt_agent *agen
 /* Begins anew when the judge has been asked again; what is reserved stays so. */
 enum pt_outcome pt__books_reserve(struct pt_transfer *t, struct pt_agent *agent, int64_t *left)
 {
+	enum pt_outcome outcome;
 	struct part part;
 
 	if (!t->judged)
 		rewind(t);
 	t->judged = true;
 	while (next_part(t, UINT64_MAX, &part)) {
-		enum pt_outcome outcome;
-
 		if (*left <= 0)
 			return PT_MORE;
 		outcome = reserve_part(t, agent, &part);
@@ -204,8 +219,12 @@ enum pt_outcome pt__books_reserve(struct pt_transfer *t, struct pt_agent *agent,
 		*left -= (int64_t)(part.size >> t->args.owners->frames.frame_shift);
 		pass(t, part.size);
 	}
-	rewind(t);
-	return PT_OK;
+	outcome = reserve_extents(t, agent, left);
+	if (outcome == PT_OK)
+		rewind(t);
+	else if (outcome != PT_MORE)
+		pt__at_fault(t, outcome, t->done);
+	return outcome;
 }
 
 static bool reaches(struct pt_frame_record r)
@@ -315,10 +334,14 @@ bool pt__books_settle(struct pt_transfer *t, struct pt_agent *agent, int64_t *le
 	struct pt_machine_owners *o = t->args.owners;
 	struct part part;
 
-	for (; t->extents; t->extents--, *left -= 8) {
+	while (t->extents) {
+		uint32_t n = some(t->extents);
+
 		if (*left <= 0)
 			return false;
-		pt_extents_release(&o->extents, agent);
+		pt_extents_release(&o->extents, agent, n);
+		t->extents -= n;
+		*left -= EXTENT_COST * n;
 	}
 	while (next_part(t, UINT64_MAX, &part) && is_kept(t)) {
 		if (*left <= 0)
@@ -347,7 +370,7 @@ bool pt__book_reserve(struct pt_transfer *t, struct pt_agent *agent, struct pt__
 	if (pt__extents_try(&o->extents, &book->cursor, &e))
 		return true;
 	book->extent = e;
-	book->promised = pt_extents_reserve(&o->extents, agent) == PT_OK;
+	book->promised = pt_extents_reserve(&o->extents, agent, 1) == PT_OK;
 	if (book->promised)
 		return true;
 	pt__record_drop(&o->frames, agent, book->pa, &book->record);

@@ -123,20 +123,21 @@ void pt_extents_init(struct pt_extents *index, struct pt_store *store, uint64_t 
 	*index = (struct pt_extents){.store = store, .units = units};
 }
 
-/* Can the tree not become higher, and its root be full before all promises are kept? No pool has
- * the nodes for that. */
-static bool at_its_end(const struct pt_extents *index)
+/* Can the tree not become higher, and its root be full before `promised` pages are used? No pool
+ * has the nodes for that. */
+static bool at_its_end(const struct pt_extents *index, uint64_t promised)
 {
-	uint64_t entries = 2 * (index->promised / PT_EXTENT_RESERVE + 1);
+	uint64_t entries = 2 * (promised / PT_EXTENT_RESERVE);
 
 	return index->levels == PT_EXTENT_LEVELS &&
 	       pt__count(pt__words(index->store, pt__get(&index->root))) + entries > PT__INNER_ROOM;
 }
 
-/* Puts *more into the stock, and promises PT_EXTENT_RESERVE pages of it if there are so many that
- * nobody else was promised. PT_MORE: *missing says how many it takes. What is in stock is never
- * less than what is promised and was not used. */
-static enum pt_outcome promise(struct pt_extents *index, struct pt_pages *more, uint32_t *missing)
+/* Puts *more into the stock, and promises `pages` of it if there are so many that nobody else was
+ * promised. PT_MORE: *missing says how many it takes. What is in stock is never less than what is
+ * promised and was not used. */
+static enum pt_outcome promise(struct pt_extents *index, uint32_t pages, struct pt_pages *more,
+			       uint32_t *missing)
 {
 	struct pt_pool *pool = &index->store->machine->world->pool;
 	enum pt_outcome outcome = PT_OK;
@@ -145,8 +146,8 @@ static enum pt_outcome promise(struct pt_extents *index, struct pt_pages *more, 
 	pt_port_lock(&index->store->lock);
 	while (more->count)
 		pt_pages_push(pool, &index->stock, pt_pages_pop(pool, more));
-	want = index->promised + PT_EXTENT_RESERVE;
-	if (at_its_end(index)) {
+	want = index->promised + pages;
+	if (at_its_end(index, want)) {
 		outcome = PT_NO_MEMORY;
 	} else if (index->stock.count < want) {
 		*missing = want - index->stock.count;
@@ -180,13 +181,13 @@ static void settle(struct pt_extents *index, struct pt_agent *agent, uint32_t ke
 	pt__store_give(index->store, agent, &spare);
 }
 
-enum pt_outcome pt_extents_reserve(struct pt_extents *index, struct pt_agent *agent)
+enum pt_outcome pt_extents_reserve(struct pt_extents *index, struct pt_agent *agent, uint32_t sets)
 {
 	struct pt_pages more = {0, 0};
 	enum pt_outcome outcome;
 	uint32_t missing;
 
-	while ((outcome = promise(index, &more, &missing)) == PT_MORE) {
+	while ((outcome = promise(index, sets * PT_EXTENT_RESERVE, &more, &missing)) == PT_MORE) {
 		outcome = pt__store_take(index->store, agent, missing, &more);
 		if (outcome != PT_OK)
 			break;
@@ -196,7 +197,7 @@ enum pt_outcome pt_extents_reserve(struct pt_extents *index, struct pt_agent *ag
 	return outcome;
 }
 
-void pt_extents_release(struct pt_extents *index, struct pt_agent *agent)
+void pt_extents_release(struct pt_extents *index, struct pt_agent *agent, uint32_t sets)
 {
-	settle(index, agent, PT_EXTENT_RESERVE);
+	settle(index, agent, sets * PT_EXTENT_RESERVE);
 }

@@ -183,8 +183,11 @@ enum pt_outcome pt_pool_take(struct pt_agent *agent, unsigned granule_shift, uin
 		pt_pool_give(agent, granule_shift, &got);
 		return PT_NO_MEMORY;
 	}
-	while (got.count)
-		pt_pages_push(pool, list, pt_pages_pop(pool, &got));
+	if (!list->count)
+		*list = got;
+	else
+		while (got.count)
+			pt_pages_push(pool, list, pt_pages_pop(pool, &got));
 	return PT_OK;
 }
 

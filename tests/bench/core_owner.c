@@ -36,9 +36,9 @@ static struct pt_extent extent(uint64_t start, uint64_t size, bool guests, uint6
 
 static inline __attribute__((always_inline)) void set(struct ledger *l, const struct pt_extent *e)
 {
-	check_eq("extents: reserve", pt_extents_reserve(&l->index, &l->b.agent), PT_OK);
+	check_eq("extents: reserve", pt_extents_reserve(&l->index, &l->b.agent, 1), PT_OK);
 	pt_extents_set(&l->index, &l->b.agent, e);
-	pt_extents_release(&l->index, &l->b.agent);
+	pt_extents_release(&l->index, &l->b.agent, 1);
 }
 
 static double lower(double a, double b)

@@ -25,6 +25,7 @@
 #define ROUNDS	   5u
 #define NEAR	   32u /* pages that the nearest cache has room for */
 #define NEAR_TURNS 8u
+#define SCATTERED  25u /* ranges of a page each in one request */
 #define WIPE_BYTES (UINT64_C(256) << 20)
 
 /* "more": beyond map and unmap of the same, best against best. */
@@ -36,7 +37,9 @@ enum {
 	DONATE_PAGE_ALONE,
 	DONATE_PAGE_NEAR,
 	DONATE_PAGE_MORE,
+	DONATE_SCATTERED,
 	BALLOON_PAGE,
+	BALLOON_SCATTERED,
 	SHARE_PAGE,
 	PIN_PAGE,
 	PLAIN_1G,
@@ -46,11 +49,12 @@ enum {
 	ROWS_HERE
 };
 static const char *const names[ROWS_HERE] = {
-	"own_plain_page",	"own_donate_page",	 "own_donate_page_bare",
-	"own_donate_page_bits", "own_donate_page_alone", "own_donate_page_near",
-	"own_donate_page_more", "own_balloon_page",	 "own_share_page",
-	"own_pin_page",		"own_plain_1g",		 "own_donate_1g",
-	"own_donate_1g_more",	"own_balloon_1g"};
+	"own_plain_page",	 "own_donate_page",	  "own_donate_page_bare",
+	"own_donate_page_bits",	 "own_donate_page_alone", "own_donate_page_near",
+	"own_donate_page_more",	 "own_donate_scattered",  "own_balloon_page",
+	"own_balloon_scattered", "own_share_page",	  "own_pin_page",
+	"own_plain_1g",		 "own_donate_1g",	  "own_donate_1g_more",
+	"own_balloon_1g"};
 
 /* A machine with owners, and a context of another shape of life beside it. */
 struct transfers {
@@ -157,6 +161,17 @@ static void close_all(struct transfers *s)
 	bench_close(b);
 }
 
+static inline __attribute__((always_inline)) void run_transfer(struct transfers *s,
+							       const struct pt_transfer_args *args)
+{
+	enum pt_outcome o = pt_transfer_init(&s->t, args);
+
+	check_eq("transition: its arguments", o, PT_OK);
+	while ((o = pt_transfer_step(&s->t, &s->b.agent, STEP_BUDGET)) == PT_MORE)
+		continue;
+	check_eq("transition", o, PT_OK);
+}
+
 /* One transition in the section that is open, as the daemon runs those of a batch. */
 static inline __attribute__((always_inline)) void transfer(struct transfers *s, uint32_t kind,
 							   uint64_t off, uint64_t size)
@@ -169,12 +184,8 @@ static inline __attribute__((always_inline)) void transfer(struct transfers *s, 
 					.ipa = {both || by_guest ? BASE + off : 0},
 					.size = size,
 					.id = kind};
-	enum pt_outcome o = pt_transfer_init(&s->t, &args);
 
-	check_eq("transition: its arguments", o, PT_OK);
-	while ((o = pt_transfer_step(&s->t, &s->b.agent, STEP_BUDGET)) == PT_MORE)
-		continue;
-	check_eq("transition", o, PT_OK);
+	run_transfer(s, &args);
 }
 
 /* Where the i-th transition of one page takes place: in the middle between two extents. */
@@ -216,6 +227,44 @@ static PHASE double time_share_page(struct transfers *s)
 static PHASE double time_pin_page(struct transfers *s)
 {
 	return time_transfers(s, PT_PIN);
+}
+
+/* The same, many in a request; its pages lie as far from each other as those of single ones. */
+static inline __attribute__((always_inline)) double time_scattered(struct transfers *s,
+								   uint32_t kind)
+{
+	struct pt_transfer_range range[SCATTERED];
+	struct pt_transfer_args args = {.owners = &s->owners,
+					.kind = kind,
+					.range = range,
+					.ranges = SCATTERED,
+					.id = kind};
+	uint64_t i = 0;
+	double t = now_ns();
+
+	section_begin(&s->b);
+	while (i < s->times) {
+		for (unsigned k = 0; k < SCATTERED; k++, i++)
+			range[k] = (struct pt_transfer_range){
+				.guest = GUEST,
+				.pa = kind == PT_BALLOON ? 0 : BASE_PA + spot(s, i),
+				.ipa = {BASE + spot(s, i)},
+				.size = PAGE};
+		run_transfer(s, &args);
+		section_turn(&s->b, i);
+	}
+	pt_section_end(&s->b.agent);
+	return (now_ns() - t) / (double)i;
+}
+
+static PHASE double time_donate_scattered(struct transfers *s)
+{
+	return time_scattered(s, PT_DONATE_GUEST);
+}
+
+static PHASE double time_balloon_scattered(struct transfers *s)
+{
+	return time_scattered(s, PT_BALLOON);
 }
 
 static PHASE double time_plain_page(struct transfers *s, enum pt_item_kind kind)
@@ -345,6 +394,8 @@ static void round_page(struct transfers *s)
 	keep(s, DONATE_PAGE_ALONE, time_bits_alone(s));
 	keep(s, DONATE_PAGE, time_donate_page(s));
 	keep(s, BALLOON_PAGE, time_balloon_page(s));
+	keep(s, DONATE_SCATTERED, time_donate_scattered(s));
+	keep(s, BALLOON_SCATTERED, time_balloon_scattered(s));
 	keep(s, SHARE_PAGE, time_share_page(s));
 	keep(s, PIN_PAGE, time_pin_page(s));
 	time_transfers(s, PT_UNPIN);

@@ -20,7 +20,7 @@ OWN_PEERS = {'threads_apart': 'threads_one', 'threads_interleaved': 'threads_int
              'contexts_one_among': 'contexts_one', 'contexts_spread': 'contexts_spread_bare',
              'range_in_4tib': 'range_4gib', 'random_in_4tib': 'random_in_4tib_bare',
              'points_in_4tib': 'points_in_4tib_bare', 'tables_at_rest': 'tables_at_rest_needed',
-             'host_fault_random': 'fault_map_random_section', 'own_wipe': 'own_wipe_memset',
+             'host_fault_random': 'fault_map_random_section', 'own_wipe': 'own_wipe_memset', 'own_donate_scattered': 'own_donate_page',
              'calls_4x32_tls': 'calls_4x32', 'overload_goodput': 'calls_4x32', 'overload_p99': 'calls_4x32_p99'}
 # The bare loops of core_bare.c: peers of 16K and 64K, where KVM's code, built for 4K, is none.
 BARE = {'map_range': 'store_range_bare', 'unmap_range': 'store_range_bare', 'wrprotect_range': 'store_range_bare',
@@ -45,7 +45,7 @@ ROWS = [
     ('extent_find_random', NS, 1000, None), ('extent_set_random', NS, None, None), ('host_fault_random', NS, 1.3, 1),
     ('own_plain_page', NS, None, None), ('own_donate_page', NS, None, None), ('own_donate_page_bare', NS, None, None),
     ('own_donate_page_bits', NS, None, None), ('own_donate_page_alone', NS, None, None), ('own_donate_page_near', NS, None, None),
-    ('own_donate_page_more', NS, 150, None),
+    ('own_donate_page_more', NS, 150, None), ('own_donate_scattered', NS, 2, 1),
     ('own_plain_1g', NS, None, None), ('own_donate_1g', NS, None, None), ('own_donate_1g_more', NS, 2, None),
     ('own_wipe', NS, 1 / 0.9, 1), ('own_wipe_memset', NS, None, None),
     ('unary_4x32', RATE, 450e3, 103e3), ('batch512_2x4', RATE, 25e6, 7.3e6), ('unary_lone', US, 12, 21),

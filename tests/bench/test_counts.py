@@ -45,6 +45,8 @@ PATHS = {
     "host_fault": ("time_host_fault", "pt_fault_handle", None),
     "own_donate_page": ("time_donate_page", "pt_transfer_step", None),
     "own_balloon_page": ("time_balloon_page", "pt_transfer_step", None),
+    "own_donate_scattered": ("time_donate_scattered", "pt_transfer_step", 500),
+    "own_balloon_scattered": ("time_balloon_scattered", "pt_transfer_step", 500),
     "own_share_page": ("time_share_page", "pt_transfer_step", None),
     "own_pin_page": ("time_pin_page", "pt_transfer_step", None),
     "own_donate_per_table": ("time_donate_range", "pt_transfer_step", PAGES // TABLE // 4),

@@ -79,10 +79,10 @@ static inline enum pt_outcome set(struct fixture *fx, uint64_t machine, struct p
 	enum pt_outcome outcome;
 
 	domain_section_begin(fx->loop[0]);
-	outcome = pt_extents_reserve(&o->pt.extents, agent);
+	outcome = pt_extents_reserve(&o->pt.extents, agent, 1);
 	if (outcome == PT_OK) {
 		pt_extents_set(&o->pt.extents, agent, &e);
-		pt_extents_release(&o->pt.extents, agent);
+		pt_extents_release(&o->pt.extents, agent, 1);
 	}
 	domain_section_end(fx->loop[0]);
 	return outcome;

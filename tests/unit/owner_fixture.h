@@ -59,9 +59,9 @@ static inline struct pt_extent host_extent(uint64_t start, uint64_t end)
 static inline void extent_set(struct ledger *l, struct pt_extents *x, struct pt_extent e)
 {
 	pt_section_begin(&l->c.agent);
-	ASSERT_OUTCOME(PT_OK, pt_extents_reserve(x, &l->c.agent));
+	ASSERT_OUTCOME(PT_OK, pt_extents_reserve(x, &l->c.agent, 1));
 	pt_extents_set(x, &l->c.agent, &e);
-	pt_extents_release(x, &l->c.agent);
+	pt_extents_release(x, &l->c.agent, 1);
 	pt_section_end(&l->c.agent);
 }
 

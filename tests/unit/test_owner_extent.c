@@ -93,13 +93,13 @@ static void a_full_root_promises_no_more(void **state)
 	x.levels += PT_EXTENT_LEVELS - 1;
 	pt_section_begin(&l.c.agent);
 	for (uint32_t i = 0; i < most; i++)
-		ASSERT_OUTCOME(PT_OK, pt_extents_reserve(&x, &l.c.agent));
-	ASSERT_OUTCOME(PT_NO_MEMORY, pt_extents_reserve(&x, &l.c.agent));
+		ASSERT_OUTCOME(PT_OK, pt_extents_reserve(&x, &l.c.agent, 1));
+	ASSERT_OUTCOME(PT_NO_MEMORY, pt_extents_reserve(&x, &l.c.agent, 1));
 	x.levels -= 1;
-	ASSERT_OUTCOME(PT_OK, pt_extents_reserve(&x, &l.c.agent)); /* it may become higher */
+	ASSERT_OUTCOME(PT_OK, pt_extents_reserve(&x, &l.c.agent, 1)); /* it may become higher */
 	x.levels -= PT_EXTENT_LEVELS - 2;
 	for (uint32_t i = 0; i <= most; i++)
-		pt_extents_release(&x, &l.c.agent);
+		pt_extents_release(&x, &l.c.agent, 1);
 	pt_section_end(&l.c.agent);
 	assert_int_equal(0, x.promised);
 	close_index(&l, &x);
@@ -323,9 +323,9 @@ static void a_cursor_holds_as_long_as_its_leaf(void **state)
 		if (at % 40) {
 			struct pt_extent other = guest_extent(at, at + 1, 1, at, 1);
 
-			ASSERT_OUTCOME(PT_OK, pt_extents_reserve(&x, &l.c.agent));
+			ASSERT_OUTCOME(PT_OK, pt_extents_reserve(&x, &l.c.agent, 1));
 			pt_extents_set(&x, &l.c.agent, &other);
-			pt_extents_release(&x, &l.c.agent);
+			pt_extents_release(&x, &l.c.agent, 1);
 		}
 	assert_false(pt__extents_try(&x, &cursor, &e));
 	assert_true(pt__extents_look(&x, e.start, &cursor));
@@ -361,7 +361,7 @@ static void steps_of_one_transition_need_one_reservation(void **state)
 		at = core_random(&seed) % (UNITS / 2);
 		last = at + core_random(&seed) % (UNITS / 2) + 1;
 		pt_section_begin(&l.c.agent);
-		ASSERT_OUTCOME(PT_OK, pt_extents_reserve(&x, &l.c.agent));
+		ASSERT_OUTCOME(PT_OK, pt_extents_reserve(&x, &l.c.agent, 1));
 		for (bool first = true; at < last; first = false) {
 			uint64_t end = at + step < last ? at + step : last;
 			struct pt_extent e = guest_extent(at, end, 5, at, 99);
@@ -373,7 +373,7 @@ static void steps_of_one_transition_need_one_reservation(void **state)
 			stock = x.stock.count;
 			at = end;
 		}
-		pt_extents_release(&x, &l.c.agent);
+		pt_extents_release(&x, &l.c.agent, 1);
 		pt_section_end(&l.c.agent);
 		compare(&l, &x, UNITS);
 		close_index(&l, &x);
@@ -394,30 +394,58 @@ static void reservations_hold(void **state)
 	pt_section_begin(&l.c.agent);
 	for (uint32_t nth = 1; nth <= PT_EXTENT_RESERVE; nth++) {
 		ledger_arm(nth);
-		ASSERT_OUTCOME(PT_NO_MEMORY, pt_extents_reserve(&x, &l.c.agent));
+		ASSERT_OUTCOME(PT_NO_MEMORY, pt_extents_reserve(&x, &l.c.agent, 1));
 		assert_int_equal(1, sweep_disarm());
 		assert_int_equal(0, atomic_load(&l.store.pages));
 	}
-	ASSERT_OUTCOME(PT_OK, pt_extents_reserve(&x, &l.c.agent));
+	ASSERT_OUTCOME(PT_OK, pt_extents_reserve(&x, &l.c.agent, 1));
 	assert_int_equal(PT_EXTENT_RESERVE, atomic_load(&l.store.pages));
 	atomic_store(&l.store.quota_pages, 2 * PT_EXTENT_RESERVE - 1);
-	ASSERT_OUTCOME(PT_QUOTA, pt_extents_reserve(&x, &l.c.agent));
+	ASSERT_OUTCOME(PT_QUOTA, pt_extents_reserve(&x, &l.c.agent, 1));
 	assert_int_equal(PT_EXTENT_RESERVE, atomic_load(&l.store.pages));
 	atomic_store(&l.store.quota_pages, 2 * PT_EXTENT_RESERVE);
-	ASSERT_OUTCOME(PT_OK, pt_extents_reserve(&x, &l.c.agent));
+	ASSERT_OUTCOME(PT_OK, pt_extents_reserve(&x, &l.c.agent, 1));
 	/* Both are used while nothing more is to be had. */
 	atomic_store(&l.store.quota_pages, 0);
 	pt_extents_set(&x, &l.c.agent, &(struct pt_extent){.start = 1, .end = 2, .id = 1});
 	pt_extents_set(&x, &l.c.agent, &(struct pt_extent){.start = 8, .end = 9, .id = 2});
-	pt_extents_release(&x, &l.c.agent);
-	pt_extents_release(&x, &l.c.agent);
+	pt_extents_release(&x, &l.c.agent, 1);
+	pt_extents_release(&x, &l.c.agent, 1);
 	/* The node, and what the next one would reserve. */
 	assert_int_equal(1 + PT_EXTENT_RESERVE, atomic_load(&l.store.pages));
-	ASSERT_OUTCOME(PT_OK, pt_extents_reserve(&x, &l.c.agent));
-	pt_extents_release(&x, &l.c.agent);
+	ASSERT_OUTCOME(PT_OK, pt_extents_reserve(&x, &l.c.agent, 1));
+	pt_extents_release(&x, &l.c.agent, 1);
 	pt_section_end(&l.c.agent);
 	assert_int_equal(2, extent_at(&l, &x, 8).id);
 	close_index(&l, &x);
+	ledger_close(&l);
+}
+
+/* All or nothing, each as if it were by itself, and given back in other parts than reserved. */
+static void several_are_reserved_at_once(void **state)
+{
+	const uint32_t pages = PT_EXTENT_SETS * PT_EXTENT_RESERVE;
+	struct pt_extents x;
+	struct ledger l;
+
+	(void)state;
+	ledger_open(&l, UINT64_C(8) << 20);
+	pt_extents_init(&x, &l.store, UNITS);
+	pt_section_begin(&l.c.agent);
+	atomic_store(&l.store.quota_pages, pages - 1);
+	ASSERT_OUTCOME(PT_QUOTA, pt_extents_reserve(&x, &l.c.agent, PT_EXTENT_SETS));
+	assert_int_equal(0, atomic_load(&l.store.pages));
+	atomic_store(&l.store.quota_pages, pages);
+	ASSERT_OUTCOME(PT_OK, pt_extents_reserve(&x, &l.c.agent, PT_EXTENT_SETS));
+	assert_int_equal(pages, atomic_load(&l.store.pages));
+	ASSERT_OUTCOME(PT_QUOTA, pt_extents_reserve(&x, &l.c.agent, 1));
+	pt_extents_release(&x, &l.c.agent, 1);
+	assert_int_equal(pages, atomic_load(&l.store.pages)); /* one is kept for the next */
+	pt_extents_release(&x, &l.c.agent, PT_EXTENT_SETS - 3);
+	assert_int_equal(3 * PT_EXTENT_RESERVE, atomic_load(&l.store.pages));
+	pt_extents_release(&x, &l.c.agent, 2);
+	assert_int_equal(0, atomic_load(&l.store.pages));
+	pt_section_end(&l.c.agent);
 	ledger_close(&l);
 }
 
@@ -460,6 +488,7 @@ int main(void)
 		cmocka_unit_test(a_cursor_holds_as_long_as_its_leaf),
 		cmocka_unit_test(steps_of_one_transition_need_one_reservation),
 		cmocka_unit_test(reservations_hold),
+		cmocka_unit_test(several_are_reserved_at_once),
 		cmocka_unit_test(nodes_go_after_a_grace_period),
 	};
 

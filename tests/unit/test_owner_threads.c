@@ -113,10 +113,10 @@ static bool again(struct worker *w, enum pt_outcome outcome)
 
 static void set(struct worker *w, const struct pt_extent *e)
 {
-	while (again(w, pt_extents_reserve(&extents, &w->agent)))
+	while (again(w, pt_extents_reserve(&extents, &w->agent, 1)))
 		continue;
 	pt_extents_set(&extents, &w->agent, e);
-	pt_extents_release(&extents, &w->agent);
+	pt_extents_release(&extents, &w->agent, 1);
 }
 
 /* Some of a region is taken, over many owners; then each stripe of it is as at rest again. */

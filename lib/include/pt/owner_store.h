@@ -99,19 +99,21 @@ struct pt_extents {
 /* Levels of the tree; each set adds at most two entries, and each of them splits a node a level. */
 #define PT_EXTENT_LEVELS  5
 #define PT_EXTENT_RESERVE (2 * PT_EXTENT_LEVELS)
+#define PT_EXTENT_SETS	  32 /* in one go */
 
 /* For units below `units`, at most 2^40. */
 void pt_extents_init(struct pt_extents *index, struct pt_store *store, uint64_t units);
 
 /*
- * Makes sure that one transition can be entered: a pt_extents_set(), or several that go up side by
- * side with one value, of which only the first adds entries. In a section. PT_OK; PT_NO_MEMORY,
- * PT_QUOTA: nothing is kept.
+ * Makes sure that so many transitions can be entered, at least one and at most PT_EXTENT_SETS: each
+ * a pt_extents_set(), or several that go up side by side with one value, of which only the first
+ * adds entries. In a section. PT_OK; PT_NO_MEMORY, PT_QUOTA: nothing is kept.
  */
-enum pt_outcome pt_extents_reserve(struct pt_extents *index, struct pt_agent *agent);
+enum pt_outcome pt_extents_reserve(struct pt_extents *index, struct pt_agent *agent, uint32_t sets);
 
-/* What was not used goes back. Once for each pt_extents_reserve(). In a section. */
-void pt_extents_release(struct pt_extents *index, struct pt_agent *agent);
+/* Of so many reserved transitions, at most PT_EXTENT_SETS: what they have not used goes back. Once
+ * for each. In a section. */
+void pt_extents_release(struct pt_extents *index, struct pt_agent *agent, uint32_t sets);
 
 /*
  * Replaces what [e->start, e->end) says, under a reservation: cannot fail. The caller holds the
