@@ -268,12 +268,17 @@ static void mask(void)
 
 #define TIMES UINT64_C(0x10000000) /* it would come to its end */
 
-void host_timer_start(bool fiq)
+void host_timer_in(bool fiq, uint64_t ticks)
 {
 	memset(&seen, 0, sizeof(seen));
 	gic_on(fiq ? 0 : UINT32_MAX);
-	WRITE(CNTP_TVAL_EL0, READ("cntfrq_el0") / 500);
+	WRITE(CNTP_TVAL_EL0, ticks);
 	WRITE(CNTP_CTL_EL0, 1);
+}
+
+void host_timer_start(bool fiq)
+{
+	host_timer_in(fiq, READ("cntfrq_el0") / 500);
 }
 
 void host_timer_take(bool fiq)

@@ -102,8 +102,9 @@ extern const unsigned char code_load_a32[], code_store_a32[], code_hvc_a32[];
 extern const unsigned char code_load_t32[], code_store_t32[];
 /* An interrupt of a host that has unmasked it. exits.c */
 void host_interrupt(bool fiq);
-/* One of a timer, which is pending in 2 ms; it is taken, the first one, now. */
+/* One of a timer, which is pending in 2 ms, or so many ticks; it is taken, the first one, now. */
 void host_timer_start(bool fiq);
+void host_timer_in(bool fiq, uint64_t ticks);
 void host_timer_take(bool fiq);
 
 /* Guests: start.S. */

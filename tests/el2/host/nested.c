@@ -51,18 +51,17 @@ void nest_does(enum hyp_what what, uint64_t a, uint64_t b, uint64_t c)
 	assert_int_equal(nest_go(), PT_EL2_VCPU_EXIT);
 }
 
-/* By TLBIs of the guest hypervisor, so far. */
-static uint64_t removed(void)
+uint64_t nest_removed(void)
 {
 	return (uint64_t)IMAGE(CALL_NEST, nest.context & 0xff).code;
 }
 
 void nest_tlbi(uint64_t iss, uint64_t ipa, uint64_t removes)
 {
-	uint64_t before = removed();
+	uint64_t before = nest_removed();
 
 	nest_does(HYP_TLBI, iss, ipa >> 12, 0);
-	assert_int_equal(removed() - before, removes);
+	assert_int_equal(nest_removed() - before, removes);
 	if (nest.virtual)
 		return;
 	assert_int_equal(nest_orders()->code, PT_OK);

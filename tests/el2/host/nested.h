@@ -63,6 +63,8 @@ uint64_t nest_go(void);
 void nest_does(enum hyp_what what, uint64_t a, uint64_t b, uint64_t c);
 /* Of the address, by the instruction; how many leaves that has to remove. */
 void nest_tlbi(uint64_t iss, uint64_t ipa, uint64_t removes);
+/* By TLBIs of the guest hypervisor, so far. */
+uint64_t nest_removed(void);
 void nest_host_maps(unsigned page, unsigned frame, uint64_t rights);
 void nest_guest_maps(unsigned page, unsigned to, uint64_t rights);
 /* Where guests see what is in guest_code. */

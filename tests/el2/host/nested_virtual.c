@@ -96,6 +96,16 @@ static void virtual_at_says_what_the_tables_say(void **state)
 }
 
 /* FRAMES hold as many: a block of the guest's over 512 pages of the host's. */
+static void map_block(void)
+{
+	EXPECT(PT_UNMAPPED, CALL(UNMAP, nest.context, OUTSIDE, PAGES * PAGE));
+	for (unsigned i = 0; i < BLOCK_PAGES; i++)
+		*host_memory(FRAMES + i * PAGE) = 0x1111 * i;
+	EXPECT(PT_MAPPED, host_finish(CALL(MAP, nest.context, OUTSIDE, BLOCK, FRAMES,
+					   RW | (uint64_t)PT_MAP_FORCE_PAGES << 32)));
+	nest_does(HYP_SET, NBLOCK, 2, LEAF(OUTSIDE, S2_R, 2));
+}
+
 static void touch_block(void)
 {
 	uint64_t value;
@@ -134,16 +144,61 @@ static void virtual_tlbis_remove_what_they_name(void **state)
 	assert_int_equal(nest_reads_all(), 0);
 	nest_judge(ALL);
 	/* More than EL2 does in one go: the instruction is made again until it is done. */
-	EXPECT(PT_UNMAPPED, CALL(UNMAP, nest.context, OUTSIDE, PAGES * PAGE));
-	for (unsigned i = 0; i < BLOCK_PAGES; i++)
-		*host_memory(FRAMES + i * PAGE) = 0x1111 * i;
-	EXPECT(PT_MAPPED, host_finish(CALL(MAP, nest.context, OUTSIDE, BLOCK, FRAMES,
-					   RW | (uint64_t)PT_MAP_FORCE_PAGES << 32)));
-	nest_does(HYP_SET, NBLOCK, 2, LEAF(OUTSIDE, S2_R, 2));
+	map_block();
 	touch_block();
 	nest_tlbi(IPAS2E1IS, NBLOCK + 0x123000, BLOCK_PAGES);
 	touch_block();
 	nest_tlbi(VMALLS12E1IS, 0, BLOCK_PAGES + 1);
+	nest_close();
+}
+
+/* An interrupt comes while EL2 is at the TLBI: earlier and the guest has not come to it yet, so the
+ * next one takes longer. The guest is at the instruction, of which a part is done. */
+static void stop_in_a_tlbi(uint64_t iss, uint64_t operand)
+{
+	uint64_t ticks = 1;
+
+	nest_order(HYP_TLBI, iss, operand, 0);
+	do {
+		uint64_t pc = nest.v->regs.pc;
+
+		host_timer_in(false, ticks);
+		assert_int_equal(nest_go(), PT_EL2_VCPU_INTERRUPT);
+		host_timer_take(false);
+		ticks += nest.v->regs.pc == pc ? ticks : 0;
+	} while (!nest_el2.tlbi);
+	assert_int_equal(nest_el2.tlbi_made.pc, nest.v->regs.pc);
+}
+
+/* Rt of the instruction that the guest hypervisor is at. */
+static uint64_t *its_operand(void)
+{
+	const uint32_t *code = (const uint32_t *)(uintptr_t)guest_virtual;
+
+	return &nest.v->regs.x[code[(nest.v->regs.pc - HYP_CODE) / 4] & 31];
+}
+
+/* Another operand, or other tables: that is done, and not the rest of the first one. */
+static void virtual_tlbis_are_told_apart(void **state)
+{
+	uint64_t before, value;
+
+	(void)state;
+	nest_open();
+	map_block();
+	touch_block();
+	assert_true(nest_loads(NDATA + 8 * PAGE, &value));
+	stop_in_a_tlbi(IPAS2E1IS, NBLOCK >> 12);
+	before = nest_removed();
+	*its_operand() = (NDATA + 8 * PAGE) >> 12;
+	assert_int_equal(nest_go(), PT_EL2_VCPU_EXIT);
+	assert_int_equal(nest_removed() - before, 1);
+	touch_block();
+	stop_in_a_tlbi(IPAS2E1IS, NBLOCK >> 12);
+	before = nest_removed();
+	PT_EL2_VNCR(&nest_el2, VTTBR) ^= UINT64_C(1) << 48;
+	assert_int_equal(nest_go(), PT_EL2_VCPU_EXIT);
+	assert_int_equal(nest_removed() - before, 0);
 	nest_close();
 }
 
@@ -258,6 +313,7 @@ const struct CMUnitTest host_virtual_tests[] = {
 	cmocka_unit_test(virtual_el2_has_its_registers),
 	cmocka_unit_test(virtual_at_says_what_the_tables_say),
 	cmocka_unit_test(virtual_tlbis_remove_what_they_name),
+	cmocka_unit_test(virtual_tlbis_are_told_apart),
 	cmocka_unit_test(virtual_guests_keep_their_registers),
 	cmocka_unit_test(virtual_guests_are_left_by_an_irq),
 	cmocka_unit_test(virtual_el2_is_the_hosts_to_give),
