@@ -144,6 +144,7 @@ static enum call_result message(struct call *call)
 	struct serving *s = call->state;
 	enum call_result result = is_over(call);
 	struct context *c;
+	enum pt_outcome o;
 
 	if (result != CALL_MORE)
 		return result;
@@ -152,8 +153,9 @@ static enum call_result message(struct call *call)
 		return call_fail(call, PT_INVALID, "what: the stream is open; supply is due");
 	}
 	c = peek_context(call, s->context);
-	if (!c || !pager_supply(call, c, s->pager, q->supply, &supplied))
-		return ended(call);
+	o = c ? pager_supply(call, c, s->pager, q->supply, &supplied) : PT_NOT_FOUND;
+	if (o != PT_OK)
+		return o == PT_MORE ? CALL_MORE : ended(call);
 	response.what_case = ANSWER(SUPPLIED);
 	response.supplied = &supplied;
 	if (!call_send(call, &response.base))

@@ -38,9 +38,9 @@ static enum call_result check_open(struct call *call, struct context *c,
 {
 	uint64_t granule = UINT64_C(1) << c->pt.geo.granule_shift;
 
-	if (c->machine->owners)
+	if (c->machine->owners && c->kind != PTD__V1__CONTEXT_KIND__CONTEXT_KIND_HOST)
 		return call_fail(call, PT_WRONG_STATE,
-				 "open.context: its machine has owners, and no pagers");
+				 "open.context: pages of a guest come by Transfer, and no pager");
 	if (q->ipa % granule)
 		return fail_aligned(call, "open.ipa", q->ipa, granule);
 	if (q->size % granule)

@@ -3,6 +3,7 @@
 #include "pager_supply.h"
 
 #include <pt/dirty.h>
+#include <pt/fault.h>
 
 #define CONTENT(name) PTD__V1__PAGE_CONTENT__PAGE_CONTENT_##name
 
@@ -70,22 +71,65 @@ static uint64_t there_before(const struct pager *p, uint64_t first, uint64_t cou
 	return n;
 }
 
-bool pager_supply(struct call *call, struct context *c, struct pager *p,
-		  const Ptd__V1__PageSupply *q, Ptd__V1__PageSupplied *to)
+/*
+ * May a page that is absent be written, in a machine with owners? The host's own may, unless it is
+ * about to be another's. The fault handler knows both, and changes nothing where the content lacks;
+ * a transition that is published after it has looked waits for this section.
+ */
+static enum pt_outcome may_write(struct call *call, struct context *c, uint64_t ipa)
+{
+	const struct pt_fault fault = {
+		.ipa = pt_ipa(ipa), .access = PT_ACCESS_READ, .level = PT_LEVEL_LAST};
+	struct pt_fault_result result;
+
+	switch (pt_fault_handle(call_agent(call), &c->pt, &fault, &result)) {
+	case PT_ABSENT: return PT_OK;
+	case PT_PARKED:
+	case PT_RACED: return PT_MORE;
+	case PT_WRONG_OWNER: return PT_WRONG_OWNER;
+	default: return PT_WRONG_STATE;
+	}
+}
+
+static enum pt_outcome check_owners(struct call *call, struct context *c, const struct pager *p,
+				    const Ptd__V1__PageSupply *q, Ptd__V1__PageSupplied *to)
+{
+	enum pt_outcome o = PT_OK;
+
+	if (!c->machine->owners || q->content == CONTENT(FAILED))
+		return PT_OK;
+	for (uint64_t at = 0; at < q->size && o == PT_OK; at += UINT64_C(1) << p->shift)
+		if (!pager_has(p, (q->ipa + at - p->ipa) >> p->shift))
+			o = may_write(call, c, q->ipa + at);
+	if (o == PT_WRONG_OWNER)
+		return refuse(to, o, "ipa: there is a page that is not the host's");
+	if (o == PT_WRONG_STATE)
+		return refuse(to, o, "ipa: there is a page that was mapped meanwhile");
+	return o;
+}
+
+enum pt_outcome pager_supply(struct call *call, struct context *c, struct pager *p,
+			     const Ptd__V1__PageSupply *q, Ptd__V1__PageSupplied *to)
 {
 	const struct pt_slot *slot = pt_slot_find(pt_ctx_slots(&c->pt), p->ipa);
 	uint64_t first = (q->ipa - p->ipa) >> p->shift, count = q->size >> p->shift;
+	enum pt_outcome o;
 
 	if (!slot || !(slot->flags & PT_SLOT_PAGED) || p->size > slot->size - (p->ipa - slot->ipa))
-		return false;
+		return PT_NOT_FOUND;
 	to->ipa = q->ipa;
 	to->size = q->size;
-	if (check(p, q, to) == PT_OK) {
+	o = check(p, q, to);
+	if (o == PT_OK)
+		o = check_owners(call, c, p, q, to);
+	if (o == PT_MORE)
+		return o;
+	if (o == PT_OK) {
 		to->pages_before = there_before(p, first, count);
 		write_absent(c, p, q, slot);
 		to->pages = pager_supplied(&call->domain->pagers, p, first, count,
 					   q->content == CONTENT(FAILED));
 	}
 	to->absent_pages = atomic_load_explicit(&p->absent, memory_order_relaxed);
-	return true;
+	return PT_OK;
 }

@@ -9,10 +9,11 @@
 
 /*
  * Carries out one message of the pager's stream, in one step: the absent pages of its range get the
- * content, and then are there. *answer: what came of it, also where it is refused; its text is not
- * to be freed. False: the pager's slot is no longer there, nothing was done.
+ * content, and then are there. PT_OK: *answer says what came of it, also where it is refused; its
+ * text is not to be freed. Nothing was done: PT_NOT_FOUND, the pager's slot is no longer there;
+ * PT_MORE, a page is about to change hands, again in a later step.
  */
-bool pager_supply(struct call *call, struct context *context, struct pager *pager,
-		  const Ptd__V1__PageSupply *supply, Ptd__V1__PageSupplied *answer);
+enum pt_outcome pager_supply(struct call *call, struct context *context, struct pager *pager,
+			     const Ptd__V1__PageSupply *supply, Ptd__V1__PageSupplied *answer);
 
 #endif

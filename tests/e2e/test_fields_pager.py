@@ -189,11 +189,6 @@ def _():
                          ("TOO_LARGE", {"size": limits.max_pager_bytes + PAGE}),
                          ("TOO_LARGE", {"window": limits.max_pager_window + 1})):
         fails(code, **fields)
-    owned = stub("machine").CreateMachine(pb("machine").CreateMachineRequest(
-        name=name(), memory_bytes=MIB, vcpus=1, owners=True)).machine.handle
-    host = stub("context").CreateContext(pb("context").CreateContextRequest(
-        machine=owned, name="host", kind=2, options=pb("context").ContextOptions(identity=True))).context.handle
-    fails("WRONG_STATE", context=host)
     h = Hypervisor()
     fails("WRONG_STATE", context=h.enter().shadow)
     p = Pager(ptd(), g.handle, IPA, PAGE, open=False)
@@ -396,6 +391,47 @@ def _():
     p.cancel()  # the walk's memory is gone for good: an abort on it, for the guest hypervisor
     r = call.result()
     equal((r.outcome, r.nested.taker, r.nested.esr & 0x3f), (OUTCOME["DENIED"], 2, 0x17))
+
+
+@test("machines with owners: the host's own memory can be absent, and a page that is another's is not supplied")
+def _():
+    def context(its_name, kind, **options):
+        return stub("context").CreateContext(pb("context").CreateContextRequest(
+            machine=machine, name=its_name, kind=kind, options=pb("context").ContextOptions(**options))).context.handle
+
+    def transfer(kind, giver, receiver, pa, **fields):
+        party = pb("ownership").Party
+        item = pb("ownership").TransferItem(kind=kind, pa=pa, size=PAGE, to=party(kind=receiver, context=(
+            guarded if receiver == 3 else 0)), **fields)
+        getattr(item, "from").CopyFrom(party(kind=giver))
+        return stub("ownership").Transfer(pb("ownership").TransferRequest(machine=machine, items=[item]))
+
+    def access(ipa):
+        return stub("fault").Access.future(pb("fault").AccessRequest(context=host, ipa=ipa, access=READ, length=8), timeout=20)
+    machine = stub("machine").CreateMachine(pb("machine").CreateMachineRequest(
+        name=name(), memory_bytes=64 * MIB, vcpus=1, owners=True)).machine.handle
+    host, guarded = context("host", 2, identity=True), context("guarded", 1, protected=True)
+    stub("context").SetSlot(pb("context").SetSlotRequest(context=host, slot=pb("context").Slot(size=32 * MIB, backing=2 * MIB)))
+    transfer(3, 1, 3, PA, ipa=IPA)  # donated before
+    Pager(ptd(), host, PA - PAGE, MIB).end("WRONG_OWNER")
+    true("come by Transfer" in Pager(ptd(), guarded, IPA, PAGE).end("WRONG_STATE"))
+    p = Pager(ptd(), host, 4 * MIB, MIB)
+    equal(p.opened().absent_pages, 256)
+    call = access(4 * MIB)
+    equal(p.wanted().ipa, 4 * MIB)
+    equal((p.fill(7, 4 * MIB).pages, call.result().data), (1, b"\x07" * 8))
+    transfer(3, 1, 3, 5 * MIB - PAGE, ipa=IPA + PAGE)  # while it is absent
+    for content, data in ((DATA, b"\x09" * PAGE), (ZERO, b""), (AS_IS, b"")):
+        s = p.supply(5 * MIB - PAGE, content, PAGE, data)
+        equal((s.outcome, s.pages, s.absent_pages), (OUTCOME["WRONG_OWNER"], 0, 255))
+    equal(access(5 * MIB - PAGE).result().outcome, OUTCOME["WRONG_OWNER"])
+    equal(p.supply(5 * MIB - 2 * PAGE, ZERO, 2 * PAGE).outcome, OUTCOME["WRONG_OWNER"])
+    stub("mapping").Map(pb("mapping").MapRequest(context=host, ipa=4 * MIB + PAGE, pa=4 * MIB + PAGE, size=PAGE, prot=3))
+    equal(p.supply(4 * MIB + PAGE, AS_IS).outcome, OUTCOME["WRONG_STATE"])
+    stub("context").DeleteContext(pb("context").DeleteContextRequest(handle=guarded))
+    call = access(5 * MIB - PAGE)
+    equal((p.wanted().ipa, p.fill(3, 5 * MIB - PAGE).pages, call.result().data), (5 * MIB - PAGE, 1, b"\x03" * 8))
+    p.cancel()
 
 
 @test("memory that is read and written by address: what is absent is not mapped; raw access is not held up")
