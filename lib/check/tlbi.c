@@ -180,6 +180,12 @@ static void dsb(struct pt_check *c, const struct pt_event *e)
 		completed(c);
 }
 
+/* A shadow's granule may be another one than that of the context whose operation this is. */
+static bool of_known_granule(const struct pt_check *c, const struct pt_event *e)
+{
+	return c->op->ctx && !(e->tlbi->vmid && !of_ctx(e, c->op->ctx));
+}
+
 /* T2, T4: an invalidation by itself. */
 static void judge_form(struct pt_check *c, const struct pt_event *e)
 {
@@ -194,10 +200,7 @@ static void judge_form(struct pt_check *c, const struct pt_event *e)
 	if (met)
 		pt__ck_judge(c, PT_RULE_T2, !local,
 			     "what is owed to all was invalidated for one vCPU");
-	/* A shadow's granule may be another one than that of the context whose operation this is.
-	 */
-	if (is_whole(tlbi) || tlbi->kind == PT_TLBI_STAGE1 || !c->op->ctx ||
-	    (tlbi->vmid && !of_ctx(e, c->op->ctx)))
+	if (is_whole(tlbi) || tlbi->kind == PT_TLBI_STAGE1 || !of_known_granule(c, e))
 		return;
 	grain <<= c->op->ctx->facts.geo.granule_shift;
 	pt__ck_judge(c, PT_RULE_T4, tlbi->size && !((tlbi->ipa.v | tlbi->size) & (grain - 1)),
@@ -221,8 +224,8 @@ static void operand(struct pt_check *c, const struct pt_event *e)
 {
 	const struct ck_ctx *ctx = c->op->ctx;
 
-	if (!ctx || (e->tlbi && ctx->facts.el2 != (e->tlbi->kind == PT_TLBI_EL2)))
-		return; /* of no granule that is known */
+	if (!of_known_granule(c, e) || ctx->facts.el2 != (e->tlbi->kind == PT_TLBI_EL2))
+		return;
 	pt__ck_operand(c, &ctx->facts.geo, e->lo, e->arg, &bracket_of(c, e)->operand);
 	bracket_of(c, e)->operands = true;
 }
