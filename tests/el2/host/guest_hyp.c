@@ -58,13 +58,13 @@ INLINE void call_to_its_end(bool smc, volatile struct hyp_orders *o)
 		call_by(smc, o, PT_HVC_CONTINUE, o->x1, 0, 0, 0);
 }
 
-/* 4K, from level 1. */
 INLINE void set(volatile struct hyp_orders *o, uint64_t ipa, uint64_t level, uint64_t entry)
 {
-	uint64_t table = o->root;
+	uint64_t table = o->root, shift = o->shift, bits = shift - 3;
 
-	for (unsigned at = 1;; at++) {
-		volatile uint64_t *e = word(table) + (ipa >> (39 - 9 * at) & 511);
+	for (uint64_t at = o->start;; at++) {
+		uint64_t i = ipa >> (shift + (3 - at) * bits) & ((UINT64_C(1) << bits) - 1);
+		volatile uint64_t *e = word(table) + i;
 
 		if (at == level) {
 			*e = entry;
@@ -72,7 +72,7 @@ INLINE void set(volatile struct hyp_orders *o, uint64_t ipa, uint64_t level, uin
 		}
 		if ((*e & TABLE) != TABLE) {
 			*e = o->next | TABLE;
-			o->next += 4096;
+			o->next += UINT64_C(1) << shift;
 		}
 		table = OUT(*e);
 	}

@@ -39,7 +39,8 @@ enum hyp_access { HYP_LOADS, HYP_STORES, HYP_JUMPS };
  * Its guest sees it nowhere. */
 struct hyp_orders {
 	uint64_t vttbr, vtcr, hcr; /* of its guest */
-	uint64_t root, next;	   /* IPAs: its level-1 table; the next page for one */
+	uint64_t root, next;	   /* IPAs: its first table; the next page for one */
+	uint64_t shift, start;	   /* its granule, as log2, and the level of `root` */
 	uint64_t vcpu;		   /* IPA of a page; or of guest_virtual_enter */
 	uint64_t nvhe;		   /* its EL2 has no HCR_EL2.E2H */
 	uint64_t what, arg[4];

@@ -58,10 +58,13 @@ int main(void)
 	}
 	if (wanted("owner") && (getenv("GROUP") || getenv("PTD_ONLY")))
 		add(host_owner_tests, host_owner_count);
-	if (wanted("nested") && (getenv("GROUP") || getenv("PTD_ONLY")))
+	if (wanted("nested") && (getenv("GROUP") || getenv("PTD_ONLY"))) {
 		add(host_nested_tests, host_nested_count);
+		add(host_granules_tests, host_granules_count);
+	}
 	if (named("nested_nv2") || named("nested_nv2_nvhe")) {
 		add(host_nested_tests, host_nested_count - 1);
+		add(host_granules_tests, host_granules_count);
 		add(host_virtual_tests, host_virtual_count);
 		add(host_stage1_tests, host_stage1_count);
 	}

@@ -4,12 +4,11 @@
  * and what the CPU says of the shadow (AT) beside a composition of two arrays. */
 #include "nested.h"
 
-#define VTCR_39		      UINT64_C(0x80020059) /* 4K, 39 bits from level 1, PS 40 bits */
-#define HCR_VM		      1
-#define EL2H		      0x3c9
-#define HYP_PAGES	      16
-#define NBLOCK		      UINT64_C(0x40000000) /* nested: a block of the guest's */
-#define SHADOW(place, number) (LOOK_SHADOW | (uint64_t)(number) << 16 | (place))
+#define VTCR_39	  UINT64_C(0x80020059) /* 4K, 39 bits from level 1, PS 40 bits */
+#define HCR_VM	  1
+#define EL2H	  0x3c9
+#define HYP_PAGES 16
+#define NBLOCK	  UINT64_C(0x40000000) /* nested: a block of the guest's */
 
 struct nest nest;
 _Alignas(PAGE) struct pt_el2_virtual nest_el2;
@@ -111,7 +110,7 @@ bool nest_loads(uint64_t ipa, uint64_t *value)
 	return nest_orders()->x1 == PT_EL2_VCPU_EXIT;
 }
 
-static bool stores(uint64_t ipa, uint64_t value)
+bool nest_stores(uint64_t ipa, uint64_t value)
 {
 	nest_does(HYP_RUN, nest_code_at(guest_store), ipa, value);
 	nest.compared++;
@@ -119,8 +118,7 @@ static bool stores(uint64_t ipa, uint64_t value)
 	return nest_orders()->x1 == PT_EL2_VCPU_EXIT;
 }
 
-/* The abort is the guest hypervisor's. */
-static void is_abort(uint64_t ipa, uint64_t fsc)
+void nest_is_abort(uint64_t ipa, uint64_t fsc)
 {
 	assert_int_equal(nest_orders()->x1, PT_EL2_VCPU_ABORT);
 	assert_int_equal(EC(nest_orders()->esr), EC_DATA);
@@ -141,15 +139,23 @@ static uint64_t pattern(unsigned frame)
 	return 0x1234567890 + frame * UINT64_C(0x1010101);
 }
 
-static uint64_t aborts(void)
+uint64_t nest_aborts(void)
 {
 	return IMAGE(CALL_ABORTS, 0).x[0];
+}
+
+struct answer nest_look(uint64_t ipa, uint64_t pages)
+{
+	uint64_t party = LOOK_SHADOW | (uint64_t)nest.slot << 16 | (nest.context & 0xff);
+
+	nest.compared += 2 * pages;
+	return IMAGE_3(CALL_LOOK, party, ipa, pages);
 }
 
 void nest_judge(uint64_t least)
 {
 	uint64_t read = 0, write = 0, sum = 0;
-	struct answer a = IMAGE_3(CALL_LOOK, SHADOW(nest.context & 0xff, nest.slot), NDATA, PAGES);
+	struct answer a = nest_look(NDATA, PAGES);
 
 	for (unsigned i = 0; i < PAGES; i++) {
 		uint64_t both = nest.guest[i] ? nest.guest[i] & nest.host[nest.to[i]] : 0;
@@ -163,18 +169,17 @@ void nest_judge(uint64_t least)
 	assert_int_equal(a.x[0] & ~write, 0);
 	assert_int_equal(a.x[1], sum);
 	assert_int_equal(least & ~(uint64_t)a.code, 0);
-	nest.compared += 2 * PAGES;
 }
 
 uint64_t nest_reads_all(void)
 {
-	uint64_t before = aborts(), value;
+	uint64_t before = nest_aborts(), value;
 
 	for (unsigned i = 0; i < PAGES; i++) {
 		assert_true(nest_loads(NDATA + i * PAGE, &value));
 		assert_int_equal(value, pattern(nest.frame[nest.to[i]]));
 	}
-	return aborts() - before;
+	return nest_aborts() - before;
 }
 
 /* A page of it, which is copied to a page of its own first. */
@@ -201,6 +206,8 @@ static void begin_orders(volatile struct hyp_orders *o, uint64_t ipa)
 	o->hcr = HCR_VM;
 	o->nvhe = nest.nvhe;
 	o->vcpu = nest.virtual ? HYP_CODE + PAGE : ipa + PAGE;
+	o->shift = 12;
+	o->start = 1;
 	o->root = HYP_DATA + 4 * PAGE;
 	o->next = o->root + PAGE;
 	o->vttbr = UINT64_C(7) << 48 | o->root;
@@ -243,7 +250,7 @@ static uint64_t create(void)
 	return a.x[0];
 }
 
-void nest_open(void)
+void nest_begin(void)
 {
 	const char *group = getenv("GROUP");
 
@@ -255,6 +262,11 @@ void nest_open(void)
 	nest.owns = group && strstr(group, "owner");
 	if (nest.virtual && !host_has_nv2())
 		skip();
+}
+
+void nest_open(void)
+{
+	nest_begin();
 	nest.context = create();
 	give_memory();
 	nest.v = nest_begin_vcpu(0);
@@ -294,7 +306,7 @@ static void nested_guests_read_and_write(void **state)
 	nest_judge(ALL);
 	assert_int_equal(nest_reads_all(), 0);
 	for (unsigned i = 0; i < PAGES; i++) {
-		assert_true(stores(NDATA + i * PAGE + 8, i));
+		assert_true(nest_stores(NDATA + i * PAGE + 8, i));
 		assert_int_equal(host_memory(frame_of(nest.to[i]))[1], i);
 	}
 	assert_int_equal(nest_reads_all(), 0);
@@ -313,9 +325,9 @@ static void nested_tables_change(void **state)
 	nest_tlbi(IPAS2E1IS, NDATA + 3 * PAGE, 1);
 	nest_judge(ALL & ~UINT64_C(8));
 	assert_false(nest_loads(NDATA + 3 * PAGE + 0x18, &value));
-	is_abort(NDATA + 3 * PAGE + 0x18, FSC_TRANSLATION(3));
+	nest_is_abort(NDATA + 3 * PAGE + 0x18, FSC_TRANSLATION(3));
 	assert_false(nest_loads(UINT64_C(1) << 38, &value));
-	is_abort(UINT64_C(1) << 38, FSC_TRANSLATION(1));
+	nest_is_abort(UINT64_C(1) << 38, FSC_TRANSLATION(1));
 	/* There again, somewhere else. */
 	nest_guest_maps(3, 9, S2_R | S2_W);
 	assert_true(nest_loads(NDATA + 3 * PAGE, &value));
@@ -333,14 +345,14 @@ static void nested_tables_change(void **state)
 	/* Fewer rights: the level and class that its tables say; the others are not touched. */
 	nest_guest_maps(5, nest.to[5], S2_R);
 	nest_tlbi(IPAS2E1IS, NDATA + 5 * PAGE, 1);
-	assert_false(stores(NDATA + 5 * PAGE, 1));
-	is_abort(NDATA + 5 * PAGE, FSC_PERMISSION(3));
+	assert_false(nest_stores(NDATA + 5 * PAGE, 1));
+	nest_is_abort(NDATA + 5 * PAGE, FSC_PERMISSION(3));
 	assert_true(nest_loads(NDATA + 5 * PAGE, &value));
 	nest_judge(ALL);
 	assert_int_equal(nest_reads_all(), 0);
 	/* More rights need no TLBI. */
 	nest_guest_maps(5, nest.to[5], S2_R | S2_W);
-	assert_true(stores(NDATA + 5 * PAGE + 8, 55));
+	assert_true(nest_stores(NDATA + 5 * PAGE + 8, 55));
 	assert_int_equal(host_memory(frame_of(nest.to[5]))[1], 55);
 	/* Another VMID's does nothing; its own takes all. */
 	nest_orders()->vttbr ^= UINT64_C(1) << 48;
@@ -367,8 +379,8 @@ static void nested_blocks_go_as_a_whole(void **state)
 		assert_true(nest_loads(NBLOCK + i * PAGE, &value));
 		assert_int_equal(value, pattern(nest.frame[i]));
 	}
-	assert_false(stores(NBLOCK, 1));
-	is_abort(NBLOCK, FSC_PERMISSION(2));
+	assert_false(nest_stores(NBLOCK, 1));
+	nest_is_abort(NBLOCK, FSC_PERMISSION(2));
 	nest_order(HYP_RUN, nest_code_at(guest_load), NBLOCK + PAGES * PAGE, 0);
 	nest_is_hosts(OUTSIDE + PAGES * PAGE, PT_NO_SLOT);
 	*host_memory(FRAMES + PAGES * PAGE) = 4711;
@@ -397,12 +409,12 @@ static void nested_pages_follow_the_host(void **state)
 		nest_order(HYP_RUN, nest_code_at(guest_load), NDATA + i * PAGE, 0);
 		nest_is_hosts(OUTSIDE + 6 * PAGE, PT_NO_SLOT);
 	}
-	before = aborts();
+	before = nest_aborts();
 	nest_host_maps(6, 40, S2_R | S2_W);
 	*host_memory(frame_of(6)) = pattern(40);
 	assert_int_equal(nest_go(), PT_EL2_VCPU_EXIT);
 	assert_int_equal(nest_orders()->value, pattern(40));
-	assert_int_equal(aborts() - before, 1);
+	assert_int_equal(nest_aborts() - before, 1);
 	assert_int_equal(nest_reads_all(), 0);
 	nest_judge(ALL);
 	/* Write-protected: it still reads, and a write is the host's. */
@@ -425,7 +437,7 @@ static void nested_pages_follow_the_host(void **state)
 	nest_tlbi(IPAS2E1IS, NDATA, 1);
 	EXPECT(PT_UNMAPPED, CALL(UNMAP, nest.context, HYP_DATA + 5 * PAGE, PAGE));
 	assert_false(nest_loads(NDATA, &value));
-	is_abort(NDATA, 0x14 + 2);
+	nest_is_abort(NDATA, 0x14 + 2);
 	EXPECT(PT_OK, host_finish(CALL(SET_SLOT, nest.context, HYP_DATA + 5 * PAGE, PAGE,
 				       MEM + 5 * PAGE, SHIFT(12))));
 	assert_true(nest_loads(NDATA, &value)); /* faulted in by the walk alone */

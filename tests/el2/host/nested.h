@@ -48,6 +48,8 @@ static inline bool host_has_nv2(void)
 	return (mmfr2 >> 24 & 0xf) >= 2 || (mmfr4 >> 20 & 0xf) == 1;
 }
 
+/* A nest without a guest: what the group says of it. */
+void nest_begin(void);
 /* A guest with all pages mapped in it and in its guest, at random places, and its end. */
 void nest_open(void);
 void nest_close(void);
@@ -71,6 +73,11 @@ void nest_guest_maps(unsigned page, unsigned to, uint64_t rights);
 uint64_t nest_code_at(void (*code)(void));
 /* Of the guest's guest; true: it went through. */
 bool nest_loads(uint64_t ipa, uint64_t *value);
+bool nest_stores(uint64_t ipa, uint64_t value);
+/* It did not, and the abort is the guest hypervisor's. */
+void nest_is_abort(uint64_t ipa, uint64_t fsc);
+/* Aborts on this CPU so far. */
+uint64_t nest_aborts(void);
 /* Every page; how many aborts that took. */
 uint64_t nest_reads_all(void);
 /* The host has to do something about `ipa` of the guest's. */
@@ -78,6 +85,8 @@ void nest_is_hosts(uint64_t ipa, int outcome);
 /* What the CPU says of every page: nothing that the composition does not, and as much as `least`.
  */
 void nest_judge(uint64_t least);
+/* The same of up to 64 pages of 4K: CALL_LOOK's answer. */
+struct answer nest_look(uint64_t ipa, uint64_t pages);
 #define ALL ((UINT64_C(1) << PAGES) - 1)
 
 #endif
