@@ -217,8 +217,9 @@ struct faults {
 	const struct pt_fault *in;
 	struct pt_fault_page *out;
 	struct pt__near last;
-	uint64_t slot_ipa, slot_size, slot_pa; /* of the slot that was found last */
-	uint64_t limit;			       /* where the context ends */
+	uint64_t slot_ipa, slot_size; /* of the slot that was found last */
+	uint64_t slot_off;	      /* a PA of it less the IPA */
+	uint64_t limit;		      /* where the context ends */
 	unsigned gs;
 	bool ruled; /* the machine has owners */
 };
@@ -240,7 +241,7 @@ PT__INLINE bool find_slot(struct faults *f, const struct pt_fault *in)
 		return false;
 	f->slot_ipa = from->ipa;
 	f->slot_size = from->size;
-	f->slot_pa = from->pa;
+	f->slot_off = from->pa - from->ipa;
 	return true;
 }
 
@@ -254,7 +255,7 @@ PT__INLINE bool plan_page(void *batch, size_t at, struct pt__change *change)
 
 	if (PT__UNLIKELY(in->ipa.v - f->slot_ipa >= f->slot_size) && !find_slot(f, in))
 		return false;
-	pa = in->ipa.v - f->slot_ipa + f->slot_pa;
+	pa = in->ipa.v + f->slot_off;
 	if (f->ruled && !old && !may_fill(f->ctx, in->ipa.v))
 		return false;
 	outcome = plan(f->ctx, in, pa, old, &new, f->gs);
@@ -276,7 +277,7 @@ PT__INLINE bool exchange_page(void *batch, size_t at, struct pt__change *change)
 	done = (new != old || pt_pte_load(change->slot) == old) &&
 	       exchange(f->ctx, change->slot, old, new, f->gs);
 	if (done)
-		settled(f->ctx, &f->in[at], old, change->flush, PT_OK);
+		settled(f->ctx, &f->in[at], old, f->last.flush, PT_OK);
 	pt_port_note(PT_EVENT_OP_END, PT_OP_FAULT, out, f->ctx, done ? out->outcome : PT_MORE, 0);
 	return done;
 }
