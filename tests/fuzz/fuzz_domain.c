@@ -17,6 +17,7 @@
 
 #include "ptd/v1/context.pb-c.h"
 #include "ptd/v1/failpoint.pb-c.h"
+#include "ptd/v1/fault.pb-c.h"
 #include "ptd/v1/machine.pb-c.h"
 #include "ptd/v1/pager.pb-c.h"
 
@@ -365,6 +366,14 @@ static const struct method *pick_method(uint16_t number)
 	return best;
 }
 
+static const struct method *find_method(const char *rpc)
+{
+	for (const struct method *m = domain_methods; m->path; m++)
+		if (!strcmp(strrchr(m->path, '/') + 1, rpc))
+			return m;
+	abort();
+}
+
 static void start_any(struct world *w)
 {
 	static uint8_t bytes[8192];
@@ -392,6 +401,20 @@ static void abandon(struct fake *f)
 	f->streams = false;
 	if (f->method->abandon)
 		f->parked = false;
+}
+
+/* An access to one of the pages that pagers are about. */
+static void touch(struct world *w)
+{
+	Ptd__V1__AccessRequest q = PTD__V1__ACCESS_REQUEST__INIT;
+	uint8_t at = take(&w->in), bytes[64];
+
+	q.context = words.handle[1];
+	q.vcpu = at >> 5 & 1;
+	q.ipa = (at & 15) * UINT64_C(4096);
+	q.access = PTD__V1__ACCESS_KIND__ACCESS_KIND_READ;
+	q.length = 8;
+	start(w, find_method("Access"), bytes, protobuf_c_message_pack(&q.base, bytes), at | 2);
 }
 
 /* Nobody waits for a page that is there or failed, or that no stream serves; and no more is asked
@@ -425,6 +448,8 @@ static void one_op(struct world *w)
 			f->room = 8;
 			f->woken = true;
 			send_message(w, f);
+		} else {
+			touch(w);
 		}
 		break;
 	default: start_any(w); break;
@@ -432,14 +457,6 @@ static void one_op(struct world *w)
 	for (unsigned i = 0; i < (op >> 4); i++)
 		turn(w);
 	check_waits(w);
-}
-
-static const struct method *find_method(const char *rpc)
-{
-	for (const struct method *m = domain_methods; m->path; m++)
-		if (!strcmp(strrchr(m->path, '/') + 1, rpc))
-			return m;
-	abort();
 }
 
 /* A call by root that must not wait for others. */
