@@ -18,7 +18,7 @@ OWN_BIN := $(B)/tests/model/ptd-own $(B)/checked/tests/model/ptd-own
 # Shadows beside the composition of both maps.
 NESTED_BIN := $(B)/tests/model/ptd-nested $(B)/checked/tests/model/ptd-nested
 NESTED_UNIT := $(B)/tests/unit/test_nested_model $(B)/checked/tests/unit/test_nested_model
-NESTED_OBJ := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard tests/model/nested/*.c)))
+NESTED_OBJ := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard tests/model/nested/*.c)) $(OWNER_MODEL))
 ORACLE_OBJ := $(MODEL_OBJ) $(OWN_SRC:%.c=$(B)/%.o) $(OWN_HUNT) $(NESTED_OBJ)
 MODEL_CC = mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(HOST_DEFS) $(LIB_INC)
 

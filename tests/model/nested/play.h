@@ -74,6 +74,18 @@ enum nested_defect {
 	X(INVALIDATED, "leaves removed for the guest")                                             \
 	X(TO_GUEST, "aborts for the guest")                                                        \
 	X(TO_HOST, "exits of the host's")                                                          \
+	X(OWNED_ACCESS, "accesses in a machine with owners")                                       \
+	X(OWNED_EXIT, "exits for what somebody else owns")                                         \
+	X(OWNED_PARKED, "fills parked by a transition")                                            \
+	X(TRANSFER, "transitions of ownership")                                                    \
+	X(LEND, "calls of lendings")                                                               \
+	X(OWNED_REFUSED, "transitions refused")                                                    \
+	X(DEATH, "deaths of guests")                                                               \
+	X(DYING, "pages reclaimed of dying guests")                                                \
+	X(REBORN, "guests that came again")                                                        \
+	X(OWNED_GONE, "leaves that went with an owner")                                            \
+	X(OWNED_BLOCK, "blocks that went for a part")                                              \
+	X(OWNED_KEPT, "leaves that a transition left alone")                                       \
 	X(EL0, "accesses at EL0")                                                                  \
 	X(IDENTITY, "leaves with stage 2 off")                                                     \
 	X(APART, "leaves that EL1 and EL0 execute apart")                                          \
@@ -102,6 +114,9 @@ struct nested_counts {
  */
 bool nested_play(uint64_t seed, uint32_t steps, enum nested_defect defect,
 		 struct nested_counts *counts, char failure[256]);
+
+/* The same with transitions of ownership, for so many steps of a seed. */
+bool owned_play(uint64_t seed, uint32_t steps, struct nested_counts *counts, char failure[256]);
 
 /* The first kind that came up less often than that, or NULL. */
 const char *nested_lacks(const struct nested_counts *counts, uint64_t least);
