@@ -96,6 +96,8 @@ struct ck_aside {
 	struct ck_ctx *ctx;
 	pt_pte entry;	/* that did */
 	uint64_t since; /* serial */
+	/* What it spans, from the first byte on that no invalidation has named since. */
+	uint64_t lo, hi;
 };
 
 enum ck_claim_state { CK_ASKED, CK_PUBLISHED, CK_DRAINED };
@@ -354,7 +356,10 @@ bool pt__ck_same_translation(struct pt_check *c, const struct ck_write *w);
 void pt__ck_group(struct pt_check *c, const struct ck_write *w);
 void pt__ck_group_at(struct pt_check *c, struct ck_table *t, uint32_t index, pt_pte entry);
 
-/* ledger.c: what is owed; tlbi.c: how it is discharged. */
+/* ledger.c: what is owed; tlbi.c: how it is discharged. flushes_tables: does an invalidation remove
+ * all that is cached of [*first, *last] of the context, tables, too? */
+bool pt__ck_flushes_tables(const struct pt_event *e, const struct ck_ctx *ctx, uint64_t *first,
+			   uint64_t *last);
 void pt__ck_owe(struct pt_check *c, struct ck_ctx *ctx, uint64_t lo, uint64_t hi, int level,
 		bool table, enum pt_rule why);
 bool pt__ck_owed(const struct ck_ctx *ctx, uint64_t lo, uint64_t hi, uint64_t until);
@@ -509,6 +514,8 @@ void pt__ck_aside(struct pt_check *c, const struct ck_write *w);
  * linked as before, or unlinked. */
 bool pt__ck_comes_back(struct pt_check *c, const struct ck_write *w);
 bool pt__ck_aside_ends(struct pt_check *c, const struct ck_write *w);
+/* An invalidation is complete. NULL: one was lost to a failpoint, and nothing is owed any more. */
+void pt__ck_asides_flushed(struct pt_check *c, const struct pt_event *e);
 void pt__ck_drop_asides(struct pt_check *c, const struct ck_ctx *ctx);
 
 #endif

@@ -174,7 +174,7 @@ static void owe_old(struct pt_check *c, const struct ck_write *w)
 	bool gone = !pt_pte_valid(w->entry);
 
 	if (pt__ck_is_table(w->t, w->old)) {
-		if (w->old != w->entry)
+		if (w->old != w->entry && !pt__ck_sets_aside(w))
 			pt__ck_owe(c, w->ctx, w->lo, w->hi, PT_TTL_UNKNOWN, true, PT_RULE_W8);
 	} else if (pt_pte_valid(w->old)) {
 		enum pt_rule why = PT_RULE_W4;

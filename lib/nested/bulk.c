@@ -102,9 +102,9 @@ static __attribute__((noinline)) bool alone(const struct bulk *b)
 	return !grace.mask;
 }
 
-static void flush(struct bulk *b)
+static void flush(struct bulk *b, uint32_t tables)
 {
-	for (uint32_t i = 0; i < b->count; i++) {
+	for (uint32_t i = 0; i < tables; i++) {
 		const struct pt__aside *t = &b->table[i];
 		struct pt_ledger ledger;
 
@@ -112,6 +112,14 @@ static void flush(struct bulk *b)
 		pt_ledger_add(&ledger, t->ipa, t->last, PT_LEVEL_LAST - 1, true);
 		b->kills->tlbis += pt_ledger_discharge(&ledger);
 	}
+}
+
+/* Those behind the first `tables`. Without a flush: each says what it said, so no TLB holds
+ * anything else of it. */
+static void put_back(const struct bulk *b, uint32_t tables)
+{
+	for (uint32_t i = tables; i < b->count; i++)
+		pt_pte_store_release(b->table[i].slot, b->table[i].entry);
 }
 
 /* The pages after `canonical` lead to a table that stays again: not before they have left what it
@@ -262,9 +270,8 @@ void pt__bulk(struct pt_nested *nested, struct pt__kills *kills, struct pt_shado
 	pt__kills_finish(kills); /* so that no entry in there is ours */
 	set_aside(&b);
 	n = alone(&b) ? whole(&b, canonical) : 0;
-	flush(&b); /* of those that go back, too: an entry becomes valid again */
-	for (uint32_t i = n; i < b.count; i++)
-		pt_pte_store_release(b.table[i].slot, b.table[i].entry);
+	put_back(&b, n);
+	flush(&b, n);
 	leaves = drop(&b, n);
 	kills->removed += leaves;
 	*left -= (int64_t)leaves;

@@ -572,7 +572,7 @@ const struct iv_case iv_cases[] = {
 	{.name = "page_unmap_by_the_host_and_remap_by_the_guest", .prepare = shadow_filled, .blocks_differ = true, TWO(PAGE_UNMAP(0), CALL(iv_shadow_remap))},
 	{.name = "fill_and_table_unmap_by_the_host", .prepare = shadow, .blocks_differ = true, .most = 2, TWO(FILL, RANGE_UNMAP(0, PT_SZ_2M))},
 	/* a table of the shadow's goes whole, or would */
-	{.name = "fill_of_a_leaf_and_table_unmap_by_the_host", .prepare = shadow_filled, .blocks_differ = true, .most = 2, TWO(FILL, RANGE_UNMAP(0, PT_SZ_2M))},
+	{.name = "fill_of_a_leaf_and_table_unmap_by_the_host", .prepare = shadow_filled, .blocks_differ = true, .late_cas = true, .most = 2, TWO(FILL, RANGE_UNMAP(0, PT_SZ_2M))},
 	{.name = "fill_of_other_memory_and_table_unmap_by_the_host", .prepare = shadow_apart_one, .blocks_differ = true, .most = 2,
 	 TWO(CALL(iv_shadow_read_next), RANGE_UNMAP(0, PT_SZ_2M))},
 	{.name = "table_unmap_by_the_host_and_remap_by_the_guest", .prepare = shadow_filled, .blocks_differ = true, .most = 1,

@@ -151,7 +151,7 @@ static uint64_t log_bits(const struct ck_log *log)
 
 static uint64_t aside(const struct pt_check *c, const struct ck_aside *a)
 {
-	return mix3(a->node.key, a->entry, met(c, a->since), 0);
+	return mix3(a->node.key, a->entry, met(c, a->since), a->lo);
 }
 
 /* Lists are in the order of arrival: sums, which have none. */
