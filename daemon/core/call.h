@@ -26,6 +26,7 @@ struct call_status {
 	int8_t level;	      /* PT_TTL_UNKNOWN: no walk */
 	uint64_t ipa;
 	uint64_t nearest_below, nearest_above; /* when alignment is the fault; else both 0 */
+	const char *hint;		       /* what to do about it, static; NULL: the row's */
 	uint32_t pushback_ms; /* when to try again: grpc-retry-pushback-ms; 0: not said */
 	char text[160];	      /* one line, ASCII, names the argument at fault; "" : the row's */
 };

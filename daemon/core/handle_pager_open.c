@@ -61,6 +61,7 @@ static enum call_result fail_open(struct call *call, enum pt_outcome o,
 	switch (o) {
 	case PT_ALREADY_EXISTS:
 		call->status.ipa = opening->ipa;
+		call->status.hint = "ListPagers says who has which range";
 		return call_fail(call, o,
 				 "open.ipa: the range meets that of a pager, 0x%llx bytes at "
 				 "0x%llx of %.48s",

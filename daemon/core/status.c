@@ -82,7 +82,7 @@ static void put_error_detail(struct writer *out, const struct call_status *statu
 	detail.level = status->level;
 	detail.nearest_below = status->nearest_below;
 	detail.nearest_above = status->nearest_above;
-	detail.hint = (char *)(uintptr_t)row->hint;
+	detail.hint = (char *)(uintptr_t)(status->hint ? status->hint : row->hint);
 	if (ptd__v1__error_detail__get_packed_size(&detail) <= sizeof(space))
 		put_any(out, TYPE_ERROR_DETAIL, space, ptd__v1__error_detail__pack(&detail, space));
 }
