@@ -120,8 +120,7 @@ void pt__hv_nest_drop(struct pt_hv_ctx *c);
 /* One step of ending its shadows, as long as there are more than `keep`. PT_OK: no more are. */
 enum pt_outcome pt__hv_nest_shrink(struct pt_agent *agent, struct pt_hv_nest *nest, uint32_t keep);
 /* What a guest hypervisor's registers are to its walks. Pure. */
-struct pt_guest_regs pt__hv_nest_regs(const struct pt_hv *hv, uint64_t vttbr, uint64_t vtcr,
-				      uint64_t hcr);
+struct pt_guest_regs pt__hv_nest_regs(const struct pt_hv *hv, const struct pt_guest_regs *el2);
 /* A word of the guest's that EL2 could not read, or not write to: is it there when the guest itself
  * touches it? Outside a section. */
 bool pt__hv_nest_touch(struct pt_hv *hv, struct pt_agent *agent, struct pt_ctx *ctx,

@@ -179,23 +179,22 @@ static void run(struct pt_hv *hv, struct pt_agent *agent, struct pt_ctx *ctx)
 	} while (outcome == PT_MORE);
 }
 
-struct pt_guest_regs pt__hv_nest_regs(const struct pt_hv *hv, uint64_t vttbr, uint64_t vtcr,
-				      uint64_t hcr)
+struct pt_guest_regs pt__hv_nest_regs(const struct pt_hv *hv, const struct pt_guest_regs *el2)
 {
-	return (struct pt_guest_regs){.vttbr = vttbr,
-				      .vtcr = vtcr,
-				      .hcr = hcr,
-				      .pa_bits = hv->features.pa_bits,
-				      .attrs = hv->features.attrs & (PT_ATTR_FWB | PT_ATTR_XNX)};
+	struct pt_guest_regs regs = *el2;
+
+	regs.pa_bits = hv->features.pa_bits;
+	regs.attrs = hv->features.attrs & (PT_ATTR_FWB | PT_ATTR_XNX);
+	return regs;
 }
 
-enum pt_outcome pt_hv_nest_enter(struct pt_hv *hv, struct pt_agent *agent, uint64_t vttbr,
-				 uint64_t vtcr, uint64_t hcr, struct pt_shadow **shadow)
+enum pt_outcome pt_hv_nest_enter(struct pt_hv *hv, struct pt_agent *agent,
+				 const struct pt_guest_regs *el2, struct pt_shadow **shadow)
 {
-	const struct pt_guest_regs regs = pt__hv_nest_regs(hv, vttbr, vtcr, hcr);
+	const struct pt_guest_regs regs = pt__hv_nest_regs(hv, el2);
 	enum pt_outcome outcome;
 
-	if (hcr & ~(HCR_VM | HCR_FWB))
+	if (el2->hcr & ~(HCR_VM | HCR_FWB))
 		return PT_INVALID;
 	pt__hv_begin(hv, agent);
 	outcome = use(hv, agent, &regs, shadow);

@@ -38,7 +38,7 @@ static enum pt_outcome once(struct pt_hv *hv, struct pt_agent *agent,
 	struct pt_guest_s2 s2;
 	enum pt_outcome outcome;
 
-	stage2 = pt__hv_nest_regs(hv, at->vttbr, at->vtcr, regs.hcr);
+	stage2 = pt__hv_nest_regs(hv, &at->el2);
 	regs.pa_bits = stage2.pa_bits;
 	outcome = pt_guest_s2_decode(&s2, &stage2);
 	if (outcome != PT_OK)

@@ -16,6 +16,7 @@
 #define VTCR_HA	  (UINT64_C(1) << 21)
 #define VTTBR	  (UINT64_C(7) << 48 | HYP)
 #define HCR_VM	  UINT64_C(1)
+#define SCTLR_EE  (UINT64_C(1) << 25)
 #define LEAF	  UINT64_C(0x7ff) /* AF, inner shareable, RW, write-back, a page */
 #define OLD_LEAF  UINT64_C(0x3ff)
 #define MANY	  UINT64_C(700) /* pages: more than a step */
@@ -31,6 +32,7 @@ static struct {
 	struct pt_hv_nests *nests;
 	uint64_t words[TABLE_MAX * 512];
 	uint64_t context, used;
+	uint64_t sctlr;	    /* of virtual EL2 */
 	struct pt_ctx *ctx; /* entered */
 	struct pt_shadow *shadow;
 } rig;
@@ -116,11 +118,12 @@ static void leave(void)
 
 static enum pt_outcome nest_enter(uint64_t vttbr, uint64_t vtcr, uint64_t hcr)
 {
+	const struct pt_guest_regs el2 = {
+		.vttbr = vttbr, .vtcr = vtcr, .hcr = hcr, .sctlr = rig.sctlr};
 	enum pt_outcome outcome = PT_BUSY;
 
 	for (unsigned i = 0; i < 1000 && outcome == PT_BUSY; i++)
-		outcome = pt_hv_nest_enter(&rig.e->hv, &rig.e->board.agent, vttbr, vtcr, hcr,
-					   &rig.shadow);
+		outcome = pt_hv_nest_enter(&rig.e->hv, &rig.e->board.agent, &el2, &rig.shadow);
 	return outcome;
 }
 
@@ -245,7 +248,10 @@ static enum pt_outcome translate(uint64_t va, enum pt_guest_at_op op, uint64_t v
 				 struct pt_guest_at_result *r)
 {
 	const struct pt_hv_nest_at at = {
-		.regs = {.hcr = HCR_VM}, .vttbr = VTTBR, .vtcr = vtcr, .op = op, .va = va};
+		.regs = {.hcr = HCR_VM},
+		.el2 = {.vttbr = VTTBR, .vtcr = vtcr, .hcr = HCR_VM, .sctlr = rig.sctlr},
+		.op = op,
+		.va = va};
 
 	return pt_hv_nest_at(&rig.e->hv, &rig.e->board.agent, &at, r);
 }
@@ -275,6 +281,34 @@ static void addresses_are_translated(void **state)
 	ASSERT_OUTCOME(PT_RACED, translate(NESTED, PT_AT_S12E1R, VTCR_39, &r));
 	ASSERT_OUTCOME(PT_OK, translate(NESTED, PT_AT_S12E1R, VTCR_39, &r));
 	assert_int_equal(OUTSIDE, r.par & UINT64_C(0xffffffffff001));
+	end_guest();
+	close_rig();
+}
+
+/* SCTLR_EL2.EE. The same words in the other order are tables of another shadow. */
+static void tables_are_big_endian(void **state)
+{
+	struct pt_guest_at_result at;
+	struct pt_nested_result r;
+
+	(void)state;
+	open_rig();
+	map_guest();
+	enter();
+	for (unsigned i = 0; i < TABLE_MAX * 512; i++)
+		rig.words[i] = __builtin_bswap64(rig.words[i]);
+	rig.sctlr = SCTLR_EE;
+	ASSERT_OUTCOME(PT_OK, nest_enter(VTTBR, VTCR_39, HCR_VM));
+	ASSERT_OUTCOME(PT_MAPPED, fault(NESTED + 0x5008, PT_ACCESS_WRITE, &r));
+	assert_int_equal(FRAMES + 0x5008, r.pa.v);
+	nest_leave();
+	ASSERT_OUTCOME(PT_OK, translate(NESTED + 0x5008, PT_AT_S12E1W, VTCR_39, &at));
+	assert_int_equal(OUTSIDE + 0x5000, at.par & UINT64_C(0xffffffffff001));
+	rig.sctlr = 0;
+	ASSERT_OUTCOME(PT_OK, nest_enter(VTTBR, VTCR_39, HCR_VM));
+	ASSERT_OUTCOME(PT_DENIED, fault(NESTED + 0x5008, PT_ACCESS_WRITE, &r));
+	assert_int_equal(PT_NESTED_GUEST, r.who);
+	nest_leave();
 	end_guest();
 	close_rig();
 }
@@ -456,6 +490,7 @@ int main(void)
 		cmocka_unit_test(a_guests_guest_has_what_both_grant),
 		cmocka_unit_test(tables_are_faulted_in),
 		cmocka_unit_test(addresses_are_translated),
+		cmocka_unit_test(tables_are_big_endian),
 		cmocka_unit_test(invalidations_go_on_by_their_handle),
 		cmocka_unit_test(the_oldest_shadow_makes_room),
 		cmocka_unit_test(what_is_refused_costs_nothing),

@@ -257,14 +257,15 @@ void pt_hv_leave(struct pt_hv *hv, struct pt_agent *agent, struct pt_ctx *ctx);
 
 /*
  * The guest that this CPU runs, and whose stage 2 is not loaded now, is about to run its own one
- * with these registers: *shadow is found, or made, and used, and VTTBR_EL2 is that of shadow->ctx
- * until pt_hv_nest_leave(). PT_OK; PT_BUSY: all PT_HV_SHADOWS are made: a step was done to end the
- * one that was used longest ago, again; PT_INVALID: other bits of HCR_EL2; PT_UNSUPPORTED as
- * pt_shadow_init(), or tables that the CPU has not; PT_NO_MEMORY, PT_QUOTA. But with PT_OK the CPU
- * still runs the guest's context. Outside a section.
+ * with these registers of its EL2, whose pa_bits and attrs are the machine's to say: *shadow is
+ * found, or made, and used, and VTTBR_EL2 is that of shadow->ctx until pt_hv_nest_leave(). PT_OK;
+ * PT_BUSY: all PT_HV_SHADOWS are made: a step was done to end the one that was used longest ago,
+ * again; PT_INVALID: other bits of HCR_EL2; PT_UNSUPPORTED as pt_shadow_init(), or tables that the
+ * CPU has not; PT_NO_MEMORY, PT_QUOTA. But with PT_OK the CPU still runs the guest's context.
+ * Outside a section.
  */
-enum pt_outcome pt_hv_nest_enter(struct pt_hv *hv, struct pt_agent *agent, uint64_t vttbr,
-				 uint64_t vtcr, uint64_t hcr, struct pt_shadow **shadow);
+enum pt_outcome pt_hv_nest_enter(struct pt_hv *hv, struct pt_agent *agent,
+				 const struct pt_guest_regs *el2, struct pt_shadow **shadow);
 /* The CPU is out of it, and its stage 2 is not loaded: it runs the guest's context again. Waits for
  * sections of other CPUs if VMIDs roll over. Outside a section. */
 void pt_hv_nest_leave(struct pt_hv *hv, struct pt_agent *agent, struct pt_shadow *shadow);
@@ -285,8 +286,8 @@ enum pt_outcome pt_hv_nest_fault(struct pt_hv *hv, struct pt_agent *agent, struc
  * pt_guest_s2_decode(). Outside a section.
  */
 struct pt_hv_nest_at {
-	struct pt_guest_at_regs regs; /* hcr with VM and FWB */
-	uint64_t vttbr, vtcr;
+	struct pt_guest_at_regs regs; /* hcr with VM */
+	struct pt_guest_regs el2;     /* as pt_hv_nest_enter() takes them */
 	enum pt_guest_at_op op;
 	uint64_t va;
 };

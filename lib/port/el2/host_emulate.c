@@ -127,8 +127,7 @@ static enum pt__el2_emulated translate(struct pt__el2_world *w, uint32_t sys, ui
 	const struct pt_el2_virtual *v = w->virtual;
 
 	for (unsigned i = 0; i < sizeof(ats) / sizeof(ats[0]); i++) {
-		struct pt_hv_nest_at at = {.vttbr = PT_EL2_VNCR(v, VTTBR),
-					   .vtcr = PT_EL2_VNCR(v, VTCR),
+		struct pt_hv_nest_at at = {.el2 = pt__el2_virtual_regs(v, pt_el2_read_sctlr_el1()),
 					   .op = (enum pt_guest_at_op)ats[i].op,
 					   .va = va};
 

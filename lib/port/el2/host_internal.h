@@ -135,6 +135,16 @@ static inline uint64_t pt__el2_virtual_hcr(const struct pt_el2_virtual *v)
 	return v->e2h0 ? hcr & ~PT__EL2_HCR_E2H : hcr | PT__EL2_HCR_E2H;
 }
 
+/* What its guest's stage 2 is made of. Its SCTLR_EL2 has EE where EL1's does that stands for it. */
+static inline struct pt_guest_regs pt__el2_virtual_regs(const struct pt_el2_virtual *v,
+							uint64_t sctlr)
+{
+	return (struct pt_guest_regs){.vttbr = PT_EL2_VNCR(v, VTTBR),
+				      .vtcr = PT_EL2_VNCR(v, VTCR),
+				      .hcr = PT_EL2_VNCR(v, HCR),
+				      .sctlr = sctlr};
+}
+
 /* Is what is at EL0 its own, EL2&0 (KVM: vcpu_el2_tge_is_set and vcpu_el2_e2h_is_set)? */
 static inline bool pt__el2_in_host_mode(const struct pt_el2_virtual *v)
 {

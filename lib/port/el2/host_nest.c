@@ -36,14 +36,15 @@ static enum pt_outcome copy(struct pt__el2_world *w, bool in)
 
 void pt__el2_nest_run(struct pt__el2_world *w, struct pt__el2_frame *frame)
 {
+	const struct pt_guest_regs el2 = {
+		.vttbr = frame->x[2], .vtcr = frame->x[3], .hcr = frame->x[4]};
 	enum pt_outcome outcome;
 
 	w->nest_page = frame->x[1];
 	outcome = copy(w, true);
 	pt__el2_unload(w, w->guest);
 	if (outcome == PT_OK)
-		outcome = pt_hv_nest_enter(w->host->hv, w->agent, frame->x[2], frame->x[3],
-					   frame->x[4], &w->shadow);
+		outcome = pt_hv_nest_enter(w->host->hv, w->agent, &el2, &w->shadow);
 	if (outcome != PT_OK) {
 		w->shadow = NULL;
 		pt__el2_load_guest(w, w->guest);

@@ -72,13 +72,13 @@ static void take_el2s(struct pt_el2_virtual *v)
 
 /* ---- its guest is entered and left ---- */
 
-static enum pt_outcome find_shadow(struct pt__el2_world *w)
+static enum pt_outcome find_shadow(struct pt__el2_world *w, uint64_t sctlr)
 {
-	const struct pt_el2_virtual *v = w->virtual;
-	enum pt_outcome outcome =
-		pt_hv_nest_enter(w->host->hv, w->agent, PT_EL2_VNCR(v, VTTBR), PT_EL2_VNCR(v, VTCR),
-				 PT_EL2_VNCR(v, HCR) & HCR_USED, &w->shadow);
+	struct pt_guest_regs el2 = pt__el2_virtual_regs(w->virtual, sctlr);
+	enum pt_outcome outcome;
 
+	el2.hcr &= HCR_USED;
+	outcome = pt_hv_nest_enter(w->host->hv, w->agent, &el2, &w->shadow);
 	if (outcome != PT_OK)
 		w->shadow = NULL;
 	return outcome;
@@ -107,7 +107,7 @@ static void take_eret(struct pt__el2_world *w, struct pt__el2_frame *frame,
 		return;
 	}
 	pt__el2_unload(w, w->guest);
-	outcome = find_shadow(w);
+	outcome = find_shadow(w, pt_el2_read_sctlr_el1());
 	if (outcome != PT_OK) {
 		pt__el2_load_virtual(w);
 		if (outcome != PT_BUSY)
@@ -155,7 +155,7 @@ static enum pt_outcome resume(struct pt__el2_world *w)
 	if (v->tlbi_made.pc != regs->pc)
 		v->tlbi = 0;
 	regs->pstate = el2 ? lowered(regs->pstate) : pt__el2_pstate(regs->pstate);
-	return el2 ? PT_OK : find_shadow(w);
+	return el2 ? PT_OK : find_shadow(w, v->el2.sctlr_el1);
 }
 
 static enum pt_outcome begin(struct pt__el2_world *w, const uint64_t x[4])

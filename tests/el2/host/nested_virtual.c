@@ -13,6 +13,7 @@
 #define EC_ERET	    0x1a
 #define HCR_DC	    (UINT64_C(1) << 12)
 #define S2PIE	    (UINT64_C(1) << 36)
+#define SCTLR_EE    (UINT64_C(1) << 25)
 #define NOWHERE	    (OUTSIDE + PAGES * PAGE) /* canonical: not mapped */
 #define TABLE	    UINT64_C(0x25000)	     /* IPA of its level 3 table */
 /* PAR_EL1 */
@@ -289,6 +290,44 @@ static void refuses(uint64_t vtcr, uint64_t hcr, int outcome)
 	nest_orders()->hcr ^= hcr;
 }
 
+/* Of stage 2, which the guest hypervisor has made. */
+static void swap_tables(void)
+{
+	uint64_t *table = host_memory(MEM + 4 * PAGE);
+
+	for (unsigned i = 0; i < 8 * PAGE / sizeof(*table); i++)
+		table[i] = __builtin_bswap64(table[i]);
+}
+
+/* SCTLR_EL2.EE, which the host puts there for it, and takes back below, as it accesses its orders
+ * in the other order. The same ERET that was refused goes by tables in that order. */
+static void virtual_tables_are_big_endian(void **state)
+{
+	(void)state;
+	nest_open();
+	nest_does(HYP_SET, NBLOCK, 3, LEAF(NOWHERE, S2_R, 3));
+	nest_orders()->vtcr |= S2PIE;
+	nest_order(HYP_RUN, nest_code_at(guest_load), NBLOCK, 0);
+	assert_int_equal(nest_go(), PT_EL2_VCPU_TRAP);
+	PT_EL2_VNCR(&nest_el2, VTCR) &= ~S2PIE;
+	nest.v->regs.sctlr_el1 |= SCTLR_EE;
+	swap_tables();
+	nest_is_hosts(NOWHERE, PT_NO_SLOT);
+	assert_int_equal(nest.v->regs.pstate & MODE, EL1H);
+	assert_true(nest_el2.el2.sctlr_el1 & SCTLR_EE);
+	/* Again, as it goes on below. */
+	nest_is_hosts(NOWHERE, PT_NO_SLOT);
+	nest_el2.el2.sctlr_el1 &= ~SCTLR_EE;
+	swap_tables();
+	nest_is_hosts(NOWHERE, PT_NO_SLOT);
+	*host_memory(FRAMES + PAGES * PAGE) = 4711;
+	EXPECT(PT_MAPPED, CALL(MAP, nest.context, NOWHERE, PAGE, FRAMES + PAGES * PAGE, RW));
+	assert_int_equal(nest_go(), PT_EL2_VCPU_EXIT);
+	assert_int_equal(nest_orders()->value, 4711);
+	nest.compared += 4;
+	nest_close();
+}
+
 static void virtual_el2_is_the_hosts_to_give(void **state)
 {
 	uint64_t context;
@@ -316,6 +355,7 @@ const struct CMUnitTest host_virtual_tests[] = {
 	cmocka_unit_test(virtual_tlbis_are_told_apart),
 	cmocka_unit_test(virtual_guests_keep_their_registers),
 	cmocka_unit_test(virtual_guests_are_left_by_an_irq),
+	cmocka_unit_test(virtual_tables_are_big_endian),
 	cmocka_unit_test(virtual_el2_is_the_hosts_to_give),
 };
 const size_t host_virtual_count = sizeof(host_virtual_tests) / sizeof(host_virtual_tests[0]);
