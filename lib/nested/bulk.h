@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Leaf tables of shadows that go as a whole; private to lib/nested. See docs/nested.md. */
+/* Leaf tables of shadows that go as a whole, and leaves that lose rights in a row; private to
+ * lib/nested. See docs/nested.md. */
 #ifndef NESTED_BULK_H
 #define NESTED_BULK_H
 
@@ -26,6 +27,20 @@ struct pt__aside {
  */
 void pt__bulk(struct pt_nested *nested, struct pt__kills *kills, struct pt_shadow_search *s,
 	      uint64_t canonical, int64_t *left);
+
+/* Ranges that lost rights are searched for stretches of leaves from here on: more than any page. */
+#define PT__STRIP_BYTES (UINT64_C(1) << 17)
+
+/*
+ * strip.c: takes s->lost from the leaves that the list of the page s->at leads to and from those
+ * behind them in the same tables, as far as they are of memory in [s->lo, s->hi], and flushes.
+ * Pages all of whose leaves these were need no look of their own any more: s->at goes on to the
+ * first other one. True: there were any. In the operation's section, under the drained claim of the
+ * range. *left: less the entries that
+ * were looked at; where that was more than was won, s->whole_at is where to try again.
+ */
+bool pt__strip(struct pt_nested *nested, struct pt__kills *kills, struct pt_shadow_search *s,
+	       int64_t *left);
 
 /* links_bulk.c: does no link of the table name memory outside of [lo, hi]? A guess, by the first
  * and the last; and all of them, of a table that is set aside. What the one reads, and most of

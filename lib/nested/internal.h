@@ -33,6 +33,7 @@
  *
  * Rights are added to a leaf by a fill like any other: through BREAK and CLAIM. A canonical change
  * that takes a right lets leaves stand that do not grant it, so none may come to grant it beside.
+ * Rights are taken from a leaf by an exchange for the same leaf without them, and a flush.
  */
 #define PT__CLAIM     (PT_PTE_LOCKED | UINT64_C(1) << 1)
 #define PT__DEAD      (PT_PTE_LOCKED | UINT64_C(2) << 1)
@@ -198,10 +199,11 @@ extern const struct pt_shadow_rules pt__shadow_rules;
  */
 struct pt__kills {
 	struct pt_agent *agent;
-	uint32_t lost;	      /* PT_PROT_*: leaves that grant none of it may stay; 0: none may */
+	uint32_t lost;	 /* PT_PROT_*: leaves that grant none of it may stay; 0: none may */
+	uint64_t lo, hi; /* with `lost`: who lost it, inclusive; leaves of this alone lose it */
 	uint8_t guest_levels; /* bit n: leaves of the guest's level n - 1 go; 0: all do */
 	uint32_t tlbis;	      /* that were issued */
-	uint64_t removed;     /* leaves */
+	uint64_t removed;     /* leaves; not those that lost rights */
 	bool again;	      /* what it was about is set aside by another: in a later section */
 	/* Bit n: of shadows with numbers n modulo 64 the batch has one entry; more than one. */
 	uint64_t once, twice;
@@ -213,9 +215,10 @@ struct pt__kills {
 	} kill[64];
 };
 
-/* Breaks the leaf or calls off the claim at `spot`, as long as its link names `canonical` (or
- * whatever it names: UINT64_MAX). True: a leaf was removed. Full batches are finished. Where its
- * table is set aside nothing is done but kills->again set. */
+/* Breaks the leaf, or takes its rights, or calls off the claim at `spot`, as long as its link names
+ * `canonical` (or whatever it names: UINT64_MAX, of kills that take no rights). True: a leaf was
+ * removed. Full batches are finished. Where its table is set aside nothing is
+ * done but kills->again set. */
 bool pt__kill(struct pt__kills *kills, struct pt__spot spot, uint64_t canonical);
 /* Is the leaf's access flag set, and its link names `canonical`? With `clear`, not any more. What
  * is set aside counts as set. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Leaves of shadows are broken, flushed, unlinked and cleared; claims are called off. */
-#include "internal.h"
-
-#include "../txn/internal.h"
+/* Leaves of shadows are broken, flushed, unlinked and cleared, or lose rights; claims are called
+ * off.
+ */
+#include "kill.h"
 
 /* The entry of a spot, as far as it is one; of a leaf in a table that is set aside PT__ASIDE. */
 static pt_pte *entry_of(struct pt__spot spot, pt_pte *entry)
@@ -38,51 +38,21 @@ static void add(struct pt__kills *kills, struct pt__spot spot, pt_pte *slot, boo
 		pt__kills_finish(kills);
 }
 
-static bool may_stay(const struct pt__kills *kills, const struct pt_ctx *ctx, pt_pte leaf)
-{
-	if (kills->guest_levels && !(kills->guest_levels >> (pt__guest_level(leaf) + 1) & 1))
-		return true;
-	return kills->lost && !(pt_leaf_prot(&ctx->geo, leaf, ctx->attrs) & kills->lost);
-}
-
-/* A leaf that was taken out. */
-static void broken(struct pt_shadow *shadow, pt_pte leaf)
-{
-	atomic_fetch_sub_explicit(&shadow->leaves[pt__guest_level(leaf) + 1], 1,
-				  memory_order_relaxed);
-}
-
 bool pt__kill(struct pt__kills *kills, struct pt__spot spot, uint64_t canonical)
 {
-	struct pt_shadow *shadow = spot.shadow;
 	pt_pte e, *slot = entry_of(spot, &e);
+	enum pt__hit hit;
 
 	if ((!slot && e != PT__ASIDE) || !e || !names(spot, canonical))
 		return false;
-	for (;;) {
-		if (e == PT__ASIDE) {
-			kills->again = true;
-			return false;
-		}
-		if ((e & PT__MARK_KIND) == PT__CLAIM) {
-			if (!pt_pte_cas(slot, &e, (e & ~PT__MARK_KIND) | PT__DEAD))
-				continue;
-			atomic_fetch_add_explicit(&shadow->nested->counts.claims_killed, 1,
-						  memory_order_relaxed);
-			return false;
-		}
-		if ((e & PT__MARK_KIND) == PT__BREAK)
-			add(kills, spot, slot, false);
-		if (!pt_pte_valid(e) || pt_pte_is_table(e, spot.level) ||
-		    may_stay(kills, &shadow->ctx, e))
-			return false;
-		if (pt_pte_cas(slot, &e, PT__BREAK))
-			break;
-	}
-	broken(shadow, e);
-	kills->removed++;
-	add(kills, spot, slot, true);
-	return true;
+	hit = pt__hit(kills, spot, slot, e, canonical);
+	if (hit == PT__HIT_ASIDE)
+		kills->again = true;
+	if (hit < PT__HIT_OWES)
+		return false;
+	kills->removed += hit == PT__HIT_BROKEN;
+	add(kills, spot, slot, hit == PT__HIT_BROKEN);
+	return hit == PT__HIT_BROKEN;
 }
 
 bool pt__shadow_young(struct pt__spot spot, uint64_t canonical, bool clear)

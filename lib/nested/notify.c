@@ -90,6 +90,15 @@ static bool sweep(struct search *q, unsigned class, uint64_t canonical)
 	return true;
 }
 
+static bool begin_sweep(struct search *q, unsigned class, uint64_t canonical)
+{
+	q->s->sweeps = true;
+	q->s->shadow = 0;
+	q->s->sweep_class = 0;
+	q->s->sweep_at = 0;
+	return sweep(q, class, canonical);
+}
+
 /* ---- lists ---- */
 
 /* False: the answer is known. */
@@ -115,8 +124,8 @@ static bool look(struct search *q, unsigned class, uint64_t canonical)
 	n = pt__links_collect(q->nested, class, canonical, found, &s->head);
 	if (q->asks)
 		return ask(q, found, n);
-	if (pt__head_inexact(s->head) && s->point)
-		return false;
+	if (pt__head_inexact(s->head))
+		return !s->point && begin_sweep(q, class, canonical);
 	for (uint32_t i = 0; n > 1 && i < n; i++) /* each in a tree of its own */
 		pt_prefetch(&found[i].spot.shadow->ctx, found[i].spot.ipa);
 	for (uint32_t i = 0; i < n; i++)
@@ -124,15 +133,7 @@ static bool look(struct search *q, unsigned class, uint64_t canonical)
 		    pt__kill(&q->kills, found[i].spot, found[i].canonical))
 			count(&q->nested->counts.killed);
 	*q->left -= n + 1;
-	if (q->kills.again)
-		return false;
-	if (!pt__head_inexact(s->head))
-		return true;
-	s->sweeps = true;
-	s->shadow = 0;
-	s->sweep_class = 0;
-	s->sweep_at = 0;
-	return sweep(q, class, canonical);
+	return !q->kills.again;
 }
 
 /* Sizes of a class, by their log2: those that have more pages than one of the class. */
@@ -157,14 +158,24 @@ static bool look_before(struct search *q, unsigned class, uint64_t sizes)
 	return true;
 }
 
-/* May leaf tables of shadows go as a whole? Where all that lies in the range goes. */
+/* Is the range large enough for whole leaf tables to go, or for rights to be taken from many leaves
+ * of a table in a row? */
 static bool is_bulk(const struct search *q, unsigned class)
 {
 	const struct pt_shadow_search *s = q->s;
+	uint64_t least = s->lost ? PT__STRIP_BYTES : PT__BULK_BYTES;
 
-	return !class && !s->lost && !s->point && !s->sweeps && !q->asks &&
-	       s->hi - s->lo >= PT__BULK_BYTES - 1 &&
+	return !class && !s->point && !s->sweeps && !q->asks && s->hi - s->lo >= least - 1 &&
 	       s->at << pt__class_shift(class) >= s->whole_at;
+}
+
+/* From s->at on. True: it has gone on, past pages that need no look. */
+static bool in_bulk(struct search *q)
+{
+	if (q->s->lost)
+		return pt__strip(q->nested, &q->kills, q->s, q->left);
+	pt__bulk(q->nested, &q->kills, q->s, q->s->at << pt__class_shift(0), q->left);
+	return false;
 }
 
 static bool look_within(struct search *q, unsigned class)
@@ -178,14 +189,15 @@ static bool look_within(struct search *q, unsigned class)
 			return false;
 		s->at = end;
 	}
-	for (; s->at < end; s->at++) {
+	while (s->at < end) {
 		if (!s->sweeps && !pt__sparse_next(&q->nested->heads[class], &q->nested->store,
 						   &s->at, end, q->left))
 			break;
-		if (is_bulk(q, class))
-			pt__bulk(q->nested, &q->kills, s, s->at << cs, q->left);
+		if (is_bulk(q, class) && in_bulk(q))
+			continue;
 		if (!look(q, class, s->at << cs))
 			return false;
+		s->at++;
 	}
 	return s->at >= end;
 }
@@ -231,6 +243,8 @@ static __attribute__((noinline)) bool take(struct pt_nested *nested, struct pt_a
 	__builtin_memset(&q.kills, 0, offsetof(struct pt__kills, kill));
 	q.kills.agent = agent;
 	q.kills.lost = s->lost;
+	q.kills.lo = s->lo;
+	q.kills.hi = s->hi;
 	all = search(&q);
 	pt__kills_finish(&q.kills);
 	if (q.kills.again) /* by an agent that may be waiting for its CPU */

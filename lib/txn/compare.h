@@ -80,10 +80,25 @@ PT__INLINE bool pt__adds_exec(pt_pte old, pt_pte new)
 	return pt__exec(new) & ~pt__exec(old);
 }
 
+/* XN[1:0] that lets these execute, as pt__exec() says it. */
+PT__INLINE pt_pte pt__xn(unsigned exec)
+{
+	return (pt_pte)(0x1eu >> (2 * exec) & 3) << 53;
+}
+
 /* XN[1:0] that lets all execute who may by `a` or by `b`. */
 PT__INLINE pt_pte pt__exec_either(pt_pte a, pt_pte b)
 {
-	return (pt_pte)(0x1eu >> (2 * (pt__exec(a) | pt__exec(b))) & 3) << 53;
+	return pt__xn(pt__exec(a) | pt__exec(b));
+}
+
+/* Leaf `e`, which has no DBM, without some rights, of PT_PROT_RWX. */
+PT__INLINE pt_pte pt__without(pt_pte e, uint32_t rights)
+{
+	pt_pte gone =
+		(rights & PT_PROT_R ? PT_PTE_S2AP_R : 0) | (rights & PT_PROT_W ? PT_PTE_S2AP_W : 0);
+
+	return (e & ~(gone | PT_PTE_XN)) | pt__xn(pt__exec(e) & ~(rights >> 2));
 }
 
 /*

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A range that 64 shadows have in full, beside the sum of unmapping 64 like contexts; and what the
- * reverse map of it takes. */
+/* A range that 64 shadows have in full, beside the sum of unmapping 64 like contexts, or of taking
+ * the right to write from them; and what the reverse map of it takes. */
 #include "nest.h"
 
+#include <pt/dirty.h>
+#include <pt/walk.h>
+
 #include <stdio.h>
+#include <stdlib.h>
 
 /* Bytes of the reverse map for a leaf, and what they may be: 16, and a page for each canonical leaf
  * table. */
@@ -38,20 +42,86 @@ static void fill_all(struct nest *n, bool tell)
 		row_of_memory(n, "dense_64", SHADOWS * n->b.pages);
 }
 
-/* Each shadow as a context of its own, past lib/nested: its links stay behind. */
-static double unmap_directly(struct nest *n, uint64_t size)
+/* Each shadow as a context of its own, past lib/nested: its links stay as they are. */
+static double run_directly(struct nest *n, uint64_t size, enum pt_item_kind kind)
 {
 	double t = cpu_ns();
 
 	for (uint32_t k = 0; k < SHADOWS; k++) {
-		struct pt_item item = {.ctx = &n->shadow[k].ctx,
-				       .ipa = {BASE},
-				       .size = size,
-				       .kind = PT_ITEM_UNMAP};
+		struct pt_item item = {
+			.ctx = &n->shadow[k].ctx, .ipa = {BASE}, .size = size, .kind = kind};
 
 		run_range(&n->b, &item);
 	}
 	return cpu_ns() - t;
+}
+
+/* Leaves of the shadows' that may be, or that are gone. */
+static uint64_t writable(struct nest *n)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t k = 0; k < SHADOWS; k++)
+		for (uint64_t i = 0; i < n->b.pages; i++) {
+			pt_pte e;
+			int level;
+
+			if (pt_get_leaf(&n->shadow[k].ctx, pt_ipa(BASE + i * n->b.page), &e,
+					&level) != PT_OK ||
+			    e & PT_PTE_S2AP_W)
+				sum++;
+		}
+	return sum;
+}
+
+static void start_log(struct nest *n, uint64_t size)
+{
+	uint64_t bytes = pt_dirty_bytes(12, size);
+	struct pt_dirty_log log;
+	const struct pt_dirty_args args = {.kind = PT_DIRTY_START,
+					   .log = &log,
+					   .ctx = &n->b.ctx,
+					   .ipa = {BASE},
+					   .size = size,
+					   .memory = calloc(1, bytes)};
+	struct pt_dirty op;
+	enum pt_outcome outcome;
+
+	check(args.memory, "memory for a log", 0, bytes);
+	check_eq("pt_dirty_init", pt_dirty_init(&op, &args, NULL), PT_OK);
+	do {
+		section_begin(&n->b);
+		outcome = pt_dirty_step(&op, &n->b.agent, STEP_BUDGET);
+		pt_section_end(&n->b.agent);
+	} while (outcome == PT_MORE);
+	check_eq("pt_dirty_step", outcome, PT_OK);
+}
+
+/* Each in a world of its own, whose shadows may write all of the range before. */
+static void rows_of_rights(uint64_t size)
+{
+	struct nest *n = nest_open(SHADOWS, true, size);
+	double leaves = (double)n->b.pages * SHADOWS, t;
+
+	fill_all(n, false);
+	printf("wrprotect_shadows_directly %.2f\n",
+	       run_directly(n, size, PT_ITEM_WRITE_PROTECT) / leaves);
+	nest_close(n);
+	n = nest_open(SHADOWS, true, size);
+	fill_all(n, false);
+	check_eq("leaves that may be written", writable(n), (uint64_t)leaves);
+	t = cpu_ns();
+	write_protect(&n->b, BASE, size);
+	printf("wrprotect_range_64_full %.2f\n", (cpu_ns() - t) / leaves);
+	check_eq("leaves that may be written", writable(n), 0);
+	nest_close(n);
+	n = nest_open(SHADOWS, true, size);
+	fill_all(n, false);
+	t = cpu_ns();
+	start_log(n, size);
+	printf("log_range_64_full %.2f\n", (cpu_ns() - t) / leaves);
+	check_eq("leaves that may be written", writable(n), 0);
+	/* This world is left as it is: the log goes on. */
 }
 
 void nest_rows_of_a_range(uint64_t size)
@@ -67,6 +137,7 @@ void nest_rows_of_a_range(uint64_t size)
 	check_eq("pages of the reverse map", atomic_load(&n->nested.store.pages), 0);
 	map(&n->b, BASE, size, BASE_PA, PT_MAP_FORCE_PAGES);
 	fill_all(n, false);
-	printf("unmap_shadows_directly %.2f\n", unmap_directly(n, size) / leaves);
+	printf("unmap_shadows_directly %.2f\n", run_directly(n, size, PT_ITEM_UNMAP) / leaves);
+	rows_of_rights(size);
 	row_of_sparse_memory(size); /* this world is left as it is */
 }

@@ -271,6 +271,40 @@ static void shadow_of_a_block(void)
 	iv_shadow_open_block();
 }
 
+/* The context has a block, of which the guest maps two pages. */
+static void shadow_below_a_block(void)
+{
+	block();
+	iv_shadow_open();
+	if (iv_shadow_read_next())
+		abort();
+}
+
+/* Only the first of them has a leaf. */
+static void shadow_below_a_block_first(void)
+{
+	block();
+	iv_shadow_open();
+	if (iv_shadow_read())
+		abort();
+}
+
+static void shadow_below_a_block_filled(void)
+{
+	shadow_below_a_block();
+	if (iv_shadow_read())
+		abort();
+}
+
+/* Another shadow has the second page of it. */
+static void shadows_below_a_block(void)
+{
+	shadow_below_a_block_filled();
+	iv_shadow_open_other();
+	if (iv_shadow_read_next_other())
+		abort();
+}
+
 static void shadow_empty(void)
 {
 	two_pages();
@@ -403,8 +437,9 @@ static void page_of_agent_1(void)
 	{                                                                                          \
 		.kind = IV_OP_CALL, .call = (what)                                                 \
 	}
-#define FILL	 CALL(iv_shadow_read)
-#define HARDWARE .vtcr_flags = PT_VTCR_HA | PT_VTCR_HD
+#define FILL		    CALL(iv_shadow_read)
+#define BLOCK_WRITE_PROTECT RANGE(WRITE_PROTECT, 0, PT_SZ_2M, 0)
+#define HARDWARE	    .vtcr_flags = PT_VTCR_HA | PT_VTCR_HD
 
 #define AGE(bytes) UPKEEP(AGE, 0, bytes)
 #define SWEEP	   UPKEEP(SWEEP, 0, PT_SZ_2M)
@@ -597,6 +632,17 @@ const struct iv_case iv_cases[] = {
 	{.name = "harvest_by_the_host_and_remap_by_the_guest", .prepare = shadow_written, .blocks_differ = true, .most = 2, TWO(CALL(iv_shadow_remap), HARVEST)},
 	{.name = "fill_of_a_block_and_write_protect_at_level_2", .prepare = shadow_of_a_block, .attrs = PT_ATTR_BBM(2), .blocks_differ = true, .fewer = 1,
 	 TWO(CALL(iv_shadow_write), RANGE(WRITE_PROTECT, 0x1000, 0x1000, 0))},
+	/* rights go from leaves in a row */
+	{.name = "fill_and_write_protect_of_a_block_by_the_host", .prepare = shadow_below_a_block, .blocks_differ = true, .most = 2,
+	 TWO(CALL(iv_shadow_write), BLOCK_WRITE_PROTECT)},
+	{.name = "fill_of_a_leaf_and_write_protect_of_a_block_by_the_host", .prepare = shadow_below_a_block_filled, .blocks_differ = true, .most = 2,
+	 TWO(CALL(iv_shadow_write), BLOCK_WRITE_PROTECT)},
+	{.name = "write_protect_of_a_block_by_the_host_and_remap_by_the_guest", .prepare = shadow_below_a_block_first, .blocks_differ = true, .most = 2,
+	 TWO(BLOCK_WRITE_PROTECT, CALL(iv_shadow_remap))},
+	{.name = "write_protect_of_a_block_by_the_host_and_fill_of_another_shadow", .prepare = shadows_below_a_block, .blocks_differ = true, .most = 2,
+	 TWO(BLOCK_WRITE_PROTECT, CALL(iv_shadow_read_other))},
+	{.name = "write_protect_of_a_block_by_the_host_and_end_of_the_shadow", .prepare = shadow_below_a_block_filled, .blocks_differ = true, .most = 1,
+	 TWO(BLOCK_WRITE_PROTECT, CALL(iv_shadow_end))},
 	/* two shadows of a page */
 	{.name = "fills_of_two_shadows", .prepare = shadow_beside, .blocks_differ = true, TWO(FILL, CALL(iv_shadow_read_other))},
 	{.name = "fill_and_page_unmap_from_another_shadow", .prepare = shadows, .blocks_differ = true, .fewer = 1, TWO(FILL, PAGE_UNMAP(0))},

@@ -154,6 +154,11 @@ static void await(struct pt_grace *grace)
 		iv_wait_write();
 }
 
+uint64_t iv_shadow_read_next_other(void)
+{
+	return fault(1, 0x1000, PT_ACCESS_READ);
+}
+
 /* Sections that it waits for; or a table that another has set aside. */
 static void await_tlbi(struct pt_guest_tlbi_op *op)
 {

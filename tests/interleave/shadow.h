@@ -27,6 +27,7 @@ uint64_t iv_shadow_read(void);
 uint64_t iv_shadow_write(void);
 uint64_t iv_shadow_read_next(void);
 uint64_t iv_shadow_read_other(void);
+uint64_t iv_shadow_read_next_other(void);
 /* The guest hypervisor changes its first descriptor and invalidates. */
 uint64_t iv_shadow_remap(void);
 uint64_t iv_shadow_protect(void);

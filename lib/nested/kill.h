@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a change does to one entry of a shadow; private to lib/nested. */
+#ifndef NESTED_KILL_H
+#define NESTED_KILL_H
+
+#include "internal.h"
+
+#include "../txn/compare.h"
+#include "../txn/internal.h"
+
+enum pt__hit {
+	PT__HIT_NOTHING, /* it may stay, is no leaf, or was a claim: that is called off */
+	PT__HIT_ASIDE,	 /* its table is set aside */
+	/* These have to be flushed. */
+	PT__HIT_OWES,	/* another has broken it, who may not have flushed yet */
+	PT__HIT_TAKEN,	/* the leaf stays, without rights */
+	PT__HIT_BROKEN, /* BREAK is set: to be unlinked and cleared */
+};
+
+/* Shadows have no DBM. */
+PT__INLINE bool pt__may_stay(const struct pt__kills *kills, pt_pte leaf)
+{
+	if (kills->guest_levels && !(kills->guest_levels >> (pt__guest_level(leaf) + 1) & 1))
+		return true;
+	return kills->lost && pt__without(leaf, kills->lost) == leaf;
+}
+
+/* A leaf all of whose memory has lost rights stays without them; of one that is concerned in part
+ * the rest has not, and it goes. */
+PT__INLINE pt_pte pt__left_of(const struct pt__kills *kills, pt_pte leaf, uint64_t canonical,
+			      unsigned shift)
+{
+	if (!kills->lost || canonical < kills->lo ||
+	    canonical + ((UINT64_C(1) << shift) - 1) > kills->hi)
+		return PT__BREAK;
+	return pt__without(leaf, kills->lost);
+}
+
+/* Entry `e` of a spot, whose link names `canonical`. What is broken is counted out. */
+PT__INLINE enum pt__hit pt__hit(const struct pt__kills *kills, struct pt__spot spot, pt_pte *slot,
+				pt_pte e, uint64_t canonical)
+{
+	struct pt_shadow *shadow = spot.shadow;
+	pt_pte to;
+
+	for (;;) {
+		if (e == PT__ASIDE)
+			return PT__HIT_ASIDE;
+		if ((e & PT__MARK_KIND) == PT__CLAIM) {
+			if (!pt_pte_cas(slot, &e, (e & ~PT__MARK_KIND) | PT__DEAD))
+				continue;
+			atomic_fetch_add_explicit(&shadow->nested->counts.claims_killed, 1,
+						  memory_order_relaxed);
+			return PT__HIT_NOTHING;
+		}
+		if ((e & PT__MARK_KIND) == PT__BREAK)
+			return PT__HIT_OWES;
+		if (!pt_pte_valid(e) || pt_pte_is_table(e, spot.level) || pt__may_stay(kills, e))
+			return PT__HIT_NOTHING;
+		to = pt__left_of(kills, e, canonical, spot.shift);
+		if (pt_pte_cas(slot, &e, to))
+			break;
+	}
+	if (to != PT__BREAK)
+		return PT__HIT_TAKEN;
+	atomic_fetch_sub_explicit(&shadow->leaves[pt__guest_level(e) + 1], 1, memory_order_relaxed);
+	return PT__HIT_BROKEN;
+}
+
+#endif
