@@ -30,13 +30,15 @@ static void open_party(struct owned *o, unsigned party)
 /* The host has blocks of pages of 4K. */
 static void open_host(struct owned *o, unsigned granule_shift)
 {
-	o->slots.head.count = 1;
-	o->slots.head.slot[0] = (struct pt_slot){
+	struct pt_slots *slots = (struct pt_slots *)(void *)o->slots;
+
+	slots->count = 1;
+	slots->slot[0] = (struct pt_slot){
 		.ipa = PA,
 		.size = o->units << o->rig.shift,
 		.pa = PA,
 		.backing_shift = granule_shift == 12 ? 21 : (uint8_t)granule_shift};
-	pt_ctx_set_slots(&o->rig.c.ctx, &o->slots.head);
+	pt_ctx_set_slots(&o->rig.c.ctx, slots);
 }
 
 /* Granules, in any mixture, or all of 4K: where a unit is 4K there are two blocks of them. */

@@ -44,10 +44,9 @@ struct owned {
 	bool under_way; /* what was before may still be, and what is now may not be yet */
 	uint64_t units, rng;
 	struct pt_lend call;
-	union {
-		struct pt_slots head;
-		unsigned char room[sizeof(struct pt_slots) + sizeof(struct pt_slot)];
-	} slots; /* the host's memory is there by its address */
+	/* The host's memory is there by its address. */
+	_Alignas(struct pt_slots) unsigned char slots[sizeof(struct pt_slots) +
+						      sizeof(struct pt_slot)];
 	struct nested_counts *counts;
 	char *failure;
 };
