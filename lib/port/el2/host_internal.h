@@ -45,6 +45,7 @@ extern unsigned char pt__el2_host_vectors[];
 _Noreturn void pt__el2_host_begin(uint64_t x0, uint64_t stack);
 
 #define PT__EL2_WNR	      (UINT64_C(1) << 6)
+#define PT__EL2_SPSR_EL	      UINT64_C(0xf) /* 0: EL0, in both states */
 /* FSC: Arm ARM D19.2.40. A translation fault at level -1. */
 #define PT__EL2_LEVEL_MINUS_1 0x2b
 
@@ -68,8 +69,10 @@ static inline bool pt__el2_decode(const struct pt_el2_abort *abort, uint32_t cpu
 				   .access = write ? PT_ACCESS_WRITE : PT_ACCESS_READ,
 				   .level = (int8_t)(fsc & 3),
 				   .s1ptw = IS_S1PTW(abort->esr)};
-	if (EC(abort->esr) == EC_FETCH && !fault->s1ptw)
+	if (EC(abort->esr) == EC_FETCH && !fault->s1ptw) {
 		fault->access = PT_ACCESS_EXEC;
+		fault->el0 = !(pt_el2_read_spsr_el2() & PT__EL2_SPSR_EL);
+	}
 	if (fsc == PT__EL2_LEVEL_MINUS_1) {
 		fault->level = -1;
 		fault->type = PT_FAULT_TRANSLATION;

@@ -409,6 +409,51 @@ static void an_interrupt_waits_for_one_step_at_most(void **state)
 	guest_end(context);
 }
 
+/* FEAT_XNX: ID_AA64MMFR1_EL1. */
+static bool has_xnx(void)
+{
+	uint64_t mmfr1;
+
+	__asm__("mrs %0, id_aa64mmfr1_el1" : "=r"(mmfr1));
+	return mmfr1 >> 28 & 0xf;
+}
+
+static uint64_t run_alias(uint64_t context, void (*code)(void), uint64_t pstate)
+{
+	struct pt_el2_vcpu *v = guest_vcpu(code, CODE, 0, 0);
+
+	v->regs.pc += DATA - CODE;
+	v->regs.pstate = pstate;
+	v->regs.vbar_el1 = GUEST_VECTORS;
+	return guest_run(context, v);
+}
+
+/* What EL0 fetches needs EL0's right, and what EL1 fetches EL1's. */
+static void a_fetch_needs_the_right_of_its_level(void **state)
+{
+	const struct pt_el2_vcpu *v = &host_self()->vcpu;
+	uint64_t context;
+
+	(void)state;
+	if (!has_xnx())
+		skip();
+	context = guest_new();
+	EXPECT(PT_MAPPED,
+	       CALL(MAP, context, DATA, PAGE, (uintptr_t)guest_code, PT_PROT_R | PT_PROT_PX));
+	assert_int_equal(run_alias(context, guest_mode, EL1H), PT_EL2_VCPU_EXIT);
+	assert_int_equal(run_alias(context, guest_load_user, EL0), PT_EL2_VCPU_ABORT);
+	assert_int_equal(FSC(v->esr), 0x0f);
+	assert_int_equal(v->outcome, PT_NO_SLOT);
+	EXPECT(PT_UNMAPPED, CALL(UNMAP, context, DATA, PAGE));
+	EXPECT(PT_MAPPED,
+	       CALL(MAP, context, DATA, PAGE, (uintptr_t)guest_code, PT_PROT_R | PT_PROT_UX));
+	assert_int_equal(run_alias(context, guest_load_user, EL0), PT_EL2_VCPU_EXIT);
+	assert_int_equal(v->regs.x[1], 0x400);
+	assert_int_equal(run_alias(context, guest_mode, EL1H), PT_EL2_VCPU_ABORT);
+	assert_int_equal(FSC(v->esr), 0x0f);
+	guest_end(context);
+}
+
 const struct CMUnitTest host_exit_tests[] = {
 	cmocka_unit_test(an_abort_comes_to_the_vector_of_its_mode),
 	cmocka_unit_test(the_handler_begins_without_access_to_el0),
@@ -417,6 +462,7 @@ const struct CMUnitTest host_exit_tests[] = {
 	cmocka_unit_test(a_guests_el0_stays_at_el0),
 	cmocka_unit_test(a_guest_is_left_by_an_irq),
 	cmocka_unit_test(a_guest_is_left_by_an_fiq),
+	cmocka_unit_test(a_fetch_needs_the_right_of_its_level),
 };
 const size_t host_exit_count = sizeof(host_exit_tests) / sizeof(host_exit_tests[0]);
 
