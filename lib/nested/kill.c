@@ -46,13 +46,16 @@ bool pt__kill(struct pt__kills *kills, struct pt__spot spot, uint64_t canonical)
 	if ((!slot && e != PT__ASIDE) || !e || !names(spot, canonical))
 		return false;
 	hit = pt__hit(kills, spot, slot, e, canonical);
+	if (PT__LIKELY(hit == PT__HIT_BROKEN)) {
+		kills->removed++;
+		add(kills, spot, slot, true);
+		return true;
+	}
 	if (hit == PT__HIT_ASIDE)
 		kills->again = true;
-	if (hit < PT__HIT_OWES)
-		return false;
-	kills->removed += hit == PT__HIT_BROKEN;
-	add(kills, spot, slot, hit == PT__HIT_BROKEN);
-	return hit == PT__HIT_BROKEN;
+	if (hit >= PT__HIT_OWES)
+		add(kills, spot, slot, false);
+	return false;
 }
 
 bool pt__shadow_young(struct pt__spot spot, uint64_t canonical, bool clear)

@@ -17,23 +17,25 @@ enum pt__hit {
 	PT__HIT_BROKEN, /* BREAK is set: to be unlinked and cleared */
 };
 
-/* Shadows have no DBM. */
-PT__INLINE bool pt__may_stay(const struct pt__kills *kills, pt_pte leaf)
-{
-	if (kills->guest_levels && !(kills->guest_levels >> (pt__guest_level(leaf) + 1) & 1))
-		return true;
-	return kills->lost && pt__without(leaf, kills->lost) == leaf;
-}
-
-/* A leaf all of whose memory has lost rights stays without them; of one that is concerned in part
- * the rest has not, and it goes. */
+/*
+ * What becomes of a leaf whose memory begins at `canonical`: itself, if it may stay; or BREAK.
+ * Where all of its memory has lost rights it stays without them; where a part has, the rest of it
+ * has lost nothing, and it goes.
+ */
 PT__INLINE pt_pte pt__left_of(const struct pt__kills *kills, pt_pte leaf, uint64_t canonical,
 			      unsigned shift)
 {
-	if (!kills->lost || canonical < kills->lo ||
-	    canonical + ((UINT64_C(1) << shift) - 1) > kills->hi)
+	pt_pte left;
+
+	if (kills->guest_levels && !(kills->guest_levels >> (pt__guest_level(leaf) + 1) & 1))
+		return leaf;
+	if (PT__LIKELY(!kills->lost))
 		return PT__BREAK;
-	return pt__without(leaf, kills->lost);
+	left = pt__without(leaf, kills->lost);
+	if (left != leaf &&
+	    (canonical < kills->lo || canonical + ((UINT64_C(1) << shift) - 1) > kills->hi))
+		return PT__BREAK;
+	return left;
 }
 
 /* Entry `e` of a spot, whose link names `canonical`. What is broken is counted out. */
@@ -55,9 +57,11 @@ PT__INLINE enum pt__hit pt__hit(const struct pt__kills *kills, struct pt__spot s
 		}
 		if ((e & PT__MARK_KIND) == PT__BREAK)
 			return PT__HIT_OWES;
-		if (!pt_pte_valid(e) || pt_pte_is_table(e, spot.level) || pt__may_stay(kills, e))
+		if (!pt_pte_valid(e) || pt_pte_is_table(e, spot.level))
 			return PT__HIT_NOTHING;
 		to = pt__left_of(kills, e, canonical, spot.shift);
+		if (to == e)
+			return PT__HIT_NOTHING;
 		if (pt_pte_cas(slot, &e, to))
 			break;
 	}
