@@ -596,8 +596,8 @@ const struct iv_case iv_cases[] = {
 	{.name = "fill_and_remap_by_the_guest", .prepare = shadow, .blocks_differ = true, TWO(FILL, CALL(iv_shadow_remap))},
 	{.name = "fill_and_protect_by_the_guest", .prepare = shadow, .blocks_differ = true, TWO(FILL, CALL(iv_shadow_protect))},
 	{.name = "fill_of_a_leaf_and_remap_by_the_guest", .prepare = shadow_filled, .blocks_differ = true, TWO(FILL, CALL(iv_shadow_remap))},
-	{.name = "remap_by_the_guest_twice", .prepare = shadow_filled, .blocks_differ = true, .fewer = 1, TWO(CALL(iv_shadow_remap), CALL(iv_shadow_remap))},
-	{.name = "fill_and_end_of_the_shadow", .prepare = shadow, .blocks_differ = true, .fewer = 1, TWO(FILL, CALL(iv_shadow_end))},
+	{.name = "remap_by_the_guest_twice", .prepare = shadow_filled, .blocks_differ = true, TWO(CALL(iv_shadow_remap), CALL(iv_shadow_remap))},
+	{.name = "fill_and_end_of_the_shadow", .prepare = shadow, .blocks_differ = true, TWO(FILL, CALL(iv_shadow_end))},
 	{.name = "remap_by_the_guest_and_end_of_the_shadow", .prepare = shadow_filled, .blocks_differ = true, .fewer = 2, TWO(CALL(iv_shadow_remap), CALL(iv_shadow_end))},
 	/* and changes of the canonical context */
 	{.name = "fill_and_page_unmap_by_the_host", .prepare = shadow, .blocks_differ = true, .late_cas = true, TWO(FILL, PAGE_UNMAP(0))},
@@ -629,8 +629,8 @@ const struct iv_case iv_cases[] = {
 	 TWO(PAGE_UNMAP(IV_SHADOW_FAR), PAGE_UNMAP(0))},
 	{.name = "fill_and_start_of_a_log_by_the_host", .prepare = shadow, .blocks_differ = true, .fewer = 1, TWO(CALL(iv_shadow_write), LOG_START)},
 	{.name = "fill_and_harvest_by_the_host", .prepare = shadow_dirty, .blocks_differ = true, TWO(CALL(iv_shadow_write), HARVEST)},
-	{.name = "harvest_by_the_host_and_remap_by_the_guest", .prepare = shadow_written, .blocks_differ = true, .most = 2, TWO(CALL(iv_shadow_remap), HARVEST)},
-	{.name = "fill_of_a_block_and_write_protect_at_level_2", .prepare = shadow_of_a_block, .attrs = PT_ATTR_BBM(2), .blocks_differ = true, .fewer = 1,
+	{.name = "harvest_by_the_host_and_remap_by_the_guest", .prepare = shadow_written, .blocks_differ = true, TWO(CALL(iv_shadow_remap), HARVEST)},
+	{.name = "fill_of_a_block_and_write_protect_at_level_2", .prepare = shadow_of_a_block, .attrs = PT_ATTR_BBM(2), .blocks_differ = true,
 	 TWO(CALL(iv_shadow_write), RANGE(WRITE_PROTECT, 0x1000, 0x1000, 0))},
 	/* rights go from leaves in a row */
 	{.name = "fill_and_write_protect_of_a_block_by_the_host", .prepare = shadow_below_a_block, .blocks_differ = true, .most = 2,
@@ -645,7 +645,7 @@ const struct iv_case iv_cases[] = {
 	 TWO(BLOCK_WRITE_PROTECT, CALL(iv_shadow_end))},
 	/* two shadows of a page */
 	{.name = "fills_of_two_shadows", .prepare = shadow_beside, .blocks_differ = true, TWO(FILL, CALL(iv_shadow_read_other))},
-	{.name = "fill_and_page_unmap_from_another_shadow", .prepare = shadows, .blocks_differ = true, .fewer = 1, TWO(FILL, PAGE_UNMAP(0))},
+	{.name = "fill_and_page_unmap_from_another_shadow", .prepare = shadows, .blocks_differ = true, TWO(FILL, PAGE_UNMAP(0))},
 	/* three at once */
 	{.name = "fills_of_two_shadows_and_page_unmap", .prepare = shadow_beside, .blocks_differ = true, .fewer = 2,
 	 .script = {{FILL}, {CALL(iv_shadow_read_other)}, {PAGE_UNMAP(0)}}},
