@@ -107,9 +107,9 @@ static inline unsigned pt__class_of(unsigned shift)
  * from its page's tag (pt_pool_tag()) and its place there follow the shadow and the address.
  *
  *   link, first word   31:0 the next of the list, 63:32 the one before; 0: none
- *   link, second word  39:0 the canonical page, 45:40 log2 of the leaf's size, 62: in no list, 63: set
- *   head               31:0 the first of the list, 38:32 how many, 39 inexact, 63:40 how often a link
- *                      was entered that is in no list
+ *   link, second word  39:0 the canonical page, 45:40 log2 of the leaf's size, 52:46 of the first of
+ *                      a list: how many there are, 62: in no list, 63: set
+ *   head, 32 bits      30:0 the first of the list, 31 inexact; two in a word
  *
  * Lists change under the lock of the canonical page's stripe, in which nothing else is done. What
  * keeps a page of heads: each reservation and each link that is in a list, and inexact heads; a
@@ -173,7 +173,8 @@ bool pt__links_hold(void *arg, uint64_t lo, uint64_t hi);
 
 /*
  * The leaves in the list of the head for `canonical`, of a class. Returns how many; *head: what the
- * head said. After the fence of who changed the canonical leaf.
+ * head said, and, if it is inexact, in 63:40 how many links the stripe has had that are in no list.
+ * After the fence of who changed the canonical leaf.
  */
 struct pt__found {
 	struct pt__spot spot;
@@ -183,10 +184,13 @@ uint32_t pt__links_collect(struct pt_nested *nested, unsigned class, uint64_t ca
 			   struct pt__found found[PT_SHADOW_LINKS], uint64_t *head);
 static inline bool pt__head_inexact(uint64_t head)
 {
-	return head >> 39 & 1;
+	return head >> 31 & 1;
 }
-/* Every leaf of every shadow was removed since the head said `head`: exact again, unless such links
- * were entered meanwhile. */
+/* The first head from number *n on, and below `end`, that is not 0; as pt__sparse_next(). */
+bool pt__head_next(const struct pt_nested *nested, unsigned class, uint64_t *n, uint64_t end,
+		   int64_t *left);
+/* Every leaf of every shadow was removed since the head said `head`: exact again, unless a link of
+ * this page, or of another of its stripe, was entered in no list meanwhile. */
 void pt__links_exact(struct pt_nested *nested, struct pt_agent *agent, unsigned class,
 		     uint64_t canonical, uint64_t head);
 

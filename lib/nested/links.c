@@ -108,28 +108,43 @@ static void set_before(pt__word *link, uint64_t id)
 	pt__poke(link, (pt__peek(link) & PT__HEAD_FIRST) | id << 32);
 }
 
-/* In front of the list; *head is what follows. With the lock. */
-static void put_first(const struct pt_nested *nested, pt__word *link, uint64_t *head)
+static void add_to_count(const struct pt_nested *nested, uint64_t id, uint64_t by)
 {
-	uint64_t first = pt__list_first(*head), id = id_of(nested, link);
+	pt__word *word = pt__link_of_id(nested, id) + 1;
 
-	pt__poke(link, first);
-	if (first)
-		set_before(pt__link_of_id(nested, first), id);
-	*head = (*head & ~PT__HEAD_FIRST) + PT__HEAD_ONE + id;
+	pt__poke(word, pt__peek(word) + by * PT__LINK_ONE);
 }
 
-void pt__list_take_out(const struct pt_nested *nested, pt__word *link, pt__word *head)
+/* In front of the list; the head after that. With the lock. */
+static uint64_t put_first(const struct pt_nested *nested, pt__word *link, uint64_t head,
+			  uint64_t count)
+{
+	uint64_t first = pt__list_first(head), id = id_of(nested, link);
+
+	pt__poke(link, first);
+	if (first) {
+		set_before(pt__link_of_id(nested, first), id);
+		add_to_count(nested, first, -count);
+	}
+	return (head & PT__HEAD_INEXACT) | id;
+}
+
+void pt__list_take_out(const struct pt_nested *nested, pt__word *link, pt__word *word,
+		       unsigned half)
 {
 	uint64_t next = pt__list_first(pt__peek(link)), before = pt__peek(link) >> 32;
+	uint64_t head = pt__head_in(pt__peek(word), half), count = pt__list_count(nested, head);
 
 	if (next)
 		set_before(pt__link_of_id(nested, next), before);
-	if (before)
+	if (before) {
 		set_next(pt__link_of_id(nested, before), next);
-	else
-		set_next(head, next);
-	pt__poke(head, pt__peek(head) - PT__HEAD_ONE);
+		add_to_count(nested, pt__list_first(head), -UINT64_C(1));
+		return;
+	}
+	pt__head_set(word, half, (head & PT__HEAD_INEXACT) | next);
+	if (next)
+		add_to_count(nested, next, count - 1);
 }
 
 /* A bit that is never cleared, set before the fence of the fill: who changes a canonical leaf sees
@@ -146,40 +161,50 @@ static void note_size(struct pt_nested *nested, unsigned shift)
  * One that is in no list. The first such keeps the page of heads by its reservation, for the bit
  * stays in its head; the others give theirs back, which therefore is not the last.
  */
-static void put_nowhere(struct pt_nested *nested, struct pt__place at, uint64_t *head)
+static void put_nowhere(struct pt_nested *nested, struct pt__place at, pt__word *word)
 {
-	uint64_t now;
+	uint64_t head = pt__head_in(pt__peek(word), at.half), now;
 
-	if (*head & PT__HEAD_INEXACT) {
+	if (head & PT__HEAD_INEXACT) {
 		pt__sparse_count(pt__sparse_descend(at.tree, &nested->store, at.n).link,
 				 -PT__SPARSE_ONE, &now);
-	} else {
-		atomic_fetch_add_explicit(&nested->counts.inexact, 1, memory_order_relaxed);
-		*head |= PT__HEAD_INEXACT;
+		return;
 	}
-	*head += PT__HEAD_FRESH;
+	atomic_fetch_add_explicit(&nested->counts.inexact, 1, memory_order_relaxed);
+	pt__head_set(word, at.half, head | PT__HEAD_INEXACT);
+}
+
+static void count_one(pt__word *counter)
+{
+	pt__poke(counter, pt__peek(counter) + 1);
 }
 
 bool pt__link_enter(const struct pt__entering *e)
 {
 	struct pt_nested *nested = e->spot.shadow->nested;
-	uint64_t canonical = e->canonical.v, now;
-	struct pt_shadow_stripe *stripe = pt__stripe_of(nested, canonical);
-	uint64_t word = PT__LINK_SET | (uint64_t)e->spot.shift << PT__LINK_SHIFT | canonical >> 12;
+	unsigned class = pt__class_of(e->spot.shift);
+	struct pt__place at = pt__head_place(nested, class, e->canonical.v);
+	struct pt_shadow_stripe *stripe = pt__stripe_of(nested, class, e->canonical.v);
+	uint64_t word =
+		PT__LINK_SET | (uint64_t)e->spot.shift << PT__LINK_SHIFT | e->canonical.v >> 12;
+	uint64_t head, count;
 	bool listed;
 
 	note_size(nested, e->spot.shift);
 	pt_port_lock(&stripe->lock);
-	now = pt__peek(e->head);
-	listed = pt__head_count(now) < PT_SHADOW_LINKS;
-	if (PT__LIKELY(listed))
-		put_first(nested, e->link, &now);
-	else
-		put_nowhere(nested, pt__head_place(nested, pt__class_of(e->spot.shift), canonical),
-			    &now);
-	pt__set(e->link + 1, listed ? word : word | PT__LINK_NO_LIST);
-	pt__set(e->head, now);
-	pt__poke(&stripe->entered, pt__peek(&stripe->entered) + 1);
+	head = pt__head_in(pt__peek(e->head), at.half);
+	count = pt__list_count(nested, head);
+	listed = count < PT_SHADOW_LINKS;
+	if (PT__LIKELY(listed)) {
+		head = put_first(nested, e->link, head, count);
+		pt__set(e->link + 1, word + (count + 1) * PT__LINK_ONE);
+		pt__head_set(e->head, at.half, head);
+	} else {
+		pt__set(e->link + 1, word | PT__LINK_NO_LIST);
+		put_nowhere(nested, at, e->head);
+		count_one(&stripe->nowhere);
+	}
+	count_one(&stripe->entered);
 	pt_port_unlock(&stripe->lock);
 	return listed;
 }
@@ -212,14 +237,14 @@ void pt__link_leave(struct pt__spot spot, struct pt_agent *agent)
 	unsigned class = pt__class_of(spot.shift);
 	struct spoken_for link = find(nested, pt__link_place(spot.shadow, class, spot.ipa.v)), head;
 	uint64_t word = pt__get(link.word + 1), canonical = pt__link_canonical(word);
-	struct pt_port_lock *lock = &pt__stripe_of(nested, canonical)->lock;
+	struct pt_port_lock *lock = &pt__stripe_of(nested, class, canonical)->lock;
 	bool listed = !(word & PT__LINK_NO_LIST);
 
 	if (listed)
 		head = find(nested, pt__head_place(nested, class, canonical));
 	pt_port_lock(lock);
 	if (listed)
-		pt__list_take_out(nested, link.word, head.word);
+		pt__list_take_out(nested, link.word, head.word, head.at.half);
 	pt__set(link.word, 0);
 	pt__set(link.word + 1, 0);
 	pt_port_unlock(lock);

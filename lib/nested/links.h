@@ -10,13 +10,16 @@
 
 #define PT__LINK_PAGE_BITS 40
 #define PT__LINK_SHIFT	   40
+#define PT__LINK_ONE	   (UINT64_C(1) << 46)
+#define PT__LINK_COUNT	   (UINT64_C(127) * PT__LINK_ONE)
 #define PT__LINK_NO_LIST   (UINT64_C(1) << 62)
 #define PT__LINK_SET	   (UINT64_C(1) << 63)
 
-#define PT__HEAD_FIRST	 (UINT64_C(0xffffffff))
-#define PT__HEAD_ONE	 (UINT64_C(1) << 32)
-#define PT__HEAD_INEXACT (UINT64_C(1) << 39)
-#define PT__HEAD_FRESH	 (UINT64_C(1) << 40)
+#define PT__HEAD_BITS	 32
+#define PT__HEAD	 (UINT64_C(0xffffffff))
+#define PT__HEAD_FIRST	 (UINT64_C(0x7fffffff))
+#define PT__HEAD_INEXACT (UINT64_C(1) << 31)
+#define PT__HEAD_NOWHERE 40 /* of what pt__links_collect() says */
 
 /* Tags: what a page of links is. */
 #define PT__TAG_SET	     (UINT64_C(1) << 63)
@@ -27,11 +30,6 @@
 static inline uint64_t pt__list_first(uint64_t head)
 {
 	return head & PT__HEAD_FIRST;
-}
-
-static inline uint32_t pt__head_count(uint64_t head)
-{
-	return head >> 32 & 127;
 }
 
 static inline uint64_t pt__link_canonical(uint64_t word)
@@ -54,20 +52,28 @@ static inline int pt__link_level(const struct pt_shadow *shadow, unsigned shift)
 /* Where a link and a head stand. */
 struct pt__place {
 	struct pt_sparse *tree;
-	uint64_t n; /* of the word */
+	uint64_t n;    /* of the word */
+	unsigned half; /* of a head: its lowest bit there */
 };
 
 static inline struct pt__place pt__link_place(struct pt_shadow *shadow, unsigned class,
 					      uint64_t ipa)
 {
 	return (struct pt__place){&shadow->directory[class],
-				  PT__LINK_WORDS * (ipa >> pt__class_shift(class))};
+				  PT__LINK_WORDS * (ipa >> pt__class_shift(class)), 0};
 }
 
 static inline struct pt__place pt__head_place(struct pt_nested *nested, unsigned class,
 					      uint64_t canonical)
 {
-	return (struct pt__place){&nested->heads[class], canonical >> pt__class_shift(class)};
+	uint64_t n = canonical >> pt__class_shift(class);
+
+	return (struct pt__place){&nested->heads[class], n / 2, n % 2 * PT__HEAD_BITS};
+}
+
+static inline uint64_t pt__head_in(uint64_t word, unsigned half)
+{
+	return word >> half & PT__HEAD;
 }
 
 static inline pt__word *pt__place_word(const struct pt_nested *nested, struct pt__place at)
@@ -81,18 +87,21 @@ static inline pt__word *pt__link_of_id(const struct pt_nested *nested, uint64_t 
 	       (id << PT__LINK_ID_SHIFT & 0xfff) / sizeof(pt__word);
 }
 
-/* Pages side by side have one lock, so that a run of them can be gone through under it. */
-#define PT__STRIPE_SHIFT 16
+/* Heads side by side have one lock: two of them are a word, and a run of them can be gone through
+ * under it. */
+#define PT__STRIPE_BITS 4
 
-static inline struct pt_shadow_stripe *pt__stripe_of(struct pt_nested *nested, uint64_t canonical)
+static inline struct pt_shadow_stripe *pt__stripe_of(struct pt_nested *nested, unsigned class,
+						     uint64_t canonical)
 {
-	uint64_t run = canonical >> PT__STRIPE_SHIFT;
+	uint64_t run = canonical >> (pt__class_shift(class) + PT__STRIPE_BITS);
 
 	return &nested->stripe[(run ^ run >> 5 ^ run >> 14) % PT_SHADOW_STRIPES];
 }
 
-/* links.c: a link out of the list of `head`, with the lock of its stripe. */
-void pt__list_take_out(const struct pt_nested *nested, pt__word *link, pt__word *head);
+/* links.c: a link out of the list of the head at `half` of a word, with the lock of its stripe. */
+void pt__list_take_out(const struct pt_nested *nested, pt__word *link, pt__word *word,
+		       unsigned half);
 
 static inline uint64_t pt__peek(const pt__word *word)
 {
@@ -102,6 +111,21 @@ static inline uint64_t pt__peek(const pt__word *word)
 static inline void pt__poke(pt__word *word, uint64_t value)
 {
 	atomic_store_explicit(word, value, memory_order_relaxed);
+}
+
+/* With the lock of its stripe, and so of the other half. */
+static inline void pt__head_set(pt__word *word, unsigned half, uint64_t head)
+{
+	pt__set(word, (pt__peek(word) & ~(PT__HEAD << half)) | head << half);
+}
+
+/* How many are in the list of a head. With the lock. */
+static inline uint64_t pt__list_count(const struct pt_nested *nested, uint64_t head)
+{
+	uint64_t first = pt__list_first(head);
+
+	return first ? (pt__peek(pt__link_of_id(nested, first) + 1) & PT__LINK_COUNT) / PT__LINK_ONE
+		     : 0;
 }
 
 #endif

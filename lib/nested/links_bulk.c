@@ -13,12 +13,11 @@
  * meanwhile.
  *
  * That is done for 2 MiB of the tables at a time, and for the 2 MiB of canonical pages that the
- * first link there names: a page of heads. Most often a guest maps such spans as they are.
+ * first link there names: half a page of heads. Most often a guest maps such spans as they are.
  */
 #define PART_SHIFT 21
-#define HEADS	   PT__PAGE_WORDS
-#define RUN	   (1u << (PT__STRIPE_SHIFT - 12))
-#define COUNT_MASK (UINT64_C(127) * PT__HEAD_ONE)
+#define HEADS	   512u
+#define RUN	   (1u << PT__STRIPE_BITS)
 
 struct part {
 	struct pt_nested *nested;
@@ -63,7 +62,7 @@ PT__INLINE bool is_run_of(const pt__word *page, unsigned step)
 		differ |= pt__peek(page + i + 2 * stride) ^ (expected + 2 * step);
 		differ |= pt__peek(page + i + 3 * stride) ^ (expected + 3 * step);
 	}
-	return !differ;
+	return !(differ & ~PT__LINK_COUNT);
 }
 
 static bool is_run(const struct pt__aside *t, const pt__word *page)
@@ -166,11 +165,11 @@ static void take_out(const struct part *p, pt__word *link)
 {
 	uint64_t canonical = pt__link_canonical(pt__peek(link + 1));
 	struct pt__place head = pt__head_place(p->nested, 0, canonical);
-	struct pt_port_lock *lock = &pt__stripe_of(p->nested, canonical)->lock;
+	struct pt_port_lock *lock = &pt__stripe_of(p->nested, 0, canonical)->lock;
 	pt__word *word = pt__place_word(p->nested, head);
 
 	pt_port_lock(lock);
-	pt__list_take_out(p->nested, link, word);
+	pt__list_take_out(p->nested, link, word, head.half);
 	pt_port_unlock(lock);
 	pt__sparse_let_go(head.tree, &p->nested->store, p->agent, head.n);
 }
@@ -261,22 +260,23 @@ static bool any_of(const struct part *p, unsigned from)
 }
 
 /* The heads of a run whose lists are these links and no others. True: there are others. */
-static bool clear_run(struct part *p, pt__word *head, unsigned from)
+static bool clear_run(struct part *p, pt__word *heads, unsigned from)
 {
-	struct pt_port_lock *lock = &pt__stripe_of(p->nested, (p->heads + from) << 12)->lock;
+	struct pt_port_lock *lock = &pt__stripe_of(p->nested, 0, (p->heads + from) << 12)->lock;
 	bool rest = false;
 
 	pt_port_lock(lock);
 	for (unsigned i = from; i < from + RUN; i++) {
-		uint64_t word = pt__peek(head + i);
+		unsigned half = i % 2 * PT__HEAD_BITS;
+		uint64_t head = pt__head_in(pt__peek(heads + i / 2), half);
 
 		if (!p->of[i])
 			continue;
-		if (pt__head_count(word) != p->of[i]) {
+		if (pt__list_count(p->nested, head) != p->of[i]) {
 			rest = true;
 			continue;
 		}
-		pt__set(head + i, word & ~(COUNT_MASK | PT__HEAD_FIRST));
+		pt__head_set(heads + i / 2, half, head & PT__HEAD_INEXACT);
 		p->kept += p->of[i];
 		p->of[i] = 0;
 	}
@@ -289,7 +289,7 @@ static void drop_part(struct part *p, const struct pt__aside table[], uint32_t t
 {
 	struct pt_sparse *tree = &p->nested->heads[0];
 	bool rest = false;
-	pt__word *head;
+	pt__word *heads;
 
 	p->heads = UINT64_MAX;
 	p->kept = 0;
@@ -297,13 +297,13 @@ static void drop_part(struct part *p, const struct pt__aside table[], uint32_t t
 	each_page(p, table, tables, at, count);
 	if (p->heads == UINT64_MAX)
 		return;
-	head = pt__sparse_word(tree, &p->nested->store, p->heads);
+	heads = pt__sparse_word(tree, &p->nested->store, p->heads / 2);
 	for (unsigned i = 0; i < HEADS; i += RUN)
-		rest |= any_of(p, i) && clear_run(p, head, i);
+		rest |= any_of(p, i) && clear_run(p, heads, i);
 	if (rest)
 		each_page(p, table, tables, at, finish);
 	if (p->kept)
-		pt__sparse_let_go_of(tree, &p->nested->store, p->agent, p->heads, p->kept);
+		pt__sparse_let_go_of(tree, &p->nested->store, p->agent, p->heads / 2, p->kept);
 }
 
 void pt__links_drop(struct pt_nested *nested, struct pt_agent *agent,

@@ -73,8 +73,10 @@ bool pt__link_next(struct pt_shadow *shadow, unsigned class, uint64_t *ipa, uint
 PT__INLINE uint64_t head_of_leaf(const struct pt_nested *nested, unsigned class, unsigned shift,
 				 uint64_t ipa)
 {
-	return pt__sparse_get(&nested->heads[class], &nested->store,
-			      ipa >> shift << (shift - pt__class_shift(class)));
+	uint64_t n = ipa >> shift << (shift - pt__class_shift(class));
+
+	return pt__head_in(pt__sparse_get(&nested->heads[class], &nested->store, n / 2),
+			   n % 2 * PT__HEAD_BITS);
 }
 
 static __attribute__((noinline)) bool hold_of(const struct pt_nested *nested, uint64_t sizes,
@@ -108,47 +110,76 @@ bool pt__links_hold(void *arg, uint64_t lo, uint64_t hi)
 	return lo >> 12 != hi >> 12 || head_of_leaf(nested, 0, 12, lo);
 }
 
+/* What pt__links_collect() says of a head. With the lock. */
+static uint64_t said(const struct pt_shadow_stripe *stripe, uint64_t head)
+{
+	return head & PT__HEAD_INEXACT ? head | pt__peek(&stripe->nowhere) << PT__HEAD_NOWHERE
+				       : head;
+}
+
 uint32_t pt__links_collect(struct pt_nested *nested, unsigned class, uint64_t canonical,
 			   struct pt__found found[PT_SHADOW_LINKS], uint64_t *head)
 {
-	const pt__word *at = pt__place_word(nested, pt__head_place(nested, class, canonical));
-	struct pt_port_lock *lock = &pt__stripe_of(nested, canonical)->lock;
+	struct pt__place at = pt__head_place(nested, class, canonical);
+	const pt__word *word = pt__place_word(nested, at);
+	struct pt_shadow_stripe *stripe = pt__stripe_of(nested, class, canonical);
 	uint32_t count = 0;
 
-	*head = at ? pt__get(at) : 0;
+	*head = word ? pt__head_in(pt__get(word), at.half) : 0;
 	if (!*head)
 		return 0;
-	pt_port_lock(lock);
-	*head = pt__peek(at);
+	pt_port_lock(&stripe->lock);
+	*head = said(stripe, pt__head_in(pt__peek(word), at.half));
 	for (uint64_t id = pt__list_first(*head); id; count++) {
 		const pt__word *link = pt__link_of_id(nested, id);
-		uint64_t word = pt__peek(link + 1);
+		uint64_t of = pt__peek(link + 1);
 
 		found[count] =
-			(struct pt__found){spot_of_id(nested, id, word), pt__link_canonical(word)};
+			(struct pt__found){spot_of_id(nested, id, of), pt__link_canonical(of)};
 		id = pt__list_first(pt__peek(link));
 	}
-	pt_port_unlock(lock);
+	pt_port_unlock(&stripe->lock);
 	return count;
+}
+
+bool pt__head_next(const struct pt_nested *nested, unsigned class, uint64_t *n, uint64_t end,
+		   int64_t *left)
+{
+	for (uint64_t word = *n / 2;; word++) {
+		const pt__word *at = pt__sparse_next(&nested->heads[class], &nested->store, &word,
+						     (end + 1) / 2, left);
+		uint64_t heads = at ? pt__get(at) : 0;
+
+		if (2 * word > *n)
+			*n = 2 * word < end ? 2 * word : end;
+		if (!at)
+			return false;
+		if (!(*n % 2) && !pt__head_in(heads, 0))
+			++*n;
+		if (*n >= end)
+			return false;
+		if (pt__head_in(heads, *n % 2 * PT__HEAD_BITS))
+			return true;
+	}
 }
 
 void pt__links_exact(struct pt_nested *nested, struct pt_agent *agent, unsigned class,
 		     uint64_t canonical, uint64_t head)
 {
 	struct pt__place at = pt__head_place(nested, class, canonical);
-	struct pt_port_lock *lock = &pt__stripe_of(nested, canonical)->lock;
+	struct pt_shadow_stripe *stripe = pt__stripe_of(nested, class, canonical);
 	pt__word *word = pt__place_word(nested, at);
 	bool cleared = false;
 	uint64_t now;
 
 	if (!word)
 		return;
-	pt_port_lock(lock);
-	now = pt__peek(word);
-	cleared = now & PT__HEAD_INEXACT && (now ^ head) < PT__HEAD_FRESH;
+	pt_port_lock(&stripe->lock);
+	now = said(stripe, pt__head_in(pt__peek(word), at.half));
+	cleared = now & PT__HEAD_INEXACT && now >> PT__HEAD_NOWHERE == head >> PT__HEAD_NOWHERE;
 	if (cleared)
-		pt__set(word, now & (PT__HEAD_INEXACT - 1));
-	pt_port_unlock(lock);
+		pt__head_set(word, at.half, now & PT__HEAD_FIRST);
+	pt_port_unlock(&stripe->lock);
 	if (cleared)
 		pt__sparse_let_go(at.tree, &nested->store, agent, at.n);
 }

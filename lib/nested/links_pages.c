@@ -6,8 +6,8 @@ enum pt_outcome pt__links_init(struct pt_nested *nested, uint64_t quota_pages, u
 {
 	const struct pt_ctx *ctx = nested->canonical;
 
-	if ((uint64_t)ctx->machine->world->pool.units << PT_POOL_UNIT_SHIFT >> PT__LINK_ID_SHIFT >>
-	    32)
+	if ((uint64_t)ctx->machine->world->pool.units << PT_POOL_UNIT_SHIFT >> PT__LINK_ID_SHIFT >
+	    PT__HEAD_FIRST)
 		return PT_UNSUPPORTED;
 	pt_store_init(&nested->store, ctx->machine, quota_pages, scope);
 	for (unsigned i = 0; i < PT_SHADOW_STRIPES; i++)

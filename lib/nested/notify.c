@@ -190,8 +190,7 @@ static bool look_within(struct search *q, unsigned class)
 		s->at = end;
 	}
 	while (s->at < end) {
-		if (!s->sweeps && !pt__sparse_next(&q->nested->heads[class], &q->nested->store,
-						   &s->at, end, q->left))
+		if (!s->sweeps && !pt__head_next(q->nested, class, &s->at, end, q->left))
 			break;
 		if (is_bulk(q, class) && in_bulk(q))
 			continue;

@@ -16,16 +16,16 @@
  * what is claimed; so each that is met was one of these, and as many are all of them. Those that
  * leave their list meanwhile are missed, and their page is looked at.
  */
-#define PAGES PT__PAGE_WORDS /* of a page of heads */
-#define RUN   (1u << (PT__STRIPE_SHIFT - 12))
+#define PAGES PT__PAGE_WORDS /* of half a page of heads */
+#define RUN   (1u << PT__STRIPE_BITS)
 #define NEVER UINT8_MAX /* more than any list has */
 #define WORTH 8		/* entries that may be looked at for a leaf */
 
-/* Canonical pages [first, first + pages), of one page of heads. */
+/* Canonical pages [first, first + pages), of one half of a page of heads. */
 struct strip {
 	struct pt_nested *nested;
 	struct pt__kills *kills;
-	const pt__word *head; /* of the first */
+	const pt__word *heads; /* from the first's on */
 	uint64_t first;
 	uint32_t pages;
 	uint32_t windows, looked, taken;
@@ -58,27 +58,36 @@ static uint32_t run_end(const struct strip *b, uint32_t from)
 	return end < b->pages ? (uint32_t)end : b->pages;
 }
 
-static uint8_t links_of(uint64_t head)
+/* Of page `i`: in the upper half of its word if its number is odd. */
+static uint64_t head_of(const struct strip *b, uint32_t i)
 {
-	return pt__head_inexact(head) ? NEVER : (uint8_t)pt__head_count(head);
+	uint64_t at = b->first % 2 + i;
+
+	return pt__head_in(pt__get(b->heads + at / 2), at % 2 * PT__HEAD_BITS);
+}
+
+/* With the lock. */
+static uint8_t links_of(const struct strip *b, uint64_t head)
+{
+	return pt__head_inexact(head) ? NEVER : (uint8_t)pt__list_count(b->nested, head);
 }
 
 /* Pages [from, end) of a run. One whose link is about to leave is counted with it, or it has left:
  * hence the lock. */
 static void count(struct strip *b, uint32_t from, uint32_t end)
 {
-	struct pt_port_lock *lock = &pt__stripe_of(b->nested, (b->first + from) << 12)->lock;
+	struct pt_port_lock *lock = &pt__stripe_of(b->nested, 0, (b->first + from) << 12)->lock;
 	uint64_t any = 0;
 
 	for (uint32_t i = from; i < end; i++)
-		any |= pt__get(b->head + i);
+		any |= head_of(b, i);
 	__builtin_memset(b->links + from, 0, end - from);
 	__builtin_memset(b->left + from, 0, end - from);
 	if (!any)
 		return;
 	pt_port_lock(lock);
 	for (uint32_t i = from; i < end; i++)
-		b->links[i] = b->left[i] = links_of(pt__peek(b->head + i));
+		b->links[i] = b->left[i] = links_of(b, head_of(b, i));
 	pt_port_unlock(lock);
 }
 
@@ -203,8 +212,8 @@ bool pt__strip(struct pt_nested *nested, struct pt__kills *kills, struct pt_shad
 	uint64_t won, head;
 	uint32_t n = pt__links_collect(nested, 0, s->at << 12, found, &head), done = 0;
 
-	b.head = pt__sparse_word(&nested->heads[0], &nested->store, s->at);
-	if (!n || !b.head || pt__head_inexact(head))
+	b.heads = pt__sparse_word(&nested->heads[0], &nested->store, s->at / 2);
+	if (!n || !b.heads || pt__head_inexact(head))
 		return false;
 	b.nested = nested;
 	b.kills = kills;

@@ -2,7 +2,7 @@
 /*
  * Words by number in a radix tree, with pages of 512 words at its ends; private to lib.
  *
- * A link is a page's offset and, in 63:48, what keeps the page: for a page of links how many of
+ * A link is a page's offset and, in 63:44, what keeps the page: for a page of links how many of
  * them are not 0; for a page of words what its users count: words that are not 0, and
  * reservations. Links to pages of links change under the store's lock alone. A link to a page of
  * words becomes something and becomes 0 under the lock; while it is something its count changes by
@@ -27,9 +27,9 @@
 #include "store.h"
 
 #define PT__SPARSE_BITS	  9
-#define PT__SPARSE_LEVELS 5 /* at most: of 45 bits */
-#define PT__SPARSE_ONE	  (UINT64_C(1) << 48)
-#define PT__SPARSE_REACH  UINT64_C(0xfff) /* of a root: bits of the numbers below it */
+#define PT__SPARSE_LEVELS 5		      /* at most: of 45 bits */
+#define PT__SPARSE_ONE	  (UINT64_C(1) << 44) /* units of the pool have 32 bits */
+#define PT__SPARSE_REACH  UINT64_C(0xfff)     /* of a root: bits of the numbers below it */
 #define PT__SPARSE_OFF	  (PT__SPARSE_ONE - 1 - PT__SPARSE_REACH)
 #define PT__SPARSE_LEAST  (2 * PT__SPARSE_BITS) /* which the lowest root reaches */
 

@@ -245,7 +245,7 @@ static const uint64_t *page_at(uint64_t offset)
 
 static void reach_sparse(uint64_t link, unsigned level, bool *reached, uint64_t *pages)
 {
-	const uint64_t offset = link & OA;
+	const uint64_t offset = link & IV_LINK_OFF;
 	const uint64_t *page = page_at(offset);
 
 	reached[offset >> 12] = true;

@@ -19,7 +19,7 @@ void iv_shadow_open_other(void);
 
 /* Its second page is at 2 MiB, and no leaf is made of it yet. */
 void iv_shadow_apart(void);
-#define IV_SHADOW_FAR (UINT64_C(1) << 30)
+#define IV_SHADOW_FAR (UINT64_C(3) << 30)
 void iv_shadow_far(void); /* or there */
 
 /* Faults of the nested guest. */
@@ -37,6 +37,8 @@ uint64_t iv_shadow_end(void);
  * whether it lives. Which leaves it has is no part of what a run comes to: it is a cache; but each
  * is what guest and context say together. */
 uint64_t iv_shadow_rest(bool *reached, uint64_t *pages);
+/* The page that a link of the reverse map's trees names. */
+#define IV_LINK_OFF UINT64_C(0x00000ffffffff000)
 /* shadow_links.c, a part of it: the reverse map is whole. */
 void iv_shadow_links_rest(void);
 

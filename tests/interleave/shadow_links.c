@@ -11,8 +11,9 @@
 
 #define WORDS 512 /* in a page */
 #define OA    UINT64_C(0x0000fffffffff000)
-#define ID    UINT64_C(0xffffffff)
+#define ID    UINT64_C(0x7fffffff)
 #define SET   (UINT64_C(1) << 63)
+#define COUNT (UINT64_C(127) << 46)
 
 /* Leaves, and what all lists have. */
 static struct {
@@ -44,16 +45,17 @@ static const uint64_t *word(const struct pt_sparse *tree, uint64_t n)
 	if (number >> 9 * levels_of(tree))
 		return NULL;
 	for (unsigned level = levels_of(tree); link && level--; link = *at)
-		at = words_at(link & OA) + (number >> 9 * level) % WORDS;
+		at = words_at(link & IV_LINK_OFF) + (number >> 9 * level) % WORDS;
 	return at;
 }
 
 static bool is_listed(unsigned class, uint64_t canonical, const uint64_t *link)
 {
-	const uint64_t *head = word(&iv_w.nested.heads[class], canonical >> (12 + 9 * class));
-	uint64_t before = 0;
+	uint64_t n = canonical >> (12 + 9 * class), before = 0;
+	const uint64_t *heads = word(&iv_w.nested.heads[class], n / 2);
 
-	for (uint64_t id = head ? *head & ID : 0; id; before = id, id = *words_at(id << 4) & ID) {
+	for (uint64_t id = heads ? *heads >> n % 2 * 32 & ID : 0; id;
+	     before = id, id = *words_at(id << 4) & ID) {
 		check(*words_at(id << 4) >> 32 == before, "a list is not the same backwards");
 		if (words_at(id << 4) == link)
 			return true;
@@ -69,7 +71,7 @@ static void look_at_leaf(const struct pt_shadow *s, uint64_t ipa, uint64_t e, in
 
 	seen.leaves++;
 	check(link && link[1] & SET, "a shadow's leaf has no link");
-	check(link[1] == (SET | (uint64_t)shift << 40 | canonical >> 12),
+	check((link[1] & ~COUNT) == (SET | (uint64_t)shift << 40 | canonical >> 12),
 	      "a link names another page than its leaf");
 	check(is_listed(class, canonical, link), "a shadow's leaf is in no list");
 }
@@ -86,15 +88,30 @@ static void look_at_shadow(const struct pt_shadow *s)
 	}
 }
 
+/* The first of a list says how many it has, and the others do not. */
+static void count_list(uint64_t first)
+{
+	uint64_t there = 0;
+
+	for (uint64_t id = first; id; id = *words_at(id << 4) & ID, there++)
+		check(id == first || !(words_at(id << 4)[1] & COUNT),
+		      "a link counts that is not the first");
+	check(!first || (words_at(first << 4)[1] & COUNT) >> 46 == there,
+	      "a list has not so many as it says");
+	seen.listed += there;
+}
+
 static void count_heads(uint64_t link, unsigned level)
 {
-	const uint64_t *page = words_at(link & OA);
+	const uint64_t *page = words_at(link & IV_LINK_OFF);
 
 	for (unsigned i = 0; i < WORDS; i++)
-		if (!level)
-			seen.listed += page[i] >> 32 & 127;
-		else if (page[i])
+		if (level && page[i]) {
 			count_heads(page[i], level - 1);
+		} else if (page[i]) {
+			count_list(page[i] & ID);
+			count_list(page[i] >> 32 & ID);
+		}
 }
 
 void iv_shadow_links_rest(void)

@@ -2,6 +2,8 @@
 /* The reverse map by itself: lists, pages that come and go, refusals, leaves that are killed. */
 #include "nested_fixture.h"
 
+#include "../../lib/nested/links.h"
+
 #define PAGE  UINT64_C(4096)
 #define BLOCK (UINT64_C(2) << 20)
 #define GIB   (UINT64_C(1) << 30)
@@ -70,8 +72,8 @@ static void a_page_has_its_links(void **state)
 	nest_close(&n);
 }
 
-/* 16 bytes a leaf, and a page of heads for each canonical leaf table; above them trees that are as
- * high as they have to be. */
+/* 16 bytes a leaf, and half a page of heads for each canonical leaf table; above them trees that
+ * are as high as they have to be. */
 static void memory_is_sixteen_bytes_a_leaf(void **state)
 {
 	struct pt_shadow *s;
@@ -84,8 +86,8 @@ static void memory_is_sixteen_bytes_a_leaf(void **state)
 	for (uint64_t i = 0; i < leaves; i++)
 		ASSERT_OUTCOME(PT_MAPPED,
 			       nest_fill(&n, s, i * PAGE, i * PAGE, PT_LEVEL_LAST, PT_PROT_RWX));
-	/* Links: 2 pages for 2 MiB; heads: 1; above: a page each. */
-	assert_int_equal(leaves * 16 / PAGE + 4 + 1 + 1, store_pages());
+	/* Links: 2 pages for 2 MiB; heads: a half; above: a page each. */
+	assert_int_equal(leaves * 16 / PAGE + 2 + 1 + 1, store_pages());
 	before = store_pages();
 	/* Sparse: one leaf in 2 MiB costs a page of links and a page of heads. */
 	ASSERT_OUTCOME(PT_MAPPED,
@@ -135,6 +137,57 @@ static void beyond_64_a_page_is_inexact(void **state)
 	assert_int_equal(0, head);
 	nest_close(&n);
 	assert_int_equal(0, store_pages());
+}
+
+/* The first of a list says how many it has, and goes: by turns from the front, so that each but the
+ * last has been the first. */
+static void a_list_knows_how_many_it_has(void **state)
+{
+	struct pt_shadow_link link;
+	struct pt_shadow *s;
+	uint64_t head;
+
+	(void)state;
+	nest_open(&n, &shapes[0], false);
+	ASSERT_OUTCOME(PT_MAPPED, core_map(&n.c, 0, BLOCK, GIB, PT_PROT_RWX, 0));
+	s = nest_shadow(&n, &shapes[0]);
+	for (uint64_t i = 0; i < PT_SHADOW_LINKS; i++)
+		ASSERT_OUTCOME(PT_MAPPED,
+			       nest_fill(&n, s, i * PAGE, PAGE, PT_LEVEL_LAST, PT_PROT_RWX));
+	/* The neighbour of its word has a list of its own. */
+	ASSERT_OUTCOME(PT_MAPPED, nest_fill(&n, s, BLOCK, 0, PT_LEVEL_LAST, PT_PROT_RWX));
+	for (uint64_t i = PT_SHADOW_LINKS; i-- > 1;) {
+		assert_true(kill_at(s, i * PAGE, PAGE));
+		assert_int_equal(i, collect(0, PAGE, &head));
+	}
+	for (uint64_t i = 1; i <= PT_SHADOW_LINKS; i++) {
+		ASSERT_OUTCOME(PT_MAPPED,
+			       nest_fill(&n, s, i * PAGE, PAGE, PT_LEVEL_LAST, PT_PROT_RWX));
+		ASSERT_OUTCOME(PT_OK, pt_shadow_link(s, pt_ipa(i * PAGE), &link));
+		assert_int_equal(i == PT_SHADOW_LINKS, link.inexact);
+	}
+	assert_int_equal(PT_SHADOW_LINKS, collect(0, PAGE, &head));
+	assert_true(pt__head_inexact(head));
+	assert_int_equal(1, collect(0, 0, &head));
+	assert_false(pt__head_inexact(head));
+	nest_close(&n);
+	assert_int_equal(0, store_pages());
+}
+
+/* Two heads are changed as one word: of every size. */
+static void heads_of_a_word_have_one_lock(void **state)
+{
+	(void)state;
+	for (unsigned class = 0; class < PT_SHADOW_CLASSES; class ++)
+		for (uint64_t i = 0; i < 4096; i += 2) {
+			uint64_t lower = i << pt__class_shift(class),
+				 upper = (i + 1) << pt__class_shift(class);
+
+			assert_int_equal(pt__head_place(&n.nested, class, lower).n,
+					 pt__head_place(&n.nested, class, upper).n);
+			assert_ptr_equal(pt__stripe_of(&n.nested, class, lower),
+					 pt__stripe_of(&n.nested, class, upper));
+		}
 }
 
 /* Each page refused in turn, and the quota at each size: nothing is left, and the leaf comes when
@@ -195,10 +248,12 @@ static unsigned count_links(struct pt_shadow *s)
 	return count;
 }
 
-/* The first leaf at 0, another so far away that both trees have to be higher by two pages. */
-#define FAR	  (UINT64_C(1) << 39)
-#define ONE_TREE  5 /* pages: two above the old root, three below */
-#define LOW_TREES 4
+/* The first leaf at 0, another so far away that both trees have to be higher. */
+#define FAR	   (UINT64_C(1) << 39)
+#define LOW_TREES  4
+#define HIGH_LINKS 5 /* pages: two above the old root, three below */
+#define HIGH_HEADS 3
+#define HIGH_TREES (LOW_TREES + HIGH_LINKS + HIGH_HEADS)
 
 static void trees_are_as_high_as_they_must_be(void **state)
 {
@@ -212,16 +267,16 @@ static void trees_are_as_high_as_they_must_be(void **state)
 	s = nest_shadow(&n, &shapes[0]);
 	ASSERT_OUTCOME(PT_MAPPED, nest_fill(&n, s, 0, 0, PT_LEVEL_LAST, PT_PROT_RWX));
 	assert_int_equal(LOW_TREES, store_pages());
-	for (uint64_t quota = LOW_TREES; quota < LOW_TREES + 2 * ONE_TREE; quota++) {
+	for (uint64_t quota = LOW_TREES; quota < HIGH_TREES; quota++) {
 		atomic_store(&n.nested.store.quota_pages, quota);
 		ASSERT_OUTCOME(PT_QUOTA, nest_fill(&n, s, FAR, FAR, PT_LEVEL_LAST, PT_PROT_RWX));
 		assert_int_equal(LOW_TREES, store_pages());
 	}
-	atomic_store(&n.nested.store.quota_pages, LOW_TREES + 2 * ONE_TREE);
+	atomic_store(&n.nested.store.quota_pages, HIGH_TREES);
 	assert_int_equal(0, collect(0, FAR, &head));
 	for (unsigned i = 0; i < 2; i++) {
 		ASSERT_OUTCOME(PT_MAPPED, nest_fill(&n, s, FAR, FAR, PT_LEVEL_LAST, PT_PROT_RWX));
-		assert_int_equal(LOW_TREES + 2 * ONE_TREE, store_pages());
+		assert_int_equal(HIGH_TREES, store_pages());
 		assert_int_equal(1, collect(0, 0, &head));
 		assert_int_equal(1, collect(0, FAR, &head));
 		assert_int_equal(2, count_links(s));
@@ -236,7 +291,7 @@ static void trees_are_as_high_as_they_must_be(void **state)
 	assert_int_equal(1, collect(0, FAR, &head));
 	assert_int_equal(0, collect(0, 0, &head));
 	assert_int_equal(1, count_links(s));
-	assert_int_equal(2 * 4, store_pages());
+	assert_int_equal(4 + 3, store_pages()); /* what the far one takes alone */
 	assert_true(kill_at(s, FAR, FAR));
 	assert_int_equal(0, store_pages());
 	assert_int_equal(0, count_links(s));
@@ -249,6 +304,8 @@ int main(void)
 		cmocka_unit_test(a_page_has_its_links),
 		cmocka_unit_test(memory_is_sixteen_bytes_a_leaf),
 		cmocka_unit_test(beyond_64_a_page_is_inexact),
+		cmocka_unit_test(a_list_knows_how_many_it_has),
+		cmocka_unit_test(heads_of_a_word_have_one_lock),
 		cmocka_unit_test(a_refused_link_leaves_nothing),
 		cmocka_unit_test(trees_are_as_high_as_they_must_be),
 	};

@@ -48,6 +48,7 @@ struct pt_nested_counts {
 struct pt_shadow_stripe {
 	struct pt_port_lock lock; /* class PT_LOCK_LEAF */
 	_Atomic uint64_t entered; /* links; changed under the lock */
+	_Atomic uint64_t nowhere; /* of these, such as are in no list */
 };
 
 /* All shadows of one canonical context. Caller's memory; outlives the context. */
@@ -95,7 +96,7 @@ struct pt_shadow {
  * Makes `canonical`, a context that nobody uses yet, one that can have shadows. bucket (buckets of
  * them, a power of two) and shadow (shadows of them) are zeroed arrays of the caller's, which
  * outlive *nested. quota_pages: for links and directories together. PT_OK; PT_INVALID: sizes;
- * PT_UNSUPPORTED: the pool is larger than 64 GiB, beyond which a link's name does not reach.
+ * PT_UNSUPPORTED: the pool is larger than 32 GiB, beyond which a link's name does not reach.
  * Single-threaded.
  */
 enum pt_outcome pt_nested_init(struct pt_nested *nested, struct pt_ctx *canonical,
