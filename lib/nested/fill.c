@@ -162,7 +162,7 @@ static enum pt_outcome host_fault(struct fill *f)
 				       .type = f->in->type,
 				       .level = (int8_t)f->host.level,
 				       .s1ptw = f->in->s1ptw,
-				       .el0 = f->in->el0};
+				       .exec = f->in->el0 ? PT_PROT_UX : PT_PROT_PX};
 	enum pt_outcome outcome;
 
 	if (f->access == PT_ACCESS_WRITE && pt__hw_dirties(ctx, f->host.entry) &&

@@ -190,6 +190,12 @@ PT__INLINE enum pt_outcome install(const struct fault *f, const struct pt__at *a
 	return PT_MAPPED;
 }
 
+/* XNX keeps EL1 and EL0 apart: with one of them the other's right is not asked for. */
+PT__INLINE bool lacks_exec(const struct fault *f, pt_pte e)
+{
+	return (f->in->exec ? f->in->exec : PT_PROT_X) & ~(pt__exec(e) << 2);
+}
+
 /* Does the leaf say that this access may be made? */
 PT__INLINE bool is_lacking(const struct fault *f, pt_pte e)
 {
@@ -197,8 +203,7 @@ PT__INLINE bool is_lacking(const struct fault *f, pt_pte e)
 
 	if (is_write(f))
 		return !(e & PT_PTE_S2AP_W) && !(hw && e & PT_PTE_DBM);
-	return !(e & PT_PTE_S2AP_R) ||
-	       (f->in->access == PT_ACCESS_EXEC && !(pt__exec(e) & (f->in->el0 ? 2 : 1)));
+	return !(e & PT_PTE_S2AP_R) || (f->in->access == PT_ACCESS_EXEC && lacks_exec(f, e));
 }
 
 /*

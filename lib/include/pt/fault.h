@@ -14,7 +14,8 @@ struct pt_fault {
 	uint8_t type;	   /* enum pt_fault_type */
 	int8_t level;	   /* as reported by the walk */
 	bool s1ptw;	   /* on a stage-1 table walk: a write is the walker's AF or dirty update */
-	bool el0;	   /* a fetch of EL0's, whose right to execute XNX keeps apart from EL1's */
+	uint8_t exec; /* of a fetch: PT_PROT_PX or PT_PROT_UX, whose right it needs; 0: it is not
+			 known, and both do */
 };
 
 /* A range operation that would help and that a fault, which changes one entry, cannot do. */

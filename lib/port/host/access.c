@@ -275,7 +275,6 @@ static enum pt_outcome handle(struct run *run, const struct hw_result *r)
 		.access = run->kind == HW_AT ? PT_ACCESS_READ : (uint8_t)run->kind,
 		.level = r->level,
 		.s1ptw = a->s1ptw,
-		.el0 = a->el0,
 	};
 	struct pt_fault_result done = {0};
 	enum pt_outcome o;
