@@ -126,8 +126,8 @@ void sc_shadow_end(struct sc_world *w, struct sc_context *shadow);
 void sc_nested(struct sc_world *w, const struct scn_record *r, struct scn_reply *reply);
 /* A fault of a shadow, and who takes it; but for RACED, which is tried again. */
 enum pt_outcome sc_nested_fault(struct sc_world *w, struct sc_context *shadow,
-				const struct pt_fault *fault, bool el0,
-				struct pt_fault_result *result, struct scn_reply *reply);
+				const struct pt_fault *fault, struct pt_fault_result *result,
+				struct scn_reply *reply);
 /* Facts of a context that has shadows, or of a shadow. */
 void sc_nested_state(const struct sc_context *c, struct scn_state *state);
 

@@ -181,13 +181,13 @@ enum pt_outcome sc_relax_group(struct sc_world *w, struct sc_context *c,
 }
 
 static enum pt_outcome handle(struct sc_world *w, struct sc_context *c,
-			      const struct pt_fault *fault, bool el0,
-			      struct pt_fault_result *result, struct scn_reply *reply)
+			      const struct pt_fault *fault, struct pt_fault_result *result,
+			      struct scn_reply *reply)
 {
 	enum pt_outcome o, group;
 
 	if (c->canonical)
-		return sc_nested_fault(w, c, fault, el0, result, reply);
+		return sc_nested_fault(w, c, fault, result, reply);
 	pt_section_begin(&w->agent);
 	pt_machine_use(&c->machine->pt, &w->agent);
 	o = pt_fault_handle(&w->agent, &c->pt, fault, result);
@@ -246,12 +246,12 @@ static bool resolved(enum pt_outcome o)
 }
 
 /* One exit: its fault is handled, or *o says why not. */
-static void take_exit(struct sc_world *w, struct sc_context *c, struct pt_fault *fault, bool el0,
+static void take_exit(struct sc_world *w, struct sc_context *c, struct pt_fault *fault,
 		      struct scn_reply *reply, struct scn_sums *sums, enum pt_outcome *o)
 {
 	struct pt_fault_result result = {0};
 
-	*o = handle(w, c, fault, el0, &result, reply);
+	*o = handle(w, c, fault, &result, reply);
 	reply->fact[SCN_FACT_exits]++;
 	reply->fact[SCN_FACT_tables_added] += result.tables_added;
 	if (is_answer(*o, reply))
@@ -277,7 +277,7 @@ static enum pt_outcome run(struct sc_world *w, struct sc_context *c,
 		fault->type = fault_type(hw->fault);
 		fault->level = hw->level;
 		scn_set_fact(reply, SCN_FACT_fault, hw->fault);
-		take_exit(w, c, fault, b->flags & SCN_ACCESS_EL0, reply, sums, &o);
+		take_exit(w, c, fault, reply, sums, &o);
 		if (!resolved(o))
 			return o;
 	}
@@ -294,8 +294,10 @@ void sc_access_at(struct sc_world *w, struct sc_context *c, const struct scn_acc
 		  uint64_t ipa, uint32_t vcpu, struct scn_reply *reply, struct scn_sums *sums)
 {
 	uint64_t *most = &sums->fact[SCN_FACT_max_exits - SCN_STAGE_FIRST];
-	struct pt_fault fault = {
-		.ipa = pt_ipa(ipa), .vcpu = vcpu, .s1ptw = b->flags & SCN_ACCESS_S1PTW};
+	struct pt_fault fault = {.ipa = pt_ipa(ipa),
+				 .vcpu = vcpu,
+				 .s1ptw = b->flags & SCN_ACCESS_S1PTW,
+				 .el0 = b->flags & SCN_ACCESS_EL0};
 	uint64_t granule = UINT64_C(1) << c->pt.geo.granule_shift;
 	struct hw_result hw = {0};
 	enum pt_outcome o;
@@ -368,7 +370,7 @@ void sc_fault(struct sc_world *w, const struct scn_record *r, uint32_t vcpu,
 
 	if (vcpu < c->machine->vcpus &&
 	    (b->esr ? raw_fault(b, &fault) : plain_fault(w, c, b, &fault)))
-		o = handle(w, c, &fault, false, &result, reply);
+		o = handle(w, c, &fault, &result, reply);
 	if (!is_answer(o, reply)) {
 		fail_access(reply, o, fault.ipa.v, result.level);
 		return;

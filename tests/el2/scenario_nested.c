@@ -354,15 +354,15 @@ static enum pt_outcome once(struct sc_world *w, struct sc_context *c,
 }
 
 enum pt_outcome sc_nested_fault(struct sc_world *w, struct sc_context *c,
-				const struct pt_fault *fault, bool el0,
-				struct pt_fault_result *result, struct scn_reply *reply)
+				const struct pt_fault *fault, struct pt_fault_result *result,
+				struct scn_reply *reply)
 {
 	const struct pt_nested_fault in = {.ipa = fault->ipa,
 					   .vcpu = fault->vcpu,
 					   .access = fault->access,
 					   .type = fault->type,
 					   .level = fault->level,
-					   .el0 = el0,
+					   .el0 = fault->el0,
 					   .s1ptw = fault->s1ptw};
 	struct pt_nested_result r;
 	bool relaxed = false;
