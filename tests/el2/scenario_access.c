@@ -297,7 +297,7 @@ void sc_access_at(struct sc_world *w, struct sc_context *c, const struct scn_acc
 	struct pt_fault fault = {.ipa = pt_ipa(ipa),
 				 .vcpu = vcpu,
 				 .s1ptw = b->flags & SCN_ACCESS_S1PTW,
-				 .el0 = b->flags & SCN_ACCESS_EL0};
+				 .exec = b->flags & SCN_ACCESS_EL0 ? PT_PROT_UX : 0};
 	uint64_t granule = UINT64_C(1) << c->pt.geo.granule_shift;
 	struct hw_result hw = {0};
 	enum pt_outcome o;

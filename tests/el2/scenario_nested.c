@@ -362,7 +362,7 @@ enum pt_outcome sc_nested_fault(struct sc_world *w, struct sc_context *c,
 					   .access = fault->access,
 					   .type = fault->type,
 					   .level = fault->level,
-					   .el0 = fault->el0,
+					   .el0 = fault->exec == PT_PROT_UX,
 					   .s1ptw = fault->s1ptw};
 	struct pt_nested_result r;
 	bool relaxed = false;

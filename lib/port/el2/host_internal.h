@@ -71,7 +71,7 @@ static inline bool pt__el2_decode(const struct pt_el2_abort *abort, uint32_t cpu
 				   .s1ptw = IS_S1PTW(abort->esr)};
 	if (EC(abort->esr) == EC_FETCH && !fault->s1ptw) {
 		fault->access = PT_ACCESS_EXEC;
-		fault->el0 = !(pt_el2_read_spsr_el2() & PT__EL2_SPSR_EL);
+		fault->exec = pt_el2_read_spsr_el2() & PT__EL2_SPSR_EL ? PT_PROT_PX : PT_PROT_UX;
 	}
 	if (fsc == PT__EL2_LEVEL_MINUS_1) {
 		fault->level = -1;

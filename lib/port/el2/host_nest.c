@@ -106,7 +106,7 @@ enum pt_nested_who pt__el2_nest_abort(struct pt__el2_world *w, struct pt_el2_abo
 					  .access = fault.access,
 					  .type = fault.type,
 					  .level = fault.level,
-					  .el0 = fault.el0,
+					  .el0 = fault.exec == PT_PROT_UX,
 					  .s1ptw = fault.s1ptw};
 	*outcome = pt_hv_nest_fault(w->host->hv, w->agent, w->shadow, &nested, &result);
 	pt_hv_settle(w->agent);
