@@ -199,6 +199,8 @@ static void a_leaf_that_another_broke_is_flushed(void **state)
 	assert_true(pt__kill(&kills, nest_spot(s[0], 5 * PAGE, PT_LEVEL_LAST), UINT64_MAX));
 	pt_section_end(&n.c.agent);
 	assert_int_equal(1 + 1, take_rights(0, 64 * PAGE, RX, 1000));
+	/* It goes on. */
+	pt_port_note(PT_EVENT_OP_BEGIN, PT_OP_POINT, &kills, &s[0]->ctx, (uintptr_t)&n.c.agent, 0);
 	pt_section_begin(&n.c.agent);
 	pt__kills_finish(&kills);
 	pt_section_end(&n.c.agent);
