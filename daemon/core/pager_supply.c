@@ -124,6 +124,8 @@ enum pt_outcome pager_supply(struct call *call, struct context *c, struct pager 
 		o = check_owners(call, c, p, q, to);
 	if (o == PT_MORE)
 		return o;
+	if (o == PT_WRONG_OWNER || o == PT_WRONG_STATE)
+		pager_refused(&call->domain->pagers, p, first, count);
 	if (o == PT_OK) {
 		to->pages_before = there_before(p, first, count);
 		write_absent(c, p, q, slot);

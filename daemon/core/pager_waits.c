@@ -243,6 +243,14 @@ void pager_told(struct pagers *list, struct pager *p, uint64_t seq)
 	pt_port_unlock(&list->lock);
 }
 
+/* Who waits for [first, last] looks again, and what they need nevertheless is asked for anew. */
+static void answered(struct pager *p, uint64_t first, uint64_t last)
+{
+	forget_wanted(p, first, last);
+	wake_range(p, first, last);
+	pager_ask_more(p);
+}
+
 uint64_t pager_supplied(struct pagers *list, struct pager *p, uint64_t first, uint64_t count,
 			bool failed)
 {
@@ -250,9 +258,14 @@ uint64_t pager_supplied(struct pagers *list, struct pager *p, uint64_t first, ui
 
 	pt_port_lock(&list->lock);
 	n = failed ? pager_set_failed(p, first, last) : pager_set_there(p, first, last);
-	forget_wanted(p, first, last);
-	wake_range(p, first, last);
-	pager_ask_more(p);
+	answered(p, first, last);
 	pt_port_unlock(&list->lock);
 	return n;
+}
+
+void pager_refused(struct pagers *list, struct pager *p, uint64_t first, uint64_t count)
+{
+	pt_port_lock(&list->lock);
+	answered(p, first, first + count - 1);
+	pt_port_unlock(&list->lock);
 }

@@ -138,6 +138,9 @@ static inline bool pager_has(const struct pager *pager, uint64_t page)
  * are absent. By the stream alone. Returns how many changed. */
 uint64_t pager_supplied(struct pagers *pagers, struct pager *pager, uint64_t first, uint64_t count,
 			bool failed);
+/* The stream brought content for them, which may not be written as things are: who waits for them
+ * looks at what has changed, and waits no longer, or asks again. */
+void pager_refused(struct pagers *pagers, struct pager *pager, uint64_t first, uint64_t count);
 
 /* A slot at [ipa, ipa + size) was changed or deleted, or with size 0 the context goes: so do the
  * pagers there, their streams are woken and find them ended. */

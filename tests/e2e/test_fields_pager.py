@@ -397,44 +397,71 @@ def _():
     equal((r.outcome, r.nested.taker, r.nested.esr & 0x3f), (OUTCOME["DENIED"], 2, 0x17))
 
 
-@test("machines with owners: the host's own memory can be absent, and a page that is another's is not supplied")
-def _():
+def owners():
+    """A machine with owners, the host's context, and one of a protected guest."""
     def context(its_name, kind, **options):
         return stub("context").CreateContext(pb("context").CreateContextRequest(
             machine=machine, name=its_name, kind=kind, options=pb("context").ContextOptions(**options))).context.handle
-
-    def transfer(kind, giver, receiver, pa, **fields):
-        party = pb("ownership").Party
-        item = pb("ownership").TransferItem(kind=kind, pa=pa, size=PAGE, to=party(kind=receiver, context=(
-            guarded if receiver == 3 else 0)), **fields)
-        getattr(item, "from").CopyFrom(party(kind=giver))
-        return stub("ownership").Transfer(pb("ownership").TransferRequest(machine=machine, items=[item]))
-
-    def access(ipa):
-        return stub("fault").Access.future(pb("fault").AccessRequest(context=host, ipa=ipa, access=READ, length=8), timeout=20)
     machine = stub("machine").CreateMachine(pb("machine").CreateMachineRequest(
         name=name(), memory_bytes=64 * MIB, vcpus=1, owners=True)).machine.handle
     host, guarded = context("host", 2, identity=True), context("guarded", 1, protected=True)
     stub("context").SetSlot(pb("context").SetSlotRequest(context=host, slot=pb("context").Slot(size=32 * MIB, backing=2 * MIB)))
-    transfer(3, 1, 3, PA, ipa=IPA)  # donated before
+    return machine, host, guarded
+
+
+def donate(machine, guarded, pa, ipa):
+    """A page of the host's becomes the guest's."""
+    party = pb("ownership").Party
+    item = pb("ownership").TransferItem(kind=3, pa=pa, size=PAGE, ipa=ipa, to=party(kind=3, context=guarded))
+    getattr(item, "from").CopyFrom(party(kind=1))
+    stub("ownership").Transfer(pb("ownership").TransferRequest(machine=machine, items=[item]))
+
+
+def read(context, ipa):
+    return stub("fault").Access.future(pb("fault").AccessRequest(context=context, ipa=ipa, access=READ, length=8), timeout=20)
+
+
+@test("machines with owners: the host's own memory can be absent, and a page that is another's is not supplied")
+def _():
+    machine, host, guarded = owners()
+    donate(machine, guarded, PA, IPA)  # donated before
     Pager(ptd(), host, PA - PAGE, MIB).end("WRONG_OWNER")
     true("come by Transfer" in Pager(ptd(), guarded, IPA, PAGE).end("WRONG_STATE"))
     p = Pager(ptd(), host, 4 * MIB, MIB)
     equal(p.opened().absent_pages, 256)
-    call = access(4 * MIB)
+    call = read(host, 4 * MIB)
     equal(p.wanted().ipa, 4 * MIB)
     equal((p.fill(7, 4 * MIB).pages, call.result().data), (1, b"\x07" * 8))
-    transfer(3, 1, 3, 5 * MIB - PAGE, ipa=IPA + PAGE)  # while it is absent
+    donate(machine, guarded, 5 * MIB - PAGE, IPA + PAGE)  # while it is absent
     for content, data in ((DATA, b"\x09" * PAGE), (ZERO, b""), (AS_IS, b"")):
         s = p.supply(5 * MIB - PAGE, content, PAGE, data)
         equal((s.outcome, s.pages, s.absent_pages), (OUTCOME["WRONG_OWNER"], 0, 255))
-    equal(access(5 * MIB - PAGE).result().outcome, OUTCOME["WRONG_OWNER"])
+    equal(read(host, 5 * MIB - PAGE).result().outcome, OUTCOME["WRONG_OWNER"])
     equal(p.supply(5 * MIB - 2 * PAGE, ZERO, 2 * PAGE).outcome, OUTCOME["WRONG_OWNER"])
     stub("mapping").Map(pb("mapping").MapRequest(context=host, ipa=4 * MIB + PAGE, pa=4 * MIB + PAGE, size=PAGE, prot=3))
     equal(p.supply(4 * MIB + PAGE, AS_IS).outcome, OUTCOME["WRONG_STATE"])
     stub("context").DeleteContext(pb("context").DeleteContextRequest(handle=guarded))
-    call = access(5 * MIB - PAGE)
+    call = read(host, 5 * MIB - PAGE)
     equal((p.wanted().ipa, p.fill(3, 5 * MIB - PAGE).pages, call.result().data), (5 * MIB - PAGE, 1, b"\x03" * 8))
+    p.cancel()
+
+
+@test("machines with owners: who waits for a page that goes to a guest, or is mapped, waits no longer than for its supply")
+def _():
+    machine, host, guarded = owners()
+    p = Pager(ptd(), host, 4 * MIB, MIB, window=2)
+    p.opened()
+    calls = [read(host, 4 * MIB + i * PAGE) for i in range(3)]
+    asked = sorted(p.wanted().ipa for _ in range(2))
+    rest = next(4 * MIB + i * PAGE for i in range(3) if 4 * MIB + i * PAGE not in asked)
+    donate(machine, guarded, asked[0], IPA)
+    stub("mapping").Map(pb("mapping").MapRequest(context=host, ipa=asked[1], pa=asked[1], size=PAGE, prot=3))
+    equal(p.supply(asked[0]).outcome, OUTCOME["WRONG_OWNER"])
+    equal(p.wanted().ipa, rest)
+    equal(calls[(asked[0] - 4 * MIB) // PAGE].result().outcome, OUTCOME["WRONG_OWNER"])
+    equal(p.supply(asked[1]).outcome, OUTCOME["WRONG_STATE"])
+    equal(calls[(asked[1] - 4 * MIB) // PAGE].result().outcome, 0)
+    equal((p.fill(5, rest).pages, calls[(rest - 4 * MIB) // PAGE].result().data), (1, b"\x05" * 8))
     p.cancel()
 
 
