@@ -157,15 +157,29 @@ int cmd_nested_build(struct ptctl *ctl)
 
 /* ---- enter, exit, list ---- */
 
+/* Zero is a value of these registers like any other, and hardly what was meant. */
+static bool says_whose(const struct ptctl *ctl)
+{
+	return ptctl_given(ctl, "vttbr") && ptctl_given(ctl, "vtcr");
+}
+
+static int need_stage2(struct ptctl *ctl)
+{
+	bool on = !ptctl_given(ctl, "hcr") || ptctl_number(ctl, "hcr") & HCR_VM;
+
+	if (!on || says_whose(ctl))
+		return EXIT_DONE;
+	return ptctl_usage(ctl, "--vttbr and --vtcr are needed where stage 2 is on\n  hint: "
+				"ptctl nested build says them; --hcr 0: it is off");
+}
+
 int cmd_nested_enter(struct ptctl *ctl)
 {
 	Ptd__V1__EnterNestedRequest request = PTD__V1__ENTER_NESTED_REQUEST__INIT;
-	bool on = !ptctl_given(ctl, "hcr") || ptctl_number(ctl, "hcr") & HCR_VM;
+	int result = need_stage2(ctl);
 
-	if (on && !(ptctl_given(ctl, "vttbr") && ptctl_given(ctl, "vtcr")))
-		return ptctl_usage(ctl,
-				   "--vttbr and --vtcr are needed where stage 2 is on\n  hint: "
-				   "ptctl nested build says them; --hcr 0: it is off");
+	if (result)
+		return result;
 	request.hcr = HCR_VM;
 	return ptctl_ask(ctl, "/ptd.v1.NestedService/EnterNested", &request.base,
 			 &ptd__v1__enter_nested_response__descriptor);
@@ -213,6 +227,9 @@ int cmd_nested_tlbi(struct ptctl *ctl)
 	if (ipa >> 52)
 		return ptctl_usage(ctl, "--ipa: 0x%llx has more than 52 bits",
 				   (unsigned long long)ipa);
+	if (strncmp(tlbi->name, "alle1", 5) && !says_whose(ctl))
+		return ptctl_usage(ctl, "--vttbr and --vtcr are needed: they say whose shadows\n  "
+					"hint: ptctl nested build says them");
 	request.sys = tlbi->sys | (ptctl_given(ctl, "nxs") ? INSTRUCTION_NXS : 0);
 	request.operand = ipa >> 12;
 	return ptctl_ask(ctl, "/ptd.v1.NestedService/Invalidate", &request.base,
@@ -226,8 +243,10 @@ int cmd_nested_at(struct ptctl *ctl)
 	Ptd__V1__AddressTranslateRequest request = PTD__V1__ADDRESS_TRANSLATE_REQUEST__INIT;
 	const Ptd__V1__AddressTranslateResponse *response;
 	ProtobufCMessage *message;
-	int result;
+	int result = need_stage2(ctl);
 
+	if (result)
+		return result;
 	request.hcr = HCR_VM;
 	result = ptctl_fill(ctl, &request.base);
 	if (result)

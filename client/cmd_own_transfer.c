@@ -11,9 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HOST PTD__V1__OWNER_KIND__OWNER_KIND_HOST
-#define HYP  PTD__V1__OWNER_KIND__OWNER_KIND_HYP
+#define HOST  PTD__V1__OWNER_KIND__OWNER_KIND_HOST
+#define HYP   PTD__V1__OWNER_KIND__OWNER_KIND_HYP
+#define GUEST PTD__V1__OWNER_KIND__OWNER_KIND_GUEST
 
+#define UNSHARE	      PTD__V1__TRANSFER_KIND__TRANSFER_KIND_UNSHARE
 #define LEND	      PTD__V1__TRANSFER_KIND__TRANSFER_KIND_LEND
 #define FORCE_RECLAIM PTD__V1__TRANSFER_KIND__TRANSFER_KIND_FORCE_RECLAIM
 
@@ -27,9 +29,9 @@ static const struct verb {
 	Ptd__V1__OwnerKind from, to;
 } verbs[] = {
 	{"share", PTD__V1__TRANSFER_KIND__TRANSFER_KIND_SHARE, HOST, HOST},
-	{"unshare", PTD__V1__TRANSFER_KIND__TRANSFER_KIND_UNSHARE, HOST, HOST},
+	{"unshare", UNSHARE, HOST, HOST},
 	{"donate", PTD__V1__TRANSFER_KIND__TRANSFER_KIND_DONATE, HOST, HOST},
-	{"reclaim", FORCE_RECLAIM, PTD__V1__OWNER_KIND__OWNER_KIND_GUEST, HOST},
+	{"reclaim", FORCE_RECLAIM, GUEST, HOST},
 	{"reclaim-dying", PTD__V1__TRANSFER_KIND__TRANSFER_KIND_RECLAIM, HOST, HOST},
 	{"top-up", PTD__V1__TRANSFER_KIND__TRANSFER_KIND_TOP_UP, HOST, HOST},
 	{"pin", PTD__V1__TRANSFER_KIND__TRANSFER_KIND_PIN, HOST, HYP},
@@ -80,7 +82,7 @@ static int party_named(struct ptctl *ctl, const char *name, Ptd__V1__Party *to)
 	} else if (!strcmp(name, "other")) {
 		to->kind = PTD__V1__OWNER_KIND__OWNER_KIND_OTHER;
 	} else {
-		to->kind = PTD__V1__OWNER_KIND__OWNER_KIND_GUEST;
+		to->kind = GUEST;
 		return find_guest(ctl, name, &to->context);
 	}
 	return EXIT_DONE;
@@ -190,6 +192,29 @@ static int reclaim_lending(struct ptctl *ctl, Ptd__V1__TransferItem *item, Ptd__
 	return EXIT_DONE;
 }
 
+static bool lacks(const struct ptctl *ctl, const char *option)
+{
+	const struct value *value = ptctl_find(ctl, option);
+
+	return value && !value->given;
+}
+
+/* Zero is an address like any other, and hardly what was meant. */
+static int need_addresses(struct ptctl *ctl, const struct verb *verb, const Ptd__V1__Party *from,
+			  const Ptd__V1__Party *to)
+{
+	bool guest = from->kind == GUEST || to->kind == GUEST;
+	bool frames = from->kind != GUEST && !(verb->kind == UNSHARE && guest);
+
+	if (verb->kind == FORCE_RECLAIM)
+		return EXIT_DONE;
+	if (frames && lacks(ctl, "pa"))
+		return ptctl_usage(ctl, "--pa is needed: which frames");
+	if (guest && lacks(ctl, "ipa"))
+		return ptctl_usage(ctl, "--ipa is needed: where the guest has them, or gets them");
+	return EXIT_DONE;
+}
+
 int cmd_own_transfer(struct ptctl *ctl)
 {
 	const struct verb *verb = verb_of(ctl);
@@ -211,6 +236,8 @@ int cmd_own_transfer(struct ptctl *ctl)
 		result = party(ctl, "from", &from);
 	if (!result)
 		result = verb->kind == LEND ? borrowers(ctl, &list, item) : party(ctl, "to", &to);
+	if (!result)
+		result = need_addresses(ctl, verb, &from, &to);
 	item[0].kind = verb->kind;
 	if (!result && item[0].lend_handle && verb->kind == FORCE_RECLAIM)
 		result = reclaim_lending(ctl, item, &from);

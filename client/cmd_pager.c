@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pt/outcome.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,8 +20,9 @@ struct serving {
 	int file; /* -1: there is none */
 	Ptd__V1__PageContent content;
 	uint64_t ipa, size, page_bytes;
-	uint64_t pushed; /* bytes of the range; `size`: there is nothing to push */
-	uint64_t left;	 /* pages to answer; UINT64_MAX: no end */
+	uint64_t pushed;   /* bytes of the range; `size`: there is nothing to push */
+	uint64_t by_pages; /* up to here in pages: some of them are refused */
+	uint64_t left;	   /* pages to answer; UINT64_MAX: no end */
 	bool over;
 	int result;
 };
@@ -102,10 +104,11 @@ static bool supply(struct serving *s, uint64_t ipa, uint64_t size)
 static bool push(struct serving *s)
 {
 	uint64_t at = s->pushed, left = s->size - at;
+	uint64_t step = at < s->by_pages ? s->page_bytes : PUSH_BYTES;
 
 	if (!left || !s->left)
 		return true;
-	s->pushed += left < PUSH_BYTES ? left : PUSH_BYTES;
+	s->pushed += left < step ? left : step;
 	return supply(s, s->ipa + at, s->pushed - at);
 }
 
@@ -120,6 +123,34 @@ static bool answer(struct serving *s, const Ptd__V1__PageWanted *wanted)
 	return true;
 }
 
+/* What several pages were refused for is true of some of them: they are pushed one by one. */
+static void push_by_pages(struct serving *s, const Ptd__V1__PageSupplied *refused)
+{
+	uint64_t first = refused->ipa - s->ipa, end = first + refused->size;
+
+	if (s->pushed > first)
+		s->pushed = first;
+	if (s->by_pages < end)
+		s->by_pages = end;
+}
+
+/* A page that owners refuse may be supplied later, and the others go on; of all else the end. */
+static bool refused(struct serving *s, const Ptd__V1__PageSupplied *answer)
+{
+	bool owners = answer->outcome == PT_WRONG_OWNER || answer->outcome == PT_WRONG_STATE;
+
+	if (!owners)
+		return fail(s, answer->text) == EXIT_DONE;
+	if (answer->size > s->page_bytes) {
+		push_by_pages(s, answer);
+	} else {
+		fprintf(stderr, "error: 0x%llx: %s; it is not supplied\n",
+			(unsigned long long)answer->ipa, answer->text);
+		s->result = EXIT_REFUSED;
+	}
+	return push(s);
+}
+
 static bool take(struct serving *s, const Ptd__V1__ServePagesResponse *r)
 {
 	switch (r->what_case) {
@@ -128,9 +159,7 @@ static bool take(struct serving *s, const Ptd__V1__ServePagesResponse *r)
 		return push(s);
 	case PTD__V1__SERVE_PAGES_RESPONSE__WHAT_WANTED: return !s->left || answer(s, r->wanted);
 	case PTD__V1__SERVE_PAGES_RESPONSE__WHAT_SUPPLIED:
-		if (r->supplied->outcome)
-			return fail(s, r->supplied->text) == EXIT_DONE;
-		return push(s);
+		return r->supplied->outcome ? refused(s, r->supplied) : push(s);
 	default: return true;
 	}
 }

@@ -159,6 +159,8 @@ static const char *hint_of_noun(const struct ptctl *ctl, uint32_t code)
 		return hint_of_owners(code);
 	if (!strcmp(noun, "pager") && code == PT_ALREADY_EXISTS)
 		return "ptctl pager list says who has which range";
+	if (!strcmp(noun, "pager") && code == PT_OUT_OF_RANGE)
+		return "ptctl slot list says which ranges are backed";
 	return NULL;
 }
 

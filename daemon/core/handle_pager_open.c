@@ -29,6 +29,7 @@ static const struct pt_slot *slot_around(struct call *call, struct context *c, u
 
 	if (slot && size <= slot->size - (ipa - slot->ipa))
 		return slot;
+	call->status.hint = "GetContext says which ranges are backed";
 	call_fail(call, PT_OUT_OF_RANGE, "open.ipa: the range is not inside one memslot");
 	return NULL;
 }

@@ -252,6 +252,12 @@ def _():
     ptctl("own", "share", m.name, "4K", "--from", "guarded", "--ipa", "0x5000_0000", "--more", ":0x5000_2000:8K")
     equal([m.owner(pa << 20)[1] for pa in (8, 12, 16)], [SHARED, OWNED, SHARED])
     equal(ptctl("own", "pin", m.name, "8M", "4K", "--more", "1M", check=False).returncode, 2)
+    to, place, frames = ("--to", "guarded"), ("--ipa", "1G"), ("--pa", "0")
+    for verb, words, lacks in (("donate", (*to, *place), "--pa"), ("donate", (*to, *frames), "--ipa"), ("share", ("--to", "hyp"), "--pa"),
+                               ("share", ("--from", "guarded"), "--ipa"), ("unshare", to, "--ipa"), ("top-up", to, "--pa"),
+                               ("lend", to, "--pa"), ("lend", ("--from", "guarded"), "--ipa"), ("reclaim-dying", ("--from", "guarded"), "--ipa")):
+        done = ptctl("own", verb, m.name, "4K", *words, check=False)
+        equal((done.returncode, done.stderr.startswith(f"error: {lacks} is needed: ")), (2, True), done.stderr)
 
 
 @test("Transfer: lendings, from the list to the end")

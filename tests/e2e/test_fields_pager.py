@@ -465,6 +465,27 @@ def _():
     p.cancel()
 
 
+@test("machines with owners: ptctl pager supplies the pages around one that is a guest's, and that one when it comes back")
+def _():
+    machine, host, guarded = owners()
+    p = Pager(ptd(), host, 4 * MIB, MIB)
+    p.opened()
+    donate(machine, guarded, 5 * MIB - 3 * PAGE, IPA)
+    p.cancel()
+
+    def pagers():
+        return stub("pager").ListPagers(pb("pager").ListPagersRequest(machine=machine)).pagers
+    until(lambda: not pagers()[0].served)
+    run = subprocess.Popen([os.path.join(ptdtest.BUILD, "ptctl"), "pager", "serve", hex(host), "4M", "1M", "--push", "-q"],
+                           stderr=subprocess.PIPE, text=True, env={**ptdtest.sanitizer_env(), "PTD_ENDPOINT": ptd().endpoint})
+    until(lambda: pagers()[0].absent_pages == 1)
+    stub("context").DeleteContext(pb("context").DeleteContextRequest(handle=guarded))
+    equal(read(host, 5 * MIB - 3 * PAGE).result().data, bytes(8))
+    error = run.communicate(timeout=20)[1]
+    equal((run.returncode, error), (1, f"error: {5 * MIB - 3 * PAGE:#x}: ipa: there is a page that is not the host's; it is not supplied\n"))
+    equal(len(pagers()), 0)
+
+
 @test("memory that is read and written by address: what is absent is not mapped; raw access is not held up")
 def _():
     g = backed()
@@ -528,7 +549,8 @@ def _():
     true(run.returncode == 1 and f"error: --file: {IPA:#x}: Is a directory" in error, (run.returncode, error))
     for command in (("access", "read", g.context.name, hex(IPA + MIB)), ("fault", g.context.name, "--ipa", hex(IPA + MIB))):
         equal(ptd().ptctl(*command, check=False).returncode, 7)  # ABSENT
-    equal(ptd().ptctl("pager", "serve", g.context.name, "0", "4K", check=False).returncode, 1)
+    refusal = ptd().ptctl("pager", "serve", g.context.name, "0", "4K", check=False)
+    equal((refusal.returncode, "hint: ptctl slot list" in refusal.stderr), (1, True), refusal.stderr)
 
 
 main()

@@ -712,9 +712,15 @@ def _():
         error(*tlbi, c, "alle1", "--ipa", "0x1000", code=USAGE, says="--ipa goes with ipas2e1")
         error(*tlbi, c, "ipas2e1", "--ipa", "0x10_0000_0000_0000", code=USAGE, says="52 bits")
         error(*tlbi, c, "ipas2e1", "--ipa", "0", "--operand", "1", code=USAGE, says="--operand is too much")
-        error(*tlbi, c, "ripas2e1", "--operand", "1", code=REFUSED, says="--operand: 0x1 has a reserved TG")
+        whose = ("--vttbr", "0", "--vtcr", "0")
+        error(*tlbi, c, "ripas2e1", "--operand", "1", *whose, code=REFUSED, says="--operand: 0x1 has a reserved TG")
         for words in ((), ("--vttbr", "1"), ("--vtcr", "1", "--hcr", "5")):
             error("nested", "enter", c, *words, code=USAGE, says="--vttbr and --vtcr are needed")
+            error("nested", "at", c, "s12e1r", "0", *words, code=USAGE, says="--vttbr and --vtcr are needed")
+        for words in (("ipas2e1is", "--ipa", "0"), ("vmalls12e1", "--vttbr", "1"), ("vmalle1", "--vtcr", "1")):
+            error(*tlbi, c, *words, code=USAGE, says="--vttbr and --vtcr are needed")
+        run(*tlbi, c, "alle1is")
+        run("nested", "at", c, "s12e1r", "0", "--hcr", "0")
         off, on = ("nested", "enter", c, "--hcr", "0"), ("nested", "enter", c, "--vttbr", "0")
         error(*off, "--vcpu", "2", code=REFUSED, says="--vcpu: 2")
         error(*on, "--vtcr", "0x10_0000_0000", code=REFUSED, says="S2PIE")
