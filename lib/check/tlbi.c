@@ -192,10 +192,11 @@ static void dsb(struct pt_check *c, const struct pt_event *e)
 		completed(c);
 }
 
-/* A shadow's granule may be another one than that of the context whose operation this is. */
+/* A shadow's granule may be another one than that of the context whose operation this is; an
+ * operand may come without saying whose it is. */
 static bool of_known_granule(const struct pt_check *c, const struct pt_event *e)
 {
-	return c->op->ctx && !(e->tlbi->vmid && !of_ctx(e, c->op->ctx));
+	return c->op->ctx && !(e->tlbi && e->tlbi->vmid && !of_ctx(e, c->op->ctx));
 }
 
 /* T2, T4: an invalidation by itself. */
@@ -236,7 +237,8 @@ static void operand(struct pt_check *c, const struct pt_event *e)
 {
 	const struct ck_ctx *ctx = c->op->ctx;
 
-	if (!of_known_granule(c, e) || ctx->facts.el2 != (e->tlbi->kind == PT_TLBI_EL2))
+	if (!of_known_granule(c, e) ||
+	    (e->tlbi && ctx->facts.el2 != (e->tlbi->kind == PT_TLBI_EL2)))
 		return;
 	pt__ck_operand(c, &ctx->facts.geo, e->lo, e->arg, &bracket_of(c, e)->operand);
 	bracket_of(c, e)->operands = true;
