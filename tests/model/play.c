@@ -201,6 +201,10 @@ static bool is_idle(const struct session *s)
 	return s->doing == IDLE;
 }
 
+/* What takes very many small steps goes on in larger ones: there are requests of 2^32 pages. */
+#define SMALL_STEPS 100000u
+#define LARGE_STEP  100000u
+
 static void run_to_end(struct play *p, struct session *s, uint32_t budget)
 {
 	for (unsigned i = 0; !is_idle(s); i++) {
@@ -212,7 +216,7 @@ static void run_to_end(struct play *p, struct session *s, uint32_t budget)
 		for (unsigned k = 0; k < p->sessions; k++)
 			if (&p->session[k] != s && p->session[k].holding)
 				return;
-		session_step(p, s, budget);
+		session_step(p, s, i < SMALL_STEPS ? budget : LARGE_STEP);
 	}
 }
 
@@ -314,6 +318,8 @@ static void do_step(struct play *p, const struct step *step)
 			run_to_end(p, s, (uint32_t)step->item[0].pa);
 		break;
 	case V_dirty:
+		p->mover = NULL; /* it takes its first step at once */
+		p->turn++;
 		if (is_idle(s))
 			begin_dirty(p, s, step);
 		if (s->doing == DIRTY && step->flags & STEP_ALONE)
