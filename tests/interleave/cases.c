@@ -212,6 +212,19 @@ static void shadows_apart(void)
 		abort();
 }
 
+/* Two shadows, each with a leaf of one of two pages whose heads are a word: the other of the first
+ * page. The page of heads stays when both have gone, for the first has one beyond 2 MiB. */
+static void shadows_crossed(void)
+{
+	two_pages();
+	map(PT_SZ_2M, 0x1000, MEMORY + PT_SZ_2M, PT_PROT_RW);
+	iv_shadow_open();
+	iv_shadow_crossed();
+	iv_shadow_open_other();
+	if (iv_shadow_read() || iv_shadow_read_third() || iv_shadow_read_next_other())
+		abort();
+}
+
 /* As before, with the second span so far away that the trees of the reverse map are higher when
  * both have leaves. */
 static void shadow_far_one(void)
@@ -613,6 +626,8 @@ const struct iv_case iv_cases[] = {
 	{.name = "table_unmap_by_the_host_and_remap_by_the_guest", .prepare = shadow_filled, .blocks_differ = true, .most = 1,
 	 TWO(RANGE_UNMAP(0, PT_SZ_2M), CALL(iv_shadow_remap))},
 	{.name = "table_unmap_from_another_shadow_and_remap_by_the_guest", .prepare = shadows_apart, .blocks_differ = true, .most = 1,
+	 TWO(RANGE_UNMAP(0, PT_SZ_2M), CALL(iv_shadow_remap))},
+	{.name = "table_unmap_from_another_shadow_and_remap_of_the_page_beside", .prepare = shadows_crossed, .blocks_differ = true, .most = 1,
 	 TWO(RANGE_UNMAP(0, PT_SZ_2M), CALL(iv_shadow_remap))},
 	{.name = "table_unmap_and_page_unmap_by_the_host", .prepare = shadow_apart, .blocks_differ = true, .most = 1,
 	 TWO(RANGE_UNMAP(0, PT_SZ_2M), PAGE_UNMAP(PT_SZ_2M))},

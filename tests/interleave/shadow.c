@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Shadows of the context that is explored: a guest hypervisor with two descriptors, faults of its
+/* Shadows of the context that is explored: a guest hypervisor with a few descriptors, faults of its
  * guests, its TLBIs, and a shadow's end; and what has to be true of them at rest. */
 #include "shadow.h"
 
@@ -91,6 +91,13 @@ void iv_shadow_apart(void)
 	iv_w.guest[1] = LEAF | RIGHTS | PT_SZ_2M;
 }
 
+void iv_shadow_crossed(void)
+{
+	iv_w.guest[0] = LEAF | RIGHTS | 0x1000;
+	iv_w.guest[1] = LEAF | RIGHTS;
+	iv_w.guest[2] = LEAF | RIGHTS | PT_SZ_2M;
+}
+
 void iv_shadow_far(void)
 {
 	iv_w.guest[1] = LEAF | RIGHTS | IV_SHADOW_FAR;
@@ -141,6 +148,11 @@ uint64_t iv_shadow_write(void)
 uint64_t iv_shadow_read_next(void)
 {
 	return fault(0, 0x1000, PT_ACCESS_READ);
+}
+
+uint64_t iv_shadow_read_third(void)
+{
+	return fault(0, 0x2000, PT_ACCESS_READ);
 }
 
 uint64_t iv_shadow_read_other(void)
@@ -265,7 +277,7 @@ uint64_t iv_shadow_guest(uint64_t ipa)
 {
 	if (iv_w.guest_block)
 		return (BLOCK | RIGHTS) + ipa;
-	return ipa < 0x2000 ? iv_w.guest[ipa >> 12] : 0;
+	return ipa < IV_SHADOW_END ? iv_w.guest[ipa >> 12] : 0;
 }
 
 /* A page of a shadow's leaf is what the guest's descriptor and the canonical leaf say together. */

@@ -19,6 +19,8 @@ void iv_shadow_open_other(void);
 
 /* Its second page is at 2 MiB, and no leaf is made of it yet. */
 void iv_shadow_apart(void);
+/* The first two are the canonical ones the other way round, and a third is at 2 MiB. */
+void iv_shadow_crossed(void);
 #define IV_SHADOW_FAR (UINT64_C(3) << 30)
 void iv_shadow_far(void); /* or there */
 
@@ -26,6 +28,7 @@ void iv_shadow_far(void); /* or there */
 uint64_t iv_shadow_read(void);
 uint64_t iv_shadow_write(void);
 uint64_t iv_shadow_read_next(void);
+uint64_t iv_shadow_read_third(void);
 uint64_t iv_shadow_read_other(void);
 uint64_t iv_shadow_read_next_other(void);
 /* The guest hypervisor changes its first descriptor and invalidates. */
@@ -44,6 +47,7 @@ void iv_shadow_links_rest(void);
 
 /* What the guest's tables say of a page of its guest's, as a descriptor of level 3. */
 uint64_t iv_shadow_guest(uint64_t ipa);
+#define IV_SHADOW_END UINT64_C(0x3000) /* behind all that they ever map */
 /* The last entry for a page of the nested guest's, or 0. */
 uint64_t iv_shadow_entry(const struct pt_shadow *shadow, uint64_t ipa, int *level);
 

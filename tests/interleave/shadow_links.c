@@ -80,7 +80,7 @@ static void look_at_shadow(const struct pt_shadow *s)
 {
 	int level = PT_LEVEL_LAST;
 
-	for (uint64_t ipa = 0; ipa < 0x2000 && level == PT_LEVEL_LAST; ipa += 0x1000) {
+	for (uint64_t ipa = 0; ipa < IV_SHADOW_END && level == PT_LEVEL_LAST; ipa += 0x1000) {
 		uint64_t e = iv_shadow_entry(s, ipa, &level);
 
 		if (e & 1)

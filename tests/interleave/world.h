@@ -88,7 +88,7 @@ struct iv_world {
 	struct pt_nested nested; /* of cases with a shadow: shadow.c */
 	_Atomic(struct pt_shadow *) shadow_bucket[1], shadow_number[IV_SHADOWS];
 	struct pt_shadow shadow[IV_SHADOWS];
-	uint64_t guest[2]; /* descriptors of the guest hypervisor's */
+	uint64_t guest[3]; /* descriptors of the guest hypervisor's */
 	bool guest_block;  /* it has one of level 2 instead, of the same rights */
 	struct {
 		bool active;
