@@ -78,6 +78,11 @@ static const char *grpc_name(int grpc)
 	return grpc >= 0 && grpc <= 16 ? names[grpc] : "UNKNOWN";
 }
 
+static bool is_of(const struct ptctl *ctl, const char *noun)
+{
+	return ctl->command && !strcmp(ctl->command->noun, noun);
+}
+
 /* "  context m0/g0, level 2, ipa 0x80200000, item 3": what is known of it. */
 static void print_where(const struct ptctl *ctl, const struct ptd_status *status)
 {
@@ -95,7 +100,7 @@ static void print_where(const struct ptctl *ctl, const struct ptd_status *status
 		comma = ", ";
 	}
 	if (status->ipa || walked) {
-		fprintf(stderr, "%sipa %s", comma,
+		fprintf(stderr, "%s%s %s", comma, is_of(ctl, "own") ? "address" : "ipa",
 			address_text(text, status->ipa, ctl->out.ipa_bits));
 		comma = ", ";
 	}
@@ -153,13 +158,11 @@ static const char *hint_of_owners(uint32_t code)
 /* What is said only of this command's objects. */
 static const char *hint_of_noun(const struct ptctl *ctl, uint32_t code)
 {
-	const char *noun = ctl->command ? ctl->command->noun : "";
-
-	if (!strcmp(noun, "own"))
+	if (is_of(ctl, "own"))
 		return hint_of_owners(code);
-	if (!strcmp(noun, "pager") && code == PT_ALREADY_EXISTS)
+	if (is_of(ctl, "pager") && code == PT_ALREADY_EXISTS)
 		return "ptctl pager list says who has which range";
-	if (!strcmp(noun, "pager") && code == PT_OUT_OF_RANGE)
+	if (is_of(ctl, "pager") && code == PT_OUT_OF_RANGE)
 		return "ptctl slot list says which ranges are backed";
 	return NULL;
 }

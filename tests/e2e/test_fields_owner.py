@@ -420,6 +420,7 @@ def _():
     ptctl("own", "share", m.name, "4K", "--to", "hyp", "--pa", "8M", "--request-id", "00" * 15 + "2a")
     ptctl("own", "pin", m.name, "8M", "4K")
     done = ptctl("own", "unshare", m.name, "4K", "--to", "hyp", "--pa", "8M", check=False)
+    equal(f"object {m.name}, address 0x800000\n" in done.stderr, True, done.stderr)  # of a frame: it is no IPA
     equal(done.returncode, 1)
     true("PTD-E0072" in done.stderr, done.stderr)
     ptctl("own", "unpin", m.name, "8M", "4K")

@@ -440,6 +440,11 @@ def _():
     equal(p.supply(5 * MIB - 2 * PAGE, ZERO, 2 * PAGE).outcome, OUTCOME["WRONG_OWNER"])
     stub("mapping").Map(pb("mapping").MapRequest(context=host, ipa=4 * MIB + PAGE, pa=4 * MIB + PAGE, size=PAGE, prot=3))
     equal(p.supply(4 * MIB + PAGE, AS_IS).outcome, OUTCOME["WRONG_STATE"])
+    party = pb("ownership").Party
+    item = pb("ownership").TransferItem(kind=1, pa=4 * MIB + 2 * PAGE, size=PAGE, to=party(kind=2))  # shared with hyp: still the host's
+    getattr(item, "from").CopyFrom(party(kind=1))
+    stub("ownership").Transfer(pb("ownership").TransferRequest(machine=machine, items=[item]))
+    equal(p.fill(1, 4 * MIB + 2 * PAGE).pages, 1)
     stub("context").DeleteContext(pb("context").DeleteContextRequest(handle=guarded))
     call = read(host, 5 * MIB - PAGE)
     equal((p.wanted().ipa, p.fill(3, 5 * MIB - PAGE).pages, call.result().data), (5 * MIB - PAGE, 1, b"\x03" * 8))
