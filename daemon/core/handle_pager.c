@@ -20,6 +20,7 @@ typedef Ptd__V1__ServePagesRequest Request;
 typedef Ptd__V1__ServePagesResponse Response;
 #define ASKED(name)  PTD__V1__SERVE_PAGES_REQUEST__WHAT_##name
 #define ANSWER(name) PTD__V1__SERVE_PAGES_RESPONSE__WHAT_##name
+#define NO_ROOM	     "no room for the answer"
 
 void serving_part(struct call *call)
 {
@@ -33,7 +34,7 @@ void serving_part(struct call *call)
 static enum call_result no_memory(struct call *call)
 {
 	serving_part(call);
-	return call_fail(call, PT_NO_MEMORY, "no room for the answer");
+	return call_fail(call, PT_NO_MEMORY, NO_ROOM);
 }
 
 /* ---- what is told ---- */
@@ -136,6 +137,16 @@ static enum call_result leave_on(struct call *call, struct serving *s)
 	return CALL_DONE;
 }
 
+/* All pages are there: the range is through, whether or not its pager hears of it. */
+static enum call_result leave(struct call *call, struct serving *s, bool told)
+{
+	if (!told)
+		call_fail(call, PT_NO_MEMORY, NO_ROOM);
+	pager_hush(pagers_of(call), s->pager);
+	s->phase = SERVING_LEAVES;
+	return leave_on(call, s);
+}
+
 static enum call_result message(struct call *call)
 {
 	const Request *q = (const void *)call->request;
@@ -145,6 +156,7 @@ static enum call_result message(struct call *call)
 	enum call_result result = is_over(call);
 	struct context *c;
 	enum pt_outcome o;
+	bool sent;
 
 	if (result != CALL_MORE)
 		return result;
@@ -158,13 +170,10 @@ static enum call_result message(struct call *call)
 		return o == PT_MORE ? CALL_MORE : ended(call);
 	response.what_case = ANSWER(SUPPLIED);
 	response.supplied = &supplied;
-	if (!call_send(call, &response.base))
-		return no_memory(call);
-	if (supplied.absent_pages)
-		return tell(call);
-	pager_hush(pagers_of(call), s->pager);
-	s->phase = SERVING_LEAVES;
-	return leave_on(call, s);
+	sent = call_send(call, &response.base);
+	if (!supplied.absent_pages)
+		return leave(call, s, sent);
+	return sent ? tell(call) : no_memory(call);
 }
 
 enum call_result pager_serve_pages(struct call *call)

@@ -550,6 +550,26 @@ static void a_session_is_not_held_up_by_a_pager(void **state)
 	keep(fx, second);
 }
 
+/* The answer to the last page finds no memory: the stream fails, and its range is done all the
+ * same.
+ */
+static void a_range_without_absent_pages_is_not_left_behind(void **state)
+{
+	struct fixture *fx = backed(state);
+	struct stream s;
+
+	open_range(&s, fx, IPA, 2 * PAGE);
+	s.f->room = 0;
+	assert_int_equal(send_supply(&s, IPA, 2 * PAGE, ZERO), CALL_DONE);
+	assert_int_equal(s.f->call.status.code, PT_NO_MEMORY);
+	keep(fx, s.f);
+	assert_int_equal(list(fx)->n_pagers, 0);
+	at_once(fx, IPA, PT_OK);
+	open_range(&s, fx, IPA, 4 * PAGE);
+	fake_abandon(s.f);
+	keep(fx, s.f);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -561,6 +581,7 @@ int main(void)
 		TEST(who_leaves_wakes_all_and_a_call_that_is_given_up_nobody),
 		TEST(an_opening_that_is_given_up_leaves_the_range_as_it_was),
 		TEST(the_last_page_ends_the_stream_and_blocks_are_made_again),
+		TEST(a_range_without_absent_pages_is_not_left_behind),
 		TEST(a_slot_that_goes_ends_its_pager),
 		TEST(a_context_that_goes_ends_its_pager),
 		TEST(a_principal_has_its_share_of_pagers),
