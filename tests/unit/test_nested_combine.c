@@ -71,6 +71,30 @@ static struct pt__both both_of(struct pt_guest_leaf guest, uint32_t host_prot, u
 	return both;
 }
 
+/* Each origin writes MemAttr in its own encoding. */
+static void types_are_read_as_their_origins_write_them(void **state)
+{
+	(void)state;
+	for (unsigned mode = 0; mode < 3; mode++) {
+		bool guest_fwb = mode == 2, host_fwb = mode >= 1;
+
+		contexts(12, 12, host_fwb ? PT_ATTR_FWB : 0);
+		shadow.s2.attrs = guest_fwb ? PT_ATTR_FWB : 0;
+		for (unsigned i = 0; i < 256; i++) {
+			struct pt_guest_leaf guest = guest_leaf(PT_PROT_RW, 12);
+			pt_pte entry = pt_leaf_attrs(&canonical.geo, PT_PROT_RW, canonical.attrs);
+			unsigned g = i % 16, h = i / 16;
+			struct pt__both both;
+
+			guest.memattr = (uint8_t)g;
+			entry = (entry & ~PT_PTE_MEMATTR) | (pt_pte)h << 2;
+			pt__combine(&shadow, &guest, &canonical, entry, 12, &both);
+			assert_int_equal(pt__both_memattr(g, guest_fwb, h, host_fwb),
+					 (both.attrs & PT_PTE_MEMATTR) >> 2);
+		}
+	}
+}
+
 /* The largest size of the shadow's granule that is in both, from a list written by hand. */
 static void sizes_are_the_smaller_of_both(void **state)
 {
@@ -161,6 +185,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(memory_types_are_those_of_two_stages),
 		cmocka_unit_test(reserved_types_of_a_guest_are_not_passed_on),
+		cmocka_unit_test(types_are_read_as_their_origins_write_them),
 		cmocka_unit_test(sizes_are_the_smaller_of_both),
 		cmocka_unit_test(rights_are_those_of_both),
 		cmocka_unit_test(clean_leaves_give_no_write),
