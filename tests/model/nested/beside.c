@@ -155,6 +155,8 @@ void step_beside(struct play *p)
 	if (p->going.kind == NOTHING)
 		return;
 	note(p, NESTED_STEP);
+	if (p->going.kind == HOSTS_LOG) /* faults may have put blocks over its edges */
+		round_out(p, true, &p->going.lo, &p->going.hi);
 	if (looks)
 		see_all(p, was);
 	pt_section_begin(&p->other);
