@@ -111,14 +111,14 @@ struct pt_owner_rules {
 };
 
 /*
- * A range whose leaves have been taken, and how far what shadows have of them is removed. Who took
- * them sets `lo`, `hi` and `lost`, and the rest to 0.
+ * A range whose leaves have been taken, or have lost rights, and how far what shadows have of them
+ * has followed. Who took them sets `lo`, `hi` and `lost`, and the rest to 0.
  */
 struct pt_shadow_search {
 	uint64_t lo, hi; /* IPAs, inclusive */
 	uint32_t lost;	/* the rights that they lost, of PT_PROT_RWX; 0: they are gone, or are other
 			   memory */
-	bool pending;	/* there is something to remove */
+	bool pending;	/* shadows may still have something, or grant it */
 	bool point;	/* at once or not at all */
 	uint32_t tlbis; /* issued for it; added to */
 	/* Private to lib/nested. */
@@ -142,11 +142,13 @@ struct pt_shadow_rules {
 	bool (*holds)(void *arg, uint64_t lo, uint64_t hi);
 	/*
 	 * Leaves of [search->lo, search->hi] have just been taken, or lost search->lost: removes
-	 * what shadows have of them, about *left leaves, flushes, and counts. After the descriptor
-	 * is written, and before the reply, before the claim lets go of the range, and before a
-	 * point puts anything into its entry. True: all is gone. False: again, with the same
-	 * search; or, of a point, that it would take more than a step: then nothing is promised,
-	 * and the point puts back what was there.
+	 * what shadows have of them, or takes these rights from those of their leaves all of whose
+	 * memory lost them and removes the others that grant one; about *left leaves, flushed and
+	 * counted. After the descriptor is written, and before the reply, before the claim lets go
+	 * of the range, and before a point puts anything into its entry. With `lost`, and no point:
+	 * under a claim of the range that is drained. True: all is done. False: again, with the
+	 * same search; or, of a point, that it would take more than a step: then nothing is
+	 * promised, and the point puts back what was there.
 	 */
 	bool (*taken)(void *arg, struct pt_agent *agent, struct pt_shadow_search *search,
 		      int64_t *left);
