@@ -173,7 +173,7 @@ bool pt__links_hold(void *arg, uint64_t lo, uint64_t hi);
 
 /*
  * The leaves in the list of the head for `canonical`, of a class. Returns how many; *head: what the
- * head said, and, if it is inexact, in 63:40 how many links the stripe has had that are in no list.
+ * head said, and, if it is inexact, in 63:32 how many links the stripe has had that are in no list.
  * After the fence of who changed the canonical leaf.
  */
 struct pt__found {

@@ -19,7 +19,7 @@
 #define PT__HEAD	 (UINT64_C(0xffffffff))
 #define PT__HEAD_FIRST	 (UINT64_C(0x7fffffff))
 #define PT__HEAD_INEXACT (UINT64_C(1) << 31)
-#define PT__HEAD_NOWHERE 40 /* of what pt__links_collect() says */
+#define PT__HEAD_NOWHERE 32 /* of what pt__links_collect() says */
 
 /* Tags: what a page of links is. */
 #define PT__TAG_SET	     (UINT64_C(1) << 63)
