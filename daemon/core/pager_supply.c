@@ -91,7 +91,20 @@ static enum pt_outcome may_write(struct call *call, struct context *c, uint64_t 
 	}
 }
 
-static enum pt_outcome check_owners(struct call *call, struct context *c, const struct pager *p,
+/* One page of a supply. What is mapped has its content by that, which a right that an access lacks
+ * would else be waiting for: the page is there from now on. */
+static enum pt_outcome check_page(struct call *call, struct context *c, struct pager *p,
+				  uint64_t ipa)
+{
+	uint64_t page = (ipa - p->ipa) >> p->shift;
+	enum pt_outcome o = pager_has(p, page) ? PT_OK : may_write(call, c, ipa);
+
+	if (o == PT_WRONG_STATE)
+		pager_supplied(&call->domain->pagers, p, page, 1, false);
+	return o;
+}
+
+static enum pt_outcome check_owners(struct call *call, struct context *c, struct pager *p,
 				    const Ptd__V1__PageSupply *q, Ptd__V1__PageSupplied *to)
 {
 	enum pt_outcome o = PT_OK;
@@ -99,8 +112,7 @@ static enum pt_outcome check_owners(struct call *call, struct context *c, const 
 	if (!c->machine->owners || q->content == CONTENT(FAILED))
 		return PT_OK;
 	for (uint64_t at = 0; at < q->size && o == PT_OK; at += UINT64_C(1) << p->shift)
-		if (!pager_has(p, (q->ipa + at - p->ipa) >> p->shift))
-			o = may_write(call, c, q->ipa + at);
+		o = check_page(call, c, p, q->ipa + at);
 	if (o == PT_WRONG_OWNER)
 		return refuse(to, o, "ipa: there is a page that is not the host's");
 	if (o == PT_WRONG_STATE)

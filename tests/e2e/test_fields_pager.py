@@ -467,6 +467,14 @@ def _():
     equal(p.supply(asked[1]).outcome, OUTCOME["WRONG_STATE"])
     equal(calls[(asked[1] - 4 * MIB) // PAGE].result().outcome, 0)
     equal((p.fill(5, rest).pages, calls[(rest - 4 * MIB) // PAGE].result().data), (1, b"\x05" * 8))
+    page = 4 * MIB + 8 * PAGE
+    write = stub("fault").Access.future(pb("fault").AccessRequest(context=host, ipa=page, access=WRITE, data=b"written."), timeout=20)
+    equal(p.wanted().ipa, page)
+    stub("mapping").Map(pb("mapping").MapRequest(context=host, ipa=page, pa=page, size=PAGE, prot=1))
+    s = p.fill(9, page)  # what is mapped has its content; the right that lacks is the slot's to give
+    equal((s.outcome, s.pages, s.absent_pages), (OUTCOME["WRONG_STATE"], 0, 253))
+    equal((write.result().outcome, read(host, page).result().data), (0, b"written."))
+    equal((p.fill(9, page).pages_before, read(host, page).result().data), (1, b"written."))
     p.cancel()
 
 

@@ -201,6 +201,37 @@ static void what_is_refused_with_another_page_is_wanted_again(void **state)
 	keep(w.fx, s.f);
 }
 
+/* It may only be read; who writes gets the right from the slot, and not before the page is there.
+ */
+static void a_page_that_was_mapped_meanwhile_is_there(void **state)
+{
+	struct world w = backed(state);
+	Ptd__V1__MapRequest map = PTD__V1__MAP_REQUEST__INIT;
+	const Ptd__V1__PageSupplied *answer;
+	struct stream s;
+
+	assert_int_equal(open_range(&s, &w, w.host), CALL_STREAM);
+	next(&s);
+	map.context = w.host;
+	map.ipa = map.pa = FIRST;
+	map.size = PAGE;
+	map.prot = PT_PROT_R;
+	OK(w.fx, "Map", &map);
+	ask_supply(&s, FIRST);
+	assert_int_equal(fake_run(s.f), CALL_STREAM);
+	answer = next(&s)->supplied;
+	assert_int_equal(answer->outcome, PT_WRONG_STATE);
+	assert_int_equal(answer->pages, 0);
+	assert_int_equal(answer->absent_pages, SIZE / PAGE - 1);
+	ask_supply(&s, FIRST);
+	assert_int_equal(fake_run(s.f), CALL_STREAM);
+	answer = next(&s)->supplied;
+	assert_int_equal(answer->outcome, PT_OK);
+	assert_int_equal(answer->pages_before, 1);
+	fake_abandon(s.f);
+	keep(w.fx, s.f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -209,6 +240,8 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(
 			who_waits_for_a_page_that_is_a_guests_by_now_is_told, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_page_that_was_mapped_meanwhile_is_there, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(what_is_refused_with_another_page_is_wanted_again,
 						setup, teardown),
 	};
