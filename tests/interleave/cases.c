@@ -318,6 +318,18 @@ static void shadows_below_a_block(void)
 		abort();
 }
 
+/* Both have the second page of it, and the first shadow, whose link is the first there, has the
+ * first page behind that in its table. */
+static void shadows_crossed_below_a_block(void)
+{
+	block();
+	iv_shadow_open();
+	iv_shadow_crossed();
+	iv_shadow_open_other();
+	if (iv_shadow_read_other() || iv_shadow_read() || iv_shadow_read_next())
+		abort();
+}
+
 static void shadow_empty(void)
 {
 	two_pages();
@@ -656,6 +668,8 @@ const struct iv_case iv_cases[] = {
 	 TWO(BLOCK_WRITE_PROTECT, CALL(iv_shadow_remap))},
 	{.name = "write_protect_of_a_block_by_the_host_and_fill_of_another_shadow", .prepare = shadows_below_a_block, .blocks_differ = true, .most = 2,
 	 TWO(BLOCK_WRITE_PROTECT, CALL(iv_shadow_read_other))},
+	{.name = "write_protect_of_a_block_by_the_host_and_remap_of_a_page_of_two_shadows", .prepare = shadows_crossed_below_a_block, .blocks_differ = true,
+	 .most = 1, TWO(BLOCK_WRITE_PROTECT, CALL(iv_shadow_remap))},
 	{.name = "write_protect_of_a_block_by_the_host_and_end_of_the_shadow", .prepare = shadow_below_a_block_filled, .blocks_differ = true, .most = 1,
 	 TWO(BLOCK_WRITE_PROTECT, CALL(iv_shadow_end))},
 	/* two shadows of a page */
