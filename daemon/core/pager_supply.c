@@ -4,6 +4,7 @@
 
 #include <pt/dirty.h>
 #include <pt/fault.h>
+#include <pt/host/vcpu.h>
 
 #define CONTENT(name) PTD__V1__PAGE_CONTENT__PAGE_CONTENT_##name
 
@@ -71,6 +72,17 @@ static uint64_t there_before(const struct pager *p, uint64_t first, uint64_t cou
 	return n;
 }
 
+/* The page lacks content; a mapping that does not grant the handler's access may be there even so.
+ */
+static enum pt_outcome not_mapped(struct context *c, uint64_t ipa)
+{
+	struct hw_result walk = {0};
+
+	if (pt_host_translate(&c->pt, pt_ipa(ipa), PT_ACCESS_READ, &walk) != PT_OK)
+		return PT_MORE;
+	return walk.fault == HW_TRANSLATION ? PT_OK : PT_WRONG_STATE;
+}
+
 /*
  * May a page that is absent be written, in a machine with owners? The host's own may, unless it is
  * about to be another's. The fault handler knows both, and changes nothing where the content lacks;
@@ -83,7 +95,7 @@ static enum pt_outcome may_write(struct call *call, struct context *c, uint64_t 
 	struct pt_fault_result result;
 
 	switch (pt_fault_handle(call_agent(call), &c->pt, &fault, &result)) {
-	case PT_ABSENT: return PT_OK;
+	case PT_ABSENT: return not_mapped(c, ipa);
 	case PT_PARKED:
 	case PT_RACED: return PT_MORE;
 	case PT_WRONG_OWNER: return PT_WRONG_OWNER;

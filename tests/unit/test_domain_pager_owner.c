@@ -217,6 +217,9 @@ static void a_page_that_was_mapped_meanwhile_is_there(void **state)
 	map.size = PAGE;
 	map.prot = PT_PROT_R;
 	OK(w.fx, "Map", &map);
+	map.ipa = map.pa = FIRST + PAGE;
+	map.prot = PT_PROT_W; /* no access that the handler could be asked about */
+	OK(w.fx, "Map", &map);
 	ask_supply(&s, FIRST);
 	assert_int_equal(fake_run(s.f), CALL_STREAM);
 	answer = next(&s)->supplied;
@@ -228,6 +231,7 @@ static void a_page_that_was_mapped_meanwhile_is_there(void **state)
 	answer = next(&s)->supplied;
 	assert_int_equal(answer->outcome, PT_OK);
 	assert_int_equal(answer->pages_before, 1);
+	assert_int_equal(supply(&s, FIRST + PAGE), PT_WRONG_STATE);
 	fake_abandon(s.f);
 	keep(w.fx, s.f);
 }
