@@ -108,7 +108,7 @@ static void judge_exit(struct play *p, struct session *s, uint64_t ipa, enum pt_
 			model_relaxed(&p->ctx[s->ctx].model, ipa, access, &lo, &hi);
 		if (want != PT_MAPPED && lo == met->span.lo && hi == met->span.hi)
 			fail(p, "memory: refused where no table is needed");
-		refusal_has_reason(p, s->ctx, got, ipa, ipa);
+		refusal_has_reason(p, s, got, ipa, ipa);
 		return;
 	}
 	/* What a group lacks is not added to one of it. */

@@ -309,7 +309,7 @@ void step_dirty(struct play *p, struct session *s, uint32_t budget)
 		return;
 	}
 	if (splits && op->stopped != PT_OK)
-		refusal_has_reason(p, s->ctx, op->stopped, op->args.ipa.v, op->last);
+		refusal_has_reason(p, s, op->stopped, op->args.ipa.v, op->last);
 	look_at_list(&p->ctx[s->ctx]);
 	passed(p, s, from);
 	split = op->effects.tables_added != tables;

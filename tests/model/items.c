@@ -184,7 +184,7 @@ static void point_done(struct play *p, struct session *s, enum pt_outcome got,
 	if (got == PT_NO_MEMORY || got == PT_QUOTA) {
 		if (s->item[0].kind != PT_ITEM_MAP || told.outcome != PT_MAPPED)
 			fail(p, "memory: refused where no table is needed");
-		refusal_has_reason(p, s->ctx, got, first_of(s), last_of(s));
+		refusal_has_reason(p, s, got, first_of(s), last_of(s));
 	} else if (pt_is_error(got)) {
 		check_error(p, err, 0, &told, got);
 	} else {
@@ -420,7 +420,7 @@ static void range_failed(struct play *p, struct session *s, enum pt_outcome got)
 		fail(p, "commit: %s behind the commit point", outcome_name(got));
 	count(p, row_of(s), got);
 	if (got == PT_NO_MEMORY || got == PT_QUOTA) {
-		refusal_has_reason(p, s->ctx, got, first_of(s), last_of(s));
+		refusal_has_reason(p, s, got, first_of(s), last_of(s));
 	} else if (got == PT_GENERATION_MISMATCH) {
 		if (pt_is_error(told.outcome) || !s->txn.expected_generation ||
 		    s->txn.expected_generation == m->generation)

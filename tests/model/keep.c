@@ -197,7 +197,7 @@ static void upkeep_done(struct play *p, struct session *s, enum pt_outcome got)
 	uint64_t end = u->args.ipa.v + u->args.size;
 
 	if (u->stopped == PT_NO_MEMORY || u->stopped == PT_QUOTA)
-		refusal_has_reason(p, s->ctx, u->stopped, u->args.ipa.v, end - 1);
+		refusal_has_reason(p, s, u->stopped, u->args.ipa.v, end - 1);
 	else if (u->stopped != (s->stopped ? PT_CANCELLED : PT_OK) &&
 		 !(u->stopped == PT_MORE && u->args.page_budget))
 		fail(p, "upkeep: stopped with %s", outcome_name(u->stopped));

@@ -59,10 +59,19 @@ void wake(struct pt_waiter *w)
 	s->woken = true;
 }
 
+static uint64_t failures(void)
+{
+	uint64_t hits, failures;
+
+	pt_host_failpoint_counts(PT_FP_POOL_RESERVE, &hits, &failures);
+	return failures;
+}
+
 void session_begin(struct session *s)
 {
 	if (s->holding)
 		session_end(s);
+	s->failures = failures();
 	pt_section_begin(&s->agent);
 	pt_reclaim(&s->agent);
 }
@@ -70,6 +79,7 @@ void session_begin(struct session *s)
 void session_end(struct session *s)
 {
 	pt_section_end(&s->agent);
+	s->refused |= failures() != s->failures;
 	s->holding = false;
 }
 
@@ -85,7 +95,8 @@ void session_idle(struct play *p, struct session *s)
 {
 	(void)p;
 	s->doing = IDLE;
-	s->parked = s->woken = s->begun = s->committed = s->stopped = false;
+	s->parked = s->woken = s->begun = s->committed = s->stopped = s->refused = false;
+	s->failures = failures();
 	s->before.count = 0;
 }
 
@@ -176,13 +187,13 @@ static uint64_t most_tables(const struct model *m, uint64_t lo, uint64_t hi)
 	return n;
 }
 
-void refusal_has_reason(struct play *p, unsigned ctx, unsigned outcome, uint64_t lo, uint64_t hi)
+void refusal_has_reason(struct play *p, const struct session *s, unsigned outcome, uint64_t lo,
+			uint64_t hi)
 {
-	const struct model *m = &p->ctx[ctx].model;
-	uint64_t hits, failures, now = atomic_load(&p->ctx[ctx].pt.table_pages);
+	const struct model *m = &p->ctx[s->ctx].model;
+	uint64_t now = atomic_load(&p->ctx[s->ctx].pt.table_pages);
 
-	pt_host_failpoint_counts(PT_FP_POOL_RESERVE, &hits, &failures);
-	if (outcome == PT_NO_MEMORY && failures == p->failpoint_failures &&
+	if (outcome == PT_NO_MEMORY && !s->refused && failures() == s->failures &&
 	    atomic_load(&p->tables.world.pool.used_bytes) +
 			    (most_tables(m, lo, hi) << m->granule) <=
 		    p->tables.world.pool.total_bytes)
@@ -191,7 +202,6 @@ void refusal_has_reason(struct play *p, unsigned ctx, unsigned outcome, uint64_t
 	    (m->quota == UINT64_MAX || now + most_tables(m, lo, hi) <= m->quota))
 		fail(p, "quota: refused with %llu of %llu pages in use", (unsigned long long)now,
 		     (unsigned long long)m->quota);
-	p->failpoint_failures = failures;
 }
 
 /* ---- steps ---- */
@@ -220,20 +230,16 @@ static void run_to_end(struct play *p, struct session *s, uint32_t budget)
 	}
 }
 
-static void disarm(struct play *p)
+static void disarm(void)
 {
-	uint64_t hits;
-
 	pt_host_failpoint_disarm(PT_FP_POOL_RESERVE);
-	pt_host_failpoint_counts(PT_FP_POOL_RESERVE, &hits, &p->failpoint_failures);
 }
 
-static void arm(struct play *p, uint64_t nth)
+static void arm(uint64_t nth)
 {
 	struct pt_host_failpoint how = {.nth = (uint32_t)nth, .times = 1};
 
 	pt_host_failpoint_arm(PT_FP_POOL_RESERVE, &how);
-	p->failpoint_failures = 0;
 }
 
 /* PLANT_STRAY: one descriptor somewhere in a table says something else than lib put there. */
@@ -340,7 +346,7 @@ static void do_step(struct play *p, const struct step *step)
 			stop_dirty(p, s);
 		break;
 	case V_hold: s->hold_next = true; break;
-	case V_arm: arm(p, step->arg); break;
+	case V_arm: arm(step->arg); break;
 	case V_quota:
 		c->model.quota = step->arg;
 		atomic_store(&c->pt.quota_pages, step->arg);
@@ -454,7 +460,7 @@ void play(struct verdict *v)
 			abort();
 		do_step(p, step);
 	}
-	disarm(p);
+	disarm();
 	settle(p);
 	close_machine(p);
 	v->counts.steps += p->at;

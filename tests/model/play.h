@@ -159,6 +159,8 @@ struct session {
 	uint64_t begun_in;   /* p->turn when lib first saw it: the same at its end if nobody else
 				moved */
 	uint64_t leaves, tables; /* then */
+	uint64_t failures;	 /* of failpoints, when its step began */
+	bool refused;		 /* by one of them, in a step before */
 	struct pt_effects dry;	 /* what validate_only said in turn dry_in */
 	uint64_t dry_in;
 	struct model_slot slot; /* the slot that comes; size 0: none */
@@ -228,8 +230,7 @@ struct play {
 	struct session session[SESSIONS_MOST];
 	unsigned sessions;
 	uint64_t empty_bytes;
-	uint64_t failpoint_failures; /* seen so far */
-	unsigned char *seen;	     /* for the census */
+	unsigned char *seen; /* for the census */
 	struct content *content;
 	uint32_t at;	       /* the step at hand, for messages */
 	struct session *mover; /* who stepped last, and how often that was another than before */
@@ -272,7 +273,8 @@ void session_end(struct session *s);
 void session_park(struct play *p, struct session *s, uint64_t lo, uint64_t hi);
 void session_idle(struct play *p, struct session *s);
 /* Says whether NO_MEMORY or QUOTA has a reason; fails when it has none. */
-void refusal_has_reason(struct play *p, unsigned ctx, unsigned outcome, uint64_t lo, uint64_t hi);
+void refusal_has_reason(struct play *p, const struct session *s, unsigned outcome, uint64_t lo,
+			uint64_t hi);
 
 /* ---- window.c ---- */
 extern const unsigned shape_count;
