@@ -103,7 +103,7 @@ struct pt_machine_owners {
 	void *arg;
 };
 
-#define PT_WIPE_BYTES UINT64_C(0x10000)
+#define PT_WIPE_BYTES UINT64_C(0x40000)
 
 /*
  * Over a host's context, which is an identity map, and a store. frame_shift: log2 of the smallest
