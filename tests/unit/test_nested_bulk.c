@@ -1,53 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Leaf tables of shadows go as a whole where a canonical range takes all that is in them, and only
  * there. */
-#include "nested_fixture.h"
-
-#define PAGE	 UINT64_C(4096)
-#define BLOCK	 (UINT64_C(2) << 20)
-#define PAGES	 (BLOCK / PAGE)
-#define PA	 (UINT64_C(1) << 35)
-#define NESTINGS 4u
-#define TABLES	 4u /* of each, and of the canonical context */
-
-static struct nest n;
-static struct pt_shadow *s[NESTINGS];
-
-static uint64_t killed(void)
-{
-	return atomic_load(&n.nested.counts.killed);
-}
+#include "nested_tables.h"
 
 static uint64_t tables(unsigned which)
 {
 	return atomic_load(&s[which]->ctx.table_pages);
 }
 
-/* The canonical context has TABLES tables of pages from 0 on. */
-static void open_shape(const struct shape *shape)
-{
-	nest_open(&n, shape, false);
-	for (unsigned i = 0; i < NESTINGS; i++)
-		s[i] = nest_shadow(&n, shape);
-	ASSERT_OUTCOME(PT_MAPPED, core_map(&n.c, 0, TABLES * core_size(&n.c, 2), PA, PT_PROT_RWX,
-					   PT_MAP_FORCE_PAGES));
-}
-
-static void fill(unsigned which, uint64_t ipa, uint64_t canonical)
-{
-	ASSERT_OUTCOME(PT_MAPPED,
-		       nest_fill(&n, s[which], ipa, canonical, PT_LEVEL_LAST, PT_PROT_RWX));
-}
-
 static bool has(unsigned which, uint64_t ipa)
 {
 	return nest_leaf(&n, s[which], ipa) != 0;
-}
-
-static void close_all(void)
-{
-	nest_close(&n);
-	assert_int_equal(0, atomic_load(&n.nested.store.pages));
 }
 
 /* With all granules; full tables, sparse ones, and what is mapped across canonical tables. */

@@ -1,38 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Ranges that lose rights: each leaf of a shadow's that is made from them loses these, stays, and
  * is found as before; no other does. */
-#include "nested_fixture.h"
+#include "nested_tables.h"
 
-#define PAGE	 UINT64_C(4096)
-#define BLOCK	 (UINT64_C(2) << 20)
-#define PAGES	 (BLOCK / PAGE)
-#define PA	 (UINT64_C(1) << 35)
-#define NESTINGS 4u
-#define TABLES	 4u /* of each, and of the canonical context */
-#define RX	 (PT_PROT_R | PT_PROT_X)
-
-static struct nest n;
-static struct pt_shadow *s[NESTINGS];
-
-/* The canonical context has TABLES tables of pages from 0 on. */
-static void open_shape(const struct shape *shape)
-{
-	nest_open(&n, shape, false);
-	for (unsigned i = 0; i < NESTINGS; i++)
-		s[i] = nest_shadow(&n, shape);
-	ASSERT_OUTCOME(PT_MAPPED, core_map(&n.c, 0, TABLES * core_size(&n.c, 2), PA, PT_PROT_RWX,
-					   PT_MAP_FORCE_PAGES));
-}
-
-static void fill_as(unsigned which, uint64_t ipa, uint64_t canonical, uint32_t prot)
-{
-	ASSERT_OUTCOME(PT_MAPPED, nest_fill(&n, s[which], ipa, canonical, PT_LEVEL_LAST, prot));
-}
-
-static void fill(unsigned which, uint64_t ipa, uint64_t canonical)
-{
-	fill_as(which, ipa, canonical, PT_PROT_RWX);
-}
+#define RX (PT_PROT_R | PT_PROT_X)
 
 /* PT_PROT_RWX; UINT32_MAX: there is no leaf. */
 static uint32_t grants(unsigned which, uint64_t ipa)
@@ -41,12 +12,6 @@ static uint32_t grants(unsigned which, uint64_t ipa)
 
 	return e ? pt_leaf_prot(&s[which]->ctx.geo, e, s[which]->ctx.attrs) & PT_PROT_RWX
 		 : UINT32_MAX;
-}
-
-static void close_all(void)
-{
-	nest_close(&n);
-	assert_int_equal(0, atomic_load(&n.nested.store.pages));
 }
 
 /* Returns how many TLBIs. */
