@@ -48,6 +48,7 @@ static size_t pack_fault(const struct scn_lane *lane, const struct scn_record *r
 	m.far = b->far;
 	m.hpfar = b->hpfar;
 	m.access = (Ptd__V1__AccessKind)b->kind;
+	m.el0 = (b->flags & SCN_ACCESS_EL0) != 0;
 	return packed(&m, bytes);
 }
 

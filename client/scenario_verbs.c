@@ -163,6 +163,7 @@ static const struct scn_key fault_keys[] = {
 	KEY("far", SCN_T_NUMBER, false, fault.far, "FAR_EL2"),
 	KEY("hpfar", SCN_T_NUMBER, false, fault.hpfar, "HPFAR_EL2"),
 	KEY("vcpu", SCN_T_NUMBER, false, fault.vcpu, "whose TLB entry faulted; 0"),
+	FLAG("el0", fault.flags, SCN_ACCESS_EL0, "from EL0"),
 	{0}};
 
 static const struct scn_key translate_keys[] = {

@@ -328,6 +328,7 @@ PARAMS fault_options[] = {
 	 .choices = "read|write|exec",
 	 .help = "with --ipa; read if not given"},
 	OPTION_VCPU,
+	OPTION_EL0,
 	END};
 PARAMS translate_options[] = {
 	{.name = "access",

@@ -95,7 +95,7 @@ static bool canonical_walk(struct call *call, struct both *b, Ptd__V1__ExplainRe
 
 	if (ipa >> b->canonical->pt.geo.ipa_bits)
 		return true;
-	pt_host_translate(&b->canonical->pt, pt_ipa(ipa), (enum pt_access)b->access, &w);
+	pt_host_translate(&b->canonical->pt, pt_ipa(ipa), (enum pt_access)b->access, b->el0, &w);
 	if (w.fault != HW_NO_FAULT)
 		o = slot_maps(b, ipa) ? page_at(b, ipa) : PT_NO_SLOT;
 	b->waits = o == PT_PARKED;

@@ -83,10 +83,16 @@ static inline void fault_note_todo(struct call *call, const struct context *c,
 		fold_later(call, c->handle, todo->ipa.v, todo->size);
 }
 
+/* The right that a fetch needs; of struct pt_fault. */
+static inline uint8_t fault_exec(bool el0)
+{
+	return el0 ? PT_PROT_UX : PT_PROT_PX;
+}
+
 /* The fault that an architectural walk to `ipa` raises now; a translation fault if it raises none,
  * whose handler finds out that there is nothing to do. */
-void fault_of_walk(struct context *c, uint64_t ipa, uint32_t access, struct pt_fault *fault,
-		   struct hw_result *walk);
+void fault_of_walk(struct context *c, uint64_t ipa, uint32_t access, bool el0,
+		   struct pt_fault *fault, struct hw_result *walk);
 /* Waits for the claim on the page of `ipa`: what the handler returns now. */
 enum call_result fault_park(struct call *call, struct work **slot, struct context *c, uint64_t ipa);
 /* OK, NOT_MAPPED or DENIED. */

@@ -45,6 +45,7 @@ static enum call_result raw_fault(struct call *call, const Ptd__V1__HandleFaultR
 				 (unsigned long long)q->esr);
 	f->level = abort.level;
 	f->access = (uint8_t)abort.access;
+	f->exec = fault_exec(q->el0);
 	f->s1ptw = abort.s1ptw;
 	if (abort.fault == HW_PERMISSION && !abort.s1ptw)
 		f->ipa = pt_ipa(q->far);
@@ -53,12 +54,13 @@ static enum call_result raw_fault(struct call *call, const Ptd__V1__HandleFaultR
 	return CALL_MORE;
 }
 
-void fault_of_walk(struct context *c, uint64_t ipa, uint32_t access, struct pt_fault *f,
+void fault_of_walk(struct context *c, uint64_t ipa, uint32_t access, bool el0, struct pt_fault *f,
 		   struct hw_result *walk)
 {
 	f->ipa = pt_ipa(ipa);
 	f->access = (uint8_t)access;
-	pt_host_translate(&c->pt, f->ipa, (enum pt_access)access, walk);
+	f->exec = fault_exec(el0);
+	pt_host_translate(&c->pt, f->ipa, (enum pt_access)access, el0, walk);
 	f->level = walk->level;
 	if (walk->fault == HW_NO_FAULT || !fault_type_of(walk->fault, &f->type))
 		f->type = PT_FAULT_TRANSLATION;
@@ -76,7 +78,7 @@ static enum call_result plain_fault(struct call *call, const Ptd__V1__HandleFaul
 		return CALL_DONE;
 	if (q->ipa >> c->pt.geo.ipa_bits)
 		return fault_fail(call, PT_OUT_OF_RANGE, q->ipa, PT_TTL_UNKNOWN);
-	fault_of_walk(c, q->ipa, q->access, f, &walk);
+	fault_of_walk(c, q->ipa, q->access, q->el0, f, &walk);
 	return CALL_MORE;
 }
 
@@ -150,6 +152,7 @@ static enum call_result handle_shadow(struct call *call, struct handling *s, str
 						   .access = s->fault.access,
 						   .type = s->fault.type,
 						   .level = s->fault.level,
+						   .el0 = s->fault.exec == PT_PROT_UX,
 						   .s1ptw = s->fault.s1ptw};
 	s->nested.esr = esr_of((const void *)call->request, &s->fault);
 	step = nested_fault_step(call, &s->work, c, &s->nested);

@@ -75,7 +75,7 @@ static enum call_result locate(struct call *call, struct span *s, uint64_t at, u
 		return fail_at(call, PT_OUT_OF_RANGE, "beyond the IPA space", address,
 			       PT_TTL_UNKNOWN);
 	s->raced = s->context && pt_host_translate(&s->context->pt, pt_ipa(address), s->access,
-						   &walk) == PT_RACED;
+						   false, &walk) == PT_RACED;
 	if (s->raced)
 		return CALL_DONE;
 	if (walk.fault == HW_PERMISSION)

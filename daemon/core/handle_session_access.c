@@ -227,7 +227,7 @@ static enum call_result do_handle(struct call *call, struct accesses *a, struct 
 
 	if (step != CALL_DONE)
 		return step;
-	fault_of_walk(c, ipa, access_of(a), &fault, &walk);
+	fault_of_walk(c, ipa, access_of(a), false, &fault, &walk);
 	o = pt_fault_handle(call_agent(call), &c->pt, &fault, &result);
 	if (o == PT_PARKED)
 		return fault_park(call, &a->work, c, ipa);
@@ -261,7 +261,7 @@ static void begin_fault(struct accesses *a, struct context *c)
 {
 	struct pt_fault fault = {.vcpu = vcpu_of(a)};
 
-	fault_of_walk(c, a->q->ipa[a->at], access_of(a), &fault, &a->walk);
+	fault_of_walk(c, a->q->ipa[a->at], access_of(a), false, &fault, &a->walk);
 	a->nested.fault = (struct pt_nested_fault){.ipa = fault.ipa,
 						   .vcpu = fault.vcpu,
 						   .access = fault.access,
@@ -295,7 +295,8 @@ static enum call_result do_translate(struct accesses *a, struct context *c, stru
 	uint32_t access = access_of(a);
 	struct hw_result walk;
 
-	if (pt_host_translate(&c->pt, pt_ipa(ipa), (enum pt_access)access, &walk) == PT_RACED)
+	if (pt_host_translate(&c->pt, pt_ipa(ipa), (enum pt_access)access, false, &walk) ==
+	    PT_RACED)
 		return CALL_MORE;
 	r->outcome = fault_walk_outcome(&walk);
 	r->pa = walk.fault == HW_NO_FAULT ? walk.pa : 0;
@@ -371,7 +372,7 @@ static uint32_t plain_faults(struct call *call, struct accesses *a, struct conte
 			break;
 		}
 		fault[i] = (struct pt_fault){.vcpu = vcpu_at(a, at)};
-		fault_of_walk(c, a->q->ipa[at], access, &fault[i], &walk);
+		fault_of_walk(c, a->q->ipa[at], access, false, &fault[i], &walk);
 		tell_fault(&walk, a->q->ipa[at], access, &r);
 		a->results->esr[at] = r.esr;
 		a->results->hpfar[at] = r.hpfar;

@@ -79,12 +79,8 @@ static struct context *ask(struct call *call, const struct question *q, struct h
 			  c->pt.geo.ipa_bits);
 	if (call->status.code != PT_OK)
 		return NULL;
-	*raced = pt_host_translate(&c->pt, pt_ipa(q->ipa), (enum pt_access)q->access, walk) ==
-		 PT_RACED;
-	/* An EL0 fetch has a right of its own under FEAT_XNX. */
-	if (q->el0 && q->access == PT_ACCESS_EXEC &&
-	    (walk->fault == HW_NO_FAULT || walk->fault == HW_PERMISSION))
-		walk->fault = walk->exec_el0 ? HW_NO_FAULT : HW_PERMISSION;
+	*raced = pt_host_translate(&c->pt, pt_ipa(q->ipa), (enum pt_access)q->access, q->el0,
+				   walk) == PT_RACED;
 	return c;
 }
 

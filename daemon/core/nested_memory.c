@@ -20,7 +20,7 @@ static bool by_leaf(struct context *c, uint64_t ipa, struct place *at)
 	const struct pt_slot *slot;
 	struct hw_result r;
 
-	if (pt_host_translate(&c->pt, pt_ipa(ipa), PT_ACCESS_AT, &r) != PT_OK ||
+	if (pt_host_translate(&c->pt, pt_ipa(ipa), PT_ACCESS_AT, false, &r) != PT_OK ||
 	    (r.fault != HW_NO_FAULT && r.fault != HW_PERMISSION && r.fault != HW_ACCESS_FLAG))
 		return false;
 	*at = (struct place){r.pa, r.read, r.write};

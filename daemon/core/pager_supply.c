@@ -78,7 +78,7 @@ static enum pt_outcome not_mapped(struct context *c, uint64_t ipa)
 {
 	struct hw_result walk = {0};
 
-	if (pt_host_translate(&c->pt, pt_ipa(ipa), PT_ACCESS_READ, &walk) != PT_OK)
+	if (pt_host_translate(&c->pt, pt_ipa(ipa), PT_ACCESS_READ, false, &walk) != PT_OK)
 		return PT_MORE;
 	return walk.fault == HW_TRANSLATION ? PT_OK : PT_WRONG_STATE;
 }

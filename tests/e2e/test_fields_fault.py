@@ -87,6 +87,19 @@ def _():
     equal([g.access(IPA + 8 * PAGE, length=1, vcpu=v).tlb_hit for v in (0, 1)], [True, False])
 
 
+@test("HandleFault: a fetch asks for the right of its level, which ESR does not name")
+@covers("HandleFaultRequest.el0")
+def _():
+    for mine, fields in ((PX, {}), (UX, {"el0": True})):
+        g = guest(xnx=True)
+        g.map(IPA, PAGE, PA, prot=R | mine)
+        fetch = 0x20 << 26 | 1 << 25 | 0b001111
+        for el0, want in ((mine == UX, "ALREADY_MAPPED"), (mine != UX, "NO_SLOT")):
+            equal(handle(g, ipa=IPA, access=EXEC, el0=el0).outcome, OUTCOME[want])
+            equal(handle(g, esr=fetch, far=IPA, el0=el0).outcome, OUTCOME[want])
+        equal(handle(g, ipa=IPA, access=EXEC, **fields).prot & (PX | UX), mine)
+
+
 def explain(g, ipa, **fields):
     return stub("fault").Explain(pb("fault").ExplainRequest(context=g.handle, ipa=ipa, **{"access": READ, **fields}))
 

@@ -290,6 +290,12 @@ void sc_access(struct sc_world *w, const struct scn_record *r, uint64_t ipa, uin
 	sc_access_at(w, &w->context[r->object], &r->body.access, ipa, vcpu, reply, sums);
 }
 
+/* Whose right a fetch needs. */
+static uint8_t exec_of(uint32_t flags)
+{
+	return flags & SCN_ACCESS_EL0 ? PT_PROT_UX : PT_PROT_PX;
+}
+
 void sc_access_at(struct sc_world *w, struct sc_context *c, const struct scn_access_body *b,
 		  uint64_t ipa, uint32_t vcpu, struct scn_reply *reply, struct scn_sums *sums)
 {
@@ -297,7 +303,7 @@ void sc_access_at(struct sc_world *w, struct sc_context *c, const struct scn_acc
 	struct pt_fault fault = {.ipa = pt_ipa(ipa),
 				 .vcpu = vcpu,
 				 .s1ptw = b->flags & SCN_ACCESS_S1PTW,
-				 .exec = b->flags & SCN_ACCESS_EL0 ? PT_PROT_UX : 0};
+				 .exec = exec_of(b->flags)};
 	uint64_t granule = UINT64_C(1) << c->pt.geo.granule_shift;
 	struct hw_result hw = {0};
 	enum pt_outcome o;
@@ -350,7 +356,7 @@ static bool plain_fault(struct sc_world *w, struct sc_context *c, const struct s
 	if (b->kind < PT_ACCESS_READ || b->kind > PT_ACCESS_EXEC)
 		return false;
 	pt_section_begin(&w->agent);
-	walk(w, c, b->ipa, (enum hw_access)b->kind, false, false, &r);
+	walk(w, c, b->ipa, (enum hw_access)b->kind, b->flags & SCN_ACCESS_EL0, false, &r);
 	pt_section_end(&w->agent);
 	fault->ipa = pt_ipa(b->ipa);
 	fault->access = (uint8_t)b->kind;
@@ -365,7 +371,7 @@ void sc_fault(struct sc_world *w, const struct scn_record *r, uint32_t vcpu,
 	struct sc_context *c = &w->context[r->object];
 	const struct scn_fault_body *b = &r->body.fault;
 	struct pt_fault_result result = {.level = PT_TTL_UNKNOWN};
-	struct pt_fault fault = {.vcpu = vcpu};
+	struct pt_fault fault = {.vcpu = vcpu, .exec = exec_of(b->flags)};
 	enum pt_outcome o = PT_INVALID;
 
 	if (vcpu < c->machine->vcpus &&

@@ -89,9 +89,9 @@ static void apply_exit(struct play *p, struct session *s, uint64_t ipa, enum pt_
 
 /* One answer of the handler. */
 static void judge_exit(struct play *p, struct session *s, uint64_t ipa, enum pt_access access,
-		       enum pt_outcome got, const struct met *met)
+		       uint32_t exec, enum pt_outcome got, const struct met *met)
 {
-	enum pt_outcome want = model_fault(&p->ctx[s->ctx].model, ipa, access);
+	enum pt_outcome want = model_fault(&p->ctx[s->ctx].model, ipa, access, exec);
 	uint64_t lo = met->span.lo, hi = met->span.hi;
 
 	if (is_covered(p, s->ctx, ipa, ipa, s))
@@ -293,8 +293,8 @@ void step_access(struct play *p, struct session *s)
 	before = met.span;
 	got = pt_host_access(&s->agent, &p->ctx[s->ctx].pt, &p->ram, a);
 	for (; exits < a->exits; exits++) {
-		judge_exit(p, s, a->ipa.v, kind_of(a), (enum pt_outcome)a->exit[exits].outcome,
-			   &met);
+		judge_exit(p, s, a->ipa.v, kind_of(a), model_needs(PT_ACCESS_EXEC, a->el0),
+			   (enum pt_outcome)a->exit[exits].outcome, &met);
 		count(p, ROW_EXIT, a->exit[exits].outcome);
 		leaf_at(p, s->ctx, a->ipa.v, &met.span, &met.level);
 	}
@@ -314,6 +314,12 @@ void step_access(struct play *p, struct session *s)
 
 /* ---- faults as a client hands them in ---- */
 
+/* Who hands it in may not know whose fetch it was. */
+static uint8_t exec_of(const struct step *step)
+{
+	return step->arg & 8 ? 0 : model_needs(PT_ACCESS_EXEC, step->flags & STEP_EL0);
+}
+
 void begin_fault(struct play *p, struct session *s, const struct step *step)
 {
 	(void)p;
@@ -323,6 +329,7 @@ void begin_fault(struct play *p, struct session *s, const struct step *step)
 				     .vcpu = step->vcpu % VCPUS,
 				     .access = (uint8_t)step->item[0].kind,
 				     .type = (uint8_t)(step->arg % 3),
+				     .exec = exec_of(step),
 				     .level = 3};
 }
 
@@ -345,7 +352,7 @@ void step_fault(struct play *p, struct session *s)
 		session_park(p, s, page, page + ((UINT64_C(1) << m->granule) - 1));
 		return;
 	}
-	judge_exit(p, s, ipa, (enum pt_access)s->fault.access, got, &met);
+	judge_exit(p, s, ipa, (enum pt_access)s->fault.access, s->fault.exec, got, &met);
 	c = space_get(&m->space, ipa, &last);
 	if ((got == PT_MAPPED || got == PT_RELAXED || got == PT_ALREADY_MAPPED ||
 	     got == PT_MADE_YOUNG) &&

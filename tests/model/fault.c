@@ -90,18 +90,19 @@ void model_relaxed(const struct model *m, uint64_t ipa, enum pt_access access, u
 	}
 }
 
-/* An instruction fetch on behalf of either level wants execute for both. A clean leaf is not
- * written without a fault, unless the hardware notes it. */
-static bool lacks(const struct model *m, const struct cell *c, enum pt_access access)
+/* A fetch wants execute for the level that makes it; of nobody knows which, for both. A clean leaf
+ * is not written without a fault, unless the hardware notes it. */
+static bool lacks(const struct model *m, const struct cell *c, enum pt_access access, uint32_t exec)
 {
 	if (access == PT_ACCESS_EXEC)
-		return (c->rights & (PT_PROT_R | PT_PROT_X)) != (PT_PROT_R | PT_PROT_X);
+		return ~c->rights & (PT_PROT_R | (exec ? exec : PT_PROT_X));
 	if (access == PT_ACCESS_WRITE && c->dbm && !c->dirty && !hw_dirty(m))
 		return true;
 	return !(c->rights & model_needs(access, false));
 }
 
-enum pt_outcome model_fault(const struct model *m, uint64_t ipa, enum pt_access access)
+enum pt_outcome model_fault(const struct model *m, uint64_t ipa, enum pt_access access,
+			    uint32_t exec)
 {
 	const struct model_slot *slot = model_slot_at(m, ipa);
 	enum pt_outcome no = refusal(slot, access);
@@ -114,7 +115,7 @@ enum pt_outcome model_fault(const struct model *m, uint64_t ipa, enum pt_access 
 		return PT_WRONG_OWNER;
 	if (c.what == HOLE)
 		return no == PT_OK ? PT_MAPPED : no;
-	if (lacks(m, &c, access)) {
+	if (lacks(m, &c, access, exec)) {
 		if (access == PT_ACCESS_WRITE && c.dbm)
 			return PT_RELAXED; /* it has the right, and is to be made dirty */
 		if (no != PT_OK)

@@ -86,7 +86,8 @@ bool model_logged(const struct model *m, uint64_t ipa, uint64_t lo, uint64_t hi)
 void model_relaxed(const struct model *m, uint64_t ipa, enum pt_access access, uint64_t *lo,
 		   uint64_t *hi);
 /* What a fault at an address without a claim says. Errors of memory apart. */
-enum pt_outcome model_fault(const struct model *m, uint64_t ipa, enum pt_access access);
+enum pt_outcome model_fault(const struct model *m, uint64_t ipa, enum pt_access access,
+			    uint32_t exec);
 /* The level of the leaf that it installs; the walk met an invalid entry of `level`, and no block
  * may reach into [busy_lo, busy_hi]. */
 int model_install_level(const struct model *m, uint64_t ipa, int level, const struct reach *busy,

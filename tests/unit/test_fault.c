@@ -497,18 +497,18 @@ static void an_entry_between_break_and_make_is_no_hole(void **state)
 	leaf = *entry;
 	core_poke(entry, PT_PTE_LOCKED);
 	pt_section_begin(&c.agent);
-	ASSERT_OUTCOME(PT_RACED, pt_host_translate(&c.ctx, a.ipa, PT_ACCESS_READ, &r));
+	ASSERT_OUTCOME(PT_RACED, pt_host_translate(&c.ctx, a.ipa, PT_ACCESS_READ, false, &r));
 	ASSERT_OUTCOME(PT_MORE, pt_host_access(&c.agent, &c.ctx, &ram, &a));
 	a.handle_faults = true; /* also where no memslot is */
 	ASSERT_OUTCOME(PT_MORE, pt_host_access(&c.agent, &c.ctx, &ram, &a));
 	assert_int_equal(PT_RACED, a.exit[PT_HOST_MAX_EXITS - 1].outcome);
 	a.handle_faults = false;
 	core_poke(entry, leaf);
-	ASSERT_OUTCOME(PT_OK, pt_host_translate(&c.ctx, a.ipa, PT_ACCESS_READ, &r));
+	ASSERT_OUTCOME(PT_OK, pt_host_translate(&c.ctx, a.ipa, PT_ACCESS_READ, false, &r));
 	assert_int_equal(HW_NO_FAULT, r.fault);
 	ASSERT_OUTCOME(PT_OK, pt_host_access(&c.agent, &c.ctx, &ram, &a));
 	core_poke(entry, 0);
-	ASSERT_OUTCOME(PT_OK, pt_host_translate(&c.ctx, a.ipa, PT_ACCESS_READ, &r));
+	ASSERT_OUTCOME(PT_OK, pt_host_translate(&c.ctx, a.ipa, PT_ACCESS_READ, false, &r));
 	assert_int_equal(HW_TRANSLATION, r.fault);
 	pt_section_end(&c.agent);
 	pt_host_ram_destroy(&ram);
@@ -577,6 +577,41 @@ static void a_fetch_asks_for_its_own_level(void **state)
 	}
 }
 
+/* The same of a vCPU that fetches: mapped memory of no slot, which was not used yet. */
+static void a_vcpu_fetches_with_the_right_of_its_level(void **state)
+{
+	static const uint32_t right[2] = {PT_PROT_PX, PT_PROT_UX};
+	const uint64_t at = 0x1000;
+	struct pt_host_access a = {.ipa = {at}, .access = PT_ACCESS_EXEC, .handle_faults = true};
+	struct pt_host_ram ram;
+
+	(void)state;
+	ASSERT_OUTCOME(PT_OK, pt_host_ram_create(&ram, PT_SZ_2M));
+	for (unsigned el0 = 0; el0 < 2; el0++) {
+		struct hw_result r;
+		struct core c;
+
+		core_open_bytes(&c, &shapes[0], 16 << 20, true);
+		c.ctx.attrs |= PT_ATTR_XNX;
+		core_note_options(&c.ctx);
+		ASSERT_OUTCOME(PT_MAPPED, core_map(&c, at, 0x1000, at, PT_PROT_R | right[el0], 0));
+		upkeep_poke(&c, at, PT_PTE_AF, 0);
+		pt_section_begin(&c.agent);
+		a.el0 = !el0;
+		ASSERT_OUTCOME(PT_NO_SLOT, pt_host_access(&c.agent, &c.ctx, &ram, &a));
+		a.el0 = el0;
+		ASSERT_OUTCOME(PT_OK, pt_host_access(&c.agent, &c.ctx, &ram, &a));
+		assert_int_equal(PT_MADE_YOUNG, a.exit[0].outcome);
+		ASSERT_OUTCOME(PT_OK, pt_host_translate(&c.ctx, a.ipa, PT_ACCESS_EXEC, !el0, &r));
+		assert_int_equal(HW_PERMISSION, r.fault);
+		ASSERT_OUTCOME(PT_OK, pt_host_translate(&c.ctx, a.ipa, PT_ACCESS_EXEC, el0, &r));
+		assert_int_equal(HW_NO_FAULT, r.fault);
+		pt_section_end(&c.agent);
+		core_close(&c);
+	}
+	pt_host_ram_destroy(&ram);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -595,6 +630,7 @@ int main(void)
 		cmocka_unit_test(a_right_that_was_granted_already_needs_no_slot),
 		cmocka_unit_test(an_entry_between_break_and_make_is_no_hole),
 		cmocka_unit_test(a_fetch_asks_for_its_own_level),
+		cmocka_unit_test(a_vcpu_fetches_with_the_right_of_its_level),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -290,7 +290,7 @@ static void unhandled_faults_are_exits(void **state)
 		assert_int_equal(a.exit[0].outcome, rows[i].o);
 		assert_int_equal(a.exit[0].fault, rows[i].fault);
 		assert_int_equal(a.exit[0].level, rows[i].level);
-		pt_host_translate(&f->ctx, a.ipa, (enum pt_access)a.access, &r);
+		pt_host_translate(&f->ctx, a.ipa, (enum pt_access)a.access, false, &r);
 		assert_int_equal(r.fault, rows[i].fault);
 		assert_int_equal(r.level, rows[i].level);
 		assert_int_equal(pt_host_tlb_count(&f->mmu, 0), 0);

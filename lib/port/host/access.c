@@ -74,10 +74,10 @@ static bool under_break(const struct hw_result *r)
 }
 
 enum pt_outcome pt_host_translate(struct pt_ctx *ctx, struct pt_ipa ipa, enum pt_access access,
-				  struct hw_result *result)
+				  bool el0, struct hw_result *result)
 {
 	for (unsigned i = 0; i < BREAK_TRIES; i++) {
-		walk(ctx, ipa.v, (enum hw_access)access, false, false, result);
+		walk(ctx, ipa.v, (enum hw_access)access, el0, false, result);
 		if (!under_break(result))
 			return PT_OK;
 		pt_port_relax();
@@ -275,6 +275,7 @@ static enum pt_outcome handle(struct run *run, const struct hw_result *r)
 		.access = run->kind == HW_AT ? PT_ACCESS_READ : (uint8_t)run->kind,
 		.level = r->level,
 		.s1ptw = a->s1ptw,
+		.exec = a->el0 ? PT_PROT_UX : PT_PROT_PX,
 	};
 	struct pt_fault_result done = {0};
 	enum pt_outcome o;

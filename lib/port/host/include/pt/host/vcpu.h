@@ -68,7 +68,7 @@ struct pt_host_access {
 	struct pt_ipa ipa;
 	uint8_t access; /* enum pt_access; PT_ACCESS_AT translates only */
 	bool s1ptw;
-	bool el0;
+	bool el0;	    /* made at EL0, whose right to execute XNX keeps apart */
 	bool handle_faults; /* false: stop at the first fault (Translate) */
 	uint32_t length;    /* bytes; must not cross a granule; 0: all but the moving of bytes */
 	void *data;	    /* length bytes: read into, written from */
@@ -98,7 +98,7 @@ enum pt_outcome pt_host_access(struct pt_agent *agent, struct pt_ctx *ctx, struc
  * Explain. In a section. PT_OK, or PT_RACED: the walk met an entry between break and make, and
  * *result is a fault that was never there; again in a later section. */
 enum pt_outcome pt_host_translate(struct pt_ctx *ctx, struct pt_ipa ipa, enum pt_access access,
-				  struct hw_result *result);
+				  bool el0, struct hw_result *result);
 
 /* Failpoints, process-wide; the daemon arms them. */
 struct pt_host_failpoint {
