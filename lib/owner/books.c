@@ -7,7 +7,7 @@
 
 /* Frames in one go: a page of records, or of what one call wipes. */
 #define CHUNK_FRAMES UINT64_C(512)
-#define WIPE_COST    64 /* descriptor visits that a frame's wiping is worth */
+#define WIPE_COST    64 /* bytes that are wiped for a descriptor visit */
 #define EXTENT_COST  8	/* and the pages of a change of the index */
 
 static void rewind(struct pt_transfer *t)
@@ -278,7 +278,8 @@ static bool wipe(struct pt_transfer *t, int64_t *left)
 		take_from_hyp(t, &part);
 		if (zero)
 			wipe_part(o, part.pa, part.size);
-		*left -= (int64_t)(part.size >> o->frames.frame_shift) * (zero ? WIPE_COST : 1);
+		*left -= (int64_t)(zero ? part.size / WIPE_COST
+					: part.size >> o->frames.frame_shift);
 		pass(t, part.size);
 	}
 	if (!t->wiped)

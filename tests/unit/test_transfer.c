@@ -597,6 +597,48 @@ static void nobody_reaches_a_frame_on_its_way(void **state)
 	rig_close(&rig);
 }
 
+static uint64_t wiped; /* bytes */
+
+static void wipe_and_count(void *arg, uint64_t pa, uint64_t size)
+{
+	rig_wipe(arg, pa, size);
+	wiped += size;
+}
+
+/* The time of a step does not depend on the size of the frames that it wipes. */
+static void a_step_wipes_so_many_bytes_whatever_a_frame_is(void **state)
+{
+	const uint32_t budget = 11000;
+	const uint64_t bytes = UINT64_C(8) << 20, most = budget * UINT64_C(64) + PT_WIPE_BYTES;
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		const struct rig_op op = {.kind = PT_DONATE_GUEST,
+					  .guest = SAFE,
+					  .n = bytes >> shapes[i].args.granule_shift,
+					  .wipe = true};
+		struct pt_transfer_args args;
+		enum pt_outcome outcome;
+		uint32_t steps = 0;
+
+		rig_open(&rig, &shapes[i], &shapes[i], op.n, PT_SZ_1G, PT_SZ_1G);
+		rig.owners.wipe = wipe_and_count;
+		args = rig_args(&rig, &op);
+		ASSERT_OUTCOME(PT_OK, pt_transfer_init(&rig.t, &args));
+		do {
+			wiped = 0;
+			outcome = rig_step(&rig, budget);
+			assert_in_range(wiped, 0, most);
+			steps += wiped != 0;
+		} while (outcome == PT_MORE);
+		ASSERT_OUTCOME(PT_OK, outcome);
+		assert_in_range(steps, bytes / most, 2 * bytes / most); /* nor much less */
+		ASSERT_OUTCOME(PT_OK, rig_model(&rig.model, &op));
+		rig_same(&rig);
+		rig_close(&rig);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -617,6 +659,7 @@ int main(void)
 		cmocka_unit_test(nothing_is_given_up_after_the_commit_point),
 		cmocka_unit_test(the_life_of_a_guest),
 		cmocka_unit_test(nobody_reaches_a_frame_on_its_way),
+		cmocka_unit_test(a_step_wipes_so_many_bytes_whatever_a_frame_is),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

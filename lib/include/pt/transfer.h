@@ -212,13 +212,13 @@ struct pt_transfer {
 enum pt_outcome pt_transfer_init(struct pt_transfer *transfer, const struct pt_transfer_args *args);
 
 /*
- * Runs until the end or for about `budget` descriptor visits; in a section that ends before the
- * next call. PT_MORE: again in another section. PT_PARKED: again after wake. PT_OK: done, in all
- * tables and books, no access or TLB entry that used what was taken is left. An error: nothing has
- * changed in any table, record, extent, quota or frame (RECLAIM_DYING: `done` bytes are through,
- * and nothing else; RECLAIM_TABLES: what was given back stays so); code and address are in `error`:
- * those of docs/ownership.md, PT_TOO_LARGE, PT_GENERATION_MISMATCH, and PT_CANCELLED after an
- * abort.
+ * Runs until the end or for about `budget` descriptor visits, of which each 64 bytes that are wiped
+ * are one (it goes over by a call of wipe() at most); in a section that ends before the next call.
+ * PT_MORE: again in another section. PT_PARKED: again after wake. PT_OK: done, in all tables and
+ * books, no access or TLB entry that used what was taken is left. An error: nothing has changed in
+ * any table, record, extent, quota or frame (RECLAIM_DYING: `done` bytes are through, and nothing
+ * else; RECLAIM_TABLES: what was given back stays so); code and address are in `error`: those of
+ * docs/ownership.md, PT_TOO_LARGE, PT_GENERATION_MISMATCH, and PT_CANCELLED after an abort.
  */
 enum pt_outcome pt_transfer_step(struct pt_transfer *transfer, struct pt_agent *agent,
 				 uint32_t budget);
