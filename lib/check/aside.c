@@ -44,7 +44,7 @@ static void flushed(struct pt_check *c, struct ck_node *n, uint64_t event)
 	uint64_t first = 0, last = UINT64_MAX;
 
 	(void)c;
-	if (e && !pt__ck_flushes_tables(e, a->ctx, &first, &last))
+	if (e && !pt__ck_flushes(e, a->ctx, PT_TTL_UNKNOWN, &first, &last))
 		return;
 	if (first <= a->lo && a->lo <= last)
 		a->lo = last < a->hi ? last + 1 : UINT64_MAX;

@@ -37,8 +37,12 @@ void pt__ck_owe(struct pt_check *c, struct ck_ctx *ctx, uint64_t lo, uint64_t hi
 
 	if (ctx->facts.el2 && !ctx->active)
 		return; /* EL2 does not run on it yet, so no TLB knows it */
-	if (op->owed && op->ctx != ctx)
-		return; /* one context at a time: said by who looked at the write */
+	/* One context at a time: said by who looked at the write. */
+	if (op->owed && op->ctx != ctx) {
+		if (ctx->shadow)
+			pt__ck_owe_apart(c, ctx, lo, hi, level);
+		return;
+	}
 	if (op->last && !(table && ctx->facts.el2) && extends(op->last, lo, level, table, why)) {
 		op->last->hi = hi;
 		op->last->latest = c->serial;
@@ -161,4 +165,5 @@ void pt__ck_settled(struct pt_check *c, struct ck_op *op, uint64_t below, const 
 	while (o && o->lo >= below)
 		o = o->next;
 	pt__ck_judge(c, o ? rule_of(o) : PT_RULE_T6, !o, text);
+	pt__ck_apart_settled(c, op);
 }

@@ -318,6 +318,11 @@ static void orphan(struct pt_check *c, struct ck_node *n, uint64_t ctx)
 		shadow->canonical = NULL;
 }
 
+static void forgive(struct pt_check *c, struct ck_node *op, uint64_t ctx)
+{
+	pt__ck_drop_apart(c, (struct ck_op *)op, (const struct ck_ctx *)(uintptr_t)ctx);
+}
+
 void pt__ck_drop_shadow(struct pt_check *c, struct ck_ctx *ctx)
 {
 	uint64_t id = (uintptr_t)ctx;
@@ -326,6 +331,7 @@ void pt__ck_drop_shadow(struct pt_check *c, struct ck_ctx *ctx)
 		pt__ck_each(c, CK_SHADOW_LEAF, drop_leaf, id);
 		pt__ck_each(c, CK_GUEST_TLBI, drop_tlbi, id);
 		pt__ck_drop_asides(c, ctx);
+		pt__ck_each(c, CK_OP, forgive, id);
 		if (ctx->canonical)
 			ctx->canonical->shadows--;
 	} else if (ctx->shadows) {

@@ -23,6 +23,7 @@ static void forget(struct pt_check *c, struct ck_op *op)
 	struct serial *s = pt__ck_find(c, CK_OP_SERIAL, op->serial);
 
 	pt__ck_forgive(c, op);
+	pt__ck_drop_apart(c, op, NULL);
 	pt__ck_drop_marks(c, &op->marks);
 	pt__ck_drop_marks(c, &op->cleared);
 	pt__ck_drop_touched(c, op);

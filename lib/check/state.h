@@ -131,6 +131,15 @@ struct ck_owed {
 	uint8_t rounds; /* T7: complete ones */
 };
 
+/* What it owes for a shadow, while it owes for another context. */
+struct ck_apart {
+	struct ck_apart *next;
+	struct ck_ctx *ctx;
+	uint64_t lo, hi; /* nested IPAs */
+	uint64_t latest; /* serial of the last write */
+	int8_t level;
+};
+
 /* Pages that became writable, or were dirty when they went, and have to be marked; or whose mark
  * was taken. */
 struct ck_mark {
@@ -165,6 +174,7 @@ struct ck_op {
 	int64_t pages;	/* taken, and neither linked nor given back */
 	int64_t locks;	/* entries that it has LOCKED */
 	struct ck_owed *owed, *last;
+	struct ck_apart *apart;
 	uint64_t lo, hi; /* the hull of what is owed */
 	struct ck_op *next_owing;
 	struct ck_mark *marks;
@@ -356,10 +366,11 @@ bool pt__ck_same_translation(struct pt_check *c, const struct ck_write *w);
 void pt__ck_group(struct pt_check *c, const struct ck_write *w);
 void pt__ck_group_at(struct pt_check *c, struct ck_table *t, uint32_t index, pt_pte entry);
 
-/* ledger.c: what is owed; tlbi.c: how it is discharged. flushes_tables: does an invalidation remove
- * all that is cached of [*first, *last] of the context, tables, too? */
-bool pt__ck_flushes_tables(const struct pt_event *e, const struct ck_ctx *ctx, uint64_t *first,
-			   uint64_t *last);
+/* ledger.c: what is owed; tlbi.c: how it is discharged. flushes: does an invalidation remove all
+ * that is cached of [*first, *last] of the context: leaves of a level, or with PT_TTL_UNKNOWN
+ * tables, too? */
+bool pt__ck_flushes(const struct pt_event *e, const struct ck_ctx *ctx, int level, uint64_t *first,
+		    uint64_t *last);
 void pt__ck_owe(struct pt_check *c, struct ck_ctx *ctx, uint64_t lo, uint64_t hi, int level,
 		bool table, enum pt_rule why);
 bool pt__ck_owed(const struct ck_ctx *ctx, uint64_t lo, uint64_t hi, uint64_t until);
@@ -397,6 +408,8 @@ void pt__ck_vmid_event(struct pt_check *c, const struct pt_event *e);
 void pt__ck_all_flushed(struct pt_check *c, uint64_t mmu);
 void pt__ck_unknown(struct pt_check *c);
 void pt__ck_forgive_unknown(struct pt_check *c, struct ck_op *op);
+/* Can no TLB know what was written up to `latest`? */
+bool pt__ck_is_unknown(struct pt_check *c, const struct ck_ctx *ctx, uint64_t latest);
 void pt__ck_drop_ctx(struct pt_check *c, struct ck_ctx *ctx);
 
 /* dirty.c */
@@ -506,6 +519,14 @@ static inline bool pt__ck_is_table(const struct ck_table *t, pt_pte e)
 {
 	return pt_pte_is_table(e, t->level);
 }
+
+/* apart.c: leaves of shadows that the operation at hand has taken. Settled: at its reply, and where
+ * a claim of it goes, nothing is owed. */
+void pt__ck_owe_apart(struct pt_check *c, struct ck_ctx *ctx, uint64_t lo, uint64_t hi, int level);
+void pt__ck_apart_flushed(struct pt_check *c, const struct pt_event *e);
+void pt__ck_apart_settled(struct pt_check *c, struct ck_op *op);
+/* Of this context; NULL: of any. */
+void pt__ck_drop_apart(struct pt_check *c, struct ck_op *op, const struct ck_ctx *ctx);
 
 /* aside.c: does the write set a table aside; then it is noted. */
 bool pt__ck_sets_aside(const struct ck_write *w);

@@ -32,16 +32,17 @@ static uint64_t last_of(const struct pt_tlbi *tlbi)
 	return tlbi->ipa.v + (tlbi->size ? tlbi->size - 1 : 0);
 }
 
-bool pt__ck_flushes_tables(const struct pt_event *e, const struct ck_ctx *ctx, uint64_t *first,
-			   uint64_t *last)
+bool pt__ck_flushes(const struct pt_event *e, const struct ck_ctx *ctx, int level, uint64_t *first,
+		    uint64_t *last)
 {
 	const struct pt_tlbi *tlbi = e->tlbi;
-	bool whole = is_whole(tlbi);
+	bool whole = is_whole(tlbi), tables = level == PT_TTL_UNKNOWN;
 
 	*first = whole ? 0 : tlbi->ipa.v;
 	*last = whole ? UINT64_MAX : last_of(tlbi);
 	return of_ctx(e, ctx) && tlbi->kind != PT_TLBI_STAGE1 &&
-	       (whole || (tlbi->level == PT_TTL_UNKNOWN && !tlbi->last_level));
+	       (whole || (tlbi->level == PT_TTL_UNKNOWN && !(tables && tlbi->last_level)) ||
+		(!tables && tlbi->level == level));
 }
 
 /* Is a leaf of the hinted level owed in the range? Then leaves of other levels there wait for an
@@ -305,6 +306,7 @@ static void done(struct pt_check *c, const struct pt_event *e)
 	if (e->tlbi->kind == PT_TLBI_LOCAL)
 		return;
 	pt__ck_asides_flushed(c, e);
+	pt__ck_apart_flushed(c, e);
 	if (b->single)
 		flushed(c);
 	else
@@ -330,6 +332,7 @@ void pt__ck_tlbi_event(struct pt_check *c, const struct pt_event *e)
 	case PT_EVENT_TLBI_DONE: done(c, e); return;
 	case PT_EVENT_TLBI_DROPPED:
 		pt__ck_forgive(c, c->op);
+		pt__ck_drop_apart(c, c->op, NULL);
 		pt__ck_asides_flushed(c, NULL);
 		return;
 	case PT_EVENT_TLBI_NONE: pt__ck_unknown(c); return;

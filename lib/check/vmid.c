@@ -77,20 +77,22 @@ void pt__ck_all_flushed(struct pt_check *c, uint64_t mmu)
 	pt__ck_each(c, CK_MACHINE, flushed, mmu);
 }
 
-/*
- * Pays what no TLB can know: the context never had a number, its number is void, or was given after
- * the write, and whoever runs it walks after that.
- */
+/* The context never had a number, its number is void, or was given after the write, and whoever
+ * runs it walks after that. */
+bool pt__ck_is_unknown(struct pt_check *c, const struct ck_ctx *ctx, uint64_t latest)
+{
+	const struct ck_machine *m = pt__ck_machine(c, ctx->facts.machine);
+
+	return !m || !ctx->given || ctx->generation != m->generation || ctx->given > latest;
+}
+
+/* Pays what no TLB can know. */
 void pt__ck_forgive_unknown(struct pt_check *c, struct ck_op *op)
 {
-	const struct ck_ctx *ctx = op->owed ? op->ctx : NULL;
-	const struct ck_machine *m = ctx ? pt__ck_machine(c, ctx->facts.machine) : NULL;
-	bool known = m && ctx->given && ctx->generation == m->generation;
-
-	if (ctx && ctx->facts.el2)
+	if (op->owed && op->ctx->facts.el2)
 		return; /* EL2 always knows its own */
 	for (struct ck_owed *o = op->owed; o; o = o->next)
-		if (!known || ctx->given > o->latest)
+		if (pt__ck_is_unknown(c, op->ctx, o->latest))
 			o->stage = CK_DONE;
 	pt__ck_discharge_done(c, op);
 }

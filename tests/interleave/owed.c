@@ -67,6 +67,9 @@ static uint64_t debts(const struct ck_op *op)
 		hash = mix3(hash, when(d->latest), d->why * 16u + d->stage, (uint64_t)d->level);
 		hash = iv_mix(hash, d->table | d->missed << 1 | d->elsewhere << 2 | d->rounds << 3);
 	}
+	for (const struct ck_apart *d = op->apart; d; d = d->next)
+		hash = mix3(mix3(hash, d->lo, d->hi, (uint64_t)d->level), when(d->latest),
+			    d->ctx->node.key, 1);
 	return hash;
 }
 

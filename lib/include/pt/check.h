@@ -57,7 +57,7 @@
 	X(D2, "what was cleared is write-protected and flushed before the reply")                   \
 	X(D3, "a dirty leaf that goes is marked")                                                   \
 	X(N1, "a shadow's leaf is what the guest's and the canonical one grant together")           \
-	X(N2, "what a canonical change took is in no shadow at its reply")                          \
+	X(N2, "what a canonical change took is in no shadow at its reply, nor in a TLB")            \
 	X(N3, "a guest's TLBI removes what it names, and nothing else")                             \
 	X(N4, "a key finds one shadow, which ends empty")
 
