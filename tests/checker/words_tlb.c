@@ -70,14 +70,19 @@ static const char *do_none(const struct call *c)
 	return NULL;
 }
 
-/* range|address VALUE */
+/* range|address VALUE [vmid=N]: with a VMID as a port shows it, which says what it is part of. */
 static const char *do_operand(const struct call *c)
 {
+	struct pt_tlbi t = {.vmid = (uint16_t)value_option(c->word, c->words, "vmid", 0)};
 	uint64_t value;
 
 	if (c->words < 3 || !value_number(c->word[2], &value))
 		return words_bad;
-	world_make(c->w, PT_EVENT_TLBI_OPERAND, !strcmp(c->word[1], "range"), AT_MMU, value, 0);
+	world_event(c->w, (struct pt_event){.kind = PT_EVENT_TLBI_OPERAND,
+					    .arg = !strcmp(c->word[1], "range"),
+					    .at = AT_MMU,
+					    .lo = value,
+					    .tlbi = t.vmid ? &t : NULL});
 	return NULL;
 }
 
