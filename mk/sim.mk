@@ -7,6 +7,7 @@ SIM_KNOBS := $(shell sed -n 's/^.undef //p' tests/sim/knobs.h | paste -sd '|')
 SIM_OWN_SRC := $(shell grep -lwE '$(SIM_KNOBS)' $(CORE_SRC)) $(SIM_SRC)
 SIM_OBJ := $(SIM_OWN_SRC:%.c=$(B)/sim/%.o) $(patsubst %.c,$(B)/%.o,$(filter-out $(SIM_OWN_SRC),$(CORE_SRC)))
 SIM_WRAP := pt_point pt_points pt_txn_step context_retire machine_retire pt_rcu_call pt_rcu_barrier domain_reply_fate session_done
+SIM_WRAP += page_await pager_open pager_serve pager_leave pager_end pagers_end pager_supply
 SIM_LDFLAGS := $(SIM_WRAP:%=-Wl,--wrap=%)
 SIM_CFLAGS = $(CFLAGS_ALL) $(HOST_DEFS) $(DAEMON_INC) -Itests/sim -include tests/sim/knobs.h
 

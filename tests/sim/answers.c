@@ -84,6 +84,21 @@ size_t message_length(const struct pipe *in)
 	return in->length - 5 < n ? SIZE_MAX : n;
 }
 
+void message_put(struct pipe *out, const ProtobufCMessage *message)
+{
+	size_t n = protobuf_c_message_get_packed_size(message);
+	uint8_t *framed = calloc(1, n + 5);
+
+	if (!framed)
+		abort();
+	framed[2] = (uint8_t)(n >> 16);
+	framed[3] = (uint8_t)(n >> 8);
+	framed[4] = (uint8_t)n;
+	protobuf_c_message_pack(message, framed + 5);
+	pipe_put(out, framed, n + 5);
+	free(framed);
+}
+
 void answer_ok(struct sim *sim, struct client *client, struct op *op, const struct pipe *in)
 {
 	uint64_t decided = client->link->answer[op->stream / 2], hash;

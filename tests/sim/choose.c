@@ -75,19 +75,20 @@ void swarm_draw(struct sim *sim)
 	if (sim_percent(&random, 5)) /* how it is when nothing happens */
 		s->cut = s->restart = s->cancel = s->drain = s->crash = s->jump = s->timeouts =
 			s->failpoints = 0;
+	s->pagers = sim_draw(&random, 2) != 0;
 }
 
 /* ---- operations ---- */
 
-static enum op_kind draw_kind(uint64_t *random)
+static enum op_kind draw_kind(const struct sim *sim, uint64_t *random)
 {
-	uint32_t sum = 0;
+	uint32_t sum = 0, kinds = sim->swarm.pagers ? OP_KINDS : OP_SET_SLOT;
 	uint64_t at;
 
-	for (uint32_t i = 0; i < OP_KINDS; i++)
+	for (uint32_t i = 0; i < kinds; i++)
 		sum += op_weight((enum op_kind)i);
 	at = sim_draw(random, sum);
-	for (uint32_t i = 0; i < OP_KINDS; i++) {
+	for (uint32_t i = 0; i < kinds; i++) {
 		if (at < op_weight((enum op_kind)i))
 			return (enum op_kind)i;
 		at -= op_weight((enum op_kind)i);
@@ -98,7 +99,7 @@ static enum op_kind draw_kind(uint64_t *random)
 static bool is_about_context(enum op_kind kind)
 {
 	return kind == OP_DELETE_CONTEXT || (kind >= OP_MAP && kind <= OP_TRANSLATE) ||
-	       kind == OP_GET_DIGEST || kind == OP_DUMP || kind == OP_SESSION;
+	       kind == OP_GET_DIGEST || kind == OP_DUMP || kind >= OP_SESSION;
 }
 
 /* Another context that it knows, if it knows any. */
@@ -186,9 +187,11 @@ void choose_next(struct sim *sim, struct client *client, struct op *op)
 {
 	uint64_t random = sim_mix(sim->seed, 0x100000 + client->number * 0x1000 + op->number);
 
-	op->kind = draw_kind(&random);
+	op->kind = draw_kind(sim, &random);
 	op->machine = (uint8_t)sim_draw(&random, SIM_MACHINES);
 	op->context = (uint8_t)sim_draw(&random, SIM_CONTEXTS);
+	if (op->kind >= OP_SET_SLOT) /* they are to meet */
+		op->context = 0;
 	op->force = sim_draw(&random, 2) != 0;
 	op->stable = sim_draw(&random, 2) != 0;
 	op->validate_only = op->kind != OP_SESSION && sim_percent(&random, 8);
@@ -201,7 +204,7 @@ void choose_next(struct sim *sim, struct client *client, struct op *op)
 	draw_id(client, op, &random);
 	if (op->kind != OP_SESSION && sim_percent(&random, 12))
 		op->expected = client->generation[op->machine][op->context];
-	if (op->kind != OP_WATCH && op->kind != OP_SESSION &&
+	if (op->kind != OP_WATCH && op->kind != OP_SESSION && op->kind != OP_SERVE &&
 	    sim_percent(&random, sim->swarm.timeouts))
 		op->timeout_us = 20u << sim_draw(&random, 8);
 	if (sim_percent(&random, sim->swarm.retry_done))

@@ -15,7 +15,7 @@ static struct op *oldest(struct client *client)
 	for (uint32_t i = 0; i < client->ops; i++) {
 		struct op *op = &client->op[i];
 
-		if (op->state == OP_SENT && op->kind != OP_WATCH &&
+		if (op->state == OP_SENT && op->kind != OP_WATCH && !pager_lasts(op) &&
 		    (!found || op->sent_ns < found->sent_ns))
 			found = op;
 	}
@@ -40,7 +40,8 @@ static uint32_t in_flight(const struct client *client)
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < client->ops; i++)
-		n += client->op[i].state == OP_SENT && client->op[i].kind != OP_WATCH;
+		n += client->op[i].state == OP_SENT && client->op[i].kind != OP_WATCH &&
+		     client->op[i].kind != OP_SERVE;
 	return n;
 }
 
@@ -100,6 +101,7 @@ void client_turn(struct sim *sim, struct client *client, uint32_t shard)
 		if (op)
 			http_send(sim, link, op);
 	}
+	pager_turn(sim, client);
 	http_pump(link);
 	if (link->goaway && !in_flight(client))
 		link_leave(link, true);
@@ -116,7 +118,7 @@ bool client_has_work(const struct sim *sim, const struct client *client)
 	if (!link)
 		return more && !sim->daemon[client->daemon].draining;
 	return (more && !link->goaway) || (link->goaway && !in_flight(client)) ||
-	       nghttp2_session_want_write(link->session) ||
+	       nghttp2_session_want_write(link->session) || pager_has_work(sim, client) ||
 	       is_late(sim, oldest((struct client *)(uintptr_t)client));
 }
 
@@ -135,7 +137,9 @@ bool client_is_done(const struct client *client)
 uint64_t client_next_ns(const struct sim *sim, const struct client *client)
 {
 	const struct op *op = oldest((struct client *)(uintptr_t)client);
-	uint64_t next = op ? op->sent_ns + GIVE_UP : UINT64_MAX;
+	uint64_t next = op ? op->sent_ns + GIVE_UP : UINT64_MAX, pager = pager_next_ns(client);
+
+	next = pager < next ? pager : next;
 
 	for (uint32_t i = 0; i < client->ops; i++) {
 		op = &client->op[i];
@@ -201,6 +205,7 @@ void client_stop(struct client *client)
 		if (client->op[i].session)
 			pipe_free(&client->op[i].session->out);
 		free(client->op[i].session);
+		pager_fini(&client->op[i]);
 		pipe_free(&client->op[i].received);
 	}
 }

@@ -18,6 +18,7 @@
 #define SIM_OLD	       4u  /* connections that a client left and its daemon has not seen end */
 
 struct link;
+struct pager_op;
 struct sim;
 
 struct pipe {
@@ -50,6 +51,9 @@ enum op_kind {
 	OP_WATCH,
 	OP_ARM,
 	OP_SESSION,
+	OP_SET_SLOT, /* from here on: of paged memory */
+	OP_ACCESS,
+	OP_SERVE,
 	OP_KINDS
 };
 
@@ -87,6 +91,11 @@ struct op {
 	struct item item[SIM_ITEMS];
 	uint8_t id[16];
 	struct session_op *session;
+	struct pager_op *pager;
+	uint32_t page, word_at; /* ACCESS */
+	uint64_t word;		/* of a write */
+	bool write;
+	uint8_t place;		 /* SET_SLOT */
 	const struct op *reuses; /* whose request id it brings with another body */
 	uint8_t *body;		 /* framed */
 	size_t length;
@@ -188,6 +197,7 @@ bool op_reads(enum op_kind kind);
 
 /* answers.c */
 size_t message_length(const struct pipe *in); /* of the framed message; SIZE_MAX: not all there */
+void message_put(struct pipe *out, const ProtobufCMessage *message);
 /* A complete answer, or a failure, has reached the client. */
 void answer_ok(struct sim *sim, struct client *client, struct op *op, const struct pipe *in);
 void client_forget_view(struct client *client);

@@ -14,8 +14,7 @@
 
 /* ---- generations ---- */
 
-/* A generation that a change got: nobody else has it. */
-static void counted(struct looked *l, uint64_t generation)
+void content_counted(struct looked *l, uint64_t generation)
 {
 	struct model_context *c = l->c;
 	uint64_t bit = UINT64_C(1) << generation % 64;
@@ -41,7 +40,7 @@ static void check_generation(struct looked *l, uint64_t generation, const Ptd__V
 	if (!l->c)
 		return;
 	if (l->op->validate_only ? false : changed || count_anyway)
-		counted(l, generation);
+		content_counted(l, generation);
 	else if (generation < l->exec->generation)
 		WRONG(l, "generation", "%llu, but it was %llu before",
 		      (unsigned long long)generation, (unsigned long long)l->exec->generation);
@@ -239,6 +238,8 @@ void content_check(struct sim *sim, struct exec *exec, const struct call *call)
 		check_context(&l, ((const Ptd__V1__GetContextResponse *)r)->context);
 		break;
 	case OP_LIST_CONTEXTS: check_list(&l, r); break;
+	case OP_SET_SLOT: paged_check_slot(&l, r); break;
+	case OP_ACCESS: paged_check_access(&l, r); break;
 	default: break;
 	}
 }

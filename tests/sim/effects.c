@@ -129,6 +129,23 @@ void oracle_done(struct sim *sim, const struct item *item, const struct pt_ctx *
 	attribute(sim, item, o, !validate_only);
 }
 
+/* The same for a transaction on what pagers supply. */
+void oracle_slot(struct sim *sim, const struct pt_ctx *ctx, uint64_t generation)
+{
+	struct model_context *c = context_of(sim, ctx);
+
+	if (c)
+		paged_commit(sim, c, generation);
+}
+
+void oracle_slot_done(struct sim *sim, const struct pt_ctx *ctx)
+{
+	struct model_context *c = context_of(sim, ctx);
+
+	if (c)
+		c->paged.moves = false;
+}
+
 /* A transaction of several items names the one that failed; nothing was done. */
 void oracle_refused(struct sim *sim, const struct item *item, const struct pt_ctx *ctx,
 		    enum pt_outcome o)

@@ -155,6 +155,10 @@ static void commit(const struct pt_txn *txn)
 	if (!b || txn->count > SIM_ITEMS)
 		abort();
 	*b = (struct busy){.txn = txn, .context = txn->item[0].ctx->scope, .items = txn->count};
+	if (paged_has(txn->item[0].ipa.v)) {
+		oracle_slot(sim_running, txn->item[0].ctx, txn->generation);
+		return;
+	}
 	for (uint32_t i = 0; i < txn->count; i++) {
 		b->item[i] = item_of(&txn->item[i]);
 		b->expected[i] =
@@ -166,6 +170,12 @@ static void ended(const struct pt_txn *txn, enum pt_outcome o)
 {
 	struct busy *b = busy_of(txn);
 
+	if (paged_has(txn->item[0].ipa.v)) {
+		oracle_slot_done(sim_running, txn->item[0].ctx);
+		if (b)
+			b->txn = NULL;
+		return;
+	}
 	if (o != PT_OK) {
 		struct item plain = item_of(&txn->item[txn->error.index % txn->count]);
 

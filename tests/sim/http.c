@@ -37,6 +37,8 @@ static ssize_t give_body(nghttp2_session *session, int32_t id, uint8_t *out, siz
 	(void)session, (void)id, (void)user;
 	if (op->session)
 		return session_give(op, out, room, flags);
+	if (op->pager)
+		return pager_give(op, out, room, flags);
 	n = n > room ? room : n;
 	memcpy(out, op->body + op->sent, n);
 	op->sent += n;
@@ -78,6 +80,8 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
 	} else if (op->session) {
 		session_receive(link->sim, op);
 		nghttp2_session_resume_data(session, id);
+	} else if (op->pager) {
+		pager_receive(link->sim, op);
 	}
 	return 0;
 }
@@ -100,6 +104,10 @@ static bool may_repeat(const struct op *op)
 void op_try_again(struct sim *sim, struct op *op)
 {
 	op->stream = 0;
+	if (op->pager && pager_has_left(op)) {
+		op->state = OP_DONE;
+		return;
+	}
 	op->state = may_repeat(op) ? OP_READY : OP_UNKNOWN;
 	op->retry_ns = sim->now_ns + op->pushback_ms * MS;
 	sim->stats.retries += op->state == OP_READY;
@@ -111,17 +119,26 @@ static bool is_open(int status)
 	return status < 0 || status == 14 || status == 4 || status == 1;
 }
 
+static bool is_over(struct sim *sim, struct op *op)
+{
+	if (op->session)
+		return session_is_over(sim, op);
+	if (op->pager)
+		return pager_is_over(op);
+	return op->kind != OP_WATCH && !is_open(op->status);
+}
+
 static void finish(struct link *link, struct op *op)
 {
 	struct sim *sim = link->sim;
 
-	if (op->session ? !session_is_over(sim, op) : op->kind == OP_WATCH || is_open(op->status)) {
+	if (!is_over(sim, op)) {
 		op_try_again(sim, op);
 		return;
 	}
 	op->state = OP_DONE;
 	sim->stats.answers++;
-	if (op->session && !op->status)
+	if (op->pager || (op->session && !op->status))
 		return;
 	if (op->status) {
 		answer_failed(owner(link), op);
@@ -187,6 +204,8 @@ void http_send(struct sim *sim, struct link *link, struct op *op)
 	op->received.length = 0;
 	if (op->session)
 		session_begin(op);
+	if (op->pager)
+		pager_begin(sim, op);
 	id = nghttp2_submit_request(link->session, NULL, nv, op->timeout_us ? 7 : 6, &body, NULL);
 	if (id < 0) {
 		link->goaway = true;

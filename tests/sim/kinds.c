@@ -9,6 +9,7 @@
 #include "ptd/v1/fault.pb-c.h"
 #include "ptd/v1/machine.pb-c.h"
 #include "ptd/v1/mapping.pb-c.h"
+#include "ptd/v1/pager.pb-c.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,6 +50,9 @@ static const struct {
 	[OP_WATCH] = KIND(ContextService, WatchContexts, watch_contexts, true, 0),
 	[OP_SESSION] = {"Session", "/ptd.v1.MappingService/Session",
 			&ptd__v1__session_response__descriptor, true, 4},
+	[OP_SET_SLOT] = KIND(ContextService, SetSlot, set_slot, false, 8),
+	[OP_ACCESS] = KIND(FaultService, Access, access, true, 50),
+	[OP_SERVE] = KIND(PagerService, ServePages, serve_pages, true, 16),
 	[OP_ARM] = KIND(FailpointService, ArmFailpoint, arm_failpoint, true, 0),
 };
 

@@ -4,6 +4,7 @@
 #define SIM_MODEL_H
 
 #include "client.h"
+#include "paged.h"
 
 struct page {
 	uint64_t pa;
@@ -22,11 +23,13 @@ struct model_context {
 	uint32_t granule_shift, pages;
 	uint64_t base;
 	struct page *page;
+	struct paged paged;
 };
 
 struct model_machine {
 	bool live, dying;
 	uint64_t handle;
+	uint64_t word[SIM_CONTEXTS][PAGED_PLACES][PAGED_PAGES][PAGED_WORDS]; /* its memory */
 };
 
 struct model {
@@ -67,6 +70,9 @@ struct exec {
 	uint32_t steps;
 	uint64_t seq;
 	uint32_t retired;
+	/* Of paged memory: an access waits for its page, or has waited; what became of a pager. */
+	bool awaits, waited;
+	bool pager_opened, pager_served, pager_met, pager_lost, pager_through;
 };
 struct exec *oracle_call(struct call *call);
 void oracle_begin(struct sim *sim, struct exec *exec, const struct call *call);
@@ -80,6 +86,8 @@ bool oracle_others(const struct exec *exec);
 bool oracle_busy(void);
 void oracle_forget(struct sim *sim, uint32_t daemon);
 bool oracle_runs(const struct op *op);
+/* Calls that are under way, one after the other; NULL: the first, and behind the last. */
+struct exec *oracle_next(struct exec *exec);
 struct exec *oracle_current(void);
 /* The id of `op` may have left the daemon's memory. */
 bool oracle_forgotten(const struct sim *sim, const struct op *op);
@@ -104,6 +112,8 @@ struct looked {
 			 (l)->op->number, op_name((l)->op->kind), text_);                          \
 	} while (0)
 struct looked look_up(struct sim *sim, struct exec *exec);
+/* A change got this generation: nobody else has it. */
+void content_counted(struct looked *l, uint64_t generation);
 /* May the call, or message, end with that error now? */
 bool refusal_is_legal(struct looked *l, uint32_t code, bool abandoned);
 void content_check(struct sim *sim, struct exec *exec, const struct call *call);
@@ -121,6 +131,8 @@ void oracle_done(struct sim *sim, const struct item *item, const struct pt_ctx *
 		 enum pt_outcome o, enum pt_outcome expected, bool loose, bool validate_only);
 void oracle_refused(struct sim *sim, const struct item *item, const struct pt_ctx *ctx,
 		    enum pt_outcome o);
+void oracle_slot(struct sim *sim, const struct pt_ctx *ctx, uint64_t generation);
+void oracle_slot_done(struct sim *sim, const struct pt_ctx *ctx);
 void oracle_dying(struct sim *sim, const struct pt_ctx *ctx);
 void oracle_retire(struct sim *sim, uint64_t handle);
 

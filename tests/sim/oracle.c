@@ -61,6 +61,14 @@ bool oracle_runs(const struct op *op)
 	return false;
 }
 
+struct exec *oracle_next(struct exec *exec)
+{
+	for (exec = exec ? exec + 1 : execs; exec < execs + EXECS; exec++)
+		if (exec->call)
+			return exec;
+	return NULL;
+}
+
 bool oracle_busy(void)
 {
 	for (uint32_t i = 0; i < EXECS; i++)
@@ -115,6 +123,7 @@ void oracle_begin(struct sim *sim, struct exec *exec, const struct call *call)
 		c->aged |= exec->op->kind == OP_AGE;
 		c->logged |= exec->op->kind == OP_START_LOG;
 	}
+	paged_goes_on(sim, exec, call);
 	if (exec->op->session)
 		session_step(sim, exec, call);
 	if (!exec->generation) {
@@ -205,14 +214,21 @@ void oracle_end(struct sim *sim, struct exec *exec, struct call *call)
 		exec->call = NULL;
 		return;
 	}
+	if (exec->op->pager)
+		paged_over(sim, exec, call);
 	if (call->response)
 		decided(sim, exec, call);
 	else
 		failure_check(sim, exec, call);
-	if (stream->conn->peer)
+	if (stream->conn->peer) {
+		if (exec->link->ended[at])
+			sim_fail(sim, "twice", "client %u op %u %s: a second answer",
+				 exec->op->client, exec->op->number, op_name(exec->op->kind));
+		exec->link->ended[at] = true;
 		exec->link->answer[at] = call->response && call->status.code == PT_OK
 						 ? message_hash(call->response)
 						 : 0;
+	}
 	exec->call = NULL;
 }
 

@@ -10,6 +10,7 @@
 
 #define BATCH	    25
 #define MOST_PLAYS  3000
+#define MANY	    100 /* seeds in which everything comes up */
 #define REPLAY_FILE "ptd-sim.replay"
 
 static const char *const faults[FAULT_KINDS] = {
@@ -50,7 +51,26 @@ static void print_stats(const struct stats *s, uint64_t seeds)
 	printf("\n# items by kind, 1 to 8:");
 	for (unsigned i = 1; i < SIM_ITEM_KINDS; i++)
 		printf(" %" PRIu64, s->item_kind[i]);
+	printf("\n# pagers:");
+	for (int i = 0; i < PAGED_EVENTS; i++)
+		printf("%s %s %" PRIu64, i ? "," : "", paged_event_name((enum pager_event)i),
+		       s->paged[i]);
 	printf("\n");
+}
+
+/* What never happened was not tested. */
+static bool all_came_up(const struct stats *s, uint64_t number)
+{
+	const char *missing = NULL;
+
+	for (int i = 0; i < PAGED_EVENTS && !missing; i++)
+		missing = s->paged[i] ? NULL : paged_event_name((enum pager_event)i);
+	for (int i = 0; i < FAULT_KINDS && !missing; i++)
+		missing = s->fault[i] ? NULL : faults[i];
+	printf("%sok %" PRIu64
+	       " - each fault, and each end of a wait and of a pager, came up%s%s\n",
+	       missing ? "not " : "", number, missing ? "; but not: " : "", missing ? missing : "");
+	return !missing;
 }
 
 /* The short list, told as it plays, and in a file. */
@@ -77,9 +97,10 @@ static int run_seeds(uint64_t seed, uint64_t count, enum plant plant, bool small
 	struct verdict *v = verdict_new();
 	struct stats all = {0};
 	uint64_t digest = 0, number = 0, *a = (uint64_t *)(void *)&all, *b = (void *)&v->stats;
+	bool good;
 
 	printf("PTD_SEED=%" PRIu64 " PTD_SEEDS=%" PRIu64 "\n1..%" PRIu64 "\n", seed, count,
-	       (count + BATCH - 1) / BATCH);
+	       (count + BATCH - 1) / BATCH + (count >= MANY));
 	for (uint64_t from = 0; from < count; from += BATCH) {
 		uint64_t n = count - from < BATCH ? count - from : BATCH;
 
@@ -99,9 +120,10 @@ static int run_seeds(uint64_t seed, uint64_t count, enum plant plant, bool small
 			a[i] += b[i];
 	}
 	print_stats(&all, count);
+	good = count < MANY || all_came_up(&all, number + 1);
 	printf("# digest of seeds %" PRIu64 " to %" PRIu64 ": %016" PRIx64 "\n", seed,
 	       seed + count - 1, digest);
-	return 0;
+	return !good;
 }
 
 static int replay(const char *path)

@@ -90,7 +90,7 @@ bool refusal_is_legal(struct looked *l, uint32_t code, bool abandoned)
 	case PT_OVERLAP:
 	case PT_INVALID:
 	case PT_QUOTA:
-		if (op->kind == OP_SPLIT)
+		if (op->kind == OP_SPLIT || op->kind == OP_ACCESS)
 			return code == PT_QUOTA && l->sim->swarm.quota_pages;
 		return l->exec->items && l->exec->outcome[l->exec->items - 1] == code;
 	default: return op->kind == OP_ARM;
@@ -104,7 +104,8 @@ void failure_check(struct sim *sim, struct exec *exec, const struct call *call)
 	if (exec->changed && l.c && !l.c->dying)
 		WRONG(&l, "atomic", "it fails with %u and has changed the tables",
 		      call->status.code);
-	else if (!refusal_is_legal(&l, call->status.code, call->abandoned))
+	else if (exec->op->pager ? !paged_end_is_legal(&l, call)
+				 : !refusal_is_legal(&l, call->status.code, call->abandoned))
 		WRONG(&l, "refusal", "it fails with %u: %.40s (expected %llu, %llu, before %llu)",
 		      call->status.code, call->status.text, (unsigned long long)l.op->expected,
 		      (unsigned long long)(l.c ? l.c->highest : 0),

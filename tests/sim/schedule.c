@@ -67,6 +67,20 @@ static void quiet(struct sim *sim, struct client *client, uint32_t moves)
 	}
 }
 
+/* Before time passes: who waits does so for good reason. */
+static void look_at_rest(struct sim *sim)
+{
+	for (uint32_t i = 0; i < SIM_DAEMONS; i++) {
+		const struct daemon *d = &sim->daemon[i];
+		bool rests = true;
+
+		for (uint32_t k = 0; k < d->shards; k++)
+			rests &= !daemon_wants(sim, d, k);
+		if (rests)
+			paged_at_rest(sim, i);
+	}
+}
+
 void sim_do(struct sim *sim, struct ev ev)
 {
 	struct client *client = &sim->client[ev.who % SIM_CLIENTS];
@@ -91,6 +105,7 @@ void sim_do(struct sim *sim, struct ev ev)
 	case EV_OLD: link_old(sim, client, ev.arg, ev.n); break;
 	case EV_SHARD: shard_turn(sim, ev.who); break;
 	case EV_TIME:
+		look_at_rest(sim);
 		sim->now_ns += ev.n * UINT64_C(1000);
 		sim->stats.fault[FAULT_JUMP] += ev.arg;
 		break;

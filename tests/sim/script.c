@@ -131,14 +131,14 @@ size_t script_addresses(const struct sim *sim, uint64_t *random, uint64_t ipa[4]
 	return n;
 }
 
-static void script_create_machine(struct op *op)
+static void script_create_machine(const struct sim *sim, struct op *op)
 {
 	Ptd__V1__CreateMachineRequest q = PTD__V1__CREATE_MACHINE_REQUEST__INIT;
 	char name[8];
 
 	snprintf(name, sizeof(name), "m%u", op->machine);
 	q.name = name;
-	q.memory_bytes = 1 << 20;
+	q.memory_bytes = paged_memory(sim->swarm.granule_shift);
 	q.vcpus = 1;
 	q.request_id = id_of(op);
 	pack(op, &q);
@@ -266,10 +266,46 @@ static void script_context(struct op *op)
 	}
 }
 
+static void script_slot(const struct sim *sim, struct op *op, uint64_t *random)
+{
+	Ptd__V1__SetSlotRequest q = PTD__V1__SET_SLOT_REQUEST__INIT;
+	Ptd__V1__Slot slot = PTD__V1__SLOT__INIT;
+
+	op->place = sim_percent(random, 30);
+	slot.ipa = PAGED_IPA;
+	slot.size = (uint64_t)PAGED_PAGES << sim->swarm.granule_shift;
+	slot.pa = paged_pa(sim, op->context, op->place, 0);
+	q.context = op->handle;
+	q.slot = &slot;
+	q.request_id = id_of(op);
+	q.expected_generation = op->expected;
+	pack(op, &q);
+}
+
+static void script_access(const struct sim *sim, struct op *op, uint64_t *random)
+{
+	Ptd__V1__AccessRequest q = PTD__V1__ACCESS_REQUEST__INIT;
+	uint64_t granule = UINT64_C(1) << sim->swarm.granule_shift;
+
+	op->page = (uint32_t)sim_draw(random, PAGED_PAGES);
+	op->word_at = (uint32_t)sim_draw(random, PAGED_WORDS);
+	op->write = sim_draw(random, 3) == 0;
+	op->word = sim_draw(random, UINT64_MAX);
+	q.context = op->handle;
+	q.ipa = PAGED_IPA + op->page * granule + (op->word_at ? granule - sizeof(op->word) : 0);
+	q.access = op->write ? PTD__V1__ACCESS_KIND__ACCESS_KIND_WRITE
+			     : PTD__V1__ACCESS_KIND__ACCESS_KIND_READ;
+	if (op->write)
+		q.data = (ProtobufCBinaryData){sizeof(op->word), (uint8_t *)&op->word};
+	else
+		q.length = sizeof(op->word);
+	pack(op, &q);
+}
+
 void script_pack(struct sim *sim, struct op *op, uint64_t *random)
 {
 	switch (op->kind) {
-	case OP_CREATE_MACHINE: script_create_machine(op); break;
+	case OP_CREATE_MACHINE: script_create_machine(sim, op); break;
 	case OP_CREATE_CONTEXT: script_create_context(sim, op); break;
 	case OP_MAP:
 	case OP_UNMAP:
@@ -285,6 +321,9 @@ void script_pack(struct sim *sim, struct op *op, uint64_t *random)
 	case OP_TRANSLATE: script_translate(sim, op, random); break;
 	case OP_ARM: script_arm(op, random); break;
 	case OP_SESSION: session_set_up(op, random); break;
+	case OP_SET_SLOT: script_slot(sim, op, random); break;
+	case OP_ACCESS: script_access(sim, op, random); break;
+	case OP_SERVE: pager_set_up(op, random); break;
 	default: script_context(op); break;
 	}
 }

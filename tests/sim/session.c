@@ -27,20 +27,6 @@ static void wrong(struct sim *sim, const struct op *op, uint64_t seq, const char
 
 /* ---- the client's side ---- */
 
-static void put_message(struct op *op, const Request *request)
-{
-	size_t n = protobuf_c_message_get_packed_size(&request->base);
-	uint8_t *framed = calloc(1, n + 5);
-
-	if (!framed)
-		abort();
-	framed[3] = (uint8_t)(n >> 8);
-	framed[4] = (uint8_t)n;
-	protobuf_c_message_pack(&request->base, framed + 5);
-	pipe_put(&op->session->out, framed, n + 5);
-	free(framed);
-}
-
 /* Message `seq` is drawn from its number alone: it is the same each time. True: an Apply. */
 bool session_draw(const struct sim *sim, const struct op *op, uint64_t seq, uint64_t *random)
 {
@@ -63,7 +49,7 @@ static void put_translations(struct sim *sim, struct op *op, uint64_t seq, uint6
 	request.seq = seq;
 	request.what_case = PTD__V1__SESSION_REQUEST__WHAT_TRANSLATE;
 	request.translate = &accesses;
-	put_message(op, &request);
+	message_put(&op->session->out, &request.base);
 }
 
 static void put_seq(struct sim *sim, struct op *op, uint64_t seq)
@@ -81,7 +67,7 @@ static void put_seq(struct sim *sim, struct op *op, uint64_t seq)
 	request.seq = seq;
 	request.what_case = PTD__V1__SESSION_REQUEST__WHAT_APPLY;
 	request.apply = &room.request;
-	put_message(op, &request);
+	message_put(&op->session->out, &request.base);
 }
 
 void session_begin(struct op *op)
@@ -96,7 +82,7 @@ void session_begin(struct op *op)
 	request.open = &open;
 	s->out.length = 0;
 	s->opened = false;
-	put_message(op, &request);
+	message_put(&op->session->out, &request.base);
 }
 
 ssize_t session_give(struct op *op, uint8_t *out, size_t room, uint32_t *flags)

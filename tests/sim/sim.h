@@ -6,10 +6,11 @@
  * Draws: choose.c (what a seed decides, what clients do), draw.c (the next event).
  * World: net.c (connections, cuts), daemon.c (daemons: start, steps, drain, restart).
  * Clients: client.c (retries, restarts), http.c, kinds.c and script.c (requests), session.c,
- * answers.c (what they learn).
+ * pager.c, answers.c (what they learn).
  * Truth: model.c (registry and mappings), hooks.c (where the daemon's effects are seen), effects.c
  * and oracle.c (items and calls against the model), content.c and refusal.c (what answers say),
- * finish.c (what holds at the end).
+ * paged.c (memory that pagers supply), paged_hooks.c and paged_waits.c (pagers, and who waits for
+ * them), finish.c (what holds at the end).
  * Runs: schedule.c (a run), tries.c, shrink.c, trace.c (lists of events as text), ptd-sim.c (the
  * program).
  */
@@ -76,6 +77,7 @@ struct swarm {
 	struct wire_config wire;
 	uint32_t client_window;
 	bool watches;
+	bool pagers;
 };
 
 /* ---- net ---- */
@@ -96,6 +98,7 @@ struct link {
 	nghttp2_session *session;
 	uint8_t op_of[SIM_STREAMS];   /* by stream id / 2 */
 	uint64_t answer[SIM_STREAMS]; /* hash of what the daemon decided; 0: no success */
+	bool ended[SIM_STREAMS];
 	uint32_t streams, running, writes;
 };
 
@@ -144,6 +147,7 @@ struct stats {
 	uint64_t messages, resumed, undone; /* of sessions */
 	uint64_t fault[FAULT_KINDS];
 	uint64_t call_kind[OP_KINDS], item_kind[SIM_ITEM_KINDS]; /* that ended well */
+	uint64_t paged[PAGED_EVENTS];
 };
 
 /* Bugs put into the harness on purpose, to see them found. */

@@ -43,6 +43,10 @@ static void seeds_agree_with_the_model(void **unused)
 		assert_true(v->stats.item_kind[i] > 0);
 	for (unsigned i = OP_MAP; i <= OP_TRANSLATE; i++)
 		assert_true(v->stats.call_kind[i] > 0);
+	for (unsigned i = OP_SET_SLOT; i <= OP_SERVE; i++)
+		assert_true(v->stats.call_kind[i] > 0);
+	assert_true(v->stats.paged[PAGED_WAITS] > 0 && v->stats.paged[PAGED_GOT] > 0);
+	assert_true(v->stats.paged[PAGED_RESUMED] > 0 && v->stats.paged[PAGED_GOT_NO_PAGER] > 0);
 }
 
 static void a_seed_has_one_digest_and_another_seed_another(void **unused)
