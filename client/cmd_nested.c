@@ -7,6 +7,7 @@
 #include "pages.h"
 #include "text.h"
 
+#include "ptd/v1/context.pb-c.h"
 #include "ptd/v1/fault.pb-c.h"
 #include "ptd/v1/nested.pb-c.h"
 
@@ -96,11 +97,46 @@ static int write_page(struct ptctl *ctl, Ptd__V1__AccessRequest *request, const 
 	return result;
 }
 
+/* The end of "machine/context" in the name of a shadow, which goes on behind it; NULL: of another.
+ */
+static const char *canonical_end(const char *name)
+{
+	const char *slash = strchr(name, '/');
+
+	return slash ? strchr(slash + 1, '/') : NULL;
+}
+
+/* Tables that stand in a shadow's memory would be those of a guest's guest, which nobody enters. */
+static int need_own_context(struct ptctl *ctl, uint64_t handle)
+{
+	Ptd__V1__GetContextRequest request = PTD__V1__GET_CONTEXT_REQUEST__INIT;
+	const char *name, *end;
+	ProtobufCMessage *message;
+	int result;
+
+	request.handle = handle;
+	result = ptctl_call(ctl, "/ptd.v1.ContextService/GetContext", &request.base,
+			    &ptd__v1__get_context_response__descriptor, &message);
+	if (result)
+		return result;
+	name = ((const Ptd__V1__GetContextResponse *)message)->context->name;
+	end = canonical_end(name);
+	if (end)
+		result = ptctl_usage(ctl,
+				     "CONTEXT: a shadow; a guest hypervisor's tables stand in its "
+				     "own context\n  hint: ptctl nested build %.*s ...",
+				     (int)(end - name), name);
+	protobuf_c_message_free_unpacked(message, NULL);
+	return result;
+}
+
 static int write_tables(struct ptctl *ctl, const struct ptd_guest_tables *t, const uint8_t *data)
 {
 	Ptd__V1__AccessRequest request = PTD__V1__ACCESS_REQUEST__INIT;
 	int result = ptctl_handle(ctl, "context", &request.context);
 
+	if (!result)
+		result = need_own_context(ctl, request.context);
 	request.vcpu = (uint32_t)ptctl_number(ctl, "vcpu");
 	request.access = PTD__V1__ACCESS_KIND__ACCESS_KIND_WRITE;
 	for (size_t at = 0; !result && at < t->bytes; at += 4096) {
@@ -112,16 +148,23 @@ static int write_tables(struct ptctl *ctl, const struct ptd_guest_tables *t, con
 
 static void show_tables(struct ptctl *ctl, const struct ptd_guest_tables *t)
 {
-	static const struct column columns[] = {
-		{"vttbr", CELL_ADDRESS}, {"vtcr", CELL_ADDRESS}, {"bytes", CELL_NUMBER}};
+	static const struct column columns[] = {{"vttbr", CELL_ADDRESS},
+						{"vtcr", CELL_ADDRESS},
+						{"bytes", CELL_NUMBER},
+						{"registers", CELL_TEXT}};
 	struct rows *rows = rows_new(columns, sizeof(columns) / sizeof(columns[0]));
+	/* As enter, tlbi and at take them. */
+	char *registers = text_new("--vttbr 0x%llx --vtcr 0x%llx", (unsigned long long)t->vttbr,
+				   (unsigned long long)t->vtcr);
 
 	rows_add(rows);
 	rows_number(rows, 0, t->vttbr);
 	rows_number(rows, 1, t->vtcr);
 	rows_number(rows, 2, t->bytes);
+	rows_text(rows, 3, registers);
 	output_rows(&ctl->out, "tables", rows, true);
 	rows_free(rows);
+	free(registers);
 }
 
 static int build(struct ptctl *ctl, struct ptd_guest_tables *t)

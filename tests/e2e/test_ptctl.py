@@ -725,6 +725,16 @@ def _():
             error(*tlbi, c, *words, code=USAGE, says="--vttbr and --vtcr are needed")
         run(*tlbi, c, "alle1is")
         run("nested", "at", c, "s12e1r", "0", "--hcr", "0")
+        run("slot", "set", c, "0", "0", "16M", "0")
+        registers = data(*build, c, base, one)["tables"][0]["registers"].split()
+        equal(run(*build, c, base, one).stdout.splitlines()[-1], f"registers {' '.join(registers)}")
+        shadow = data("nested", "enter", c, *registers)["name"]
+        for whose in (shadow, data("context", "show", shadow)["context"]["handle"]):
+            before = data("machine", "read", c.split("/")[0], "0", "8")
+            error(*build, whose, "0", one, code=USAGE, says=f"hint: ptctl nested build {c} ...")
+            equal(data("machine", "read", c.split("/")[0], "0", "8"), before)
+        run(*tlbi, c, "vmalls12e1is", *registers)
+        run("nested", "exit", c)
         off, on = ("nested", "enter", c, "--hcr", "0"), ("nested", "enter", c, "--vttbr", "0")
         error(*off, "--vcpu", "2", code=REFUSED, says="--vcpu: 2")
         error(*on, "--vtcr", "0x10_0000_0000", code=REFUSED, says="S2PIE")
