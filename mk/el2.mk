@@ -42,7 +42,7 @@ EL2_REPLAY := tests/el2/replay.c tests/el2/scenario.c
 EL2_SCENARIO := $(addprefix tests/el2/scenario_,access.c dump.c memory.c nested.c object.c own.c range.c) \
 	$(addprefix client/,guest_tables.c instructions.c scenario_facts.c scenario_load.c scenario_run.c scenario_tables.c)
 # The program of a host at EL1, and the image that runs it.
-EL2_HOST := $(addsuffix .o,$(addprefix tests/el2/host/,start host main memory guests cpus races recycle exits hostile owner nested nested_cpus nested_owner nested_granules nested_virtual nested_stage1 guest_hyp guest_virtual count) tests/model/owner tests/model/owner_state)
+EL2_HOST := $(addsuffix .o,$(addprefix tests/el2/host/,start host main memory guests cpus races recycle exits hostile owner nested nested_cpus nested_owner nested_granules nested_virtual nested_stage1 nested_types guest_hyp guest_virtual count) tests/model/owner tests/model/owner_state)
 EL2_HOST_IMAGE := tests/el2/host/el2.o tests/el2/host/lib_calls.o tests/el2/host/program.o tests/el2/own_map.o
 EL2_OBJ := $(addsuffix .o,$(basename $(LIB_SRC) $(EL2_PORT) $(EL2_RUNTIME)))
 # What no image of these calls: unit tests do, of the reference, and lib/check is called where it is inside.

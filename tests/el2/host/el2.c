@@ -80,25 +80,51 @@ static void load(uint64_t vtcr, uint64_t vttbr, uint64_t sctlr_el1)
 	pt_el2_isb();
 }
 
-/* What the CPU says of a party's tables. The host's are loaded, and its stage 1 is an identity; a
- * guest's are for so long, with stage 1 off, and leave no TLB entry. */
-static void look(uint64_t x[4])
+/* A guest's tables are loaded for so long, with stage 1 off, and leave no TLB entry. */
+static void with_tables(uint64_t party, void (*ask)(uint64_t x[4]), uint64_t x[4])
 {
-	uint64_t party = x[0], vtcr = pt_el2_read_vtcr_el2(), vttbr = pt_el2_read_vttbr_el2(),
+	uint64_t vtcr = pt_el2_read_vtcr_el2(), vttbr = pt_el2_read_vttbr_el2(),
 		 sctlr = pt_el2_read_sctlr_el1();
 	struct pt_hv_ctx *guest = &hv.guest[party % PT_HV_CONTEXTS];
 	struct pt_ctx *ctx = &guest->ctx;
 
 	if (party & LOOK_SHADOW)
 		ctx = &guest->nest->shadow[party >> 16].ctx;
-	if (party == LOOK_HOST || party == LOOK_HYP) {
-		translate_pages(party == LOOK_HYP ? EL2_S1 : EL1_S12, x[1], x[2], x);
-		return;
-	}
 	load(pt_ctx_vtcr(ctx), pt_ctx_vttbr(ctx), PT_SCTLR_EL1_RES1);
-	translate_pages(EL1_S12, x[1], x[2], x);
+	ask(x);
 	__asm__ volatile("tlbi vmalls12e1\n\tdsb nsh" ::: "memory");
 	load(vtcr, vttbr, sctlr);
+}
+
+static void look_at_pages(uint64_t x[4])
+{
+	translate_pages(EL1_S12, x[1], x[2], x);
+}
+
+/* What the CPU says of a party's tables. The host's are loaded, and its stage 1 is an identity. */
+static void look(uint64_t x[4])
+{
+	uint64_t party = x[0];
+
+	if (party == LOOK_HOST || party == LOOK_HYP)
+		translate_pages(party == LOOK_HYP ? EL2_S1 : EL1_S12, x[1], x[2], x);
+	else
+		with_tables(party, look_at_pages, x);
+}
+
+/* Stage 1 is off: Device-nGnRnE, or with DC Normal write-back. */
+static void look_at_type(uint64_t x[4])
+{
+	uint64_t par = pt_el2_read_par_el1(), hcr = pt_el2_read_hcr_el2();
+
+	x[0] = translate(EL1_S12, false, x[1]);
+	__asm__ volatile("tlbi vmalls12e1\n\tdsb nsh" ::: "memory");
+	pt_el2_write_hcr_el2(hcr | PT_HCR_DC);
+	pt_el2_isb();
+	x[1] = translate(EL1_S12, false, x[1]);
+	pt_el2_write_hcr_el2(hcr);
+	pt_el2_isb();
+	pt_el2_write_par_el1(par);
 }
 
 /* Of the test that runs at EL1, which knows what it asks for. */
@@ -128,6 +154,7 @@ static void call(unsigned n, uint32_t cpu, uint64_t x[4])
 		break;
 	case CALL_COUNT: x[0] = el2_count(x[0]); break;
 	case CALL_LOOK: look(x); break;
+	case CALL_TYPE: with_tables(x[0], look_at_type, x); break;
 	case CALL_NEST:
 		x[0] = atomic_load(
 			&hv.guest[x[0] % PT_HV_CONTEXTS].nest->nested.counts.invalidated);

@@ -159,6 +159,7 @@ HOST_TESTS(storm);
 HOST_TESTS(owner);
 HOST_TESTS(nested);
 HOST_TESTS(granules);
+HOST_TESTS(types);
 HOST_TESTS(virtual);
 HOST_TESTS(stage1);
 HOST_TESTS(nested_owner);

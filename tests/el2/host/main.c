@@ -5,9 +5,9 @@
  * and so is "owner", for which EL2 has to boot with owners; its tests have names that begin so.
  * "nested_nv2" is "nested" with a guest hypervisor that has an EL2, and what that has besides,
  * "nested_nv2_nvhe" with one whose EL2 has no HCR_EL2.E2H;
- * "nested_owner" and "nested_nv2_owner" are of one that owns its memory, "nested_cpus" and
- * "nested_nv2_cpus" and "nested_nv2_nvhe_cpus" of one with two CPUs. A test that is named
- * (PTD_ONLY) runs whatever its group is.
+ * "nested_owner", "nested_nv2_owner" and "nested_nv2_nvhe_owner" are of one that owns its memory,
+ * "nested_cpus", "nested_nv2_cpus" and "nested_nv2_nvhe_cpus" of one with two CPUs. A test that is
+ * named (PTD_ONLY) runs whatever its group is.
  */
 #include "host.h"
 
@@ -61,16 +61,18 @@ int main(void)
 	if (wanted("nested") && (getenv("GROUP") || getenv("PTD_ONLY"))) {
 		add(host_nested_tests, host_nested_count);
 		add(host_granules_tests, host_granules_count);
+		add(host_types_tests, host_types_count);
 	}
 	if (named("nested_nv2") || named("nested_nv2_nvhe")) {
 		add(host_nested_tests, host_nested_count - 1);
 		add(host_granules_tests, host_granules_count);
+		add(host_types_tests, host_types_count);
 		add(host_virtual_tests, host_virtual_count);
 		add(host_stage1_tests, host_stage1_count);
 	}
 	if (named("nested_owner"))
 		add(host_nested_owner_tests, host_nested_owner_count - 1);
-	if (named("nested_nv2_owner"))
+	if (named("nested_nv2_owner") || named("nested_nv2_nvhe_owner"))
 		add(host_nested_owner_tests, host_nested_owner_count);
 	if (named("nested_cpus") || named("nested_nv2_cpus") || named("nested_nv2_nvhe_cpus"))
 		add(host_nested_cpus_tests, host_nested_cpus_count);

@@ -5,7 +5,6 @@
 #include "nested.h"
 
 #define VTCR_39	  UINT64_C(0x80020059) /* 4K, 39 bits from level 1, PS 40 bits */
-#define HCR_VM	  1
 #define EL2H	  0x3c9
 #define HYP_PAGES 16
 #define NBLOCK	  UINT64_C(0x40000000) /* nested: a block of the guest's */
@@ -88,12 +87,22 @@ void nest_host_maps(unsigned page, unsigned frame, uint64_t rights)
 	give(OUTSIDE + page * PAGE, PAGE, frame_of(page), rights & S2_W ? RW : PT_PROT_R);
 }
 
-void nest_guest_maps(unsigned page, unsigned to, uint64_t rights)
+static void guest_maps(unsigned page, unsigned to, uint64_t rights, uint64_t entry)
 {
 	nest.to[page] = to;
 	nest.guest[page] = rights;
-	nest_does(HYP_SET, NDATA + page * PAGE, 3,
-		  rights ? LEAF(OUTSIDE + to * PAGE, rights, 3) : UINT64_C(0));
+	nest_does(HYP_SET, NDATA + page * PAGE, 3, entry);
+}
+
+void nest_guest_maps(unsigned page, unsigned to, uint64_t rights)
+{
+	guest_maps(page, to, rights, rights ? LEAF(OUTSIDE + to * PAGE, rights, 3) : UINT64_C(0));
+}
+
+void nest_guest_maps_as(unsigned page, unsigned to, uint64_t rights, unsigned memattr)
+{
+	guest_maps(page, to, rights,
+		   (LEAF(OUTSIDE + to * PAGE, rights, 3) & ~S2_MEMATTR) | (uint64_t)memattr << 2);
 }
 
 uint64_t nest_code_at(void (*code)(void))

@@ -17,6 +17,9 @@
 #define S2_W			 UINT64_C(0x80)
 #define S2_NORMAL		 UINT64_C(0x73c) /* AF, inner shareable, write-back */
 #define LEAF(out, rights, level) ((out) | S2_NORMAL | (rights) | ((level) == 3 ? 3 : 1))
+#define S2_MEMATTR		 UINT64_C(0x3c)
+#define HCR_VM			 1
+#define HCR_FWB			 (UINT64_C(1) << 46)
 #define FSC_TRANSLATION(level)	 (0x04 + (level))
 #define FSC_PERMISSION(level)	 (0x0c + (level))
 
@@ -48,6 +51,15 @@ static inline bool host_has_nv2(void)
 	return (mmfr2 >> 24 & 0xf) >= 2 || (mmfr4 >> 20 & 0xf) == 1;
 }
 
+/* FEAT_S2FWB: ID_AA64MMFR2_EL1.FWB. */
+static inline bool host_has_fwb(void)
+{
+	uint64_t mmfr2;
+
+	__asm__("mrs %0, S3_0_C0_C7_2" : "=r"(mmfr2));
+	return mmfr2 >> 40 & 0xf;
+}
+
 /* A nest without a guest: what the group says of it. */
 void nest_begin(void);
 /* A guest with all pages mapped in it and in its guest, at random places, and its end. */
@@ -69,6 +81,8 @@ void nest_tlbi(uint64_t iss, uint64_t ipa, uint64_t removes);
 uint64_t nest_removed(void);
 void nest_host_maps(unsigned page, unsigned frame, uint64_t rights);
 void nest_guest_maps(unsigned page, unsigned to, uint64_t rights);
+/* The same with MemAttr, as HCR_EL2.FWB and the guest hypervisor's tables have it. */
+void nest_guest_maps_as(unsigned page, unsigned to, uint64_t rights, unsigned memattr);
 /* Where guests see what is in guest_code. */
 uint64_t nest_code_at(void (*code)(void));
 /* Of the guest's guest; true: it went through. */

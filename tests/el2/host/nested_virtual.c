@@ -21,6 +21,7 @@
 #define FST(par)    ((par) >> 1 & 0x3f)
 #define S	    (UINT64_C(1) << 9)
 #define PA(par)	    ((par)&UINT64_C(0xffffffffff000))
+#define ATTR(par)   ((par) >> 56)
 
 /* What it writes to VTTBR_EL2 and the like stands in memory, with no trap; at EL2 it is. */
 static void virtual_el2_has_its_registers(void **state)
@@ -88,6 +89,13 @@ static void virtual_at_says_what_the_tables_say(void **state)
 	EXPECT(PT_OK,
 	       host_finish(CALL(SET_SLOT, nest.context, TABLE, PAGE, MEM + 5 * PAGE, SHIFT(12))));
 	is_at(AT_S12E1R, 7, S2_R);
+	/* With FWB its tables make write-back of what a stage 1 that is off has as Device. */
+	nest_guest_maps_as(8, 8, S2_R, 6);
+	assert_int_equal(ATTR(at(AT_S12E1R, NDATA + 8 * PAGE)), 0);
+	nest_orders()->hcr = HCR_VM | HCR_FWB;
+	par = at(AT_S12E1R, NDATA + 8 * PAGE);
+	assert_int_equal(ATTR(par), 0xff);
+	assert_int_equal(PA(par), OUTSIDE + 8 * PAGE);
 	/* Stage 2 off, for a guest that it runs without. */
 	nest_orders()->hcr = 0;
 	par = at(AT_S12E1R, NDATA + 3 * PAGE);

@@ -24,6 +24,10 @@
 #define CALL_FORCE 9  /* (may the host take what it touches by force?) */
 #define CALL_NEST  10 /* (place): leaves that its guest's TLBIs have removed from its shadows */
 
+#define CALL_TYPE                                                                                  \
+	11 /* (guest or shadow, address): PAR_EL1 of a read, by a stage 1 of Device and of Normal  \
+	    */
+
 /* Parties of CALL_LOOK; a guest by its place. */
 #define LOOK_HOST   0x100
 #define LOOK_HYP    0x101
