@@ -120,19 +120,44 @@ static uint64_t free_pages(struct pt_agent *agent, unsigned granule_shift, struc
 	return budget;
 }
 
-static bool any(const struct pt_pages list[3])
+/* The same for pieces of pages. */
+static uint64_t free_pieces(struct pt_agent *agent, struct pt_pieces *list, uint64_t budget)
 {
-	return list[0].count || list[1].count || list[2].count;
+	struct pt_pool *pool = &agent->world->pool;
+	struct pt_pieces zeroed = {0, 0};
+
+	while (list->count && budget) {
+		struct pt_page piece = pt_pieces_pop(pool, list);
+		uint64_t size = pt_piece_bytes(pool, piece);
+
+		pt_port_zero(pt_port_table(pool->port, pt_page_pa(pool->port, piece)), size);
+		pt_pieces_push(pool, &zeroed, piece);
+		budget -= budget < size ? budget : size;
+	}
+	pt_pool_give_pieces(agent, &zeroed);
+	return budget;
+}
+
+static bool any(const struct pt_pages list[3], const struct pt_pieces *pieces)
+{
+	return list[0].count || list[1].count || list[2].count || pieces->count;
+}
+
+static bool any_fresh(const struct pt_agent *agent)
+{
+	return any(agent->fresh, &agent->fresh_pieces);
 }
 
 static bool reclaim(struct pt_agent *agent, uint64_t budget)
 {
-	while (agent->waiting_busy || any(agent->fresh)) {
+	while (agent->waiting_busy || any_fresh(agent)) {
 		if (!agent->waiting_busy) {
 			for (unsigned i = 0; i < 3; i++) {
 				agent->waiting[i] = agent->fresh[i];
 				agent->fresh[i] = (struct pt_pages){0, 0};
 			}
+			agent->waiting_pieces = agent->fresh_pieces;
+			agent->fresh_pieces = (struct pt_pieces){0, 0};
 			agent->waiting_busy = true;
 			snapshot(agent);
 		}
@@ -140,7 +165,8 @@ static bool reclaim(struct pt_agent *agent, uint64_t budget)
 			return true;
 		for (unsigned i = 0; i < 3; i++)
 			budget = free_pages(agent, 12 + 2 * i, &agent->waiting[i], budget);
-		if (any(agent->waiting))
+		budget = free_pieces(agent, &agent->waiting_pieces, budget);
+		if (any(agent->waiting, &agent->waiting_pieces))
 			return true;
 		agent->waiting_busy = false;
 		atomic_store_explicit(&agent->graces,
@@ -154,7 +180,7 @@ static bool reclaim(struct pt_agent *agent, uint64_t budget)
 bool pt_reclaim(struct pt_agent *agent)
 {
 	/* Most of the time there is nothing: not for that the registers that reclaim() needs. */
-	return (agent->waiting_busy || any(agent->fresh)) && reclaim(agent, RECLAIM_BYTES);
+	return (agent->waiting_busy || any_fresh(agent)) && reclaim(agent, RECLAIM_BYTES);
 }
 
 void pt_retire(struct pt_agent *agent, unsigned granule_shift, struct pt_pages *list)
@@ -169,5 +195,14 @@ void pt_retire(struct pt_agent *agent, unsigned granule_shift, struct pt_pages *
 	while (list->count)
 		pt_pages_push(pool, fresh, pt_pages_pop(pool, list));
 	/* Callers retire what one bounded step unlinked: no budget of its own. */
+	reclaim(agent, UINT64_MAX);
+}
+
+void pt_retire_pieces(struct pt_agent *agent, struct pt_pieces *list)
+{
+	struct pt_pool *pool = &agent->world->pool;
+
+	while (list->count)
+		pt_pieces_push(pool, &agent->fresh_pieces, pt_pieces_pop(pool, list));
 	reclaim(agent, UINT64_MAX);
 }

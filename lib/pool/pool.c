@@ -206,6 +206,14 @@ void pt_pool_give(struct pt_agent *agent, unsigned granule_shift, struct pt_page
 	}
 }
 
+/* Pieces in lists are named by this. */
+#define PIECE_SHIFT 10
+
+static uint32_t *next_gone(struct pt_pool *pool, uint32_t quarter)
+{
+	return &pool->unit[quarter / 4].next_gone[quarter % 4];
+}
+
 /* log2 of the piece that holds a start table of `bytes`: at least 64 bytes. */
 static unsigned root_shift(uint32_t bytes)
 {
@@ -247,6 +255,50 @@ void pt_pool_put_root(struct pt_agent *agent, uint32_t bytes, struct pt_page pag
 		pt__buddy_put(pool, unit_of(page), shift - PT_POOL_UNIT_SHIFT);
 	pt_port_unlock(&pool->lock);
 	account(pool, -(UINT64_C(1) << shift));
+}
+
+struct pt_page pt_pieces_pop(struct pt_pool *pool, struct pt_pieces *list)
+{
+	struct pt_page piece = {(uint64_t)list->head << PIECE_SHIFT};
+
+	list->head = *next_gone(pool, list->head);
+	list->count--;
+	return piece;
+}
+
+void pt_pieces_push(struct pt_pool *pool, struct pt_pieces *list, struct pt_page piece)
+{
+	uint32_t quarter = (uint32_t)(piece.off >> PIECE_SHIFT);
+
+	*next_gone(pool, quarter) = list->head;
+	list->head = quarter;
+	list->count++;
+}
+
+/* Puts back at most BATCH of them; returns their bytes. */
+static uint64_t put_pieces(struct pt_pool *pool, struct pt_pieces *list)
+{
+	uint64_t bytes = 0;
+
+	pt_port_lock(&pool->lock);
+	for (uint32_t i = 0; i < BATCH && list->count; i++) {
+		struct pt_page piece = pt_pieces_pop(pool, list);
+		uint32_t size = pt_piece_bytes(pool, piece);
+
+		note(PT_EVENT_PAGE_PUT, pool, piece, size);
+		pt__small_put(pool, piece.off, root_shift(size) - 6);
+		bytes += size;
+	}
+	pt_port_unlock(&pool->lock);
+	return bytes;
+}
+
+void pt_pool_give_pieces(struct pt_agent *agent, struct pt_pieces *list)
+{
+	struct pt_pool *pool = &agent->world->pool;
+
+	while (list->count)
+		account(pool, -put_pieces(pool, list));
 }
 
 bool pt_pool_take_spare(struct pt_pool *pool, struct pt_page *piece)

@@ -345,6 +345,73 @@ static void what_comes_later_waits_for_later_sections(void **state)
 	core_close(&c);
 }
 
+static void *words_of(struct core *c, struct pt_page page)
+{
+	return pt_port_table(&c->port, pt_page_pa(&c->port, page));
+}
+
+static struct pt_page piece(struct core *c, uint32_t bytes)
+{
+	struct pt_page page;
+
+	ASSERT_OUTCOME(PT_OK, pt_pool_get_root(&c->agent, bytes, &page));
+	memset(words_of(c, page), 0xff, bytes);
+	return page;
+}
+
+/* Halves and quarters of pages are retired one by one: each waits as a page does, and neither what
+ * is beside it nor what its owner noted there is touched. */
+static void pieces_go_one_by_one(void **state)
+{
+	struct pt_pieces list[2] = {{0, 0}, {0, 0}};
+	struct pt_page half[8], quarter[8];
+	struct pt_agent b = {0};
+	struct core c;
+	struct pt_pool *pool = &c.tables.world.pool;
+
+	(void)state;
+	core_open_machine(&c, UINT64_C(16) << 20, 44, false);
+	ASSERT_OUTCOME(PT_OK, pt_agent_join(&c.tables.world, &b));
+	for (unsigned i = 0; i < 8; i++) {
+		half[i] = piece(&c, 2048);
+		quarter[i] = piece(&c, 1024);
+		pt_pool_set_tag(pool, half[i], UINT64_MAX - i);
+	}
+	assert_int_equal(8 * 3072, used(&c));
+	pt_section_begin(&b);
+	for (unsigned i = 0; i < 8; i += 2) {
+		pt_pieces_push(pool, &list[i / 4], half[i]);
+		pt_pieces_push(pool, &list[i / 4], quarter[i]);
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		pt_retire_pieces(&c.agent, &list[i]);
+		assert_int_equal(0, list[i].count);
+	}
+	assert_true(pt_reclaim(&c.agent));
+	assert_int_equal(8 * 3072, used(&c));
+	pt_section_end(&b);
+	pt_section_begin(&b); /* may have seen what came second */
+	assert_true(pt_reclaim(&c.agent));
+	assert_int_equal(6 * 3072, used(&c));
+	pt_section_end(&b);
+	assert_false(pt_reclaim(&c.agent));
+	assert_int_equal(4 * 3072, used(&c));
+	for (unsigned i = 1; i < 8; i += 2) {
+		const uint64_t *words = words_of(&c, half[i]);
+
+		assert_int_equal(UINT64_MAX - i, pt_pool_tag(pool, half[i]));
+		assert_int_equal(2048, pt_piece_bytes(pool, half[i]));
+		assert_int_equal(UINT64_MAX, words[0]);
+		assert_int_equal(UINT64_MAX, words[2048 / 8 - 1]);
+		pt_pieces_push(pool, &list[0], half[i]);
+		pt_pieces_push(pool, &list[0], quarter[i]);
+	}
+	pt_retire_pieces(&c.agent, &list[0]); /* nobody else is in a section */
+	assert_int_equal(0, used(&c));
+	pt_agent_leave(&b);
+	core_close(&c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -360,6 +427,7 @@ int main(void)
 		cmocka_unit_test(a_pool_without_units_has_nothing),
 		cmocka_unit_test(reclaiming_is_bounded),
 		cmocka_unit_test(what_comes_later_waits_for_later_sections),
+		cmocka_unit_test(pieces_go_one_by_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

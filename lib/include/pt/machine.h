@@ -23,6 +23,7 @@ struct pt_agent {
 	/* Deferred free, two groups: `waiting` has a snapshot of all agents, `fresh` collects
 	 * meanwhile. */
 	struct pt_pages waiting[3], fresh[3];
+	struct pt_pieces waiting_pieces, fresh_pieces;
 	uint64_t waiting_for[PT_MAX_AGENTS];
 	bool waiting_busy;
 	_Atomic uint64_t graces; /* groups that became safe; any thread may read it */
@@ -58,6 +59,8 @@ static inline bool pt_in_section(const struct pt_agent *agent)
  * inside a section, at once.
  */
 void pt_retire(struct pt_agent *agent, unsigned granule_shift, struct pt_pages *list);
+/* The same for pieces of pages, which were no tables. */
+void pt_retire_pieces(struct pt_agent *agent, struct pt_pieces *list);
 /* Reclaims what has become safe. Returns true while something still waits. Cheap when nothing does.
  */
 bool pt_reclaim(struct pt_agent *agent);

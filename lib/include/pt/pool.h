@@ -43,8 +43,11 @@ struct pt_pool_unit {
 	uint8_t order;
 	uint8_t state;
 	uint16_t small_class;
-	uint64_t
-		small_used; /* bitmap when the unit is cut into small pieces; else the page's tag */
+	uint64_t small_used; /* bitmap when the unit is cut into small pieces */
+	union {
+		uint64_t tag[2];       /* of its halves */
+		uint32_t next_gone[4]; /* of its quarters: the next in a list of pieces */
+	};
 };
 
 struct pt_pool {
@@ -110,18 +113,18 @@ struct pt_page pt_pages_pop(struct pt_pool *pool, struct pt_pages *list);
 void pt_pages_push(struct pt_pool *pool, struct pt_pages *list, struct pt_page page);
 
 /*
- * A word beside a page of 4 KiB that its owner may keep there: whoever finds the page learns what
- * it is. It says nothing before it is set for the first time since the page was taken. Who sets it
- * orders that before the page is found.
+ * A word beside a piece of 2 KiB that its owner may keep there: whoever finds the piece learns what
+ * it is. It says nothing before it is set for the first time since the piece was taken, nor once it
+ * is in a list. Who sets it orders that before the piece is found.
  */
-static inline void pt_pool_set_tag(struct pt_pool *pool, struct pt_page page, uint64_t tag)
+static inline void pt_pool_set_tag(struct pt_pool *pool, struct pt_page piece, uint64_t tag)
 {
-	pool->unit[page.off >> PT_POOL_UNIT_SHIFT].small_used = tag;
+	pool->unit[piece.off >> PT_POOL_UNIT_SHIFT].tag[piece.off >> 11 & 1] = tag;
 }
 
-static inline uint64_t pt_pool_tag(const struct pt_pool *pool, struct pt_page page)
+static inline uint64_t pt_pool_tag(const struct pt_pool *pool, struct pt_page piece)
 {
-	return pool->unit[page.off >> PT_POOL_UNIT_SHIFT].small_used;
+	return pool->unit[piece.off >> PT_POOL_UNIT_SHIFT].tag[piece.off >> 11 & 1];
 }
 
 /* Gives back a whole list (zeroed pages). */
@@ -131,6 +134,23 @@ void pt_pool_give(struct pt_agent *agent, unsigned granule_shift, struct pt_page
  * PT_NO_MEMORY. */
 enum pt_outcome pt_pool_get_root(struct pt_agent *agent, uint32_t bytes, struct pt_page *page);
 void pt_pool_put_root(struct pt_agent *agent, uint32_t bytes, struct pt_page page);
+
+/* The same for pieces of 1 KiB and 2 KiB that are no tables; they may be put onto a list of their
+ * own, which is neither one of pages nor of anything else. Owned by one operation. */
+struct pt_pieces {
+	uint32_t head; /* in quarters of units; 0 ends it */
+	uint32_t count;
+};
+
+struct pt_page pt_pieces_pop(struct pt_pool *pool, struct pt_pieces *list);
+void pt_pieces_push(struct pt_pool *pool, struct pt_pieces *list, struct pt_page piece);
+static inline uint32_t pt_piece_bytes(const struct pt_pool *pool, struct pt_page piece)
+{
+	return UINT32_C(64) << pool->unit[piece.off >> PT_POOL_UNIT_SHIFT].small_class;
+}
+
+/* Gives back a whole list (zeroed pieces). */
+void pt_pool_give_pieces(struct pt_agent *agent, struct pt_pieces *list);
 
 /*
  * Free memory back to who gave it, a piece of 1 MiB (PT_POOL_MAX_ORDER) at a time: pt_pool_spare()
