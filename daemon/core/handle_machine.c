@@ -39,7 +39,7 @@ static void fill_owners(Ptd__V1__Machine *to, const struct owners *o)
 		return;
 	quota = atomic_load_explicit(&o->store.quota_pages, memory_order_relaxed);
 	to->foreign_access = o->force_reclaim ? FORCE_RECLAIM : ABORT;
-	to->owner_pages = atomic_load_explicit(&o->store.pages, memory_order_relaxed);
+	to->owner_pages = pt_store_pages(&o->store);
 	to->owner_quota_pages = quota == UINT64_MAX ? 0 : quota;
 }
 

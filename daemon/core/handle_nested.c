@@ -236,7 +236,7 @@ static Ptd__V1__ShadowCounts *counts_message(struct call *call, const struct pt_
 	m->inexact = atomic_load_explicit(&n->counts.inexact, memory_order_relaxed);
 	m->over = atomic_load_explicit(&n->counts.over, memory_order_relaxed);
 	m->recycled = atomic_load_explicit(&n->counts.recycled, memory_order_relaxed);
-	m->link_pages = atomic_load_explicit(&n->store.pages, memory_order_relaxed);
+	m->link_pages = pt_store_pages(&n->store);
 	return m;
 }
 

@@ -104,7 +104,7 @@ static inline unsigned pt__class_of(unsigned shift)
  * links*.c: the reverse map. A link stands in its shadow's directory, at the number of the leaf's
  * first page (of 4 KiB, 2 MiB or 1 GiB by class); a head at the number of the canonical page where
  * the leaf's memory begins. A link's id is its place in the pool's memory, in units of 16 bytes;
- * from its page's tag (pt_pool_tag()) and its place there follow the shadow and the address.
+ * from its piece's tag (pt_pool_tag()) and its place there follow the shadow and the address.
  *
  *   link, first word   31:0 the next of the list, 63:32 the one before; 0: none
  *   link, second word  39:0 the canonical page, 45:40 log2 of the leaf's size, 52:46 of the first of
@@ -112,15 +112,15 @@ static inline unsigned pt__class_of(unsigned shift)
  *   head, 32 bits      30:0 the first of the list, 31 inexact; two in a word
  *
  * Lists change under the lock of the canonical page's stripe, in which nothing else is done. What
- * keeps a page of heads: each reservation and each link that is in a list, and inexact heads; a
- * page of links: each reservation and each link.
+ * keeps a piece of heads, and the other of its end: each reservation, and each head that is not 0;
+ * of links: each reservation and each link.
  */
 /* clang-format on */
 
 /* Of a context that nobody uses yet: store, heads, stripes, and the rules of its changes. PT_OK or
  * PT_UNSUPPORTED as pt_nested_init(). */
 enum pt_outcome pt__links_init(struct pt_nested *nested, uint64_t quota_pages, uint64_t scope);
-/* Pages of heads back, at most *budget. True: all are. */
+/* Heads back, at most *budget pages and pieces. True: all are. */
 bool pt__links_close(struct pt_nested *nested, struct pt_agent *agent, uint32_t *budget);
 /* Of a shadow whose context is made; and its pages back when it has no leaves any more and nobody
  * looks for them, at most *budget. */
@@ -128,22 +128,22 @@ void pt__directory_init(struct pt_shadow *shadow);
 bool pt__directory_close(struct pt_shadow *shadow, struct pt_agent *agent, uint32_t *budget);
 
 /*
- * A link on its way into a list. Its page, and that of the head, are looked for before they are
+ * A link on its way into a list. Its piece, and that of the head, are looked for before they are
  * needed, as for a leaf of a page, so that the words come from memory beside something else. What
- * was found is good to the end of the section: a page that goes meanwhile is linked by 0.
+ * was found is good to the end of the section: a piece that goes meanwhile is linked by 0.
  */
 struct pt__entering {
 	struct pt__spot spot;
 	struct pt_ipa canonical;	 /* where the leaf's memory begins */
-	pt__word *link_page, *head_page; /* what links the page of words; NULL: there was none */
+	pt__word *link_page, *head_page; /* what links the end; NULL: there was none */
 	pt__word *link, *head;		 /* reserved: they stay where they are */
 };
 
 void pt__link_expect(struct pt__entering *e, struct pt_shadow *shadow, struct pt_ipa ipa);
 void pt__head_expect(struct pt__entering *e, struct pt_nested *nested, struct pt_ipa canonical);
 
-/* With spot and canonical. The pages of head and link, kept: PT_OK; PT_NO_MEMORY, PT_QUOTA: nothing
- * is kept. */
+/* With spot and canonical. The pieces of head and link, kept: PT_OK; PT_NO_MEMORY, PT_QUOTA:
+ * nothing is kept. */
 enum pt_outcome pt__link_reserve(struct pt__entering *e, struct pt_agent *agent);
 void pt__link_unreserve(const struct pt__entering *e, struct pt_agent *agent);
 /* Into the list; false: the page has too many and is inexact from now on. The entry is claimed, and

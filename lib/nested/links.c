@@ -7,7 +7,7 @@
 static uint64_t tag_of(const struct pt_shadow *shadow, unsigned class, struct pt__place at)
 {
 	return PT__TAG_SET | (uint64_t)shadow->number << PT__TAG_NUMBER_SHIFT |
-	       (uint64_t) class << PT__TAG_CLASS_SHIFT | at.n / PT__PAGE_WORDS;
+	       (uint64_t) class << PT__TAG_CLASS_SHIFT | at.n / PT__LINK_RUN;
 }
 
 static uint64_t id_of(const struct pt_nested *nested, const pt__word *link)
@@ -21,11 +21,11 @@ static uint64_t id_of(const struct pt_nested *nested, const pt__word *link)
 /* What links the page of a word, which is on its way from memory; NULL: there is none. */
 PT__INLINE pt__word *expect(const struct pt_nested *nested, struct pt__place at)
 {
-	struct pt__branch branch = pt__sparse_descend(at.tree, &nested->store, at.n);
+	struct pt__branch branch = pt__sparse_descend(at.tree, at.ends, &nested->store, at.n);
 
-	if (PT__UNLIKELY(branch.shift))
+	if (PT__UNLIKELY(branch.above))
 		return NULL;
-	pt__fetch(pt__sparse_entry(&nested->store, pt__peek(branch.link), at.n));
+	pt__fetch(pt__sparse_entry(&nested->store, at.ends, pt__peek(branch.link), at.n));
 	return branch.link;
 }
 
@@ -46,19 +46,22 @@ static __attribute__((noinline)) enum pt_outcome make(struct pt_store *store,
 	enum pt_outcome outcome = pt__sparse_keep(at.tree, store, agent, at.n, tag);
 
 	if (outcome == PT_OK)
-		*word = pt__sparse_word(at.tree, store, at.n);
+		*word = pt__sparse_word(at.tree, at.ends, store, at.n);
 	return outcome;
 }
 
-/* As pt__sparse_keep(); *word is the one at the place, `page` what was found to link its page. */
+/* As pt__sparse_keep(); *word is the one at the place, *page what was found to link it: NULL, if
+ * that is not so. */
 PT__INLINE enum pt_outcome keep(struct pt_store *store, struct pt_agent *agent, struct pt__place at,
-				pt__word *page, uint64_t tag, pt__word **word)
+				pt__word **page, uint64_t tag, pt__word **word)
 {
-	uint64_t now;
+	uint64_t off;
 
-	if (PT__UNLIKELY(!page || !pt__sparse_count(page, PT__SPARSE_ONE, &now)))
+	if (PT__UNLIKELY(!*page || !pt__sparse_join(*page, at.ends, at.n, &off))) {
+		*page = NULL;
 		return make(store, agent, at, tag, word);
-	*word = pt__sparse_entry(store, now, at.n);
+	}
+	*word = pt__end_word(pt__words(store, 0), at.ends, off, at.n);
 	return PT_OK;
 }
 
@@ -75,13 +78,13 @@ enum pt_outcome pt__link_reserve(struct pt__entering *e, struct pt_agent *agent)
 		e->link_page = NULL;
 		e->head_page = NULL;
 	}
-	outcome = keep(&nested->store, agent, link, e->link_page, tag_of(shadow, class, link),
+	outcome = keep(&nested->store, agent, link, &e->link_page, tag_of(shadow, class, link),
 		       &e->link);
 	if (outcome != PT_OK)
 		return outcome;
-	outcome = keep(&nested->store, agent, head, e->head_page, 0, &e->head);
+	outcome = keep(&nested->store, agent, head, &e->head_page, 0, &e->head);
 	if (outcome != PT_OK)
-		pt__sparse_let_go(link.tree, &nested->store, agent, link.n);
+		pt__sparse_let_go(link.tree, link.ends, &nested->store, agent, link.n);
 	return outcome;
 }
 
@@ -92,8 +95,8 @@ void pt__link_unreserve(const struct pt__entering *e, struct pt_agent *agent)
 	struct pt__place link = pt__link_place(e->spot.shadow, class, e->spot.ipa.v);
 	struct pt__place head = pt__head_place(nested, class, e->canonical.v);
 
-	pt__sparse_let_go(head.tree, &nested->store, agent, head.n);
-	pt__sparse_let_go(link.tree, &nested->store, agent, link.n);
+	pt__sparse_let_go(head.tree, head.ends, &nested->store, agent, head.n);
+	pt__sparse_let_go(link.tree, link.ends, &nested->store, agent, link.n);
 }
 
 /* ---- lists ---- */
@@ -129,7 +132,7 @@ static uint64_t put_first(const struct pt_nested *nested, pt__word *link, uint64
 	return (head & PT__HEAD_INEXACT) | id;
 }
 
-void pt__list_take_out(const struct pt_nested *nested, pt__word *link, pt__word *word,
+bool pt__list_take_out(const struct pt_nested *nested, pt__word *link, pt__word *word,
 		       unsigned half)
 {
 	uint64_t next = pt__list_first(pt__peek(link)), before = pt__peek(link) >> 32;
@@ -140,11 +143,13 @@ void pt__list_take_out(const struct pt_nested *nested, pt__word *link, pt__word 
 	if (before) {
 		set_next(pt__link_of_id(nested, before), next);
 		add_to_count(nested, pt__list_first(head), -UINT64_C(1));
-		return;
+		return false;
 	}
-	pt__head_set(word, half, (head & PT__HEAD_INEXACT) | next);
+	head = (head & PT__HEAD_INEXACT) | next;
+	pt__head_set(word, half, head);
 	if (next)
 		add_to_count(nested, next, count - 1);
+	return !head;
 }
 
 /* A bit that is never cleared, set before the fence of the fill: who changes a canonical leaf sees
@@ -157,21 +162,25 @@ static void note_size(struct pt_nested *nested, unsigned shift)
 		atomic_fetch_or_explicit(&nested->shifts, bit, memory_order_relaxed);
 }
 
-/*
- * One that is in no list. The first such keeps the page of heads by its reservation, for the bit
- * stays in its head; the others give theirs back, which therefore is not the last.
- */
-static void put_nowhere(struct pt_nested *nested, struct pt__place at, pt__word *word)
+/* One that is in no list; the head after that. With the lock. */
+static uint64_t put_nowhere(struct pt_nested *nested, uint64_t head)
 {
-	uint64_t head = pt__head_in(pt__peek(word), at.half), now;
+	if (!(head & PT__HEAD_INEXACT))
+		atomic_fetch_add_explicit(&nested->counts.inexact, 1, memory_order_relaxed);
+	return head | PT__HEAD_INEXACT;
+}
 
-	if (head & PT__HEAD_INEXACT) {
-		pt__sparse_count(pt__sparse_descend(at.tree, &nested->store, at.n).link,
-				 -PT__SPARSE_ONE, &now);
-		return;
-	}
-	atomic_fetch_add_explicit(&nested->counts.inexact, 1, memory_order_relaxed);
-	pt__head_set(word, at.half, head | PT__HEAD_INEXACT);
+/* Of a head that says something already, and so keeps its piece by itself: the reservation is not
+ * the last. */
+static void give_back(const struct pt_nested *nested, const struct pt__entering *e,
+		      struct pt__place at)
+{
+	pt__word *page = e->head_page;
+	uint64_t now;
+
+	if (!page)
+		page = pt__sparse_descend(at.tree, at.ends, &nested->store, at.n).link;
+	pt__sparse_count(page, -pt__end_one(at.ends), &now);
 }
 
 static void count_one(pt__word *counter)
@@ -187,23 +196,25 @@ bool pt__link_enter(const struct pt__entering *e)
 	struct pt_shadow_stripe *stripe = pt__stripe_of(nested, class, e->canonical.v);
 	uint64_t word =
 		PT__LINK_SET | (uint64_t)e->spot.shift << PT__LINK_SHIFT | e->canonical.v >> 12;
-	uint64_t head, count;
+	uint64_t was, head, count;
 	bool listed;
 
 	note_size(nested, e->spot.shift);
 	pt_port_lock(&stripe->lock);
-	head = pt__head_in(pt__peek(e->head), at.half);
-	count = pt__list_count(nested, head);
+	was = pt__head_in(pt__peek(e->head), at.half);
+	count = pt__list_count(nested, was);
 	listed = count < PT_SHADOW_LINKS;
 	if (PT__LIKELY(listed)) {
-		head = put_first(nested, e->link, head, count);
+		head = put_first(nested, e->link, was, count);
 		pt__set(e->link + 1, word + (count + 1) * PT__LINK_ONE);
-		pt__head_set(e->head, at.half, head);
 	} else {
+		head = put_nowhere(nested, was);
 		pt__set(e->link + 1, word | PT__LINK_NO_LIST);
-		put_nowhere(nested, at, e->head);
 		count_one(&stripe->nowhere);
 	}
+	pt__head_set(e->head, at.half, head);
+	if (was)
+		give_back(nested, e, at);
 	count_one(&stripe->entered);
 	pt_port_unlock(&stripe->lock);
 	return listed;
@@ -217,17 +228,19 @@ struct spoken_for {
 
 static struct spoken_for find(const struct pt_nested *nested, struct pt__place at)
 {
-	pt__word *page = pt__sparse_descend(at.tree, &nested->store, at.n).link;
+	pt__word *page = pt__sparse_descend(at.tree, at.ends, &nested->store, at.n).link;
 
-	return (struct spoken_for){at, page, pt__sparse_entry(&nested->store, pt__get(page), at.n)};
+	return (struct spoken_for){at, page,
+				   pt__sparse_entry(&nested->store, at.ends, pt__get(page), at.n)};
 }
 
 /* As pt__sparse_let_go(). */
 static void let_go(struct pt_nested *nested, struct pt_agent *agent, const struct spoken_for *s)
 {
+	const uint64_t one = pt__end_one(s->at.ends);
 	uint64_t now;
 
-	if (pt__sparse_count(s->page, -PT__SPARSE_ONE, &now) && now < PT__SPARSE_ONE)
+	if (pt__sparse_count(s->page, -one, &now) && now < one)
 		pt__sparse_prune(s->at.tree, &nested->store, agent, s->at.n);
 }
 
@@ -238,17 +251,17 @@ void pt__link_leave(struct pt__spot spot, struct pt_agent *agent)
 	struct spoken_for link = find(nested, pt__link_place(spot.shadow, class, spot.ipa.v)), head;
 	uint64_t word = pt__get(link.word + 1), canonical = pt__link_canonical(word);
 	struct pt_port_lock *lock = &pt__stripe_of(nested, class, canonical)->lock;
-	bool listed = !(word & PT__LINK_NO_LIST);
+	bool listed = !(word & PT__LINK_NO_LIST), last = false;
 
 	if (listed)
 		head = find(nested, pt__head_place(nested, class, canonical));
 	pt_port_lock(lock);
 	if (listed)
-		pt__list_take_out(nested, link.word, head.word, head.at.half);
+		last = pt__list_take_out(nested, link.word, head.word, head.at.half);
 	pt__set(link.word, 0);
 	pt__set(link.word + 1, 0);
 	pt_port_unlock(lock);
-	if (listed)
+	if (last)
 		let_go(nested, agent, &head);
 	let_go(nested, agent, &link);
 }

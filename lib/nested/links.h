@@ -21,11 +21,18 @@
 #define PT__HEAD_INEXACT (UINT64_C(1) << 31)
 #define PT__HEAD_NOWHERE 32 /* of what pt__links_collect() says */
 
-/* Tags: what a page of links is. */
+/* What is there at once where there is one: links in 2 KiB, heads in 1 KiB. */
+#define PT__LINK_ENDS	  ((struct pt_sparse_ends){.bits = 9, .halves = true})
+#define PT__HEAD_ENDS	  ((struct pt_sparse_ends){.bits = 8, .halves = true})
+#define PT__LINK_RUN	  256u /* words */
+#define PT__LINKS_A_PIECE (PT__LINK_RUN / PT__LINK_WORDS)
+#define PT__HEADS_A_PIECE 256u
+
+/* Tags: what a piece of links is. */
 #define PT__TAG_SET	     (UINT64_C(1) << 63)
-#define PT__TAG_CLASS_SHIFT  40
-#define PT__TAG_NUMBER_SHIFT 42
-#define PT__TAG_PAGE	     ((UINT64_C(1) << PT__TAG_CLASS_SHIFT) - 1)
+#define PT__TAG_CLASS_SHIFT  41
+#define PT__TAG_NUMBER_SHIFT 43
+#define PT__TAG_PIECE	     ((UINT64_C(1) << PT__TAG_CLASS_SHIFT) - 1)
 
 static inline uint64_t pt__list_first(uint64_t head)
 {
@@ -52,6 +59,7 @@ static inline int pt__link_level(const struct pt_shadow *shadow, unsigned shift)
 /* Where a link and a head stand. */
 struct pt__place {
 	struct pt_sparse *tree;
+	struct pt_sparse_ends ends;
 	uint64_t n;    /* of the word */
 	unsigned half; /* of a head: its lowest bit there */
 };
@@ -59,7 +67,7 @@ struct pt__place {
 static inline struct pt__place pt__link_place(struct pt_shadow *shadow, unsigned class,
 					      uint64_t ipa)
 {
-	return (struct pt__place){&shadow->directory[class],
+	return (struct pt__place){&shadow->directory[class], PT__LINK_ENDS,
 				  PT__LINK_WORDS * (ipa >> pt__class_shift(class)), 0};
 }
 
@@ -68,7 +76,8 @@ static inline struct pt__place pt__head_place(struct pt_nested *nested, unsigned
 {
 	uint64_t n = canonical >> pt__class_shift(class);
 
-	return (struct pt__place){&nested->heads[class], n / 2, n % 2 * PT__HEAD_BITS};
+	return (struct pt__place){&nested->heads[class], PT__HEAD_ENDS, n / 2,
+				  n % 2 * PT__HEAD_BITS};
 }
 
 static inline uint64_t pt__head_in(uint64_t word, unsigned half)
@@ -78,7 +87,7 @@ static inline uint64_t pt__head_in(uint64_t word, unsigned half)
 
 static inline pt__word *pt__place_word(const struct pt_nested *nested, struct pt__place at)
 {
-	return pt__sparse_word(at.tree, &nested->store, at.n);
+	return pt__sparse_word(at.tree, at.ends, &nested->store, at.n);
 }
 
 static inline pt__word *pt__link_of_id(const struct pt_nested *nested, uint64_t id)
@@ -99,8 +108,9 @@ static inline struct pt_shadow_stripe *pt__stripe_of(struct pt_nested *nested, u
 	return &nested->stripe[(run ^ run >> 5 ^ run >> 14) % PT_SHADOW_STRIPES];
 }
 
-/* links.c: a link out of the list of the head at `half` of a word, with the lock of its stripe. */
-void pt__list_take_out(const struct pt_nested *nested, pt__word *link, pt__word *word,
+/* links.c: a link out of the list of the head at `half` of a word, with the lock of its stripe.
+ * True: the head is 0 now, and keeps its piece no longer. */
+bool pt__list_take_out(const struct pt_nested *nested, pt__word *link, pt__word *word,
 		       unsigned half);
 
 static inline uint64_t pt__peek(const pt__word *word)

@@ -7,9 +7,9 @@
 /* The leaf whose link this is. Its list's lock is held, or it is its owner who asks. */
 static struct pt__spot spot_of_id(const struct pt_nested *nested, uint64_t id, uint64_t word)
 {
-	struct pt_page page = {id << PT__LINK_ID_SHIFT & ~UINT64_C(0xfff)};
-	uint64_t tag = pt_pool_tag(&nested->store.machine->world->pool, page);
-	uint64_t n = (tag & PT__TAG_PAGE) * (PT__PAGE_WORDS / PT__LINK_WORDS) + id % 256;
+	struct pt_page piece = {id << PT__LINK_ID_SHIFT};
+	uint64_t tag = pt_pool_tag(&nested->store.machine->world->pool, piece);
+	uint64_t n = (tag & PT__TAG_PIECE) * PT__LINKS_A_PIECE + id % PT__LINKS_A_PIECE;
 	struct pt_shadow *shadow =
 		atomic_load_explicit(&nested->shadow[(tag & ~PT__TAG_SET) >> PT__TAG_NUMBER_SHIFT],
 				     memory_order_acquire);
@@ -75,8 +75,9 @@ PT__INLINE uint64_t head_of_leaf(const struct pt_nested *nested, unsigned class,
 {
 	uint64_t n = ipa >> shift << (shift - pt__class_shift(class));
 
-	return pt__head_in(pt__sparse_get(&nested->heads[class], &nested->store, n / 2),
-			   n % 2 * PT__HEAD_BITS);
+	return pt__head_in(
+		pt__sparse_get(&nested->heads[class], PT__HEAD_ENDS, &nested->store, n / 2),
+		n % 2 * PT__HEAD_BITS);
 }
 
 static __attribute__((noinline)) bool hold_of(const struct pt_nested *nested, uint64_t sizes,
@@ -180,8 +181,8 @@ void pt__links_exact(struct pt_nested *nested, struct pt_agent *agent, unsigned 
 	if (cleared)
 		pt__head_set(word, at.half, now & PT__HEAD_FIRST);
 	pt_port_unlock(&stripe->lock);
-	if (cleared)
-		pt__sparse_let_go(at.tree, &nested->store, agent, at.n);
+	if (cleared && !pt__list_first(now))
+		pt__sparse_let_go(at.tree, at.ends, &nested->store, agent, at.n);
 }
 
 enum pt_outcome pt_shadow_link(struct pt_shadow *shadow, struct pt_ipa ipa,

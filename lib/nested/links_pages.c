@@ -2,14 +2,18 @@
 /* The reverse map: what it begins and ends with. */
 #include "links.h"
 
+_Static_assert(PT__HALVES_MAX >> PT__LINK_ID_SHIFT == PT__HEAD_FIRST + 1, "a link has a name");
+
 enum pt_outcome pt__links_init(struct pt_nested *nested, uint64_t quota_pages, uint64_t scope)
 {
 	const struct pt_ctx *ctx = nested->canonical;
 
-	if ((uint64_t)ctx->machine->world->pool.units << PT_POOL_UNIT_SHIFT >> PT__LINK_ID_SHIFT >
-	    PT__HEAD_FIRST)
+	if ((uint64_t)ctx->machine->world->pool.units << PT_POOL_UNIT_SHIFT > PT__HALVES_MAX)
 		return PT_UNSUPPORTED;
 	pt_store_init(&nested->store, ctx->machine, quota_pages, scope);
+	for (unsigned class = 0; class < PT_SHADOW_CLASSES; class ++)
+		pt__sparse_init(&nested->heads[class], PT__HEAD_ENDS,
+				class ? NULL : nested->near_heads, class ? 0 : PT_NEAR_HEADS);
 	for (unsigned i = 0; i < PT_SHADOW_STRIPES; i++)
 		pt_port_note(PT_EVENT_LOCK_CLASS, PT_LOCK_LEAF, &nested->stripe[i].lock, NULL, 0,
 			     0);
@@ -39,7 +43,8 @@ bool pt__links_close(struct pt_nested *nested, struct pt_agent *agent, uint32_t 
 void pt__directory_init(struct pt_shadow *shadow)
 {
 	for (unsigned class = 0; class < PT_SHADOW_CLASSES; class ++)
-		shadow->directory[class] = (struct pt_sparse){0};
+		pt__sparse_init(&shadow->directory[class], PT__LINK_ENDS,
+				class ? NULL : shadow->near_links, class ? 0 : PT_NEAR_LINKS);
 }
 
 bool pt__directory_close(struct pt_shadow *shadow, struct pt_agent *agent, uint32_t *budget)

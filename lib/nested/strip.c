@@ -16,16 +16,16 @@
  * what is claimed; so each that is met was one of these, and as many are all of them. Those that
  * leave their list meanwhile are missed, and their page is looked at.
  */
-#define PAGES PT__PAGE_WORDS /* of half a page of heads */
+#define PAGES (2 * PT__HEADS_A_PIECE)
 #define RUN   (1u << PT__STRIPE_BITS)
 #define NEVER UINT8_MAX /* more than any list has */
 #define WORTH 8		/* entries that may be looked at for a leaf */
 
-/* Canonical pages [first, first + pages), of one half of a page of heads. */
+/* Canonical pages [first, first + pages), whose heads stand in two pieces. */
 struct strip {
 	struct pt_nested *nested;
 	struct pt__kills *kills;
-	const pt__word *heads; /* from the first's on */
+	const pt__word *heads[2]; /* NULL: none there says anything */
 	uint64_t first;
 	uint32_t pages;
 	uint32_t windows, looked, taken;
@@ -61,9 +61,19 @@ static uint32_t run_end(const struct strip *b, uint32_t from)
 /* Of page `i`: in the upper half of its word if its number is odd. */
 static uint64_t head_of(const struct strip *b, uint32_t i)
 {
-	uint64_t at = b->first % 2 + i;
+	uint64_t at = b->first % PAGES + i;
+	const pt__word *heads = b->heads[at / PT__HEADS_A_PIECE];
 
-	return pt__head_in(pt__get(b->heads + at / 2), at % 2 * PT__HEAD_BITS);
+	at %= PT__HEADS_A_PIECE;
+	return heads ? pt__head_in(pt__get(heads + at / 2), at % 2 * PT__HEAD_BITS) : 0;
+}
+
+static void find_heads(struct strip *b)
+{
+	uint64_t at = b->first & ~(uint64_t)(PAGES - 1);
+
+	for (unsigned i = 0; i < 2; i++, at += PT__HEADS_A_PIECE)
+		b->heads[i] = pt__place_word(b->nested, pt__head_place(b->nested, 0, at << 12));
 }
 
 /* With the lock. */
@@ -109,7 +119,7 @@ static void meet(struct strip *b, uint64_t word)
 		b->left[page]--;
 }
 
-/* Entries from `slot` on, and their links, which stand in one page. True: there is something to
+/* Entries from `slot` on, and their links, which stand in one piece. True: there is something to
  * flush. */
 static bool take(struct strip *b, struct pt__spot spot, pt_pte *slot, const pt__word *link,
 		 uint32_t entries)
@@ -148,8 +158,8 @@ static void flush(struct strip *b, struct pt_shadow *shadow, uint64_t lo, uint64
 	b->kills->tlbis += pt_ledger_discharge(&ledger);
 }
 
-/* What a page of links spans. */
-#define PAGE_SPAN ((uint64_t)(PAGES / PT__LINK_WORDS) << 12)
+/* What a piece of links spans. */
+#define PIECE_SPAN ((uint64_t)PT__LINKS_A_PIECE << 12)
 
 static void take_window(struct strip *b, struct pt__spot spot, pt_pte *slot, uint64_t last)
 {
@@ -157,8 +167,9 @@ static void take_window(struct strip *b, struct pt__spot spot, pt_pte *slot, uin
 	bool owes = false;
 
 	while (spot.ipa.v <= last) {
-		uint64_t end =
-			(spot.ipa.v | (PAGE_SPAN - 1)) < last ? spot.ipa.v | (PAGE_SPAN - 1) : last;
+		uint64_t end = (spot.ipa.v | (PIECE_SPAN - 1)) < last
+				       ? spot.ipa.v | (PIECE_SPAN - 1)
+				       : last;
 		uint32_t entries = (uint32_t)((end + 1 - spot.ipa.v) >> spot.shift);
 		const pt__word *link =
 			pt__place_word(b->nested, pt__link_place(spot.shadow, 0, spot.ipa.v));
@@ -212,13 +223,13 @@ bool pt__strip(struct pt_nested *nested, struct pt__kills *kills, struct pt_shad
 	uint64_t won, head;
 	uint32_t n = pt__links_collect(nested, 0, s->at << 12, found, &head), done = 0;
 
-	b.heads = pt__sparse_word(&nested->heads[0], &nested->store, s->at / 2);
-	if (!n || !b.heads || pt__head_inexact(head))
+	if (!n || pt__head_inexact(head))
 		return false;
 	b.nested = nested;
 	b.kills = kills;
 	b.windows = b.looked = b.taken = 0;
 	bound(&b, s, *left > 0 ? (uint64_t)*left / n : 0);
+	find_heads(&b);
 	count_all(&b);
 	for (uint32_t i = 0; i < n; i++)
 		strip_from(&b, found[i].spot);

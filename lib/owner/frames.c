@@ -15,18 +15,23 @@ static uint64_t frame_of(const struct pt_frames *frames, uint64_t pa)
 
 static struct pt__branch descend(struct pt_frames *frames, uint64_t frame)
 {
-	return pt__sparse_descend(&frames->tree, frames->store, frame);
+	return pt__sparse_descend(&frames->tree, PT__SPARSE_PAGES, frames->store, frame);
 }
 
 /* What links the page of records for `frame`; 0: there is none. */
 static inline uint64_t link_of(const struct pt_frames *frames, uint64_t frame)
 {
-	return pt__sparse_link(&frames->tree, frames->store, frame);
+	return pt__sparse_link(&frames->tree, PT__SPARSE_PAGES, frames->store, frame);
+}
+
+static uint64_t page_end(uint64_t frame)
+{
+	return pt__sparse_run_end(PT__SPARSE_PAGES, frame);
 }
 
 static pt__word *entry(const struct pt_frames *frames, uint64_t link, uint64_t frame)
 {
-	return pt__sparse_entry(frames->store, link, frame);
+	return pt__sparse_entry(frames->store, PT__SPARSE_PAGES, link, frame);
 }
 
 enum pt_outcome pt_frames_init(struct pt_frames *frames, struct pt_store *store,
@@ -38,6 +43,7 @@ enum pt_outcome pt_frames_init(struct pt_frames *frames, struct pt_store *store,
 	*frames = (struct pt_frames){.store = store,
 				     .frames = UINT64_C(1) << (pa_bits - frame_shift),
 				     .frame_shift = (uint8_t)frame_shift};
+	pt__sparse_init(&frames->tree, PT__SPARSE_PAGES, NULL, 0);
 	return PT_OK;
 }
 
@@ -78,7 +84,7 @@ uint64_t pt_frames_alike(const struct pt_frames *frames, uint64_t pa, uint64_t e
 			 struct pt_frame_record *record)
 {
 	uint64_t frame = frame_of(frames, pa), first = frame, e = link_of(frames, frame), word = 0;
-	uint64_t stop = (frame | (PT__PAGE_WORDS - 1)) + 1;
+	uint64_t stop = page_end(frame);
 	const pt__word *at;
 
 	if (stop > frame_of(frames, end))
@@ -100,8 +106,8 @@ uint64_t pt_frames_alike(const struct pt_frames *frames, uint64_t pa, uint64_t e
 
 static void release(struct pt_frames *frames, struct pt_agent *agent, uint64_t frame, uint64_t end)
 {
-	for (; frame < end; frame = pt__sparse_page_end(frame))
-		pt__sparse_let_go(&frames->tree, frames->store, agent, frame);
+	for (; frame < end; frame = page_end(frame))
+		pt__sparse_let_go(&frames->tree, PT__SPARSE_PAGES, frames->store, agent, frame);
 }
 
 enum pt_outcome pt_frames_reserve(struct pt_frames *frames, struct pt_agent *agent, uint64_t pa,
@@ -115,7 +121,7 @@ enum pt_outcome pt_frames_reserve(struct pt_frames *frames, struct pt_agent *age
 		return PT_MISALIGNED;
 	if (first >= frames->frames || size >> frames->frame_shift > frames->frames - first)
 		return PT_OUT_OF_RANGE;
-	for (uint64_t frame = first; frame < end; frame = pt__sparse_page_end(frame)) {
+	for (uint64_t frame = first; frame < end; frame = page_end(frame)) {
 		enum pt_outcome outcome =
 			pt__sparse_keep(&frames->tree, frames->store, agent, frame, 0);
 
@@ -138,7 +144,7 @@ bool pt__record_find(struct pt_frames *frames, uint64_t pa, struct pt__record *r
 	struct pt__branch at = descend(frames, frame);
 
 	e = pt__get(at.link);
-	if (at.shift || !e)
+	if (at.above || !e)
 		return false;
 	r->link = at.link;
 	r->page = e & PT__SPARSE_OFF;
@@ -223,9 +229,8 @@ void pt_frames_set(struct pt_frames *frames, uint64_t pa, uint64_t size,
 
 	pt_port_note(PT_EVENT_OWNER, (uint32_t)(size >> PT_OWNER_SHIFT), frames->store->machine,
 		     NULL, pa, pt_frame_word(record));
-	for (uint64_t frame = frame_of(frames, pa); frame < end;
-	     frame = pt__sparse_page_end(frame)) {
-		uint64_t stop = pt__sparse_page_end(frame) < end ? pt__sparse_page_end(frame) : end;
+	for (uint64_t frame = frame_of(frames, pa); frame < end; frame = page_end(frame)) {
+		uint64_t stop = page_end(frame) < end ? page_end(frame) : end;
 
 		set_in_page(frames, frame, stop, pt_frame_word(record));
 	}

@@ -49,10 +49,17 @@ static inline __attribute__((always_inline)) void pt__fetch(const pt__word *word
  * *list as it was. Not under the store's lock. */
 enum pt_outcome pt__store_take(struct pt_store *store, struct pt_agent *agent, uint32_t count,
 			       struct pt_pages *list);
+/* The same for a piece of 1 KiB or 2 KiB. */
+enum pt_outcome pt__store_take_piece(struct pt_store *store, struct pt_agent *agent, uint32_t bytes,
+				     uint64_t *piece);
 /* Pages that nobody has seen, zeroed: back at once. */
 void pt__store_give(struct pt_store *store, struct pt_agent *agent, struct pt_pages *list);
-/* Pages that sections may still read. */
+void pt__store_give_piece(struct pt_store *store, struct pt_agent *agent, uint32_t bytes,
+			  uint64_t piece);
+/* What sections may still read. bytes: of each piece. */
 void pt__store_retire(struct pt_store *store, struct pt_agent *agent, struct pt_pages *list);
+void pt__store_retire_pieces(struct pt_store *store, struct pt_agent *agent, uint32_t bytes,
+			     struct pt_pieces *list);
 
 static inline uint64_t pt__store_pop(struct pt_store *store, struct pt_pages *list)
 {

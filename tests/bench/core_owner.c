@@ -152,7 +152,7 @@ void bench_owners(bool quiet)
 	while (pt_extents_close(&l->index, &l->b.agent, 1000) == PT_MORE)
 		continue;
 	pt_section_end(&l->b.agent);
-	check_eq("extents: pages left", atomic_load(&l->store.pages), 0);
+	check_eq("extents: pages left", pt_store_pages(&l->store), 0);
 	bench_close(&l->b);
 	free(l);
 	if (!quiet)

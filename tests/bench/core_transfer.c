@@ -157,7 +157,7 @@ static void close_all(struct transfers *s)
 	pt_section_end(&b->agent);
 	while (pt_reclaim(&b->agent))
 		continue;
-	check_eq("pages of the ledger left", atomic_load(&s->store.pages), 0);
+	check_eq("pages of the ledger left", pt_store_pages(&s->store), 0);
 	bench_close(b);
 }
 

@@ -213,7 +213,7 @@ static void shadows_apart(void)
 }
 
 /* Two shadows, each with a leaf of one of two pages whose heads are a word: the other of the first
- * page. The page of heads stays when both have gone, for the first has one beyond 2 MiB. */
+ * page, and the first has one beyond 2 MiB. */
 static void shadows_crossed(void)
 {
 	two_pages();

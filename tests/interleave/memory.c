@@ -636,6 +636,8 @@ void iv_zero(void *at, size_t bytes)
 		iv_event(IV_EVENT_ZERO, at, (unsigned)bytes);
 	drain_all(self);
 	pt_port_note(PT_EVENT_ZERO, 0, at, NULL, bytes, 0);
+	if (iv_in_tables(at))
+		iv_shadow_zeroed(word, bytes);
 	for (size_t i = 0; i < bytes / 8; i++)
 		if (word[i])
 			apply(self, &word[i], 8, 0, true, 0);

@@ -100,6 +100,7 @@ void iv_shadow_crossed(void)
 
 void iv_shadow_far(void)
 {
+	iv_w.nested.heads[0].near_end = 0; /* what is far apart has nothing near, but a tree */
 	iv_w.guest[1] = LEAF | RIGHTS | IV_SHADOW_FAR;
 }
 
@@ -255,22 +256,43 @@ static const uint64_t *page_at(uint64_t offset)
 	return (const uint64_t *)(const void *)(iv_tables + offset);
 }
 
-static void reach_sparse(uint64_t link, unsigned level, bool *reached, uint64_t *pages)
+void iv_shadow_zeroed(const uint64_t *words, uint64_t bytes)
+{
+	for (unsigned i = 0; bytes == 4 << IV_HEAD_BITS && i < bytes / 8; i++)
+		if (words[i])
+			iv_fail("heads go, and one says something");
+}
+
+static void reach_words(uint64_t link, unsigned bits, bool *reached, uint64_t *bytes)
+{
+	for (unsigned half = 0; half < 2; half++)
+		if (iv_half(link, half)) {
+			reached[iv_half(link, half) >> 12] = true;
+			*bytes += UINT64_C(4) << bits;
+		}
+}
+
+static void reach_sparse(uint64_t link, unsigned level, unsigned bits, bool *reached,
+			 uint64_t *bytes)
 {
 	const uint64_t offset = link & IV_LINK_OFF;
 	const uint64_t *page = page_at(offset);
 
 	reached[offset >> 12] = true;
-	++*pages;
-	for (unsigned i = 0; level && i < 512; i++)
-		if (page[i])
-			reach_sparse(page[i], level - 1, reached, pages);
+	*bytes += 4096;
+	for (unsigned i = 0; i < 512; i++)
+		if (page[i] && level > 1)
+			reach_sparse(page[i], level - 1, bits, reached, bytes);
+		else if (page[i])
+			reach_words(page[i], bits, reached, bytes);
 }
 
-static void reach_tree(const struct pt_sparse *tree, bool *reached, uint64_t *pages)
+static void reach_tree(const struct pt_sparse *tree, unsigned bits, bool *reached, uint64_t *bytes)
 {
+	for (uint64_t i = 0; i < tree->near_end >> bits; i++)
+		reach_words(tree->near[i], bits, reached, bytes);
 	if (tree->root)
-		reach_sparse(tree->root, (tree->root & 0xfff) / 9 - 1, reached, pages);
+		reach_sparse(tree->root, ((tree->root & 0xfff) - bits) / 9, bits, reached, bytes);
 }
 
 uint64_t iv_shadow_guest(uint64_t ipa)
@@ -352,25 +374,25 @@ uint64_t iv_shadow_entry(const struct pt_shadow *s, uint64_t ipa, int *level)
 	return e;
 }
 
-uint64_t iv_shadow_rest(bool *reached, uint64_t *pages)
+uint64_t iv_shadow_rest(bool *reached, uint64_t *bytes)
 {
 	uint64_t kept = 0, all = 0;
 	unsigned live = 0;
 
 	for (unsigned i = 0; i < PT_SHADOW_CLASSES; i++) {
-		reach_tree(&iv_w.nested.heads[i], reached, &kept);
+		reach_tree(&iv_w.nested.heads[i], IV_HEAD_BITS, reached, &kept);
 		for (unsigned n = 0; n < IV_SHADOWS; n++)
-			reach_tree(&iv_w.shadow[n].directory[i], reached, &kept);
+			reach_tree(&iv_w.shadow[n].directory[i], IV_LINK_BITS, reached, &kept);
 	}
 	for (unsigned n = 0; n < IV_SHADOWS; n++) {
 		all += survey_shadow(&iv_w.shadow[n], reached);
 		live += iv_w.shadow[n].state == PT_SHADOW_LIVE;
 	}
-	check(kept == iv_w.nested.store.pages, "pages of links are charged that are not there");
+	check(kept == iv_w.nested.store.bytes, "links are charged that are not there");
 	check(live || !kept, "links of a shadow that has ended");
 	check(live == iv_w.nested.live && !live == !iv_w.shadow_bucket[0],
 	      "a shadow is found by one way and not by the other");
 	iv_shadow_links_rest();
-	*pages = all + kept;
+	*bytes = all * 4096 + kept;
 	return live;
 }

@@ -39,9 +39,21 @@ uint64_t iv_shadow_end(void);
 /* At rest: marks the pages that belong to the shadow and its links, counts them, and returns
  * whether it lives. Which leaves it has is no part of what a run comes to: it is a cache; but each
  * is what guest and context say together. */
-uint64_t iv_shadow_rest(bool *reached, uint64_t *pages);
+uint64_t iv_shadow_rest(bool *reached, uint64_t *bytes);
+/* What is about to be zeroed for another use: heads are let go of when none says anything. */
+void iv_shadow_zeroed(const uint64_t *words, uint64_t bytes);
 /* The page that a link of the reverse map's trees names. */
 #define IV_LINK_OFF UINT64_C(0x00000ffffffff000)
+
+/* Words at the end of a tree, two pieces of them under one link: log2 of both together. */
+#define IV_LINK_BITS 9
+#define IV_HEAD_BITS 8
+
+/* Where a link to words says that those of a half are; 0: nowhere. */
+static inline uint64_t iv_half(uint64_t link, unsigned half)
+{
+	return (link >> 25 * half & 0x1ffffff) << 10;
+}
 /* shadow_links.c, a part of it: the reverse map is whole. */
 void iv_shadow_links_rest(void);
 

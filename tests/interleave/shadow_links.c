@@ -31,28 +31,33 @@ static const uint64_t *words_at(uint64_t offset)
 	return (const uint64_t *)(const void *)(iv_tables + offset);
 }
 
-static unsigned levels_of(const struct pt_sparse *tree)
+/* Of pages of links, above ends of so many bits. */
+static unsigned levels_of(const struct pt_sparse *tree, unsigned bits)
 {
-	return (tree->root & 0xfff) / 9;
+	return ((tree->root & 0xfff) - bits) / 9;
 }
 
-/* Word `n`; NULL: it has no page. */
-static const uint64_t *word(const struct pt_sparse *tree, uint64_t n)
+/* Word `n` of a tree with ends of `bits`; NULL: it is nowhere. */
+static const uint64_t *word(const struct pt_sparse *tree, unsigned bits, uint64_t n)
 {
-	uint64_t link = tree->root, number = n ^ tree->base;
-	const uint64_t *at = NULL;
+	uint64_t link = tree->root, number = n ^ tree->base, half = n >> (bits - 1) & 1;
 
-	if (number >> 9 * levels_of(tree))
+	if (number >= tree->near_end && (!link || number >> (link & 0xfff)))
 		return NULL;
-	for (unsigned level = levels_of(tree); link && level--; link = *at)
-		at = words_at(link & IV_LINK_OFF) + (number >> 9 * level) % WORDS;
-	return at;
+	if (number < tree->near_end)
+		link = tree->near[number >> bits];
+	else
+		for (unsigned level = levels_of(tree, bits); link && level--;)
+			link = words_at(link & IV_LINK_OFF)[(number >> (9 * level + bits)) % WORDS];
+	return iv_half(link, (unsigned)half)
+		       ? words_at(iv_half(link, (unsigned)half)) + n % (UINT64_C(1) << (bits - 1))
+		       : NULL;
 }
 
 static bool is_listed(unsigned class, uint64_t canonical, const uint64_t *link)
 {
 	uint64_t n = canonical >> (12 + 9 * class), before = 0;
-	const uint64_t *heads = word(&iv_w.nested.heads[class], n / 2);
+	const uint64_t *heads = word(&iv_w.nested.heads[class], IV_HEAD_BITS, n / 2);
 
 	for (uint64_t id = heads ? *heads >> n % 2 * 32 & ID : 0; id;
 	     before = id, id = *words_at(id << 4) & ID) {
@@ -67,7 +72,7 @@ static void look_at_leaf(const struct pt_shadow *s, uint64_t ipa, uint64_t e, in
 {
 	uint64_t canonical = (e & OA) - iv_w.slots[0].head.slot[0].pa;
 	unsigned class = level < PT_LEVEL_LAST, shift = class ? 21 : 12;
-	const uint64_t *link = word(&s->directory[class], 2 * (ipa >> shift));
+	const uint64_t *link = word(&s->directory[class], IV_LINK_BITS, 2 * (ipa >> shift));
 
 	seen.leaves++;
 	check(link && link[1] & SET, "a shadow's leaf has no link");
@@ -101,17 +106,33 @@ static void count_list(uint64_t first)
 	seen.listed += there;
 }
 
-static void count_heads(uint64_t link, unsigned level)
+/* Each head that says something keeps its words, and nothing else does at rest. */
+static void count_heads(uint64_t link)
+{
+	uint64_t say = 0;
+
+	for (unsigned half = 0; half < 2; half++) {
+		const uint64_t *words = words_at(iv_half(link, half));
+
+		for (unsigned i = 0; iv_half(link, half) && i < 1 << (IV_HEAD_BITS - 1); i++) {
+			count_list(words[i] & ID);
+			count_list(words[i] >> 32 & ID);
+			say += (uint32_t)words[i] != 0;
+			say += words[i] >> 32 != 0;
+		}
+	}
+	check(link >> 50 == say, "heads are kept by other than what they say");
+}
+
+static void each_heads(uint64_t link, unsigned level)
 {
 	const uint64_t *page = words_at(link & IV_LINK_OFF);
 
 	for (unsigned i = 0; i < WORDS; i++)
-		if (level && page[i]) {
-			count_heads(page[i], level - 1);
-		} else if (page[i]) {
-			count_list(page[i] & ID);
-			count_list(page[i] >> 32 & ID);
-		}
+		if (page[i] && level > 1)
+			each_heads(page[i], level - 1);
+		else if (page[i])
+			count_heads(page[i]);
 }
 
 void iv_shadow_links_rest(void)
@@ -120,9 +141,11 @@ void iv_shadow_links_rest(void)
 	for (unsigned n = 0; n < IV_SHADOWS; n++)
 		if (iv_w.shadow[n].state == PT_SHADOW_LIVE)
 			look_at_shadow(&iv_w.shadow[n]);
+	for (unsigned i = 0; i < PT_NEAR_HEADS; i++)
+		count_heads(iv_w.nested.near_heads[i]);
 	for (unsigned i = 0; i < PT_SHADOW_CLASSES; i++)
 		if (iv_w.nested.heads[i].root)
-			count_heads(iv_w.nested.heads[i].root,
-				    levels_of(&iv_w.nested.heads[i]) - 1);
+			each_heads(iv_w.nested.heads[i].root,
+				   levels_of(&iv_w.nested.heads[i], IV_HEAD_BITS));
 	check(seen.leaves == seen.listed, "lists have links of leaves that are not there");
 }

@@ -155,7 +155,7 @@ uint64_t iv_world_table(uint64_t ipa, int at)
 struct survey {
 	uint64_t exact, equivalent;
 	uint64_t tables;
-	uint64_t shadow; /* pages of a shadow and of links */
+	uint64_t shadow; /* bytes of a shadow's tables and of links */
 	bool reached[IV_PAGES];
 	uint64_t next_ipa, next_pa, attrs; /* the run of translations that goes on */
 };
@@ -247,8 +247,8 @@ static void check_rest(const struct survey *s)
 	      "two contexts have one VMID (V1)");
 	check(ctx->table_pages == s->tables, "the quota is charged for other than the tables");
 	check(iv_w.world.pool.used_bytes - saved_world.world.pool.used_bytes ==
-		      (s->tables - saved_world.ctx.table_pages + s->shadow - saved_shadow) *
-			      GRANULE,
+		      (s->tables - saved_world.ctx.table_pages) * GRANULE + s->shadow -
+			      saved_shadow,
 	      "pages of the pool are lost or given back twice");
 	for (unsigned i = 0; i <= IV_FIBRES; i++)
 		check(!(iv_w.agent[i].section & 1), "a section is left open");

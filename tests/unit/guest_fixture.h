@@ -204,7 +204,7 @@ static inline void guest_close(struct guest *g)
 		pt_section_end(&g->c.agent);
 	} while (outcome == PT_MORE);
 	ASSERT_OUTCOME(PT_OK, outcome);
-	assert_int_equal(0, atomic_load(&g->nested.store.pages));
+	assert_int_equal(0, atomic_load(&g->nested.store.bytes));
 	core_close(&g->c);
 	free(g->memory);
 }

@@ -43,7 +43,7 @@ static inline void fill(unsigned which, uint64_t ipa, uint64_t canonical)
 static inline void close_all(void)
 {
 	nest_close(&n);
-	assert_int_equal(0, atomic_load(&n.nested.store.pages));
+	assert_int_equal(0, atomic_load(&n.nested.store.bytes));
 }
 
 #endif

@@ -28,7 +28,7 @@ static inline void ledger_close(struct ledger *l)
 {
 	while (pt_reclaim(&l->c.agent))
 		continue;
-	assert_int_equal(0, atomic_load(&l->store.pages));
+	assert_int_equal(0, pt_store_pages(&l->store));
 	assert_int_equal(l->used, atomic_load(&l->c.tables.world.pool.used_bytes));
 	core_close(&l->c);
 }

@@ -241,7 +241,7 @@ static void a_ledger_that_goes_is_not_read(void **state)
 	domain_section_begin(fx->loop[1]); /* it has found the machine, say */
 	for (unsigned i = 0; i < 10; i++)
 		assert_int_equal(fake_step(deletion, deletion->method->run), CALL_MORE);
-	assert_true(atomic_load(&o->store.pages) > 0);
+	assert_true(pt_store_pages(&o->store) > 0);
 	REFUSED(fx, "GetOwner", &g, PT_WRONG_STATE, "machine: it is being deleted");
 	domain_section_end(fx->loop[1]);
 	assert_int_equal(fake_run(deletion), CALL_DONE);

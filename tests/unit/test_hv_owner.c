@@ -530,7 +530,7 @@ static void who_dies_without_memory_ends_later(void **state)
 	a = guest_call(g, PT_HVC_LEND, (const uint64_t[5]){size, borrower});
 	expect(PT_OK, a);
 	expect(PT_OK, guest_call(g, PT_HVC_LEND_PIECE, (const uint64_t[5]){a.x[0], at, size}));
-	atomic_store(&rig.owners->store.quota_pages, atomic_load(&rig.owners->store.pages));
+	atomic_store(&rig.owners->store.quota_pages, pt_store_pages(&rig.owners->store));
 	expect(-PT_QUOTA, finish(rig.e, CALL(rig.e, TEARDOWN, g)));
 	expect(-PT_WRONG_STATE, CALL(rig.e, TEARDOWN, g));
 	expect(-PT_BUSY, finish(rig.e, CALL(rig.e, RECLAIM_DYING, g, at, size)));

@@ -37,7 +37,7 @@ static void tables_go_with_all_that_is_in_them(void **state)
 		for (unsigned w = 0; w < NESTINGS; w++)
 			if (w % 2 == 0)
 				assert_int_equal(before[w] - 2, tables(w));
-		assert_int_equal(0, atomic_load(&n.nested.store.pages));
+		assert_int_equal(0, atomic_load(&n.nested.store.bytes));
 		close_all();
 	}
 }
@@ -143,7 +143,7 @@ static void lists_keep_what_is_not_in_the_tables(void **state)
 	/* Page 7 was inexact: all have gone. */
 	assert_int_equal(0, nest_leaves(&n));
 	assert_int_equal(PAGES - (PAGES + 2) / 3, atomic_load(&n.nested.counts.over));
-	assert_int_equal(0, atomic_load(&n.nested.store.pages));
+	assert_int_equal(0, atomic_load(&n.nested.store.bytes));
 	close_all();
 }
 

@@ -129,7 +129,7 @@ static void the_last_leaf_makes_room(void **state)
 			assert_int_equal(out, link.canonical.v);
 			core_unmap(&g.c, out, core_size(&g.c, 3));
 			ASSERT_OUTCOME(PT_NOT_MAPPED, pt_shadow_link(&g.shadow, pt_ipa(at), &link));
-			assert_int_equal(0, atomic_load(&g.nested.store.pages));
+			assert_int_equal(0, atomic_load(&g.nested.store.bytes));
 			close_all();
 		}
 }
@@ -419,7 +419,7 @@ static void a_fill_without_memory_changes_nothing(void **state)
 				continue;
 			assert_int_equal(used, atomic_load(&g.c.tables.world.pool.used_bytes));
 			assert_int_equal(0, atomic_load(&g.shadow.ctx.table_pages));
-			assert_int_equal(0, atomic_load(&g.nested.store.pages));
+			assert_int_equal(0, atomic_load(&g.nested.store.bytes));
 			assert_int_equal(0, *slot_of(&g.shadow.ctx, 0));
 		}
 		close_all();

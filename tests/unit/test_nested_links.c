@@ -23,9 +23,13 @@ static uint32_t collect(unsigned class, uint64_t canonical, uint64_t *head)
 	return count;
 }
 
-static uint64_t store_pages(void)
+/* What comes with the first link, or head, that is asked for. */
+#define LINKS 2048
+#define HEADS 1024
+
+static uint64_t store_bytes(void)
 {
-	return atomic_load(&n.nested.store.pages);
+	return atomic_load(&n.nested.store.bytes);
 }
 
 static bool kill_at(struct pt_shadow *s, uint64_t ipa, uint64_t canonical)
@@ -68,12 +72,17 @@ static void a_page_has_its_links(void **state)
 	assert_true(kill_at(s[0], 7 * PAGE, 5 * PAGE));
 	assert_int_equal(0, collect(0, 5 * PAGE, &head));
 	assert_int_equal(0, head);
-	assert_int_equal(0, store_pages());
+	assert_int_equal(0, store_bytes());
 	nest_close(&n);
 }
 
-/* 16 bytes a leaf, and half a page of heads for each canonical leaf table; above them trees that
- * are as high as they have to be. */
+static void leaf_at(struct pt_shadow *s, uint64_t ipa)
+{
+	ASSERT_OUTCOME(PT_MAPPED, nest_fill(&n, s, ipa, ipa, PT_LEVEL_LAST, PT_PROT_RWX));
+}
+
+/* 16 bytes a leaf, and 4 for each page of a canonical leaf table; above them trees that are as high
+ * as they have to be. Never a page for each table that has few. */
 static void memory_is_sixteen_bytes_a_leaf(void **state)
 {
 	struct pt_shadow *s;
@@ -86,15 +95,31 @@ static void memory_is_sixteen_bytes_a_leaf(void **state)
 	for (uint64_t i = 0; i < leaves; i++)
 		ASSERT_OUTCOME(PT_MAPPED,
 			       nest_fill(&n, s, i * PAGE, i * PAGE, PT_LEVEL_LAST, PT_PROT_RWX));
-	/* Links: 2 pages for 2 MiB; heads: a half; above: a page each. */
-	assert_int_equal(leaves * 16 / PAGE + 2 + 1 + 1, store_pages());
-	before = store_pages();
-	/* Sparse: one leaf in 2 MiB costs a page of links and a page of heads. */
-	ASSERT_OUTCOME(PT_MAPPED,
-		       nest_fill(&n, s, 100 * BLOCK, 100 * BLOCK, PT_LEVEL_LAST, PT_PROT_RWX));
-	assert_int_equal(before + 2, store_pages());
+	assert_int_equal(leaves * 16 + leaves * 4, store_bytes()); /* all near */
+	leaf_at(s, 50 * BLOCK);
+	before = store_bytes();
+	assert_int_equal(leaves * 20 + LINKS + HEADS + 2 * PAGE, before); /* trees of two pages */
+	/* Sparse: one leaf in 2 MiB, one beside it, and one at the end of the same. */
+	leaf_at(s, 100 * BLOCK);
+	assert_int_equal(before + LINKS + HEADS, store_bytes());
+	assert_true(LINKS + HEADS + 2 * sizeof(uint64_t) < 16 + PAGE);
+	leaf_at(s, 100 * BLOCK + PAGE);
+	assert_int_equal(before + LINKS + HEADS, store_bytes());
+	leaf_at(s, 101 * BLOCK - PAGE);
+	assert_int_equal(before + 2 * (LINKS + HEADS), store_bytes());
+	/* Pieces of heads stay until none of both says anything, and those of links that are beside
+	 * each other likewise. */
+	assert_true(kill_at(s, 100 * BLOCK, 100 * BLOCK));
+	assert_true(kill_at(s, 100 * BLOCK + PAGE, 100 * BLOCK + PAGE));
+	assert_int_equal(before + LINKS + 2 * HEADS, store_bytes());
+	leaf_at(s, 101 * BLOCK - 200 * PAGE);
+	assert_int_equal(before + 2 * LINKS + 2 * HEADS, store_bytes());
+	assert_true(kill_at(s, 101 * BLOCK - PAGE, 101 * BLOCK - PAGE));
+	assert_int_equal(before + 2 * LINKS + 2 * HEADS, store_bytes());
+	assert_true(kill_at(s, 101 * BLOCK - 200 * PAGE, 101 * BLOCK - 200 * PAGE));
+	assert_int_equal(before, store_bytes());
 	nest_close(&n);
-	assert_int_equal(0, store_pages());
+	assert_int_equal(0, store_bytes());
 }
 
 /* Is the page exact, if so many links were entered in no list since the head was read? */
@@ -145,7 +170,7 @@ static void beyond_64_a_page_is_inexact(void **state)
 	assert_int_equal(0, collect(0, PAGE, &head));
 	assert_int_equal(0, head);
 	nest_close(&n);
-	assert_int_equal(0, store_pages());
+	assert_int_equal(0, store_bytes());
 }
 
 /* The first of a list says how many it has, and goes: by turns from the front, so that each but the
@@ -180,7 +205,7 @@ static void a_list_knows_how_many_it_has(void **state)
 	assert_int_equal(1, collect(0, 0, &head));
 	assert_false(pt__head_inexact(head));
 	nest_close(&n);
-	assert_int_equal(0, store_pages());
+	assert_int_equal(0, store_bytes());
 }
 
 /* Two heads are changed as one word: of every size. */
@@ -199,43 +224,61 @@ static void heads_of_a_word_have_one_lock(void **state)
 		}
 }
 
-/* Each page refused in turn, and the quota at each size: nothing is left, and the leaf comes when
- * nothing is refused. */
-static void a_refused_link_leaves_nothing(void **state)
+/* Each page and piece refused in turn: nothing is left, and the leaf comes when nothing is refused.
+ * How many there are. */
+static uint32_t refused_in_turn(struct pt_shadow *s, uint64_t ipa)
 {
 	uint64_t used;
-	struct pt_shadow *s;
-	uint32_t nth = 1;
 
-	(void)state;
-	nest_open(&n, &shapes[0], false);
-	ASSERT_OUTCOME(PT_MAPPED, core_map(&n.c, 0, BLOCK, GIB, PT_PROT_RWX, 0));
-	s = nest_shadow(&n, &shapes[0]);
+	atomic_store(&n.nested.store.quota_pages, UINT64_MAX);
+	leaf_at(s, ipa); /* with the shadow's tables, which stay */
+	assert_true(kill_at(s, ipa, ipa));
 	used = atomic_load(&n.c.tables.world.pool.used_bytes);
-	for (;; nth++) {
+	for (uint32_t nth = 1;; nth++) {
 		struct pt_host_failpoint how = {.scope = NESTED_SCOPE, .nth = nth, .times = 1};
 		enum pt_outcome outcome;
 
 		pt_host_failpoint_arm(PT_FP_POOL_RESERVE, &how);
-		outcome = nest_fill(&n, s, 0, 0, PT_LEVEL_LAST, PT_PROT_RWX);
+		outcome = nest_fill(&n, s, ipa, ipa, PT_LEVEL_LAST, PT_PROT_RWX);
 		pt_host_failpoint_disarm(PT_FP_POOL_RESERVE);
 		if (outcome == PT_MAPPED)
-			break;
+			return nth - 1;
 		ASSERT_OUTCOME(PT_NO_MEMORY, outcome);
 		while (pt_reclaim(&n.c.agent))
 			continue;
-		assert_int_equal(0, store_pages());
+		assert_int_equal(0, store_bytes());
 		assert_int_equal(used, atomic_load(&n.c.tables.world.pool.used_bytes));
 	}
-	assert_int_equal(1 + 2 + 2, nth); /* one for each page of both trees */
-	assert_true(kill_at(s, 0, 0));
-	for (uint64_t quota = 0; quota < 4; quota++) {
+}
+
+/* And the quota at each size. */
+static void refused_by_quota(struct pt_shadow *s, uint64_t ipa, uint64_t enough)
+{
+	assert_true(kill_at(s, ipa, ipa));
+	for (uint64_t quota = 0; quota < enough; quota++) {
 		atomic_store(&n.nested.store.quota_pages, quota);
-		ASSERT_OUTCOME(PT_QUOTA, nest_fill(&n, s, 0, 0, PT_LEVEL_LAST, PT_PROT_RWX));
-		assert_int_equal(0, store_pages());
+		ASSERT_OUTCOME(PT_QUOTA, nest_fill(&n, s, ipa, ipa, PT_LEVEL_LAST, PT_PROT_RWX));
+		assert_int_equal(0, store_bytes());
 	}
-	atomic_store(&n.nested.store.quota_pages, 4);
-	ASSERT_OUTCOME(PT_MAPPED, nest_fill(&n, s, 0, 0, PT_LEVEL_LAST, PT_PROT_RWX));
+	atomic_store(&n.nested.store.quota_pages, enough);
+	ASSERT_OUTCOME(PT_MAPPED, nest_fill(&n, s, ipa, ipa, PT_LEVEL_LAST, PT_PROT_RWX));
+	assert_true(kill_at(s, ipa, ipa));
+}
+
+#define LOW (64 * UINT64_C(1048576)) /* further from 0 than what needs no tree */
+
+static void a_refused_link_leaves_nothing(void **state)
+{
+	struct pt_shadow *s;
+
+	(void)state;
+	nest_open(&n, &shapes[0], false);
+	ASSERT_OUTCOME(PT_MAPPED, core_map(&n.c, 0, LOW + PAGE, GIB, PT_PROT_RWX, 0));
+	s = nest_shadow(&n, &shapes[0]);
+	assert_int_equal(2, refused_in_turn(s, 0)); /* a piece of links, one of heads */
+	refused_by_quota(s, 0, 1);
+	assert_int_equal(2 + 2, refused_in_turn(s, LOW)); /* and the trees of both */
+	refused_by_quota(s, LOW, 3);
 	nest_close(&n);
 }
 
@@ -257,12 +300,18 @@ static unsigned count_links(struct pt_shadow *s)
 	return count;
 }
 
-/* The first leaf at 0, another so far away that both trees have to be higher. */
+/* So far away that both trees have to be higher. */
 #define FAR	   (UINT64_C(1) << 39)
-#define LOW_TREES  4
-#define HIGH_LINKS 5 /* pages: two above the old root, three below */
-#define HIGH_HEADS 3
+#define LOW_TREES  (2 * PAGE + LINKS + HEADS)
+#define HIGH_LINKS (4 * PAGE + LINKS) /* two pages above the old root, two below */
+#define HIGH_HEADS (4 * PAGE + HEADS)
 #define HIGH_TREES (LOW_TREES + HIGH_LINKS + HIGH_HEADS)
+#define FAR_ALONE  (6 * PAGE + LINKS + HEADS)
+
+static uint64_t pages_of(uint64_t bytes)
+{
+	return (bytes + PAGE - 1) / PAGE;
+}
 
 static void trees_are_as_high_as_they_must_be(void **state)
 {
@@ -271,39 +320,78 @@ static void trees_are_as_high_as_they_must_be(void **state)
 
 	(void)state;
 	nest_open(&n, &shapes[0], false);
-	ASSERT_OUTCOME(PT_MAPPED, core_map(&n.c, 0, PAGE, GIB, PT_PROT_RWX, 0));
+	ASSERT_OUTCOME(PT_MAPPED, core_map(&n.c, 0, LOW + PAGE, GIB, PT_PROT_RWX, 0));
 	ASSERT_OUTCOME(PT_MAPPED, core_map(&n.c, FAR, PAGE, 2 * GIB, PT_PROT_RWX, 0));
 	s = nest_shadow(&n, &shapes[0]);
-	ASSERT_OUTCOME(PT_MAPPED, nest_fill(&n, s, 0, 0, PT_LEVEL_LAST, PT_PROT_RWX));
-	assert_int_equal(LOW_TREES, store_pages());
-	for (uint64_t quota = LOW_TREES; quota < HIGH_TREES; quota++) {
+	leaf_at(s, 0); /* what is near this needs none */
+	assert_int_equal(LINKS + HEADS, store_bytes());
+	assert_true(kill_at(s, 0, 0));
+	assert_int_equal(0, store_bytes());
+	leaf_at(s, LOW);
+	assert_int_equal(LOW_TREES, store_bytes());
+	for (uint64_t quota = pages_of(LOW_TREES); quota < pages_of(HIGH_TREES); quota++) {
 		atomic_store(&n.nested.store.quota_pages, quota);
 		ASSERT_OUTCOME(PT_QUOTA, nest_fill(&n, s, FAR, FAR, PT_LEVEL_LAST, PT_PROT_RWX));
-		assert_int_equal(LOW_TREES, store_pages());
+		assert_int_equal(LOW_TREES, store_bytes());
 	}
-	atomic_store(&n.nested.store.quota_pages, HIGH_TREES);
+	atomic_store(&n.nested.store.quota_pages, pages_of(HIGH_TREES));
 	assert_int_equal(0, collect(0, FAR, &head));
 	for (unsigned i = 0; i < 2; i++) {
-		ASSERT_OUTCOME(PT_MAPPED, nest_fill(&n, s, FAR, FAR, PT_LEVEL_LAST, PT_PROT_RWX));
-		assert_int_equal(HIGH_TREES, store_pages());
-		assert_int_equal(1, collect(0, 0, &head));
+		leaf_at(s, FAR);
+		assert_int_equal(HIGH_TREES, store_bytes());
+		assert_int_equal(1, collect(0, LOW, &head));
 		assert_int_equal(1, collect(0, FAR, &head));
 		assert_int_equal(2, count_links(s));
 		assert_true(kill_at(s, FAR, FAR));
-		assert_int_equal(LOW_TREES, store_pages());
-		assert_int_equal(1, collect(0, 0, &head));
+		assert_int_equal(LOW_TREES, store_bytes());
+		assert_int_equal(1, collect(0, LOW, &head));
 		assert_int_equal(1, count_links(s));
 	}
-	/* The near one goes first: what is far keeps the trees high. */
-	ASSERT_OUTCOME(PT_MAPPED, nest_fill(&n, s, FAR, FAR, PT_LEVEL_LAST, PT_PROT_RWX));
-	assert_true(kill_at(s, 0, 0));
+	/* The lower one goes first: what is far keeps the trees high. */
+	leaf_at(s, FAR);
+	assert_true(kill_at(s, LOW, LOW));
 	assert_int_equal(1, collect(0, FAR, &head));
-	assert_int_equal(0, collect(0, 0, &head));
+	assert_int_equal(0, collect(0, LOW, &head));
 	assert_int_equal(1, count_links(s));
-	assert_int_equal(4 + 3, store_pages()); /* what the far one takes alone */
+	assert_int_equal(FAR_ALONE, store_bytes());
 	assert_true(kill_at(s, FAR, FAR));
-	assert_int_equal(0, store_pages());
+	assert_int_equal(0, store_bytes());
 	assert_int_equal(0, count_links(s));
+	nest_close(&n);
+}
+
+/* Where the first leaf was, few need no tree: searches pass from the tree to them and back,
+ * wherever they begin. */
+static void a_search_finds_what_is_near(void **state)
+{
+	/* The first is the one that others are near of; the last but one alone needs a high tree.
+	 */
+	static const uint64_t at[] = {40 * BLOCK, 47 * BLOCK,  0,   20 * BLOCK,
+				      48 * BLOCK, 100 * BLOCK, FAR, FAR + PAGE};
+	const unsigned all = sizeof(at) / sizeof(at[0]);
+	struct pt_shadow *s;
+
+	(void)state;
+	nest_open(&n, &shapes[0], false);
+	ASSERT_OUTCOME(PT_MAPPED, core_map(&n.c, 0, GIB, GIB, PT_PROT_RWX, 0));
+	ASSERT_OUTCOME(PT_MAPPED, core_map(&n.c, FAR, 2 * PAGE, 2 * GIB, PT_PROT_RWX, 0));
+	s = nest_shadow(&n, &shapes[0]);
+	leaf_at(s, at[0]);
+	assert_true(kill_at(s, at[0], at[0]));
+	for (unsigned set = 1; set < 1u << all; set++) {
+		unsigned leaves = 0;
+
+		for (unsigned i = 0; i < all; i++)
+			if (set >> i & 1) {
+				leaf_at(s, at[i]);
+				leaves++;
+			}
+		assert_int_equal(leaves, count_links(s));
+		for (unsigned i = 0; i < all; i++)
+			if (set >> i & 1)
+				assert_true(kill_at(s, at[i], at[i]));
+		assert_int_equal(0, store_bytes());
+	}
 	nest_close(&n);
 }
 
@@ -317,6 +405,7 @@ int main(void)
 		cmocka_unit_test(heads_of_a_word_have_one_lock),
 		cmocka_unit_test(a_refused_link_leaves_nothing),
 		cmocka_unit_test(trees_are_as_high_as_they_must_be),
+		cmocka_unit_test(a_search_finds_what_is_near),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -42,7 +42,7 @@ static void rights_go_and_leaves_stay(void **state)
 			for (uint64_t at = 0; at < 2 * span; at += step, leaves++)
 				fill_as(w, (w + 1) * span + at, at + (w % 2) * span / 2,
 					at / step % 3 ? PT_PROT_RWX : PT_PROT_R);
-		links = atomic_load(&n.nested.store.pages);
+		links = atomic_load(&n.nested.store.bytes);
 		take_rights(0, 2 * span, RX, 1000);
 		for (unsigned w = 0; w < NESTINGS; w++)
 			for (uint64_t at = 0; at < 2 * span; at += step) {
@@ -55,7 +55,7 @@ static void rights_go_and_leaves_stay(void **state)
 			}
 		assert_int_equal(leaves, nest_leaves(&n));
 		assert_int_equal(0, atomic_load(&n.nested.counts.killed));
-		assert_int_equal(links, atomic_load(&n.nested.store.pages));
+		assert_int_equal(links, atomic_load(&n.nested.store.bytes));
 		ASSERT_OUTCOME(PT_UNMAPPED, core_unmap(&n.c, 0, 3 * span));
 		assert_int_equal(0, nest_leaves(&n));
 		close_all();

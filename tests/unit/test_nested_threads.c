@@ -170,7 +170,7 @@ static void changes_leave_nothing_behind(void **state)
 	assert_int_equal(atomic_load(&filled) - atomic_load(&n.nested.counts.killed),
 			 nest_leaves(&n));
 	nest_close(&n);
-	assert_int_equal(0, atomic_load(&n.nested.store.pages));
+	assert_int_equal(0, atomic_load(&n.nested.store.bytes));
 }
 
 int main(void)

@@ -121,7 +121,7 @@ static void nothing_set_is_the_hosts(void **state)
 	/* To set what it says already, all of it or a part, adds nothing. */
 	extent_set(&l, &x, host_extent(0, UNITS));
 	extent_set(&l, &x, host_extent(5, 6));
-	assert_int_equal(0, atomic_load(&l.store.pages));
+	assert_int_equal(0, pt_store_pages(&l.store));
 	ledger_close(&l);
 }
 
@@ -237,15 +237,15 @@ static void a_large_index_grows_and_shrinks(void **state)
 
 		extent_same(&want, &got);
 	}
-	full = atomic_load(&l.store.pages);
+	full = pt_store_pages(&l.store);
 	assert_true(full < MANY / 63 * 11 / 10); /* leaves are half full at least */
 	for (uint32_t i = 0; i < MANY; i++) {
 		at = (uint64_t)i * 50021 % MANY;
 		extent_set(&l, &x, host_extent(at, at + 1));
 		if (i == MANY / 10 * 9)
-			assert_true(atomic_load(&l.store.pages) < full / 2);
+			assert_true(pt_store_pages(&l.store) < full / 2);
 	}
-	assert_int_equal(0, atomic_load(&l.store.pages));
+	assert_int_equal(0, pt_store_pages(&l.store));
 	ledger_close(&l);
 }
 
@@ -396,13 +396,13 @@ static void reservations_hold(void **state)
 		ledger_arm(nth);
 		ASSERT_OUTCOME(PT_NO_MEMORY, pt_extents_reserve(&x, &l.c.agent, 1));
 		assert_int_equal(1, sweep_disarm());
-		assert_int_equal(0, atomic_load(&l.store.pages));
+		assert_int_equal(0, pt_store_pages(&l.store));
 	}
 	ASSERT_OUTCOME(PT_OK, pt_extents_reserve(&x, &l.c.agent, 1));
-	assert_int_equal(PT_EXTENT_RESERVE, atomic_load(&l.store.pages));
+	assert_int_equal(PT_EXTENT_RESERVE, pt_store_pages(&l.store));
 	atomic_store(&l.store.quota_pages, 2 * PT_EXTENT_RESERVE - 1);
 	ASSERT_OUTCOME(PT_QUOTA, pt_extents_reserve(&x, &l.c.agent, 1));
-	assert_int_equal(PT_EXTENT_RESERVE, atomic_load(&l.store.pages));
+	assert_int_equal(PT_EXTENT_RESERVE, pt_store_pages(&l.store));
 	atomic_store(&l.store.quota_pages, 2 * PT_EXTENT_RESERVE);
 	ASSERT_OUTCOME(PT_OK, pt_extents_reserve(&x, &l.c.agent, 1));
 	/* Both are used while nothing more is to be had. */
@@ -412,7 +412,7 @@ static void reservations_hold(void **state)
 	pt_extents_release(&x, &l.c.agent, 1);
 	pt_extents_release(&x, &l.c.agent, 1);
 	/* The node, and what the next one would reserve. */
-	assert_int_equal(1 + PT_EXTENT_RESERVE, atomic_load(&l.store.pages));
+	assert_int_equal(1 + PT_EXTENT_RESERVE, pt_store_pages(&l.store));
 	ASSERT_OUTCOME(PT_OK, pt_extents_reserve(&x, &l.c.agent, 1));
 	pt_extents_release(&x, &l.c.agent, 1);
 	pt_section_end(&l.c.agent);
@@ -434,17 +434,17 @@ static void several_are_reserved_at_once(void **state)
 	pt_section_begin(&l.c.agent);
 	atomic_store(&l.store.quota_pages, pages - 1);
 	ASSERT_OUTCOME(PT_QUOTA, pt_extents_reserve(&x, &l.c.agent, PT_EXTENT_SETS));
-	assert_int_equal(0, atomic_load(&l.store.pages));
+	assert_int_equal(0, pt_store_pages(&l.store));
 	atomic_store(&l.store.quota_pages, pages);
 	ASSERT_OUTCOME(PT_OK, pt_extents_reserve(&x, &l.c.agent, PT_EXTENT_SETS));
-	assert_int_equal(pages, atomic_load(&l.store.pages));
+	assert_int_equal(pages, pt_store_pages(&l.store));
 	ASSERT_OUTCOME(PT_QUOTA, pt_extents_reserve(&x, &l.c.agent, 1));
 	pt_extents_release(&x, &l.c.agent, 1);
-	assert_int_equal(pages, atomic_load(&l.store.pages)); /* one is kept for the next */
+	assert_int_equal(pages, pt_store_pages(&l.store)); /* one is kept for the next */
 	pt_extents_release(&x, &l.c.agent, PT_EXTENT_SETS - 3);
-	assert_int_equal(3 * PT_EXTENT_RESERVE, atomic_load(&l.store.pages));
+	assert_int_equal(3 * PT_EXTENT_RESERVE, pt_store_pages(&l.store));
 	pt_extents_release(&x, &l.c.agent, 2);
-	assert_int_equal(0, atomic_load(&l.store.pages));
+	assert_int_equal(0, pt_store_pages(&l.store));
 	pt_section_end(&l.c.agent);
 	ledger_close(&l);
 }

@@ -82,9 +82,9 @@ static void what_is_not_there_is_the_hosts(void **state)
 				expect(&l, &f, one, hosts);
 			set(&l, &f, end - one, one, hosts);
 			assert_int_equal(bits - shift > 18 ? (bits - shift + 8) / 9 : 2,
-					 atomic_load(&l.store.pages));
+					 pt_store_pages(&l.store));
 			set(&l, &f, 0, one, hosts);
-			assert_int_equal(0, atomic_load(&l.store.pages));
+			assert_int_equal(0, pt_store_pages(&l.store));
 		}
 	ledger_close(&l);
 }
@@ -100,15 +100,15 @@ static void a_page_stays_while_it_is_reserved(void **state)
 	ASSERT_OUTCOME(PT_OK, pt_frames_init(&f, &l.store, 12, 40));
 	ASSERT_OUTCOME(PT_OK, reserve(&l, &f, 0x1000, 0x1000));
 	ASSERT_OUTCOME(PT_OK, reserve(&l, &f, 0x2000, 0x1000));
-	assert_int_equal(2, atomic_load(&l.store.pages));
+	assert_int_equal(2, pt_store_pages(&l.store));
 	set_and_release(&l, &f, 0x1000, 0x1000, hosts);
-	assert_int_equal(2, atomic_load(&l.store.pages));
+	assert_int_equal(2, pt_store_pages(&l.store));
 	atomic_store(&l.store.quota_pages, 0); /* what is reserved needs no more */
 	set_and_release(&l, &f, 0x2000, 0x1000, hyps);
-	assert_int_equal(2, atomic_load(&l.store.pages));
+	assert_int_equal(2, pt_store_pages(&l.store));
 	set(&l, &f, 0x2000, 0x1000, hyps);
 	set(&l, &f, 0x2000, 0x1000, hosts);
-	assert_int_equal(0, atomic_load(&l.store.pages));
+	assert_int_equal(0, pt_store_pages(&l.store));
 	ledger_close(&l);
 }
 
@@ -133,16 +133,16 @@ static void a_reservation_is_all_or_nothing(void **state)
 			break;
 		failed++;
 		ASSERT_OUTCOME(PT_NO_MEMORY, outcome);
-		assert_int_equal(2, atomic_load(&l.store.pages));
+		assert_int_equal(2, pt_store_pages(&l.store));
 	}
 	assert_int_equal(5, failed); /* three pages of records, two of links: one for a second, and
 					one above both */
 	set_and_release(&l, &f, pa, size, hosts);
-	assert_int_equal(0, atomic_load(&l.store.pages));
+	assert_int_equal(0, pt_store_pages(&l.store));
 	for (uint64_t quota = 0; quota < 7; quota++) {
 		atomic_store(&l.store.quota_pages, quota);
 		ASSERT_OUTCOME(PT_QUOTA, reserve(&l, &f, pa, size));
-		assert_int_equal(0, atomic_load(&l.store.pages));
+		assert_int_equal(0, pt_store_pages(&l.store));
 	}
 	atomic_store(&l.store.quota_pages, 7);
 	ASSERT_OUTCOME(PT_OK, reserve(&l, &f, pa, size));
@@ -195,7 +195,7 @@ static void compare(struct ledger *l, const struct pt_frames *f)
 				break;
 			}
 	/* A page of links above, or none. */
-	assert_int_equal(pages ? pages + 1 : 0, atomic_load(&l->store.pages));
+	assert_int_equal(pages ? pages + 1 : 0, pt_store_pages(&l->store));
 	for (unsigned i = 0; i < FRAMES; i++) {
 		uint64_t end = (uint64_t)FRAMES << f->frame_shift;
 

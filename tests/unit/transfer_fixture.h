@@ -154,7 +154,7 @@ static inline void rig_close(struct transfer_rig *rig)
 	pt_section_end(&rig->c.agent);
 	while (pt_reclaim(&rig->c.agent))
 		continue;
-	assert_int_equal(0, atomic_load(&rig->store.pages));
+	assert_int_equal(0, pt_store_pages(&rig->store));
 	own_close(&rig->model);
 	core_close(&rig->c);
 }
@@ -551,7 +551,7 @@ static inline void rig_counts_of(struct transfer_rig *rig, struct rig_state *s)
 		s->tables[i] = atomic_load(&rig_ctx(rig, i)->table_pages);
 	}
 	/* But for what the index keeps in stock for the next. */
-	s->store = atomic_load(&rig->store.pages) - rig->owners.extents.stock.count;
+	s->store = pt_store_pages(&rig->store) - rig->owners.extents.stock.count;
 	s->used = atomic_load(&rig->c.tables.world.pool.used_bytes) -
 		  (uint64_t)rig->owners.extents.stock.count * PT_SZ_4K;
 }

@@ -44,6 +44,11 @@ struct pt_nested_counts {
 
 #define PT_SHADOW_STRIPES 64
 
+/* Of 16 MiB of memory, around the first page that was asked for: links to the links of a shadow's
+ * leaves of a page, and to the heads of their lists, which need no tree. */
+#define PT_NEAR_LINKS 16
+#define PT_NEAR_HEADS 8
+
 /* Lists of canonical pages change under its lock. */
 struct pt_shadow_stripe {
 	struct pt_port_lock lock; /* class PT_LOCK_LEAF */
@@ -57,7 +62,8 @@ struct pt_nested {
 	struct pt_guest_memory memory;
 	struct pt_store store;			   /* of heads, links and directories */
 	struct pt_sparse heads[PT_SHADOW_CLASSES]; /* lists of links by canonical IPA */
-	_Atomic uint64_t shifts;		   /* bit n: there have been leaves of 2^n bytes */
+	_Atomic uint64_t near_heads[PT_NEAR_HEADS];
+	_Atomic uint64_t shifts; /* bit n: there have been leaves of 2^n bytes */
 	struct pt_shadow_stripe stripe[PT_SHADOW_STRIPES]; /* by canonical page */
 	struct pt_port_lock lock;			   /* of the chains below, for changes */
 	_Atomic(struct pt_shadow *) *bucket;		   /* chains of live shadows by VMID */
@@ -90,6 +96,7 @@ struct pt_shadow {
 	_Atomic uint64_t
 		leaves[PT_LEVELS]; /* by guest level + 1, with fills on their way; anyone */
 	struct pt_sparse directory[PT_SHADOW_CLASSES]; /* a link of 16 bytes for each leaf */
+	_Atomic uint64_t near_links[PT_NEAR_LINKS];
 };
 
 /*

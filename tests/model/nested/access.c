@@ -39,14 +39,14 @@ static void host_takes(struct play *p, unsigned mirror, const struct probe *prob
 /* What a fill that got no page must leave as it was. */
 struct kept {
 	struct pt_digest digest;
-	uint64_t pages, tables, own_tables, used;
+	uint64_t links, tables, own_tables, used;
 	bool leaf; /* of the address */
 };
 
 static struct kept keep(struct play *p, unsigned mirror)
 {
 	struct pt_shadow *s = &p->m[mirror].shadow;
-	struct kept k = {.pages = atomic_load(&p->g.nested.store.pages),
+	struct kept k = {.links = atomic_load(&p->g.nested.store.bytes),
 			 .tables = atomic_load(&s->ctx.table_pages),
 			 .own_tables = atomic_load(&p->g.c.ctx.table_pages),
 			 .used = atomic_load(&p->g.c.tables.world.pool.used_bytes)};

@@ -75,7 +75,7 @@ static void close_party(struct owned *o, unsigned party)
 		pt_section_end(&o->rig.c.agent);
 	} while (outcome == PT_MORE);
 	ASSERT_OUTCOME(PT_OK, outcome);
-	assert_int_equal(0, atomic_load(&o->party[party].nested.store.pages));
+	assert_int_equal(0, atomic_load(&o->party[party].nested.store.bytes));
 }
 
 static void close_play(struct owned *o)

@@ -16,7 +16,7 @@ void do_scarce(struct play *p)
 	note(p, NESTED_SCARCE);
 	p->scarce = true;
 	if (links)
-		atomic_store(&p->g.nested.store.quota_pages, atomic_load(&p->g.nested.store.pages));
+		atomic_store(&p->g.nested.store.quota_pages, pt_store_pages(&p->g.nested.store));
 	if (tables)
 		atomic_store(&s->ctx.quota_pages, atomic_load(&s->ctx.table_pages));
 	if (!links && !tables)

@@ -174,7 +174,7 @@ static void quota(struct play *p, const struct step *s)
 	if (ctx)
 		atomic_store(&ctx->quota_pages, atomic_load(&ctx->table_pages) + s->n);
 	else
-		atomic_store(&p->rig.store.quota_pages, atomic_load(&p->rig.store.pages) + s->n);
+		atomic_store(&p->rig.store.quota_pages, pt_store_pages(&p->rig.store) + s->n);
 	must_be(p, s, PT_OK, PT_OK);
 }
 
