@@ -12,6 +12,9 @@ int cmd_failpoint_arm(struct ptctl *ctl)
 
 	if (result)
 		return result;
+	if (failpoint.action == PTD__V1__FAILPOINT_ACTION__FAILPOINT_ACTION_DELAY &&
+	    !failpoint.delay_ms)
+		return ptctl_usage(ctl, "--delay is needed with --action delay");
 	request.failpoint = &failpoint;
 	return ptctl_show(ctl, "/ptd.v1.FailpointService/ArmFailpoint", &request.base,
 			  &ptd__v1__arm_failpoint_response__descriptor);

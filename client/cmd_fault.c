@@ -58,6 +58,9 @@ int cmd_fault(struct ptctl *ctl)
 		return ptctl_usage(ctl, "--far and --hpfar belong to --esr");
 	if (raw && ptctl_given(ctl, "access"))
 		return ptctl_usage(ctl, "--access belongs to --ipa");
+	if (raw && (!ptctl_given(ctl, "far") || !ptctl_given(ctl, "hpfar")))
+		return ptctl_usage(ctl, "--far and --hpfar are needed with --esr\n  hint: 0 where "
+					"hardware leaves one unknown");
 	if (!raw)
 		request.access = PTD__V1__ACCESS_KIND__ACCESS_KIND_READ;
 	result = ptctl_fill(ctl, &request.base);

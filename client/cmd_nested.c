@@ -270,6 +270,9 @@ int cmd_nested_tlbi(struct ptctl *ctl)
 	if (ipa >> 52)
 		return ptctl_usage(ctl, "--ipa: 0x%llx has more than 52 bits",
 				   (unsigned long long)ipa);
+	if (instruction_takes(tlbi) && !ptctl_given(ctl, "ipa") && !ptctl_given(ctl, "operand"))
+		return ptctl_usage(ctl, "%s--operand is needed by %s",
+				   tlbi->address ? "--ipa or " : "", tlbi->name);
 	if (strncmp(tlbi->name, "alle1", 5) && !says_whose(ctl))
 		return ptctl_usage(ctl, "--vttbr and --vtcr are needed: they say whose shadows\n  "
 					"hint: ptctl nested build says them");

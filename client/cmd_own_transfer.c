@@ -125,29 +125,36 @@ static int borrowers(struct ptctl *ctl, struct borrowers *b, Ptd__V1__TransferIt
 	return result;
 }
 
-/* One number up to the next ':' of *text; none is 0. False: it is none. */
-static bool next_number(char **text, uint64_t *value)
+/* Which addresses say where the memory of each range is. */
+struct needs {
+	bool pa, ipa;
+};
+
+/* One number up to the next ':' of *text; none is 0, unless it is needed. False: it is none. */
+static bool next_number(char **text, uint64_t *value, bool needed)
 {
 	char *one = strsep(text, ":");
 
 	*value = 0;
-	return one && (!*one || !number_parse(one, strlen(one), value));
+	return one && (*one ? !number_parse(one, strlen(one), value) : !needed);
 }
 
 /* "PA:SIZE" or "PA:IPA:SIZE". */
-static bool read_range(char *text, Ptd__V1__TransferItem *item)
+static bool read_range(char *text, struct needs needs, Ptd__V1__TransferItem *item)
 {
-	if (!next_number(&text, &item->pa) || !next_number(&text, &item->size))
+	const char *colon = strchr(text, ':');
+	bool has_ipa = colon && strchr(colon + 1, ':');
+
+	if (needs.ipa && !has_ipa)
 		return false;
-	if (!text)
-		return true;
-	item->ipa = item->size;
-	return next_number(&text, &item->size) && !text;
+	return next_number(&text, &item->pa, needs.pa) &&
+	       (!has_ipa || next_number(&text, &item->ipa, needs.ipa)) &&
+	       next_number(&text, &item->size, true) && !text;
 }
 
 /* items[0] and what --more says, which is cut up. */
-static int more_items(struct ptctl *ctl, char *text, Ptd__V1__TransferItem *item,
-		      Ptd__V1__TransferRequest *request)
+static int more_items(struct ptctl *ctl, char *text, struct needs needs,
+		      Ptd__V1__TransferItem *item, Ptd__V1__TransferRequest *request)
 {
 	Ptd__V1__TransferItem piece = PTD__V1__TRANSFER_ITEM__INIT; /* of a list: its range alone */
 
@@ -161,19 +168,23 @@ static int more_items(struct ptctl *ctl, char *text, Ptd__V1__TransferItem *item
 		next->pa = next->ipa = 0;
 		if (next->kind == LEND)
 			*next = piece;
-		if (!read_range(one, next))
-			return ptctl_usage(ctl, "--more: a range is PA:SIZE or PA:IPA:SIZE");
+		if (!read_range(one, needs, next))
+			return ptctl_usage(ctl,
+					   "--more: a range is PA:SIZE or PA:IPA:SIZE; here %s",
+					   needs.pa && needs.ipa ? "PA and IPA are needed"
+					   : needs.ipa		 ? "IPA is needed"
+								 : "PA is needed");
 		request->items[request->n_items++] = next;
 	}
 	return EXIT_DONE;
 }
 
-static int transfer(struct ptctl *ctl, Ptd__V1__TransferRequest *request,
+static int transfer(struct ptctl *ctl, Ptd__V1__TransferRequest *request, struct needs needs,
 		    Ptd__V1__TransferItem *item)
 {
 	const struct value *given = ptctl_find(ctl, "more");
 	char *more = given && given->given ? text_new("%s", given->text) : NULL;
-	int result = more_items(ctl, more, item, request);
+	int result = more_items(ctl, more, needs, item, request);
 
 	free(more);
 	if (result)
@@ -192,25 +203,27 @@ static int reclaim_lending(struct ptctl *ctl, Ptd__V1__TransferItem *item, Ptd__
 	return EXIT_DONE;
 }
 
-static bool lacks(const struct ptctl *ctl, const char *option)
+static struct needs needs_of(const struct ptctl *ctl, const struct verb *verb,
+			     const Ptd__V1__Party *from, const Ptd__V1__Party *to)
 {
-	const struct value *value = ptctl_find(ctl, option);
+	bool guest = from->kind == GUEST || to->kind == GUEST;
 
-	return value && !value->given;
+	if (verb->kind == FORCE_RECLAIM)
+		return (struct needs){.pa = true};
+	return (struct needs){.pa = from->kind != GUEST && !(verb->kind == UNSHARE && guest),
+			      .ipa = guest && ptctl_find(ctl, "ipa")};
 }
 
 /* Zero is an address like any other, and hardly what was meant. */
-static int need_addresses(struct ptctl *ctl, const struct verb *verb, const Ptd__V1__Party *from,
-			  const Ptd__V1__Party *to)
+static int need_addresses(struct ptctl *ctl, const struct verb *verb, struct needs needs)
 {
-	bool guest = from->kind == GUEST || to->kind == GUEST;
-	bool frames = from->kind != GUEST && !(verb->kind == UNSHARE && guest);
+	const struct value *pa = ptctl_find(ctl, "pa");
 
 	if (verb->kind == FORCE_RECLAIM)
-		return EXIT_DONE;
-	if (frames && lacks(ctl, "pa"))
+		return EXIT_DONE; /* words of the command line */
+	if (needs.pa && pa && !pa->given)
 		return ptctl_usage(ctl, "--pa is needed: which frames");
-	if (guest && lacks(ctl, "ipa"))
+	if (needs.ipa && !ptctl_given(ctl, "ipa"))
 		return ptctl_usage(ctl, "--ipa is needed: where the guest has them, or gets them");
 	return EXIT_DONE;
 }
@@ -223,6 +236,7 @@ int cmd_own_transfer(struct ptctl *ctl)
 	Ptd__V1__TransferItem *items[MOST_ITEMS] = {item};
 	Ptd__V1__Party from = PTD__V1__PARTY__INIT, to = PTD__V1__PARTY__INIT;
 	struct borrowers list;
+	struct needs needs;
 	int result;
 
 	from.kind = verb->from;
@@ -236,8 +250,9 @@ int cmd_own_transfer(struct ptctl *ctl)
 		result = party(ctl, "from", &from);
 	if (!result)
 		result = verb->kind == LEND ? borrowers(ctl, &list, item) : party(ctl, "to", &to);
+	needs = needs_of(ctl, verb, &from, &to);
 	if (!result)
-		result = need_addresses(ctl, verb, &from, &to);
+		result = need_addresses(ctl, verb, needs);
 	item[0].kind = verb->kind;
 	if (!result && item[0].lend_handle && verb->kind == FORCE_RECLAIM)
 		result = reclaim_lending(ctl, item, &from);
@@ -245,5 +260,5 @@ int cmd_own_transfer(struct ptctl *ctl)
 		result = ptctl_usage(ctl, "reclaim: PA and SIZE, or --lend-handle");
 	item[0].from = from.kind ? &from : NULL;
 	item[0].to = to.kind ? &to : NULL;
-	return result ? result : transfer(ctl, &request, item);
+	return result ? result : transfer(ctl, &request, needs, item);
 }

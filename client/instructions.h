@@ -12,6 +12,12 @@ struct instruction {
 	bool address; /* of a TLBI: the operand is an address alone */
 };
 
+/* Of a TLBI: does it have an operand, an address or a range? */
+static inline bool instruction_takes(const struct instruction *tlbi)
+{
+	return tlbi->address || tlbi->name[0] == 'r';
+}
+
 /* Each ends at a NULL name, and is in the order of the choices of client/table.c. */
 extern const struct instruction tlbi_instructions[], at_instructions[];
 

@@ -308,6 +308,9 @@ bool scn_finish_tlbi(struct scn_compiler *c, struct scn_record *r, uint64_t give
 	r->body.words[6] = 0;
 	if (i && ipa && (!i->address || scn_key_given(scn_tlbi_keys, "operand", given)))
 		return scn_error(c, NULL, "ipa= makes the operand of ipas2e1 and its like alone");
+	if (i && !ipa && !scn_key_given(scn_tlbi_keys, "operand", given) && instruction_takes(i))
+		return scn_error(c, NULL, "tlbi %s needs %soperand=", i->name,
+				 i->address ? "ipa= or " : "");
 	if (ipa)
 		r->body.instruction.operand = address >> 12;
 	return finish_instruction(c, r, scn_tlbi_keys, given, i);

@@ -16,6 +16,9 @@
 enum place { FROM, TO, PA, IPA, SIZE, MACHINE, ALSO, TOTAL };
 #define GIVEN(place) (given >> (place)&1)
 
+/* Where the memory is said: by frame, and by the address of the guest that is a party. */
+enum { NEEDS_PA = 1, NEEDS_IPA = 2, BY_EITHER = NEEDS_PA | NEEDS_IPA, BY_GUEST = 4, MOVES = 8 };
+
 const struct scn_key scn_own_keys[] = {
 	[FROM] = KEY("from", SCN_T_PARTY, from, "host, hyp, other or a guest; host"),
 	[TO] = KEY("to", SCN_T_PARTY, to, "the same; host"),
@@ -38,20 +41,21 @@ static const struct action {
 	uint8_t kind;
 	uint16_t from, to; /* where the line does not say it */
 	bool ranges;	   /* it has a size */
-	uint8_t flags;
-} actions[] = {{"share", 1, SCN_PARTY_HOST, SCN_PARTY_HOST, true, 0},
-	       {"unshare", 2, SCN_PARTY_HOST, SCN_PARTY_HOST, true, 0},
-	       {"donate", 3, SCN_PARTY_HOST, SCN_PARTY_HOST, true, 0},
-	       {"lend", 4, SCN_PARTY_HOST, SCN_PARTY_HOST, true, 0},
-	       {"piece", 4, SCN_PARTY_HOST, SCN_PARTY_HOST, true, SCN_OWN_PIECE},
-	       {"retrieve", 5, SCN_PARTY_HOST, SCN_PARTY_HOST, false, 0},
-	       {"relinquish", 6, SCN_PARTY_HOST, SCN_PARTY_HOST, false, 0},
-	       {"take-back", 7, SCN_PARTY_HOST, SCN_PARTY_HOST, false, 0},
-	       {"reclaim", 8, SCN_PARTY_GUEST, SCN_PARTY_HOST, true, 0},
-	       {"pin", 9, SCN_PARTY_HOST, SCN_PARTY_HYP, true, 0},
-	       {"unpin", 10, SCN_PARTY_HOST, SCN_PARTY_HYP, true, 0},
-	       {"show", SCN_OWN_SHOW, SCN_PARTY_HOST, SCN_PARTY_HOST, false, 0},
-	       {0}};
+	uint8_t flags, needs;
+} actions[] = {
+	{"share", 1, SCN_PARTY_HOST, SCN_PARTY_HOST, true, 0, BY_EITHER | MOVES},
+	{"unshare", 2, SCN_PARTY_HOST, SCN_PARTY_HOST, true, 0, BY_EITHER | BY_GUEST | MOVES},
+	{"donate", 3, SCN_PARTY_HOST, SCN_PARTY_HOST, true, 0, BY_EITHER | MOVES},
+	{"lend", 4, SCN_PARTY_HOST, SCN_PARTY_HOST, true, 0, BY_EITHER | MOVES},
+	{"piece", 4, SCN_PARTY_HOST, SCN_PARTY_HOST, true, SCN_OWN_PIECE, BY_EITHER},
+	{"retrieve", 5, SCN_PARTY_HOST, SCN_PARTY_HOST, false, 0, NEEDS_IPA},
+	{"relinquish", 6, SCN_PARTY_HOST, SCN_PARTY_HOST, false, 0, 0},
+	{"take-back", 7, SCN_PARTY_HOST, SCN_PARTY_HOST, false, 0, 0},
+	{"reclaim", 8, SCN_PARTY_GUEST, SCN_PARTY_HOST, true, 0, NEEDS_PA},
+	{"pin", 9, SCN_PARTY_HOST, SCN_PARTY_HYP, true, 0, NEEDS_PA},
+	{"unpin", 10, SCN_PARTY_HOST, SCN_PARTY_HYP, true, 0, NEEDS_PA},
+	{"show", SCN_OWN_SHOW, SCN_PARTY_HOST, SCN_PARTY_HOST, false, 0, NEEDS_PA},
+	{0}};
 
 static const struct action *find(struct scn_compiler *c)
 {
@@ -79,6 +83,30 @@ const char *scn_own_name(unsigned kind, unsigned flags)
 	return a->name;
 }
 
+static bool is_guest(uint16_t party)
+{
+	return party < SCN_MAX_CONTEXTS || party == SCN_PARTY_GUEST;
+}
+
+/* Zero is an address like any other, and hardly what was meant; nor are both parties the same. */
+static bool has_operands(struct scn_compiler *c, const struct action *a,
+			 const struct scn_own_body *b, uint64_t given)
+{
+	bool lend = a->kind == 4, from = is_guest(b->from), to = is_guest(b->to) && !lend;
+	bool frames = a->needs & NEEDS_PA && (a->kind == 8 || !from) &&
+		      !(a->needs & BY_GUEST && (from || to));
+
+	if (a->needs & MOVES && !GIVEN(FROM) && !GIVEN(TO))
+		return scn_error(c, NULL, "own %s needs from= or to=: both are the host", a->name);
+	if (frames && !GIVEN(PA))
+		return scn_error(c, NULL, "own %s needs pa= (which frames)", a->name);
+	if (a->needs & NEEDS_IPA && (from || to) && !GIVEN(IPA))
+		return scn_error(c, NULL,
+				 "own %s needs ipa= (where the guest has them, or gets them)",
+				 a->name);
+	return true;
+}
+
 bool scn_finish_own(struct scn_compiler *c, struct scn_record *r, uint64_t given)
 {
 	struct scn_own_body *b = &r->body.own;
@@ -104,5 +132,5 @@ bool scn_finish_own(struct scn_compiler *c, struct scn_record *r, uint64_t given
 		b->also = SCN_NONE;
 	if (!GIVEN(SIZE) && a->ranges)
 		b->size = 4096;
-	return true;
+	return has_operands(c, a, b, given);
 }

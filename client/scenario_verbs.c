@@ -349,6 +349,12 @@ static bool finish_fault(struct scn_compiler *c, struct scn_record *r, uint64_t 
 		return scn_error(c, NULL, "fault takes esr, far and hpfar, or ipa and access");
 	else if (!raw && !b->kind)
 		return scn_error(c, NULL, "fault needs access= (or esr=)");
+	else if (!raw && !scn_key_given(fault_keys, "ipa", given))
+		return scn_error(c, NULL, "fault needs ipa= (the address)");
+	else if (raw && !scn_key_given(fault_keys, "far", given))
+		return scn_error(c, NULL, "fault needs far= beside esr= (0 where it is unknown)");
+	else if (raw && !scn_key_given(fault_keys, "hpfar", given))
+		return scn_error(c, NULL, "fault needs hpfar= beside esr= (0 where it is unknown)");
 	return true;
 }
 
@@ -361,6 +367,8 @@ static bool finish_failpoint(struct scn_compiler *c, struct scn_record *r, uint6
 		b->action = 1;
 	if (!b->nth && !b->probability_ppm)
 		return scn_error(c, NULL, "failpoint needs nth= or ppm=");
+	if (b->action == 3 && !b->delay_ms)
+		return scn_error(c, NULL, "failpoint needs delay= with action=delay");
 	if (b->scoped && c->context == SCN_NONE)
 		return scn_error(c, NULL, "scoped needs a context");
 	r->object = b->scoped ? (uint16_t)c->context : SCN_NONE;

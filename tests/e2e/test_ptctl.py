@@ -741,6 +741,64 @@ def _():
         equal(data("nested", "exit", c)["shadow"], "0x0")
 
 
+@test("an operand that is needed is missed, and nothing is sent")
+def _():
+    done = subprocess.run([os.path.join(BUILD, "ptctl"), "help"], capture_output=True, text=True, check=True, timeout=20).stdout
+    commands = [line[2:24].split() for line in done.split("commands:")[1].splitlines() if line.startswith("  ") and line[2] != " "]
+    nowhere = {**ptdtest.sanitizer_env(), "PTD_ENDPOINT": "unix:/nowhere/ptd.sock"}
+    words = 0
+    for command in commands:
+        usage = run(*command, "--help").stdout
+        needed = [word for word in usage.splitlines()[0].split()[2 + len(command):] if not word.startswith("[")]
+        example = usage[usage.index("example: "):].splitlines()[0].split("ptctl ")[-1].split()[len(command):]
+        given = [word for word in example if word not in ("|", "head")][:len(needed)] if needed else []
+        for i in range(len(given)):
+            line = [os.path.join(BUILD, "ptctl"), *command, *given[:i]]
+            got = subprocess.run(line, capture_output=True, text=True, env=nowhere, timeout=20)
+            equal((got.returncode, f"{needed[i].lower()} is missing" in got.stderr.lower()), (USAGE, True), f"{line}: {got.stderr}")
+            words += 1
+    if words < 90:
+        raise AssertionError(f"only {words} words were left out of {len(commands)} commands")
+
+
+@test("an option that is needed is missed: zero is not taken for it")
+def _():
+    m = "needs"
+    run("machine", "create", m, "--owners", "--memory", "64M", "-q")
+    run("context", "create", f"{m}/h", "--kind", "host", "--identity", "-q")
+    run("slot", "set", f"{m}/h", "0", "0", "64M", "0", "-q")
+    run("context", "create", f"{m}/v", "--protected", "-q")
+    h, both = f"{m}/h", (("--vttbr", "1G"), ("--vtcr", "0x800d3558"))
+    own = ("own", "share", m, "4K"), ("own", "unshare", m, "4K"), ("own", "donate", m, "4K")
+    rows = [(("fault", h), ("--ipa", "0"), ()),
+            (("fault", h), ("--esr", "0x93c08007"), ("--far", "0"), ("--hpfar", "0")),
+            (("nested", "enter", h), *both), (("nested", "at", h, "s12e1r", "0"), *both),
+            (("nested", "tlbi", h, "ipas2e1is"), ("--ipa", "0"), *both),
+            (("nested", "tlbi", h, "ripas2le1"), ("--operand", "0"), *both),
+            (("failpoint", "arm", "rpc.reply", "--nth", "1", "--action", "delay"), ("--delay", "1ms")),
+            (("own", "lend", m, "4K", "--to", "v"), ("--pa", "0")), (("own", "lend", m, "4K", "--from", "v"), ("--ipa", "0")),
+            (("own", "retrieve", m, "1", "--to", "v"), ("--ipa", "0")),
+            (("own", "reclaim-dying", m, "4K", "--from", "v"), ("--ipa", "0")),
+            (("own", "top-up", m, "4K", "--to", "v"), ("--pa", "0"))]
+    rows += [((*line, "--to", "hyp"), ("--pa", "0")) for line in own]
+    rows += [((*line, "--from", "v"), ("--ipa", "0")) for line in own]
+    rows += [((*line, "--to", "v"), ("--pa", "0"), ("--ipa", "0")) for line in (own[0], own[2])]
+    rows += [((*own[1], "--to", "v"), ("--ipa", "0"))]
+    before = [run(*words).stdout for words in (("own", "show", m), ("context", "digest", h), ("failpoint", "list"))]
+    for words, *options in rows:
+        for left_out in filter(None, options):
+            given = [word for option in options if option != left_out for word in option]
+            error(*words, *given, code=USAGE, says=f"{left_out[0]}")
+    for line, more, says in (((*own[0], "--to", "v", "--pa", "0", "--ipa", "1G"), "4K:4K", "PA and IPA are needed"),
+                             ((*own[0], "--to", "v", "--pa", "0", "--ipa", "1G"), ":1G:4K", "PA and IPA are needed"),
+                             ((*own[1], "--to", "v", "--ipa", "1G"), "4K:4K", "IPA is needed"),
+                             (("own", "pin", m, "0", "4K"), ":4K", "PA is needed"),
+                             (("own", "pin", m, "0", "4K"), "4K:", "PA is needed")):
+        error(*line, "--more", more, code=USAGE, says=says)
+    equal([run(*words).stdout for words in (("own", "show", m), ("context", "digest", h), ("failpoint", "list"))], before)
+    run("machine", "delete", m, "--force", "-q")
+
+
 @test("drain stops the daemon")
 def _():
     run("server", "drain", "-q")
