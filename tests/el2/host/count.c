@@ -64,6 +64,7 @@ static void touch_memory(void)
 
 	for (uint64_t at = HOST_BASE; at < RAM_END; at += BLOCK)
 		assert_true(host_load(at));
+	bare_call = bare_lib = 0;
 	start();
 	stop(&sum, 0);
 	bare_call = sum.instructions;
