@@ -320,8 +320,8 @@ PARAMS read_options[] = {{.name = "length",
 			 END};
 PARAMS fault_options[] = {
 	{.name = "esr", .type = VALUE_NUMBER, .help = "ESR_EL2 as hardware has it"},
-	{.name = "far", .type = VALUE_NUMBER, .help = "FAR_EL2"},
-	{.name = "hpfar", .type = VALUE_NUMBER, .help = "HPFAR_EL2"},
+	{.name = "far", .type = VALUE_NUMBER, .help = "FAR_EL2, with --esr"},
+	{.name = "hpfar", .type = VALUE_NUMBER, .help = "HPFAR_EL2, with --esr; 0 where unknown"},
 	{.name = "ipa", .type = VALUE_ADDRESS, .help = "instead of registers"},
 	{.name = "access",
 	 .type = VALUE_CHOICE,
