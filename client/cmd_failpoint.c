@@ -8,8 +8,13 @@ int cmd_failpoint_arm(struct ptctl *ctl)
 {
 	Ptd__V1__ArmFailpointRequest request = PTD__V1__ARM_FAILPOINT_REQUEST__INIT;
 	Ptd__V1__Failpoint failpoint = PTD__V1__FAILPOINT__INIT;
-	int result = ptctl_fill(ctl, &failpoint.base);
+	int result;
 
+	if (!ptctl_given(ctl, "action"))
+		return ptctl_usage(ctl, "--action is needed: error, drop or delay");
+	if (!ptctl_given(ctl, "nth") && !ptctl_given(ctl, "ppm"))
+		return ptctl_usage(ctl, "--nth or --ppm is needed: which hits fail");
+	result = ptctl_fill(ctl, &failpoint.base);
 	if (result)
 		return result;
 	if (failpoint.action == PTD__V1__FAILPOINT_ACTION__FAILPOINT_ACTION_DELAY &&

@@ -155,6 +155,16 @@ static const char *hint_of_owners(uint32_t code)
 	}
 }
 
+/* What was left out where the object was made; it cannot be had later. */
+static const char *hint_of_making(const char *message)
+{
+	if (strstr(message, "made without owners"))
+		return "ptctl machine create --owners makes one that has them";
+	if (strstr(message, "made without options.nested"))
+		return "ptctl context create --nested makes one that has them";
+	return NULL;
+}
+
 /* What is said only of this command's objects. */
 static const char *hint_of_noun(const struct ptctl *ctl, uint32_t code)
 {
@@ -168,7 +178,8 @@ static const char *hint_of_noun(const struct ptctl *ctl, uint32_t code)
 }
 
 /* What to do, in words of this program where the table of outcomes has those of the protocol. */
-static void print_hint(const struct ptctl *ctl, uint32_t code, const char *hint)
+static void print_hint(const struct ptctl *ctl, uint32_t code, const char *message,
+		       const char *hint)
 {
 	static const struct {
 		enum pt_outcome code;
@@ -184,7 +195,8 @@ static void print_hint(const struct ptctl *ctl, uint32_t code, const char *hint)
 		{PT_TOO_LARGE, "ptctl server info states the limits"},
 		{PT_NOT_EMPTY, "delete its contexts first, or use --force"},
 	};
-	const char *special = hint_of_noun(ctl, code);
+	const char *making = code == PT_WRONG_STATE ? hint_of_making(message) : NULL;
+	const char *special = making ? making : hint_of_noun(ctl, code);
 
 	if (special)
 		hint = special;
@@ -220,7 +232,7 @@ int ptctl_failed(struct ptctl *ctl, const struct ptd_status *status)
 		fprintf(stderr, "  nearest: %s or %s\n",
 			address_text(below, status->nearest_below, 0),
 			address_text(above, status->nearest_above, 0));
-	print_hint(ctl, status->code, hint);
+	print_hint(ctl, status->code, message, hint);
 	if (info)
 		fprintf(stderr, "  see: ptctl explain PTD-E%04u\n", status->code);
 	return ptctl_exit_code(status);

@@ -775,7 +775,8 @@ def _():
             (("nested", "enter", h), *both), (("nested", "at", h, "s12e1r", "0"), *both),
             (("nested", "tlbi", h, "ipas2e1is"), ("--ipa", "0"), *both),
             (("nested", "tlbi", h, "ripas2le1"), ("--operand", "0"), *both),
-            (("failpoint", "arm", "rpc.reply", "--nth", "1", "--action", "delay"), ("--delay", "1ms")),
+            (("failpoint", "arm", "rpc.reply"), ("--action", "error"), ("--nth", "1")),
+                (("failpoint", "arm", "rpc.reply", "--nth", "1", "--action", "delay"), ("--delay", "1ms")),
             (("own", "lend", m, "4K", "--to", "v"), ("--pa", "0")), (("own", "lend", m, "4K", "--from", "v"), ("--ipa", "0")),
             (("own", "retrieve", m, "1", "--to", "v"), ("--ipa", "0")),
             (("own", "reclaim-dying", m, "4K", "--from", "v"), ("--ipa", "0")),
@@ -797,6 +798,14 @@ def _():
         error(*line, "--more", more, code=USAGE, says=says)
     equal([run(*words).stdout for words in (("own", "show", m), ("context", "digest", h), ("failpoint", "list"))], before)
     run("machine", "delete", m, "--force", "-q")
+
+
+@test("what an object was made without is said with how to make one that has it")
+def _():
+    with Context() as c:
+        for words, says in ((("own", "show", c.split("/")[0]), "hint: ptctl machine create --owners"),
+                            (("nested", "enter", c, "--hcr", "0"), "hint: ptctl context create --nested")):
+            error(*words, code=PRECONDITION, says=says)
 
 
 @test("drain stops the daemon")
