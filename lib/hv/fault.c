@@ -72,13 +72,16 @@ static struct pt_hv_ctx *pinned(struct pt_hv *hv, struct pt_agent *agent, uint64
 
 struct pt__hv_answer pt__hv_fault(struct pt_hv *hv, struct pt_agent *agent, const uint64_t *arg)
 {
-	struct pt_fault fault = {
-		.ipa = {arg[1]}, .access = (uint8_t)arg[2], .level = PT_TTL_UNKNOWN};
+	uint64_t access = arg[2] & ~(uint64_t)PT_HVC_EL0;
+	struct pt_fault fault = {.ipa = {arg[1]},
+				 .access = (uint8_t)access,
+				 .exec = arg[2] & PT_HVC_EL0 ? PT_PROT_UX : PT_PROT_PX,
+				 .level = PT_TTL_UNKNOWN};
 	struct pt__hv_answer answer = pt__hv_answer(PT_NOT_FOUND);
 	struct pt_fault_result r = {.level = PT_TTL_UNKNOWN};
 	struct pt_hv_ctx *c;
 
-	if (arg[2] < PT_ACCESS_READ || arg[2] > PT_ACCESS_EXEC)
+	if (access < PT_ACCESS_READ || access > PT_ACCESS_EXEC)
 		return pt__hv_answer(PT_INVALID);
 	c = pinned(hv, agent, arg[0]);
 	if (!c)

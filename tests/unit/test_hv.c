@@ -318,6 +318,24 @@ static void slots_are_set_and_deleted(void **state)
 	el2_close(e);
 }
 
+/* XNX: a fetch needs the right of the level that makes it, and no other. */
+static void a_fetch_is_of_a_level(void **state)
+{
+	static const uint64_t right[] = {PT_PROT_PX, PT_PROT_UX}, level[] = {0, PT_HVC_EL0};
+	struct el2 *e = el2_open();
+	uint64_t g = create(e);
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		expect(PT_MAPPED,
+		       CALL(e, MAP, g, i << 12, PT_SZ_4K, FREE_MEMORY, PT_PROT_R | right[i]));
+		expect(PT_ALREADY_MAPPED, CALL(e, FAULT, g, i << 12, PT_ACCESS_EXEC | level[i]));
+		expect(PT_NO_SLOT, CALL(e, FAULT, g, i << 12, PT_ACCESS_EXEC | level[!i]));
+		expect(PT_ALREADY_MAPPED, CALL(e, FAULT, g, i << 12, PT_ACCESS_READ | level[!i]));
+	}
+	el2_close(e);
+}
+
 /* A section that still reads the table before the last is not overtaken. */
 static void a_slot_table_is_not_written_under_a_reader(void **state)
 {
@@ -355,6 +373,7 @@ int main(void)
 		cmocka_unit_test(pages_are_back_when_a_call_has_answered),
 		cmocka_unit_test(places_of_contexts_run_out),
 		cmocka_unit_test(slots_are_set_and_deleted),
+		cmocka_unit_test(a_fetch_is_of_a_level),
 		cmocka_unit_test(a_slot_table_is_not_written_under_a_reader),
 	};
 

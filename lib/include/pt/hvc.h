@@ -34,7 +34,7 @@
 	X(MAP,         5, HOST, "context, IPA, size, PA, prot in 31:0 and PT_MAP_* in 63:32")      \
 	X(UNMAP,       6, HOST, "context, IPA, size")                                              \
 	X(PROTECT,     7, HOST, "context, IPA, size, prot")                                        \
-	X(FAULT,       8, HOST, "context, IPA, enum pt_access; x1: PA, x2: level, x3: prot")       \
+	X(FAULT,       8, HOST, "context, IPA, enum pt_access and PT_HVC_EL0 if EL0 makes it; x1: PA, x2: level, x3: prot") \
 	X(LEAF,        9, HOST, "context, IPA; x1: the entry that ends the walk, x2: level")       \
 	X(CONTINUE,   10, HOST_OR_ABLE_GUEST, "handle of an operation")                            \
 	X(HYP_MAP,    11, HOST, "PA, size, prot; EL2's own map")                                   \
@@ -95,7 +95,8 @@
 	X(NEST_TLBI,     46, NESTING_GUEST, "ISS, operand, VTTBR_EL2, VTCR_EL2")
 /* clang-format on */
 
-#define PT_HVC_WIPE	 1u /* the receiver finds zeroes */
+#define PT_HVC_EL0	 0x100u /* a fetch needs EL0's right (FEAT_XNX), else EL1's */
+#define PT_HVC_WIPE	 1u	/* the receiver finds zeroes */
 #define PT_HVC_PROTECTED 1u /* a guest that owns its memory, else a plain one, that borrows it */
 
 /* x1 of OWNER: enum pt_owner_kind in 3:0; the host's state in 7:4 and hyp's in 11:8, enum
