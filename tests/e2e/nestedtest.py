@@ -9,7 +9,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from fieldtest import guest, pb, stub  # noqa: E402
 from ptdtest import PAGE  # noqa: E402
 
-READ, WRITE, MIB = 1, 2, 1 << 20
+READ, WRITE, EXEC, MIB = 1, 2, 3, 1 << 20
 L1, L2, L3 = 32 * MIB, 32 * MIB + PAGE, 32 * MIB + 2 * PAGE
 VTCR = 25 | 1 << 6 | 2 << 16 | 1 << 19 | 1 << 31  # 4 KiB, 39 bits, start level 1, 16-bit VMIDs
 LEAF = 0x7ff

@@ -7,8 +7,8 @@ import sys
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from fieldtest import covers, guest, main, name, pb, stub  # noqa: E402
-from nestedtest import IPAS2E1IS, L1, MIB, READ, RIPAS2E1IS, VTCR, WRITE, Hypervisor  # noqa: E402
-from ptdtest import OUTCOME, PAGE, equal, refused, test, true  # noqa: E402
+from nestedtest import EXEC, IPAS2E1IS, L1, LEAF, MIB, READ, RIPAS2E1IS, VTCR, WRITE, Hypervisor  # noqa: E402
+from ptdtest import OUTCOME, PAGE, PX, R, UX, equal, refused, test, true  # noqa: E402
 
 
 @test("EnterNested: the registers find the shadow, the vCPU runs it")
@@ -103,6 +103,21 @@ def _():
     refused("UNSUPPORTED", at, 1 << 20, 0)
     refused("INVALID", at, s1e1r, 0, vcpu=2)
     refused("WRONG_STATE", at, s1e1r, 0, context=guest().handle)
+
+
+@test("el0: a fetch through a shadow has the canonical context's right for its level, as Explain says")
+def _():
+    fault, outside = pb("fault"), 128 * MIB  # where no slot grants more
+    none, host = fault.FAULT_TAKER_NOBODY, fault.FAULT_TAKER_HOST
+    for mine, el0 in ((PX, False), (UX, True)):
+        h = Hypervisor(xnx=True)
+        h.g.map(outside, PAGE, PAGE, prot=R | mine)
+        h.map(9, outside | LEAF)
+        fetch = {"context": h.enter().shadow, "ipa": 9 * PAGE, "access": EXEC}
+        for level, taker, outcome in ((not el0, host, "NO_SLOT"), (el0, none, "MAPPED")):
+            equal(stub("fault").Explain(fault.ExplainRequest(el0=level, **fetch)).nested.taker, taker)
+            reply = stub("fault").HandleFault(fault.HandleFaultRequest(el0=level, **fetch))
+            equal((reply.nested.taker, reply.outcome), (taker, OUTCOME[outcome]))
 
 
 @test("ListShadows: in pages")
