@@ -142,8 +142,11 @@ def _():
     refused("QUOTA", h.enter, vcpu=1, vmid=2)
     h = Hypervisor(link_pages=1)
     equal(h.g.context.options.link_pages, 1)
-    refused("QUOTA", h.access, h.enter().shadow, 0)
-    equal(h.list().counts.fills, 0)
+    shadow = h.enter().shadow
+    equal(h.access(shadow, 0).outcome, 0)  # a leaf by itself takes less
+    h.map(9, 40 * MIB | LEAF)  # of memory far away
+    refused("QUOTA", h.access, shadow, 9 * PAGE)
+    equal(h.list().counts.fills, 1)
     refused("INVALID", guest, max_shadows=1)
     refused("INVALID", guest, link_pages=1)
 
