@@ -84,7 +84,7 @@ enum pt_outcome pt__link_reserve(struct pt__entering *e, struct pt_agent *agent)
 		return outcome;
 	outcome = keep(&nested->store, agent, head, &e->head_page, 0, &e->head);
 	if (outcome != PT_OK)
-		pt__sparse_let_go(link.tree, link.ends, &nested->store, agent, link.n);
+		pt__sparse_unkeep(link.tree, &nested->store, agent, link.n);
 	return outcome;
 }
 
@@ -95,8 +95,8 @@ void pt__link_unreserve(const struct pt__entering *e, struct pt_agent *agent)
 	struct pt__place link = pt__link_place(e->spot.shadow, class, e->spot.ipa.v);
 	struct pt__place head = pt__head_place(nested, class, e->canonical.v);
 
-	pt__sparse_let_go(head.tree, head.ends, &nested->store, agent, head.n);
-	pt__sparse_let_go(link.tree, link.ends, &nested->store, agent, link.n);
+	pt__sparse_unkeep(head.tree, &nested->store, agent, head.n);
+	pt__sparse_unkeep(link.tree, &nested->store, agent, link.n);
 }
 
 /* ---- lists ---- */

@@ -57,7 +57,8 @@ static uint64_t new_end(const struct pt_sparse *tree, struct pt_store *store, ui
 	stock->piece = 0;
 	if (tag)
 		pt_pool_set_tag(&store->machine->world->pool, (struct pt_page){off}, tag);
-	return (off >> PT__HALF_SHIFT << pt__half_of(ends, n)) + pt__end_one(ends);
+	return (off >> PT__HALF_SHIFT << pt__half_of(ends, n)) + pt__half_sole(ends, n) +
+	       pt__end_one(ends);
 }
 
 /* From an empty link down to the words, which are kept then; or the other half beside one that is
@@ -275,6 +276,42 @@ void pt__sparse_retire(struct pt_sparse_ends ends, struct pt_store *store, struc
 {
 	pt__store_retire(store, agent, &gone->pages);
 	pt__store_retire_pieces(store, agent, pt__end_bytes(ends), &gone->pieces);
+}
+
+/* The half of word `n` with its reservation, if it is nobody else's and the other is there: what
+ * the link says then, or 0. With the lock. */
+static uint64_t take_half(struct pt_sparse *tree, struct pt_store *store, uint64_t n,
+			  struct pt__gone *gone)
+{
+	const struct pt_sparse_ends ends = tree->ends;
+	pt__word *link = pt__sparse_descend(tree, ends, store, n).link;
+	uint64_t e = pt__get(link), off = pt__end_off(ends, e, n), left;
+
+	do {
+		left = e - (off >> PT__HALF_SHIFT << pt__half_of(ends, n)) -
+		       pt__half_sole(ends, n) - pt__end_one(ends);
+		if (!(e & pt__half_sole(ends, n)) || !(left & PT__HALVES))
+			return 0;
+	} while (!atomic_compare_exchange_weak_explicit(link, &e, left, memory_order_acq_rel,
+							memory_order_acquire));
+	pt_pieces_push(&store->machine->world->pool, &gone->pieces, (struct pt_page){off});
+	return left;
+}
+
+void pt__sparse_unkeep(struct pt_sparse *tree, struct pt_store *store, struct pt_agent *agent,
+		       uint64_t n)
+{
+	struct pt__gone gone = {{0, 0}, {0, 0}};
+	uint64_t left;
+
+	pt_port_lock(&store->lock);
+	left = take_half(tree, store, n, &gone);
+	pt_port_unlock(&store->lock);
+	pt__sparse_retire(tree->ends, store, agent, &gone);
+	if (!left)
+		pt__sparse_let_go(tree, tree->ends, store, agent, n);
+	else if (left < pt__end_one(tree->ends))
+		pt__sparse_prune(tree, store, agent, n);
 }
 
 void pt__sparse_drop(struct pt_sparse *tree, struct pt_store *store, uint64_t n, uint64_t end,

@@ -11,9 +11,10 @@
  *
  * Where few words of many are something, a page is much for one of them. So there are trees in
  * whose ends two pieces stand for a page, one for each half of the numbers, each of which is there
- * once a word of it was asked for. Both are named by one link, in 24:0 and 49:25 by their offsets
- * in units of 1 KiB, with one count in 63:50 for both: it leads to as many words as before, and
- * both stay until nothing keeps either.
+ * once a word of it was asked for. Both are named by one link, in 24:0 and 50:26 by their offsets
+ * in units of 1 KiB, with one count in 63:52 for both: it leads to as many words as before, and
+ * both stay until nothing keeps either. But for one that was made in vain: 25 and 51 say that
+ * nobody has counted itself in for a piece but who made it; if that has no use for it, it goes.
  *
  * A tree is as high as its numbers ask for. They are told by the bits in which they differ from the
  * first that there was (`base`, which stays), and the root says in 11:0 how many bits it reaches:
@@ -47,7 +48,10 @@
 #define PT__HALF_BITS  25
 #define PT__HALF       ((UINT64_C(1) << PT__HALF_BITS) - 1)
 #define PT__HALF_SHIFT 10
-#define PT__HALVES_ONE (UINT64_C(1) << 50)
+#define PT__HALF_SOLE  (UINT64_C(1) << PT__HALF_BITS)
+#define PT__HALF_NEXT  26
+#define PT__HALVES     (PT__HALF | PT__HALF << PT__HALF_NEXT)
+#define PT__HALVES_ONE (UINT64_C(1) << 2 * PT__HALF_NEXT)
 #define PT__HALVES_MAX (UINT64_C(1) << (PT__HALF_BITS + PT__HALF_SHIFT)) /* bytes of the pool */
 
 #define PT__SPARSE_PAGES ((struct pt_sparse_ends){.bits = 9, .halves = false})
@@ -72,7 +76,13 @@ static inline uint32_t pt__end_bytes(struct pt_sparse_ends ends)
 /* Where the offset of the half for word `n` stands in a link. */
 static inline unsigned pt__half_of(struct pt_sparse_ends ends, uint64_t n)
 {
-	return n >> (ends.bits - 1) & 1 ? PT__HALF_BITS : 0;
+	return n >> (ends.bits - 1) & 1 ? PT__HALF_NEXT : 0;
+}
+
+/* Set while nobody but its maker has counted itself in for the half of word `n`. */
+static inline uint64_t pt__half_sole(struct pt_sparse_ends ends, uint64_t n)
+{
+	return ends.halves ? PT__HALF_SOLE << pt__half_of(ends, n) : 0;
 }
 
 /* The offset of the words that `link` names for `n`; 0: they are not there. */
@@ -234,7 +244,8 @@ static inline bool pt__sparse_join(pt__word *link, struct pt_sparse_ends ends, u
 		if (!*off)
 			return false;
 	} while (!atomic_compare_exchange_weak_explicit(
-		link, &e, e + pt__end_one(ends), memory_order_acq_rel, memory_order_acquire));
+		link, &e, (e & ~pt__half_sole(ends, n)) + pt__end_one(ends), memory_order_acq_rel,
+		memory_order_acquire));
 	return true;
 }
 
@@ -276,6 +287,11 @@ static inline void pt__sparse_let_go(struct pt_sparse *tree, struct pt_sparse_en
 {
 	pt__sparse_let_go_of(tree, ends, store, agent, n, 1);
 }
+
+/* The same of who had no use for them: a piece that was made for it alone does not stay for what
+ * is beside it. */
+void pt__sparse_unkeep(struct pt_sparse *tree, struct pt_store *store, struct pt_agent *agent,
+		       uint64_t n);
 
 /* What was unlinked. */
 struct pt__gone {

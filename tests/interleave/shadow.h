@@ -52,7 +52,7 @@ void iv_shadow_zeroed(const uint64_t *words, uint64_t bytes);
 /* Where a link to words says that those of a half are; 0: nowhere. */
 static inline uint64_t iv_half(uint64_t link, unsigned half)
 {
-	return (link >> 25 * half & 0x1ffffff) << 10;
+	return (link >> 26 * half & 0x1ffffff) << 10;
 }
 /* shadow_links.c, a part of it: the reverse map is whole. */
 void iv_shadow_links_rest(void);

@@ -121,7 +121,7 @@ static void count_heads(uint64_t link)
 			say += words[i] >> 32 != 0;
 		}
 	}
-	check(link >> 50 == say, "heads are kept by other than what they say");
+	check(link >> 52 == say, "heads are kept by other than what they say");
 }
 
 static void each_heads(uint64_t link, unsigned level)

@@ -226,14 +226,10 @@ static void heads_of_a_word_have_one_lock(void **state)
 
 /* Each page and piece refused in turn: nothing is left, and the leaf comes when nothing is refused.
  * How many there are. */
-static uint32_t refused_in_turn(struct pt_shadow *s, uint64_t ipa)
+static uint32_t refuse_each(struct pt_shadow *s, uint64_t ipa, uint64_t kept)
 {
-	uint64_t used;
+	uint64_t used = atomic_load(&n.c.tables.world.pool.used_bytes);
 
-	atomic_store(&n.nested.store.quota_pages, UINT64_MAX);
-	leaf_at(s, ipa); /* with the shadow's tables, which stay */
-	assert_true(kill_at(s, ipa, ipa));
-	used = atomic_load(&n.c.tables.world.pool.used_bytes);
 	for (uint32_t nth = 1;; nth++) {
 		struct pt_host_failpoint how = {.scope = NESTED_SCOPE, .nth = nth, .times = 1};
 		enum pt_outcome outcome;
@@ -246,9 +242,17 @@ static uint32_t refused_in_turn(struct pt_shadow *s, uint64_t ipa)
 		ASSERT_OUTCOME(PT_NO_MEMORY, outcome);
 		while (pt_reclaim(&n.c.agent))
 			continue;
-		assert_int_equal(0, store_bytes());
+		assert_int_equal(kept, store_bytes());
 		assert_int_equal(used, atomic_load(&n.c.tables.world.pool.used_bytes));
 	}
+}
+
+static uint32_t refused_in_turn(struct pt_shadow *s, uint64_t ipa)
+{
+	atomic_store(&n.nested.store.quota_pages, UINT64_MAX);
+	leaf_at(s, ipa); /* with the shadow's tables, which stay */
+	assert_true(kill_at(s, ipa, ipa));
+	return refuse_each(s, ipa, 0);
 }
 
 /* And the quota at each size. */
@@ -279,6 +283,37 @@ static void a_refused_link_leaves_nothing(void **state)
 	refused_by_quota(s, 0, 1);
 	assert_int_equal(2 + 2, refused_in_turn(s, LOW)); /* and the trees of both */
 	refused_by_quota(s, LOW, 3);
+	nest_close(&n);
+}
+
+/* What was made beside pieces that stay does not stay with them, whichever step gets no page. */
+static void a_refused_link_leaves_no_half(void **state)
+{
+	const uint64_t half = LINKS / 16 * PAGE;
+	struct pt_shadow *s;
+	uint64_t kept, head;
+
+	(void)state;
+	nest_open(&n, &shapes[0], false);
+	ASSERT_OUTCOME(PT_MAPPED, core_map(&n.c, 0, BLOCK, GIB, PT_PROT_RWX, 0));
+	s = nest_shadow(&n, &shapes[0]);
+	ASSERT_OUTCOME(PT_MAPPED, nest_fill(&n, s, 0, BLOCK / 2, PT_LEVEL_LAST, PT_PROT_RWX));
+	kept = store_bytes();
+	assert_int_equal(LINKS + HEADS, kept);
+	assert_int_equal(2, refuse_each(s, half, kept)); /* beside both pieces */
+	assert_int_equal(2 * kept, store_bytes());
+	atomic_store(&s->ctx.quota_pages, atomic_load(&s->ctx.table_pages));
+	ASSERT_OUTCOME(PT_QUOTA, nest_fill(&n, s, GIB, half + PAGE, PT_LEVEL_LAST, PT_PROT_RWX));
+	assert_int_equal(1, collect(0, half, &head)); /* whoever made it, it is used */
+	assert_int_equal(2 * kept, store_bytes());
+	assert_true(kill_at(s, half, half));
+	assert_true(kill_at(s, 0, BLOCK / 2));
+	ASSERT_OUTCOME(PT_MAPPED, nest_fill(&n, s, 0, BLOCK / 2, PT_LEVEL_LAST, PT_PROT_RWX));
+	ASSERT_OUTCOME(PT_QUOTA, nest_fill(&n, s, GIB, half, PT_LEVEL_LAST, PT_PROT_RWX));
+	assert_int_equal(kept, store_bytes());
+	/* Nor does the last that leaves keep what was made for it. */
+	assert_true(kill_at(s, 0, BLOCK / 2));
+	assert_int_equal(0, store_bytes());
 	nest_close(&n);
 }
 
@@ -404,6 +439,7 @@ int main(void)
 		cmocka_unit_test(a_list_knows_how_many_it_has),
 		cmocka_unit_test(heads_of_a_word_have_one_lock),
 		cmocka_unit_test(a_refused_link_leaves_nothing),
+		cmocka_unit_test(a_refused_link_leaves_no_half),
 		cmocka_unit_test(trees_are_as_high_as_they_must_be),
 		cmocka_unit_test(a_search_finds_what_is_near),
 	};

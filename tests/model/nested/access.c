@@ -39,8 +39,8 @@ static void host_takes(struct play *p, unsigned mirror, const struct probe *prob
 /* What a fill that got no page must leave as it was. */
 struct kept {
 	struct pt_digest digest;
-	uint64_t links, tables, own_tables, used;
-	bool leaf; /* of the address */
+	uint64_t links, tables, own_tables, used; /* links: bytes */
+	bool leaf;				  /* of the address */
 };
 
 static struct kept keep(struct play *p, unsigned mirror)
@@ -67,12 +67,12 @@ static void was_refused(struct play *p, unsigned mirror, const struct probe *pro
 	struct hw_result r = walk_context(p, &p->m[mirror].shadow.ctx, probe->ipa, NULL);
 	struct kept now = keep(p, mirror);
 	bool same = was->digest.state[0] == now.digest.state[0] &&
-		    was->digest.state[1] == now.digest.state[1] && was->pages == now.pages;
-	uint64_t pages = now.pages - was->pages, tables = now.own_tables - was->own_tables;
+		    was->digest.state[1] == now.digest.state[1] && was->links == now.links;
+	uint64_t links = now.links - was->links, tables = now.own_tables - was->own_tables;
 
 	note(p, NESTED_REFUSED);
-	if (!p->scarce || was->tables != now.tables || now.pages > was->pages ||
-	    now.used - was->used != tables * p->host_page + pages * 4096 ||
+	if (!p->scarce || was->tables != now.tables || now.links > was->links ||
+	    now.used - was->used != tables * p->host_page + links ||
 	    (!same && (!was->leaf || has_leaf(&r))))
 		wrong(p, "a fill that got no page has changed something", mirror, probe->ipa);
 }
@@ -104,7 +104,7 @@ static bool resolve(struct play *p, unsigned mirror, const struct probe *probe, 
 {
 	struct pt_nested_result r;
 	bool went = claims(p), raced = p->going.kind;
-	struct kept was = {.pages = 0};
+	struct kept was = {.links = 0};
 	enum pt_outcome outcome;
 
 	if (p->scarce) {
