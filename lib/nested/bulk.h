@@ -42,6 +42,19 @@ void pt__bulk(struct pt_nested *nested, struct pt__kills *kills, struct pt_shado
 bool pt__strip(struct pt_nested *nested, struct pt__kills *kills, struct pt_shadow_search *s,
 	       int64_t *left);
 
+/* The same, for access flags that are asked for and, with `clear`, cleared: what is found young is
+ * said of its page of 1 << shift bytes, counted from s->lo on. Some of them may be cleared already
+ * of the pages from s->at on and below `end`, which never goes back. Nothing is claimed: who makes
+ * a leaf meanwhile makes a young one, which is met or not. */
+struct pt__ages {
+	bool clear;
+	unsigned shift;
+	uint8_t *young;
+	uint64_t end;
+};
+bool pt__strip_ages(struct pt_nested *nested, struct pt__ages *ages, struct pt_shadow_search *s,
+		    int64_t *left);
+
 /* links_bulk.c: does no link of the table name memory outside of [lo, hi]? A guess, by the first
  * and the last; and all of them, of a table that is set aside. What the one reads, and most of
  * what the other does, may be fetched before. */

@@ -60,17 +60,11 @@ bool pt__kill(struct pt__kills *kills, struct pt__spot spot, uint64_t canonical)
 
 bool pt__shadow_young(struct pt__spot spot, uint64_t canonical, bool clear)
 {
-	const pt_pte young = PT_PTE_VALID | PT_PTE_AF;
 	pt_pte e, *slot = entry_of(spot, &e);
 
 	if (e == PT__ASIDE)
 		return true; /* it may come back */
-	if (!slot || !names(spot, canonical))
-		return false;
-	while ((e & young) == young)
-		if (!clear || pt_pte_cas(slot, &e, e & ~PT_PTE_AF))
-			return true;
-	return false;
+	return slot && names(spot, canonical) && pt__is_young(slot, e, clear);
 }
 
 /* What the batch owes to the TLBs of one shadow; all of it is marked as done. */

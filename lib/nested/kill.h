@@ -71,4 +71,15 @@ PT__INLINE enum pt__hit pt__hit(const struct pt__kills *kills, struct pt__spot s
 	return PT__HIT_BROKEN;
 }
 
+/* Is the leaf `e` of an entry young? With `clear` it is not any more. */
+PT__INLINE bool pt__is_young(pt_pte *slot, pt_pte e, bool clear)
+{
+	const pt_pte young = PT_PTE_VALID | PT_PTE_AF;
+
+	while ((e & young) == young)
+		if (!clear || pt_pte_cas(slot, &e, e & ~PT_PTE_AF))
+			return true;
+	return false;
+}
+
 #endif

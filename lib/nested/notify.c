@@ -260,15 +260,14 @@ static bool taken(void *arg, struct pt_agent *agent, struct pt_shadow_search *s,
 	return (!s->begun && !pt__links_hold(arg, s->lo, s->hi)) || take(arg, agent, s, left);
 }
 
-/* An entry that is aged is one of a step's many, and what shadows have of a large block is without
- * bound: so much is looked at. */
+/* What shadows have of a large block is without bound: so much is looked at. */
 #define ASK_MOST 8192
 
-static __attribute__((noinline)) bool ask_all(struct pt_nested *nested, uint64_t lo, uint64_t hi,
-					      bool clear)
+static bool ask_all(struct pt_nested *nested, uint64_t lo, uint64_t hi, bool clear, int64_t *budget)
 {
 	struct pt_shadow_search s = {.lo = lo, .hi = hi};
 	int64_t left = ASK_MOST;
+	bool all;
 	struct search q; /* as above */
 
 	q.nested = nested;
@@ -277,12 +276,54 @@ static __attribute__((noinline)) bool ask_all(struct pt_nested *nested, uint64_t
 	q.asks = true;
 	q.clear = clear;
 	q.young = false;
-	return !search(&q) || q.young;
+	all = search(&q);
+	*budget -= ASK_MOST - left;
+	return !all || q.young;
 }
 
-static bool young(void *arg, uint64_t lo, uint64_t hi, bool clear)
+/* Leaves from s->lo on, as far as they can be asked for in a row: how many. Those of which no
+ * shadow has anything are passed. All leaves of shadows are as large as these, or smaller. */
+static uint32_t ask_in_a_row(struct pt_nested *nested, struct pt__ages *ages,
+			     struct pt_shadow_search *s, uint32_t leaves, int64_t *left)
 {
-	return pt__links_hold(arg, lo, hi) && ask_all(arg, lo, hi, clear);
+	s->at = s->lo >> 12;
+	while (*left > 0 && pt__head_next(nested, 0, &s->at, (s->hi >> 12) + 1, left))
+		if (s->at << 12 < s->whole_at || !pt__strip_ages(nested, ages, s, left))
+			break;
+	return s->at > s->hi >> 12 ? leaves : (uint32_t)((s->at << 12) - s->lo) >> ages->shift;
+}
+
+static __attribute__((noinline)) uint32_t young(void *arg, uint64_t ipa, unsigned shift,
+						uint32_t leaves, bool clear, uint8_t *young,
+						int64_t *left)
+{
+	const struct pt_nested *nested = arg;
+	uint64_t sizes = atomic_load_explicit(&nested->shifts, memory_order_relaxed), whole_at = 0;
+	bool alike = shift < pt__class_shift(1) && sizes >> shift <= 1;
+	uint64_t end = 0;
+	uint32_t n = 0;
+
+	__builtin_memset(young, 0, leaves);
+	if (!sizes)
+		return leaves;
+	while (n < leaves && (!n || *left > 0 || ipa + ((uint64_t)n << shift) < end)) {
+		uint64_t lo = ipa + ((uint64_t)n << shift);
+		struct pt_shadow_search s = {.lo = lo,
+					     .hi = ipa + ((uint64_t)leaves << shift) - 1,
+					     .whole_at = whole_at};
+		struct pt__ages ages = {clear, shift, young + n, end};
+		uint32_t row = alike ? ask_in_a_row(arg, &ages, &s, leaves - n, left) : 0;
+
+		whole_at = s.whole_at;
+		end = ages.end;
+		n += row;
+		if (row)
+			continue;
+		s.hi = lo + (UINT64_C(1) << shift) - 1;
+		young[n] |= pt__links_hold(arg, lo, s.hi) && ask_all(arg, lo, s.hi, clear, left);
+		n++;
+	}
+	return n;
 }
 
 const struct pt_shadow_rules pt__shadow_rules = {

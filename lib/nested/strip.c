@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Rights are taken from what shadows have of a stretch of canonical pages, a table at a
- * time. */
+/* Rights are taken from what shadows have of a stretch of canonical pages, or their access flags
+ * are asked for, a table at a time. */
 #include "bulk.h"
 #include "kill.h"
 #include "links.h"
@@ -25,6 +25,8 @@
 struct strip {
 	struct pt_nested *nested;
 	struct pt__kills *kills;
+	struct pt__ages *ages; /* instead of kills */
+	const struct pt_shadow_search *s;
 	const pt__word *heads[2]; /* NULL: none there says anything */
 	uint64_t first;
 	uint32_t pages;
@@ -38,8 +40,9 @@ struct strip {
 
 /* ---- pages ---- */
 
-static void bound(struct strip *b, const struct pt_shadow_search *s, uint64_t most)
+static void bound(struct strip *b, uint64_t most)
 {
+	const struct pt_shadow_search *s = b->s;
 	uint64_t end = (s->at | (PAGES - 1)) + 1, last = s->hi >> 12;
 
 	if (most < RUN)
@@ -119,30 +122,50 @@ static void meet(struct strip *b, uint64_t word)
 		b->left[page]--;
 }
 
-/* Entries from `slot` on, and their links, which stand in one piece. True: there is something to
- * flush. */
+/* Is memory that a leaf has, from `canonical` on, all concerned? An access flag that is cleared has
+ * to be told of, so those of pages that are not gone through now stay. */
+static bool is_concerned(const struct strip *b, uint64_t canonical, unsigned shift)
+{
+	if (b->ages)
+		return (canonical >> 12) - b->first < b->pages;
+	return canonical >= b->s->lo && canonical + ((UINT64_C(1) << shift) - 1) <= b->s->hi;
+}
+
+/* True: there is something to flush. */
+static bool take_one(struct strip *b, struct pt__spot spot, pt_pte *slot, pt_pte e,
+		     uint64_t canonical)
+{
+	enum pt__hit hit;
+
+	if (b->ages) {
+		if (pt__is_young(slot, e, b->ages->clear))
+			b->ages->young[(canonical - b->s->lo) >> b->ages->shift] = 1;
+		b->taken++;
+		return false;
+	}
+	hit = pt__hit(b->kills, spot, slot, e, canonical);
+	b->taken += hit == PT__HIT_TAKEN;
+	return hit >= PT__HIT_OWES;
+}
+
+/* Entries from `slot` on, and their links, which stand in one piece. True: as above. */
 static bool take(struct strip *b, struct pt__spot spot, pt_pte *slot, const pt__word *link,
 		 uint32_t entries)
 {
-	const struct pt__kills *kills = b->kills;
 	const unsigned stride = PT__LINK_WORDS << (spot.shift - 12);
 	bool owes = false;
 
 	for (; entries--; slot++, link += stride) {
 		pt_pte e = pt_pte_load(slot);
 		uint64_t word, canonical;
-		enum pt__hit hit;
 
 		if (!e)
 			continue;
 		word = pt__get(link + 1); /* a claim without one is of a fill that looks again */
 		canonical = pt__link_canonical(word);
-		if (!(word & PT__LINK_SET) || canonical < kills->lo ||
-		    canonical + ((UINT64_C(1) << spot.shift) - 1) > kills->hi)
+		if (!(word & PT__LINK_SET) || !is_concerned(b, canonical, spot.shift))
 			continue;
-		hit = pt__hit(kills, spot, slot, e, canonical);
-		b->taken += hit == PT__HIT_TAKEN;
-		owes |= hit >= PT__HIT_OWES;
+		owes |= take_one(b, spot, slot, e, canonical);
 		meet(b, word);
 	}
 	return owes;
@@ -215,8 +238,8 @@ static void strip_from(struct strip *b, struct pt__spot spot)
 	take_window(b, spot, at.slot, w.hi);
 }
 
-bool pt__strip(struct pt_nested *nested, struct pt__kills *kills, struct pt_shadow_search *s,
-	       int64_t *left)
+static bool strip(struct pt_nested *nested, struct pt__kills *kills, struct pt__ages *ages,
+		  struct pt_shadow_search *s, int64_t *left)
 {
 	struct pt__found found[PT_SHADOW_LINKS];
 	struct strip b; /* large, and written before it is read */
@@ -227,8 +250,10 @@ bool pt__strip(struct pt_nested *nested, struct pt__kills *kills, struct pt_shad
 		return false;
 	b.nested = nested;
 	b.kills = kills;
+	b.ages = ages;
+	b.s = s;
 	b.windows = b.looked = b.taken = 0;
-	bound(&b, s, *left > 0 ? (uint64_t)*left / n : 0);
+	bound(&b, *left > 0 ? (uint64_t)*left / n : 0);
 	find_heads(&b);
 	count_all(&b);
 	for (uint32_t i = 0; i < n; i++)
@@ -239,6 +264,20 @@ bool pt__strip(struct pt_nested *nested, struct pt__kills *kills, struct pt_shad
 	s->at += done;
 	if (won * WORTH < b.looked)
 		s->whole_at = (b.first + b.pages) << 12;
+	if (ages && ages->end < (b.first + b.pages) << 12)
+		ages->end = (b.first + b.pages) << 12;
 	*left -= b.looked;
 	return done;
+}
+
+bool pt__strip(struct pt_nested *nested, struct pt__kills *kills, struct pt_shadow_search *s,
+	       int64_t *left)
+{
+	return strip(nested, kills, NULL, s, left);
+}
+
+bool pt__strip_ages(struct pt_nested *nested, struct pt__ages *ages, struct pt_shadow_search *s,
+		    int64_t *left)
+{
+	return strip(nested, NULL, ages, s, left);
 }

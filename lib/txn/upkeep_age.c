@@ -56,15 +56,6 @@ PT__INLINE void make_old(const struct pt_ctx *ctx, pt_pte *slot, pt_pte e)
 			pt_port_relax();
 }
 
-/* Was what shadows have of the leaf at `ipa` used? Theirs are copies of its flag. */
-static bool used_in_shadows(const struct pt_ctx *ctx, pt_pte e, uint64_t ipa, unsigned shift,
-			    bool clear)
-{
-	return PT__UNLIKELY(ctx->shadowed) && pt_pte_valid(e) &&
-	       ctx->shadow_rules->young(ctx->shadow_arg, ipa, ipa + (UINT64_C(1) << shift) - 1,
-					clear);
-}
-
 /* Entries side by side: the first, the address that it is for, and what each spans. */
 struct leaves {
 	pt_pte *slot;
@@ -72,23 +63,46 @@ struct leaves {
 	unsigned shift;
 };
 
-/* n entries, one at a time, from number `at` of their run on; their young bits. */
-static unsigned age_each(const struct pt_ctx *ctx, struct aged *aged, struct leaves of, uint64_t at,
-			 unsigned n, bool clear)
+/* As many entries are asked for in shadows at once: a group has no more. */
+#define ASKED 128
+
+/* Was what shadows have of the first n entries used? Theirs are copies of the flags. How many have
+ * been asked for, all of them where there are no shadows. */
+static unsigned ask_shadows(const struct pt_ctx *ctx, struct leaves of, unsigned n, bool clear,
+			    uint8_t *used, int64_t *left)
+{
+	if (PT__LIKELY(!ctx->shadowed)) {
+		__builtin_memset(used, 0, n < ASKED ? n : ASKED);
+		return n;
+	}
+	return ctx->shadow_rules->young(ctx->shadow_arg, of.ipa, of.shift, n < ASKED ? n : ASKED,
+					clear, used, left);
+}
+
+static void ask_shadows_of_all(const struct pt_ctx *ctx, struct leaves of, unsigned n, bool clear,
+			       uint8_t *used, int64_t *left)
+{
+	for (unsigned asked; n; n -= asked, used += asked, of.ipa += (uint64_t)asked << of.shift)
+		asked = ask_shadows(ctx, of, n, clear, used, left);
+}
+
+/* n entries, one at a time, from number `at` of their run on, with what shadows used of them; their
+ * young bits. */
+static unsigned age_each(const struct pt_ctx *ctx, struct aged *aged, pt_pte *slot,
+			 const uint8_t *used, uint64_t at, unsigned n, bool clear)
 {
 	unsigned bits = 0;
 
 	for (unsigned i = 0; i < n; i++) {
-		pt_pte e = pt_pte_load(of.slot + i);
+		pt_pte e = pt_pte_load(slot + i);
 		unsigned flag = (unsigned)(e >> AF_SHIFT & e & 1), young = flag;
 
-		young |= used_in_shadows(ctx, e, of.ipa + ((uint64_t)i << of.shift), of.shift,
-					 clear);
+		young |= used[i] & e & 1;
 		bits |= i < 32 ? young << i
 			       : 0; /* of a line: who asks for a group does not ask for them */
 		note(aged, at + i, 1, e & 1, young);
 		if (clear && flag)
-			make_old(ctx, of.slot + i, e);
+			make_old(ctx, slot + i, e);
 	}
 	return bits;
 }
@@ -123,45 +137,65 @@ static uint64_t age_young(struct aged *aged, pt_pte *slot, uint64_t at, uint64_t
 	return n;
 }
 
-/* The pages of a last-level table from `next` on. */
-static uint64_t age_pages(struct pt_upkeep *upkeep, const struct pt__at *at, struct aged *aged)
+/* Pages one at a time, from number `i` of `most` of a table on: a line at most, or as many as
+ * shadows are asked for at once. */
+static unsigned age_slowly(struct pt_upkeep *upkeep, const struct pt__at *at, struct aged *aged,
+			   uint64_t i, uint64_t most, int64_t *left)
+{
+	const struct pt_upkeep_args *args = &upkeep->args;
+	const struct leaves of = {at->slot + i, upkeep->next + (i << at->shift), at->shift};
+	uint64_t first = ((upkeep->next - args->ipa.v) >> at->shift) + i;
+	uint8_t used[ASKED];
+	unsigned n = most - i < ASKED ? (unsigned)(most - i) : ASKED;
+
+	if (!args->ctx->shadowed && n > GROUP)
+		n = GROUP;
+	n = ask_shadows(args->ctx, of, n, args->clear, used, left);
+	for (unsigned k = 0; k < n; k += GROUP) {
+		unsigned some = n - k < GROUP ? n - k : GROUP;
+		unsigned bits =
+			age_each(args->ctx, aged, of.slot + k, used + k, i + k, some, args->clear);
+
+		if (args->bitmap && bits)
+			set_group(args->bitmap, first + k, bits);
+	}
+	return n;
+}
+
+/* The pages of a last-level table from `next` on; of such as shadows have not all, where that is
+ * more than what is left of the step. How many. */
+static uint64_t age_pages(struct pt_upkeep *upkeep, const struct pt__at *at, struct aged *aged,
+			  int64_t *left)
 {
 	const struct pt_upkeep_args *args = &upkeep->args;
 	const struct pt_ctx *ctx = args->ctx;
 	bool alone = ctx->vtcr_flags & (PT_VTCR_HA | PT_VTCR_HD) || ctx->shadowed;
-	uint64_t most = (upkeep->last - upkeep->next + 1) >> at->shift, n;
+	uint64_t most = (upkeep->last - upkeep->next + 1) >> at->shift, i, n;
 	uint64_t first = (upkeep->next - args->ipa.v) >> at->shift;
 	uint32_t room = pt_table_entries(&ctx->geo) - at->index;
 
 	if (at->level != ctx->geo.start_level && most > room)
 		most = room;
-	for (uint64_t i = 0; i < most; i += n) {
-		unsigned bits;
-
+	for (i = 0; i < most && (!i || !ctx->shadowed || *left > 0); i += n) {
 		n = alone ? 0 : age_young(aged, at->slot + i, i, most - i, args->clear);
 		if (n && args->bitmap)
 			set_bits(args->bitmap, first + i, n);
 		if (n)
 			continue;
-		n = most - i < GROUP ? most - i : GROUP;
-		if (PT__LIKELY(n == GROUP && !args->bitmap && !alone) &&
+		n = GROUP;
+		if (PT__LIKELY(most - i >= GROUP && !args->bitmap && !alone) &&
 		    age_group(aged, at->slot + i, i, args->clear))
 			continue;
-		bits = age_each(
-			ctx, aged,
-			(struct leaves){at->slot + i, upkeep->next + (i << at->shift), at->shift},
-			i, (unsigned)n, args->clear);
-		if (args->bitmap && bits)
-			set_group(args->bitmap, first + i, bits);
+		n = age_slowly(upkeep, at, aged, i, most, left);
 	}
-	return most;
+	return i;
 }
 
 /* A block, a contiguous group or a hole of 1 << shift bytes: the granules of it that are in the
  * range. A group has one flag, the OR of those of its entries, and loses them all. False: the claim
  * does not cover it. */
 static bool age_one(struct pt_upkeep *upkeep, const struct pt__at *at, unsigned shift,
-		    struct aged *aged)
+		    struct aged *aged, int64_t *left)
 {
 	const struct pt_upkeep_args *args = &upkeep->args;
 	unsigned gs = args->ctx->geo.granule_shift, entries = 1u << (shift - at->shift);
@@ -170,16 +204,20 @@ static bool age_one(struct pt_upkeep *upkeep, const struct pt__at *at, unsigned 
 	bool valid = pt_pte_valid(at->entry), young;
 	const struct leaves of = {at->slot - (at->index & (entries - 1)), upkeep->next & ~mask,
 				  at->shift};
+	uint8_t used[ASKED];
 	struct aged all = {0};
 
-	age_each(args->ctx, &all, of, 0, entries, false);
+	ask_shadows_of_all(args->ctx, of, entries, false, used, left);
+	age_each(args->ctx, &all, of.slot, used, 0, entries, false);
 	young = valid && all.young;
 	if (young && args->clear &&
 	    ((upkeep->next & ~mask) < upkeep->claim.lo || end > upkeep->claim.hi))
 		return false;
 	end = end < upkeep->last ? end : upkeep->last;
 	n = (end - upkeep->next + 1) >> gs;
-	age_each(args->ctx, aged, of, 0, entries, args->clear);
+	if (args->clear)
+		ask_shadows_of_all(args->ctx, of, entries, true, used, left);
+	age_each(args->ctx, aged, of.slot, used, 0, entries, args->clear);
 	if (young && args->bitmap)
 		set_bits(args->bitmap, first, n);
 	upkeep->young += young ? n : 0;
@@ -220,7 +258,7 @@ static enum pt_outcome age_range(struct pt_upkeep *upkeep, int64_t *left)
 		pt__descend(ctx, upkeep->next, PT_LEVEL_LAST, gs, &at);
 		shift = at.shift;
 		if (at.level == PT_LEVEL_LAST && !pt__has_groups(ctx)) {
-			n = age_pages(upkeep, &at, &aged);
+			n = age_pages(upkeep, &at, &aged, left);
 			upkeep->young += aged.young;
 			upkeep->old += aged.valid - aged.young;
 			upkeep->effects.holes += n - aged.valid;
@@ -228,7 +266,7 @@ static enum pt_outcome age_range(struct pt_upkeep *upkeep, int64_t *left)
 			if (pt_pte_valid(at.entry))
 				shift = pt__span_shift(gs, at.entry, at.level, at.shift);
 			n = UINT64_C(1) << (shift - at.shift);
-			if (!age_one(upkeep, &at, shift, &aged))
+			if (!age_one(upkeep, &at, shift, &aged, left))
 				return PT_PARKED;
 			n -= at.index & (n - 1);
 		}

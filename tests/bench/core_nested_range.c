@@ -4,6 +4,7 @@
 #include "nest.h"
 
 #include <pt/dirty.h>
+#include <pt/upkeep.h>
 #include <pt/walk.h>
 
 #include <stdio.h>
@@ -99,6 +100,46 @@ static void start_log(struct nest *n, uint64_t size)
 	check_eq("pt_dirty_step", outcome, PT_OK);
 }
 
+/* Ages a range of one context; how many leaves were young. */
+static uint64_t age_all(struct bench *b, struct pt_ctx *ctx, uint64_t size)
+{
+	const struct pt_upkeep_args args = {
+		.ctx = ctx, .kind = PT_UPKEEP_AGE, .ipa = {BASE}, .size = size, .clear = true};
+	struct pt_upkeep up;
+	enum pt_outcome outcome;
+
+	check_eq("pt_upkeep_init", pt_upkeep_init(&up, &args, NULL), PT_OK);
+	do {
+		section_begin(b);
+		outcome = pt_upkeep_step(&up, &b->agent, STEP_BUDGET);
+		pt_section_end(&b->agent);
+	} while (outcome == PT_MORE);
+	check_eq("pt_upkeep_step", outcome, PT_OK);
+	return up.young;
+}
+
+/* Each in a world of its own, all of whose leaves are young. */
+static void rows_of_age(uint64_t size)
+{
+	struct nest *n = nest_open(SHADOWS, true, size);
+	double leaves = (double)n->b.pages * SHADOWS, t;
+
+	fill_all(n, false);
+	t = cpu_ns();
+	for (uint32_t k = 0; k < SHADOWS; k++)
+		check_eq("young leaves of a shadow", age_all(&n->b, &n->shadow[k].ctx, size),
+			 n->b.pages);
+	printf("age_shadows_directly %.2f\n", (cpu_ns() - t) / leaves);
+	nest_close(n);
+	n = nest_open(SHADOWS, true, size);
+	fill_all(n, false);
+	t = cpu_ns();
+	check_eq("young leaves", age_all(&n->b, &n->b.ctx, size), n->b.pages);
+	printf("age_range_64_full %.2f\n", (cpu_ns() - t) / leaves);
+	check_eq("young leaves afterwards", age_all(&n->b, &n->b.ctx, size), 0);
+	nest_close(n);
+}
+
 /* Each in a world of its own, whose shadows may write all of the range before. */
 static void rows_of_rights(uint64_t size)
 {
@@ -140,6 +181,7 @@ void nest_rows_of_a_range(uint64_t size)
 	map(&n->b, BASE, size, BASE_PA, PT_MAP_FORCE_PAGES);
 	fill_all(n, false);
 	printf("unmap_shadows_directly %.2f\n", run_directly(n, size, PT_ITEM_UNMAP) / leaves);
+	rows_of_age(size);
 	rows_of_rights(size);
 	row_of_sparse_memory(size); /* this world is left as it is */
 }

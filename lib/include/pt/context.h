@@ -153,12 +153,16 @@ struct pt_shadow_rules {
 	bool (*taken)(void *arg, struct pt_agent *agent, struct pt_shadow_search *search,
 		      int64_t *left);
 	/*
-	 * Have shadows used what they have of [lo, hi], a canonical leaf: is the access flag of one
-	 * of their leaves set? With `clear` it is not afterwards, without an invalidation. An
-	 * inexact page counts as used, and so does what another agent is about to take from them,
-	 * and a leaf of which they have more than is looked at in one go (8192 leaves and entries).
+	 * Have shadows used what they have of canonical leaves, `leaves` of 1 << shift bytes side
+	 * by side from `ipa` on: is the access flag of one of theirs set? young[n] is 1 or 0 for
+	 * the n-th; with `clear` no flag is set afterwards, without an invalidation. An inexact
+	 * page counts as used, and so does what another agent is about to take from them, and a
+	 * leaf of which they have more than is looked at in one go (8192 leaves and entries).
+	 * Returns how many of the leaves are answered, at least one: *left less what was looked at
+	 * is not much below 0.
 	 */
-	bool (*young)(void *arg, uint64_t lo, uint64_t hi, bool clear);
+	uint32_t (*young)(void *arg, uint64_t ipa, unsigned shift, uint32_t leaves, bool clear,
+			  uint8_t *young, int64_t *left);
 };
 
 enum pt_ctx_state {
