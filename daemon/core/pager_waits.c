@@ -72,8 +72,7 @@ static void ask_for(struct pager *p, struct page_wait *w)
 	set_asked(p, w);
 	if (is_wanted(p, w->page))
 		return;
-	p->wanted[p->wanted_count++] =
-		(struct page_wanted){.page = w->page, .seq = ++p->seq, .why = w->why};
+	p->wanted[p->wanted_count++] = (struct page_wanted){.page = w->page, .why = w->why};
 	pager_rouse(p);
 }
 
@@ -227,8 +226,10 @@ bool pager_next(struct pagers *list, struct pager *p, struct page_wanted *wanted
 	pt_port_lock(&list->lock);
 	for (uint32_t i = 0; i < p->wanted_count && !some; i++) {
 		some = !p->wanted[i].told;
-		if (some)
-			*wanted = p->wanted[i];
+		if (!some)
+			continue;
+		p->wanted[i].seq = p->seq + 1; /* it is counted when it is told */
+		*wanted = p->wanted[i];
 	}
 	p->asleep = !some;
 	pt_port_unlock(&list->lock);
@@ -238,6 +239,7 @@ bool pager_next(struct pagers *list, struct pager *p, struct page_wanted *wanted
 void pager_told(struct pagers *list, struct pager *p, uint64_t seq)
 {
 	pt_port_lock(&list->lock);
+	p->seq = seq;
 	for (uint32_t i = 0; i < p->wanted_count; i++)
 		p->wanted[i].told |= p->wanted[i].seq == seq;
 	pt_port_unlock(&list->lock);

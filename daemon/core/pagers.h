@@ -44,7 +44,7 @@ struct page_wait {
 
 /* A page that was asked for, or is about to be. */
 struct page_wanted {
-	uint64_t page, seq;
+	uint64_t page, seq; /* seq: when it is told */
 	struct page_access why;
 	bool told;
 };
@@ -61,11 +61,11 @@ struct pager {
 	/* Under the lock. */
 	char principal[PRINCIPAL_MAX]; /* whose stream it is, or was: its share of all pagers */
 	uint64_t *failed;	       /* a bit a page, of absent ones */
-	uint64_t failed_pages, seq;
-	struct call *server; /* the stream; NULL: none */
-	bool opening;	     /* there is none yet, but it comes */
-	bool ended;	     /* out of all lists: the slot was changed, or the context went */
-	bool asleep;	     /* the stream has told all; news wakes it */
+	uint64_t failed_pages, seq;    /* seq: of the page that was told last */
+	struct call *server;	       /* the stream; NULL: none */
+	bool opening;		       /* there is none yet, but it comes */
+	bool ended;  /* out of all lists: the slot was changed, or the context went */
+	bool asleep; /* the stream has told all; news wakes it */
 	uint32_t window, wanted_count, waiting;
 	struct page_wait *bucket[PAGE_WAIT_BUCKETS]; /* who waits, by number of the page */
 	struct page_wait *first, **last;	     /* those not asked for, in order of arrival */

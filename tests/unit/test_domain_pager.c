@@ -186,6 +186,29 @@ static void one_request_a_page_however_many_wait(void **state)
 	half_close(&s);
 }
 
+/* What is supplied before it was asked for takes no number with it. */
+static void what_is_asked_for_is_numbered_without_a_gap(void **state)
+{
+	struct fixture *fx = backed(state);
+	struct stream s;
+	struct touch t[3];
+
+	open_range(&s, fx, IPA, SIZE);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(touch(&t[i], fx, IPA + i * PAGE), CALL_PARKED);
+	supply(&s, IPA, PAGE, ZERO);
+	resumes(&t[0], fx, PT_OK);
+	for (unsigned i = 1; i < 3; i++) {
+		const Ptd__V1__PageWanted *w = next(&s)->wanted;
+
+		assert_int_equal(w->seq, i);
+		assert_int_equal(w->ipa, IPA + i * PAGE);
+	}
+	half_close(&s);
+	for (unsigned i = 1; i < 3; i++)
+		resumes(&t[i], fx, PT_ABSENT);
+}
+
 /* Pages whose waiters share a bucket are told apart, and who waits for room in the window is asked
  * for in order of arrival. */
 static void a_supply_wakes_those_of_its_pages_alone(void **state)
@@ -575,6 +598,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(one_request_a_page_however_many_wait),
+		TEST(what_is_asked_for_is_numbered_without_a_gap),
 		TEST(a_supply_wakes_those_of_its_pages_alone),
 		TEST(the_first_content_stays),
 		TEST(a_slow_pager_is_asked_when_it_reads),
