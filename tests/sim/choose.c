@@ -190,7 +190,8 @@ void choose_next(struct sim *sim, struct client *client, struct op *op)
 	op->kind = draw_kind(sim, &random);
 	op->machine = (uint8_t)sim_draw(&random, SIM_MACHINES);
 	op->context = (uint8_t)sim_draw(&random, SIM_CONTEXTS);
-	if (op->kind >= OP_SET_SLOT) /* they are to meet */
+	if (op->kind >= OP_SET_SLOT ||
+	    (op->kind == OP_SESSION && sim->swarm.pagers)) /* they meet */
 		op->context = 0;
 	op->force = sim_draw(&random, 2) != 0;
 	op->stable = sim_draw(&random, 2) != 0;

@@ -208,7 +208,9 @@ uint64_t message_hash(const ProtobufCMessage *message);
 /* session.c */
 struct exec;
 void session_set_up(struct op *op, uint64_t *random);
-bool session_draw(const struct sim *sim, const struct op *op, uint64_t seq, uint64_t *random);
+enum message_kind { MESSAGE_APPLY, MESSAGE_TRANSLATE, MESSAGE_ACCESS };
+enum message_kind session_draw(const struct sim *sim, const struct op *op, uint64_t seq,
+			       uint64_t *random);
 void session_begin(struct op *op);
 ssize_t session_give(struct op *op, uint8_t *out, size_t room, uint32_t *flags);
 void session_receive(struct sim *sim, struct op *op);

@@ -265,16 +265,25 @@ static void check_translations(struct looked *l, const Ptd__V1__AccessResults *r
 	}
 }
 
+/* Translations are of one moment if they took one step; an access is of its last one. */
+static void check_results(struct looked *l, const Ptd__V1__AccessResults *r)
+{
+	uint64_t random;
+
+	if (session_draw(l->sim, l->op, l->exec->seq, &random) == MESSAGE_ACCESS)
+		paged_check_result(l, (uint32_t)sim_draw(&random, PAGED_PAGES), r->outcome[0],
+				   r->pa[0]);
+	else if (l->exec->steps == 1)
+		check_translations(l, r);
+}
+
 void session_content(struct sim *sim, struct exec *exec, const Ptd__V1__SessionResponse *r)
 {
 	struct looked l = look_up(sim, exec);
 
 	switch (r->what_case) {
 	case PTD__V1__SESSION_RESPONSE__WHAT_APPLY: check_apply(&l, r->apply); break;
-	case PTD__V1__SESSION_RESPONSE__WHAT_RESULTS:
-		if (exec->steps == 1)
-			check_translations(&l, r->results);
-		break;
+	case PTD__V1__SESSION_RESPONSE__WHAT_RESULTS: check_results(&l, r->results); break;
 	default:
 		if (exec->changed && l.c && !l.c->dying)
 			WRONG(&l, "atomic", "message %llu fails with %u and has had an effect",

@@ -72,6 +72,7 @@ struct exec {
 	uint32_t retired;
 	/* Of paged memory: an access waits for its page, or has waited; what became of a pager. */
 	bool awaits, waited;
+	uint32_t page;
 	bool pager_opened, pager_served, pager_met, pager_lost, pager_through;
 };
 struct exec *oracle_call(struct call *call);

@@ -56,6 +56,16 @@ bool paged_has(uint64_t ipa)
 	return ipa >= PAGED_IPA && ipa < 2 * PAGED_IPA;
 }
 
+uint64_t paged_address(const struct sim *sim, uint32_t page)
+{
+	return PAGED_IPA + ((uint64_t)page << sim->swarm.granule_shift);
+}
+
+uint64_t paged_offset(const struct sim *sim, uint32_t word)
+{
+	return word ? (UINT64_C(1) << sim->swarm.granule_shift) - sizeof(uint64_t) : 0;
+}
+
 uint64_t paged_pa(const struct sim *sim, uint32_t context, uint32_t place, uint32_t page)
 {
 	return ((uint64_t)(context * PAGED_PLACES + place) * PAGED_PAGES + page)
@@ -137,31 +147,18 @@ void paged_check_slot(struct looked *l, const void *response)
 
 /* ---- accesses ---- */
 
-/* The word at `pa`, if the memslot has it, or had it and the change is not through; else NULL. */
-static uint64_t *word_at(struct looked *l, uint64_t pa)
+/* At which place of its memory the page is: *place, where it may be now. */
+static bool is_at(struct looked *l, uint32_t page, uint64_t pa, uint8_t *place)
 {
 	const struct paged *m = &l->c->paged;
 	uint32_t number = (uint32_t)(l->c - l->d->model.context[0]) % SIM_CONTEXTS;
-	uint64_t end = l->op->word_at ? (UINT64_C(1) << l->sim->swarm.granule_shift) - 8 : 0;
 
-	for (uint8_t place = 0; place < PAGED_PLACES; place++)
-		if ((place == m->place || (m->moves && place == m->old_place)) &&
-		    pa == paged_pa(l->sim, number, place, l->op->page) + end)
-			return &paged_words(&l->d->model, l->c, place, l->op->page)[l->op->word_at];
-	return NULL;
-}
-
-static void check_word(struct looked *l, const Ptd__V1__AccessResponse *r)
-{
-	uint64_t *word = word_at(l, r->pa);
-
-	if (!word)
-		WRONG(l, "access", "pa %llx is not of the page", (unsigned long long)r->pa);
-	else if (l->op->write)
-		*word = l->op->word;
-	else if (r->data.len != sizeof(*word) || memcmp(r->data.data, word, sizeof(*word)) != 0)
-		WRONG(l, "access", "page %u does not read %016llx", l->op->page,
-		      (unsigned long long)*word);
+	for (*place = 0; *place < PAGED_PLACES; ++*place)
+		if ((*place == m->place || (m->moves && *place == m->old_place)) &&
+		    pa == paged_pa(l->sim, number, *place, page))
+			return true;
+	WRONG(l, "access", "pa %llx is not of page %u", (unsigned long long)pa, page);
+	return false;
 }
 
 static void count_answer(struct looked *l, uint32_t outcome)
@@ -170,28 +167,55 @@ static void count_answer(struct looked *l, uint32_t outcome)
 
 	if (!l->exec->waited)
 		return;
+	l->exec->waited = false;
 	count[PAGED_GOT] += outcome == PT_OK;
 	count[PAGED_GOT_NONE] += outcome == PT_PAGE_FAILED;
 	count[PAGED_GOT_NO_PAGER] += outcome == PT_ABSENT;
 }
 
+/* False: it is no success, or wrong. */
+static bool check_outcome(struct looked *l, uint32_t page, uint32_t outcome)
+{
+	const struct model_pager *p = paged_pager_at(&l->c->paged, page);
+	enum pt_outcome due = l->c->paged.slot ? paged_state(&l->c->paged, page) : PT_NO_SLOT;
+	/* While a range is opened some of it is still mapped. */
+	bool mapped = outcome == PT_OK && p && p->is == PAGER_OPENS;
+
+	count_answer(l, outcome);
+	if (outcome != due && !mapped)
+		WRONG(l, "access", "page %u: outcome %u, the model says %u", page, outcome, due);
+	return outcome == PT_OK && (due == PT_OK || mapped);
+}
+
+static void check_word(struct looked *l, const Ptd__V1__AccessResponse *r, uint8_t place)
+{
+	uint64_t *word = &paged_words(&l->d->model, l->c, place, l->op->page)[l->op->word_at];
+
+	if (l->op->write)
+		*word = l->op->word;
+	else if (r->data.len != sizeof(*word) || memcmp(r->data.data, word, sizeof(*word)) != 0)
+		WRONG(l, "access", "page %u does not read %016llx", l->op->page,
+		      (unsigned long long)*word);
+}
+
 void paged_check_access(struct looked *l, const void *response)
 {
 	const Ptd__V1__AccessResponse *r = response;
-	const struct model_pager *p;
-	enum pt_outcome due;
+	uint64_t offset = paged_offset(l->sim, l->op->word_at);
+	uint8_t place;
 
-	if (!l->c || l->c->dying)
-		return;
-	p = paged_pager_at(&l->c->paged, l->op->page);
-	due = l->c->paged.slot ? paged_state(&l->c->paged, l->op->page) : PT_NO_SLOT;
-	/* While a range is opened some of it is still mapped. */
-	if (r->outcome != due && !(r->outcome == PT_OK && p && p->is == PAGER_OPENS))
-		WRONG(l, "access", "page %u: outcome %u, the model says %u", l->op->page,
-		      r->outcome, due);
-	else if (r->outcome == PT_OK)
-		check_word(l, r);
-	count_answer(l, r->outcome);
+	if (l->c && !l->c->dying && check_outcome(l, l->op->page, r->outcome) &&
+	    is_at(l, l->op->page, r->pa - offset, &place))
+		check_word(l, r, place);
+}
+
+void paged_check_result(struct looked *l, uint32_t page, uint32_t outcome, uint64_t pa)
+{
+	uint8_t place;
+
+	if (l->c && !l->c->dying && !(outcome == PT_QUOTA && l->sim->swarm.quota_pages) &&
+	    check_outcome(l, page, outcome))
+		is_at(l, page, pa, &place);
 }
 
 void paged_goes_on(struct sim *sim, struct exec *exec, const struct call *call)

@@ -80,8 +80,12 @@ const char *paged_event_name(enum pager_event event);
 /* ---- paged.c: the model, and what it says of calls ---- */
 
 bool paged_has(uint64_t ipa);
+/* Where page `page` is in each context. */
+uint64_t paged_address(const struct sim *sim, uint32_t page);
 /* Where page `page` of context number `context` is. */
 uint64_t paged_pa(const struct sim *sim, uint32_t context, uint32_t place, uint32_t page);
+/* Of the first or the last word. */
+uint64_t paged_offset(const struct sim *sim, uint32_t word);
 uint64_t paged_memory(uint32_t granule_shift); /* bytes of a machine */
 /* What is at the first and the last word of the page at that place. */
 uint64_t *paged_words(struct model *model, const struct model_context *c, uint32_t place,
@@ -95,6 +99,8 @@ enum pt_outcome paged_state(struct paged *paged, uint32_t page);
 void paged_commit(struct sim *sim, struct model_context *c, uint64_t generation);
 /* The answers of Access and SetSlot, at the moment of their making. */
 void paged_check_access(struct looked *l, const void *response);
+/* The result of a session's access to this page. */
+void paged_check_result(struct looked *l, uint32_t page, uint32_t outcome, uint64_t pa);
 void paged_check_slot(struct looked *l, const void *response);
 /* May ServePages end so? */
 bool paged_end_is_legal(struct looked *l, const struct call *call);

@@ -165,12 +165,8 @@ void __wrap_pager_end(struct pagers *pagers, struct pager *pager)
 	struct model_context *c = context_served();
 	struct model_pager *p = model_of(pager);
 
-	if (p && p->is == PAGER_SERVES) {
-		if (count_lacking(&c->paged, p))
-			paged_wrong(p->exec, "it ends, and lacks pages",
-				    count_lacking(&c->paged, p), 0);
-		p->exec->pager_through = true;
-	}
+	if (p && p->is == PAGER_SERVES && count_lacking(&c->paged, p))
+		paged_wrong(p->exec, "it ends, and lacks pages", count_lacking(&c->paged, p), 0);
 	if (p)
 		ends(&c->paged, p);
 	__real_pager_end(pagers, pager);
@@ -255,6 +251,8 @@ static void take(struct exec *exec, struct model_context *c, struct model_pager 
 		if (next == PAGE_THERE)
 			fill(model, c, q, i);
 	}
+	/* It ends well from here on, also if the slot moves before it has let go of it. */
+	exec->pager_through = !count_lacking(&c->paged, p);
 	if (to->pages != changed)
 		paged_wrong(exec, "pages supplied", to->pages, changed);
 	if (to->pages_before != before)

@@ -4,6 +4,7 @@
 
 #include "domain_types.h"
 #include "pagers.h"
+#include "stream.h"
 
 struct model_context *paged_context(const struct context *context)
 {
@@ -30,10 +31,10 @@ static uint32_t count_waiting(const struct model_context *c, const struct model_
 	uint32_t n = 0;
 
 	for (struct exec *e = oracle_next(NULL); e; e = oracle_next(e)) {
-		if (!e->awaits || e->op->handle != c->handle ||
-		    e->op->page - p->first >= p->pages || seen[e->op->page])
+		if (!e->awaits || e->op->handle != c->handle || e->page - p->first >= p->pages ||
+		    seen[e->page])
 			continue;
-		seen[e->op->page] = true;
+		seen[e->page] = true;
 		n++;
 	}
 	return n;
@@ -58,6 +59,7 @@ enum pt_outcome __wrap_page_await(struct call *call, struct context *context,
 		paged_wrong(exec, "what becomes of a wait", o,
 			    paged_state(&c->paged, paged_page(why->ipa)));
 	exec->awaits = o == PT_PARKED;
+	exec->page = paged_page(why->ipa);
 	p = paged_pager_at(&c->paged, paged_page(why->ipa));
 	count[PAGED_WAITS] += exec->awaits;
 	count[PAGED_FULL] +=
@@ -74,13 +76,19 @@ static void check_asked(const struct exec *e, const struct paged *m, const struc
 	for (uint32_t i = 0; i < pager->wanted_count; i++) {
 		uint32_t page = p->first + (uint32_t)pager->wanted[i].page;
 
-		asked |= page == e->op->page;
+		asked |= page == e->page;
 		if (m->page[page] != PAGE_ABSENT)
 			paged_wrong(e, "a page is asked for in vain", page, m->page[page]);
 	}
 	if (!asked && pager->wanted_count < p->window)
 		paged_wrong(e, "it waits, and nobody asks for its page", pager->wanted_count,
 			    p->window);
+}
+
+/* Its stream was reset, which its connection is to say yet: the call goes with the stream. */
+static bool is_answered(const struct exec *e)
+{
+	return ((const struct stream *)(const void *)e->call)->answered;
 }
 
 /* No shard of the daemon has anything to do, and no timer is due. */
@@ -92,15 +100,15 @@ void paged_at_rest(struct sim *sim, uint32_t daemon)
 		struct model_context *c = model_context(model, e->op->handle);
 		const struct model_pager *p;
 
-		if (!e->awaits || sim->client[e->op->client].daemon != daemon)
+		if (!e->awaits || is_answered(e) || sim->client[e->op->client].daemon != daemon)
 			continue;
-		if (!c || paged_state(&c->paged, e->op->page) != PT_PARKED)
-			paged_wrong(e, "it waits, and its page", e->op->page,
-				    c ? paged_state(&c->paged, e->op->page) : PT_NOT_FOUND);
+		if (!c || paged_state(&c->paged, e->page) != PT_PARKED)
+			paged_wrong(e, "it waits, and its page", e->page,
+				    c ? paged_state(&c->paged, e->page) : PT_NOT_FOUND);
 		if (e->call->deadline_ns <= sim->now_ns)
 			paged_wrong(e, "it waits beyond its deadline", sim->now_ns,
 				    e->call->deadline_ns);
-		p = c ? paged_pager_at(&c->paged, e->op->page) : NULL;
+		p = c ? paged_pager_at(&c->paged, e->page) : NULL;
 		if (p && p->is == PAGER_SERVES)
 			check_asked(e, &c->paged, p);
 	}

@@ -196,7 +196,7 @@ bool pager_is_over(const struct op *op)
 
 bool pager_lasts(const struct op *op)
 {
-	return op->kind == OP_SERVE && op->pager->opened;
+	return op->kind == OP_SERVE && op->pager->opened && !op->pager->left;
 }
 
 bool pager_has_left(const struct op *op)
@@ -299,9 +299,10 @@ static uint64_t due_ns(const struct op *op)
 	return (s->pushes || is_asked(s)) && s->due_ns < s->leave_ns ? s->due_ns : s->leave_ns;
 }
 
-static void leave(struct client *client, struct op *op)
+static void leave(const struct sim *sim, struct client *client, struct op *op)
 {
 	op->pager->left = true;
+	op->sent_ns = sim->now_ns; /* its end is an answer that is waited for */
 	if (op->pager->resets)
 		nghttp2_submit_rst_stream(client->link->session, 0, op->stream, NGHTTP2_CANCEL);
 }
@@ -314,7 +315,7 @@ static void turn(struct sim *sim, struct client *client, struct op *op)
 	if (!data)
 		abort();
 	if (!s->messages || s->leave_ns <= sim->now_ns)
-		leave(client, op);
+		leave(sim, client, op);
 	else
 		say(sim, op, data);
 	think(sim, s);

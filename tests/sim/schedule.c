@@ -6,8 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define ROUNDS 10000u /* without an answer: it does not end */
-#define MOVES  64u    /* of a client in a round: who is told BUSY asks again at once */
+#define ROUNDS                                                                                     \
+	100000u	  /* without an answer: it does not end; what is done in idle time takes many */
+#define MOVES 64u /* of a client in a round: who is told BUSY asks again at once */
 
 struct sim *sim_running;
 

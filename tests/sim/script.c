@@ -285,14 +285,12 @@ static void script_slot(const struct sim *sim, struct op *op, uint64_t *random)
 static void script_access(const struct sim *sim, struct op *op, uint64_t *random)
 {
 	Ptd__V1__AccessRequest q = PTD__V1__ACCESS_REQUEST__INIT;
-	uint64_t granule = UINT64_C(1) << sim->swarm.granule_shift;
-
 	op->page = (uint32_t)sim_draw(random, PAGED_PAGES);
 	op->word_at = (uint32_t)sim_draw(random, PAGED_WORDS);
 	op->write = sim_draw(random, 3) == 0;
 	op->word = sim_draw(random, UINT64_MAX);
 	q.context = op->handle;
-	q.ipa = PAGED_IPA + op->page * granule + (op->word_at ? granule - sizeof(op->word) : 0);
+	q.ipa = paged_address(sim, op->page) + paged_offset(sim, op->word_at);
 	q.access = op->write ? PTD__V1__ACCESS_KIND__ACCESS_KIND_WRITE
 			     : PTD__V1__ACCESS_KIND__ACCESS_KIND_READ;
 	if (op->write)

@@ -27,12 +27,15 @@ static void wrong(struct sim *sim, const struct op *op, uint64_t seq, const char
 
 /* ---- the client's side ---- */
 
-/* Message `seq` is drawn from its number alone: it is the same each time. True: an Apply. */
-bool session_draw(const struct sim *sim, const struct op *op, uint64_t seq, uint64_t *random)
+/* Message `seq` is drawn from its number alone: it is the same each time. */
+enum message_kind session_draw(const struct sim *sim, const struct op *op, uint64_t seq,
+			       uint64_t *random)
 {
 	*random = sim_mix(sim->seed, 0x700000000 | (uint64_t)op->client << 24 |
 					     (uint64_t)op->number << 16 | seq);
-	return sim_percent(random, 75);
+	if (sim_percent(random, 75))
+		return MESSAGE_APPLY;
+	return sim->swarm.pagers && sim_draw(random, 2) ? MESSAGE_ACCESS : MESSAGE_TRANSLATE;
 }
 
 static void put_translations(struct sim *sim, struct op *op, uint64_t seq, uint64_t *random)
@@ -52,6 +55,23 @@ static void put_translations(struct sim *sim, struct op *op, uint64_t seq, uint6
 	message_put(&op->session->out, &request.base);
 }
 
+/* Of one page, which may have to come. */
+static void put_access(struct sim *sim, struct op *op, uint64_t seq, uint64_t *random)
+{
+	Request request = PTD__V1__SESSION_REQUEST__INIT;
+	Ptd__V1__Accesses accesses = PTD__V1__ACCESSES__INIT;
+	uint64_t ipa = paged_address(sim, (uint32_t)sim_draw(random, PAGED_PAGES));
+	uint32_t access = sim_draw(random, 2) ? PT_ACCESS_READ : PT_ACCESS_WRITE;
+
+	accesses.n_ipa = accesses.n_access = 1;
+	accesses.ipa = &ipa;
+	accesses.access = &access;
+	request.seq = seq;
+	request.what_case = PTD__V1__SESSION_REQUEST__WHAT_ACCESS;
+	request.access = &accesses;
+	message_put(&op->session->out, &request.base);
+}
+
 static void put_seq(struct sim *sim, struct op *op, uint64_t seq)
 {
 	Request request = PTD__V1__SESSION_REQUEST__INIT;
@@ -59,9 +79,10 @@ static void put_seq(struct sim *sim, struct op *op, uint64_t seq)
 	struct columns_room room;
 	uint64_t random;
 
-	if (!session_draw(sim, op, seq, &random)) {
-		put_translations(sim, op, seq, &random);
-		return;
+	switch (session_draw(sim, op, seq, &random)) {
+	case MESSAGE_TRANSLATE: put_translations(sim, op, seq, &random); return;
+	case MESSAGE_ACCESS: put_access(sim, op, seq, &random); return;
+	case MESSAGE_APPLY: break;
 	}
 	script_columns(sim, &drawn, &random, &room);
 	request.seq = seq;
@@ -221,7 +242,7 @@ void session_step(struct sim *sim, struct exec *exec, const struct call *call)
 	exec->generation = 0;
 	exec->serial = oracle_serial();
 	op->items = 0;
-	if (session_draw(sim, op, q->seq, &random))
+	if (session_draw(sim, op, q->seq, &random) == MESSAGE_APPLY)
 		script_columns(sim, op, &random, &room);
 }
 
