@@ -211,6 +211,8 @@ void session_set_up(struct op *op, uint64_t *random);
 enum message_kind { MESSAGE_APPLY, MESSAGE_TRANSLATE, MESSAGE_ACCESS };
 enum message_kind session_draw(const struct sim *sim, const struct op *op, uint64_t seq,
 			       uint64_t *random);
+/* Of such a message: the page, the kind of access, and whether it is a fault to be handled. */
+bool session_draw_access(uint64_t *random, uint32_t *page, uint32_t *access);
 void session_begin(struct op *op);
 ssize_t session_give(struct op *op, uint8_t *out, size_t room, uint32_t *flags);
 void session_receive(struct sim *sim, struct op *op);

@@ -269,11 +269,13 @@ static void check_translations(struct looked *l, const Ptd__V1__AccessResults *r
 static void check_results(struct looked *l, const Ptd__V1__AccessResults *r)
 {
 	uint64_t random;
+	uint32_t page, access;
+	bool fault;
 
-	if (session_draw(l->sim, l->op, l->exec->seq, &random) == MESSAGE_ACCESS)
-		paged_check_result(l, (uint32_t)sim_draw(&random, PAGED_PAGES), r->outcome[0],
-				   r->pa[0]);
-	else if (l->exec->steps == 1)
+	if (session_draw(l->sim, l->op, l->exec->seq, &random) == MESSAGE_ACCESS) {
+		fault = session_draw_access(&random, &page, &access);
+		paged_check_result(l, page, fault, r->outcome[0], r->pa[0]);
+	} else if (l->exec->steps == 1)
 		check_translations(l, r);
 }
 

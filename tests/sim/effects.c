@@ -164,12 +164,14 @@ void oracle_refused(struct sim *sim, const struct item *item, const struct pt_ct
 	exec->errors++;
 }
 
-void oracle_dying(struct sim *sim, const struct pt_ctx *ctx)
+void oracle_dying(struct sim *sim, const struct pt_ctx *ctx, bool torn)
 {
 	struct model_context *c = context_of(sim, ctx);
 
-	if (c)
-		c->dying = true;
+	if (!c)
+		return;
+	c->dying = true;
+	c->torn |= torn;
 }
 
 void oracle_retire(struct sim *sim, uint64_t handle)

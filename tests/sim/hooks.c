@@ -201,8 +201,11 @@ enum pt_outcome __wrap_pt_txn_step(struct pt_txn *txn, struct pt_agent *agent, u
 	enum pt_outcome o;
 
 	if (txn->teardown) {
-		oracle_dying(sim_running, txn->whole.ctx);
-		return __real_pt_txn_step(txn, agent, budget);
+		oracle_dying(sim_running, txn->whole.ctx, false);
+		o = __real_pt_txn_step(txn, agent, budget);
+		if (o == PT_OK)
+			oracle_dying(sim_running, txn->whole.ctx, true);
+		return o;
 	}
 	o = __real_pt_txn_step(txn, agent, budget);
 	if (!was && pt_txn_committed(txn))

@@ -15,6 +15,7 @@ struct page {
 
 struct model_context {
 	bool live, dying;
+	bool torn;	   /* its tables are gone; it waits for those who still hold it */
 	bool aged, logged; /* access flags have been cleared, writable pages made clean */
 	uint64_t handle, machine;
 	const void *ctx;	   /* lib's object, for the walk at the end */
@@ -134,7 +135,7 @@ void oracle_refused(struct sim *sim, const struct item *item, const struct pt_ct
 		    enum pt_outcome o);
 void oracle_slot(struct sim *sim, const struct pt_ctx *ctx, uint64_t generation);
 void oracle_slot_done(struct sim *sim, const struct pt_ctx *ctx);
-void oracle_dying(struct sim *sim, const struct pt_ctx *ctx);
+void oracle_dying(struct sim *sim, const struct pt_ctx *ctx, bool torn);
 void oracle_retire(struct sim *sim, uint64_t handle);
 
 #endif

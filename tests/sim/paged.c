@@ -209,10 +209,20 @@ void paged_check_access(struct looked *l, const void *response)
 		check_word(l, r, place);
 }
 
-void paged_check_result(struct looked *l, uint32_t page, uint32_t outcome, uint64_t pa)
+/* A fault that is handled leaves a mapping, as an access does. */
+static uint32_t outcome_of_fault(uint32_t outcome)
+{
+	return outcome == PT_MAPPED || outcome == PT_ALREADY_MAPPED ? (uint32_t)PT_OK
+	       : outcome == PT_OK				    ? (uint32_t)PT_INTERNAL
+								    : outcome;
+}
+
+void paged_check_result(struct looked *l, uint32_t page, bool fault, uint32_t outcome, uint64_t pa)
 {
 	uint8_t place;
 
+	if (fault)
+		outcome = outcome_of_fault(outcome);
 	if (l->c && !l->c->dying && !(outcome == PT_QUOTA && l->sim->swarm.quota_pages) &&
 	    check_outcome(l, page, outcome))
 		is_at(l, page, pa, &place);

@@ -99,8 +99,8 @@ enum pt_outcome paged_state(struct paged *paged, uint32_t page);
 void paged_commit(struct sim *sim, struct model_context *c, uint64_t generation);
 /* The answers of Access and SetSlot, at the moment of their making. */
 void paged_check_access(struct looked *l, const void *response);
-/* The result of a session's access to this page. */
-void paged_check_result(struct looked *l, uint32_t page, uint32_t outcome, uint64_t pa);
+/* The result of a session's access to this page, or of its fault there. */
+void paged_check_result(struct looked *l, uint32_t page, bool fault, uint32_t outcome, uint64_t pa);
 void paged_check_slot(struct looked *l, const void *response);
 /* May ServePages end so? */
 bool paged_end_is_legal(struct looked *l, const struct call *call);

@@ -73,7 +73,7 @@ bool refusal_is_legal(struct looked *l, uint32_t code, bool abandoned)
 	if ((op->kind == OP_GET_LOG || op->kind == OP_STOP_LOG) && log_refusal(op->kind, code))
 		return true;
 	switch (code) {
-	case PT_NOT_FOUND: return !l->c && (!l->m || !l->m->live);
+	case PT_NOT_FOUND: return (!l->c || l->c->torn) && (!l->m || !l->m->live);
 	case PT_STALE_EPOCH: return l->stale;
 	case PT_ALREADY_EXISTS: return name_is_taken(l);
 	case PT_WRONG_STATE: return true;

@@ -55,20 +55,29 @@ static void put_translations(struct sim *sim, struct op *op, uint64_t seq, uint6
 	message_put(&op->session->out, &request.base);
 }
 
+bool session_draw_access(uint64_t *random, uint32_t *page, uint32_t *access)
+{
+	*page = (uint32_t)sim_draw(random, PAGED_PAGES);
+	*access = sim_draw(random, 2) ? PT_ACCESS_READ : PT_ACCESS_WRITE;
+	return sim_draw(random, 3) == 0;
+}
+
 /* Of one page, which may have to come. */
 static void put_access(struct sim *sim, struct op *op, uint64_t seq, uint64_t *random)
 {
 	Request request = PTD__V1__SESSION_REQUEST__INIT;
 	Ptd__V1__Accesses accesses = PTD__V1__ACCESSES__INIT;
-	uint64_t ipa = paged_address(sim, (uint32_t)sim_draw(random, PAGED_PAGES));
-	uint32_t access = sim_draw(random, 2) ? PT_ACCESS_READ : PT_ACCESS_WRITE;
+	uint32_t page, access;
+	bool fault = session_draw_access(random, &page, &access);
+	uint64_t ipa = paged_address(sim, page);
 
 	accesses.n_ipa = accesses.n_access = 1;
 	accesses.ipa = &ipa;
 	accesses.access = &access;
 	request.seq = seq;
-	request.what_case = PTD__V1__SESSION_REQUEST__WHAT_ACCESS;
-	request.access = &accesses;
+	request.what_case = fault ? PTD__V1__SESSION_REQUEST__WHAT_HANDLE_FAULT
+				  : PTD__V1__SESSION_REQUEST__WHAT_ACCESS;
+	request.access = &accesses; /* of either */
 	message_put(&op->session->out, &request.base);
 }
 
