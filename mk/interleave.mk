@@ -7,7 +7,8 @@ IV_OBJ := $(IV_SRC:%.c=$(B)/iv/%.o) $(patsubst %.c,$(B)/iv/%.o,$(filter-out lib/
 IV_BIN := $(IV_TEST:%.c=$(B)/%)
 IV_INC := -Itests/interleave/port -Ilib/include -Ilib/port/host/include
 IV_SHIM := -include tests/interleave/atomics.h -Itests/interleave
-$(LIB_SRC:%.c=$(B)/iv/%.o): IV_FLAGS := $(IV_SHIM)
+# As are functions of its headers, where the operations call them.
+$(LIB_SRC:%.c=$(B)/iv/%.o) $(B)/iv/tests/interleave/ops.o $(B)/iv/tests/interleave/shadow.o: IV_FLAGS := $(IV_SHIM)
 
 $(B)/iv/%.o: %.c
 	$(call say,CC,$@)

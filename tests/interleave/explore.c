@@ -15,15 +15,20 @@
  * What keeps it small, without losing a run that matters:
  *
  *   Shared locations. A switch makes a difference only before an event that another agent's events
- *   can conflict with. The locations that two agents touched, one of them writing, are collected;
- *   when a run finds a new one, the search begins again with it, until none is added.
+ *   can conflict with (shared.c). When a run finds a new one, the search begins again with it.
+ *
+ *   Sleep. Who was preempted does not go on before another has done something on which its next
+ *   step may depend (sleep.c): it could have made that step first, for no more preemptions. So it
+ *   sleeps only where that was an option that cost nothing: who waits for its turn otherwise does
+ *   not.
  *
  *   States. A decision that is reached in a state (memory, buffers, what every agent has read, what
- *   the runtime checker knows is owed and met, who runs) from which the search has gone on before,
- * with as many preemptions and delays left, is not gone on from again. States are compared by 64
- * bits.
+ *   the runtime checker knows is owed and met, who runs, who sleeps) from which the search has gone
+ *   on before, with as many preemptions and delays left and nobody else asleep, is not gone on from
+ *   again. States are compared by 64 bits. Where there is but one way on, only some are looked up.
  *
- * Bounds rise one by one, so that the first failure has as few preemptions as any.
+ * Where all runs within the bound are good, that is all. Else the bound rises one by one, so that
+ * the first failure has as few preemptions as any, as it does where the time may run out.
  */
 #include "iv.h"
 #include "world.h"
@@ -41,6 +46,7 @@
 #define OPTIONS	     (IV_FIBRES + 1)
 #define EVENTS_LIMIT 200000
 #define REFERENCES   128
+#define SPARSE	     4 /* of points with one way on, one in so many is looked up */
 
 enum kind { SWITCH, HOLD, DRAIN };
 static const char kind_letter[] = ">hd";
@@ -64,6 +70,8 @@ static struct {
 	struct {
 		enum state state;
 		const volatile void *at;
+		unsigned page;	 /* from which it has just read what nobody changes; 0: none */
+		unsigned points; /* that it has come to */
 	} fibre[IV_FIBRES];
 	uint64_t event;
 	unsigned points;
@@ -72,6 +80,7 @@ static struct {
 	unsigned depth, cursor;
 	unsigned preemptions, delays; /* left in this run */
 	bool playing, grown, pruned, failed, ended;
+	unsigned resumed; /* who slept: in so many decisions it is audited */
 	jmp_buf over;
 	struct iv_verdict verdict;
 	char text[256];
@@ -94,42 +103,9 @@ unsigned iv_self(void)
 	return x.self;
 }
 
-/* ---- the locations that are shared, a byte for each four of memory ---- */
-
-#define SHADOW(bytes) (((bytes) + 3) / 4)
-static uint8_t shadow_world[SHADOW(sizeof(iv_w))], shadow_tables[SHADOW(sizeof(iv_tables))];
-
-#define SHADOW_AGENTS  0x07
-#define SHADOW_WRITTEN 0x08
-#define SHADOW_SHARED  0x10
-
-static uint8_t *shadow_of(const volatile void *at)
-{
-	if (iv_in_tables(at))
-		return &shadow_tables[((uintptr_t)at - (uintptr_t)iv_tables) / 4];
-	if (iv_in_world(at))
-		return &shadow_world[((uintptr_t)at - (uintptr_t)&iv_w) / 4];
-	return NULL;
-}
-
 bool iv_is_shared(const volatile void *at)
 {
-	const uint8_t *s = shadow_of(at);
-
-	return !at || (s && (*s & SHADOW_SHARED || (x.limits && x.limits->naive)));
-}
-
-static void note_access(const volatile void *at, bool writes)
-{
-	uint8_t *s = shadow_of(at);
-
-	if (!s || *s & SHADOW_SHARED)
-		return;
-	*s |= (uint8_t)(1u << x.self | (writes ? SHADOW_WRITTEN : 0));
-	if (!(*s & SHADOW_WRITTEN) || !((*s & SHADOW_AGENTS) & ((*s & SHADOW_AGENTS) - 1)))
-		return;
-	*s |= SHADOW_SHARED;
-	x.grown = !x.limits || !x.limits->naive;
+	return iv_shared_word(at) || (x.limits && x.limits->naive);
 }
 
 /* ---- the states gone on from ---- */
@@ -177,14 +153,36 @@ static void seen_grow(void)
 	free(old);
 }
 
-/* Has the search gone on from here with as much left? If not, it does now. */
-static bool seen_before(uint64_t key)
+static bool sleeps(void)
 {
-	struct seen *s = seen_find(key |= 1);
+	return x.mode == SEARCH && !x.limits->naive;
+}
 
-	for (unsigned d = x.delays; s->key && d < 4; d++)
-		if (s->left[d] > x.preemptions)
-			return true;
+/* Who sleeps counts for the search alone. */
+static unsigned sleepers(void)
+{
+	return sleeps() && !x.limits->audit ? iv_asleep() : 0;
+}
+
+static uint64_t key_with(uint64_t key, unsigned sleepers)
+{
+	return (sleepers ? iv_mix(key, sleepers) : key) | 1;
+}
+
+/* Has the search gone on from here with as much left, and nobody asleep who is awake now? If not,
+ * it does now. */
+static bool seen_before(uint64_t state)
+{
+	uint64_t key = key_with(state, sleepers());
+	struct seen *s;
+
+	for (unsigned z = 0; z <= sleepers(); z++) {
+		s = z & ~sleepers() ? NULL : seen_find(key_with(state, z));
+		for (unsigned d = x.delays; s && s->key && d < 4; d++)
+			if (s->left[d] > x.preemptions)
+				return true;
+	}
+	s = seen_find(key);
 	if (!s->key)
 		seen.count++;
 	s->key = key;
@@ -226,6 +224,12 @@ static _Noreturn void stop(void)
 	_longjmp(x.over, 1);
 }
 
+static _Noreturn void prune(void)
+{
+	x.pruned = true;
+	stop();
+}
+
 void iv_fail(const char *format, ...)
 {
 	va_list args;
@@ -265,6 +269,22 @@ static bool affordable(const struct decision *d, unsigned k)
 	return d->preempts[k] <= x.preemptions && d->delays[k] <= x.delays;
 }
 
+/* Which those are is a function of the state, so that two runs that meet notice. */
+static bool is_looked_up(const struct decision *d)
+{
+	if (x.limits->naive)
+		return false;
+	return d->count > 1 || x.limits->audit || x.fibre[x.self].points % SPARSE == 0;
+}
+
+/* Who slept has gone on and comes to a second decision; the run in which its step came before has
+ * no decision at the first. */
+static void audit(void)
+{
+	if (enabled(x.self) && !--x.resumed && !x.grown)
+		iv_fail("who slept comes to a state that has not been seen");
+}
+
 static unsigned choose(struct decision *d)
 {
 	d->event = (uint32_t)x.event;
@@ -284,10 +304,10 @@ static unsigned choose(struct decision *d)
 		pay(p);
 		return p->option[p->at];
 	}
-	if (!x.limits->naive && seen_before(state_key(d))) {
-		x.pruned = true;
-		stop();
-	}
+	if (is_looked_up(d) && seen_before(state_key(d)))
+		prune();
+	if (x.resumed && d->kind == SWITCH)
+		audit();
 	if (d->count == 1)
 		return d->option[0];
 	if (x.depth == DECISIONS)
@@ -361,6 +381,38 @@ static void next_in_order(void)
 	go_to((unsigned)*x.order++ - 1);
 }
 
+/* Who can go on, the agent that runs first. */
+static void add_agents(struct decision *d, bool can)
+{
+	bool slept = false;
+
+	d->count = 0;
+	if (can)
+		add_option(d, x.self, false, false);
+	for (unsigned f = 0; f < x.agents; f++) {
+		if (f == x.self || !enabled(f))
+			continue;
+		if (sleepers() >> f & 1)
+			slept = true;
+		else
+			add_option(d, f, can, false);
+	}
+	if (slept && !d->count)
+		prune(); /* all others have ended or wait */
+}
+
+/* From the agent that runs, which could go on or not. */
+static void switch_to(unsigned f, bool can)
+{
+	if (f == x.self)
+		return;
+	if (can && sleeps())
+		iv_sleep(x.self);
+	x.resumed = x.mode == SEARCH && x.limits->audit && iv_asleep() >> f & 1 ? 2 : 0;
+	iv_wake(f);
+	go_to(f);
+}
+
 /* Somebody goes on: the agent that runs, if it can and nobody is preferred to it. */
 static void schedule(void)
 {
@@ -369,12 +421,7 @@ static void schedule(void)
 
 	for (;;) {
 		can = x.self < x.agents && enabled(x.self);
-		d.count = 0;
-		if (can)
-			add_option(&d, x.self, false, false);
-		for (unsigned f = 0; f < x.agents; f++)
-			if (f != x.self && enabled(f))
-				add_option(&d, f, can, false);
+		add_agents(&d, can);
 		if (d.count)
 			break;
 		nobody();
@@ -388,7 +435,19 @@ static void schedule(void)
 	}
 	if (can && x.mode == SEARCH && !x.preemptions)
 		d.count = 1;
-	go_to(choose(&d));
+	switch_to(choose(&d), can);
+}
+
+/* Is another agent to have the chance to go on before this event? */
+static bool is_point(enum iv_event kind, const volatile void *at)
+{
+	unsigned last = x.fibre[x.self].page, page = iv_shared_page(kind, at);
+
+	x.fibre[x.self].page = 0;
+	if (kind == IV_EVENT_ZERO || iv_is_shared(at))
+		return true;
+	x.fibre[x.self].page = page;
+	return page && page != last;
 }
 
 void iv_event(enum iv_event kind, const volatile void *at, unsigned bytes)
@@ -397,13 +456,22 @@ void iv_event(enum iv_event kind, const volatile void *at, unsigned bytes)
 		return;
 	if (++x.event > EVENTS_LIMIT)
 		iv_fail("no end in sight after %u events", EVENTS_LIMIT);
-	for (unsigned i = 0; at && i < bytes; i += 8)
-		note_access((const volatile char *)at + i, kind != IV_EVENT_LOAD);
-	if (kind != IV_EVENT_ZERO && !iv_is_shared(at))
+	x.grown |= iv_shared_note(kind, at, bytes) && !(x.limits && x.limits->naive);
+	if (!is_point(kind, at))
 		return;
 	x.points++;
+	x.fibre[x.self].points++;
 	iv_observe(x.self, kind, 0); /* one event further, whether or not it tells anything */
+	iv_sleep_before(x.self, kind, at);
 	schedule();
+	iv_wake_after(kind, at);
+}
+
+/* What comes between two reads of a page makes the second a point of its own. */
+void iv_between(void)
+{
+	if (x.self != IV_NOBODY)
+		x.fibre[x.self].page = 0;
 }
 
 static void wait_for(enum state state, const volatile void *at)
@@ -421,6 +489,7 @@ void iv_wait_lock(const volatile void *at)
 
 void iv_wait_flag(const volatile uint32_t *at)
 {
+	iv_wake_all();
 	while (!*at)
 		wait_for(ON_FLAG, at);
 	iv_observe(x.self, 1, 1);
@@ -428,6 +497,7 @@ void iv_wait_flag(const volatile uint32_t *at)
 
 void iv_wait_write(void)
 {
+	iv_wake_all();
 	if (!iv_memory_woken(x.self))
 		wait_for(ON_WRITE, NULL);
 }
@@ -514,6 +584,8 @@ static bool play(enum mode mode)
 	iv_watch_reset();
 	iv_memory_reset();
 	iv_tlb_reset();
+	iv_sleep_reset();
+	x.resumed = 0;
 	for (unsigned f = 0; f < x.agents; f++)
 		iv_fibre_restart(f);
 	until_stopped(first_agent);
@@ -715,8 +787,7 @@ static bool open_case(const struct iv_case *c, struct iv_result *result)
 	x.agents = 0;
 	while (x.agents < IV_FIBRES && c->script[x.agents][0].kind)
 		x.agents++;
-	memset(shadow_world, 0, sizeof(shadow_world));
-	memset(shadow_tables, 0, sizeof(shadow_tables));
+	iv_shared_forget();
 	iv_world_build(c);
 	x.references = 0;
 	return all_orders(order, 0, next);
@@ -731,6 +802,11 @@ void iv_explore(const struct iv_case *c, const struct iv_limits *limits, struct 
 
 	if (!open_case(c, result))
 		return;
+	if (limits->seconds <= 0 && search_bound(limits, limits->preemptions, until)) {
+		result->bounds = limits->preemptions + 1;
+		result->states = seen.count;
+		return;
+	}
 	do {
 		good = search_bound(limits, bound, until);
 		if (good && result->exhausted)

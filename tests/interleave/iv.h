@@ -4,9 +4,9 @@
  * where another agent may go on, and a search through all the ways in which they can.
  *
  * Files: fibre.c switches stacks; memory.c is the memory model; explore.c decides who goes on and
- * searches; world.c holds what is explored, and looks at it in the end; tlb.c is a TLB that keeps
- * whatever it may; watch.c feeds the runtime checker; ops.c are the operations; test_interleave.c
- * the cases.
+ * searches; shared.c says where that makes a difference, sleep.c who need not go on; world.c holds
+ * what is explored, and looks at it in the end; tlb.c is a TLB that keeps whatever it may; watch.c
+ * feeds the runtime checker; ops.c are the operations; test_interleave.c the cases.
  */
 #ifndef TESTS_INTERLEAVE_IV_H
 #define TESTS_INTERLEAVE_IV_H
@@ -63,6 +63,8 @@ void iv_memory_reset(void);
 bool iv_memory_settle(unsigned agent);
 /* Is there a store to `at` that is not yet visible? */
 bool iv_memory_pending(const volatile void *at);
+/* Of this agent, to the same word? */
+bool iv_memory_holds(unsigned agent, const volatile void *at);
 uint64_t iv_memory_hash(void);
 /* Begins an attempt at something that others may have to make possible; and has another agent
  * changed a location that the agent read since? (Or one of the same hash: one try more.) */
@@ -109,6 +111,8 @@ enum iv_event {
 };
 /* Before each event: somebody else may go on here. `at` NULL: concerns everybody. */
 void iv_event(enum iv_event kind, const volatile void *at, unsigned bytes);
+/* Between two reads of the agent that runs something else was done. */
+void iv_between(void);
 /* May this location be seen by more than one agent? */
 bool iv_is_shared(const volatile void *at);
 /* A store is about to be made: hold it back? Costs one of the run's delays. */
@@ -133,10 +137,35 @@ void iv_turn(void);
 /* The run has failed; does not come back. */
 _Noreturn void iv_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* ---- shared.c: where a switch makes a difference ---- */
+
+/* A case begins. */
+void iv_shared_forget(void);
+/* The agent that runs is about to do this. True: so something is shared that was not known to be.
+ */
+bool iv_shared_note(enum iv_event kind, const volatile void *at, unsigned bytes);
+bool iv_shared_word(const volatile void *at);
+/* A name of the page, if this reads one that another agent gives back; or 0. */
+unsigned iv_shared_page(enum iv_event kind, const volatile void *at);
+
+/* ---- sleep.c: who need not go on ---- */
+
+void iv_sleep_reset(void);
+/* What the agent does when it goes on; and it was preempted before that. */
+void iv_sleep_before(unsigned agent, enum iv_event kind, const volatile void *at);
+void iv_sleep(unsigned agent);
+unsigned iv_asleep(void); /* an agent a bit */
+void iv_wake(unsigned agent);
+void iv_wake_all(void);
+/* The agent that runs has touched this; or does it now. */
+void iv_wake_for(const volatile void *at, bool writes);
+void iv_wake_after(enum iv_event kind, const volatile void *at);
+
 struct iv_limits {
 	unsigned preemptions, delays;
 	double seconds; /* of processor time: give up after so many; 0: never */
 	bool naive;	/* every location is a switching point, and states are not compared */
+	bool audit;	/* who sleeps goes on nevertheless, and it is a failure if that is news */
 	/* Called at the end of each complete run, in place of the comparison with the orders of the
 	 * operations. */
 	void (*observe)(uint64_t exact);

@@ -110,8 +110,8 @@ uint64_t iv_memory_hash(void)
 			hash = iv_mix(hash ^ (i + 1),
 				      place(m.held[a][i].at) + m.held[a][i].value * 3);
 	}
-	for (unsigned i = 0; i < LOCKS; i++)
-		hash = iv_mix(hash, m.lock[i].holders);
+	for (unsigned i = 0; i < LOCKS && m.lock[i].at; i++)
+		hash += iv_mix(place(m.lock[i].at), m.lock[i].holders);
 	return hash;
 }
 
@@ -229,6 +229,8 @@ static void apply(unsigned agent, volatile void *at, unsigned size, uint64_t val
 	uint64_t old;
 
 	finish_exchanges(agent, at);
+	iv_wake_for(at, true);
+	iv_between();
 	old = read_raw(at, size);
 	if (table && init)
 		set_freed(page_of(at), false);
@@ -336,6 +338,14 @@ static int find(unsigned agent, const volatile void *at)
 		if (m.held[agent][i].at == at)
 			return (int)i;
 	return -1;
+}
+
+bool iv_memory_holds(unsigned agent, const volatile void *at)
+{
+	for (unsigned i = 0; i < m.count[agent]; i++)
+		if ((uintptr_t)m.held[agent][i].at / 8 == (uintptr_t)at / 8)
+			return true;
+	return false;
 }
 
 bool iv_memory_pending(const volatile void *at)
@@ -542,6 +552,7 @@ void iv_fence(int order)
 {
 	unsigned self = iv_self();
 
+	iv_between();
 	if (self == IV_NOBODY || order == memory_order_acquire || !m.count[self])
 		return;
 	if (order == memory_order_seq_cst) {

@@ -7,6 +7,7 @@
  *                                    preemptions less
  *   PTD_SECONDS=N                    of processor time for a case, after which it is skipped, but
  *   PTD_LEAST=N                      fails if it is not complete with so many preemptions
+ *   PTD_AUDIT=1                      leaves nothing to the reduction, and fails where that is news
  *   PTD_ONLY=case PTD_SCHEDULE=S     plays one run, as a failure prints it, with its trace
  */
 #include <setjmp.h>
@@ -65,6 +66,7 @@ static void explore(void **state)
 	const struct iv_case *c = *state;
 	struct iv_limits limits = {.preemptions = number("PTD_PREEMPTIONS", 2),
 				   .delays = number("PTD_DELAYS", 1),
+				   .audit = number("PTD_AUDIT", 0),
 				   .seconds = number("PTD_SECONDS", 0)};
 	struct iv_result r;
 

@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,7 @@
 
 #define X (&iv_w.word[0])
 #define Y (&iv_w.word[1])
+#define Z (&iv_w.word[2])
 
 static uint64_t get(const uint64_t *at)
 {
@@ -224,6 +226,39 @@ static uint64_t swap_x_fence_get_y(void)
 	return get(Y);
 }
 
+/* What the last load lets out has been held back while the first passed it. */
+static uint64_t put_x_get_y_strong_get_z(void)
+{
+	uint64_t y;
+
+	put(X, 1);
+	y = get(Y);
+	return y << 4 | iv_load(Z, 8, memory_order_seq_cst);
+}
+
+static uint64_t put_y_fence_get_x_put_z(void)
+{
+	uint64_t x = put_y_fence_get_x();
+
+	put(Z, 1);
+	return x;
+}
+
+/* Two who take two forks, in another order each: which they got. */
+static uint64_t take_x_then_y(void)
+{
+	uint64_t first = swap(X);
+
+	return first << 4 | swap(Y);
+}
+
+static uint64_t take_y_then_x(void)
+{
+	uint64_t first = swap(Y);
+
+	return first << 4 | swap(X);
+}
+
 static uint64_t put_2_get_x_twice(void)
 {
 	put(X, 2);
@@ -235,58 +270,91 @@ struct litmus {
 	uint64_t (*agent[IV_FIBRES])(void);
 	uint64_t result; /* three bytes, agent 0 lowest */
 	bool possible;
+	unsigned results; /* so many different ones there are */
 };
 
 #define R(a, b, c) ((a) | (b) << 8 | (c) << 16)
 
 static const struct litmus programs[] = {
-	{"a_store_passes_a_load", {put_x_get_y, put_y_get_x}, R(0, 0, 0), true},
-	{"a_release_store_passes_a_load", {release_x_get_y, release_y_get_x}, R(0, 0, 0), true},
-	{"no_store_passes_a_full_fence", {put_x_fence_get_y, put_y_fence_get_x}, R(0, 0, 0), false},
-	{"both_need_the_fence", {put_x_get_y, put_y_fence_get_x}, R(0, 0, 0), true},
-	{"an_unlock_is_no_full_fence", {locked_put_x_get_y, put_y_fence_get_x}, R(0, 0, 0), true},
-	{"a_store_passes_a_store", {put_x_put_y, get_y_get_x}, R(0, 0x10, 0), true},
-	{"no_store_is_passed_by_a_release", {put_x_release_y, get_y_get_x}, R(0, 0x10, 0), false},
-	{"no_store_passes_a_barrier", {put_x_barrier_put_y, get_y_get_x}, R(0, 0x10, 0), false},
+	{"a_store_passes_a_load", {put_x_get_y, put_y_get_x}, R(0, 0, 0), true, 4},
+	{"a_release_store_passes_a_load", {release_x_get_y, release_y_get_x}, R(0, 0, 0), true, 4},
+	{"no_store_passes_a_full_fence",
+	 {put_x_fence_get_y, put_y_fence_get_x},
+	 R(0, 0, 0),
+	 false,
+	 3},
+	{"both_need_the_fence", {put_x_get_y, put_y_fence_get_x}, R(0, 0, 0), true, 4},
+	{"an_unlock_is_no_full_fence",
+	 {locked_put_x_get_y, put_y_fence_get_x},
+	 R(0, 0, 0),
+	 true,
+	 4},
+	{"a_store_passes_a_store", {put_x_put_y, get_y_get_x}, R(0, 0x10, 0), true, 4},
+	{"no_store_is_passed_by_a_release",
+	 {put_x_release_y, get_y_get_x},
+	 R(0, 0x10, 0),
+	 false,
+	 3},
+	{"no_store_passes_a_barrier", {put_x_barrier_put_y, get_y_get_x}, R(0, 0x10, 0), false, 3},
 	{"no_store_is_passed_by_a_releasing_swap",
 	 {put_x_cas_y, get_y_get_x},
 	 R(0, 0x10, 0),
-	 false},
+	 false,
+	 3},
 	{"a_store_is_passed_by_a_relaxed_swap",
 	 {put_x_weak_cas_y, get_y_get_x},
 	 R(0, 0x10, 0),
-	 true},
+	 true,
+	 4},
 	{"stores_to_one_location_keep_their_order",
 	 {put_x_twice, get_x_get_x},
 	 R(0, 0x21, 0),
-	 false},
-	{"a_store_is_seen_between_two_loads", {put_x_twice, get_x_get_x}, R(0, 0x12, 0), true},
-	{"no_load_comes_before_a_store_it_follows", {get_x_put_y, get_y_put_x}, R(1, 1, 0), false},
+	 false,
+	 6},
+	{"a_store_is_seen_between_two_loads", {put_x_twice, get_x_get_x}, R(0, 0x12, 0), true, 6},
+	{"no_load_comes_before_a_store_it_follows",
+	 {get_x_put_y, get_y_put_x},
+	 R(1, 1, 0),
+	 false,
+	 3},
 	{"what_one_agent_has_seen_all_have",
 	 {put_x, get_x_put_y, get_y_get_x},
 	 R(0, 1, 0x10),
-	 false},
+	 false,
+	 7},
 	{"what_is_under_a_lock_is_seen_as_a_whole",
 	 {locked_put_both, locked_get_both},
 	 R(0, 0x10, 0),
-	 false},
-	{"or_not_at_all", {locked_put_both, locked_get_both}, R(0, 0x11, 0), true},
-	{"an_agent_sees_its_own_store", {put_and_get_x, put_and_get_x}, R(0, 1, 0), false},
-	{"no_addition_is_lost", {add_x, add_x}, R(0, 0, 0), false},
-	{"a_swap_acts_at_once", {swap_x_get_y, swap_y_get_x}, R(0, 0, 0), false},
+	 false,
+	 2},
+	{"or_not_at_all", {locked_put_both, locked_get_both}, R(0, 0x11, 0), true, 2},
+	{"an_agent_sees_its_own_store", {put_and_get_x, put_and_get_x}, R(0, 1, 0), false, 1},
+	{"no_addition_is_lost", {add_x, add_x}, R(0, 0, 0), false, 2},
+	{"a_swap_acts_at_once", {swap_x_get_y, swap_y_get_x}, R(0, 0, 0), false, 3},
+	{"a_store_passes_a_load_until_a_strong_one",
+	 {put_x_get_y_strong_get_z, put_y_fence_get_x_put_z},
+	 R(0, 0, 0),
+	 true,
+	 8},
+	{"who_takes_two_forks_crosswise_may_get_one",
+	 {take_x_then_y, take_y_then_x},
+	 R(0x10, 0x10, 0),
+	 true,
+	 3},
 };
 #define PROGRAMS (sizeof(programs) / sizeof(programs[0]))
 
 /* And where exchanges may be seen late. */
 static const struct litmus late_programs[] = {
-	{"a_late_swap_passes_a_load", {swap_x_get_y, swap_y_get_x}, R(0, 0, 0), true},
+	{"a_late_swap_passes_a_load", {swap_x_get_y, swap_y_get_x}, R(0, 0, 0), true, 4},
 	{"no_late_swap_passes_a_full_fence",
 	 {swap_x_fence_get_y, put_y_fence_get_x},
 	 R(0, 0, 0),
-	 false},
-	{"of_two_late_swaps_one_wins", {swap_x, swap_x}, R(1, 1, 0), false},
-	{"no_late_swap_loses_to_nobody", {swap_x, swap_x}, R(0, 0, 0), false},
-	{"no_late_swap_undoes_a_store", {swap_x, put_2_get_x_twice}, R(1, 0x21, 0), false},
+	 false,
+	 3},
+	{"of_two_late_swaps_one_wins", {swap_x, swap_x}, R(1, 1, 0), false, 2},
+	{"no_late_swap_loses_to_nobody", {swap_x, swap_x}, R(0, 0, 0), false, 2},
+	{"no_late_swap_undoes_a_store", {swap_x, put_2_get_x_twice}, R(1, 0x21, 0), false, 2},
 };
 #define LATE (sizeof(late_programs) / sizeof(late_programs[0]))
 
@@ -319,21 +387,60 @@ static void observe_told(uint64_t exact)
 	add(iv_w.told[0][0] | iv_w.told[1][0] << 8 | iv_w.told[2][0] << 16);
 }
 
-static void litmus(void **state)
+static struct iv_case program_of(const struct litmus *l)
 {
-	const struct litmus *l = *state;
-	struct iv_limits limits = {.preemptions = 4, .delays = 3, .observe = observe_told};
 	struct iv_case c = {.name = l->name,
 			    .late_cas = l >= late_programs && l < late_programs + LATE};
-	struct iv_result r;
 
 	for (unsigned f = 0; f < IV_FIBRES && l->agent[f]; f++)
 		c.script[f][0] = (struct iv_op){.kind = IV_OP_CALL, .call = l->agent[f]};
+	return c;
+}
+
+/* What the program comes to within the limits. */
+static void run_program(const struct litmus *l, struct iv_limits limits)
+{
+	struct iv_case c = program_of(l);
+	struct iv_result r;
+
+	limits.observe = observe_told;
 	result_count = 0;
 	iv_explore(&c, &limits, &r);
-	assert_false(r.failed);
+	if (r.failed)
+		fail_msg("%s: %s", l->name, r.text);
 	assert_true(r.completed > 1);
+}
+
+static void litmus(void **state)
+{
+	const struct litmus *l = *state;
+
+	run_program(l, (struct iv_limits){.preemptions = 4, .delays = 3});
 	assert_int_equal(l->possible, has(l->result));
+	assert_int_equal(result_count, l->results);
+}
+
+/* Under each bound, too, under which the reduction may not cost a result that is in it. */
+static void litmus_under_bounds(void **state)
+{
+	const struct litmus *l = *state;
+
+	for (unsigned p = 0; p < 3; p++)
+		for (unsigned d = 0; d < 3; d++) {
+			struct iv_limits limits = {.preemptions = p, .delays = d};
+			unsigned reduced;
+
+			run_program(l, limits);
+			reduced = result_count;
+			limits.naive = true;
+			run_program(l, limits);
+			assert_int_equal(reduced, result_count);
+		}
+}
+
+static void litmus_audited(void **state)
+{
+	run_program(*state, (struct iv_limits){.preemptions = 4, .delays = 2, .audit = true});
 }
 
 /* ---- what the search leaves out ---- */
@@ -385,17 +492,60 @@ static void the_search_leaves_no_end_out(void **state)
 	leaves_nothing_out("store_and_harvest", 2, 0);
 }
 
-int main(void)
-{
-	struct CMUnitTest test[PROGRAMS + LATE + 1];
+/* ---- what sleeps ---- */
 
-	for (unsigned i = 0; i < PROGRAMS + LATE; i++) {
+/* Where who sleeps goes on all the same, it comes to states that the search was in before. */
+static void comes_to_nothing_new(const char *name, unsigned preemptions)
+{
+	struct iv_limits limits = {.preemptions = preemptions, .delays = 1, .audit = true};
+	struct iv_result r;
+
+	iv_explore(case_of(name), &limits, &r);
+	if (r.failed)
+		fail_msg("%s: %s", name, r.text);
+	print_message("# %s: %llu schedules\n", name, (unsigned long long)r.schedules);
+}
+
+static void who_sleeps_comes_to_nothing_new(void **state)
+{
+	(void)state;
+	comes_to_nothing_new("fault_and_fault", 3);
+	comes_to_nothing_new("fault_and_range_unmap", 2);
+	comes_to_nothing_new("fault_and_slot_delete", 2);
+	comes_to_nothing_new("access_and_page_unmap", 2);
+	comes_to_nothing_new("access_and_range_unmap", 2);
+	comes_to_nothing_new("fault_and_table_unmap", 2);
+	comes_to_nothing_new("store_and_harvest", 2);
+	comes_to_nothing_new("sweep_and_sweep", 2);
+	comes_to_nothing_new("fill_and_fill", 2);
+	comes_to_nothing_new("fill_and_page_unmap_by_the_host", 2);
+	comes_to_nothing_new("fault_page_unmap_and_sweep", 1);
+}
+
+#define CASES (PROGRAMS + LATE)
+static struct CMUnitTest test[3 * CASES + 2];
+static char name[3 * CASES][80];
+
+static void add_programs(unsigned from, const char *suffix, CMUnitTestFunction what)
+{
+	for (unsigned i = 0; i < CASES; i++) {
 		const struct litmus *l = i < PROGRAMS ? &programs[i] : &late_programs[i - PROGRAMS];
 
-		test[i] = (struct CMUnitTest){.name = l->name,
-					      .test_func = litmus,
-					      .initial_state = (void *)(uintptr_t)l};
+		snprintf(name[from + i], sizeof(name[0]), "%s%s", l->name, suffix);
+		test[from + i] = (struct CMUnitTest){.name = name[from + i],
+						     .test_func = what,
+						     .initial_state = (void *)(uintptr_t)l};
 	}
-	test[PROGRAMS + LATE] = (struct CMUnitTest)cmocka_unit_test(the_search_leaves_no_end_out);
-	return _cmocka_run_group_tests("model", test, PROGRAMS + LATE + 1, NULL, NULL);
+}
+
+int main(void)
+{
+	if (getenv("PTD_ONLY"))
+		cmocka_set_test_filter(getenv("PTD_ONLY"));
+	add_programs(0, "", litmus);
+	add_programs(CASES, "_under_bounds", litmus_under_bounds);
+	add_programs(2 * CASES, "_audited", litmus_audited);
+	test[3 * CASES] = (struct CMUnitTest)cmocka_unit_test(the_search_leaves_no_end_out);
+	test[3 * CASES + 1] = (struct CMUnitTest)cmocka_unit_test(who_sleeps_comes_to_nothing_new);
+	return _cmocka_run_group_tests("model", test, 3 * CASES + 2, NULL, NULL);
 }

@@ -207,6 +207,7 @@ void pt_checked_event(const struct pt_event *event)
 		iv_memory_book((const volatile void *)(uintptr_t)e.at,
 			       e.kind == PT_EVENT_PAGE_BOOK);
 	sign(&e);
+	iv_between();
 	iv_trace_event(&e);
 	if (self != IV_NOBODY && e.kind == PT_EVENT_VMID) /* with the store of the number */
 		add_late(&((const struct pt_ctx *)(uintptr_t)e.ctx)->vmid, &e);

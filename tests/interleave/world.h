@@ -83,7 +83,7 @@ struct iv_world {
 	struct pt_dirty_log log;
 	uint64_t log_memory[2];
 	uint64_t told[IV_FIBRES][IV_OPS]; /* by GET: a bit a page */
-	uint64_t word[2];		  /* for functions of the test */
+	uint64_t word[3];		  /* for functions of the test */
 	uint8_t word_lock;
 	struct pt_nested nested; /* of cases with a shadow: shadow.c */
 	_Atomic(struct pt_shadow *) shadow_bucket[1], shadow_number[IV_SHADOWS];
