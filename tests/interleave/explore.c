@@ -4,7 +4,8 @@
  *
  * A run is played from the first state by a list of decisions; what the list does not say takes the
  * first option. Depth first, the last decision that has another option left is changed and the case
- * is played again. Three kinds of decision:
+ * is played again; where runs are long, from the last snapshot before that decision. Three kinds of
+ * decision:
  *
  *   switch   before an event on a shared location: go on, or let another agent go on (a preemption;
  *            free when the agent cannot go on itself, has ended or waits)
@@ -46,7 +47,8 @@
 #define OPTIONS	     (IV_FIBRES + 1)
 #define EVENTS_LIMIT 200000
 #define REFERENCES   128
-#define SPARSE	     4 /* of points with one way on, one in so many is looked up */
+#define SPAN	     64 /* events from one snapshot to the next */
+#define SPARSE	     4	/* of points with one way on, one in so many is looked up */
 
 enum kind { SWITCH, HOLD, DRAIN };
 static const char kind_letter[] = ">hd";
@@ -60,6 +62,14 @@ struct decision {
 
 enum state { READY, ON_LOCK, ON_FLAG, ON_WRITE, ENDED };
 
+/* Of an agent. */
+struct progress {
+	enum state state;
+	const volatile void *at; /* what it waits for */
+	unsigned page;		 /* from which it has just read what nobody changes; 0: none */
+	unsigned points;	 /* that it has come to */
+};
+
 /* How a run is driven. */
 enum mode { SEARCH, ORDER, REPLAY };
 
@@ -67,12 +77,7 @@ static struct {
 	enum mode mode;
 	const struct iv_case *c;
 	unsigned self, agents;
-	struct {
-		enum state state;
-		const volatile void *at;
-		unsigned page;	 /* from which it has just read what nobody changes; 0: none */
-		unsigned points; /* that it has come to */
-	} fibre[IV_FIBRES];
+	struct progress fibre[IV_FIBRES];
 	uint64_t event;
 	unsigned points;
 
@@ -96,6 +101,13 @@ static struct {
 	unsigned references;
 } x = {.self = IV_NOBODY};
 
+/* A copy, for snapshots, of what a run changes there. */
+static struct {
+	struct progress fibre[IV_FIBRES];
+	uint64_t event;
+	unsigned self, points, resumed;
+} halfway IV_RUN;
+
 const struct iv_case *iv_case_now;
 
 unsigned iv_self(void)
@@ -108,51 +120,6 @@ bool iv_is_shared(const volatile void *at)
 	return iv_shared_word(at) || (x.limits && x.limits->naive);
 }
 
-/* ---- the states gone on from ---- */
-
-/* For each number of delays left, 1 + the preemptions left with which the search has gone on. */
-struct seen {
-	uint64_t key;
-	uint8_t left[4];
-};
-
-static struct {
-	struct seen *slot;
-	uint64_t mask, count;
-} seen;
-
-static void seen_clear(void)
-{
-	if (!seen.slot) {
-		seen.mask = (1u << 16) - 1;
-		seen.slot = calloc(seen.mask + 1, sizeof(*seen.slot));
-	}
-	memset(seen.slot, 0, (seen.mask + 1) * sizeof(*seen.slot));
-	seen.count = 0;
-}
-
-static struct seen *seen_find(uint64_t key)
-{
-	uint64_t i = key & seen.mask;
-
-	while (seen.slot[i].key && seen.slot[i].key != key)
-		i = (i + 1) & seen.mask;
-	return &seen.slot[i];
-}
-
-static void seen_grow(void)
-{
-	struct seen *old = seen.slot;
-	uint64_t size = seen.mask + 1;
-
-	seen.mask = size * 2 - 1;
-	seen.slot = calloc(size * 2, sizeof(*seen.slot));
-	for (uint64_t i = 0; i < size; i++)
-		if (old[i].key)
-			*seen_find(old[i].key) = old[i];
-	free(old);
-}
-
 static bool sleeps(void)
 {
 	return x.mode == SEARCH && !x.limits->naive;
@@ -162,34 +129,6 @@ static bool sleeps(void)
 static unsigned sleepers(void)
 {
 	return sleeps() && !x.limits->audit ? iv_asleep() : 0;
-}
-
-static uint64_t key_with(uint64_t key, unsigned sleepers)
-{
-	return (sleepers ? iv_mix(key, sleepers) : key) | 1;
-}
-
-/* Has the search gone on from here with as much left, and nobody asleep who is awake now? If not,
- * it does now. */
-static bool seen_before(uint64_t state)
-{
-	uint64_t key = key_with(state, sleepers());
-	struct seen *s;
-
-	for (unsigned z = 0; z <= sleepers(); z++) {
-		s = z & ~sleepers() ? NULL : seen_find(key_with(state, z));
-		for (unsigned d = x.delays; s && s->key && d < 4; d++)
-			if (s->left[d] > x.preemptions)
-				return true;
-	}
-	s = seen_find(key);
-	if (!s->key)
-		seen.count++;
-	s->key = key;
-	s->left[x.delays] = (uint8_t)(x.preemptions + 1);
-	if (seen.count > seen.mask / 2)
-		seen_grow();
-	return false;
 }
 
 static bool enabled(unsigned f)
@@ -277,6 +216,20 @@ static bool is_looked_up(const struct decision *d)
 	return d->count > 1 || x.limits->audit || x.fibre[x.self].points % SPARSE == 0;
 }
 
+/* The decision that the run has come to, which is in the path. A run that comes far from where the
+ * last snapshot was taken goes home for another; one that is resumed goes on here. */
+static unsigned take(void)
+{
+	const struct iv_mark *last = iv_snapshot_last();
+	const struct decision *d;
+
+	if (x.self != IV_NOBODY && !x.limits->whole && x.event >= (last ? last->event : 0) + SPAN)
+		iv_fibre_switch(x.self, IV_NOBODY);
+	d = &x.path[x.cursor++];
+	pay(d);
+	return d->option[d->at];
+}
+
 /* Who slept has gone on and comes to a second decision; the run in which its step came before has
  * no decision at the first. */
 static void audit(void)
@@ -295,16 +248,15 @@ static unsigned choose(struct decision *d)
 	if (x.cursor < x.depth && d->count == 1)
 		return d->option[0];
 	if (x.cursor < x.depth) {
-		const struct decision *p = &x.path[x.cursor++];
+		const struct decision *p = &x.path[x.cursor];
 
 		if (p->event != d->event || p->kind != d->kind || p->count != d->count) {
 			fprintf(stderr, "interleave: a run did not repeat itself\n");
 			abort();
 		}
-		pay(p);
-		return p->option[p->at];
+		return take();
 	}
-	if (is_looked_up(d) && seen_before(state_key(d)))
+	if (is_looked_up(d) && iv_states_seen(state_key(d), sleepers(), x.preemptions, x.delays))
 		prune();
 	if (x.resumed && d->kind == SWITCH)
 		audit();
@@ -313,8 +265,7 @@ static unsigned choose(struct decision *d)
 	if (x.depth == DECISIONS)
 		iv_fail("more decisions than the search has room for");
 	x.path[x.depth++] = *d;
-	x.cursor = x.depth;
-	return d->option[0];
+	return take();
 }
 
 static void add_option(struct decision *d, unsigned option, bool preempts, bool delays)
@@ -543,6 +494,20 @@ void iv_trace_event(const struct pt_event *event)
 
 /* ---- one run ---- */
 
+/* Home again: an agent has come for a snapshot. */
+static void take_snapshots(void)
+{
+	for (;;) {
+		memcpy(halfway.fibre, x.fibre, sizeof(x.fibre));
+		halfway.event = x.event;
+		halfway.self = x.self;
+		halfway.points = x.points;
+		halfway.resumed = x.resumed;
+		iv_snapshot_take(&(struct iv_mark){x.cursor, x.event});
+		iv_fibre_switch(IV_NOBODY, x.self);
+	}
+}
+
 static void first_agent(void)
 {
 	struct decision d = {.kind = SWITCH};
@@ -552,6 +517,23 @@ static void first_agent(void)
 	for (unsigned f = 0; f < x.agents; f++)
 		add_option(&d, f, false, false);
 	go_to(choose(&d));
+	take_snapshots();
+}
+
+/* The path is the same up to the decision at which the last snapshot was taken. */
+static void resume(void)
+{
+	iv_snapshot_restore();
+	memcpy(x.fibre, halfway.fibre, sizeof(x.fibre));
+	x.event = halfway.event;
+	x.points = halfway.points;
+	x.resumed = halfway.resumed;
+	x.cursor = iv_snapshot_last()->depth;
+	for (unsigned i = 0; i < x.cursor; i++)
+		pay(&x.path[i]);
+	x.self = halfway.self;
+	iv_fibre_switch(IV_NOBODY, x.self);
+	take_snapshots();
 }
 
 /* Runs `what` until it returns or stop() is called: in a frame of its own, with nothing in
@@ -571,14 +553,12 @@ static void look_at_end(void)
 	iv_watch_end();
 }
 
-/* Plays the case once; true: to the end and without a failure, with x.verdict. */
-static bool play(enum mode mode)
+/* From the first state. */
+static void begin(void)
 {
-	x.mode = mode;
 	x.cursor = 0;
 	x.event = 0;
 	x.points = 0;
-	x.grown = x.pruned = x.failed = x.ended = false;
 	memset(x.fibre, 0, sizeof(x.fibre));
 	iv_world_reset();
 	iv_watch_reset();
@@ -589,6 +569,17 @@ static bool play(enum mode mode)
 	for (unsigned f = 0; f < x.agents; f++)
 		iv_fibre_restart(f);
 	until_stopped(first_agent);
+}
+
+/* Plays the case once; true: to the end and without a failure, with x.verdict. */
+static bool play(enum mode mode)
+{
+	x.mode = mode;
+	x.grown = x.pruned = x.failed = x.ended = false;
+	if (mode == SEARCH && iv_snapshot_last())
+		until_stopped(resume);
+	else
+		begin();
 	if (x.ended)
 		until_stopped(look_at_end);
 	if (x.event > x.result->longest)
@@ -679,8 +670,10 @@ static bool backtrack(const struct iv_limits *limits, unsigned bound)
 		for (unsigned i = 0; i + 1 < x.depth; i++)
 			pay(&x.path[i]);
 		while (++d->at < d->count)
-			if (affordable(d, d->at))
+			if (affordable(d, d->at)) {
+				iv_snapshots_drop(x.depth - 1);
 				return true;
+			}
 		x.depth--;
 	}
 	return false;
@@ -691,7 +684,8 @@ static bool search_bound(const struct iv_limits *limits, unsigned bound, double 
 {
 	x.limits = limits;
 	x.depth = 0;
-	seen_clear();
+	iv_snapshots_drop_all();
+	iv_states_clear();
 	do {
 		x.preemptions = bound;
 		x.delays = limits->delays;
@@ -704,7 +698,8 @@ static bool search_bound(const struct iv_limits *limits, unsigned bound, double 
 			return false;
 		if (x.grown) {
 			x.depth = 0;
-			seen_clear();
+			iv_snapshots_drop_all();
+			iv_states_clear();
 			x.result->restarts++;
 			x.preemptions = bound;
 			continue;
@@ -804,7 +799,7 @@ void iv_explore(const struct iv_case *c, const struct iv_limits *limits, struct 
 		return;
 	if (limits->seconds <= 0 && search_bound(limits, limits->preemptions, until)) {
 		result->bounds = limits->preemptions + 1;
-		result->states = seen.count;
+		result->states = iv_states_count();
 		return;
 	}
 	do {
@@ -812,7 +807,7 @@ void iv_explore(const struct iv_case *c, const struct iv_limits *limits, struct 
 		if (good && result->exhausted)
 			result->bounds = bound + 1;
 	} while (good && result->exhausted && ++bound <= limits->preemptions);
-	result->states = seen.count;
+	result->states = iv_states_count();
 	if (good)
 		return;
 	/* With fewer late stores, if that fails, too; with all of them it does. */

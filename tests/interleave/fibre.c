@@ -10,13 +10,15 @@
 #include <ucontext.h>
 
 #define STACK_BYTES (64 * 1024)
+#define FRAME	    1024
 
 static struct {
 	jmp_buf bottom, at;
+	unsigned char *low; /* of its stack, from here on is in use */
 	bool fresh;
 	ucontext_t first;
-} fibre[IV_FIBRES + 1];
-static _Alignas(16) char stack[IV_FIBRES][STACK_BYTES];
+} fibre[IV_FIBRES + 1] IV_RUN;
+static _Alignas(16) unsigned char stack[IV_FIBRES][STACK_BYTES];
 static ucontext_t maker;
 static void (*fibre_body)(unsigned id);
 
@@ -48,8 +50,25 @@ void iv_fibre_restart(unsigned id)
 	fibre[id].fresh = true;
 }
 
+/* What a function that is called from here may overwrite is below. */
+static void note_stack(unsigned id, void *frame)
+{
+	fibre[id].low = (unsigned char *)frame - FRAME;
+}
+
+void *iv_fibre_stack(unsigned id)
+{
+	return fibre[id].fresh ? stack[id] + STACK_BYTES : fibre[id].low;
+}
+
+size_t iv_fibre_stack_used(unsigned id)
+{
+	return (size_t)(stack[id] + STACK_BYTES - (unsigned char *)iv_fibre_stack(id));
+}
+
 void iv_fibre_switch(unsigned from, unsigned to)
 {
+	note_stack(from, __builtin_frame_address(0));
 	if (_setjmp(fibre[from].at))
 		return;
 	if (!fibre[to].fresh)

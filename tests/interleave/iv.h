@@ -4,9 +4,10 @@
  * where another agent may go on, and a search through all the ways in which they can.
  *
  * Files: fibre.c switches stacks; memory.c is the memory model; explore.c decides who goes on and
- * searches; shared.c says where that makes a difference, sleep.c who need not go on; world.c holds
- * what is explored, and looks at it in the end; tlb.c is a TLB that keeps whatever it may; watch.c
- * feeds the runtime checker; ops.c are the operations; test_interleave.c the cases.
+ * searches; states.c knows where it was, snapshot.c keeps beginnings of runs; shared.c says where
+ * that makes a difference, sleep.c who need not go on; world.c holds what is explored, and looks at
+ * it in the end; tlb.c is a TLB that keeps whatever it may; watch.c feeds the runtime checker;
+ * ops.c are the operations; test_interleave.c the cases.
  */
 #ifndef TESTS_INTERLEAVE_IV_H
 #define TESTS_INTERLEAVE_IV_H
@@ -37,6 +38,27 @@ void iv_fibres_make(void (*body)(unsigned id));
 void iv_fibre_restart(unsigned id);
 /* From `from` (a fibre, or IV_NOBODY: home) to `to`. */
 void iv_fibre_switch(unsigned from, unsigned to);
+/* What of its stack is in use while another runs. */
+void *iv_fibre_stack(unsigned id);
+size_t iv_fibre_stack_used(unsigned id);
+
+/* ---- snapshot.c: runs from their middle ---- */
+
+/* Of what a run changes, whatever is no local variable, table or arena of the checker's. */
+#define IV_RUN __attribute__((section("iv_run")))
+
+struct iv_mark {
+	unsigned depth; /* of the decision that is about to be taken */
+	uint64_t event;
+};
+/* From home, all agents being at rest. Where there is no room for one more, it is left out. */
+void iv_snapshot_take(const struct iv_mark *mark);
+const struct iv_mark *iv_snapshot_last(void); /* NULL: none */
+/* Those behind this depth; or all. */
+void iv_snapshots_drop(unsigned depth);
+void iv_snapshots_drop_all(void);
+/* From home: all is as it was when the last was taken, which stays. */
+void iv_snapshot_restore(void);
 
 /* ---- memory.c: the memory model; called by the shim in atomics.h and by port/pt/port.h ---- */
 
@@ -81,6 +103,9 @@ void iv_watch_build(void);
 void iv_watch_save(void);
 void iv_watch_reset(void);
 void iv_watch_end(void);
+/* All that it knows. */
+void *iv_watch_arena(void);
+size_t iv_watch_arena_used(void);
 /* A descriptor is read or written, now: `kind` is an enum pt_event_kind. */
 void iv_watch(uint8_t kind, const volatile void *at, uint64_t old, uint64_t entry, bool lost);
 /* A store is held back (kind 0: not of a descriptor); it is about to become visible; after some
@@ -137,6 +162,14 @@ void iv_turn(void);
 /* The run has failed; does not come back. */
 _Noreturn void iv_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* ---- states.c: what the search has gone on from ---- */
+
+void iv_states_clear(void);
+/* Has it gone on from this state with as much left, and nobody asleep who is awake now? If not, it
+ * does now. */
+bool iv_states_seen(uint64_t state, unsigned sleepers, unsigned preemptions, unsigned delays);
+uint64_t iv_states_count(void);
+
 /* ---- shared.c: where a switch makes a difference ---- */
 
 /* A case begins. */
@@ -165,6 +198,7 @@ struct iv_limits {
 	unsigned preemptions, delays;
 	double seconds; /* of processor time: give up after so many; 0: never */
 	bool naive;	/* every location is a switching point, and states are not compared */
+	bool whole;	/* each run is played from its beginning */
 	bool audit;	/* who sleeps goes on nevertheless, and it is a failure if that is news */
 	/* Called at the end of each complete run, in place of the comparison with the orders of the
 	 * operations. */

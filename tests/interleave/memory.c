@@ -64,7 +64,7 @@ static struct {
 		uint64_t holders;
 		struct pt_vmids vmids; /* as the holder found them */
 	} lock[LOCKS];
-} m;
+} m IV_RUN;
 
 void iv_memory_reset(void)
 {

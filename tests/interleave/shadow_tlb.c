@@ -27,7 +27,7 @@ static struct {
 	struct iv_leaf host[PAGES]; /* what the context said last */
 	unsigned took[PAGES];	    /* agents that have taken something from a page of it since */
 	unsigned asked[PAGES];	    /* agents that will have invalidated a page of the guest's */
-} t;
+} t IV_RUN;
 
 /* The context maps its memory in order, from here on. */
 static uint64_t memory(void)

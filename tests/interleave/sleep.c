@@ -18,8 +18,8 @@
 static struct {
 	const volatile void *at; /* NULL: concerns everybody, and nobody sleeps before it */
 	bool writes;
-} next[IV_FIBRES];
-static unsigned asleep;
+} next[IV_FIBRES] IV_RUN;
+static unsigned asleep IV_RUN;
 
 static bool concerns_all(enum iv_event kind, const volatile void *at)
 {

@@ -492,6 +492,31 @@ static void the_search_leaves_no_end_out(void **state)
 	leaves_nothing_out("store_and_harvest", 2, 0);
 }
 
+/* Runs that begin at snapshots are the runs that begin at the beginning. */
+static void goes_on_as_from_the_beginning(const char *name)
+{
+	struct iv_limits limits = {.preemptions = 2, .delays = 1};
+	struct iv_result with, without;
+
+	iv_explore(case_of(name), &limits, &with);
+	limits.whole = true;
+	iv_explore(case_of(name), &limits, &without);
+	assert_false(with.failed || without.failed);
+	assert_true(without.longest > 500);
+	assert_int_equal(with.schedules, without.schedules);
+	assert_int_equal(with.completed, without.completed);
+	assert_int_equal(with.states, without.states);
+	assert_int_equal(with.longest, without.longest);
+}
+
+static void a_snapshot_goes_on_as_from_the_beginning(void **state)
+{
+	(void)state;
+	goes_on_as_from_the_beginning("sweep_and_sweep");
+	goes_on_as_from_the_beginning("fault_and_table_unmap");
+	goes_on_as_from_the_beginning("fill_of_a_leaf_and_write_protect_of_a_block_by_the_host");
+}
+
 /* ---- what sleeps ---- */
 
 /* Where who sleeps goes on all the same, it comes to states that the search was in before. */
@@ -523,7 +548,7 @@ static void who_sleeps_comes_to_nothing_new(void **state)
 }
 
 #define CASES (PROGRAMS + LATE)
-static struct CMUnitTest test[3 * CASES + 2];
+static struct CMUnitTest test[3 * CASES + 3];
 static char name[3 * CASES][80];
 
 static void add_programs(unsigned from, const char *suffix, CMUnitTestFunction what)
@@ -547,5 +572,7 @@ int main(void)
 	add_programs(2 * CASES, "_audited", litmus_audited);
 	test[3 * CASES] = (struct CMUnitTest)cmocka_unit_test(the_search_leaves_no_end_out);
 	test[3 * CASES + 1] = (struct CMUnitTest)cmocka_unit_test(who_sleeps_comes_to_nothing_new);
-	return _cmocka_run_group_tests("model", test, 3 * CASES + 2, NULL, NULL);
+	test[3 * CASES + 2] =
+		(struct CMUnitTest)cmocka_unit_test(a_snapshot_goes_on_as_from_the_beginning);
+	return _cmocka_run_group_tests("model", test, 3 * CASES + 3, NULL, NULL);
 }

@@ -26,7 +26,7 @@ struct entry {
 static struct {
 	struct entry entry[ENTRIES];
 	unsigned count;
-} tlb;
+} tlb IV_RUN;
 
 /* The same translation: what an entry is compared by. AF is set in all of them. */
 #define KEPT (PT_PTE_PERM | PT_PTE_MEMATTR | PT_PTE_DBM)

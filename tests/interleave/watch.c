@@ -14,6 +14,7 @@
 
 #include <string.h>
 
+#include <check/state.h>
 #include <pt/check.h>
 #include <pt/host/checked.h>
 
@@ -26,7 +27,7 @@ static struct {
 	struct {
 		uint64_t agent, op, outer;
 	} self[IV_FIBRES + 1];
-} w, first;
+} w IV_RUN, first;
 
 /* Of an agent, in the order of its program: stores that are held back, and what waits for them. */
 #define LATE_MAX 128
@@ -36,7 +37,7 @@ static struct {
 		const volatile void *at; /* of a store; NULL: an event that waits */
 		struct pt_event event;	 /* of no kind: a store to no table */
 	} late[IV_FIBRES][LATE_MAX];
-} q;
+} q IV_RUN;
 static _Alignas(64) unsigned char arena[ARENA_BYTES], saved[ARENA_BYTES];
 
 void iv_watch_build(void)
@@ -63,6 +64,16 @@ void iv_watch_reset(void)
 	w = first;
 	memset(q.count, 0, sizeof(q.count));
 	memcpy(arena, saved, (size_t)(w.used - arena));
+}
+
+void *iv_watch_arena(void)
+{
+	return arena;
+}
+
+size_t iv_watch_arena_used(void)
+{
+	return (size_t)(w.check->at - arena);
 }
 
 void iv_watch_end(void)

@@ -9,12 +9,12 @@
 
 #define GRANULE (UINT64_C(1) << 12)
 
-struct iv_world iv_w;
+struct iv_world iv_w IV_RUN;
 _Alignas(4096) unsigned char iv_tables[IV_PAGES << PT_POOL_UNIT_SHIFT];
 
 static struct iv_world saved_world;
 static unsigned char saved_tables[sizeof(iv_tables)];
-static bool touched[IV_PAGES];
+static bool touched[IV_PAGES] IV_RUN;
 static uint64_t saved_shadow; /* pages of the shadow and of links at first */
 
 void iv_world_touch(const volatile void *at, size_t bytes)
@@ -23,6 +23,11 @@ void iv_world_touch(const volatile void *at, size_t bytes)
 
 	for (size_t p = off >> 12; p <= (off + bytes - 1) >> 12; p++)
 		touched[p] = true;
+}
+
+bool iv_world_touched(unsigned page)
+{
+	return touched[page];
 }
 
 void iv_world_reset(void)

@@ -111,6 +111,7 @@ void iv_world_build(const struct iv_case *c);
 void iv_world_reset(void);
 /* The page of table memory is about to be written. */
 void iv_world_touch(const volatile void *at, size_t bytes);
+bool iv_world_touched(unsigned page); /* by this run */
 
 static inline bool iv_in_tables(const volatile void *at)
 {
