@@ -269,6 +269,21 @@ static void shadows(void)
 		abort();
 }
 
+/* A leaf whose head is beside the half of an end that one of the first page would need; and another
+ * shadow, which gets no table for such. */
+static void shadow_beside_a_half(void)
+{
+	slot(0, 12);
+	map(0, 0x1000, MEMORY, PT_PROT_RW);
+	map(PT_SZ_1M, 0x1000, MEMORY + PT_SZ_1M, PT_PROT_RW);
+	iv_shadow_open();
+	iv_shadow_halves();
+	if (iv_shadow_read_next())
+		abort();
+	iv_shadow_open_other();
+	iv_shadow_no_quota();
+}
+
 /* And the shadow may write it. */
 static void shadow_written(void)
 {
@@ -673,6 +688,7 @@ const struct iv_case iv_cases[] = {
 	 TWO(BLOCK_WRITE_PROTECT, CALL(iv_shadow_end))},
 	/* two shadows of a page */
 	{.name = "fills_of_two_shadows", .prepare = shadow_beside, .blocks_differ = true, TWO(FILL, CALL(iv_shadow_read_other))},
+	{.name = "fill_and_one_that_gets_no_table", .prepare = shadow_beside_a_half, .blocks_differ = true, TWO(FILL, CALL(iv_shadow_read_other))},
 	{.name = "fill_and_page_unmap_from_another_shadow", .prepare = shadows, .blocks_differ = true, TWO(FILL, PAGE_UNMAP(0))},
 	/* three at once */
 	{.name = "fills_of_two_shadows_and_page_unmap", .prepare = shadow_beside, .blocks_differ = true, .fewer = 2,

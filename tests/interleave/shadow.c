@@ -104,6 +104,16 @@ void iv_shadow_far(void)
 	iv_w.guest[1] = LEAF | RIGHTS | IV_SHADOW_FAR;
 }
 
+void iv_shadow_halves(void)
+{
+	iv_w.guest[1] = LEAF | RIGHTS | PT_SZ_2M / 2;
+}
+
+void iv_shadow_no_quota(void)
+{
+	iv_w.shadow[1].ctx.quota_pages = iv_w.shadow[1].ctx.table_pages;
+}
+
 /* ---- operations: what they return is told ---- */
 
 /* Which of them it was depends on what else has just been done, and so does the address: a guest

@@ -23,6 +23,10 @@ void iv_shadow_apart(void);
 void iv_shadow_crossed(void);
 #define IV_SHADOW_FAR (UINT64_C(3) << 30)
 void iv_shadow_far(void); /* or there */
+/* Its second page is at 1 MiB, whose head is in the other half of an end. */
+void iv_shadow_halves(void);
+/* The other shadow gets no table that it has not. */
+void iv_shadow_no_quota(void);
 
 /* Faults of the nested guest. */
 uint64_t iv_shadow_read(void);
