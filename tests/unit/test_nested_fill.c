@@ -106,32 +106,89 @@ static void leaves_are_composed(void **state)
 	assert_int_equal(42, cases);
 }
 
-/* The only leaf of a shadow makes room for one that grants more, and its pages of links and heads
- * go with it: what the fill had found of them before is none of theirs any more. */
+#define HELD 4
+
+/* What a test keeps of the pool, so that it knows what comes next. */
+struct hoard {
+	struct pt_pages pages;
+	struct pt_page half[HELD], quarter;
+};
+
+/* Two halves of pages are free, and quarters; then come pages that nobody has had, from an even one
+ * on. */
+static void hoard(struct hoard *h)
+{
+	struct pt_pool *pool = &g.c.tables.world.pool;
+
+	for (unsigned i = 0; i < HELD; i++)
+		ASSERT_OUTCOME(PT_OK, pt_pool_get_root(&g.c.agent, 2048, &h->half[i]));
+	for (unsigned i = 0; i < HELD; i += 2)
+		pt_pool_put_root(&g.c.agent, 2048, h->half[i]);
+	ASSERT_OUTCOME(PT_OK, pt_pool_get_root(&g.c.agent, 1024, &h->quarter));
+	h->pages = (struct pt_pages){0, 0};
+	do {
+		ASSERT_OUTCOME(PT_OK, pt_pool_take(&g.c.agent, 12, 1, &h->pages));
+	} while (h->pages.head != pool->untouched - 1 || h->pages.head % 2 == 0);
+}
+
+static void give_up(struct hoard *h)
+{
+	for (unsigned i = 1; i < HELD; i += 2)
+		pt_pool_put_root(&g.c.agent, 2048, h->half[i]);
+	pt_pool_put_root(&g.c.agent, 1024, h->quarter);
+	pt_pool_give(&g.c.agent, 12, &h->pages);
+}
+
+/* A leaf that is the only one of a shadow for its links, and of all for its heads, both so far from
+ * the first that they have trees, in which the same entry leads on. That of heads is made first, on
+ * behalf of a leaf that has no tree of links and goes. So of both pages, side by side, its own is
+ * had first when both have gone: by links. */
+static void last_leaf(uint64_t nested, uint64_t out, struct hoard *h)
+{
+	const uint64_t first = nested ^ UINT64_C(1) << 28, page = core_size(&g.c, 3);
+
+	ASSERT_OUTCOME(PT_MAPPED, core_map(&g.c, out + 3 * page, page, out, PT_PROT_RW, 0));
+	guest_map(&g, first, out ^ UINT64_C(1) << 29, 3, GUEST_RWX);
+	ASSERT_OUTCOME(PT_MAPPED, fault(first, PT_ACCESS_READ));
+	core_unmap(&g.c, out ^ UINT64_C(1) << 29, page);
+	guest_map(&g, nested + page, out + 2 * page, 3, GUEST_RWX); /* for the tables */
+	ASSERT_OUTCOME(PT_MAPPED, fault(nested + page, PT_ACCESS_READ));
+	core_unmap(&g.c, out + 2 * page, page);
+	assert_int_equal(0, atomic_load(&g.nested.store.bytes));
+	guest_map(&g, first, out + page, 3, GUEST_RWX);
+	guest_map(&g, nested, out, 3, GUEST_RWX);
+	hoard(h);
+	ASSERT_OUTCOME(PT_MAPPED, fault(first, PT_ACCESS_READ));
+	ASSERT_OUTCOME(PT_MAPPED, fault(nested, PT_ACCESS_READ));
+	core_unmap(&g.c, out + page, page);
+}
+
+/* The only leaf of a shadow makes room for one that grants more, and its pieces of links and heads
+ * go with it, and the pages that led there: what the fill had found of them before is none of
+ * theirs any more. */
 static void the_last_leaf_makes_room(void **state)
 {
 	const uint64_t nested = 0xb000000, out = 7 * GIB;
 
 	(void)state;
-	for (unsigned i = 0; i < SHAPES; i++)
-		for (unsigned on = 0; on < 2; on++) {
-			uint64_t at = on ? nested : out;
-			struct pt_shadow_link link;
+	for (unsigned i = 0; i < SHAPES; i++) {
+		struct pt_shadow_link link;
+		struct hoard h;
 
-			guest_open_bare(&g, &shapes[i], 12, false);
-			g.key.enabled = on;
-			guest_slot(&g, 0, GUEST_SLOT_BYTES, 0, shapes[i].args.granule_shift);
-			ASSERT_OUTCOME(PT_OK, guest_shadow(&g, &g.shadow));
-			guest_map(&g, nested, out, 3, GUEST_RWX);
-			ASSERT_OUTCOME(PT_MAPPED, fault(at, PT_ACCESS_READ));
-			ASSERT_OUTCOME(PT_RELAXED, fault(at, PT_ACCESS_EXEC));
-			ASSERT_OUTCOME(PT_OK, pt_shadow_link(&g.shadow, pt_ipa(at), &link));
-			assert_int_equal(out, link.canonical.v);
-			core_unmap(&g.c, out, core_size(&g.c, 3));
-			ASSERT_OUTCOME(PT_NOT_MAPPED, pt_shadow_link(&g.shadow, pt_ipa(at), &link));
-			assert_int_equal(0, atomic_load(&g.nested.store.bytes));
-			close_all();
-		}
+		guest_open_bare(&g, &shapes[i], 12, false);
+		guest_slot(&g, 0, GUEST_SLOT_BYTES, 0, shapes[i].args.granule_shift);
+		ASSERT_OUTCOME(PT_OK, guest_shadow(&g, &g.shadow));
+		last_leaf(nested, out, &h);
+		ASSERT_OUTCOME(PT_RELAXED, fault(nested, PT_ACCESS_EXEC));
+		ASSERT_OUTCOME(PT_OK, pt_shadow_link(&g.shadow, pt_ipa(nested), &link));
+		assert_int_equal(out, link.canonical.v);
+		core_unmap(&g.c, out, core_size(&g.c, 3));
+		ASSERT_OUTCOME(PT_NOT_MAPPED, pt_shadow_link(&g.shadow, pt_ipa(nested), &link));
+		assert_int_equal(0, atomic_load(&g.nested.store.bytes));
+		core_unmap(&g.c, out, 4 * core_size(&g.c, 3));
+		give_up(&h);
+		close_all();
+	}
 }
 
 /* The guest's tables say what the fault is; the level is theirs, whatever the shadow has. */
