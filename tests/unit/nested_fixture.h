@@ -24,16 +24,22 @@ struct nest {
 	uint64_t used; /* of the pool, before the shadows */
 };
 
-static inline void nest_open(struct nest *n, const struct shape *shape, bool mmu)
+static inline void nest_open_bytes(struct nest *n, const struct shape *shape, uint64_t bytes,
+				   bool mmu)
 {
 	memset(n, 0, sizeof(*n));
-	core_open_bytes(&n->c, shape, UINT64_C(256) << 20, mmu);
+	core_open_bytes(&n->c, shape, bytes, mmu);
 	n->nested = (struct pt_nested){.canonical = &n->c.ctx,
 				       .bucket = n->bucket,
 				       .buckets = 16,
 				       .shadow = n->number,
 				       .shadows = SHADOWS};
 	ASSERT_OUTCOME(PT_OK, pt__links_init(&n->nested, UINT64_MAX, NESTED_SCOPE));
+}
+
+static inline void nest_open(struct nest *n, const struct shape *shape, bool mmu)
+{
+	nest_open_bytes(n, shape, UINT64_C(256) << 20, mmu);
 }
 
 static inline struct pt_shadow *nest_shadow(struct nest *n, const struct shape *shape)

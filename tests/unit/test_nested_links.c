@@ -430,6 +430,56 @@ static void a_search_finds_what_is_near(void **state)
 	nest_close(&n);
 }
 
+#define POOL_MOST (32 * GIB)
+
+/* The last piece of links that a pool has is the next; the others are held. */
+static void hold_all_but_the_last(struct pt_pieces *held)
+{
+	struct pt_pool *pool = &n.c.tables.world.pool;
+	struct pt_page piece, quarter;
+
+	ASSERT_OUTCOME(PT_OK, pt_pool_get_root(&n.c.agent, HEADS, &quarter));
+	while (pt_pool_get_root(&n.c.agent, LINKS, &piece) == PT_OK)
+		pt_pieces_push(pool, held, piece);
+	pt_pool_put_root(&n.c.agent, HEADS, quarter);
+	piece = pt_pieces_pop(pool, held);
+	assert_int_equal(POOL_MOST - LINKS, piece.off);
+	pt_pool_put_root(&n.c.agent, LINKS, piece);
+}
+
+/* A link is named by its place in a pool of 32 GiB, to the last one; a larger one is refused. */
+static void links_have_names_to_the_last(void **state)
+{
+	const uint64_t at[] = {0, LINKS / 16 * PAGE - PAGE};
+	struct pt_pieces held = {0, 0};
+	struct pt_nested other;
+	struct pt_shadow *s;
+	struct pt_pool *pool = &n.c.tables.world.pool;
+	uint64_t head;
+
+	(void)state;
+	nest_open_bytes(&n, &shapes[0], POOL_MOST, false);
+	ASSERT_OUTCOME(PT_MAPPED, core_map(&n.c, 0, PAGE, GIB, PT_PROT_RWX, 0));
+	s = nest_shadow(&n, &shapes[0]);
+	leaf_at(s, 0); /* with the shadow's tables */
+	assert_true(kill_at(s, 0, 0));
+	pool->untouched = pool->units - 64; /* as if all before had been handed out */
+	hold_all_but_the_last(&held);
+	for (unsigned i = 0; i < 2; i++)
+		ASSERT_OUTCOME(PT_MAPPED, nest_fill(&n, s, at[i], 0, PT_LEVEL_LAST, PT_PROT_RWX));
+	assert_int_equal(2, collect(0, 0, &head));
+	assert_int_equal(PT__HEAD_FIRST, head);
+	for (unsigned i = 0; i < 2; i++)
+		assert_true(kill_at(s, at[i], 0));
+	assert_int_equal(0, collect(0, 0, &head));
+	pt_pool_give_pieces(&n.c.agent, &held);
+	other = n.nested;
+	pool->units++;
+	ASSERT_OUTCOME(PT_UNSUPPORTED, pt__links_init(&other, 1, NESTED_SCOPE));
+	pool->units--;
+	nest_close(&n);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -442,6 +492,7 @@ int main(void)
 		cmocka_unit_test(a_refused_link_leaves_no_half),
 		cmocka_unit_test(trees_are_as_high_as_they_must_be),
 		cmocka_unit_test(a_search_finds_what_is_near),
+		cmocka_unit_test(links_have_names_to_the_last),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
