@@ -192,7 +192,7 @@ static uint64_t count_out(const struct pt__aside *t)
 		all += sum & 0xffff;
 		if (sum & 0xffff)
 			atomic_fetch_sub_explicit(&t->shadow->leaves[level + 1], sum & 0xffff,
-						  memory_order_relaxed);
+						  memory_order_release);
 	}
 	return all;
 }
@@ -206,8 +206,8 @@ static void fetch_entries(const struct pt__aside *t)
 		pt_port_prefetch(slot + i);
 }
 
-/* Leaves are counted out once nothing of the table is found any more: a guest's TLBI looks for it
- * as long as there are some. */
+/* Leaves are counted out once nothing of the table is found any more, by release: a guest's TLBI
+ * looks for it as long as there are some. */
 static uint64_t unlink_table(const struct pt__aside *t)
 {
 	struct pt_ctx *ctx = &t->shadow->ctx;

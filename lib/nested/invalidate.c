@@ -91,7 +91,7 @@ static bool may_name(const struct pt_guest_tlbi *tlbi, const struct pt_shadow *s
 {
 	return may_have(tlbi, shadow) && pt_level_has_leaf(&shadow->s2.geo, level) &&
 	       (!tlbi->ttl_given || tlbi->level == level) &&
-	       atomic_load_explicit(&shadow->leaves[level + 1], memory_order_relaxed);
+	       atomic_load_explicit(&shadow->leaves[level + 1], memory_order_acquire);
 }
 
 /* Where the guest leaves of a level lie that the instruction names; by no address, everything. */

@@ -650,7 +650,7 @@ const struct iv_case iv_cases[] = {
 	{.name = "fill_of_a_leaf_and_table_unmap_by_the_host", .prepare = shadow_filled, .blocks_differ = true, .most = 3, .late_cas = true, TWO(FILL, RANGE_UNMAP(0, PT_SZ_2M))},
 	{.name = "fill_of_other_memory_and_table_unmap_by_the_host", .prepare = shadow_apart_one, .blocks_differ = true, .most = 3,
 	 TWO(CALL(iv_shadow_read_next), RANGE_UNMAP(0, PT_SZ_2M))},
-	{.name = "table_unmap_by_the_host_and_remap_by_the_guest", .prepare = shadow_filled, .blocks_differ = true, .most = 2,
+	{.name = "table_unmap_by_the_host_and_remap_by_the_guest", .prepare = shadow_filled, .blocks_differ = true, .most = 3,
 	 TWO(RANGE_UNMAP(0, PT_SZ_2M), CALL(iv_shadow_remap))},
 	{.name = "table_unmap_from_another_shadow_and_remap_by_the_guest", .prepare = shadows_apart, .blocks_differ = true, .most = 3,
 	 TWO(RANGE_UNMAP(0, PT_SZ_2M), CALL(iv_shadow_remap))},
