@@ -3,6 +3,9 @@
 #include "links.h"
 
 _Static_assert(PT__HALVES_MAX >> PT__LINK_ID_SHIFT == PT__HEAD_FIRST + 1, "a link has a name");
+/* Heads that say something, as many that are 0 and not let go of yet, and a reservation each. */
+_Static_assert(UINT64_MAX / PT__HALVES_ONE >= 4 * PT__HEADS_A_PIECE + PT_MAX_AGENTS,
+	       "a count holds");
 
 enum pt_outcome pt__links_init(struct pt_nested *nested, uint64_t quota_pages, uint64_t scope)
 {
