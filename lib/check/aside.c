@@ -64,7 +64,7 @@ static void goes(struct pt_check *c, const struct ck_write *w, const struct ck_a
 	pt__ck_judge(c, PT_RULE_L2,
 		     !m || !c->self || pt__ck_sections_over(c, c->self->world, m->agents, a->since),
 		     "a shadow's table was unlinked with another section in it");
-	pt__ck_judge(c, PT_RULE_W8, a->lo > a->hi,
+	pt__ck_judge(c, PT_RULE_W8, a->lo > a->hi || pt__ck_is_unknown(c, a->ctx, a->since),
 		     "a shadow's table was unlinked before what it gave was flushed");
 	if (!t)
 		return;

@@ -42,7 +42,8 @@ static inline void nest_open(struct nest *n, const struct shape *shape, bool mmu
 	nest_open_bytes(n, shape, UINT64_C(256) << 20, mmu);
 }
 
-static inline struct pt_shadow *nest_shadow(struct nest *n, const struct shape *shape)
+/* No vCPU has run it. */
+static inline struct pt_shadow *nest_idle_shadow(struct nest *n, const struct shape *shape)
 {
 	struct pt_shadow *s = &n->shadow[n->shadows];
 	struct pt_geometry geo;
@@ -51,7 +52,6 @@ static inline struct pt_shadow *nest_shadow(struct nest *n, const struct shape *
 	pt_section_begin(&n->c.agent);
 	ASSERT_OUTCOME(PT_OK, pt_ctx_init(&s->ctx, &n->c.agent, &n->c.machine, &geo, PT_ATTR_FWB, 0,
 					  UINT64_MAX));
-	ASSERT_OUTCOME(PT_OK, pt_vmid_get(&s->ctx, &n->c.agent));
 	pt_section_end(&n->c.agent);
 	pt_port_note(PT_EVENT_SHADOW, 0, &n->c.ctx, &s->ctx, 0, 0);
 	ASSERT_OUTCOME(PT_OK, pt_ctx_sw_own(&s->ctx, PT__SW_GUEST_LEVEL, PT_SW_GUEST_LEVEL));
@@ -59,6 +59,16 @@ static inline struct pt_shadow *nest_shadow(struct nest *n, const struct shape *
 	s->number = n->shadows;
 	pt__directory_init(s);
 	atomic_store(&n->number[n->shadows++], s);
+	return s;
+}
+
+static inline struct pt_shadow *nest_shadow(struct nest *n, const struct shape *shape)
+{
+	struct pt_shadow *s = nest_idle_shadow(n, shape);
+
+	pt_section_begin(&n->c.agent);
+	ASSERT_OUTCOME(PT_OK, pt_vmid_get(&s->ctx, &n->c.agent));
+	pt_section_end(&n->c.agent);
 	return s;
 }
 

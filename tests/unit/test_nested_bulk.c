@@ -61,6 +61,28 @@ static void a_table_is_flushed_once(void **state)
 	close_all();
 }
 
+/* Leaves of faults that were handed in; no TLB can know a shadow that no vCPU has run. */
+static void a_table_that_nobody_ran_goes_unflushed(void **state)
+{
+	struct pt_item item;
+	struct pt_txn txn;
+	uint64_t before;
+
+	(void)state;
+	open_shape(&shapes[0]);
+	s[0] = nest_idle_shadow(&n, &shapes[0]);
+	for (uint64_t at = 0; at < BLOCK; at += PAGE)
+		fill(0, 5 * BLOCK + at, at);
+	before = tables(0);
+	item = core_item(&n.c, PT_ITEM_UNMAP, 0, BLOCK, 0, 0, 0);
+	ASSERT_OUTCOME(PT_OK, pt_txn_init(&txn, &item, 1, 0, false, NULL));
+	ASSERT_OUTCOME(PT_OK, core_run(&txn, &n.c.agent, 1));
+	assert_int_equal(1, txn.effects.tlbis);
+	assert_int_equal(PAGES, killed());
+	assert_int_equal(before - 1, tables(0));
+	close_all();
+}
+
 /* One leaf of other memory keeps a table, wherever it is in there, and stays. */
 static void a_table_with_other_leaves_stays(void **state)
 {
@@ -348,6 +370,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(tables_go_with_all_that_is_in_them),
 		cmocka_unit_test(a_table_is_flushed_once),
+		cmocka_unit_test(a_table_that_nobody_ran_goes_unflushed),
 		cmocka_unit_test(a_table_with_other_leaves_stays),
 		cmocka_unit_test(a_table_that_stays_is_tried_once),
 		cmocka_unit_test(lists_keep_what_is_not_in_the_tables),
