@@ -15,6 +15,7 @@
 #define HYP   PTD__V1__OWNER_KIND__OWNER_KIND_HYP
 #define GUEST PTD__V1__OWNER_KIND__OWNER_KIND_GUEST
 
+#define SHARE	      PTD__V1__TRANSFER_KIND__TRANSFER_KIND_SHARE
 #define UNSHARE	      PTD__V1__TRANSFER_KIND__TRANSFER_KIND_UNSHARE
 #define LEND	      PTD__V1__TRANSFER_KIND__TRANSFER_KIND_LEND
 #define FORCE_RECLAIM PTD__V1__TRANSFER_KIND__TRANSFER_KIND_FORCE_RECLAIM
@@ -22,23 +23,25 @@
 #define MOST_ITEMS     32 /* max_transfer_items */
 #define MOST_BORROWERS 4  /* max_lend_borrowers */
 
-/* What a verb means, and the parties of those that do not name them. */
+/* What a verb means, the parties of those that do not name them, and the guest's option where there
+ * has to be one. */
 static const struct verb {
 	const char *verb;
 	Ptd__V1__TransferKind kind;
 	Ptd__V1__OwnerKind from, to;
+	const char *guest;
 } verbs[] = {
-	{"share", PTD__V1__TRANSFER_KIND__TRANSFER_KIND_SHARE, HOST, HOST},
-	{"unshare", UNSHARE, HOST, HOST},
-	{"donate", PTD__V1__TRANSFER_KIND__TRANSFER_KIND_DONATE, HOST, HOST},
-	{"reclaim", FORCE_RECLAIM, GUEST, HOST},
-	{"reclaim-dying", PTD__V1__TRANSFER_KIND__TRANSFER_KIND_RECLAIM, HOST, HOST},
-	{"top-up", PTD__V1__TRANSFER_KIND__TRANSFER_KIND_TOP_UP, HOST, HOST},
-	{"pin", PTD__V1__TRANSFER_KIND__TRANSFER_KIND_PIN, HOST, HYP},
-	{"unpin", PTD__V1__TRANSFER_KIND__TRANSFER_KIND_UNPIN, HOST, HYP},
-	{"lend", LEND, HOST, 0},
-	{"retrieve", PTD__V1__TRANSFER_KIND__TRANSFER_KIND_RETRIEVE, 0, 0},
-	{"relinquish", PTD__V1__TRANSFER_KIND__TRANSFER_KIND_RELINQUISH, 0, 0},
+	{"share", SHARE, HOST, HOST, NULL},
+	{"unshare", UNSHARE, HOST, HOST, NULL},
+	{"donate", PTD__V1__TRANSFER_KIND__TRANSFER_KIND_DONATE, HOST, HOST, NULL},
+	{"reclaim", FORCE_RECLAIM, GUEST, HOST, NULL},
+	{"reclaim-dying", PTD__V1__TRANSFER_KIND__TRANSFER_KIND_RECLAIM, HOST, HOST, "from"},
+	{"top-up", PTD__V1__TRANSFER_KIND__TRANSFER_KIND_TOP_UP, HOST, HOST, "to"},
+	{"pin", PTD__V1__TRANSFER_KIND__TRANSFER_KIND_PIN, HOST, HYP, NULL},
+	{"unpin", PTD__V1__TRANSFER_KIND__TRANSFER_KIND_UNPIN, HOST, HYP, NULL},
+	{"lend", LEND, HOST, 0, "to"},
+	{"retrieve", PTD__V1__TRANSFER_KIND__TRANSFER_KIND_RETRIEVE, 0, 0, "to"},
+	{"relinquish", PTD__V1__TRANSFER_KIND__TRANSFER_KIND_RELINQUISH, 0, 0, "from"},
 };
 
 static const struct verb *verb_of(const struct ptctl *ctl)
@@ -228,6 +231,22 @@ static int need_addresses(struct ptctl *ctl, const struct verb *verb, struct nee
 	return EXIT_DONE;
 }
 
+/* Who is not named is the host, which some verbs cannot mean. A further piece of a lending is for
+ * whom its first one named. */
+static int need_parties(struct ptctl *ctl, const struct verb *verb, const Ptd__V1__Party *to)
+{
+	bool both = !verb->guest && ptctl_find(ctl, "from");
+	bool piece = verb->kind == LEND && ptctl_given(ctl, "lend-handle");
+
+	if (verb->guest && !piece && !ptctl_given(ctl, verb->guest))
+		return ptctl_usage(ctl, "--%s is needed: which guest", verb->guest);
+	if (both && !ptctl_given(ctl, "from") && !ptctl_given(ctl, "to"))
+		return ptctl_usage(ctl, "--from or --to is needed: both are the host");
+	if (verb->kind == SHARE && to->kind == GUEST && !ptctl_given(ctl, "prot"))
+		return ptctl_usage(ctl, "--prot is needed: what the guest may do");
+	return EXIT_DONE;
+}
+
 int cmd_own_transfer(struct ptctl *ctl)
 {
 	const struct verb *verb = verb_of(ctl);
@@ -253,6 +272,8 @@ int cmd_own_transfer(struct ptctl *ctl)
 	needs = needs_of(ctl, verb, &from, &to);
 	if (!result)
 		result = need_addresses(ctl, verb, needs);
+	if (!result)
+		result = need_parties(ctl, verb, &to);
 	item[0].kind = verb->kind;
 	if (!result && item[0].lend_handle && verb->kind == FORCE_RECLAIM)
 		result = reclaim_lending(ctl, item, &from);

@@ -13,11 +13,12 @@
 		name, SCN_T_FLAG, false, OFFSET(flags), WIDTH(flags), bit, help                    \
 	}
 
-enum place { FROM, TO, PA, IPA, SIZE, MACHINE, ALSO, TOTAL };
+enum place { FROM, TO, PA, IPA, SIZE, MACHINE, ALSO, TOTAL, PROT };
 #define GIVEN(place) (given >> (place)&1)
 
 /* Where the memory is said: by frame, and by the address of the guest that is a party. */
 enum { NEEDS_PA = 1, NEEDS_IPA = 2, BY_EITHER = NEEDS_PA | NEEDS_IPA, BY_GUEST = 4, MOVES = 8 };
+enum { NEEDS_FROM = 16, NEEDS_TO = 32 };
 
 const struct scn_key scn_own_keys[] = {
 	[FROM] = KEY("from", SCN_T_PARTY, from, "host, hyp, other or a guest; host"),
@@ -28,9 +29,9 @@ const struct scn_key scn_own_keys[] = {
 	[MACHINE] = KEY("machine", SCN_T_MACHINE, machine, "the latest one"),
 	[ALSO] = KEY("also", SCN_T_PARTY, also, "lend: a second borrower"),
 	[TOTAL] = KEY("total", SCN_T_NUMBER, total, "lend: bytes with all further pieces; size"),
-	KEY("id", SCN_T_NUMBER, lending, "which of the scenario's lendings: 0 to 15; 0"),
-	KEY("prot", SCN_T_PROT, prot, "rights of a share with a guest"),
+	[PROT] = KEY("prot", SCN_T_PROT, prot, "rights of a share with a guest"),
 	KEY("type", SCN_T_MEMORY, prot, "normal, nc or device; normal"),
+	KEY("id", SCN_T_NUMBER, lending, "which of the scenario's lendings: 0 to 15; 0"),
 	FLAG("zero", SCN_OWN_ZERO, "it reads as zero afterwards"),
 	FLAG("validate", SCN_OWN_VALIDATE, "report, change nothing"),
 	{0}};
@@ -46,10 +47,10 @@ static const struct action {
 	{"share", 1, SCN_PARTY_HOST, SCN_PARTY_HOST, true, 0, BY_EITHER | MOVES},
 	{"unshare", 2, SCN_PARTY_HOST, SCN_PARTY_HOST, true, 0, BY_EITHER | BY_GUEST | MOVES},
 	{"donate", 3, SCN_PARTY_HOST, SCN_PARTY_HOST, true, 0, BY_EITHER | MOVES},
-	{"lend", 4, SCN_PARTY_HOST, SCN_PARTY_HOST, true, 0, BY_EITHER | MOVES},
+	{"lend", 4, SCN_PARTY_HOST, SCN_PARTY_HOST, true, 0, BY_EITHER | NEEDS_TO},
 	{"piece", 4, SCN_PARTY_HOST, SCN_PARTY_HOST, true, SCN_OWN_PIECE, BY_EITHER},
-	{"retrieve", 5, SCN_PARTY_HOST, SCN_PARTY_HOST, false, 0, NEEDS_IPA},
-	{"relinquish", 6, SCN_PARTY_HOST, SCN_PARTY_HOST, false, 0, 0},
+	{"retrieve", 5, SCN_PARTY_HOST, SCN_PARTY_HOST, false, 0, NEEDS_IPA | NEEDS_TO},
+	{"relinquish", 6, SCN_PARTY_HOST, SCN_PARTY_HOST, false, 0, NEEDS_FROM},
 	{"take-back", 7, SCN_PARTY_HOST, SCN_PARTY_HOST, false, 0, 0},
 	{"reclaim", 8, SCN_PARTY_GUEST, SCN_PARTY_HOST, true, 0, NEEDS_PA},
 	{"pin", 9, SCN_PARTY_HOST, SCN_PARTY_HYP, true, 0, NEEDS_PA},
@@ -98,6 +99,11 @@ static bool has_operands(struct scn_compiler *c, const struct action *a,
 
 	if (a->needs & MOVES && !GIVEN(FROM) && !GIVEN(TO))
 		return scn_error(c, NULL, "own %s needs from= or to=: both are the host", a->name);
+	if ((a->needs & NEEDS_FROM && !GIVEN(FROM)) || (a->needs & NEEDS_TO && !GIVEN(TO)))
+		return scn_error(c, NULL, "own %s needs %s= (which guest)", a->name,
+				 a->needs & NEEDS_TO ? "to" : "from");
+	if (a->kind == 1 && to && !GIVEN(PROT))
+		return scn_error(c, NULL, "own share needs prot= (what the guest may do)");
 	if (frames && !GIVEN(PA))
 		return scn_error(c, NULL, "own %s needs pa= (which frames)", a->name);
 	if (a->needs & NEEDS_IPA && (from || to) && !GIVEN(IPA))

@@ -407,16 +407,17 @@ PARAMS own_back_args[] = {
 	{.name = "pa", .type = VALUE_ADDRESS, .optional = true, .help = "physical address"},
 	{.name = "size", .type = VALUE_SIZE, .optional = true, .help = "bytes, as in 2M"},
 	END};
-#define LEND_HANDLE "of a lending: own lendings shows them"
+#define LENDER(does) "host, or a guest's context that " does "; host if not given"
+#define LEND_HANDLE  "of a lending: own lendings shows them"
 PARAMS own_back_options[] = {{.name = "lend-handle", .type = VALUE_NUMBER, .help = LEND_HANDLE},
-			     OPTION_PARTY("to", " that lent it; host if not given"),
+			     OPTION_GUEST("to", LENDER("lent it")),
 			     OPTION_MORE,
 			     OPTION_HOST_GENERATION,
 			     OPTION_DRY_RUN,
 			     OPTION_REQUEST_ID,
 			     END};
 PARAMS own_lend_options[] = {
-	OPTION_PARTY("from", " that lends; host if not given"),
+	OPTION_GUEST("from", LENDER("lends")),
 	{.name = "to", .type = VALUE_TEXT, .help = "guests who may have it, with commas"},
 	{.name = "pa", .type = VALUE_ADDRESS, .help = "which frames, where the host lends"},
 	{.name = "ipa", .type = VALUE_ADDRESS, .help = "where the guest has them that lends"},
@@ -439,11 +440,12 @@ PARAMS own_lend_options[] = {
 PARAMS own_lent_args[] = {
 	ARG_MACHINE, {.name = "lend-handle", .type = VALUE_NUMBER, .help = LEND_HANDLE}, END};
 PARAMS own_retrieve_options[] = {
-	OPTION_PARTY("to", " that it was lent to"),
+	OPTION_GUEST("to", "the guest's context, one that it was lent to"),
 	{.name = "ipa", .type = VALUE_ADDRESS, .help = "where it gets all of it"},
 	OPTION_REQUEST_ID,
 	END};
-PARAMS own_relinquish_options[] = {OPTION_PARTY("from", " that has it"), OPTION_REQUEST_ID, END};
+PARAMS own_relinquish_options[] = {OPTION_GUEST("from", "the guest's context that has it"),
+				   OPTION_REQUEST_ID, END};
 PARAMS own_reclaim_options[] = {OPTION_MORE, OPTION_HOST_GENERATION, OPTION_DRY_RUN,
 				OPTION_REQUEST_ID, END};
 PARAMS own_watch_options[] = {{.name = "after",

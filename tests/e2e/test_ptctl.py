@@ -777,21 +777,22 @@ def _():
             (("nested", "tlbi", h, "ripas2le1"), ("--operand", "0"), *both),
             (("failpoint", "arm", "rpc.reply"), ("--action", "error"), ("--nth", "1")),
                 (("failpoint", "arm", "rpc.reply", "--nth", "1", "--action", "delay"), ("--delay", "1ms")),
-            (("own", "lend", m, "4K", "--to", "v"), ("--pa", "0")), (("own", "lend", m, "4K", "--from", "v"), ("--ipa", "0")),
-            (("own", "retrieve", m, "1", "--to", "v"), ("--ipa", "0")),
-            (("own", "reclaim-dying", m, "4K", "--from", "v"), ("--ipa", "0")),
-            (("own", "top-up", m, "4K", "--to", "v"), ("--pa", "0"))]
+            (("own", "lend", m, "4K"), ("--to", "v"), ("--pa", "0")), (("own", "lend", m, "4K", "--from", "v"), ("--to", "v"), ("--ipa", "0")),
+            (("own", "retrieve", m, "1"), ("--to", "v"), ("--ipa", "0")), (("own", "relinquish", m, "1"), ("--from", "v")),
+            (("own", "reclaim-dying", m, "4K"), ("--from", "v"), ("--ipa", "0")),
+            (("own", "top-up", m, "4K"), ("--to", "v"), ("--pa", "0"))]
     rows += [((*line, "--to", "hyp"), ("--pa", "0")) for line in own]
     rows += [((*line, "--from", "v"), ("--ipa", "0")) for line in own]
-    rows += [((*line, "--to", "v"), ("--pa", "0"), ("--ipa", "0")) for line in (own[0], own[2])]
+    rows += [((*own[0], "--to", "v"), ("--pa", "0"), ("--ipa", "0"), ("--prot", "rw")), ((*own[2], "--to", "v"), ("--pa", "0"), ("--ipa", "0"))]
+    rows += [((*line, "--pa", "0"), ("--from or --to",)) for line in own]
     rows += [((*own[1], "--to", "v"), ("--ipa", "0"))]
     before = [run(*words).stdout for words in (("own", "show", m), ("context", "digest", h), ("failpoint", "list"))]
     for words, *options in rows:
         for left_out in filter(None, options):
             given = [word for option in options if option != left_out for word in option]
             error(*words, *given, code=USAGE, says=f"{left_out[0]}")
-    for line, more, says in (((*own[0], "--to", "v", "--pa", "0", "--ipa", "1G"), "4K:4K", "PA and IPA are needed"),
-                             ((*own[0], "--to", "v", "--pa", "0", "--ipa", "1G"), ":1G:4K", "PA and IPA are needed"),
+    for line, more, says in (((*own[2], "--to", "v", "--pa", "0", "--ipa", "1G"), "4K:4K", "PA and IPA are needed"),
+                             ((*own[2], "--to", "v", "--pa", "0", "--ipa", "1G"), ":1G:4K", "PA and IPA are needed"),
                              ((*own[1], "--to", "v", "--ipa", "1G"), "4K:4K", "IPA is needed"),
                              (("own", "pin", m, "0", "4K"), ":4K", "PA is needed"),
                              (("own", "pin", m, "0", "4K"), "4K:", "PA is needed")):
