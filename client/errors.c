@@ -162,6 +162,10 @@ static const char *hint_of_making(const char *message)
 		return "ptctl machine create --owners makes one that has them";
 	if (strstr(message, "made without options.nested"))
 		return "ptctl context create --nested makes one that has them";
+	if (strstr(message, "link_pages"))
+		return "ptctl context create --link-pages makes one that may have more";
+	if (strstr(message, "max_shadows"))
+		return "ptctl nested exit lets one go; context create --max-shadows: how many";
 	return NULL;
 }
 
@@ -195,7 +199,8 @@ static void print_hint(const struct ptctl *ctl, uint32_t code, const char *messa
 		{PT_TOO_LARGE, "ptctl server info states the limits"},
 		{PT_NOT_EMPTY, "delete its contexts first, or use --force"},
 	};
-	const char *making = code == PT_WRONG_STATE ? hint_of_making(message) : NULL;
+	bool made = code == PT_WRONG_STATE || code == PT_QUOTA;
+	const char *making = made ? hint_of_making(message) : NULL;
 	const char *special = making ? making : hint_of_noun(ctl, code);
 
 	if (special)

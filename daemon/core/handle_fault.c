@@ -261,11 +261,13 @@ bool fault_type_of(enum hw_fault fault, uint8_t *type)
 	}
 }
 
-static enum call_result answer_nested(struct call *call, struct access *s, enum pt_outcome o)
+static enum call_result answer_nested(struct call *call, struct access *s, struct context *c,
+				      enum pt_outcome o)
 {
 	if (!nested_is_answer(&s->nested, o)) {
 		fault_count_exits(call, &s->a);
-		return fault_fail(call, o, s->a.ipa.v, s->a.exits ? s->a.level : PT_TTL_UNKNOWN);
+		return nested_fault_fail(call, c, o, s->a.ipa.v,
+					 s->a.exits ? s->a.level : PT_TTL_UNKNOWN);
 	}
 	nested_fault_fill(&s->taker, &s->nested);
 	s->r->nested = s->a.exits ? &s->taker : NULL;
@@ -279,7 +281,7 @@ static enum call_result access_shadow(struct call *call, struct access *s, struc
 
 	if (step != CALL_DONE || call->status.code != PT_OK)
 		return step;
-	return answer_nested(call, s, o);
+	return answer_nested(call, s, c, o);
 }
 
 enum call_result fault_access(struct call *call)

@@ -160,7 +160,8 @@ static enum call_result handle_shadow(struct call *call, struct handling *s, str
 		return step;
 	fault_count(call, s->nested.outcome);
 	if (!nested_is_answer(&s->nested, s->nested.outcome))
-		return fault_fail(call, s->nested.outcome, s->fault.ipa.v, PT_TTL_UNKNOWN);
+		return nested_fault_fail(call, c, s->nested.outcome, s->fault.ipa.v,
+					 PT_TTL_UNKNOWN);
 	nested_fault_fill(&s->taker, &s->nested);
 	s->r->nested = &s->taker;
 	result = to->who == PT_NESTED_NOBODY

@@ -262,6 +262,8 @@ static enum call_result fail_enter(struct call *call, enum pt_outcome o)
 	case PT_WRONG_STATE: return call_fail(call, o, "context: it is being deleted");
 	case PT_TOO_LARGE: return call_fail(call, o, "max_contexts contexts exist");
 	case PT_QUOTA:
+		call->status.hint = "ExitNested lets one go; options.max_shadows is said when the "
+				    "context is made";
 		return call_fail(call, o, "options.max_shadows: vCPUs run as many as there may be");
 	default: return call_fail(call, o, "no memory for the shadow's start tables");
 	}

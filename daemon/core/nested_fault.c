@@ -124,6 +124,22 @@ bool nested_is_answer(const struct nested_fault *f, enum pt_outcome o)
 	return fault_is_answer(o) || (o == PT_OUT_OF_RANGE && f->result.who == PT_NESTED_HOST);
 }
 
+enum call_result nested_fault_fail(struct call *call, struct context *shadow, enum pt_outcome o,
+				   uint64_t ipa, int level)
+{
+	uint64_t most = nested_canonical(shadow)->nested->link_pages;
+
+	fault_fail(call, o, ipa, level);
+	if (o != PT_QUOTA || most == UINT64_MAX)
+		return CALL_DONE;
+	call->status.hint = "options.link_pages is said when the context is made; SetQuota is "
+			    "of table pages";
+	return call_fail(call, o,
+			 "options.link_pages (%llu) of the canonical context, or a quota of table "
+			 "pages, is spent",
+			 (unsigned long long)most);
+}
+
 static void fill_abort(Ptd__V1__NestedFault *m, const struct nested_fault *f)
 {
 	struct hw_abort abort = {0};

@@ -43,6 +43,10 @@ bool nested_is_answer(const struct nested_fault *fault, enum pt_outcome outcome)
 bool nested_needs_page(struct context *canonical, enum pt_outcome outcome,
 		       const struct nested_fault *fault, struct page_access *why);
 
+/* fault_fail() of a shadow's, which has a quota that no other context has. */
+enum call_result nested_fault_fail(struct call *call, struct context *shadow,
+				   enum pt_outcome outcome, uint64_t ipa, int level);
+
 /* Who takes it. */
 void nested_fault_fill(Ptd__V1__NestedFault *message, const struct nested_fault *fault);
 

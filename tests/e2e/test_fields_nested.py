@@ -6,7 +6,7 @@ import sys
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from fieldtest import covers, guest, main, name, pb, stub  # noqa: E402
+from fieldtest import covers, guest, main, name, pb, ptd, stub  # noqa: E402
 from nestedtest import EXEC, IPAS2E1IS, L1, LEAF, MIB, READ, RIPAS2E1IS, VTCR, WRITE, Hypervisor  # noqa: E402
 from ptdtest import OUTCOME, PAGE, PX, R, UX, equal, refused, test, true  # noqa: E402
 
@@ -139,13 +139,17 @@ def _():
     h = Hypervisor(max_shadows=1)
     equal(h.g.context.options.max_shadows, 1)
     h.enter()
-    refused("QUOTA", h.enter, vcpu=1, vmid=2)
+    equal("options.max_shadows" in refused("QUOTA", h.enter, vcpu=1, vmid=2).details(), True)
     h = Hypervisor(link_pages=1)
     equal(h.g.context.options.link_pages, 1)
     shadow = h.enter().shadow
     equal(h.access(shadow, 0).outcome, 0)  # a leaf by itself takes less
     h.map(9, 40 * MIB | LEAF)  # of memory far away
-    refused("QUOTA", h.access, shadow, 9 * PAGE)
+    fault = pb("fault").HandleFaultRequest(context=shadow, ipa=9 * PAGE, access=READ)
+    for error in (refused("QUOTA", h.access, shadow, 9 * PAGE), refused("QUOTA", stub("fault").HandleFault, fault)):
+        equal(error.details()[:22], "options.link_pages (1)")
+    done = ptd().ptctl("access", "read", hex(shadow), hex(9 * PAGE), check=False)
+    true("hint: ptctl context create --link-pages" in done.stderr, done.stderr)
     equal(h.list().counts.fills, 1)
     refused("INVALID", guest, max_shadows=1)
     refused("INVALID", guest, link_pages=1)
