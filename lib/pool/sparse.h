@@ -136,6 +136,12 @@ static inline uint64_t pt__sparse_number(const struct pt_sparse *tree, uint64_t 
 	return n ^ pt__get(&tree->base);
 }
 
+/* Pages of links between a root, of so many bits, and the ends, with it. */
+static inline unsigned pt__sparse_levels(const struct pt_sparse *tree, unsigned bits)
+{
+	return (bits - tree->ends.bits) / PT__SPARSE_BITS;
+}
+
 static inline bool pt__sparse_reaches(uint64_t root, uint64_t number)
 {
 	return !(number >> (root & PT__SPARSE_REACH));
