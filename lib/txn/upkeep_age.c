@@ -67,14 +67,10 @@ struct leaves {
 #define ASKED 128
 
 /* Was what shadows have of the first n entries used? Theirs are copies of the flags. How many have
- * been asked for, all of them where there are no shadows. */
+ * been asked for. Not of a context without shadows. */
 static unsigned ask_shadows(const struct pt_ctx *ctx, struct leaves of, unsigned n, bool clear,
 			    uint8_t *used, int64_t *left)
 {
-	if (PT__LIKELY(!ctx->shadowed)) {
-		__builtin_memset(used, 0, n < ASKED ? n : ASKED);
-		return n;
-	}
 	return ctx->shadow_rules->young(ctx->shadow_arg, of.ipa, of.shift, n < ASKED ? n : ASKED,
 					clear, used, left);
 }
@@ -86,8 +82,8 @@ static void ask_shadows_of_all(const struct pt_ctx *ctx, struct leaves of, unsig
 		asked = ask_shadows(ctx, of, n, clear, used, left);
 }
 
-/* n entries, one at a time, from number `at` of their run on, with what shadows used of them; their
- * young bits. */
+/* n entries, one at a time, from number `at` of their run on, with what shadows used of them (NULL:
+ * there are none); their young bits. */
 static unsigned age_each(const struct pt_ctx *ctx, struct aged *aged, pt_pte *slot,
 			 const uint8_t *used, uint64_t at, unsigned n, bool clear)
 {
@@ -97,7 +93,8 @@ static unsigned age_each(const struct pt_ctx *ctx, struct aged *aged, pt_pte *sl
 		pt_pte e = pt_pte_load(slot + i);
 		unsigned flag = (unsigned)(e >> AF_SHIFT & e & 1), young = flag;
 
-		young |= used[i] & e & 1;
+		if (PT__UNLIKELY(used))
+			young |= used[i] & e & 1;
 		bits |= i < 32 ? young << i
 			       : 0; /* of a line: who asks for a group does not ask for them */
 		note(aged, at + i, 1, e & 1, young);
@@ -145,16 +142,18 @@ static unsigned age_slowly(struct pt_upkeep *upkeep, const struct pt__at *at, st
 	const struct pt_upkeep_args *args = &upkeep->args;
 	const struct leaves of = {at->slot + i, upkeep->next + (i << at->shift), at->shift};
 	uint64_t first = ((upkeep->next - args->ipa.v) >> at->shift) + i;
+	bool asked = args->ctx->shadowed;
 	uint8_t used[ASKED];
 	unsigned n = most - i < ASKED ? (unsigned)(most - i) : ASKED;
 
-	if (!args->ctx->shadowed && n > GROUP)
+	if (PT__UNLIKELY(asked))
+		n = ask_shadows(args->ctx, of, n, args->clear, used, left);
+	else if (n > GROUP)
 		n = GROUP;
-	n = ask_shadows(args->ctx, of, n, args->clear, used, left);
 	for (unsigned k = 0; k < n; k += GROUP) {
 		unsigned some = n - k < GROUP ? n - k : GROUP;
-		unsigned bits =
-			age_each(args->ctx, aged, of.slot + k, used + k, i + k, some, args->clear);
+		unsigned bits = age_each(args->ctx, aged, of.slot + k, asked ? used + k : NULL,
+					 i + k, some, args->clear);
 
 		if (args->bitmap && bits)
 			set_group(args->bitmap, first + k, bits);
@@ -204,20 +203,22 @@ static bool age_one(struct pt_upkeep *upkeep, const struct pt__at *at, unsigned 
 	bool valid = pt_pte_valid(at->entry), young;
 	const struct leaves of = {at->slot - (at->index & (entries - 1)), upkeep->next & ~mask,
 				  at->shift};
+	bool asked = valid && args->ctx->shadowed;
 	uint8_t used[ASKED];
 	struct aged all = {0};
 
-	ask_shadows_of_all(args->ctx, of, entries, false, used, left);
-	age_each(args->ctx, &all, of.slot, used, 0, entries, false);
+	if (PT__UNLIKELY(asked))
+		ask_shadows_of_all(args->ctx, of, entries, false, used, left);
+	age_each(args->ctx, &all, of.slot, asked ? used : NULL, 0, entries, false);
 	young = valid && all.young;
 	if (young && args->clear &&
 	    ((upkeep->next & ~mask) < upkeep->claim.lo || end > upkeep->claim.hi))
 		return false;
 	end = end < upkeep->last ? end : upkeep->last;
 	n = (end - upkeep->next + 1) >> gs;
-	if (args->clear)
+	if (PT__UNLIKELY(asked && args->clear))
 		ask_shadows_of_all(args->ctx, of, entries, true, used, left);
-	age_each(args->ctx, aged, of.slot, used, 0, entries, args->clear);
+	age_each(args->ctx, aged, of.slot, asked ? used : NULL, 0, entries, args->clear);
 	if (young && args->bitmap)
 		set_bits(args->bitmap, first, n);
 	upkeep->young += young ? n : 0;
