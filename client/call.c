@@ -112,23 +112,39 @@ int ptctl_find_machine(struct ptctl *ctl, const char *name, uint64_t *handle)
 	return EXIT_DONE;
 }
 
-static int find_context(struct ptctl *ctl, const char *name, uint64_t *handle)
+int ptctl_get_context(struct ptctl *ctl, const char *name, uint64_t handle,
+		      Ptd__V1__GetContextResponse **got)
 {
 	Ptd__V1__GetContextRequest request = PTD__V1__GET_CONTEXT_REQUEST__INIT;
 	ProtobufCMessage *message;
-	Ptd__V1__GetContextResponse *response;
 	int result;
 
-	request.name = (char *)(uintptr_t)name;
+	request.handle = handle;
+	if (name)
+		request.name = (char *)(uintptr_t)name;
 	result = ptctl_call(ctl, "/ptd.v1.ContextService/GetContext", &request.base,
 			    &ptd__v1__get_context_response__descriptor, &message);
 	if (result)
 		return result;
-	response = (Ptd__V1__GetContextResponse *)message;
-	*handle = response->context ? response->context->handle : 0;
-	if (response->context && response->context->geometry)
-		ctl->out.ipa_bits = response->context->geometry->ipa_bits;
+	*got = (Ptd__V1__GetContextResponse *)message;
+	if ((*got)->context)
+		return EXIT_DONE;
+	fprintf(stderr, "error: the daemon's answer has no context\n");
 	protobuf_c_message_free_unpacked(message, NULL);
+	return EXIT_REFUSED;
+}
+
+static int find_context(struct ptctl *ctl, const char *name, uint64_t *handle)
+{
+	Ptd__V1__GetContextResponse *got;
+	int result = ptctl_get_context(ctl, name, 0, &got);
+
+	if (result)
+		return result;
+	*handle = got->context->handle;
+	if (got->context->geometry)
+		ctl->out.ipa_bits = got->context->geometry->ipa_bits;
+	ptd__v1__get_context_response__free_unpacked(got, NULL);
 	return EXIT_DONE;
 }
 

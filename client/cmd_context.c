@@ -99,36 +99,28 @@ int cmd_context_list(struct ptctl *ctl)
 }
 
 /* GetContext by what the user gave, a name or a handle. */
-static int get_context(struct ptctl *ctl, ProtobufCMessage **message)
+static int get_context(struct ptctl *ctl, Ptd__V1__GetContextResponse **got)
 {
-	Ptd__V1__GetContextRequest request = PTD__V1__GET_CONTEXT_REQUEST__INIT;
 	const struct value *context = ptctl_value(ctl, "context");
-	const Ptd__V1__GetContextResponse *response;
 	int result;
 
 	ctl->about = context->text;
-	request.handle = context->number;
-	if (!context->number)
-		request.name = (char *)(uintptr_t)context->text;
-	result = ptctl_call(ctl, "/ptd.v1.ContextService/GetContext", &request.base,
-			    &ptd__v1__get_context_response__descriptor, message);
-	if (result)
-		return result;
-	response = (const Ptd__V1__GetContextResponse *)*message;
-	if (response->context && response->context->geometry)
-		ctl->out.ipa_bits = response->context->geometry->ipa_bits;
-	return EXIT_DONE;
+	result = ptctl_get_context(ctl, context->number ? NULL : context->text, context->number,
+				   got);
+	if (result == EXIT_DONE && (*got)->context->geometry)
+		ctl->out.ipa_bits = (*got)->context->geometry->ipa_bits;
+	return result;
 }
 
 int cmd_context_show(struct ptctl *ctl)
 {
-	ProtobufCMessage *message;
-	int result = get_context(ctl, &message);
+	Ptd__V1__GetContextResponse *got;
+	int result = get_context(ctl, &got);
 
 	if (result)
 		return result;
-	output_message(&ctl->out, message, &ctl->command->view);
-	protobuf_c_message_free_unpacked(message, NULL);
+	output_message(&ctl->out, &got->base, &ctl->command->view);
+	ptd__v1__get_context_response__free_unpacked(got, NULL);
 	return EXIT_DONE;
 }
 
@@ -174,16 +166,13 @@ int cmd_context_digest(struct ptctl *ctl)
 
 int cmd_slot_list(struct ptctl *ctl)
 {
-	Ptd__V1__GetContextResponse *response;
-	ProtobufCMessage *message;
-	int result = get_context(ctl, &message);
+	Ptd__V1__GetContextResponse *got;
+	int result = get_context(ctl, &got);
 
 	if (result)
 		return result;
-	response = (Ptd__V1__GetContextResponse *)message;
-	if (response->context)
-		output_message(&ctl->out, &response->context->base, &ctl->command->view);
-	protobuf_c_message_free_unpacked(message, NULL);
+	output_message(&ctl->out, &got->context->base, &ctl->command->view);
+	ptd__v1__get_context_response__free_unpacked(got, NULL);
 	return EXIT_DONE;
 }
 

@@ -109,24 +109,20 @@ static const char *canonical_end(const char *name)
 /* Tables that stand in a shadow's memory would be those of a guest's guest, which nobody enters. */
 static int need_own_context(struct ptctl *ctl, uint64_t handle)
 {
-	Ptd__V1__GetContextRequest request = PTD__V1__GET_CONTEXT_REQUEST__INIT;
+	Ptd__V1__GetContextResponse *got;
 	const char *name, *end;
-	ProtobufCMessage *message;
-	int result;
+	int result = ptctl_get_context(ctl, NULL, handle, &got);
 
-	request.handle = handle;
-	result = ptctl_call(ctl, "/ptd.v1.ContextService/GetContext", &request.base,
-			    &ptd__v1__get_context_response__descriptor, &message);
 	if (result)
 		return result;
-	name = ((const Ptd__V1__GetContextResponse *)message)->context->name;
+	name = got->context->name;
 	end = canonical_end(name);
 	if (end)
 		result = ptctl_usage(ctl,
 				     "CONTEXT: a shadow; a guest hypervisor's tables stand in its "
 				     "own context\n  hint: ptctl nested build %.*s ...",
 				     (int)(end - name), name);
-	protobuf_c_message_free_unpacked(message, NULL);
+	ptd__v1__get_context_response__free_unpacked(got, NULL);
 	return result;
 }
 

@@ -57,22 +57,15 @@ static const struct verb *verb_of(const struct ptctl *ctl)
 static int find_guest(struct ptctl *ctl, const char *name, uint64_t *handle)
 {
 	const char *machine = ptctl_text(ctl, "machine");
-	Ptd__V1__GetContextRequest request = PTD__V1__GET_CONTEXT_REQUEST__INIT;
-	const Ptd__V1__GetContextResponse *got;
-	ProtobufCMessage *answer;
-	char *full;
-	int result;
+	char *full = strchr(name, '/') ? text_new("%s", name) : text_new("%s/%s", machine, name);
+	Ptd__V1__GetContextResponse *got;
+	int result = ptctl_get_context(ctl, full, 0, &got);
 
-	full = strchr(name, '/') ? text_new("%s", name) : text_new("%s/%s", machine, name);
-	request.name = full;
-	result = ptctl_call(ctl, "/ptd.v1.ContextService/GetContext", &request.base,
-			    &ptd__v1__get_context_response__descriptor, &answer);
 	free(full);
 	if (result)
 		return result;
-	got = (const void *)answer;
-	*handle = got->context ? got->context->handle : 0;
-	protobuf_c_message_free_unpacked(answer, NULL);
+	*handle = got->context->handle;
+	ptd__v1__get_context_response__free_unpacked(got, NULL);
 	return EXIT_DONE;
 }
 

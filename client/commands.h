@@ -4,6 +4,7 @@
 #define PTCTL_COMMANDS_H
 
 #include "output.h"
+#include "ptd/v1/context.pb-c.h"
 
 #include <protobuf-c/protobuf-c.h>
 #include <ptd.h>
@@ -110,6 +111,10 @@ int ptctl_call(struct ptctl *ctl, const char *method, const ProtobufCMessage *re
 /* The same, then prints the response by the command's view and frees it. */
 int ptctl_show(struct ptctl *ctl, const char *method, const ProtobufCMessage *request,
 	       const ProtobufCMessageDescriptor *type);
+/* GetContext by name, or by handle where name is NULL. *got has a context, and is to be freed with
+ * ptd__v1__get_context_response__free_unpacked(). */
+int ptctl_get_context(struct ptctl *ctl, const char *name, uint64_t handle,
+		      Ptd__V1__GetContextResponse **got);
 /* A handle from the value `name` (VALUE_MACHINE or VALUE_CONTEXT), asking the daemon for names.
  * Contexts also set out.ipa_bits when their name was looked up. */
 int ptctl_handle(struct ptctl *ctl, const char *name, uint64_t *handle);

@@ -19,25 +19,19 @@ struct rows_of {
 
 static int context_of(struct ptctl *ctl, uint64_t handle, struct dump *dump)
 {
-	Ptd__V1__GetContextRequest m = PTD__V1__GET_CONTEXT_REQUEST__INIT;
-	const Ptd__V1__GetContextResponse *got;
-	ProtobufCMessage *answer;
-	int result;
+	Ptd__V1__GetContextResponse *got;
+	int result = ptctl_get_context(ctl, NULL, handle, &got);
 
-	m.handle = handle;
-	result = ptctl_call(ctl, "/ptd.v1.ContextService/GetContext", &m.base,
-			    &ptd__v1__get_context_response__descriptor, &answer);
 	if (result)
 		return result;
-	got = (const void *)answer;
-	if (!got->context || pt_geometry_from_vtcr(&dump->geo, got->context->vtcr) != PT_OK) {
+	if (pt_geometry_from_vtcr(&dump->geo, got->context->vtcr) != PT_OK) {
 		fprintf(stderr, "error: the daemon's VTCR_EL2 cannot be read\n");
 		result = EXIT_REFUSED;
 	} else if (got->context->options) {
 		dump->attrs = (got->context->options->fwb ? PT_ATTR_FWB : 0) |
 			      (got->context->options->xnx ? PT_ATTR_XNX : 0);
 	}
-	protobuf_c_message_free_unpacked(answer, NULL);
+	ptd__v1__get_context_response__free_unpacked(got, NULL);
 	return result;
 }
 

@@ -22,11 +22,13 @@
 #define PT__HEAD_NOWHERE 32 /* of what pt__links_collect() says */
 
 /* What is there at once where there is one: links in 2 KiB, heads in 1 KiB. */
-#define PT__LINK_ENDS	  ((struct pt_sparse_ends){.bits = 9, .halves = true})
-#define PT__HEAD_ENDS	  ((struct pt_sparse_ends){.bits = 8, .halves = true})
-#define PT__LINK_RUN	  256u /* words */
+#define PT__LINK_END_BITS 9
+#define PT__HEAD_END_BITS 8
+#define PT__LINK_ENDS	  ((struct pt_sparse_ends){.bits = PT__LINK_END_BITS, .halves = true})
+#define PT__HEAD_ENDS	  ((struct pt_sparse_ends){.bits = PT__HEAD_END_BITS, .halves = true})
+#define PT__LINK_RUN	  (1u << (PT__LINK_END_BITS - 1)) /* words */
 #define PT__LINKS_A_PIECE (PT__LINK_RUN / PT__LINK_WORDS)
-#define PT__HEADS_A_PIECE 256u
+#define PT__HEADS_A_PIECE (1u << PT__HEAD_END_BITS) /* two in a word */
 
 /* Tags: what a piece of links is. */
 #define PT__TAG_SET	     (UINT64_C(1) << 63)

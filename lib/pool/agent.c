@@ -201,8 +201,13 @@ void pt_retire(struct pt_agent *agent, unsigned granule_shift, struct pt_pages *
 void pt_retire_pieces(struct pt_agent *agent, struct pt_pieces *list)
 {
 	struct pt_pool *pool = &agent->world->pool;
+	struct pt_pieces *fresh = &agent->fresh_pieces;
 
+	if (!fresh->count) {
+		*fresh = *list;
+		*list = (struct pt_pieces){0, 0};
+	}
 	while (list->count)
-		pt_pieces_push(pool, &agent->fresh_pieces, pt_pieces_pop(pool, list));
+		pt_pieces_push(pool, fresh, pt_pieces_pop(pool, list));
 	reclaim(agent, UINT64_MAX);
 }

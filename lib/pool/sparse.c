@@ -87,7 +87,7 @@ struct need {
 static struct need missing(struct pt_sparse *tree, struct pt_store *store, uint64_t n,
 			   unsigned bits)
 {
-	uint64_t root = pt__get(&tree->root), link;
+	uint64_t root = pt__get(&tree->root);
 	unsigned was = root & PT__SPARSE_REACH;
 	struct pt__branch at;
 
@@ -98,9 +98,8 @@ static struct need missing(struct pt_sparse *tree, struct pt_store *store, uint6
 					     pt__sparse_levels(tree, bits) - 1,
 				     true};
 	at = pt__sparse_descend(tree, tree->ends, store, n);
-	link = pt__get(at.link);
 	return (struct need){at.above / PT__SPARSE_BITS,
-			     !link || !pt__end_off(tree->ends, link, n)};
+			     !pt__end_off(tree->ends, pt__get(at.link), n)};
 }
 
 /* What is missing is linked if there is stock enough; what else it takes. */

@@ -191,6 +191,33 @@ static void the_last_leaf_makes_room(void **state)
 	}
 }
 
+/* The same without trees, near the first leaf; with stage 2 off, too. */
+static void the_only_leaf_makes_room(void **state)
+{
+	const uint64_t nested = 0xb000000, out = 7 * GIB;
+
+	(void)state;
+	for (unsigned i = 0; i < SHAPES; i++)
+		for (unsigned on = 0; on < 2; on++) {
+			uint64_t at = on ? nested : out;
+			struct pt_shadow_link link;
+
+			guest_open_bare(&g, &shapes[i], 12, false);
+			g.key.enabled = on;
+			guest_slot(&g, 0, GUEST_SLOT_BYTES, 0, shapes[i].args.granule_shift);
+			ASSERT_OUTCOME(PT_OK, guest_shadow(&g, &g.shadow));
+			guest_map(&g, nested, out, 3, GUEST_RWX);
+			ASSERT_OUTCOME(PT_MAPPED, fault(at, PT_ACCESS_READ));
+			ASSERT_OUTCOME(PT_RELAXED, fault(at, PT_ACCESS_EXEC));
+			ASSERT_OUTCOME(PT_OK, pt_shadow_link(&g.shadow, pt_ipa(at), &link));
+			assert_int_equal(out, link.canonical.v);
+			core_unmap(&g.c, out, core_size(&g.c, 3));
+			ASSERT_OUTCOME(PT_NOT_MAPPED, pt_shadow_link(&g.shadow, pt_ipa(at), &link));
+			assert_int_equal(0, atomic_load(&g.nested.store.bytes));
+			close_all();
+		}
+}
+
 /* The guest's tables say what the fault is; the level is theirs, whatever the shadow has. */
 static void the_guest_takes_its_own_faults(void **state)
 {
@@ -504,6 +531,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(leaves_are_composed),
 		cmocka_unit_test(the_last_leaf_makes_room),
+		cmocka_unit_test(the_only_leaf_makes_room),
 		cmocka_unit_test(the_guest_takes_its_own_faults),
 		cmocka_unit_test(the_host_takes_what_is_not_the_guests),
 		cmocka_unit_test(rights_are_added_when_they_are_needed),
